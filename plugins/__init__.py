@@ -1,0 +1,1 @@
+"""Provider plugins, installed as ``provisioner_plugins``: one package per hypervisor."""

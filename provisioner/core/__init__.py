@@ -1,0 +1,1 @@
+"""Values that every layer shares: addresses, diagnostics, unknowns, secrets, digests, units."""

@@ -1,0 +1,1 @@
+"""Graph, observation, difference, plan and apply; knows no hypervisor."""

@@ -1,0 +1,1 @@
+"""Use-cases: the only door into the engine for the command line."""

@@ -1,0 +1,1 @@
+"""What the last apply recorded: entries, journal and the store that keeps them."""

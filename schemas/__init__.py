@@ -1,0 +1,1 @@
+"""JSON Schemas of the manifest kinds, installed as ``provisioner_schemas``: data only."""

@@ -1,0 +1,1 @@
+"""The test suite; ``tests.lab`` and the other support packages are imported from here."""

@@ -1,0 +1,133 @@
+"""The one type in which this project reports anything to a person: :class:`Diagnostic`.
+
+Codes are stable: ``PRV1xxx`` manifests, ``PRV2xxx`` plan, ``PRV3xxx`` apply, ``PRV4xxx`` state, ``PRV5xxx`` providers,
+``PRV6xxx`` command line. Every code stands in docs/diagnostics.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Severity(StrEnum):
+    """How bad it is: an error stops the operation, a warning never does."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class SourceRange(NamedTuple):
+    """A place in a file. Lines and columns count from 1; ``text`` is the whole line, without its end."""
+
+    file: str
+    line: int
+    column: int
+    text: str = ""
+    length: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """What was found, what was expected, and what to do.
+
+    ``summary`` is one line without a full stop. ``detail`` may have several lines. ``hint`` says how to mend it.
+    ``address`` is the text of the resource address concerned, where there is one.
+    """
+
+    severity: Severity
+    code: str
+    summary: str
+    detail: str = ""
+    source: SourceRange | None = None
+    hint: str = ""
+    address: str | None = None
+    related: tuple[SourceRange, ...] = ()
+
+    def at(self, source: SourceRange | None) -> Diagnostic:
+        """The same diagnostic at a place, unless it already has one."""
+        return self if self.source is not None or source is None else replace(self, source=source)
+
+    def about(self, address: object) -> Diagnostic:
+        """The same diagnostic about a resource, unless it already names one."""
+        return self if self.address is not None else replace(self, address=str(address))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for ``--json``; empty fields are left out."""
+        data: dict[str, Any] = {
+            "severity": self.severity.value,
+            "code": self.code,
+            "summary": self.summary,
+        }
+        if self.detail:
+            data["detail"] = self.detail
+        if self.hint:
+            data["hint"] = self.hint
+        if self.address is not None:
+            data["address"] = self.address
+        if self.source is not None:
+            data["source"] = {
+                "file": self.source.file,
+                "line": self.source.line,
+                "column": self.source.column,
+            }
+        if self.related:
+            data["related"] = [{"file": r.file, "line": r.line, "column": r.column} for r in self.related]
+        return data
+
+
+def error(code: str, summary: str, **rest: Any) -> Diagnostic:
+    """An error diagnostic; ``rest`` are the other fields of :class:`Diagnostic`."""
+    return Diagnostic(Severity.ERROR, code, summary, **rest)
+
+
+def warning(code: str, summary: str, **rest: Any) -> Diagnostic:
+    """A warning diagnostic; ``rest`` are the other fields of :class:`Diagnostic`."""
+    return Diagnostic(Severity.WARNING, code, summary, **rest)
+
+
+class Diagnostics:
+    """Collects diagnostics, so that one run reports every error and not only the first."""
+
+    def __init__(self, items: Iterable[Diagnostic] = ()) -> None:
+        self._items: list[Diagnostic] = list(items)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Append one."""
+        self._items.append(diagnostic)
+
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Append several, in order."""
+        self._items.extend(diagnostics)
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        """Only the errors."""
+        return [item for item in self._items if item.severity is Severity.ERROR]
+
+    def raise_errors(self) -> None:
+        """Raise :class:`ProvisionerError` with everything collected if there is an error in it."""
+        if self.errors:
+            raise ProvisionerError(self._items)
+
+
+class ProvisionerError(Exception):
+    """An operation could not go on; carries every diagnostic known by then (at least one error)."""
+
+    def __init__(self, diagnostics: Diagnostic | Sequence[Diagnostic]) -> None:
+        if isinstance(diagnostics, Diagnostic):
+            diagnostics = [diagnostics]
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
+        super().__init__("; ".join(f"{item.code} {item.summary}" for item in self.diagnostics))

@@ -1,0 +1,101 @@
+"""What happens during an operation, as values; the command line shows them, ``--json`` prints them a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from provisioner.core.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """A phase of the operation began: ``load``, ``observe``, ``plan``, ``recover``, ``verify``, ``apply``."""
+
+    phase: str
+    total: int = 0
+    """Resources or steps concerned; 0 where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step's provider call is about to begin; its intent is durable."""
+
+    step: str
+    action: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """Something slow inside a step goes on; ``total`` is 0 where the end is not known."""
+
+    address: str
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepRetrying:
+    """The endpoint could not do it now; the step is tried again after ``after`` seconds."""
+
+    step: str
+    address: str
+    attempt: int
+    after: float
+    diagnostic: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step was carried out and recorded."""
+
+    step: str
+    action: str
+    address: str
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    """A step failed; what does not depend on it goes on."""
+
+    step: str
+    action: str
+    address: str
+    seconds: float
+    diagnostic: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class StepSkipped:
+    """A step was not begun: something it depends on failed, or the run is being stopped."""
+
+    step: str
+    action: str
+    address: str
+    reason: str
+
+
+Event: TypeAlias = (
+    PhaseStarted | StepStarted | StepProgress | StepRetrying | StepFinished | StepFailed | StepSkipped
+)
+EventSink: TypeAlias = Callable[[Event], None]
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """Plain data of an event: ``event`` names it, the other keys are its fields."""
+    name = type(event).__name__
+    words = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+    data: dict[str, Any] = {"event": words}
+    for field in event.__dataclass_fields__:
+        value = getattr(event, field)
+        if isinstance(value, Diagnostic):
+            value = value.as_json()
+        elif isinstance(value, tuple):
+            value = list(value)
+        data[field] = value
+    return data

@@ -1,0 +1,129 @@
+"""The plan as a value: everything that apply needs and that a reader sees, with no endpoint at hand.
+
+:mod:`provisioner.engine.planner` makes plans, :mod:`provisioner.engine.planfile` reads and writes them, and
+:mod:`provisioner.engine.apply` executes exactly their steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioner.core.actions import Action, Impact
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic
+from provisioner.core.values import Json, Path
+from provisioner.providers.api import Change
+from provisioner.state.model import EndpointRecord
+
+ABSENT_FINGERPRINT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A resource as a plan knows it: what a provider call about it, or about one that refers to it, needs."""
+
+    address: Address
+    endpoint: str
+    name: str
+    uid: str
+    generation: int
+    spec: Mapping[str, Any]
+    external_id: str | None = None
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    dependencies: tuple[Address, ...] = ()
+    protect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action on one resource.
+
+    ``id`` is the address, or ``address#old`` for the second half of a replacement that creates first. ``known.spec`` is the desired spec
+    (for delete and forget the recorded one), ``previous`` the recorded entry's spec where there is one. ``fingerprint`` is that of the object when the plan was
+    made (``absent`` if there was none) and ``prior_serial`` the serial of its state entry (0 if there was none): apply
+    refuses the plan if either moved. ``restart`` allows the provider to restart a guest; the changes in ``deferred`` are written but wait
+    for a restart. ``held`` says why protection forbids the step: it is shown and never carried out.
+    """
+
+    id: str
+    action: Action
+    known: Known
+    fingerprint: str
+    changes: tuple[Change, ...] = ()
+    impact: Impact = Impact.NONE
+    reason: str = ""
+    depends_on: tuple[str, ...] = ()
+    restart: bool = False
+    deferred: tuple[Path, ...] = ()
+    prior_serial: int = 0
+    previous: Known | None = None
+    replace_order: str | None = None
+    held: str | None = None
+
+    @property
+    def address(self) -> Address:
+        """The resource it acts on."""
+        return self.known.address
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPending:
+    """A field whose configured value is right but not in force until the guest is restarted."""
+
+    address: Address
+    path: Path
+    running: Json
+    configured: Json
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered steps (a step stands after all that it depends on) and what they were derived from.
+
+    ``steps`` are carried out; ``held`` are not. ``context`` are resources without a step that steps refer to. ``consents`` are the
+    addresses whose loss of data was allowed on the command line. ``digest`` is over everything else and is the
+    plan's identity.
+    """
+
+    stack: str
+    environment: str | None
+    lineage: str
+    serial: int
+    destroy: bool
+    created_at: str
+    tool_version: str
+    providers: Mapping[str, str]
+    schemas: str
+    max_impact: Impact
+    steps: tuple[Step, ...]
+    held: tuple[Step, ...] = ()
+    pending: tuple[RestartPending, ...] = ()
+    context: tuple[Known, ...] = ()
+    endpoints: Mapping[str, EndpointRecord] = field(default_factory=dict)
+    consents: tuple[Address, ...] = ()
+    selection: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """``target`` and ``exclude`` patterns as given."""
+    unchanged: int = 0
+    warnings: tuple[Diagnostic, ...] = ()
+    digest: str = ""
+
+    @property
+    def refused(self) -> tuple[Step, ...]:
+        """Steps that the gate forbids: worse than ``max_impact``, or loss of data without consent."""
+        return tuple(step for step in self.steps if not self.allows(step))
+
+    def allows(self, step: Step) -> bool:
+        """Whether the gate lets this step pass."""
+        if step.impact is Impact.DATA_LOSS:
+            return step.address in self.consents
+        return not step.impact.exceeds(self.max_impact)
+
+    def counts(self) -> dict[str, int]:
+        """Number of steps by action, for summaries; only actions that occur."""
+        counts: dict[str, int] = {}
+        for step in self.steps:
+            counts[step.action.value] = counts.get(step.action.value, 0) + 1
+        return counts

@@ -1,0 +1,75 @@
+"""What loading a stack gives: :class:`Stack` with its :class:`Declaration`s, validated, expanded and canonical.
+
+The engine, the service layer and the printer read these values; only the loader makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any, NamedTuple
+
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic, SourceRange
+from provisioner.core.values import Path
+
+
+class Reference(NamedTuple):
+    """A field of a declaration that names another resource of the stack.
+
+    ``path`` stands below ``spec``. ``output`` is None for a plain reference (an ``x-ref`` field) and the output's
+    name where the value is written as ``${Kind/name.output}``.
+    """
+
+    path: Path
+    target: Address
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One resource as its author wants it.
+
+    ``spec`` is canonical as far as the schema knows (bytes and milliseconds as integers, MAC and IP addresses in their standard
+    form, lists with ``x-set`` as mappings from key to element without the key), holds only what the author set, and ``labels`` and
+    ``tenant`` as keys where set. A part of it that waits for another resource's output is ``{"$unknown": "Kind/name.output"}``;
+    a string that only contains one is ``{"$template": ["text ", {"$unknown": ...}, " text"]}``.
+    """
+
+    address: Address
+    spec: Mapping[str, Any]
+    source: SourceRange
+    host: str | None
+    references: tuple[Reference, ...] = ()
+    protect: bool = False
+    renamed_from: str | None = None
+    replace_order: str | None = None
+    """``create-first``, ``delete-first``, or None where the author left it to the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostDeclaration:
+    """An endpoint: a ``Host`` manifest. ``spec`` is canonical; ``provider`` is taken from it."""
+
+    name: str
+    provider: str
+    spec: Mapping[str, Any]
+    source: SourceRange
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """All manifests of one folder tree in one environment; the unit of state and of plan."""
+
+    name: str
+    root: FilePath
+    environment: str | None
+    declarations: Mapping[Address, Declaration]
+    hosts: Mapping[str, HostDeclaration]
+    max_impact: Impact = Impact.LIVE
+    """The stack's own default for ``--max-impact``."""
+    warnings: tuple[Diagnostic, ...] = ()
+    files: tuple[str, ...] = field(default=())
+    """The files it was read from, relative to ``root``, sorted."""

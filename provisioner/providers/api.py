@@ -1,0 +1,301 @@
+"""The provider contract: what a plugin implements, and the plain data that crosses the boundary.
+
+A plugin consists of a :class:`Provider`, which is pure (it describes itself, brings desired specs into canonical form and judges
+the impact of changes, without touching an endpoint or importing an SDK), and of a :class:`Session`, which it opens
+to one endpoint and which does all input and output. The laws that every plugin keeps are written in
+docs/provider-contract.md and proven by tests/conformance.
+
+Nothing but the two errors below leaves a plugin::
+
+    ProviderError
+    ├── Retryable   the same call may succeed after a while
+    └── Terminal    it will not; carries the diagnostic to show
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+from uuid import UUID
+
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address
+from provisioner.core.clock import Clock, Deadline
+from provisioner.core.diagnostics import Diagnostic
+from provisioner.core.identity import Stamp
+from provisioner.core.values import Json, Path, Secret
+
+API_VERSION = (1, 0)
+"""Major, minor. A plugin of another major version is refused; a plugin of a newer minor version, too."""
+
+
+class ProviderError(Exception):
+    """Base of what a plugin may raise."""
+
+
+class Retryable(ProviderError):
+    """The endpoint could not do it now (busy, lost connection, locked); the same call may succeed later."""
+
+    def __init__(self, diagnostic: Diagnostic, after: float = 1.0) -> None:
+        super().__init__(diagnostic.summary)
+        self.diagnostic = diagnostic
+        self.after = after
+        """Seconds to wait before the next attempt."""
+
+
+class Terminal(ProviderError):
+    """Repeating the call will not help; the diagnostic says what was found, what was expected and what to do."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.summary)
+        self.diagnostic = diagnostic
+
+
+class Naming(StrEnum):
+    """Whether two objects of a kind may have the same name on an endpoint."""
+
+    UNIQUE = "unique"
+    FREE = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a provider says of itself.
+
+    ``connection_schema`` and ``native_schema`` are JSON Schemas (2020-12) of ``Host.spec.connection`` and of the provider's part
+    of a resource's ``native`` section. ``naming`` holds the kinds it serves. ``capabilities`` are names from
+    :mod:`provisioner.providers.capabilities`.
+    """
+
+    name: str
+    version: str
+    api_version: tuple[int, int]
+    naming: Mapping[str, Naming]
+    connection_schema: Mapping[str, Any]
+    native_schema: Mapping[str, Any]
+    capabilities: frozenset[str] = frozenset()
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds it serves."""
+        return frozenset(self.naming)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One thing to connect to: a ``Host`` manifest, with its spec in canonical form."""
+
+    name: str
+    provider: str
+    connection: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The rest of the Host's spec: ``accelerator``, ``limits``, ``site``, ``maintenance``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource as the engine hands it to a plugin.
+
+    ``spec`` is canonical: the desired one for observe, create and update, the recorded one for delete. ``labels`` and
+    ``tenant`` are keys of it like every other field. ``name`` is what the object is or shall be called on the endpoint.
+    ``uid`` is its deterministic identity, ``stamp`` the mark to write. ``external_id`` is what an earlier call returned.
+    ``related`` finds, by address, every resource of the same endpoint that the stack knows (one mapping, shared by all).
+    """
+
+    address: Address
+    name: str
+    uid: UUID
+    stamp: Stamp
+    spec: Mapping[str, Any]
+    external_id: str | None = None
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    related: Mapping[Address, Resource] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def kind(self) -> str:
+        """The kind, as in the address."""
+        return self.address.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The endpoint has it.
+
+    ``spec`` is the configured state in the same canonical form as :meth:`Provider.normalise` gives, defaults included.
+    ``running`` holds, by path, the values in force now where they differ from the configured ones (a restart is pending); None stands
+    for a field that is not in force at all. ``owner`` is the stamp found on the object; None: nobody's stamp.
+    ``facts`` is what :meth:`Provider.impact` needs to know and is never compared. ``fingerprint`` changes when, and only when, something
+    changes that a plan relies on.
+    """
+
+    external_id: str
+    owner: Stamp | None
+    spec: Mapping[str, Any]
+    fingerprint: str
+    running: Mapping[Path, Json] = field(default_factory=dict)
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The endpoint was asked, answered in full, and does not have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undetermined:
+    """It could not be found out whether it is there; never planned as a creation or a deletion."""
+
+    diagnostic: Diagnostic
+
+
+Observation: TypeAlias = Present | Absent | Undetermined
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field that differs. None on either side means that the field (or list element) is not there.
+
+    ``before`` is the configured value and ``running`` the one in force, where that is another one (``differs_running``). ``impact`` is the
+    schema's default until the provider has judged it.
+    """
+
+    path: Path
+    before: Json
+    after: Json
+    impact: Impact = Impact.LIVE
+    reason: str = ""
+    running: Json = None
+    differs_running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The impact of one change on the object as it is now, and why, in words for a person."""
+
+    impact: Impact
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a create, update or adopt did. ``pending`` are the paths that were written but wait for a restart."""
+
+    external_id: str
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    pending: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """An object found on an endpoint, ours or not."""
+
+    kind: str
+    name: str
+    observed: Present
+    notes: tuple[str, ...] = ()
+    """What the common model could not express."""
+
+
+class SecretResolver(Protocol):
+    """Turns a reference (``env://NAME``, ``file://PATH``) into a :class:`Secret`."""
+
+    def resolve(self, reference: str) -> Secret:
+        """Raises ProvisionerError (PRV1501) if there is no such secret."""
+        ...
+
+
+class ProgressSink(Protocol):
+    """Where a session reports that something slow goes on."""
+
+    def __call__(self, address: Address, text: str, done: int = 0, total: int = 0) -> None:
+        """``done`` of ``total`` bytes or parts; both 0 where that is not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a session may use of the world around it."""
+
+    clock: Clock
+    secrets: SecretResolver
+    progress: ProgressSink
+
+
+class Session(Protocol):
+    """A connection to one endpoint. Its methods are called from several threads at once."""
+
+    def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
+        """Read all targets in a bounded number of calls, however many there are; one answer for each target.
+
+        A target is found by its identity, else by its ``external_id``, else by its name: an object of that name which is not
+        ours is ``Present`` with its owner as found. Never waits for a guest. An endpoint that cannot be
+        reached raises :class:`Retryable` or :class:`Terminal`.
+        """
+        ...
+
+    def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
+        """Everything of these kinds on the endpoint, ours or not, in a stable order."""
+        ...
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """Make the object with its identity and stamp. If it exists already with our identity, complete it.
+
+        Raises :class:`Terminal` if the name is taken by an object that is not ours.
+        """
+        ...
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """Carry the changes out, in place and live where that can be.
+
+        Changes that need a restart are written to the configuration; the object is restarted only if ``restart`` is true, otherwise
+        they are returned as pending. The stamp is written anew. An object that is not ours is refused.
+        """
+        ...
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """Write our stamp on an existing object that has none, and touch nothing else."""
+        ...
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """Remove the object; done already if it is not there. An object that is not ours is refused."""
+        ...
+
+    def close(self) -> None:
+        """Log out and free the connection; may be called twice."""
+        ...
+
+
+class Provider(Protocol):
+    """What the entry point in the group ``provisioner.providers`` returns when called. Pure: no endpoint, no SDK."""
+
+    def describe(self) -> Description:
+        """Name, versions, kinds, schemas and capabilities."""
+        ...
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        """The canonical form of the resource's spec on this kind of endpoint: only fields that the author set, in the
+        form in which :meth:`Session.observe` reports them (references stay names). Fields that this kind of endpoint
+        cannot carry raise ProvisionerError (PRV2xxx) with the nearest way to get the same effect.
+        """
+        ...
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        """One assessment for each change, in order, for the object as observed."""
+        ...
+
+    def open(self, endpoint: Endpoint, context: Context) -> Session:
+        """Connect. Raises :class:`Terminal` for a wrong address or credentials, :class:`Retryable` if it may work later."""
+        ...

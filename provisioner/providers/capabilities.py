@@ -1,0 +1,75 @@
+"""Optional capabilities: protocols that a session may implement beside the core contract.
+
+A provider names the ones its sessions have in ``Description.capabilities``; the engine asks at plan time, never by trying.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from provisioner.core.clock import Deadline
+from provisioner.providers.api import Resource
+
+CONSOLE = "console"
+SNAPSHOT_REVERT = "snapshot-revert"
+POWER = "power"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphicsAddress:
+    """Where a viewer connects: ``protocol`` is ``vnc`` or ``spice``, ``uri`` is what remote-viewer takes."""
+
+    protocol: str
+    uri: str
+
+
+class ConsoleStream(Protocol):
+    """A two-way byte stream to a serial port."""
+
+    def read(self, timeout: float) -> bytes | None:
+        """What the guest wrote, b"" if nothing came within ``timeout`` seconds, None when the stream has ended."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Type to the guest."""
+        ...
+
+    def close(self) -> None:
+        """Give the console free."""
+        ...
+
+
+@runtime_checkable
+class Console(Protocol):
+    """Reaching a machine's consoles."""
+
+    def graphics(self, resource: Resource) -> GraphicsAddress | None:
+        """The address of the graphical console; None if the machine has none or does not run."""
+        ...
+
+    def serial_log(self, resource: Resource) -> str | None:
+        """What the guest wrote on its serial console since it was started, where the endpoint keeps it; else None."""
+        ...
+
+    def serial(self, resource: Resource) -> ConsoleStream:
+        """Open the serial console of a running machine."""
+        ...
+
+
+@runtime_checkable
+class SnapshotRevert(Protocol):
+    """Going back to a snapshot."""
+
+    def revert(self, snapshot: Resource, deadline: Deadline) -> None:
+        """Bring the snapshot's machine back to it."""
+        ...
+
+
+@runtime_checkable
+class Power(Protocol):
+    """Power operations outside a plan."""
+
+    def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
+        """Bring the machine to ``running``, ``stopped`` or ``suspended``."""
+        ...

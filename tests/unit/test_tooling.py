@@ -1,0 +1,164 @@
+"""Packaging, the lock file and the set-up scripts."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import provisioner
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {
+    "provisioner": "provisioner",
+    "plugins": "provisioner_plugins",
+    "schemas": "provisioner_schemas",
+}
+DATA = {".py", ".json", ".typed"}
+NOBODY = 65534
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def locked_versions() -> dict[str, str]:
+    entries = re.findall(r"(?m)^([^\s#=]+)==(\S+)", (ROOT / "constraints.txt").read_text())
+    return dict(entries)
+
+
+def requirements() -> list[Requirement]:
+    extras = project()["optional-dependencies"].values()
+    return [Requirement(r) for group in (project()["dependencies"], *extras) for r in group]
+
+
+def test_installed_entry_points() -> None:
+    providers = metadata.entry_points(group="provisioner.providers")
+    assert {
+        "kvm": "provisioner_plugins.kvm:provider",
+        "memory": "provisioner_plugins.memory:provider",
+    } == {point.name: point.value for point in providers}
+    (command,) = metadata.entry_points(group="console_scripts", name="provisioner")
+    assert command.value == "provisioner.cli.main:main"
+
+
+def test_installed_version() -> None:
+    assert provisioner.__version__ == metadata.version("provisioner")
+
+
+def test_package_root_imports_nothing() -> None:
+    code = "import sys; old = set(sys.modules); import provisioner; print(set(sys.modules) - old)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "{'provisioner'}"
+
+
+def test_lock_names_no_host() -> None:
+    text = (ROOT / "constraints.txt").read_text()
+    assert [] == re.findall(
+        r"(?i)://|index-url|find-links|trusted-host|\.(?:org|com|io|net)\b", text
+    )
+
+
+def test_lock_has_a_hash_for_every_entry() -> None:
+    text = re.sub(r"(?m)^#.*\n", "", (ROOT / "constraints.txt").read_text())
+    entry = r"[a-z0-9-]+==[^\s;]+(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+    assert re.fullmatch(f"(?:{entry})+", text), "an entry is not of the form name==version hash..."
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_lock_satisfies(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(locked_versions()[canonicalize_name(requirement.name)])
+
+
+def test_base_install_needs_no_libvirt() -> None:
+    assert "libvirt-python" not in {Requirement(r).name for r in project()["dependencies"]}
+
+
+def test_wheel_holds_every_module_and_schema(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, source / folder)
+    (source / "schemas" / "probe.v1.json").write_text("{}")
+    (source / "plugins" / "probe").mkdir()
+    (source / "plugins" / "probe" / "__init__.py").write_text('"""A package."""\n')
+    (source / "plugins" / "probe" / "native.json").write_text("{}")
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    run = subprocess.run(
+        [*build, "--wheel-dir", str(tmp_path), str(source)], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    expected = {
+        f"{package}/{path.relative_to(source / folder).as_posix()}"
+        for folder, package in FOLDERS.items()
+        for path in (source / folder).rglob("*")
+        if path.suffix in DATA
+    }
+    assert expected == packed
+
+
+def test_debian_packages_are_listed_once_with_a_reason() -> None:
+    lines = (ROOT / "scripts" / "debian-packages.txt").read_text().splitlines()
+    rows = [line.split(maxsplit=2) for line in lines if line and not line.startswith("#")]
+    assert {"python", "kvm", "lab"} == {row[0] for row in rows}
+    assert [] == [row for row in rows if len(row) != 3]
+    names = [row[1] for row in rows]
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.fixture
+def shared_checkout() -> Iterator[Path]:
+    """The scripts in a folder that every user may read, with a dpkg that knows no package."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        shutil.copytree(ROOT / "scripts", root / "scripts")
+        dpkg = root / "bin" / "dpkg-query"
+        dpkg.parent.mkdir()
+        dpkg.write_text("#!/bin/sh\nexit 1\n")
+        dpkg.chmod(0o755)
+        yield root
+
+
+def test_user_without_packages_is_told_what_to_run(shared_checkout: Path) -> None:
+    command = ["bash", str(shared_checkout / "scripts" / "test")]
+    if os.geteuid() == 0:
+        drop = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+        command = ["setpriv", *drop, *command]
+    run = subprocess.run(
+        command,
+        env={"PATH": f"{shared_checkout}/bin:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert (1, "") == (run.returncode, run.stdout)
+    message = (
+        r"(?m)^    sudo apt-get update && sudo apt-get install -y .* libvirt-dev .*python3-venv"
+    )
+    assert re.search(message, run.stderr), run.stderr
+    assert not (shared_checkout / ".venv").exists()
+
+
+def test_locked_entries_can_be_left_out() -> None:
+    script = "source scripts/lib/setup.sh; cd $ROOT; _locked except libvirt-python pip"
+    run = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    kept = set(re.findall(r"(?m)^([^\s#=]+)==", run.stdout))
+    assert set(locked_versions()) - {"libvirt-python", "pip"} == kept
+    hashes = (ROOT / "constraints.txt").read_text().count("--hash=")
+    assert 0 < run.stdout.count("--hash=") < hashes

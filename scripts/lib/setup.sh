@@ -70,12 +70,16 @@ _missing_debian_packages() {
 }
 
 _apt_install() {
-    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600)
-    # First with the lists that are there: refreshing them is slow, and often needless.
-    "${apt[@]}" install --no-install-recommends "$@" >&2 && return
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+        -o DPkg::Lock::Timeout=600)
+    local install=("${apt[@]}" install -y --no-install-recommends "$@")
+    # Refreshing the package lists is slow: only if they lack a package, or name versions that
+    # the mirror no longer has. A failing update may concern a source that we do not need.
+    "${install[@]}" --simulate >/dev/null 2>&1 || "${apt[@]}" update >&2 || true
+    "${install[@]}" >&2 && return
     say "trying again with fresh package lists"
-    "${apt[@]}" update >&2
-    "${apt[@]}" install --no-install-recommends "$@" >&2
+    "${apt[@]}" update >&2 || true
+    "${install[@]}" >&2
 }
 
 # Debian starts the services of a package that it installs; ours are libraries and programs

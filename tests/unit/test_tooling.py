@@ -80,6 +80,13 @@ def test_lock_satisfies(requirement: Requirement) -> None:
     assert requirement.specifier.contains(locked_versions()[canonicalize_name(requirement.name)])
 
 
+def test_every_dependency_is_accounted_for() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    rows = re.findall(r"(?m)^\| ([^ |]+) \| [^|]+ \| [^|]+ \| [^|]+ \|$", text)
+    named = [name for name in rows if name != "package"]
+    assert sorted(requirement.name for requirement in requirements()) == sorted(named)
+
+
 def test_base_install_needs_no_libvirt() -> None:
     assert "libvirt-python" not in {Requirement(r).name for r in project()["dependencies"]}
 

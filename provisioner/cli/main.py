@@ -1,0 +1,71 @@
+"""Entry point of the ``provisioner`` program: runs a command and turns every end into an exit
+code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from provisioner.cli.crash import crash_diagnostic
+from provisioner.cli.exitcodes import ExitCode, exit_code_of
+from provisioner.cli.invocation import Invocation
+from provisioner.cli.root import root
+from provisioner.cli.terminal import Terminal
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+
+
+def main() -> int:
+    """Run with the arguments and the environment of this process; returns the exit code."""
+    return run(sys.argv[1:])
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; nothing is raised out of here, whatever happens."""
+    terminal = Terminal(os.environ)
+    try:
+        code = _invoke(list(arguments), terminal)
+    finally:
+        terminal.flush()
+    return int(code)
+
+
+def _invoke(arguments: list[str], terminal: Terminal) -> int:
+    try:
+        result = root.main(
+            args=arguments,
+            prog_name="provisioner",
+            obj=Invocation(terminal, os.environ),
+            standalone_mode=False,
+        )
+        return result if isinstance(result, int) else ExitCode.DONE
+    except click.exceptions.NoArgsIsHelpError as help_page:
+        terminal.note([help_page.format_message()])
+        return ExitCode.ERROR
+    except click.ClickException as problem:
+        # Raised while reading arguments, so --json may not have been seen yet.
+        terminal.json |= "--json" in arguments
+        terminal.report([_usage_error(problem)])
+        return ExitCode.ERROR
+    except (click.Abort, KeyboardInterrupt):
+        terminal.note(["Interrupted; nothing was changed."])
+        return ExitCode.INTERRUPTED
+    except ProvisionerError as failure:
+        terminal.report(failure.diagnostics)
+        return exit_code_of(failure.diagnostics)
+    except BrokenPipeError:
+        # Only click's own output (help pages) can get here; Terminal deals with its own.
+        return ExitCode.DONE
+    except Exception as problem:  # noqa: BLE001 - the last resort: a person never sees a traceback
+        terminal.report([crash_diagnostic(problem, arguments, terminal.verbose)])
+        return ExitCode.ERROR
+
+
+def _usage_error(problem: click.ClickException) -> Diagnostic:
+    summary, _, detail = problem.format_message().partition("\n")
+    hint = ""
+    if isinstance(problem, click.UsageError) and problem.ctx is not None:
+        hint = f"'{problem.ctx.command_path} --help' shows what it takes."
+    return error("PRV6001", summary.strip().rstrip("."), detail=detail.strip(), hint=hint)

@@ -1,0 +1,192 @@
+"""Options and arguments that several commands share, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from provisioner.cli.invocation import Invocation
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address, AddressPattern
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _invocation(context: click.Context) -> Invocation:
+    found = context.find_object(Invocation)
+    assert found is not None, "main() puts it there"
+    return found
+
+
+def _set_environment(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _invocation(context).environment = value
+
+
+def _add_variables(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> None:
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE.", ctx=context, param=parameter)
+        _invocation(context).variables[name] = text
+
+
+def _set_json(context: click.Context, _: click.Parameter, value: bool) -> None:
+    _invocation(context).terminal.json |= value
+
+
+def _set_no_color(context: click.Context, _: click.Parameter, value: bool) -> None:
+    _invocation(context).terminal.no_color |= value
+
+
+def _set_verbose(context: click.Context, _: click.Parameter, value: bool) -> None:
+    _invocation(context).terminal.verbose |= value
+
+
+_GLOBAL = (
+    click.option(
+        "--env",
+        metavar="NAME",
+        callback=_set_environment,
+        expose_value=False,
+        help="The stack's environment; its state is kept apart.",
+    ),
+    click.option(
+        "--var",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=_add_variables,
+        expose_value=False,
+        help="Set a variable of the stack. May be repeated.",
+    ),
+    click.option(
+        "--json",
+        is_flag=True,
+        callback=_set_json,
+        expose_value=False,
+        help="Print JSON; diagnostics become JSON lines on stderr.",
+    ),
+    click.option(
+        "--no-color",
+        is_flag=True,
+        callback=_set_no_color,
+        expose_value=False,
+        help="Never colour (also: NO_COLOR, or a pipe).",
+    ),
+    click.option(
+        "--verbose",
+        is_flag=True,
+        callback=_set_verbose,
+        expose_value=False,
+        help="Show more: each phase, and traces of defects.",
+    ),
+)
+
+
+def global_options(command: Command) -> Command:
+    """The options that every command takes, before or after its name."""
+    for option in reversed(_GLOBAL):
+        command = option(command)
+    return command
+
+
+def stack_argument(command: Command) -> Command:
+    """``STACK``: the folder of the stack, the present one if left out."""
+    decorated: Command = click.argument(
+        "stack", metavar="[STACK]", default=".", type=click.Path(path_type=Path)
+    )(command)
+    return decorated
+
+
+def pattern(text: str) -> AddressPattern:
+    """Read an address with globs, as ``--target`` takes it; a usage error if it is none."""
+    try:
+        return AddressPattern.parse(text)
+    except ValueError as problem:
+        raise click.BadParameter(f"{problem}.") from problem
+
+
+def address(text: str) -> Address:
+    """Read ``Kind/name``; a usage error if it is none."""
+    try:
+        return Address.parse(text)
+    except ValueError as problem:
+        raise click.BadParameter(f"{problem}, such as VirtualMachine/web01.") from problem
+
+
+_SELECTION = (
+    click.option(
+        "--target",
+        metavar="PATTERN",
+        type=pattern,
+        multiple=True,
+        help="Only these, e.g. 'VirtualMachine/web*', and what they depend on. Repeatable.",
+    ),
+    click.option(
+        "--exclude",
+        metavar="PATTERN",
+        type=pattern,
+        multiple=True,
+        help="Not these, nor what depends on them. Repeatable.",
+    ),
+)
+
+_GATE = (
+    click.option(
+        "--max-impact",
+        metavar="IMPACT",
+        type=click.Choice([impact.value for impact in Impact if impact is not Impact.DATA_LOSS]),
+        help="The worst that may happen to a running guest: none, live, restart or replace.",
+    ),
+    click.option(
+        "--allow-data-loss",
+        metavar="ADDRESS",
+        type=address,
+        multiple=True,
+        help="Consent to the loss of this resource's data. Repeatable.",
+    ),
+)
+
+_ADOPT = click.option(
+    "--adopt",
+    metavar="PATTERN",
+    type=pattern,
+    multiple=True,
+    help="Take over objects that exist already and belong to nobody. Repeatable.",
+)
+
+
+def selection_options(command: Command) -> Command:
+    """``--target`` and ``--exclude``."""
+    for option in reversed(_SELECTION):
+        command = option(command)
+    return command
+
+
+def gate_options(command: Command) -> Command:
+    """``--max-impact`` and ``--allow-data-loss``."""
+    for option in reversed(_GATE):
+        command = option(command)
+    return command
+
+
+def adopt_option(command: Command) -> Command:
+    """``--adopt``."""
+    return _ADOPT(command)
+
+
+def apply_options(command: Command) -> Command:
+    """``--yes`` and ``--parallel``: how a plan is carried out."""
+    command = click.option(
+        "--parallel",
+        metavar="N",
+        type=click.IntRange(1, 256),
+        default=None,
+        help="Steps at once, over all endpoints.",
+    )(command)
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)

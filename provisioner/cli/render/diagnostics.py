@@ -1,0 +1,79 @@
+"""Diagnostics as people read them: place, quoted line with a caret, what was expected, how to mend
+it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from provisioner.cli.render.text import Paint, cells, count, plain, printable, wrap
+from provisioner.core.diagnostics import Diagnostic, Severity, SourceRange
+
+
+def render_diagnostics(
+    diagnostics: Sequence[Diagnostic], width: int = 80, paint: Paint = plain
+) -> list[str]:
+    """All of them, an empty line between each two, and a count at the end if there are several
+    errors."""
+    lines: list[str] = []
+    for diagnostic in diagnostics:
+        if lines:
+            lines.append("")
+        lines += render_diagnostic(diagnostic, width, paint)
+    errors = sum(item.severity is Severity.ERROR for item in diagnostics)
+    if errors > 1:
+        lines += ["", paint("error", count(errors, "error"))]
+    return lines
+
+
+def render_diagnostic(diagnostic: Diagnostic, width: int = 80, paint: Paint = plain) -> list[str]:
+    """One diagnostic in a few lines of at most ``width`` columns (quoted lines are cut around the
+    caret)."""
+    word = diagnostic.severity.value
+    prefix = f"{word}[{diagnostic.code}]: "
+    summary = diagnostic.summary
+    if diagnostic.address is not None and diagnostic.address not in summary:
+        summary = f"{diagnostic.address}: {summary}"
+    first, *rest = wrap(prefix + summary, width, hanging="  ")
+    role = "error" if diagnostic.severity is Severity.ERROR else word
+    lines = [paint(role, prefix.rstrip()) + first[len(prefix) - 1 :], *rest]
+    if diagnostic.source is not None:
+        lines += _quote(diagnostic.source, width, paint, "-->")
+    if diagnostic.detail:
+        lines += wrap(diagnostic.detail, width, indent="  ")
+    for source in diagnostic.related:
+        lines += _quote(source, width, paint, "see")
+    if diagnostic.hint:
+        first, *rest = wrap(f"hint: {diagnostic.hint}", width, indent="  ", hanging="        ")
+        lines += [first.replace("hint:", paint("hint", "hint:"), 1), *rest]
+    return lines
+
+
+def _quote(source: SourceRange, width: int, paint: Paint, arrow: str) -> list[str]:
+    lines = [f"  {paint('muted', arrow)} {printable(str(source))}"]
+    if not source.text.strip():
+        return lines
+    number = str(source.line)
+    gutter = " " * len(number)
+    column = min(source.column, len(source.text) + 1) - 1
+    text, before, marked = _cut(source.text, column, max(source.length, 1), width - len(number) - 6)
+    bar = paint("muted", "|")
+    lines.append(f"  {paint('muted', number)} {bar} {text}")
+    lines.append(f"  {gutter} {bar} {' ' * before}{paint('error', '^' * marked)}")
+    return lines
+
+
+def _cut(line: str, column: int, length: int, width: int) -> tuple[str, int, int]:
+    """A part of the line that fits and holds the marked place; columns before the mark and in
+    it."""
+    start = 0 if column + length <= width else max(0, column - width // 3)
+    head = "..." if start else ""
+    tail = "..." if len(line) - start > width else ""
+    shown = line[start : start + width]
+    before = cells(head + printable(line[start:column]))
+    marked = max(1, min(cells(printable(line[column : column + length])), width - before))
+    return head + printable(shown) + tail, before, marked
+
+
+def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:
+    """Plain data, in order."""
+    return [item.as_json() for item in diagnostics]

@@ -1,0 +1,348 @@
+"""One connection to one libvirt daemon: opened once, shared by all threads of a session, opened
+again when it broke.
+
+Made by a provider's ``open``. Every call to the daemon goes through :meth:`Connection.call`,
+:meth:`~Connection.read`, :meth:`~Connection.find` or :meth:`~Connection.define`, so that nothing
+but Retryable and Terminal leaves the plugin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import libvirt
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.providers.api import Context, Endpoint, ProviderError, Retryable, Terminal
+from provisioner_plugins._libvirt.errors import LOST, NOT_FOUND, TIMEOUT, code_of, translate
+from provisioner_plugins._libvirt.events import start_event_loop
+from provisioner_plugins._libvirt.uri import Target, target_of
+
+T = TypeVar("T")
+
+OLDEST = 9_000_000
+"""9.0.0, as virConnectGetLibVersion counts: major * 1,000,000 + minor * 1,000 + release."""
+
+SLOW_DEFINE_SECONDS = 5.0
+_SLOW_DEFINE = (
+    "defining it took {seconds:.0f} s instead of milliseconds. The usual cause: the daemon probes "
+    "QEMU again at every call, because it can open /dev/kvm but the user that it runs QEMU as "
+    'cannot. On the host: chgrp kvm /dev/kvm && chmod 660 /dev/kvm, or user = "root" in '
+    "qemu.conf; then restart the daemon."
+)
+
+_CONNECT_SECONDS = 15.0
+_KEEPALIVE_SECONDS = 5
+_KEEPALIVE_COUNT = 6
+_PARALLEL_REMOTE = 5
+"""A daemon works on this many requests of one client at once (max_client_requests in
+libvirtd.conf).
+"""
+
+
+class Connection:
+    """A connection to the daemon of an endpoint. Thread-safe."""
+
+    def __init__(self, endpoint: Endpoint, context: Context, driver: str = "qemu") -> None:
+        """Connect; ``driver`` is the URI scheme that the plugin serves.
+
+        Raises Terminal or Retryable (PRV5101 unreachable, PRV5102 refused, PRV5103 too old, PRV5105
+        insecure, PRV5108 timed out, PRV5110 settings that cannot be used).
+        """
+        self.endpoint = endpoint
+        self.context = context
+        self._target = target_of(endpoint.name, driver, endpoint.connection)
+        self._secrets = _Credentials(endpoint, context)
+        self._lock = threading.RLock()
+        self._closed = False
+        self._handle: Any = None
+        start_event_loop()
+        for diagnostic in self._target.warnings:
+            self.report(f"warning {diagnostic.code}: {diagnostic.summary}. {diagnostic.detail}")
+        self._alive()
+
+    @property
+    def warnings(self) -> tuple[Any, ...]:
+        """What a person should know about this connection every time it is used."""
+        return self._target.warnings
+
+    @property
+    def parallel(self) -> int:
+        """How many reads at once pay off: over a network the round trips overlap, on a socket
+        nothing is won.
+        """
+        return _PARALLEL_REMOTE if self._target.remote else 1
+
+    def report(self, text: str) -> None:
+        """Tell the person who waits something about the endpoint itself."""
+        self.context.progress(Address("Host", self.endpoint.name), text)
+
+    def call(self, what: str, function: Callable[[Any], T]) -> T:
+        """Run ``function`` on the open virConnect, once. ``what`` says in messages what is being
+        done.
+
+        A lost connection raises Retryable; the next call opens it again.
+        """
+        handle = self._alive()
+        try:
+            return function(handle)
+        except libvirt.libvirtError as problem:
+            failure = translate(problem, what)
+            if _is_lost(failure) or not handle.isAlive():
+                self._drop(handle)
+                if not _is_lost(failure):
+                    raise _lost(what, problem) from problem
+            raise failure from problem
+
+    def read(self, what: str, function: Callable[[Any], T]) -> T:
+        """As :meth:`call`, but ``function`` only reads: after a lost connection it is run once more
+        on a new one.
+
+        It must use nothing that an earlier connection gave.
+        """
+        try:
+            return self.call(what, function)
+        except Retryable as problem:
+            if not _is_lost(problem):
+                raise
+        return self.call(what, function)
+
+    def find(self, what: str, function: Callable[[Any], T]) -> T | None:
+        """As :meth:`read`; None where the daemon says that there is no such object."""
+        try:
+            return self.read(what, function)
+        except ProviderError as problem:
+            if code_of(problem) in NOT_FOUND:
+                return None
+            raise
+
+    def define(self, what: str, function: Callable[[Any], T]) -> tuple[T, tuple[str, ...]]:
+        """As :meth:`call` for defining a domain, with notes for the outcome: why it was slow, if
+        it was.
+        """
+        started = self.context.clock.monotonic()
+        result = self.call(what, function)
+        seconds = self.context.clock.monotonic() - started
+        if seconds < SLOW_DEFINE_SECONDS:
+            return result, ()
+        return result, (_SLOW_DEFINE.format(seconds=seconds),)
+
+    def close(self) -> None:
+        """Disconnect; may be called twice."""
+        with self._lock:
+            self._closed = True
+            handle, self._handle = self._handle, None
+            self._secrets.clear()
+        if handle is not None:
+            _close(handle)
+
+    def _alive(self) -> Any:
+        handle = self._handle
+        if handle is not None and handle.isAlive():
+            return handle
+        with self._lock:
+            if self._closed:
+                raise Terminal(
+                    error("PRV5107", f"Host/{self.endpoint.name}: the session is closed")
+                )
+            if self._handle is not None and not self._handle.isAlive():
+                self._drop(self._handle)
+            if self._handle is None:
+                self._handle = self._open()
+            return self._handle
+
+    def _drop(self, handle: Any) -> None:
+        with self._lock:
+            if self._handle is handle:
+                self._handle = None
+        _close(handle)
+
+    def _open(self) -> Any:
+        what = f"Host/{self.endpoint.name}: connect to {self._target.uri}"
+        uri = self._secrets.uri(self._target)
+        handle = _open_within(self._connect_seconds(), what, lambda: self._secrets.open(uri))
+        try:
+            self._check_version(handle)
+            self._keep_alive(handle)
+        except libvirt.libvirtError as problem:
+            _close(handle)
+            raise translate(problem, what) from problem
+        except ProviderError:
+            _close(handle)
+            raise
+        return handle
+
+    def _connect_seconds(self) -> float:
+        timeouts = self.endpoint.connection.get("timeouts", {})
+        return timeouts["connect"] / 1000 if "connect" in timeouts else _CONNECT_SECONDS
+
+    def _keep_alive(self, handle: Any) -> None:
+        keepalive = self.endpoint.connection.get("keepalive", {})
+        interval = keepalive.get("interval", _KEEPALIVE_SECONDS * 1000) // 1000
+        # A daemon that stops answering ends every call under way with an error instead of a hang.
+        handle.setKeepAlive(max(1, interval), keepalive.get("count", _KEEPALIVE_COUNT))
+
+    def _check_version(self, handle: Any) -> None:
+        for party, version in (
+            ("daemon", handle.getLibVersion()),
+            ("client library", libvirt.getVersion()),
+        ):
+            if version < OLDEST:
+                raise Terminal(
+                    error(
+                        "PRV5103",
+                        f"Host/{self.endpoint.name}: libvirt is too old",
+                        detail=f"The {party} is version {_version_text(version)}; at least "
+                        f"{_version_text(OLDEST)} is needed.",
+                        hint="Upgrade libvirt there; Debian 12 and Ubuntu 23.04 have 9.0.",
+                    )
+                )
+
+
+class _Credentials:
+    """What a connection needs to prove who it is: resolved when first needed, forgotten when
+    closed.
+    """
+
+    def __init__(self, endpoint: Endpoint, context: Context) -> None:
+        self._endpoint = endpoint
+        self._context = context
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        _check_files(endpoint)
+
+    def uri(self, target: Target) -> str:
+        """The URI with the key file, written from the secret that holds the key where the Host
+        names one.
+        """
+        private_key = self._endpoint.connection.get("ssh", {}).get("privateKey")
+        if private_key is None:
+            return target.uri
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="provisioner-key-")
+            path = Path(self._folder.name) / "key"
+            path.touch(mode=0o600)
+            # ssh refuses a key file that does not end with a line end.
+            path.write_text(self._reveal(private_key).rstrip("\n") + "\n")
+        return target.with_parameter("keyfile", str(Path(self._folder.name) / "key"))
+
+    def open(self, uri: str) -> Any:
+        """Open; answers the daemon's questions for user and password."""
+        credentials = self._endpoint.connection.get("credentials", {})
+        password = self._reveal(credentials["password"]) if "password" in credentials else None
+        username = credentials.get("username")
+
+        def answer(questions: list[list[Any]], _: object) -> int:
+            for question in questions:
+                asks_name = question[0] in (libvirt.VIR_CRED_USERNAME, libvirt.VIR_CRED_AUTHNAME)
+                question[4] = username if asks_name else password
+                if question[4] is None:
+                    return -1
+            return 0
+
+        kinds = [
+            libvirt.VIR_CRED_USERNAME,
+            libvirt.VIR_CRED_AUTHNAME,
+            libvirt.VIR_CRED_PASSPHRASE,
+            libvirt.VIR_CRED_NOECHOPROMPT,
+        ]
+        return libvirt.openAuth(uri, [kinds, answer, None], 0)
+
+    def clear(self) -> None:
+        """Remove the key file."""
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _reveal(self, reference: Mapping[str, Any]) -> str:
+        try:
+            return self._context.secrets.resolve(reference["secretRef"]).reveal()
+        except ProvisionerError as problem:
+            raise Terminal(problem.diagnostics[0]) from problem
+
+
+def _check_files(endpoint: Endpoint) -> None:
+    """Name a missing file before libvirt, whose message for it names none."""
+    connection = endpoint.connection
+    wanted = []
+    if "tls" in connection:
+        folder = Path(connection["tls"]["folder"])
+        wanted += [folder / name for name in ("cacert.pem", "clientcert.pem", "clientkey.pem")]
+    if "keyFile" in connection.get("ssh", {}):
+        wanted.append(Path(connection["ssh"]["keyFile"]))
+    missing = [str(path) for path in wanted if not path.is_file()]
+    if missing:
+        raise Terminal(
+            error(
+                "PRV5110",
+                f"Host/{endpoint.name}: the connection cannot be used",
+                detail=f"There is no file {', '.join(missing)}.",
+                hint="Correct the path in the Host's connection, or put the file there.",
+            )
+        )
+
+
+def _open_within(seconds: float, what: str, opening: Callable[[], Any]) -> Any:
+    """Open in a thread, because libvirt has no time-out for it: an unreachable address can hang
+    for minutes.
+    """
+    result: list[Any] = []
+    failure: list[Exception] = []
+    done = threading.Event()
+    abandoned = threading.Event()
+
+    def work() -> None:
+        try:
+            handle = opening()
+            result.append(handle)
+            if abandoned.is_set():
+                _close(handle)
+        except (libvirt.libvirtError, ProviderError) as problem:
+            failure.append(problem)
+        finally:
+            done.set()
+
+    threading.Thread(target=work, name="libvirt-open", daemon=True).start()
+    if not done.wait(seconds):
+        abandoned.set()
+        raise Retryable(
+            error(
+                "PRV5108",
+                TIMEOUT.summary.format(what=what),
+                detail=f"There was no answer within {seconds:g} s.",
+                hint="Check the address and the firewall, or raise connection.timeouts.connect.",
+            ),
+            5.0,
+        )
+    if failure:
+        problem = failure[0]
+        if isinstance(problem, libvirt.libvirtError):
+            raise translate(problem, what) from problem
+        raise problem
+    return result[0]
+
+
+def _close(handle: Any) -> None:
+    # A connection that broke reports that once more when it is closed.
+    with contextlib.suppress(libvirt.libvirtError):
+        handle.close()
+
+
+def _is_lost(problem: ProviderError) -> bool:
+    return isinstance(problem, Retryable) and problem.diagnostic.code == LOST.code
+
+
+def _lost(what: str, problem: libvirt.libvirtError) -> Retryable:
+    detail = f"libvirt says: {problem.get_error_message()}"
+    return Retryable(
+        error(LOST.code, LOST.summary.format(what=what), detail=detail, hint=LOST.hint), 1.0
+    )
+
+
+def _version_text(version: int) -> str:
+    return f"{version // 1_000_000}.{version // 1000 % 1000}.{version % 1000}"

@@ -1,0 +1,366 @@
+"""What an endpoint has, read lazily and at most once: the handlers' ``observe`` and ``discover``
+read through it.
+
+A session makes one :class:`Inventory` for each call of the contract, so its content is one moment's
+and it needs no lock. Lists come in one call; documents are read one call each, only for the objects
+asked for, and parsed once. ``calls`` counts round trips to the daemon. An error in the middle is
+raised, or reported as undetermined; it never makes an object absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import libvirt
+
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.providers.api import ProviderError, Retryable, Terminal
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.errors import NOT_FOUND, translate
+from provisioner_plugins._libvirt.xml import Element, XmlError, parse
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRecord:
+    """A domain. ``configured`` is the inactive definition, ``live`` that of the running guest
+    (None: not running).
+
+    ``state`` is a virDomainState. ``handle`` is libvirt's object, valid as long as the connection.
+    """
+
+    uuid: UUID
+    name: str
+    configured: Element
+    live: Element | None
+    state: int
+    autostart: bool
+    persistent: bool
+    managed_save: bool
+    handle: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRecord:
+    """A network. ``configured`` is what the next start takes, ``live`` what is in force (None:
+    inactive).
+    """
+
+    uuid: UUID
+    name: str
+    configured: Element
+    live: Element | None
+    autostart: bool
+    persistent: bool
+    handle: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRecord:
+    """A storage pool."""
+
+    uuid: UUID
+    name: str
+    document: Element
+    active: bool
+    autostart: bool
+    persistent: bool
+    handle: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRecord:
+    """A volume, as listed; :meth:`Inventory.volume` gives its document."""
+
+    pool: str
+    name: str
+    handle: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeListing:
+    """The volumes of a pool by name, or why they could not be listed.
+
+    ``absent``: the pool itself is gone, so none of its volumes exists on the endpoint's books.
+    """
+
+    volumes: Mapping[str, VolumeRecord] = field(default_factory=dict)
+    problem: Diagnostic | None = None
+
+
+R = TypeVar("R", DomainRecord, NetworkRecord, PoolRecord)
+
+
+class Index(Generic[R]):
+    """Records of a kind by UUID and by name, in the order of names."""
+
+    def __init__(self, records: Iterable[R]) -> None:
+        self.by_name: Mapping[str, R] = {r.name: r for r in sorted(records, key=lambda r: r.name)}
+        self.by_uuid: Mapping[UUID, R] = {r.uuid: r for r in self.by_name.values()}
+
+    def find(self, uuid: UUID, external_id: str | None, name: str) -> R | None:
+        """By identity, else by the recorded UUID, else by name: the order of the contract."""
+        found = self.by_uuid.get(uuid)
+        if found is None and external_id is not None:
+            found = self.by_uuid.get(_uuid_or_none(external_id) or uuid)
+        return found if found is not None else self.by_name.get(name)
+
+    def __iter__(self) -> Any:
+        return iter(self.by_name.values())
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+
+class Inventory:
+    """Everything that was asked of one endpoint in one operation. Not thread-safe."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.calls = 0
+        self._domains: Index[DomainRecord] | None = None
+        self._running: tuple[tuple[str, Element], ...] | None = None
+        self._networks: Index[NetworkRecord] | None = None
+        self._pools: Index[PoolRecord] | None = None
+        self._volumes: dict[str, VolumeListing] = {}
+        self._documents: dict[tuple[str, str], Element | None] = {}
+
+    def domains(self) -> Index[DomainRecord]:
+        """All domains with their definitions: 4 calls, one for each domain, and one more for each
+        that runs.
+        """
+        if self._domains is None:
+            self._domains = Index(self.connection.read("read the domains", self._read_domains))
+        return self._domains
+
+    def running(self) -> Sequence[tuple[str, Element]]:
+        """Name and live definition of every running domain, without reading the others."""
+        if self._domains is not None:
+            return [(d.name, d.live) for d in self._domains if d.live is not None]
+        if self._running is None:
+            self._running = self.connection.read("read the running domains", self._read_running)
+        return self._running
+
+    def networks(self) -> Index[NetworkRecord]:
+        """All networks with their definitions: 2 calls, one for each network, one more for each
+        active one.
+        """
+        if self._networks is None:
+            self._networks = Index(self.connection.read("read the networks", self._read_networks))
+        return self._networks
+
+    def pools(self) -> Index[PoolRecord]:
+        """All storage pools: 3 calls and one for each pool."""
+        if self._pools is None:
+            self._pools = Index(self.connection.read("read the storage pools", self._read_pools))
+        return self._pools
+
+    def volumes(self, pool: PoolRecord) -> VolumeListing:
+        """The volumes of a pool as they are in its storage now: 2 calls (the daemon looks afresh,
+        then lists).
+        """
+        if pool.name not in self._volumes:
+            self._volumes[pool.name] = self._list_volumes(pool)
+        return self._volumes[pool.name]
+
+    def volume(self, record: VolumeRecord) -> Element | None:
+        """The document of a volume, 1 call; None if it was removed since it was listed."""
+        return self.volume_documents([record])[0]
+
+    def volume_documents(self, records: Sequence[VolumeRecord]) -> list[Element | None]:
+        """The documents of several volumes, in order, in overlapping calls where that pays."""
+        unread = [r for r in records if (r.pool, r.name) not in self._documents]
+        try:
+            documents = self._each(lambda record: self._document(record.handle.XMLDesc, 0), unread)
+        except libvirt.libvirtError as problem:
+            raise translate(problem, "read the volumes") from problem
+        for record, document in zip(unread, documents, strict=True):
+            self._documents[record.pool, record.name] = document
+        return [self._documents[r.pool, r.name] for r in records]
+
+    # --- reading; every function below gets an open virConnect and may be run a second time ---
+
+    def _read_domains(self, handle: Any) -> list[DomainRecord]:
+        self.calls += 4
+        listed = handle.listAllDomains(0)
+        states = {
+            domain.UUID(): stats["state.state"]
+            for domain, stats in handle.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+        }
+        autostart = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART))
+        saved = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE))
+
+        def read(domain: Any) -> DomainRecord | None:
+            identity = domain.UUID()
+            live = None
+            if domain.ID() != -1:
+                live = self._document(domain.XMLDesc, 0)
+            configured = self._document(domain.XMLDesc, libvirt.VIR_DOMAIN_XML_INACTIVE)
+            if configured is None:
+                return None
+            return DomainRecord(
+                uuid=UUID(bytes=identity),
+                name=domain.name(),
+                configured=configured,
+                live=live,
+                state=states.get(identity, libvirt.VIR_DOMAIN_NOSTATE),
+                autostart=identity in autostart,
+                persistent=bool(domain.isPersistent()) if live is not None else True,
+                managed_save=identity in saved,
+                handle=domain,
+            )
+
+        return [record for record in self._each(read, listed) if record is not None]
+
+    def _read_running(self, handle: Any) -> tuple[tuple[str, Element], ...]:
+        self.calls += 1
+        listed = handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        documents = self._each(lambda domain: self._document(domain.XMLDesc, 0), listed)
+        return tuple(
+            (domain.name(), document)
+            for domain, document in zip(listed, documents, strict=True)
+            if document is not None
+        )
+
+    def _read_networks(self, handle: Any) -> list[NetworkRecord]:
+        self.calls += 3
+        listed = handle.listAllNetworks(0)
+        active = _uuids(handle.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE))
+        autostart = _uuids(handle.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART))
+        persistent = _uuids(handle.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_PERSISTENT))
+
+        def read(network: Any) -> NetworkRecord | None:
+            identity = network.UUID()
+            live = self._document(network.XMLDesc, 0) if identity in active else None
+            configured = live
+            if identity in persistent:
+                configured = self._document(network.XMLDesc, libvirt.VIR_NETWORK_XML_INACTIVE)
+            if configured is None:
+                return None
+            return NetworkRecord(
+                uuid=UUID(bytes=identity),
+                name=network.name(),
+                configured=configured,
+                live=live,
+                autostart=identity in autostart,
+                persistent=identity in persistent,
+                handle=network,
+            )
+
+        return [record for record in self._each(read, listed) if record is not None]
+
+    def _read_pools(self, handle: Any) -> list[PoolRecord]:
+        self.calls += 4
+        listed = handle.listAllStoragePools(0)
+        active = _uuids(handle.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE))
+        autostart = _uuids(
+            handle.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_AUTOSTART)
+        )
+        persistent = _uuids(
+            handle.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_PERSISTENT)
+        )
+
+        def read(pool: Any) -> PoolRecord | None:
+            identity = pool.UUID()
+            flags = libvirt.VIR_STORAGE_XML_INACTIVE if identity in persistent else 0
+            document = self._document(pool.XMLDesc, flags)
+            if document is None:
+                return None
+            return PoolRecord(
+                uuid=UUID(bytes=identity),
+                name=pool.name(),
+                document=document,
+                active=identity in active,
+                autostart=identity in autostart,
+                persistent=identity in persistent,
+                handle=pool,
+            )
+
+        return [record for record in self._each(read, listed) if record is not None]
+
+    def _list_volumes(self, pool: PoolRecord) -> VolumeListing:
+        what = f"list the volumes of pool {pool.name}"
+        if not pool.active:
+            return VolumeListing(problem=_inactive(pool.name))
+
+        def read(handle: Any) -> dict[str, VolumeRecord]:
+            self.calls += 3
+            found = handle.storagePoolLookupByUUID(pool.uuid.bytes)
+            try:
+                found.refresh(0)
+            except libvirt.libvirtError as problem:
+                # While a volume is being made the daemon will not look afresh; its list is still
+                # right for the others.
+                if not _jobs_running(problem):
+                    raise
+            volumes = found.listAllVolumes(0)
+            return {
+                volume.name(): VolumeRecord(pool.name, volume.name(), volume)
+                for volume in sorted(volumes, key=lambda volume: str(volume.name()))
+            }
+
+        try:
+            return VolumeListing(volumes=self.connection.read(what, read))
+        except (Retryable, Terminal) as problem:
+            # The pool was there a moment ago: its volumes may be there still, on storage that no
+            # pool shows now.
+            return VolumeListing(problem=problem.diagnostic)
+
+    def _document(self, read: Callable[[int], str], flags: int) -> Element | None:
+        """The parsed document, or None where the object was removed since it was listed."""
+        self.calls += 1
+        try:
+            text = read(flags)
+        except libvirt.libvirtError as problem:
+            if problem.get_error_code() in NOT_FOUND:
+                return None
+            raise
+        try:
+            return parse(text)
+        except XmlError as problem:
+            raise _unreadable(str(problem)) from problem
+
+    def _each(self, function: Callable[[S], T], items: Sequence[S]) -> list[T]:
+        """``function`` of every item, in order; in a few threads where round trips are long."""
+        workers = min(self.connection.parallel, len(items))
+        if workers < 2:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(function, items))
+
+
+def _uuids(objects: Iterable[Any]) -> frozenset[bytes]:
+    return frozenset(item.UUID() for item in objects)
+
+
+def _uuid_or_none(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _jobs_running(problem: libvirt.libvirtError) -> bool:
+    return "asynchronous jobs running" in (problem.get_error_message() or "")
+
+
+def _inactive(pool: str) -> Diagnostic:
+    return error(
+        "PRV5120",
+        f"the storage pool {pool} is not active, so its volumes are unknown",
+        hint=f"Start it (virsh pool-start {pool}), or apply its StoragePool first.",
+    )
+
+
+def _unreadable(found: str) -> ProviderError:
+    return Terminal(
+        error(
+            "PRV5121", "a definition that libvirt gave cannot be read", detail=f"It says: {found}."
+        )
+    )

@@ -1,0 +1,99 @@
+"""The mark of ownership in an object's ``<metadata>``: who it belongs to, with its labels and
+tenant.
+
+Domains and networks carry it. Written in the same call that defines the object; other tools'
+metadata is left alone. ::
+
+    <metadata>
+      <stamp xmlns="urn:provisioner:stamp:1" lineage="..." address="Network/lan" generation="0"
+      tenant="acme">
+        <label name="tier" value="web"/>
+      </stamp>
+    </metadata>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree import ElementTree
+
+from provisioner.core.identity import Stamp
+from provisioner.providers.api import Resource
+from provisioner_plugins._libvirt.xml import Element, child, element
+
+NAMESPACE = "urn:provisioner:stamp:1"
+PREFIX = "provisioner"
+"""Prefix under which ``virDomainSetMetadata`` files it (its ``key`` argument)."""
+TAG = f"{{{NAMESPACE}}}stamp"
+
+ElementTree.register_namespace(PREFIX, NAMESPACE)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the stamp element says."""
+
+    stamp: Stamp
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tenant: str | None = None
+
+    @classmethod
+    def of(cls, resource: Resource) -> Mark:
+        """The mark that a resource's object shall carry."""
+        return cls(
+            resource.stamp, dict(resource.spec.get("labels", {})), resource.spec.get("tenant")
+        )
+
+    def fields(self) -> dict[str, Any]:
+        """The part of an observed spec that it gives: ``labels`` and ``tenant`` where set."""
+        found: dict[str, Any] = {}
+        if self.labels:
+            found["labels"] = dict(self.labels)
+        if self.tenant is not None:
+            found["tenant"] = self.tenant
+        return found
+
+
+def build(mark: Mark) -> Element:
+    """The stamp element, as it stands in ``<metadata>``."""
+    return element(
+        TAG,
+        {
+            "lineage": mark.stamp.lineage,
+            "address": mark.stamp.address,
+            "generation": mark.stamp.generation,
+            "tenant": mark.tenant,
+        },
+        *(
+            element(f"{{{NAMESPACE}}}label", {"name": name, "value": value})
+            for name, value in sorted(mark.labels.items())
+        ),
+    )
+
+
+def read(document: Element) -> Mark | None:
+    """The mark of a definition; None if it has none, or one that cannot be read (which is
+    nobody's).
+    """
+    node = document.find(f"metadata/{TAG}")
+    if node is None:
+        return None
+    lineage, address, generation = (node.get(k) for k in ("lineage", "address", "generation"))
+    if not lineage or not address or not (generation or "").isdecimal():
+        return None
+    labels = {
+        name: label.get("value", "")
+        for label in node
+        if label.tag == f"{{{NAMESPACE}}}label" and (name := label.get("name"))
+    }
+    return Mark(Stamp(lineage, address, int(generation or 0)), labels, node.get("tenant"))
+
+
+def replace(document: Element, mark: Mark) -> None:
+    """Put ``mark`` into a definition in place of the one it has; other metadata stays as it is."""
+    metadata = child(document, "metadata")
+    for node in metadata.findall(TAG):
+        metadata.remove(node)
+    metadata.append(build(mark))

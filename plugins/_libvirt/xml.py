@@ -1,0 +1,234 @@
+"""Reading, building and merging libvirt's XML with element APIs only.
+
+Called by every module that makes or reads a definition. Documents come from a daemon or, as
+``native`` fragments, from an author: a DOCTYPE is refused (entities need one), and fragments are
+bounded in size and depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+from xml.etree import ElementTree
+
+Element: TypeAlias = ElementTree.Element
+
+MAX_FRAGMENT_CHARACTERS = 64 * 1024
+MAX_FRAGMENT_DEPTH = 16
+
+Part: TypeAlias = Mapping[str, object] | str | Element | None
+"""Attributes, text, a child, or nothing; see :func:`element`."""
+
+Identify: TypeAlias = Callable[[Element], object]
+"""What makes an element among its siblings of the same tag the one that is meant; see
+:func:`merge`.
+"""
+
+
+class XmlError(ValueError):
+    """A document or fragment that cannot be used; the text says what was found and where."""
+
+
+def parse(text: str) -> Element:
+    """The root element of a document; raises XmlError if it is not well-formed or has a DOCTYPE."""
+    if "<!DOCTYPE" in text:
+        # The text is a str, so no encoding can hide the word, and XML knows it in upper case only.
+        raise XmlError("it has a DOCTYPE, which may define entities: only elements are read")
+    try:
+        return ElementTree.fromstring(text)  # noqa: S314 - no DOCTYPE, so no entity of its own
+    except ElementTree.ParseError as problem:
+        raise XmlError(f"it is not well-formed XML: {problem}") from problem
+
+
+def parse_fragment(text: str) -> Element:
+    """The root element of an author's fragment: as :func:`parse`, and within the limits of size
+    and depth.
+    """
+    if len(text) > MAX_FRAGMENT_CHARACTERS:
+        raise XmlError(
+            f"it has {len(text)} characters; at most {MAX_FRAGMENT_CHARACTERS} are allowed"
+        )
+    root = parse(text)
+    if _depth_exceeds(root, MAX_FRAGMENT_DEPTH):
+        raise XmlError(f"its elements are nested more than {MAX_FRAGMENT_DEPTH} levels deep")
+    return root
+
+
+def _depth_exceeds(root: Element, limit: int) -> bool:
+    level = [root]
+    for _ in range(limit):
+        level = [child for node in level for child in node]
+        if not level:
+            return False
+    return True
+
+
+def serialize(root: Element) -> str:
+    """The document as text."""
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def element(tag: str, *parts: Part) -> Element:
+    """A new element. A mapping gives attributes (None is left out, bool is yes/no), a string the
+    text, an element a child.
+
+    ``element("ip", {"address": "10.0.0.1", "prefix": 24}, element("dhcp"))``
+    """
+    node = ElementTree.Element(tag)
+    for part in parts:
+        if part is None:
+            continue
+        if isinstance(part, str):
+            node.text = part
+        elif isinstance(part, ElementTree.Element):
+            node.append(part)
+        else:
+            for key, value in part.items():
+                if value is not None:
+                    node.set(key, attribute_text(value))
+    return node
+
+
+def attribute_text(value: object) -> str:
+    """A value as libvirt writes it in attributes: booleans are yes and no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def child(parent: Element, path: str) -> Element:
+    """The first element at ``path`` (tags separated by /), made where it is missing."""
+    node = parent
+    for tag in path.split("/"):
+        found = node.find(tag)
+        if found is None:
+            found = ElementTree.SubElement(node, tag)
+        node = found
+    return node
+
+
+def text_of(parent: Element, path: str) -> str | None:
+    """The text of the first element at ``path``, stripped; None if there is no such element or no
+    text in it.
+    """
+    text = parent.findtext(path)
+    return text.strip() or None if text is not None else None
+
+
+def attribute(parent: Element, path: str, name: str) -> str | None:
+    """An attribute of the first element at ``path``; None if there is none."""
+    node = parent.find(path)
+    return None if node is None else node.get(name)
+
+
+def remove_all(parent: Element, tag: str) -> None:
+    """Remove every direct child with this tag."""
+    for node in parent.findall(tag):
+        parent.remove(node)
+
+
+def same(one: Element, other: Element) -> bool:
+    """Whether both mean the same: tags, attributes, stripped texts and children in order."""
+    return (
+        one.tag == other.tag
+        and one.attrib == other.attrib
+        and (one.text or "").strip() == (other.text or "").strip()
+        and len(one) == len(other)
+        and all(same(a, b) for a, b in zip(one, other, strict=True))
+    )
+
+
+def merge(base: Element, fragment: Element, identify: Mapping[str, Identify] | None = None) -> None:
+    """Merge ``fragment`` into ``base`` element by element; raises XmlError where they contradict
+    each other.
+
+    What the fragment adds is added; what both say must be the same, so that a fragment can complete
+    a definition but never overrule a field of the common model. ``identify`` names the tags that
+    may occur several times and what tells them apart: a child whose key is None, or equals no
+    sibling's, is appended. Every other tag occurs once.
+    """
+    if base.tag != fragment.tag:
+        raise XmlError(f"its root is <{fragment.tag}>, expected <{base.tag}>")
+    _merge(base, fragment, identify or {}, f"/{base.tag}")
+
+
+def _merge(base: Element, fragment: Element, identify: Mapping[str, Identify], where: str) -> None:
+    for name, value in fragment.attrib.items():
+        present = base.get(name)
+        if present is not None and present != value:
+            raise XmlError(f"{where}@{name} is {value!r}, but other fields make it {present!r}")
+        base.set(name, value)
+    text, present_text = (fragment.text or "").strip(), (base.text or "").strip()
+    if text and present_text and text != present_text:
+        raise XmlError(f"{where} is {text!r}, but other fields make it {present_text!r}")
+    if text:
+        base.text = text
+    for node in fragment:
+        counterpart = _counterpart(base, node, identify)
+        if counterpart is None:
+            base.append(_copy(node))
+        else:
+            _merge(counterpart, node, identify, f"{where}/{node.tag}")
+
+
+def _counterpart(base: Element, node: Element, identify: Mapping[str, Identify]) -> Element | None:
+    key_of = identify.get(node.tag)
+    if key_of is None:
+        return base.find(node.tag)
+    key = key_of(node)
+    if key is None:
+        return None
+    return next((sibling for sibling in base.findall(node.tag) if key_of(sibling) == key), None)
+
+
+def _copy(node: Element) -> Element:
+    duplicate = ElementTree.Element(node.tag, dict(node.attrib))
+    duplicate.text = node.text
+    duplicate.extend([_copy(below) for below in node])
+    return duplicate
+
+
+def covers(document: Element, fragment: Element) -> bool:
+    """Whether everything that ``fragment`` says stands in ``document`` (which may say more).
+
+    This is how a merged fragment is recognised in what the daemon gives back.
+    """
+    if document.tag != fragment.tag:
+        return False
+    if any(document.get(name) != value for name, value in fragment.attrib.items()):
+        return False
+    text = (fragment.text or "").strip()
+    if text and text != (document.text or "").strip():
+        return False
+    return _assignable(list(fragment), document)
+
+
+def _assignable(wanted: list[Element], document: Element) -> bool:
+    """Whether each wanted child has a document child of its own, in any order."""
+    candidates = [
+        [index for index, node in enumerate(document) if covers(node, below)] for below in wanted
+    ]
+    holder: dict[int, int] = {}
+
+    def place(item: int, seen: set[int]) -> bool:
+        for index in candidates[item]:
+            if index in seen:
+                continue
+            seen.add(index)
+            if index not in holder or place(holder[index], seen):
+                holder[index] = item
+                return True
+        return False
+
+    return all(place(item, set()) for item in range(len(wanted)))
+
+
+def walk(root: Element) -> Iterator[tuple[str, Element]]:
+    """Every element with its path of tags from the root, for messages."""
+
+    def visit(node: Element, path: str) -> Iterator[tuple[str, Element]]:
+        yield path, node
+        for below in node:
+            yield from visit(below, f"{path}/{below.tag}")
+
+    return visit(root, f"/{root.tag}")

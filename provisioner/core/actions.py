@@ -20,9 +20,10 @@ class Action(StrEnum):
 class Impact(StrEnum):
     """What carrying a change out does to a running guest, from harmless to irreversible.
 
-    ``none``: nothing that a guest or a user of it could see. ``live``: the guest runs on and sees the change.
-    ``restart``: the guest (or the service it depends on) is interrupted. ``replace``: the object is removed and
-    made again, or removed for good; data on disks stays. ``data-loss``: data is gone afterwards.
+    ``none``: nothing that a guest or a user of it could see. ``live``: the guest runs on and sees
+    the change. ``restart``: the guest (or the service it depends on) is interrupted. ``replace``:
+    the object is removed and made again, or removed for good; data on disks stays. ``data-loss``:
+    data is gone afterwards.
     """
 
     NONE = "none"

@@ -1,7 +1,7 @@
 """Addresses: the stable name of a resource inside one stack.
 
-An address is written ``Kind/name`` (``VirtualMachine/web01``). Every layer speaks addresses; this module
-therefore imports nothing but the standard library.
+An address is written ``Kind/name`` (``VirtualMachine/web01``). Every layer speaks addresses; this
+module therefore imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Address(NamedTuple):
 class AddressPattern:
     """A glob over addresses, as ``--target`` and ``--exclude`` take it.
 
-    ``VirtualMachine/web*`` matches by kind and name, ``VirtualMachine`` is short for ``VirtualMachine/*``,
-    and ``*/web01`` matches in every kind.
+    ``VirtualMachine/web*`` matches by kind and name, ``VirtualMachine`` is short for
+    ``VirtualMachine/*``, and ``*/web01`` matches in every kind.
     """
 
     kind: str
@@ -54,7 +54,9 @@ class AddressPattern:
         """Read a pattern; raises ValueError if a part of it is empty."""
         kind, slash, name = text.partition("/")
         if not kind or (slash and not name):
-            raise ValueError(f"{text!r} is not an address pattern: expected Kind/name, with * as wildcard")
+            raise ValueError(
+                f"{text!r} is not an address pattern: expected Kind/name, with * as wildcard"
+            )
         return cls(kind, name if slash else "*")
 
     def matches(self, address: Address) -> bool:

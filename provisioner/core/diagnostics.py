@@ -1,7 +1,7 @@
 """The one type in which this project reports anything to a person: :class:`Diagnostic`.
 
-Codes are stable: ``PRV1xxx`` manifests, ``PRV2xxx`` plan, ``PRV3xxx`` apply, ``PRV4xxx`` state, ``PRV5xxx`` providers,
-``PRV6xxx`` command line. Every code stands in docs/diagnostics.md.
+Codes are stable: ``PRV1xxx`` manifests, ``PRV2xxx`` plan, ``PRV3xxx`` apply, ``PRV4xxx`` state,
+``PRV5xxx`` providers, ``PRV6xxx`` command line. Every code stands in docs/diagnostics.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ class Severity(StrEnum):
 
 
 class SourceRange(NamedTuple):
-    """A place in a file. Lines and columns count from 1; ``text`` is the whole line, without its end."""
+    """A place in a file. Lines and columns count from 1; ``text`` is the whole line, without its
+    end.
+    """
 
     file: str
     line: int
@@ -37,8 +39,8 @@ class SourceRange(NamedTuple):
 class Diagnostic:
     """What was found, what was expected, and what to do.
 
-    ``summary`` is one line without a full stop. ``detail`` may have several lines. ``hint`` says how to mend it.
-    ``address`` is the text of the resource address concerned, where there is one.
+    ``summary`` is one line without a full stop. ``detail`` may have several lines. ``hint`` says
+    how to mend it. ``address`` is the text of the resource address concerned, where there is one.
     """
 
     severity: Severity
@@ -78,7 +80,9 @@ class Diagnostic:
                 "column": self.source.column,
             }
         if self.related:
-            data["related"] = [{"file": r.file, "line": r.line, "column": r.column} for r in self.related]
+            data["related"] = [
+                {"file": r.file, "line": r.line, "column": r.column} for r in self.related
+            ]
         return data
 
 

@@ -1,7 +1,7 @@
 """Deterministic identity: the same resource of the same stack always gets the same UUID.
 
-A creation whose answer was lost can be repeated safely, because the object that may already exist carries
-the identity that the repetition would ask for.
+A creation whose answer was lost can be repeated safely, because the object that may already exist
+carries the identity that the repetition would ask for.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from provisioner.core.address import Address
 def identity(lineage: uuid.UUID, address: Address, generation: int = 0) -> uuid.UUID:
     """UUID (version 5, RFC 9562) of a resource.
 
-    ``lineage`` is drawn once, when a stack's state is made. ``generation`` counts replacements, so that an object
-    made before its predecessor is deleted has an identity of its own.
+    ``lineage`` is drawn once, when a stack's state is made. ``generation`` counts replacements, so
+    that an object made before its predecessor is deleted has an identity of its own.
     """
     name = str(address) if generation == 0 else f"{address}#{generation}"
     return uuid.uuid5(lineage, name)

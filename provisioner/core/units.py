@@ -1,7 +1,8 @@
 """Sizes and durations with units, as manifests write them.
 
-Sizes: ``4GiB`` (powers of 1024: KiB MiB GiB TiB PiB) and ``200GB`` (powers of 1000: kB MB GB TB PB), as in
-IEC 80000-13; ``B`` for bytes. Durations: ``500ms``, ``30s``, ``5m``, ``2h``, ``7d``. A number without a unit is an error.
+Sizes: ``4GiB`` (powers of 1024: KiB MiB GiB TiB PiB) and ``200GB`` (powers of 1000: kB MB GB TB
+PB), as in IEC 80000-13; ``B`` for bytes. Durations: ``500ms``, ``30s``, ``5m``, ``2h``, ``7d``. A
+number without a unit is an error.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def parse_size(text: str) -> int:
     """Bytes; raises ValueError if ``text`` is no size or not a whole number of bytes."""
     match = _SIZE.fullmatch(text.strip())
     if match is None or match[2] not in _SIZE_UNITS:
-        raise ValueError(f"{text!r} is not a size: expected a number with a unit, such as 4GiB or 200GB")
+        raise ValueError(
+            f"{text!r} is not a size: expected a number with a unit, such as 4GiB or 200GB"
+        )
     value = Fraction(match[1]) * _SIZE_UNITS[match[2]]
     if value.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number of bytes")
@@ -40,7 +43,9 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: int) -> str:
-    """The shortest exact text of ``size`` bytes, binary units first: 4294967296 is ``4GiB``, 1500 is ``1500B``."""
+    """The shortest exact text of ``size`` bytes, binary units first: 4294967296 is ``4GiB``, 1500
+    is ``1500B``.
+    """
     for unit in ("PiB", "TiB", "GiB", "MiB", "KiB"):
         if size and size % _SIZE_UNITS[unit] == 0:
             return f"{size // _SIZE_UNITS[unit]}{unit}"
@@ -51,10 +56,14 @@ def format_size(size: int) -> str:
 
 
 def parse_duration(text: str) -> int:
-    """Milliseconds; raises ValueError if ``text`` is no duration or not a whole number of milliseconds."""
+    """Milliseconds; raises ValueError if ``text`` is no duration or not a whole number of
+    milliseconds.
+    """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is not a duration: expected a number with a unit, such as 30s or 5m")
+        raise ValueError(
+            f"{text!r} is not a duration: expected a number with a unit, such as 30s or 5m"
+        )
     value = Fraction(match[1]) * _DURATION_MS[match[2]]
     if value.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number of milliseconds")

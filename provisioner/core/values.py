@@ -1,7 +1,9 @@
-"""Values that manifests, plans and plugins exchange: plain JSON data, :class:`Unknown` and :class:`Secret`.
+"""Values that manifests, plans and plugins exchange: plain JSON data, :class:`Unknown` and
+:class:`Secret`.
 
-Everything that crosses a boundary (plugin, state, plan file) is JSON data: ``None``, ``bool``, ``int``, ``float``,
-``str``, lists, and dicts with string keys. An ``Unknown`` is written as ``{"$unknown": "Kind/name.output"}``.
+Everything that crosses a boundary (plugin, state, plan file) is JSON data: ``None``, ``bool``,
+``int``, ``float``, ``str``, lists, and dicts with string keys. An ``Unknown`` is written as
+``{"$unknown": "Kind/name.output"}``.
 """
 
 from __future__ import annotations
@@ -12,19 +14,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
-Json: TypeAlias = None | bool | int | float | str | list[Any] | dict[str, Any]
+Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 """JSON data. ``Any`` inside, because mypy's recursive aliases cost more than they prove here."""
 
 Path: TypeAlias = tuple[str, ...]
-"""Where a value stands in a document: keys from the root. An element of an ``x-set`` list is named by its key
-value, an element of any other list by its decimal index."""
+"""Where a value stands in a document: keys from the root. An element of an ``x-set`` list is named
+by its key value, an element of any other list by its decimal index.
+"""
 
 UNKNOWN_KEY = "$unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A value that another resource's output gives, and that is known only after that resource was applied."""
+    """A value that another resource's output gives, and that is known only after that resource was
+    applied.
+    """
 
     source: str
     """``Kind/name.output``"""
@@ -67,8 +72,12 @@ class Secret:
 
 
 def canonical_json(value: object) -> str:
-    """The one JSON text of a value: sorted keys, no spaces, UTF-8 as it is. Raises TypeError for anything not JSON."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """The one JSON text of a value: sorted keys, no spaces, UTF-8 as it is. Raises TypeError for
+    anything not JSON.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(value: object) -> str:
@@ -77,7 +86,9 @@ def digest(value: object) -> str:
 
 
 def path_text(path: Path) -> str:
-    """A path as people read it: ``spec.disks[data].cache``. Keys that are no plain words stand in brackets."""
+    """A path as people read it: ``spec.disks[data].cache``. Keys that are no plain words stand in
+    brackets.
+    """
     text = ""
     for part in path:
         if part.replace("_", "").isalnum() and not part[0].isdigit():

@@ -1,4 +1,6 @@
-"""What happens during an operation, as values; the command line shows them, ``--json`` prints them a line each."""
+"""What happens during an operation, as values; the command line shows them, ``--json`` prints them
+a line each.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from provisioner.core.diagnostics import Diagnostic
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A phase of the operation began: ``load``, ``observe``, ``plan``, ``recover``, ``verify``, ``apply``."""
+    """A phase of the operation began: ``load``, ``observe``, ``plan``, ``recover``, ``verify``,
+    ``apply``.
+    """
 
     phase: str
     total: int = 0
@@ -81,7 +85,13 @@ class StepSkipped:
 
 
 Event: TypeAlias = (
-    PhaseStarted | StepStarted | StepProgress | StepRetrying | StepFinished | StepFailed | StepSkipped
+    PhaseStarted
+    | StepStarted
+    | StepProgress
+    | StepRetrying
+    | StepFinished
+    | StepFailed
+    | StepSkipped
 )
 EventSink: TypeAlias = Callable[[Event], None]
 

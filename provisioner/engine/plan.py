@@ -1,7 +1,8 @@
-"""The plan as a value: everything that apply needs and that a reader sees, with no endpoint at hand.
+"""The plan as a value: everything that apply needs and that a reader sees, with no endpoint at
+hand.
 
-:mod:`provisioner.engine.planner` makes plans, :mod:`provisioner.engine.planfile` reads and writes them, and
-:mod:`provisioner.engine.apply` executes exactly their steps.
+:mod:`provisioner.engine.planner` makes plans, :mod:`provisioner.engine.planfile` reads and writes
+them, and :mod:`provisioner.engine.apply` executes exactly their steps.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ ABSENT_FINGERPRINT = "absent"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A resource as a plan knows it: what a provider call about it, or about one that refers to it, needs."""
+    """A resource as a plan knows it: what a provider call about it, or about one that refers to it,
+    needs.
+    """
 
     address: Address
     endpoint: str
@@ -40,11 +43,13 @@ class Known:
 class Step:
     """One action on one resource.
 
-    ``id`` is the address, or ``address#old`` for the second half of a replacement that creates first. ``known.spec`` is the desired spec
-    (for delete and forget the recorded one), ``previous`` the recorded entry's spec where there is one. ``fingerprint`` is that of the object when the plan was
-    made (``absent`` if there was none) and ``prior_serial`` the serial of its state entry (0 if there was none): apply
-    refuses the plan if either moved. ``restart`` allows the provider to restart a guest; the changes in ``deferred`` are written but wait
-    for a restart. ``held`` says why protection forbids the step: it is shown and never carried out.
+    ``id`` is the address, or ``address#old`` for the second half of a replacement that creates
+    first. ``known.spec`` is the desired spec (for delete and forget the recorded one), ``previous``
+    the recorded entry's spec where there is one. ``fingerprint`` is that of the object when the
+    plan was made (``absent`` if there was none) and ``prior_serial`` the serial of its state entry
+    (0 if there was none): apply refuses the plan if either moved. ``restart`` allows the provider
+    to restart a guest; the changes in ``deferred`` are written but wait for a restart. ``held``
+    says why protection forbids the step: it is shown and never carried out.
     """
 
     id: str
@@ -83,9 +88,11 @@ class RestartPending:
 class Plan:
     """Ordered steps (a step stands after all that it depends on) and what they were derived from.
 
-    ``steps`` are carried out; ``held`` are not. ``context`` are resources without a step that steps refer to. ``consents`` are the
-    addresses whose loss of data was allowed on the command line. ``digest`` is over everything else and is the
-    plan's identity.
+    ``steps`` are carried out; ``held`` are not. ``refresh`` are resources that are as they should
+    be but recorded with other words: apply writes their entries and calls no provider. ``context``
+    are resources without a step that steps refer to. ``consents`` are the addresses whose loss of
+    data was allowed on the command line. ``digest`` is over everything else and is the plan's
+    identity.
     """
 
     stack: str
@@ -101,6 +108,7 @@ class Plan:
     steps: tuple[Step, ...]
     held: tuple[Step, ...] = ()
     pending: tuple[RestartPending, ...] = ()
+    refresh: tuple[Known, ...] = ()
     context: tuple[Known, ...] = ()
     endpoints: Mapping[str, EndpointRecord] = field(default_factory=dict)
     consents: tuple[Address, ...] = ()
@@ -112,7 +120,7 @@ class Plan:
 
     @property
     def refused(self) -> tuple[Step, ...]:
-        """Steps that the gate forbids: worse than ``max_impact``, or loss of data without consent."""
+        """Steps that the gate forbids: beyond ``max_impact``, or data loss without consent."""
         return tuple(step for step in self.steps if not self.allows(step))
 
     def allows(self, step: Step) -> bool:

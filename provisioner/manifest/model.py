@@ -1,4 +1,5 @@
-"""What loading a stack gives: :class:`Stack` with its :class:`Declaration`s, validated, expanded and canonical.
+"""What loading a stack gives: :class:`Stack` with its :class:`Declaration`s, validated, expanded
+and canonical.
 
 The engine, the service layer and the printer read these values; only the loader makes them.
 """
@@ -19,8 +20,8 @@ from provisioner.core.values import Path
 class Reference(NamedTuple):
     """A field of a declaration that names another resource of the stack.
 
-    ``path`` stands below ``spec``. ``output`` is None for a plain reference (an ``x-ref`` field) and the output's
-    name where the value is written as ``${Kind/name.output}``.
+    ``path`` stands below ``spec``. ``output`` is None for a plain reference (an ``x-ref`` field)
+    and the output's name where the value is written as ``${Kind/name.output}``.
     """
 
     path: Path
@@ -32,10 +33,11 @@ class Reference(NamedTuple):
 class Declaration:
     """One resource as its author wants it.
 
-    ``spec`` is canonical as far as the schema knows (bytes and milliseconds as integers, MAC and IP addresses in their standard
-    form, lists with ``x-set`` as mappings from key to element without the key), holds only what the author set, and ``labels`` and
-    ``tenant`` as keys where set. A part of it that waits for another resource's output is ``{"$unknown": "Kind/name.output"}``;
-    a string that only contains one is ``{"$template": ["text ", {"$unknown": ...}, " text"]}``.
+    ``spec`` is canonical as far as the schema knows (bytes and milliseconds as integers, MAC and IP
+    addresses in their standard form, lists with ``x-set`` as mappings from key to element without
+    the key), holds only what the author set, and ``labels`` and ``tenant`` as keys where set. A
+    part of it that waits for another resource's output is ``{"$unknown": "Kind/name.output"}``; a
+    string that only contains one is ``{"$template": ["text ", {"$unknown": ...}, " text"]}``.
     """
 
     address: Address

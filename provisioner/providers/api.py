@@ -1,9 +1,10 @@
 """The provider contract: what a plugin implements, and the plain data that crosses the boundary.
 
-A plugin consists of a :class:`Provider`, which is pure (it describes itself, brings desired specs into canonical form and judges
-the impact of changes, without touching an endpoint or importing an SDK), and of a :class:`Session`, which it opens
-to one endpoint and which does all input and output. The laws that every plugin keeps are written in
-docs/provider-contract.md and proven by tests/conformance.
+A plugin consists of a :class:`Provider`, which is pure (it describes itself, brings desired specs
+into canonical form and judges the impact of changes, without touching an endpoint or importing an
+SDK), and of a :class:`Session`, which it opens to one endpoint and which does all input and output.
+The laws that every plugin keeps are written in docs/provider-contract.md and proven by
+tests/conformance.
 
 Nothing but the two errors below leaves a plugin::
 
@@ -28,7 +29,9 @@ from provisioner.core.identity import Stamp
 from provisioner.core.values import Json, Path, Secret
 
 API_VERSION = (1, 0)
-"""Major, minor. A plugin of another major version is refused; a plugin of a newer minor version, too."""
+"""Major, minor. A plugin of another major version is refused; a plugin of a newer minor version,
+too.
+"""
 
 
 class ProviderError(Exception):
@@ -36,7 +39,9 @@ class ProviderError(Exception):
 
 
 class Retryable(ProviderError):
-    """The endpoint could not do it now (busy, lost connection, locked); the same call may succeed later."""
+    """The endpoint could not do it now (busy, lost connection, locked); the same call may succeed
+    later.
+    """
 
     def __init__(self, diagnostic: Diagnostic, after: float = 1.0) -> None:
         super().__init__(diagnostic.summary)
@@ -46,7 +51,9 @@ class Retryable(ProviderError):
 
 
 class Terminal(ProviderError):
-    """Repeating the call will not help; the diagnostic says what was found, what was expected and what to do."""
+    """Repeating the call will not help; the diagnostic says what was found, what was expected and
+    what to do.
+    """
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.summary)
@@ -64,8 +71,9 @@ class Naming(StrEnum):
 class Description:
     """What a provider says of itself.
 
-    ``connection_schema`` and ``native_schema`` are JSON Schemas (2020-12) of ``Host.spec.connection`` and of the provider's part
-    of a resource's ``native`` section. ``naming`` holds the kinds it serves. ``capabilities`` are names from
+    ``connection_schema`` and ``native_schema`` are JSON Schemas (2020-12) of
+    ``Host.spec.connection`` and of the provider's part of a resource's ``native`` section.
+    ``naming`` holds the kinds it serves. ``capabilities`` are names from
     :mod:`provisioner.providers.capabilities`.
     """
 
@@ -98,10 +106,11 @@ class Endpoint:
 class Resource:
     """One resource as the engine hands it to a plugin.
 
-    ``spec`` is canonical: the desired one for observe, create and update, the recorded one for delete. ``labels`` and
-    ``tenant`` are keys of it like every other field. ``name`` is what the object is or shall be called on the endpoint.
-    ``uid`` is its deterministic identity, ``stamp`` the mark to write. ``external_id`` is what an earlier call returned.
-    ``related`` finds, by address, every resource of the same endpoint that the stack knows (one mapping, shared by all).
+    ``spec`` is canonical: the desired one for observe, create and update, the recorded one for
+    delete. ``labels`` and ``tenant`` are keys of it like every other field. ``name`` is what the
+    object is or shall be called on the endpoint. ``uid`` is its deterministic identity, ``stamp``
+    the mark to write. ``external_id`` is what an earlier call returned. ``related`` finds, by
+    address, every resource of the same endpoint that the stack knows (one mapping, shared by all).
     """
 
     address: Address
@@ -123,11 +132,12 @@ class Resource:
 class Present:
     """The endpoint has it.
 
-    ``spec`` is the configured state in the same canonical form as :meth:`Provider.normalise` gives, defaults included.
-    ``running`` holds, by path, the values in force now where they differ from the configured ones (a restart is pending); None stands
-    for a field that is not in force at all. ``owner`` is the stamp found on the object; None: nobody's stamp.
-    ``facts`` is what :meth:`Provider.impact` needs to know and is never compared. ``fingerprint`` changes when, and only when, something
-    changes that a plan relies on.
+    ``spec`` is the configured state in the same canonical form as :meth:`Provider.normalise` gives,
+    defaults included. ``running`` holds, by path, the values in force now where they differ from
+    the configured ones (a restart is pending); None stands for a field that is not in force at all.
+    ``owner`` is the stamp found on the object; None: nobody's stamp. ``facts`` is what
+    :meth:`Provider.impact` needs to know and is never compared. ``fingerprint`` changes when, and
+    only when, something changes that a plan relies on.
     """
 
     external_id: str
@@ -156,10 +166,11 @@ Observation: TypeAlias = Present | Absent | Undetermined
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field that differs. None on either side means that the field (or list element) is not there.
+    """One field that differs. None on either side means that the field (or list element) is not
+    there.
 
-    ``before`` is the configured value and ``running`` the one in force, where that is another one (``differs_running``). ``impact`` is the
-    schema's default until the provider has judged it.
+    ``before`` is the configured value and ``running`` the one in force, where that is another one
+    (``differs_running``). ``impact`` is the schema's default until the provider has judged it.
     """
 
     path: Path
@@ -181,7 +192,9 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a create, update or adopt did. ``pending`` are the paths that were written but wait for a restart."""
+    """What a create, update or adopt did. ``pending`` are the paths that were written but wait for
+    a restart.
+    """
 
     external_id: str
     outputs: Mapping[str, Json] = field(default_factory=dict)
@@ -229,11 +242,12 @@ class Session(Protocol):
     """A connection to one endpoint. Its methods are called from several threads at once."""
 
     def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
-        """Read all targets in a bounded number of calls, however many there are; one answer for each target.
+        """Read all targets in a bounded number of calls, however many there are; one answer for
+        each target.
 
-        A target is found by its identity, else by its ``external_id``, else by its name: an object of that name which is not
-        ours is ``Present`` with its owner as found. Never waits for a guest. An endpoint that cannot be
-        reached raises :class:`Retryable` or :class:`Terminal`.
+        A target is found by its identity, else by its ``external_id``, else by its name: an object
+        of that name which is not ours is ``Present`` with its owner as found. Never waits for a
+        guest. An endpoint that cannot be reached raises :class:`Retryable` or :class:`Terminal`.
         """
         ...
 
@@ -242,7 +256,8 @@ class Session(Protocol):
         ...
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
-        """Make the object with its identity and stamp. If it exists already with our identity, complete it.
+        """Make the object with its identity and stamp. If it exists already with our identity,
+        complete it.
 
         Raises :class:`Terminal` if the name is taken by an object that is not ours.
         """
@@ -258,8 +273,9 @@ class Session(Protocol):
     ) -> Outcome:
         """Carry the changes out, in place and live where that can be.
 
-        Changes that need a restart are written to the configuration; the object is restarted only if ``restart`` is true, otherwise
-        they are returned as pending. The stamp is written anew. An object that is not ours is refused.
+        Changes that need a restart are written to the configuration; the object is restarted only
+        if ``restart`` is true, otherwise they are returned as pending. The stamp is written anew.
+        An object that is not ours is refused.
         """
         ...
 
@@ -268,7 +284,9 @@ class Session(Protocol):
         ...
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
-        """Remove the object; done already if it is not there. An object that is not ours is refused."""
+        """Remove the object; done already if it is not there. An object that is not ours is
+        refused.
+        """
         ...
 
     def close(self) -> None:
@@ -277,16 +295,19 @@ class Session(Protocol):
 
 
 class Provider(Protocol):
-    """What the entry point in the group ``provisioner.providers`` returns when called. Pure: no endpoint, no SDK."""
+    """What the entry point in the group ``provisioner.providers`` returns when called. Pure: no
+    endpoint, no SDK.
+    """
 
     def describe(self) -> Description:
         """Name, versions, kinds, schemas and capabilities."""
         ...
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
-        """The canonical form of the resource's spec on this kind of endpoint: only fields that the author set, in the
-        form in which :meth:`Session.observe` reports them (references stay names). Fields that this kind of endpoint
-        cannot carry raise ProvisionerError (PRV2xxx) with the nearest way to get the same effect.
+        """The canonical form of the resource's spec on this kind of endpoint: only fields that the
+        author set, in the form in which :meth:`Session.observe` reports them (references stay
+        names). Fields that this kind of endpoint cannot carry raise ProvisionerError (PRV2xxx) with
+        the nearest way to get the same effect.
         """
         ...
 
@@ -297,5 +318,7 @@ class Provider(Protocol):
         ...
 
     def open(self, endpoint: Endpoint, context: Context) -> Session:
-        """Connect. Raises :class:`Terminal` for a wrong address or credentials, :class:`Retryable` if it may work later."""
+        """Connect. Raises :class:`Terminal` for a wrong address or credentials, :class:`Retryable`
+        if it may work later.
+        """
         ...

@@ -1,6 +1,7 @@
 """Optional capabilities: protocols that a session may implement beside the core contract.
 
-A provider names the ones its sessions have in ``Description.capabilities``; the engine asks at plan time, never by trying.
+A provider names the ones its sessions have in ``Description.capabilities``; the engine asks at plan
+time, never by trying.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ POWER = "power"
 
 @dataclass(frozen=True, slots=True)
 class GraphicsAddress:
-    """Where a viewer connects: ``protocol`` is ``vnc`` or ``spice``, ``uri`` is what remote-viewer takes."""
+    """Where a viewer connects: ``protocol`` is ``vnc`` or ``spice``, ``uri`` is what remote-viewer
+    takes.
+    """
 
     protocol: str
     uri: str
@@ -28,7 +31,9 @@ class ConsoleStream(Protocol):
     """A two-way byte stream to a serial port."""
 
     def read(self, timeout: float) -> bytes | None:
-        """What the guest wrote, b"" if nothing came within ``timeout`` seconds, None when the stream has ended."""
+        """What the guest wrote, b"" if nothing came within ``timeout`` seconds, None when the
+        stream has ended.
+        """
         ...
 
     def write(self, data: bytes) -> None:
@@ -49,7 +54,9 @@ class Console(Protocol):
         ...
 
     def serial_log(self, resource: Resource) -> str | None:
-        """What the guest wrote on its serial console since it was started, where the endpoint keeps it; else None."""
+        """What the guest wrote on its serial console since it was started, where the endpoint keeps
+        it; else None.
+        """
         ...
 
     def serial(self, resource: Resource) -> ConsoleStream:

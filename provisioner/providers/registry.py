@@ -19,7 +19,9 @@ class Registry:
     """Providers by name; each is loaded once, at its first use."""
 
     def __init__(self, known: Mapping[str, Provider] | None = None) -> None:
-        """``known`` providers are used as they are; the others come from the entry points of the installation."""
+        """``known`` providers are used as they are; the others come from the entry points of the
+        installation.
+        """
         self._loaded: dict[str, Provider] = dict(known or {})
         self._entry_points: dict[str, EntryPoint] | None = None
 
@@ -28,7 +30,9 @@ class Registry:
         return sorted({*self._loaded, *self._installed()})
 
     def get(self, name: str) -> Provider:
-        """The provider called ``name``; raises ProvisionerError (PRV5001..5003) if there is none that fits."""
+        """The provider called ``name``; raises ProvisionerError (PRV5001..5003) if there is none
+        that fits.
+        """
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
@@ -47,7 +51,9 @@ class Registry:
                     "PRV5001",
                     f"there is no provider {name!r}",
                     detail="Installed providers: " + (", ".join(self.names()) or "none") + ".",
-                    hint=f"Did you mean {near[0]!r}?" if near else "Install the plugin that serves it.",
+                    hint=f"Did you mean {near[0]!r}?"
+                    if near
+                    else "Install the plugin that serves it.",
                 )
             )
         try:

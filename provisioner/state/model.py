@@ -1,6 +1,7 @@
 """What state consists of: entries, endpoints, the journal and the lock.
 
-The engine reads and writes these values through :class:`provisioner.state.store.Store`. No secret is ever among them.
+The engine reads and writes these values through :class:`provisioner.state.store.Store`. No secret
+is ever among them.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from provisioner.core.values import Json
 class Entry:
     """One resource as the last apply left it: what was recorded.
 
-    ``spec`` is the canonical spec that was applied (plain data, no unknowns, no secrets, only references to them). ``name`` is the object's
-    name on the endpoint, ``endpoint`` the Host it lives on. ``dependencies`` are direct ones only. ``serial`` is the state
-    serial of the write. ``pending`` are the paths (as text) that wait for a restart.
+    ``spec`` is the canonical spec that was applied (plain data, no unknowns, no secrets, only
+    references to them). ``name`` is the object's name on the endpoint, ``endpoint`` the Host it
+    lives on. ``dependencies`` are direct ones only. ``serial`` is the state serial of the write.
+    ``pending`` are the paths (as text) that wait for a restart.
     """
 
     address: Address
@@ -44,7 +46,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """A Host as it was when something was last applied to it, so that what it holds can be removed without its manifest."""
+    """A Host as it was when something was last applied to it, so that what it holds can be removed
+    without its manifest.
+    """
 
     name: str
     provider: str

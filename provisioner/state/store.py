@@ -1,7 +1,7 @@
 """The store protocol: where state lives and what every implementation promises.
 
-tests/conformance/test_store.py proves the promises for each implementation. All methods may be called from several threads.
-Failures are ProvisionerError with a ``PRV4xxx`` diagnostic.
+tests/conformance/test_store.py proves the promises for each implementation. All methods may be
+called from several threads. Failures are ProvisionerError with a ``PRV4xxx`` diagnostic.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class Lock(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise ProvisionerError (PRV4005) if the lock was lost (its lease ran out and somebody else took it)."""
+        """Raise ProvisionerError (PRV4005) if the lock was lost (its lease ran out and somebody
+        else took it).
+        """
         ...
 
     def release(self) -> None:
@@ -43,7 +45,9 @@ class Store(Protocol):
     """State of one stack in one environment."""
 
     def read(self) -> State:
-        """Everything recorded, in one consistent view. An empty state is made (with its lineage) at the first call."""
+        """Everything recorded, in one consistent view. An empty state is made (with its lineage) at
+        the first call.
+        """
         ...
 
     def begin(self, kind: str, actor: str, plan_digest: str | None) -> str:
@@ -54,7 +58,9 @@ class Store(Protocol):
         """Note how the operation ended."""
         ...
 
-    def intend(self, operation: str, step: str, action: str, address: Address, detail: Mapping[str, Any]) -> int:
+    def intend(
+        self, operation: str, step: str, action: str, address: Address, detail: Mapping[str, Any]
+    ) -> int:
         """Write an intent durably before the provider is called; returns its sequence number."""
         ...
 
@@ -85,7 +91,9 @@ class Store(Protocol):
         ...
 
     def lock(self, owner: str, purpose: str, lease: timedelta) -> Lock:
-        """Take the lock; raises ProvisionerError (PRV4004) that names the holder if somebody else has it."""
+        """Take the lock; raises ProvisionerError (PRV4004) that names the holder if somebody else
+        has it.
+        """
         ...
 
     def lock_holder(self) -> LockHolder | None:
@@ -101,7 +109,9 @@ class Store(Protocol):
         ...
 
     def backup(self, target: Path) -> None:
-        """Write a verified copy to ``target`` (a file that does not exist yet), also while the store is in use."""
+        """Write a verified copy to ``target`` (a file that does not exist yet), also while the
+        store is in use.
+        """
         ...
 
     def restore(self, source: Path) -> None:

@@ -1,0 +1,215 @@
+"""Executes a plan and nothing else: checks that it still fits, then journals, calls and records
+step by step.
+
+Around every provider call stand two durable writes: the intent before it, and the outcome (with the
+resource's entry) after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from provisioner.core.clock import Clock, Deadline
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.engine.calls import StepCalls
+from provisioner.engine.events import (
+    EventSink,
+    PhaseStarted,
+    StepFailed,
+    StepFinished,
+    StepSkipped,
+    StepStarted,
+)
+from provisioner.engine.executor import Executor, Limits
+from provisioner.engine.plan import Plan, Step
+from provisioner.engine.sessions import Sessions
+from provisioner.engine.stop import StopSignal
+from provisioner.engine.verify import check_gate, check_objects, check_records
+from provisioner.state.model import EndpointRecord
+from provisioner.state.store import Lock, Store
+
+LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyReport:
+    """How an apply went: addresses (step ids) by fate, and what was said about the failures."""
+
+    operation: str | None
+    done: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    abandoned: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
+    stopped: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """``done``, ``partial`` (something was carried out, not all), ``failed`` or
+        ``interrupted``.
+        """
+        if self.stopped:
+            return "interrupted"
+        if not (self.failed or self.skipped or self.abandoned):
+            return "done"
+        return "partial" if self.done else "failed"
+
+
+class Applier:
+    """Applies plans to one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sessions,
+        sink: EventSink,
+        clock: Clock,
+        actor: str,
+        *,
+        stop: StopSignal | None = None,
+        parallel: int | None = None,
+        step_seconds: float = 1800.0,
+    ) -> None:
+        """``actor`` names who applies, for the lock and the history. ``parallel`` steps at once
+        over all endpoints.
+        """
+        self._store = store
+        self._sessions = sessions
+        self._sink = sink
+        self._clock = clock
+        self._actor = actor
+        self._stop = stop or StopSignal()
+        self._parallel = parallel
+        self._step_seconds = step_seconds
+
+    def run(self, plan: Plan) -> ApplyReport:
+        """Apply the plan; raises ProvisionerError if it is refused before anything was done."""
+        check_gate(plan)
+        purpose = "destroy" if plan.destroy else "apply"
+        lock = self._store.lock(self._actor, purpose, LEASE)
+        try:
+            return self._locked(plan, purpose, lock)
+        finally:
+            lock.release()
+
+    def _locked(self, plan: Plan, purpose: str, lock: Lock) -> ApplyReport:
+        state = self._store.read()
+        check_records(plan, state)
+        held = tuple(step.id for step in plan.held)
+        if not plan.steps and not plan.refresh and not state.open_intents:
+            return ApplyReport(None, held=held)
+        self._sink(PhaseStarted("verify", len(plan.steps)))
+        check_objects(plan, self._sessions)
+        self._store.record_endpoints(
+            [
+                EndpointRecord(name, record.provider, record.spec)
+                for name, record in plan.endpoints.items()
+            ]
+        )
+        operation = self._store.begin(purpose, self._actor, plan.digest)
+        outcome = "failed"
+        report = ApplyReport(operation, held=held)
+        try:
+            calls = StepCalls(
+                plan,
+                state,
+                store=self._store,
+                sessions=self._sessions,
+                operation=operation,
+                sink=self._sink,
+                stop=self._stop,
+            )
+            calls.settle_interrupted(state.open_intents)
+            calls.refresh(plan.refresh)
+            report = self._execute(plan, operation, calls, lock)
+            outcome = report.outcome
+        finally:
+            summary = {
+                "done": len(report.done),
+                "failed": len(report.failed),
+                "skipped": len(report.skipped),
+            }
+            self._store.finish(operation, outcome, summary)
+        return report
+
+    def _execute(self, plan: Plan, operation: str, calls: StepCalls, lock: Lock) -> ApplyReport:
+        problems: list[Diagnostic] = []
+
+        def carry_out(step: Step) -> bool:
+            began = self._clock.monotonic()
+            try:
+                lock.check()
+                self._sink(StepStarted(step.id, step.action.value, str(step.address)))
+                notes = calls.carry_out(step, Deadline.after(self._step_seconds, self._clock))
+            except ProvisionerError as problem:
+                seconds = self._clock.monotonic() - began
+                for item in problem.diagnostics:
+                    diagnostic = item.about(step.address)
+                    problems.append(diagnostic)
+                    self._sink(
+                        StepFailed(
+                            step.id, step.action.value, str(step.address), seconds, diagnostic
+                        )
+                    )
+                return False
+            seconds = self._clock.monotonic() - began
+            self._sink(StepFinished(step.id, step.action.value, str(step.address), seconds, notes))
+            return True
+
+        def skipped(step: Step, reason: str) -> None:
+            self._sink(StepSkipped(step.id, step.action.value, str(step.address), reason))
+
+        def gave_up(step: Step, seconds: float) -> None:
+            diagnostic = _no_answer(step, seconds)
+            problems.append(diagnostic)
+            self._sink(
+                StepFailed(step.id, step.action.value, str(step.address), seconds, diagnostic)
+            )
+
+        self._sink(PhaseStarted("apply", len(plan.steps)))
+        limits = _limits(plan.endpoints, self._parallel, self._step_seconds)
+        execution = Executor(
+            plan.steps,
+            carry_out=carry_out,
+            skipped=skipped,
+            gave_up=gave_up,
+            limits=limits,
+            clock=self._clock,
+            stop=self._stop,
+        ).run()
+        return ApplyReport(
+            operation,
+            execution.done,
+            execution.failed,
+            execution.skipped,
+            execution.abandoned,
+            tuple(step.id for step in plan.held),
+            tuple(problems),
+            self._stop.stopping and bool(execution.skipped or execution.abandoned),
+        )
+
+
+def _limits(
+    endpoints: Mapping[str, EndpointRecord], parallel: int | None, step_seconds: float
+) -> Limits:
+    chosen: dict[str, int] = {}
+    for name, record in endpoints.items():
+        limit = record.spec.get("limits", {}).get("parallel")
+        if limit is not None:
+            chosen[name] = limit
+    if parallel is None:
+        return Limits(endpoints=chosen, step_seconds=step_seconds)
+    return Limits(parallel, chosen, step_seconds)
+
+
+def _no_answer(step: Step, seconds: float) -> Diagnostic:
+    return error(
+        "PRV3003",
+        f"{step.action.value} {step.address}: no answer after {seconds:.0f} s",
+        detail="The call may still be under way. Its intent stays open: the next run looks first.",
+        hint=f"Look at Host/{step.known.endpoint}, then run plan again.",
+        address=str(step.address),
+    )

@@ -1,0 +1,299 @@
+"""Carries out one step: resolves outputs, journals the intent, calls the provider, records the
+outcome.
+
+Made by :class:`provisioner.engine.apply.Applier` for one run; its methods are called from several
+threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from provisioner.core.actions import Action
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.values import Json, Path, path_text
+from provisioner.engine.decide import CREATE_FIRST
+from provisioner.engine.events import EventSink, StepRetrying
+from provisioner.engine.plan import Known, Plan, Step
+from provisioner.engine.sessions import Sessions, provider_failure
+from provisioner.engine.stop import StopSignal
+from provisioner.engine.unknowns import OutputName, resolve, unknowns
+from provisioner.engine.verify import resource_of
+from provisioner.providers.api import (
+    Absent,
+    Observation,
+    Outcome,
+    Present,
+    Resource,
+    Retryable,
+    Session,
+    Undetermined,
+)
+from provisioner.state.model import Entry, JournalRecord, State
+from provisioner.state.store import Store
+
+Result = TypeVar("Result")
+
+MAX_ATTEMPTS = 8
+LONGEST_WAIT = 60.0
+
+
+class StepCalls:
+    """The provider calls and records of one run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        state: State,
+        *,
+        store: Store,
+        sessions: Sessions,
+        operation: str,
+        sink: EventSink,
+        stop: StopSignal,
+    ) -> None:
+        self._plan = plan
+        self._entries = dict(state.entries)
+        self._store = store
+        self._sessions = sessions
+        self._operation = operation
+        self._sink = sink
+        self._interrupt = threading.Event()
+        stop.on_request(self._interrupt.set)
+        self._retired: dict[Address, int] = {}
+        self._related: dict[str, dict[Address, Resource]] = {}
+        for known in (*plan.context, *(step.known for step in plan.steps)):
+            shared = self._related.setdefault(known.endpoint, {})
+            shared[known.address] = resource_of(known, plan.lineage, shared)
+
+    def settle_interrupted(self, intents: Iterable[JournalRecord]) -> None:
+        """Close what an earlier run left open: this plan was made from what is really there."""
+        for record in intents:
+            self._store.settle(
+                record.sequence,
+                failure={"summary": "the run ended before the outcome was recorded"},
+            )
+
+    def refresh(self, unchanged: Iterable[Known]) -> None:
+        """Write entries of resources that are as they should be."""
+        entries = []
+        for known in unchanged:
+            entry = self._entries[known.address]
+            entries.append(
+                replace(
+                    entry, spec=known.spec, dependencies=known.dependencies, protect=known.protect
+                )
+            )
+        if entries:
+            first = entries[0].address
+            intent = self._store.intend(self._operation, "refresh", "refresh", first, {})
+            self._store.settle(intent, put=entries)
+
+    def carry_out(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
+        """Carry the step out; returns notes for the reader, raises ProvisionerError if it fails."""
+        if step.action in (Action.CREATE, Action.REPLACE):
+            return self._make(step, deadline)
+        if step.action is Action.DELETE:
+            return self._delete(step, deadline)
+        if step.action is Action.FORGET:
+            return self._forget(step)
+        return self._change(step, deadline)
+
+    # Each of the following journals before it calls.
+
+    def _make(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
+        if step.action is Action.REPLACE and step.replace_order == CREATE_FIRST:
+            assert step.previous is not None
+            self._retired[step.address] = self._intend(
+                f"{step.id}#old", Action.DELETE, step.previous
+            )
+        elif step.action is Action.REPLACE:
+            self._remove_predecessor(step, deadline)
+        resource = self._resource(step)
+        intent = self._intend(step.id, Action.CREATE, step.known)
+        outcome = self._call(
+            step,
+            intent,
+            deadline,
+            lambda session: session.create(resource, deadline),
+            doing="creating",
+        )
+        return self._record(step, intent, resource, outcome)
+
+    def _remove_predecessor(self, step: Step, deadline: Deadline) -> None:
+        old = step.previous or step.known
+        intent = self._intend(step.id, Action.DELETE, old)
+        resource = resource_of(old, self._plan.lineage, self._related.get(old.endpoint, {}))
+        self._call(
+            step,
+            intent,
+            deadline,
+            lambda session: session.delete(resource, deadline),
+            doing="deleting",
+            endpoint=old.endpoint,
+        )
+        self._store.settle(intent, remove=[old.address])
+
+    def _change(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
+        resource = self._resource(step)
+        intent = self._intend(step.id, step.action, step.known)
+
+        def change(session: Session) -> Outcome:
+            observed = session.observe([resource])[resource.address]
+            found = _present(step, observed)
+            if step.action is Action.ADOPT:
+                return session.adopt(resource, found, deadline)
+            return session.update(resource, found, step.changes, step.restart, deadline)
+
+        outcome = self._call(step, intent, deadline, change, doing="changing")
+        return self._record(step, intent, resource, outcome)
+
+    def _delete(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
+        retired = step.id.endswith("#old")
+        intent = self._retired.get(step.address) if retired else None
+        if intent is None:
+            intent = self._intend(step.id, Action.DELETE, step.known)
+        resource = resource_of(
+            step.known, self._plan.lineage, self._related.get(step.known.endpoint, {})
+        )
+        self._call(
+            step,
+            intent,
+            deadline,
+            lambda session: session.delete(resource, deadline),
+            doing="deleting",
+        )
+        self._store.settle(intent, remove=[] if retired else [step.address])
+        return ()
+
+    def _forget(self, step: Step) -> tuple[str, ...]:
+        intent = self._intend(step.id, Action.FORGET, step.known)
+        self._store.settle(intent, remove=[step.address])
+        return ()
+
+    def _intend(self, step_id: str, action: Action, known: Known) -> int:
+        detail = {
+            "endpoint": known.endpoint,
+            "name": known.name,
+            "uid": known.uid,
+            "generation": known.generation,
+            "spec": known.spec,
+            "external_id": known.external_id,
+            "dependencies": [str(address) for address in known.dependencies],
+        }
+        return self._store.intend(self._operation, step_id, action.value, known.address, detail)
+
+    def _resource(self, step: Step) -> Resource:
+        """The resource with all outputs put in; raises ProvisionerError (PRV3004) if one is still
+        not known.
+        """
+
+        def lookup(name: OutputName, _path: Path) -> Json:
+            entry = self._entries.get(name.address)
+            return entry.outputs.get(name.output) if entry is not None else None
+
+        shared = self._related[step.known.endpoint]
+        spec: Mapping[str, Any] = resolve(step.known.spec, lookup)
+        missing = sorted({f"{name.address}.{name.output}" for name in unknowns(spec)})
+        if missing:
+            raise ProvisionerError(
+                error(
+                    "PRV3004",
+                    f"{step.address} needs {', '.join(missing)}, which is not known yet",
+                    detail="The resource that gives it was applied, but its endpoint does not "
+                    "tell this value.",
+                    hint="Run apply again when it is there, or write the value itself.",
+                )
+            )
+        resource = replace(shared[step.address], spec=spec)
+        shared[step.address] = resource
+        return resource
+
+    def _call(
+        self,
+        step: Step,
+        intent: int,
+        deadline: Deadline,
+        call: Callable[[Session], Result],
+        *,
+        doing: str,
+        endpoint: str | None = None,
+    ) -> Result:
+        """Call the provider, again while it says that it may work later and there is time; closes
+        the intent on failure.
+        """
+        record = self._plan.endpoints[endpoint or step.known.endpoint]
+        attempt = 1
+        while True:
+            try:
+                return call(self._sessions.get(record))
+            except Retryable as problem:
+                wait = min(problem.after * 2 ** (attempt - 1), LONGEST_WAIT)
+                if (
+                    attempt == MAX_ATTEMPTS
+                    or wait > deadline.remaining()
+                    or self._interrupt.is_set()
+                ):
+                    self._fail(intent, problem.diagnostic)
+                    raise provider_failure(problem, f"{doing} {step.address}") from problem
+                attempt += 1
+                self._sink(
+                    StepRetrying(step.id, str(step.address), attempt, wait, problem.diagnostic)
+                )
+                self._interrupt.wait(wait)
+            except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
+                failure = provider_failure(problem, f"{doing} {step.address}")
+                self._fail(intent, failure.diagnostics[0])
+                raise failure from problem
+
+    def _fail(self, intent: int, diagnostic: Diagnostic) -> None:
+        self._store.settle(intent, failure=diagnostic.as_json())
+
+    def _record(
+        self, step: Step, intent: int, resource: Resource, outcome: Outcome
+    ) -> tuple[str, ...]:
+        known = step.known
+        entry = Entry(
+            address=step.address,
+            provider=self._plan.endpoints[known.endpoint].provider,
+            endpoint=known.endpoint,
+            name=known.name,
+            uid=resource.uid,
+            external_id=outcome.external_id,
+            spec=resource.spec,
+            outputs=outcome.outputs,
+            dependencies=known.dependencies,
+            generation=known.generation,
+            protect=known.protect,
+            pending=tuple(path_text(path) for path in outcome.pending),
+        )
+        remove: list[Address] = []
+        if step.previous is not None and step.previous.address != step.address:
+            remove.append(step.previous.address)
+        self._store.settle(intent, put=[entry], remove=remove)
+        self._entries[step.address] = entry
+        shared = self._related[known.endpoint]
+        shared[step.address] = replace(
+            resource, external_id=outcome.external_id, outputs=outcome.outputs
+        )
+        waiting = tuple(f"{path_text(path)} waits for a restart" for path in outcome.pending)
+        return (*outcome.notes, *waiting)
+
+
+def _present(step: Step, observed: Observation) -> Present:
+    if isinstance(observed, Undetermined):
+        raise ProvisionerError(observed.diagnostic)
+    if isinstance(observed, Absent):
+        raise ProvisionerError(
+            error(
+                "PRV3005",
+                f"{step.address} vanished while the plan was being applied",
+                hint="Run plan again: it will be created anew.",
+            )
+        )
+    return observed

@@ -1,0 +1,295 @@
+"""What has to be done about one subject: the heart of the planner, pure, one resource at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from provisioner.core.actions import Action, Impact, worst
+from provisioner.core.address import Address, AddressPattern
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.identity import Stamp
+from provisioner.core.values import Path
+from provisioner.engine.diff import differences
+from provisioner.engine.plan import RestartPending
+from provisioner.engine.rules import KindRules
+from provisioner.engine.subjects import Subject
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Naming,
+    Observation,
+    Present,
+    Provider,
+    Undetermined,
+)
+
+CREATE_FIRST = "create-first"
+DELETE_FIRST = "delete-first"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done about one subject. ``action`` None: nothing."""
+
+    action: Action | None = None
+    changes: tuple[Change, ...] = ()
+    impact: Impact = Impact.NONE
+    reason: str = ""
+    restart: bool = False
+    deferred: tuple[Path, ...] = ()
+    pending: tuple[RestartPending, ...] = ()
+    replace_order: str | None = None
+    held: str | None = None
+    problem: Diagnostic | None = None
+
+
+NOTHING = Decision()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the caller allows."""
+
+    max_impact: Impact
+    adopt: tuple[AddressPattern, ...] = ()
+    maintenance: frozenset[str] = frozenset()
+    """Hosts on which nothing may be done now."""
+
+
+def decide(
+    subject: Subject,
+    spec: Mapping[str, Any],
+    observation: Observation,
+    provider: Provider,
+    *,
+    rules: KindRules,
+    policy: Policy,
+) -> Decision:
+    """Decide about one subject. ``spec`` is its desired spec with all known outputs put in."""
+    if isinstance(observation, Undetermined):
+        return Decision(problem=observation.diagnostic.about(subject.address))
+    if subject.declaration is None:
+        decision = _removal(subject, observation, rules)
+    elif isinstance(observation, Absent):
+        reason = "it was removed outside" if subject.entry is not None else ""
+        decision = Decision(Action.CREATE, reason=reason)
+    elif not owned(subject, observation):
+        decision = _foreign(subject, observation, policy)
+    else:
+        decision = _change(subject, spec, observation, provider, rules=rules, policy=policy)
+    return _hold(subject, decision, policy)
+
+
+def owned(subject: Subject, observed: Present) -> bool:
+    """Whether the object carries the stamp of this resource (or of the one it was renamed from)."""
+    stamp = observed.owner
+    if stamp is None or stamp.lineage != subject.resource.stamp.lineage:
+        return False
+    return stamp.address in _own_addresses(subject)
+
+
+def _own_addresses(subject: Subject) -> set[str]:
+    names = {subject.resource.stamp.address}
+    if subject.entry is not None:
+        names.add(str(subject.entry.address))
+    if subject.declaration is not None and subject.declaration.renamed_from is not None:
+        names.add(str(Address(subject.address.kind, subject.declaration.renamed_from)))
+    return names
+
+
+def _foreign(subject: Subject, observed: Present, policy: Policy) -> Decision:
+    if any(pattern.matches(subject.address) for pattern in policy.adopt):
+        if observed.owner is not None:
+            return Decision(problem=_stamped_by_others(subject, observed.owner))
+        return Decision(Action.ADOPT, reason="it exists and has no owner", impact=Impact.NONE)
+    if observed.owner is not None:
+        return Decision(problem=_stamped_by_others(subject, observed.owner))
+    problem = error(
+        "PRV2010",
+        f"the name {subject.resource.name!r} is taken on Host/{subject.endpoint} by an object "
+        "that is not ours",
+        detail="An object without our stamp is never changed or deleted.",
+        hint="Give the resource another name, or take the object over with --adopt "
+        f"{subject.address}.",
+        address=str(subject.address),
+        source=subject.declaration.source if subject.declaration else None,
+    )
+    return Decision(problem=problem)
+
+
+def _stamped_by_others(subject: Subject, owner: Stamp) -> Diagnostic:
+    same = owner.lineage == subject.resource.stamp.lineage
+    whose = (
+        f"{owner.address} of this stack"
+        if same
+        else f"{owner.address} of another stack ({owner.lineage})"
+    )
+    kind, _, name = owner.address.partition("/")
+    hint = (
+        f"If it was renamed, write 'renamedFrom: {name}' in its metadata."
+        if same and kind == subject.address.kind
+        else "Give the resource another name, or let the other stack forget the object first."
+    )
+    return error(
+        "PRV2011",
+        f"the name {subject.resource.name!r} is taken on Host/{subject.endpoint} by {whose}",
+        hint=hint,
+        address=str(subject.address),
+        source=subject.declaration.source if subject.declaration else None,
+    )
+
+
+def _removal(subject: Subject, observation: Observation, rules: KindRules) -> Decision:
+    if not isinstance(observation, Present):
+        if subject.entry is None:
+            return NOTHING
+        return Decision(Action.FORGET, reason="it is already gone")
+    if not owned(subject, observation):
+        if subject.entry is None:
+            return NOTHING
+        return Decision(Action.FORGET, reason="the object found under its name is not ours")
+    if subject.retired:
+        return Decision(
+            Action.DELETE, impact=rules.impact_on_delete, reason="its successor has replaced it"
+        )
+    field = rules.retention_field
+    if field is not None:
+        retention = subject.resource.spec.get(field) or rules.default_of((field,))
+        if retention == "keep":
+            return Decision(Action.FORGET, reason="its data is kept (retention: keep)")
+    reason = (
+        "" if subject.entry is not None else "an interrupted run made it and nothing declares it"
+    )
+    return Decision(Action.DELETE, impact=rules.impact_on_delete, reason=reason)
+
+
+def _change(
+    subject: Subject,
+    spec: Mapping[str, Any],
+    observed: Present,
+    provider: Provider,
+    *,
+    rules: KindRules,
+    policy: Policy,
+) -> Decision:
+    recorded = subject.entry.spec if subject.entry is not None else None
+    changes: list[Change] = differences(spec, recorded, observed, rules)
+    if changes:
+        assessments = provider.impact(subject.resource, observed, changes)
+        changes = [
+            replace(change, impact=assessment.impact, reason=assessment.reason)
+            for change, assessment in zip(changes, assessments, strict=True)
+        ]
+    moved = _moved(subject, rules)
+    if moved is not None:
+        changes.append(moved)
+    bookkeeping = _bookkeeping(subject)
+    if not changes:
+        return bookkeeping
+    impact = worst([change.impact for change in changes])
+    if impact.exceeds(Impact.RESTART):
+        return _replacement(subject, provider, tuple(changes), impact, moved is not None)
+    return _update(subject, changes, policy, bookkeeping)
+
+
+def _moved(subject: Subject, rules: KindRules) -> Change | None:
+    declaration = subject.declaration
+    if declaration is None or subject.entry is None or declaration.host == subject.entry.endpoint:
+        return None
+    return Change(
+        rules.host_field or ("host",),
+        subject.entry.endpoint,
+        declaration.host,
+        Impact.REPLACE,
+        "it moves to another host",
+    )
+
+
+def _bookkeeping(subject: Subject) -> Decision:
+    """What has to be done about an object that is as it should be: record it, or write its new
+    address on it.
+    """
+    if subject.entry is None:
+        return Decision(Action.ADOPT, reason="it carries our stamp, but was not recorded")
+    if subject.entry.address != subject.address:
+        return Decision(Action.RENAME, reason=f"it was {subject.entry.address}")
+    return NOTHING
+
+
+def _replacement(
+    subject: Subject, provider: Provider, changes: tuple[Change, ...], impact: Impact, moved: bool
+) -> Decision:
+    kind = subject.address.kind
+    names_allow = moved or provider.describe().naming[kind] is Naming.FREE
+    chosen = subject.declaration.replace_order if subject.declaration is not None else None
+    if chosen == CREATE_FIRST and not names_allow:
+        return Decision(
+            problem=error(
+                "PRV2012",
+                f"{subject.address} cannot be replaced by creating first",
+                detail=f"Two objects of kind {kind} cannot have the same name on "
+                f"Host/{subject.endpoint}.",
+                hint="Remove 'replace: create-first' from its metadata, or give the resource a "
+                "new name.",
+                address=str(subject.address),
+                source=subject.declaration.source if subject.declaration else None,
+            )
+        )
+    order = chosen or (CREATE_FIRST if names_allow else DELETE_FIRST)
+    causes = [change for change in changes if change.impact.exceeds(Impact.RESTART)]
+    reason = next((change.reason for change in causes if change.reason), "")
+    return Decision(Action.REPLACE, changes, impact, reason, replace_order=order)
+
+
+def _update(
+    subject: Subject, changes: Sequence[Change], policy: Policy, bookkeeping: Decision
+) -> Decision:
+    may_restart = not Impact.RESTART.exceeds(policy.max_impact)
+    carried: list[Change] = []
+    deferred: list[Path] = []
+    pending: list[RestartPending] = []
+    for change in changes:
+        needs_restart = change.impact is Impact.RESTART
+        if needs_restart and not may_restart:
+            if change.differs_running and change.before == change.after:
+                pending.append(
+                    RestartPending(
+                        subject.address, change.path, change.running, change.after, change.reason
+                    )
+                )
+                continue
+            deferred.append(change.path)
+        carried.append(change)
+    if not carried:
+        return replace(bookkeeping, pending=tuple(pending))
+    effective = [
+        Impact.LIVE if change.impact is Impact.RESTART and not may_restart else change.impact
+        for change in carried
+    ]
+    impact = worst(effective)
+    action = Action.RENAME if bookkeeping.action is Action.RENAME else Action.UPDATE
+    return Decision(
+        action,
+        tuple(carried),
+        impact,
+        bookkeeping.reason,
+        restart=impact is Impact.RESTART,
+        deferred=tuple(deferred),
+        pending=tuple(pending),
+    )
+
+
+def _hold(subject: Subject, decision: Decision, policy: Policy) -> Decision:
+    if decision.action is None or decision.problem is not None:
+        return decision
+    declaration, entry = subject.declaration, subject.entry
+    protected = declaration.protect if declaration is not None else bool(entry and entry.protect)
+    if protected and decision.action in (Action.DELETE, Action.REPLACE):
+        return replace(decision, held="it is protected (metadata.protect)")
+    hosts = {subject.endpoint, declaration.host if declaration is not None else subject.endpoint}
+    for host in sorted(name for name in hosts if name in policy.maintenance):
+        if decision.action is not Action.FORGET:
+            return replace(decision, held=f"Host/{host} is in maintenance")
+    return decision

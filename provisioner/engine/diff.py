@@ -1,0 +1,213 @@
+"""Three-way comparison of what is desired, what was recorded and what is observed; the only module
+that imports deepdiff.
+
+Equality of canonical forms decides first; deepdiff is loaded only for a pair that differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from provisioner.core.actions import Impact
+from provisioner.core.values import Json, Path
+from provisioner.engine.rules import KindRules
+from provisioner.providers.api import Change, Present
+
+
+def with_resets(
+    desired: Mapping[str, Any], recorded: Mapping[str, Any] | None, rules: KindRules
+) -> tuple[Mapping[str, Any], frozenset[Path]]:
+    """``desired`` with the fields that were recorded and are no longer set put back to their
+    defaults.
+
+    Returns the completed spec and the paths of fields that have no default, which are to be
+    removed.
+    """
+    if recorded is None or desired == recorded:
+        return desired, frozenset()
+    removed: set[Path] = set()
+    completed = _reset(desired, recorded, rules, (), removed)
+    return completed, frozenset(removed)
+
+
+def _reset(
+    desired: Mapping[str, Any],
+    recorded: Mapping[str, Any],
+    rules: KindRules,
+    path: Path,
+    removed: set[Path],
+) -> dict[str, Any]:
+    result = dict(desired)
+    for key, old in recorded.items():
+        here = (*path, key)
+        if key in desired:
+            new = desired[key]
+            if (
+                isinstance(new, Mapping)
+                and isinstance(old, Mapping)
+                and not rules.owned_whole(here)
+            ):
+                result[key] = _reset(new, old, rules, here, removed)
+            elif isinstance(new, Mapping) and isinstance(old, Mapping):
+                result[key] = {
+                    name: _reset(element, old[name], rules, (*here, name), removed)
+                    if isinstance(element, Mapping) and isinstance(old.get(name), Mapping)
+                    else element
+                    for name, element in new.items()
+                }
+            continue
+        default = rules.default_of(here)
+        if default is not None:
+            result[key] = default
+        elif isinstance(old, Mapping) and not rules.owned_whole(here):
+            inner: set[Path] = set()
+            nested = _reset({}, old, rules, here, inner)
+            if nested:
+                result[key] = nested
+                removed |= inner
+            else:
+                removed.add(here)
+        elif rules.owned_whole(here):
+            result[key] = {}
+        else:
+            removed.add(here)
+    return result
+
+
+def project(
+    desired: Mapping[str, Any], observed: Mapping[str, Any], rules: KindRules, path: Path = ()
+) -> dict[str, Any]:
+    """The part of ``observed`` that ``desired`` speaks about: the same fields, and sets that are
+    owned as a whole in full.
+    """
+    result: dict[str, Any] = {}
+    for key, wanted in desired.items():
+        if key not in observed:
+            continue
+        found = observed[key]
+        here = (*path, key)
+        if wanted == found or not (isinstance(wanted, Mapping) and isinstance(found, Mapping)):
+            result[key] = found
+        elif rules.owned_whole(here):
+            result[key] = {
+                name: project(wanted[name], element, rules, (*here, name))
+                if isinstance(wanted.get(name), Mapping) and isinstance(element, Mapping)
+                else element
+                for name, element in found.items()
+            }
+        else:
+            result[key] = project(wanted, found, rules, here)
+    return result
+
+
+def differences(
+    desired: Mapping[str, Any],
+    recorded: Mapping[str, Any] | None,
+    observed: Present,
+    rules: KindRules,
+) -> list[Change]:
+    """All changes that bring ``observed`` to ``desired``, sorted by path; empty if there is nothing
+    to do.
+
+    A field whose configured value is right but whose running value is not is a change, too, with
+    ``differs_running``.
+    """
+    wanted, removed = with_resets(desired, recorded, rules)
+    found = project(wanted, observed.spec, rules)
+    changes: dict[Path, tuple[Json, Json]] = {}
+    if found != wanted:
+        changes = {path: (before, after) for path, before, after in _walk(found, wanted)}
+    for path in removed:
+        before = _at(observed.spec, path)
+        if before is not None and path not in changes and not _covered(path, wanted):
+            changes[path] = (before, None)
+    result = [
+        Change(path, before, after, rules.impact_of(path))
+        for path, (before, after) in changes.items()
+    ]
+    if observed.running:
+        result = _with_running(result, wanted, observed)
+    return sorted(result, key=lambda change: change.path)
+
+
+def _covered(path: Path, wanted: Mapping[str, Any]) -> bool:
+    return _at(wanted, path) is not None
+
+
+def _with_running(
+    changes: list[Change], wanted: Mapping[str, Any], observed: Present
+) -> list[Change]:
+    by_path = {change.path: change for change in changes}
+    for path, running in observed.running.items():
+        change = by_path.get(path)
+        if change is not None:
+            by_path[path] = Change(
+                path,
+                change.before,
+                change.after,
+                change.impact,
+                change.reason,
+                running,
+                differs_running=True,
+            )
+            continue
+        after = _at(wanted, path)
+        if (after is None and not _authored(wanted, path)) or after == running:
+            continue
+        if any(path[: len(other)] == other for other in by_path):
+            continue
+        by_path[path] = Change(
+            path, _at(observed.spec, path), after, Impact.LIVE, "", running, differs_running=True
+        )
+    return list(by_path.values())
+
+
+def _authored(wanted: Mapping[str, Any], path: Path) -> bool:
+    """Whether the author owns the place of a path that is absent from the desired spec: its parent
+    stands there.
+    """
+    return len(path) > 1 and isinstance(_at(wanted, path[:-1]), Mapping)
+
+
+def _at(document: Mapping[str, Any], path: Path) -> Any:
+    value: Any = document
+    for part in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
+def _walk(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[Path, Json, Json]]:
+    """The leaves in which two documents differ; a list or an unknown value differs as a whole."""
+    from deepdiff import DeepDiff  # noqa: PLC0415 - costs 0.3 s, which a plan without changes saves
+        DeepDiff,
+    )  # its import costs 0.3 s, which a plan without changes need not pay
+
+    tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0, ignore_order=False)
+    seen: set[Path] = set()
+    for levels in tree.values():
+        for level in levels:
+            path = _mapping_prefix(after, before, level.path(output_format="list"))
+            if path not in seen:
+                seen.add(path)
+                yield path, _at(before, path), _at(after, path)
+
+
+def _mapping_prefix(after: Mapping[str, Any], before: Mapping[str, Any], keys: list[Any]) -> Path:
+    """``keys`` up to the first thing that is not a plain mapping on both sides."""
+    path: tuple[str, ...] = ()
+    for key in keys:
+        sides = (_at(before, path), _at(after, path))
+        if path and any(
+            side is not None and (not isinstance(side, Mapping) or _is_marker(side))
+            for side in sides
+        ):
+            break
+        path = (*path, str(key))
+    return path
+
+
+def _is_marker(value: Mapping[str, Any]) -> bool:
+    return len(value) == 1 and next(iter(value)) in ("$unknown", "$template")

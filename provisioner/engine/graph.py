@@ -1,0 +1,127 @@
+"""The dependency graph of a stack; the only module that imports networkx.
+
+An edge leads from a resource to what it depends on. Called by the planner, by selection and by the
+service layer's drawings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import pairwise
+from typing import Generic, TypeVar
+
+import networkx as nx
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error
+from provisioner.manifest.model import Stack
+
+Node = TypeVar("Node", bound=Hashable)
+
+
+class DependencyGraph(Generic[Node]):
+    """A directed acyclic graph over hashable, sortable nodes, built once and then read."""
+
+    def __init__(self, dependencies: Mapping[Node, Iterable[Node]]) -> None:
+        """``dependencies`` maps every node to what it depends on; targets that are no keys are left
+        out.
+        """
+        self._graph: nx.DiGraph[Node] = nx.DiGraph()
+        self._graph.add_nodes_from(dependencies)
+        self._graph.add_edges_from(
+            (node, target)
+            for node, targets in dependencies.items()
+            for target in targets
+            if target in dependencies
+        )
+
+    def __contains__(self, node: Node) -> bool:
+        return node in self._graph
+
+    def cycle(self) -> list[Node]:
+        """The nodes of one ring, the first one repeated at the end; empty if there is none."""
+        try:
+            edges = nx.find_cycle(self._graph)
+        except nx.NetworkXNoCycle:
+            return []
+        return [edges[0][0], *(edge[1] for edge in edges)]
+
+    def dependencies(self, node: Node) -> list[Node]:
+        """What the node depends on directly, sorted."""
+        return sorted(self._graph.successors(node))  # type: ignore[type-var]  # nodes are sortable by contract
+
+    def dependents(self, node: Node) -> list[Node]:
+        """What depends on the node directly, sorted."""
+        return sorted(self._graph.predecessors(node))  # type: ignore[type-var]  # as above
+
+    def all_dependencies(self, nodes: Iterable[Node]) -> set[Node]:
+        """Everything that the nodes depend on, however far, without the nodes themselves unless one
+        needs another.
+        """
+        return self._reach(nodes, self._graph.successors)
+
+    def all_dependents(self, nodes: Iterable[Node]) -> set[Node]:
+        """Everything that depends on the nodes, however far."""
+        return self._reach(nodes, self._graph.predecessors)
+
+    def _reach(self, nodes: Iterable[Node], neighbours: object) -> set[Node]:
+        found: set[Node] = set()
+        frontier = list(nodes)
+        while frontier:
+            for neighbour in neighbours(frontier.pop()):  # type: ignore[operator]  # a bound method of the graph
+                if neighbour not in found:
+                    found.add(neighbour)
+                    frontier.append(neighbour)
+        return found
+
+    def order(self) -> list[Node]:
+        """All nodes, each after everything it depends on; among equals in sorted order."""
+        return list(nx.lexicographical_topological_sort(self._graph.reverse(copy=False)))
+
+    def layers(self) -> list[list[Node]]:
+        """Nodes by distance: a layer needs only the layers before it. Each layer is sorted."""
+        generations = nx.topological_generations(self._graph.reverse(copy=False))
+        return [sorted(layer) for layer in generations]  # type: ignore[type-var]  # as above
+
+
+class ResourceGraph(DependencyGraph[Address]):
+    """The graph of a stack's declarations."""
+
+    @classmethod
+    def of(cls, stack: Stack) -> ResourceGraph:
+        """Build it from the references; raises ProvisionerError (PRV2001) that shows the ring if
+        there is a cycle.
+        """
+        graph = cls(
+            {
+                address: {reference.target for reference in declaration.references}
+                for address, declaration in stack.declarations.items()
+            }
+        )
+        ring = graph.cycle()
+        if ring:
+            raise ProvisionerError(_cycle_error(stack, ring))
+        return graph
+
+
+def _cycle_error(stack: Stack, ring: list[Address]) -> Diagnostic:
+    lines: list[str] = []
+    places: list[SourceRange] = []
+    for address, target in pairwise(ring):
+        declaration = stack.declarations[address]
+        field = next(
+            ".".join(("spec", *reference.path))
+            for reference in declaration.references
+            if reference.target == target
+        )
+        lines.append(f"{address} needs {target} ({field}) at {declaration.source}")
+        places.append(declaration.source)
+    return error(
+        "PRV2001",
+        "resources depend on each other in a ring: "
+        + " -> ".join(str(address) for address in ring),
+        detail="\n".join(lines),
+        hint="Remove one of these references; no order of creation can satisfy all of them.",
+        source=places[0],
+        related=tuple(places[1:]),
+    )

@@ -1,0 +1,284 @@
+"""Plans as JSON documents: reading, writing, and the digest that is a plan's identity.
+
+A plan file is the JSON text of :func:`plan_json`, readable only by its owner. The digest is checked
+when it is read: an altered file is refused. Plans hold no secret, only references to them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from provisioner.core.actions import Action, Impact
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange, error
+from provisioner.core.values import digest
+from provisioner.engine.plan import Known, Plan, RestartPending, Step
+from provisioner.providers.api import Change
+from provisioner.state.model import EndpointRecord
+
+FORMAT = "provisioner.plan/1"
+MAX_BYTES = 512 * 1024 * 1024
+
+
+def plan_digest(plan: Plan) -> str:
+    """SHA-256 over everything in the plan except the digest itself."""
+    data = plan_json(plan)
+    del data["digest"]
+    return digest(data)
+
+
+def write(plan: Plan, path: FilePath) -> None:
+    """Write a plan file, replacing an older one in one move; raises ProvisionerError (PRV2020) if
+    that fails.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(plan_json(plan), stream, ensure_ascii=False, separators=(",", ":"))
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as problem:
+        temporary.unlink(missing_ok=True)
+        raise ProvisionerError(
+            error("PRV2020", f"the plan file {path} cannot be written", detail=str(problem))
+        ) from problem
+
+
+def read(path: FilePath) -> Plan:
+    """Read a plan file; raises ProvisionerError (PRV2021..2023) if it cannot be read, is no plan
+    file, or was altered.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _no_plan_file(path, f"it is larger than {MAX_BYTES} bytes")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise ProvisionerError(
+            error("PRV2021", f"the plan file {path} cannot be read", detail=str(problem))
+        ) from problem
+    except (ValueError, RecursionError) as problem:
+        raise _no_plan_file(path, str(problem)) from problem
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise _no_plan_file(path, f"expected the format {FORMAT}")
+    claimed = data.pop("digest", None)
+    if claimed != digest(data):
+        raise ProvisionerError(
+            error(
+                "PRV2023",
+                f"the plan file {path} was altered after it was made",
+                detail="Its content does not fit its digest.",
+                hint="Make a new plan with 'provisioner plan -o FILE'.",
+            )
+        )
+    try:
+        return _plan(data, str(claimed))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise _no_plan_file(path, f"{type(problem).__name__}: {problem}") from problem
+
+
+def _no_plan_file(path: FilePath, detail: str) -> ProvisionerError:
+    return ProvisionerError(
+        error(
+            "PRV2022",
+            f"{path} is no plan file that this version can read",
+            detail=detail,
+            hint="Make one with 'provisioner plan -o FILE'.",
+        )
+    )
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """A plan as plain data; docs/plan-format.md describes it."""
+    return {
+        "format": FORMAT,
+        "digest": plan.digest,
+        "stack": plan.stack,
+        "environment": plan.environment,
+        "lineage": plan.lineage,
+        "serial": plan.serial,
+        "destroy": plan.destroy,
+        "createdAt": plan.created_at,
+        "toolVersion": plan.tool_version,
+        "providers": dict(plan.providers),
+        "schemas": plan.schemas,
+        "maxImpact": plan.max_impact.value,
+        "steps": [_step_json(step) for step in plan.steps],
+        "held": [_step_json(step) for step in plan.held],
+        "pending": [
+            {
+                "address": str(note.address),
+                "path": list(note.path),
+                "running": note.running,
+                "configured": note.configured,
+                "reason": note.reason,
+            }
+            for note in plan.pending
+        ],
+        "refresh": [_known_json(known) for known in plan.refresh],
+        "context": [_known_json(known) for known in plan.context],
+        "endpoints": {
+            name: {"provider": record.provider, "spec": record.spec}
+            for name, record in plan.endpoints.items()
+        },
+        "consents": [str(address) for address in plan.consents],
+        "selection": {key: list(patterns) for key, patterns in plan.selection.items()},
+        "unchanged": plan.unchanged,
+        "warnings": [warning.as_json() for warning in plan.warnings],
+    }
+
+
+def _known_json(known: Known) -> dict[str, Any]:
+    return {
+        "address": str(known.address),
+        "endpoint": known.endpoint,
+        "name": known.name,
+        "uid": known.uid,
+        "generation": known.generation,
+        "spec": known.spec,
+        "externalId": known.external_id,
+        "outputs": known.outputs,
+        "dependencies": [str(address) for address in known.dependencies],
+        "protect": known.protect,
+    }
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "id": step.id,
+        "action": step.action.value,
+        "resource": _known_json(step.known),
+        "previous": _known_json(step.previous) if step.previous is not None else None,
+        "fingerprint": step.fingerprint,
+        "changes": [_change_json(change) for change in step.changes],
+        "impact": step.impact.value,
+        "reason": step.reason,
+        "dependsOn": list(step.depends_on),
+        "restart": step.restart,
+        "deferred": [list(path) for path in step.deferred],
+        "priorSerial": step.prior_serial,
+        "replaceOrder": step.replace_order,
+        "held": step.held,
+    }
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "path": list(change.path),
+        "before": change.before,
+        "after": change.after,
+        "impact": change.impact.value,
+        "reason": change.reason,
+    }
+    if change.differs_running:
+        data["running"] = change.running
+    return data
+
+
+def _address(text: str) -> Address:
+    kind, _, name = text.partition("/")
+    return Address(kind, name)
+
+
+def _known(data: Mapping[str, Any]) -> Known:
+    return Known(
+        address=_address(data["address"]),
+        endpoint=data["endpoint"],
+        name=data["name"],
+        uid=data["uid"],
+        generation=data["generation"],
+        spec=data["spec"],
+        external_id=data["externalId"],
+        outputs=data["outputs"],
+        dependencies=tuple(_address(text) for text in data["dependencies"]),
+        protect=data["protect"],
+    )
+
+
+def _change(data: Mapping[str, Any]) -> Change:
+    return Change(
+        tuple(data["path"]),
+        data["before"],
+        data["after"],
+        Impact(data["impact"]),
+        data["reason"],
+        data.get("running"),
+        differs_running="running" in data,
+    )
+
+
+def _step(data: Mapping[str, Any]) -> Step:
+    return Step(
+        id=data["id"],
+        action=Action(data["action"]),
+        known=_known(data["resource"]),
+        fingerprint=data["fingerprint"],
+        changes=tuple(_change(change) for change in data["changes"]),
+        impact=Impact(data["impact"]),
+        reason=data["reason"],
+        depends_on=tuple(data["dependsOn"]),
+        restart=data["restart"],
+        deferred=tuple(tuple(path) for path in data["deferred"]),
+        prior_serial=data["priorSerial"],
+        previous=_known(data["previous"]) if data["previous"] is not None else None,
+        replace_order=data["replaceOrder"],
+        held=data["held"],
+    )
+
+
+def _diagnostic(data: Mapping[str, Any]) -> Diagnostic:
+    source = data.get("source")
+    return Diagnostic(
+        Severity(data["severity"]),
+        data["code"],
+        data["summary"],
+        data.get("detail", ""),
+        SourceRange(source["file"], source["line"], source["column"]) if source else None,
+        data.get("hint", ""),
+        data.get("address"),
+    )
+
+
+def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
+    plan = Plan(
+        stack=data["stack"],
+        environment=data["environment"],
+        lineage=data["lineage"],
+        serial=data["serial"],
+        destroy=data["destroy"],
+        created_at=data["createdAt"],
+        tool_version=data["toolVersion"],
+        providers=data["providers"],
+        schemas=data["schemas"],
+        max_impact=Impact(data["maxImpact"]),
+        steps=tuple(_step(step) for step in data["steps"]),
+        held=tuple(_step(step) for step in data["held"]),
+        pending=tuple(
+            RestartPending(
+                _address(note["address"]),
+                tuple(note["path"]),
+                note["running"],
+                note["configured"],
+                note["reason"],
+            )
+            for note in data["pending"]
+        ),
+        refresh=tuple(_known(known) for known in data["refresh"]),
+        context=tuple(_known(known) for known in data["context"]),
+        endpoints={
+            name: EndpointRecord(name, record["provider"], record["spec"])
+            for name, record in data["endpoints"].items()
+        },
+        consents=tuple(_address(text) for text in data["consents"]),
+        selection={key: tuple(patterns) for key, patterns in data["selection"].items()},
+        unchanged=data["unchanged"],
+        warnings=tuple(_diagnostic(item) for item in data["warnings"]),
+    )
+    return replace(plan, digest=claimed)

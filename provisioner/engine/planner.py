@@ -1,0 +1,288 @@
+"""Makes a plan from what is desired, recorded and observed. Pure: no endpoint, no clock, no file.
+
+The work is a row of small stages, each of which needs what the one before it found:
+
+1. decide for each subject, dependencies first, since an output is known only if its resource stays
+as it is;
+2. keep what a kept object needs (the image under a kept disk);
+3. hold what a held step needs (the network of a protected machine);
+4. make steps of the decisions and link them;
+5. order the steps and collect the context that their provider calls need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from provisioner.core.actions import Action, Impact
+from provisioner.core.address import Address, AddressPattern
+from provisioner.core.diagnostics import Diagnostics
+from provisioner.core.values import Json, Path, get_path
+from provisioner.engine.decide import NOTHING, Decision, Policy, decide
+from provisioner.engine.graph import DependencyGraph
+from provisioner.engine.linking import link_steps
+from provisioner.engine.plan import Known, Plan, Step
+from provisioner.engine.planfile import plan_digest
+from provisioner.engine.rules import Rules
+from provisioner.engine.selection import Selection
+from provisioner.engine.subjects import Subject, known_of
+from provisioner.engine.unknowns import OutputName, resolve
+from provisioner.manifest.model import Stack
+from provisioner.providers.api import Observation, Present, Provider
+from provisioner.state.model import EndpointRecord, State
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the caller of ``plan`` chose. ``max_impact`` None: the stack's default."""
+
+    destroy: bool = False
+    selection: Selection = field(default_factory=Selection)
+    max_impact: Impact | None = None
+    consents: tuple[Address, ...] = ()
+    adopt: tuple[AddressPattern, ...] = ()
+    now: str = ""
+    tool_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """Everything a plan is made of. ``subjects`` are the selected ones, with specs as the provider
+    normalised them.
+    """
+
+    name: str
+    environment: str | None
+    stack: Stack | None
+    state: State
+    subjects: Mapping[Address, Subject]
+    observations: Mapping[Address, Observation]
+    endpoints: Mapping[str, EndpointRecord]
+    providers: Mapping[str, Provider]
+    rules: Rules
+    options: PlanOptions
+    unselected: frozenset[Address] = frozenset()
+
+
+def make_plan(request: PlanRequest) -> Plan:
+    """The plan; raises ProvisionerError with every problem found if there is one."""
+    policy = _policy(request)
+    order = _dependency_graph(request.subjects).order()
+    decisions, specs = _decide_all(request, policy, order)
+    _keep_what_kept_objects_need(request, decisions)
+    _hold_what_held_steps_need(request, decisions)
+    steps, held = link_steps(request, decisions, specs, order)
+    providers = {
+        name: request.providers[name].describe().version
+        for name in sorted(
+            {record.provider for record in request.endpoints.values()} & set(request.providers)
+        )
+    }
+    used = {step.known.endpoint for step in steps} | {
+        step.previous.endpoint for step in steps if step.previous is not None
+    }
+    plan = Plan(
+        stack=request.name,
+        environment=request.environment,
+        lineage=str(request.state.lineage),
+        serial=request.state.serial,
+        destroy=request.options.destroy,
+        created_at=request.options.now,
+        tool_version=request.options.tool_version,
+        providers=providers,
+        schemas=request.rules.digest,
+        max_impact=policy.max_impact,
+        steps=steps,
+        held=held,
+        pending=tuple(note for address in order for note in decisions[address].pending),
+        refresh=_refresh(request, decisions, specs),
+        context=_context(request, steps, specs),
+        endpoints={name: request.endpoints[name] for name in sorted(used)},
+        consents=tuple(sorted(request.options.consents)),
+        selection={
+            "target": tuple(str(pattern) for pattern in request.options.selection.target),
+            "exclude": tuple(str(pattern) for pattern in request.options.selection.exclude),
+        },
+        unchanged=sum(1 for decision in decisions.values() if decision.action is None),
+        warnings=request.stack.warnings if request.stack is not None else (),
+    )
+    return replace(plan, digest=plan_digest(plan))
+
+
+def _policy(request: PlanRequest) -> Policy:
+    chosen = request.options.max_impact
+    if chosen is None and request.options.destroy:
+        chosen = Impact.REPLACE
+    if chosen is None:
+        chosen = request.stack.max_impact if request.stack is not None else Impact.LIVE
+    maintenance = {
+        name for name, record in request.endpoints.items() if record.spec.get("maintenance") is True
+    }
+    return Policy(chosen, request.options.adopt, frozenset(maintenance))
+
+
+def _dependency_graph(subjects: Mapping[Address, Subject]) -> DependencyGraph[Address]:
+    return DependencyGraph(
+        {
+            address: subject.dependencies
+            if subject.declaration is not None
+            else subject.recorded_dependencies
+            for address, subject in subjects.items()
+        }
+    )
+
+
+def _decide_all(
+    request: PlanRequest, policy: Policy, order: list[Address]
+) -> tuple[dict[Address, Decision], dict[Address, Mapping[str, Any]]]:
+    decisions: dict[Address, Decision] = {}
+    specs: dict[Address, Mapping[str, Any]] = {}
+    problems = Diagnostics()
+    for address in order:
+        subject = request.subjects[address]
+        spec = _known_spec(request, decisions, subject)
+        specs[address] = spec
+        provider = request.providers[request.endpoints[subject.endpoint].provider]
+        decision = decide(
+            subject,
+            spec,
+            request.observations[address],
+            provider,
+            rules=request.rules.rules(address.kind),
+            policy=policy,
+        )
+        if decision.problem is not None:
+            problems.add(decision.problem)
+        decisions[address] = decision
+    problems.raise_errors()
+    return decisions, specs
+
+
+def _known_spec(
+    request: PlanRequest, decisions: Mapping[Address, Decision], subject: Subject
+) -> Mapping[str, Any]:
+    """The subject's spec with the outputs of resources that stay as they are put in."""
+    declaration = subject.declaration
+    if declaration is None or not any(reference.output for reference in declaration.references):
+        return subject.resource.spec
+    recorded = subject.entry.spec if subject.entry is not None else {}
+
+    def lookup(name: OutputName, path: Path) -> Json:
+        decided = decisions.get(name.address, NOTHING)
+        if decided.action in (Action.CREATE, Action.REPLACE):
+            return None
+        observed = request.observations.get(name.address)
+        value: Json = None
+        if isinstance(observed, Present):
+            value = observed.outputs.get(name.output)
+        elif name.address in request.state.entries:
+            value = request.state.entries[name.address].outputs.get(name.output)
+        # An output that the endpoint does not tell at the moment has not changed for all we know.
+        return value if value is not None else get_path(recorded, path)
+
+    resolved: Mapping[str, Any] = resolve(subject.resource.spec, lookup)
+    return resolved
+
+
+def _keep_what_kept_objects_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
+    for address in list(decisions):
+        subject = request.subjects[address]
+        rules = request.rules.rules(address.kind)
+        if decisions[address].action is not Action.FORGET or not rules.keeps:
+            continue
+        if not isinstance(request.observations[address], Present):
+            continue
+        for path in rules.keeps:
+            name = get_path(subject.resource.spec, path)
+            for target in subject.recorded_dependencies:
+                if (
+                    target.name == name
+                    and target in decisions
+                    and decisions[target].action is Action.DELETE
+                ):
+                    decisions[target] = Decision(
+                        Action.FORGET, reason=f"{address}, whose data is kept, needs it"
+                    )
+
+
+def _hold_what_held_steps_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
+    needed = [address for address, decision in decisions.items() if decision.held is not None]
+    while needed:
+        holder = needed.pop()
+        subject = request.subjects[holder]
+        for target in {*subject.recorded_dependencies, *subject.dependencies}:
+            decision = decisions.get(target)
+            if decision is None or decision.held is not None:
+                continue
+            if decision.action in (Action.DELETE, Action.REPLACE):
+                decisions[target] = replace(decision, held=f"{holder}, which is held, needs it")
+                needed.append(target)
+    for address, decision in list(decisions.items()):
+        if decision.action in (Action.DELETE, Action.REPLACE) and decision.held is None:
+            keeper = _unselected_dependent(request, address)
+            if keeper is not None and decision.action is Action.DELETE:
+                decisions[address] = replace(
+                    decision, held=f"{keeper}, which is not selected, needs it"
+                )
+
+
+def _unselected_dependent(request: PlanRequest, address: Address) -> Address | None:
+    for other in sorted(request.unselected):
+        entry = request.state.entries.get(other)
+        if entry is not None and address in entry.dependencies:
+            return other
+    return None
+
+
+def _refresh(
+    request: PlanRequest,
+    decisions: Mapping[Address, Decision],
+    specs: Mapping[Address, Mapping[str, Any]],
+) -> tuple[Known, ...]:
+    """Unchanged resources whose entry no longer says what the author wrote (a field set to what it
+    is already, protection).
+    """
+    result: list[Known] = []
+    for address, decision in decisions.items():
+        subject = request.subjects[address]
+        entry = subject.entry
+        if decision.action is not None or subject.declaration is None or entry is None:
+            continue
+        known = known_of(subject, specs[address])
+        if (known.spec, known.dependencies, known.protect) != (
+            entry.spec,
+            entry.dependencies,
+            entry.protect,
+        ):
+            result.append(known)
+    return tuple(result)
+
+
+def _context(
+    request: PlanRequest, steps: tuple[Step, ...], specs: Mapping[Address, Mapping[str, Any]]
+) -> tuple[Known, ...]:
+    """Resources without a step that the steps' provider calls may have to look up, however far
+    away.
+    """
+    with_step = {step.address for step in steps}
+    found: dict[Address, Known] = {}
+    frontier = [target for step in steps for target in _targets(request.subjects[step.address])]
+    while frontier:
+        address = frontier.pop()
+        subject = request.subjects.get(address)
+        if subject is None or address in found:
+            continue
+        if address not in with_step:
+            observed = request.observations.get(address)
+            known = known_of(subject, specs.get(address, subject.resource.spec))
+            if isinstance(observed, Present):
+                known = replace(known, external_id=observed.external_id, outputs=observed.outputs)
+            found[address] = known
+            frontier.extend(_targets(subject))
+    return tuple(found[address] for address in sorted(found))
+
+
+def _targets(subject: Subject) -> set[Address]:
+    return {*subject.dependencies, *subject.recorded_dependencies}

@@ -1,0 +1,167 @@
+"""From a stack and its state to a plan: collects subjects, normalises, observes, and calls the
+planner.
+
+Called by the service layer. This is where the pure planner meets the endpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostics, ProvisionerError
+from provisioner.core.values import Path
+from provisioner.engine.events import EventSink, PhaseStarted
+from provisioner.engine.graph import DependencyGraph, ResourceGraph
+from provisioner.engine.observe import observe
+from provisioner.engine.plan import Plan
+from provisioner.engine.planner import PlanOptions, PlanRequest, make_plan
+from provisioner.engine.rules import Rules
+from provisioner.engine.sessions import Sessions
+from provisioner.engine.subjects import Subject, collect, endpoints_of
+from provisioner.manifest.model import Stack
+from provisioner.providers.api import Observation, Provider, Resource
+from provisioner.providers.registry import Registry
+from provisioner.state.model import EndpointRecord, State
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Everything known about the selected resources: where plan and drift start from."""
+
+    subjects: Mapping[Address, Subject]
+    observations: Mapping[Address, Observation]
+    endpoints: Mapping[str, EndpointRecord]
+    providers: Mapping[str, Provider]
+    unselected: frozenset[Address]
+
+
+def survey(
+    stack: Stack | None,
+    state: State,
+    sessions: Sessions,
+    *,
+    rules: Rules,
+    options: PlanOptions,
+    sink: EventSink,
+) -> Survey:
+    """Collect, normalise and observe the selected resources; raises ProvisionerError with all
+    problems found.
+    """
+    if stack is not None:
+        ResourceGraph.of(stack)
+    endpoints = endpoints_of(stack, state)
+    everything = collect(stack, state, destroy=options.destroy)
+    selected = _select(everything, options)
+    subjects = {address: subject for address, subject in everything.items() if address in selected}
+    providers = _providers(sessions.registry, endpoints, subjects)
+    subjects = _normalised(subjects, everything, endpoints, providers, rules)
+    sink(PhaseStarted("observe", len(subjects)))
+    observations = observe(sessions, endpoints, subjects.values())
+    return Survey(subjects, observations, endpoints, providers, frozenset(everything) - selected)
+
+
+def prepare_plan(
+    stack: Stack | None,
+    name: str,
+    environment: str | None,
+    state: State,
+    sessions: Sessions,
+    *,
+    rules: Rules,
+    options: PlanOptions,
+    sink: EventSink,
+) -> Plan:
+    """The plan for a stack as its endpoints are now; raises ProvisionerError with every problem
+    found.
+    """
+    found = survey(stack, state, sessions, rules=rules, options=options, sink=sink)
+    sink(PhaseStarted("plan", len(found.subjects)))
+    return make_plan(
+        PlanRequest(
+            name=name,
+            environment=environment,
+            stack=stack,
+            state=state,
+            subjects=found.subjects,
+            observations=found.observations,
+            endpoints=found.endpoints,
+            providers=found.providers,
+            rules=rules,
+            options=options,
+            unselected=found.unselected,
+        )
+    )
+
+
+def _select(everything: Mapping[Address, Subject], options: PlanOptions) -> frozenset[Address]:
+    selection = options.selection
+    if not selection.target and not selection.exclude:
+        return frozenset(everything)
+    graph = DependencyGraph(
+        {
+            address: {*subject.dependencies, *subject.recorded_dependencies}
+            for address, subject in everything.items()
+        }
+    )
+    removed = frozenset(
+        address for address, subject in everything.items() if subject.declaration is None
+    )
+    return selection.addresses(graph, everything, removed)
+
+
+def _providers(
+    registry: Registry, endpoints: Mapping[str, EndpointRecord], subjects: Mapping[Address, Subject]
+) -> dict[str, Provider]:
+    names = {
+        endpoints[subject.endpoint].provider
+        for subject in subjects.values()
+        if subject.endpoint in endpoints
+    }
+    return {name: registry.get(name) for name in sorted(names)}
+
+
+def _normalised(
+    subjects: Mapping[Address, Subject],
+    everything: Mapping[Address, Subject],
+    endpoints: Mapping[str, EndpointRecord],
+    providers: Mapping[str, Provider],
+    rules: Rules,
+) -> dict[Address, Subject]:
+    """The subjects with their specs in the provider's canonical form; the shared ``related``
+    mappings follow.
+    """
+    problems = Diagnostics()
+    related: dict[str, dict[Address, Resource]] = {}
+    for subject in everything.values():
+        related.setdefault(subject.endpoint, {})[subject.address] = subject.resource
+    result: dict[Address, Subject] = {}
+    for address, subject in subjects.items():
+        resource = replace(subject.resource, related=related[subject.endpoint])
+        if subject.declaration is not None and subject.endpoint in endpoints:
+            provider = providers[endpoints[subject.endpoint].provider]
+            spec = _without(resource.spec, rules.rules(address.kind).host_field)
+            try:
+                resource = replace(resource, spec=provider.normalise(replace(resource, spec=spec)))
+            except ProvisionerError as problem:
+                source = subject.declaration.source
+                problems.extend(item.about(address).at(source) for item in problem.diagnostics)
+        related[subject.endpoint][address] = resource
+        result[address] = replace(subject, resource=resource)
+    problems.raise_errors()
+    return result
+
+
+def _without(spec: Mapping[str, Any], path: Path | None) -> Mapping[str, Any]:
+    """``spec`` without the field at ``path``, and without the section that holds nothing else."""
+    if path is None or path[0] not in spec:
+        return spec
+    rest = dict(spec)
+    inner = rest.pop(path[0])
+    if len(path) > 1 and isinstance(inner, Mapping):
+        remaining = _without(inner, path[1:])
+        if remaining:
+            rest[path[0]] = remaining
+    return rest

@@ -1,0 +1,67 @@
+"""What the engine asks of a kind's schema; the manifest layer's catalog answers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from provisioner.core.actions import Impact
+from provisioner.core.values import Json, Path
+
+
+class KindRules(Protocol):
+    """What the schema of a kind says about its fields and about removal. Paths stand below
+    ``spec``.
+    """
+
+    def impact_of(self, path: Path) -> Impact:
+        """The default impact of changing the field at ``path``."""
+        ...
+
+    def default_of(self, path: Path) -> Json:
+        """The canonical value that an unset field means; None if the schema has none."""
+        ...
+
+    def owned_whole(self, path: Path) -> bool:
+        """Whether the mapping at ``path`` is an ``x-set`` list or a free map: its author owns it
+        with all its elements.
+        """
+        ...
+
+    @property
+    def host_field(self) -> Path | None:
+        """The reference field that names the Host; it is placement, not configuration, and never
+        compared.
+        """
+        ...
+
+    @property
+    def impact_on_delete(self) -> Impact:
+        """The impact of deleting an object of this kind."""
+        ...
+
+    @property
+    def retention_field(self) -> str | None:
+        """The spec field whose value ``keep`` makes removal from the manifests forget the object
+        instead of deleting it.
+        """
+        ...
+
+    @property
+    def keeps(self) -> frozenset[Path]:
+        """Reference fields whose target has to be kept as long as a kept object of this kind refers
+        to it.
+        """
+        ...
+
+
+class Rules(Protocol):
+    """The rules of every kind."""
+
+    def rules(self, kind: str) -> KindRules:
+        """The rules of one kind."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Changes when any schema changes."""
+        ...

@@ -1,0 +1,65 @@
+"""Which resources an operation is about: ``--target`` and ``--exclude``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from provisioner.core.address import Address, AddressPattern
+from provisioner.core.diagnostics import Diagnostics, error
+from provisioner.engine.graph import DependencyGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """``target`` patterns (none: everything) less ``exclude`` patterns.
+
+    A targeted resource takes along what it depends on; when things are removed, also what depends
+    on it, since that cannot stay without it. An excluded resource takes along what depends on it.
+    """
+
+    target: tuple[AddressPattern, ...] = ()
+    exclude: tuple[AddressPattern, ...] = ()
+
+    def addresses(
+        self, graph: DependencyGraph[Address], known: Iterable[Address], removed: frozenset[Address]
+    ) -> frozenset[Address]:
+        """The selected ones of ``known``; ``removed`` are those that would be deleted.
+
+        Raises ProvisionerError (PRV2002) for a pattern that matches nothing.
+        """
+        everything = list(known)
+        problems = Diagnostics()
+        targeted = self._matching(self.target, everything, "--target", problems)
+        excluded = self._matching(self.exclude, everything, "--exclude", problems)
+        problems.raise_errors()
+        if self.target:
+            kept = targeted - removed
+            gone = targeted & removed
+            selected = kept | graph.all_dependencies(kept) - removed
+            selected |= gone | (graph.all_dependents(gone) & removed)
+        else:
+            selected = set(everything)
+        return frozenset(selected - excluded - graph.all_dependents(excluded))
+
+    @staticmethod
+    def _matching(
+        patterns: tuple[AddressPattern, ...],
+        known: list[Address],
+        option: str,
+        problems: Diagnostics,
+    ) -> set[Address]:
+        found: set[Address] = set()
+        for pattern in patterns:
+            matches = {address for address in known if pattern.matches(address)}
+            if not matches:
+                problems.add(
+                    error(
+                        "PRV2002",
+                        f"{option} {pattern} matches no resource of the stack",
+                        hint="'provisioner state list' and 'provisioner graph' show the "
+                        "addresses there are.",
+                    )
+                )
+            found |= matches
+        return found

@@ -1,0 +1,124 @@
+"""Opens one session per endpoint, at its first use, and closes them all at the end."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from provisioner.core.clock import Clock
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.engine.events import EventSink, StepProgress
+from provisioner.engine.subjects import endpoint_value
+from provisioner.providers.api import (
+    Context,
+    ProviderError,
+    Retryable,
+    SecretResolver,
+    Session,
+    Terminal,
+)
+from provisioner.providers.registry import Registry
+from provisioner.state.model import EndpointRecord
+
+OPEN_ATTEMPTS = 3
+
+
+class Sessions:
+    """The sessions of one operation. Safe to use from several threads; a context manager."""
+
+    def __init__(
+        self, registry: Registry, clock: Clock, secrets: SecretResolver, sink: EventSink
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._context = Context(
+            clock,
+            secrets,
+            lambda address, text, done=0, total=0: sink(
+                StepProgress(str(address), text, done, total)
+            ),
+        )
+        self._lock = threading.Lock()
+        self._opening: dict[str, threading.Lock] = {}
+        self._open: dict[str, Session] = {}
+
+    @property
+    def registry(self) -> Registry:
+        """Where the providers come from."""
+        return self._registry
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that sessions use."""
+        return self._clock
+
+    def get(self, endpoint: EndpointRecord) -> Session:
+        """The session to an endpoint; raises ProvisionerError if it cannot be opened."""
+        with self._lock:
+            gate = self._opening.setdefault(endpoint.name, threading.Lock())
+        with gate:
+            session = self._open.get(endpoint.name)
+            if session is None:
+                session = self._connect(endpoint)
+                self._open[endpoint.name] = session
+            return session
+
+    def _connect(self, endpoint: EndpointRecord) -> Session:
+        provider = self._registry.get(endpoint.provider)
+        value = endpoint_value(endpoint)
+        waiter = threading.Event()
+        for attempt in range(1, OPEN_ATTEMPTS + 1):
+            try:
+                return provider.open(value, self._context)
+            except Terminal as problem:
+                raise ProvisionerError(
+                    problem.diagnostic.about(f"Host/{endpoint.name}")
+                ) from problem
+            except Retryable as problem:
+                if attempt == OPEN_ATTEMPTS:
+                    raise ProvisionerError(
+                        problem.diagnostic.about(f"Host/{endpoint.name}")
+                    ) from problem
+                waiter.wait(problem.after)
+        raise AssertionError("the loop returns or raises")
+
+    def close(self) -> None:
+        """Close every session that was opened."""
+        with self._lock:
+            sessions, self._open = list(self._open.values()), {}
+        for session in sessions:
+            try:
+                session.close()
+            except ProviderError:
+                # The work is done and recorded; a failing logout changes nothing about it.
+                continue
+
+    def __enter__(self) -> Sessions:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def provider_failure(problem: Exception, doing: str) -> ProvisionerError:
+    """The error to show for anything that left a plugin: its own diagnostic, or PRV5004 for a
+    broken contract.
+    """
+    if isinstance(problem, (Terminal, Retryable)):
+        return ProvisionerError(problem.diagnostic)
+    if isinstance(problem, ProvisionerError):
+        return problem
+    return ProvisionerError(
+        error(
+            "PRV5004",
+            f"a provider failed in an unforeseen way while {doing}",
+            detail=f"{type(problem).__name__}: {problem}",
+            hint="This is a defect of the provider plugin; please report it with the output of "
+            "--verbose.",
+        )
+    )

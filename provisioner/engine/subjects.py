@@ -1,0 +1,225 @@
+"""Subjects: every resource that an operation may be about, as one value for observation and
+planning.
+
+A subject joins the declaration (what is desired), the entry (what was recorded) and, after a crash,
+the open intent (what may have happened) of one address, and holds the :class:`Resource` that the
+provider is asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from provisioner.core.address import Address
+from provisioner.core.identity import Stamp, identity
+from provisioner.engine.plan import Known
+from provisioner.manifest.model import Declaration, Stack
+from provisioner.providers.api import Endpoint, Resource
+from provisioner.state.model import EndpointRecord, Entry, JournalRecord, State
+
+SPEC_OF_CONNECTION = "connection"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One address with all that is known about it before anything is observed."""
+
+    address: Address
+    endpoint: str
+    resource: Resource
+    declaration: Declaration | None
+    entry: Entry | None
+    generation: int
+    dependencies: tuple[Address, ...]
+    recorded_dependencies: tuple[Address, ...]
+    interrupted: JournalRecord | None = None
+    retired: bool = False
+    """The predecessor of a replacement that creates first: to be deleted whatever is declared."""
+
+
+def endpoints_of(stack: Stack | None, state: State) -> dict[str, EndpointRecord]:
+    """All endpoints that can be meant: recorded ones, overruled by the stack's Host manifests."""
+    endpoints = dict(state.endpoints)
+    if stack is not None:
+        for name, host in stack.hosts.items():
+            endpoints[name] = EndpointRecord(name, host.provider, host.spec)
+    return endpoints
+
+
+def endpoint_value(record: EndpointRecord) -> Endpoint:
+    """What a provider opens."""
+    settings = {
+        key: value
+        for key, value in record.spec.items()
+        if key not in (SPEC_OF_CONNECTION, "provider")
+    }
+    return Endpoint(record.name, record.provider, record.spec.get(SPEC_OF_CONNECTION, {}), settings)
+
+
+def collect(stack: Stack | None, state: State, *, destroy: bool = False) -> dict[Address, Subject]:
+    """Every subject by address. To destroy, nothing counts as declared: all that is recorded is to
+    go.
+
+    A resource's ``related`` is left empty here; it is filled when specs are normalised.
+    """
+    subjects: dict[Address, Subject] = {}
+    declarations: Mapping[Address, Declaration] = stack.declarations if stack is not None else {}
+    if destroy:
+        state = _with_protection(state, declarations)
+        declarations = {}
+    renamed: dict[Address, Address] = {}
+    for address, declaration in declarations.items():
+        entry = state.entries.get(address)
+        if entry is None and declaration.renamed_from is not None:
+            old = Address(address.kind, declaration.renamed_from)
+            entry = state.entries.get(old)
+            if entry is not None:
+                renamed[old] = address
+        subjects[address] = _declared(state.lineage, declaration, entry)
+    for address, entry in state.entries.items():
+        if address not in subjects and address not in renamed:
+            subjects[address] = _recorded(state.lineage, entry)
+    for record in state.open_intents:
+        _add_interrupted(subjects, state.lineage, record)
+    return _follow_renames(subjects, renamed)
+
+
+def _with_protection(state: State, declarations: Mapping[Address, Declaration]) -> State:
+    """The state with the protection that the manifests ask for now, applied already or not."""
+    entries = {
+        address: replace(entry, protect=True)
+        if address in declarations and declarations[address].protect
+        else entry
+        for address, entry in state.entries.items()
+    }
+    return replace(state, entries=entries)
+
+
+def _declared(lineage: UUID, declaration: Declaration, entry: Entry | None) -> Subject:
+    address = declaration.address
+    generation = entry.generation if entry is not None else 0
+    dependencies = tuple(sorted({reference.target for reference in declaration.references}))
+    resource = Resource(
+        address=address,
+        name=entry.name if entry is not None else address.name,
+        uid=entry.uid if entry is not None else identity(lineage, address),
+        stamp=Stamp(str(lineage), str(address), generation),
+        spec=declaration.spec,
+        external_id=entry.external_id if entry is not None else None,
+        outputs=entry.outputs if entry is not None else {},
+    )
+    # A declaration without a host is of a stack that did not load; the loader has reported it.
+    endpoint = declaration.host or ""
+    if entry is not None and entry.endpoint != endpoint:
+        # It still lives where it was recorded; moving it is a change of placement that the planner
+        # decides on.
+        endpoint = entry.endpoint
+    recorded = entry.dependencies if entry is not None else ()
+    return Subject(
+        address, endpoint, resource, declaration, entry, generation, dependencies, recorded
+    )
+
+
+def _recorded(lineage: UUID, entry: Entry) -> Subject:
+    resource = Resource(
+        address=entry.address,
+        name=entry.name,
+        uid=entry.uid,
+        stamp=Stamp(str(lineage), str(entry.address), entry.generation),
+        spec=entry.spec,
+        external_id=entry.external_id,
+        outputs=entry.outputs,
+    )
+    return Subject(
+        entry.address,
+        entry.endpoint,
+        resource,
+        None,
+        entry,
+        entry.generation,
+        (),
+        entry.dependencies,
+    )
+
+
+def _add_interrupted(
+    subjects: dict[Address, Subject], lineage: UUID, record: JournalRecord
+) -> None:
+    """Take an open intent into account: mark its subject, or make one for what nothing else names
+    any more.
+    """
+    detail: Mapping[str, Any] = record.detail
+    generation = int(detail["generation"])
+    subject = subjects.get(record.address)
+    if subject is not None and (subject.generation == generation or record.action == "create"):
+        subjects[record.address] = replace(subject, interrupted=record)
+        return
+    address = record.address if subject is None else retired_address(record.address, generation)
+    resource = Resource(
+        address=address,
+        name=str(detail["name"]),
+        uid=UUID(str(detail["uid"])),
+        stamp=Stamp(str(lineage), str(record.address), generation),
+        spec=detail["spec"],
+        external_id=detail.get("external_id"),
+    )
+    dependencies = tuple(Address(*text.split("/", 1)) for text in detail.get("dependencies", ()))
+    subjects[address] = Subject(
+        address,
+        str(detail["endpoint"]),
+        resource,
+        None,
+        None,
+        generation,
+        (),
+        dependencies,
+        interrupted=record,
+        retired=subject is not None,
+    )
+
+
+def retired_address(address: Address, generation: int) -> Address:
+    """The internal address of an object whose successor has taken over its address."""
+    return Address(address.kind, f"{address.name}#{generation}")
+
+
+def _follow_renames(
+    subjects: dict[Address, Subject], renamed: Mapping[Address, Address]
+) -> dict[Address, Subject]:
+    """Recorded dependencies under the addresses that their targets have now."""
+    if not renamed:
+        return subjects
+    return {
+        address: replace(
+            subject,
+            recorded_dependencies=tuple(
+                renamed.get(target, target) for target in subject.recorded_dependencies
+            ),
+        )
+        for address, subject in subjects.items()
+    }
+
+
+def known_of(subject: Subject, spec: Mapping[str, Any], endpoint: str | None = None) -> Known:
+    """The subject as a plan keeps it, with ``spec`` as its spec."""
+    resource = subject.resource
+    declaration = subject.declaration
+    return Known(
+        address=subject.address,
+        endpoint=endpoint or subject.endpoint,
+        name=resource.name,
+        uid=str(resource.uid),
+        generation=subject.generation,
+        spec=spec,
+        external_id=resource.external_id,
+        outputs=resource.outputs,
+        dependencies=subject.dependencies
+        if declaration is not None
+        else subject.recorded_dependencies,
+        protect=declaration.protect
+        if declaration is not None
+        else bool(subject.entry and subject.entry.protect),
+    )

@@ -1,0 +1,156 @@
+"""Whether a plan still fits: apply refuses one whose touched objects or records moved since it was
+made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from uuid import UUID
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError, error
+from provisioner.core.identity import Stamp
+from provisioner.engine.observe import observe
+from provisioner.engine.plan import ABSENT_FINGERPRINT, Known, Plan, Step
+from provisioner.engine.sessions import Sessions
+from provisioner.engine.subjects import Subject
+from provisioner.providers.api import Observation, Present, Resource, Undetermined
+from provisioner.state.model import State
+
+STALE = "PRV3001"
+
+
+class StalePlan(ProvisionerError):
+    """The plan was made for another state of things; a new one is needed (exit code 3)."""
+
+
+class RefusedPlan(ProvisionerError):
+    """The gate forbids a step of the plan (exit code 5)."""
+
+
+def resource_of(known: Known, lineage: str, related: Mapping[Address, Resource]) -> Resource:
+    """What a provider is handed for a resource of a plan."""
+    return Resource(
+        address=known.address,
+        name=known.name,
+        uid=UUID(known.uid),
+        stamp=Stamp(lineage, str(stamp_address(known.address)), known.generation),
+        spec=known.spec,
+        external_id=known.external_id,
+        outputs=known.outputs,
+        related=related,
+    )
+
+
+def stamp_address(address: Address) -> Address:
+    """The address that stands in an object's stamp: without the mark of a retired generation."""
+    return Address(address.kind, address.name.partition("#")[0])
+
+
+def check_gate(plan: Plan) -> None:
+    """Raise :class:`RefusedPlan` with every step that the gate forbids."""
+    problems: list[Diagnostic] = []
+    for step in plan.refused:
+        if step.impact.value == "data-loss":
+            hint = f"Allow it with --allow-data-loss {step.address}."
+        else:
+            hint = f"Allow it with --max-impact {step.impact.value}."
+        problems.append(
+            error(
+                "PRV3002",
+                f"{step.action.value} {step.address} has the impact {step.impact.value}",
+                detail=step.reason
+                or f"The plan was made with --max-impact {plan.max_impact.value}, which forbids "
+                "it.",
+                hint=hint,
+                address=str(step.address),
+            )
+        )
+    if problems:
+        raise RefusedPlan(problems)
+
+
+def check_records(plan: Plan, state: State) -> None:
+    """Raise :class:`StalePlan` if the plan is of another state, or an entry that it touches was
+    written since.
+    """
+    if str(state.lineage) != plan.lineage:
+        raise StalePlan(
+            error(
+                STALE,
+                "the plan belongs to another stack",
+                detail=f"Its lineage is {plan.lineage}; the state here has {state.lineage}.",
+                hint="Apply it where it was made, or make a new plan here.",
+            )
+        )
+    problems = Diagnostics()
+    for step in plan.steps:
+        recorded_as = step.previous.address if step.previous is not None else step.address
+        entry = state.entries.get(recorded_as)
+        serial = entry.serial if entry is not None else 0
+        if serial != step.prior_serial:
+            problems.add(
+                _stale(
+                    step, f"its entry was written again (serial {step.prior_serial}, now {serial})"
+                )
+            )
+    if len(problems):
+        raise StalePlan(list(problems))
+
+
+def check_objects(plan: Plan, sessions: Sessions) -> None:
+    """Read again what the plan touches; raise :class:`StalePlan` if any of it moved."""
+    steps = [step for step in plan.steps if not step.id.endswith("#old")]
+    subjects = list(_subjects(plan, steps))
+    observations = observe(sessions, plan.endpoints, subjects)
+    problems = Diagnostics()
+    unknown = Diagnostics()
+    for step in steps:
+        observation = observations[step.address]
+        if isinstance(observation, Undetermined):
+            unknown.add(observation.diagnostic.about(step.address))
+            continue
+        found = _fingerprint(observation)
+        if found != step.fingerprint:
+            problems.add(_stale(step, _difference(step.fingerprint, found)))
+    unknown.raise_errors()
+    if len(problems):
+        raise StalePlan(list(problems))
+
+
+def _fingerprint(observation: Observation) -> str:
+    return observation.fingerprint if isinstance(observation, Present) else ABSENT_FINGERPRINT
+
+
+def _difference(before: str, now: str) -> str:
+    if before == ABSENT_FINGERPRINT:
+        return "it did not exist and exists now"
+    if now == ABSENT_FINGERPRINT:
+        return "it existed and is gone now"
+    return "the object has changed"
+
+
+def _stale(step: Step, what: str) -> Diagnostic:
+    return error(
+        STALE,
+        f"the plan is stale: {step.address}: {what}",
+        hint="Make a new plan and look at it again.",
+        address=str(step.address),
+    )
+
+
+def _subjects(plan: Plan, steps: Iterable[Step]) -> Iterable[Subject]:
+    """The objects that the steps act on, as they were found when the plan was made."""
+    related: dict[str, dict[Address, Resource]] = {}
+    asked = [
+        # A rename is looked for under its new address, with the identity it was recorded with.
+        replace(step.previous or step.known, address=step.address)
+        for step in steps
+    ]
+    for known in (*plan.context, *asked):
+        shared = related.setdefault(known.endpoint, {})
+        shared[known.address] = resource_of(known, plan.lineage, shared)
+    for known in asked:
+        resource = related[known.endpoint][known.address]
+        yield Subject(known.address, known.endpoint, resource, None, None, known.generation, (), ())

@@ -181,9 +181,7 @@ def _at(document: Mapping[str, Any], path: Path) -> Any:
 
 def _walk(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[Path, Json, Json]]:
     """The leaves in which two documents differ; a list or an unknown value differs as a whole."""
-    from deepdiff import DeepDiff  # noqa: PLC0415 - costs 0.3 s, which a plan without changes saves
-        DeepDiff,
-    )  # its import costs 0.3 s, which a plan without changes need not pay
+    from deepdiff import DeepDiff  # noqa: PLC0415 - its import costs 0.3 s, paid only for a change
 
     tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0, ignore_order=False)
     seen: set[Path] = set()

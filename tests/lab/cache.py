@@ -1,0 +1,37 @@
+"""Where the lab keeps what it has built, keyed by what it was built from, so that a second run and
+the other workers of the first do not build it again. Called by ``bootsector`` and ``linux``."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def built(name: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The folder ``name-key``, filled by ``make`` if it does not exist yet.
+
+    Two at once are safe: each fills a folder of its own, and the first to finish wins.
+    """
+    target = _directory() / f"{name}-{key}"
+    if target.is_dir():
+        return target
+    work = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=target.parent))
+    try:
+        make(work)
+        work.chmod(0o755)
+        work.rename(target)
+    except OSError:
+        # rename(2) refuses a directory that is not empty: somebody else was faster.
+        if not target.is_dir():
+            raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _directory() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    directory = (Path(base) if base else Path.home() / ".cache") / "provisioner-lab"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

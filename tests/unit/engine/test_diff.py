@@ -1,0 +1,175 @@
+"""Three-way comparison: what counts as a change, and at which path."""
+
+from typing import Any
+
+import pytest
+
+from provisioner.core.actions import Impact
+from provisioner.core.values import Json, Path
+from provisioner.engine.diff import differences
+from provisioner.providers.api import Change, Present
+
+SETS = {("disks",), ("labels",)}
+DEFAULTS: dict[Path, Json] = {
+    ("cpu", "count"): 1,
+    ("power",): "running",
+    ("disks", "a", "bus"): "virtio",
+}
+
+
+class Rules:
+    """Rules of a small invented kind."""
+
+    host_field = None
+    impact_on_delete = Impact.REPLACE
+    retention_field = None
+    keeps: frozenset[Path] = frozenset()
+
+    def impact_of(self, path: Path) -> Impact:
+        return Impact.RESTART if path[0] == "firmware" else Impact.LIVE
+
+    def default_of(self, path: Path) -> Json:
+        return DEFAULTS.get(path)
+
+    def owned_whole(self, path: Path) -> bool:
+        return path in SETS
+
+
+def compare(
+    desired: dict[str, Any],
+    observed: dict[str, Any],
+    recorded: dict[str, Any] | None = None,
+    running: dict[Path, Json] | None = None,
+) -> list[Change]:
+    present = Present("id", None, observed, "print", running or {})
+    return differences(desired, recorded, present, Rules())
+
+
+def test_a_field_never_set_is_not_compared() -> None:
+    assert [] == compare(
+        {"cpu": {"count": 2}}, {"cpu": {"count": 2, "model": "qemu64"}, "power": "x"}
+    )
+
+
+def test_a_scalar_that_differs_is_one_change() -> None:
+    assert [Change(("cpu", "count"), 2, 4)] == compare({"cpu": {"count": 4}}, {"cpu": {"count": 2}})
+
+
+def test_a_field_that_is_not_there_comes_from_none() -> None:
+    assert [Change(("cpu", "model"), None, "host")] == compare(
+        {"cpu": {"model": "host"}}, {"cpu": {"count": 2}}
+    )
+
+
+def test_a_whole_section_that_is_not_there_is_one_change() -> None:
+    assert [Change(("firmware",), None, {"tpm": True}, Impact.RESTART)] == compare(
+        {"firmware": {"tpm": True}}, {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"),
+    [
+        ({"cpu": {"count": 4}}, [Change(("cpu", "count"), 4, 1)]),
+        ({"power": "stopped", "cpu": {"count": 4}}, [Change(("cpu", "count"), 4, 1)]),
+        (None, []),
+    ],
+)
+def test_a_removed_field_goes_back_to_its_default(
+    recorded: dict[str, Any] | None, expected: list[Change]
+) -> None:
+    observed = {"cpu": {"count": 4}, "power": "running"}
+    assert expected == compare({}, observed, recorded)
+
+
+def test_a_removed_field_without_default_is_removed() -> None:
+    assert [Change(("description",), "old", None)] == compare(
+        {}, {"description": "old"}, {"description": "old"}
+    )
+
+
+def test_a_removed_section_without_default_is_one_change() -> None:
+    observed = {"firmware": {"type": "uefi", "tpm": True}}
+    assert [Change(("firmware",), {"type": "uefi", "tpm": True}, None, Impact.RESTART)] == compare(
+        {}, observed, {"firmware": {"type": "uefi"}}
+    )
+
+
+def test_a_removed_field_that_is_at_its_default_is_no_change() -> None:
+    assert [] == compare({}, {"power": "running"}, {"power": "running"})
+
+
+def test_elements_of_a_set_are_added_and_removed_by_key() -> None:
+    desired = {"disks": {"a": {"bus": "virtio"}, "c": {}}}
+    observed = {"disks": {"a": {"bus": "virtio", "cache": "none"}, "b": {"bus": "scsi"}}}
+    assert [
+        Change(("disks", "b"), {"bus": "scsi"}, None),
+        Change(("disks", "c"), None, {}),
+    ] == compare(desired, observed)
+
+
+def test_a_field_inside_an_element_has_its_own_path() -> None:
+    assert [Change(("disks", "a", "bus"), "scsi", "virtio")] == compare(
+        {"disks": {"a": {"bus": "virtio"}}}, {"disks": {"a": {"bus": "scsi", "cache": "none"}}}
+    )
+
+
+def test_a_field_removed_inside_an_element_goes_back_to_its_default() -> None:
+    assert [Change(("disks", "a", "bus"), "scsi", "virtio")] == compare(
+        {"disks": {"a": {}}},
+        {"disks": {"a": {"bus": "scsi"}}},
+        {"disks": {"a": {"bus": "scsi"}}},
+    )
+
+
+def test_a_set_that_is_no_longer_set_is_emptied() -> None:
+    assert [Change(("disks", "a"), {"bus": "virtio"}, None)] == compare(
+        {}, {"disks": {"a": {"bus": "virtio"}}}, {"disks": {"a": {"bus": "virtio"}}}
+    )
+
+
+def test_a_list_differs_as_a_whole() -> None:
+    assert [Change(("dns",), ["1.1.1.1", "9.9.9.9"], ["9.9.9.9"])] == compare(
+        {"dns": ["9.9.9.9"]}, {"dns": ["1.1.1.1", "9.9.9.9"]}
+    )
+
+
+def test_a_change_of_type_is_a_change() -> None:
+    assert [Change(("cpu", "count"), "2", 2)] == compare(
+        {"cpu": {"count": 2}}, {"cpu": {"count": "2"}}
+    )
+
+
+def test_an_unknown_value_is_one_change() -> None:
+    marker = {"$unknown": "Network/lan.bridge"}
+    assert [Change(("bridge",), "virbr0", marker)] == compare(
+        {"bridge": marker}, {"bridge": "virbr0"}
+    )
+
+
+def test_a_running_value_that_differs_is_a_change() -> None:
+    assert [
+        Change(("cpu", "count"), 4, 4, Impact.LIVE, "", running=2, differs_running=True)
+    ] == compare({"cpu": {"count": 4}}, {"cpu": {"count": 4}}, running={("cpu", "count"): 2})
+
+
+def test_a_running_value_of_a_field_never_set_is_none() -> None:
+    assert [] == compare({"power": "x"}, {"power": "x"}, running={("cpu", "model"): "other"})
+
+
+def test_a_configured_difference_keeps_the_running_value() -> None:
+    assert [
+        Change(("cpu", "count"), 3, 4, Impact.LIVE, "", running=2, differs_running=True)
+    ] == compare({"cpu": {"count": 4}}, {"cpu": {"count": 3}}, running={("cpu", "count"): 2})
+
+
+def test_an_element_configured_but_not_running_is_a_change() -> None:
+    assert [
+        Change(("disks", "a"), {}, {}, Impact.LIVE, "", running=None, differs_running=True)
+    ] == compare({"disks": {"a": {}}}, {"disks": {"a": {}}}, running={("disks", "a"): None})
+
+
+def test_an_element_running_but_not_configured_is_a_change() -> None:
+    assert [
+        Change(("disks", "b"), None, None, Impact.LIVE, "", running={}, differs_running=True)
+    ] == compare({"disks": {"a": {}}}, {"disks": {"a": {}}}, running={("disks", "b"): {}})

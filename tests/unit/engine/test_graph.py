@@ -1,0 +1,98 @@
+"""The dependency graph: order, layers, reach and rings."""
+
+from pathlib import Path
+
+import pytest
+
+from provisioner.core.address import Address, AddressPattern
+from provisioner.core.diagnostics import ProvisionerError, SourceRange
+from provisioner.engine.graph import DependencyGraph, ResourceGraph
+from provisioner.engine.selection import Selection
+from provisioner.manifest.model import Declaration, Reference, Stack
+
+NET, POOL, DISK, WEB, DB = (
+    Address("Network", "lan"),
+    Address("StoragePool", "main"),
+    Address("Disk", "web"),
+    Address("VirtualMachine", "web"),
+    Address("VirtualMachine", "db"),
+)
+EDGES = {NET: [], POOL: [], DISK: [POOL], WEB: [DISK, NET], DB: [NET]}
+
+
+def test_order_has_dependencies_first_and_is_stable() -> None:
+    assert [NET, POOL, DISK, DB, WEB] == sorted(
+        DependencyGraph(EDGES).order(), key=[NET, POOL, DISK, DB, WEB].index
+    )
+    order = DependencyGraph(EDGES).order()
+    assert order == DependencyGraph(dict(reversed(EDGES.items()))).order()
+    assert all(
+        order.index(need) < order.index(node) for node, needs in EDGES.items() for need in needs
+    )
+
+
+def test_layers() -> None:
+    assert [[NET, POOL], [DISK, DB], [WEB]] == DependencyGraph(EDGES).layers()
+
+
+def test_targets_outside_the_graph_are_left_out() -> None:
+    assert [] == DependencyGraph({WEB: [NET]}).dependencies(WEB)
+
+
+@pytest.mark.parametrize(
+    ("target", "exclude", "expected"),
+    [
+        ((), (), {NET, POOL, DISK, WEB, DB}),
+        (("VirtualMachine/web",), (), {WEB, DISK, POOL, NET}),
+        (("*/web",), ("Network",), {DISK, POOL}),
+        ((), ("Disk/web",), {NET, POOL, DB}),
+    ],
+)
+def test_selection(
+    target: tuple[str, ...], exclude: tuple[str, ...], expected: set[Address]
+) -> None:
+    selection = Selection(
+        tuple(map(AddressPattern.parse, target)), tuple(map(AddressPattern.parse, exclude))
+    )
+    assert expected == selection.addresses(DependencyGraph(EDGES), EDGES, frozenset())
+
+
+def test_a_target_that_is_removed_takes_its_dependents_along() -> None:
+    selection = Selection((AddressPattern("Network", "lan"),))
+    removed = frozenset({NET, DB})
+    assert {NET, DB} == selection.addresses(DependencyGraph(EDGES), EDGES, removed)
+
+
+def test_a_pattern_that_matches_nothing_is_an_error() -> None:
+    selection = Selection((AddressPattern("Disk", "x"),), (AddressPattern("Disk", "y"),))
+    with pytest.raises(ProvisionerError) as caught:
+        selection.addresses(DependencyGraph(EDGES), EDGES, frozenset())
+    assert [
+        "--target Disk/x matches no resource of the stack",
+        "--exclude Disk/y matches no resource of the stack",
+    ] == [item.summary for item in caught.value.diagnostics]
+
+
+def declaration(name: str, line: int, *needs: str) -> Declaration:
+    references = tuple(Reference(("disks", need), Address("Disk", need)) for need in needs)
+    return Declaration(
+        Address("Disk", name), {}, SourceRange("disks.yaml", line, 1), "host", references
+    )
+
+
+def test_a_ring_is_shown_with_addresses_fields_and_lines() -> None:
+    declarations = [declaration("a", 1, "b"), declaration("b", 8, "c"), declaration("c", 15, "a")]
+    stack = Stack("s", Path(), None, {item.address: item for item in declarations}, {})
+    with pytest.raises(ProvisionerError) as caught:
+        ResourceGraph.of(stack)
+    (problem,) = caught.value.diagnostics
+    assert "PRV2001" == problem.code
+    assert (
+        "resources depend on each other in a ring: Disk/a -> Disk/b -> Disk/c -> Disk/a"
+        == problem.summary
+    )
+    assert (
+        "Disk/a needs Disk/b (spec.disks.b) at disks.yaml:1:1\n"
+        "Disk/b needs Disk/c (spec.disks.c) at disks.yaml:8:1\n"
+        "Disk/c needs Disk/a (spec.disks.a) at disks.yaml:15:1"
+    ) == problem.detail

@@ -76,29 +76,56 @@ def _reset(
 
 
 def project(
-    desired: Mapping[str, Any], observed: Mapping[str, Any], rules: KindRules, path: Path = ()
+    desired: Mapping[str, Any],
+    recorded: Mapping[str, Any] | None,
+    observed: Mapping[str, Any],
+    rules: KindRules,
+    path: Path = (),
 ) -> dict[str, Any]:
     """The part of ``observed`` that ``desired`` speaks about: the same fields, and sets that are
-    owned as a whole in full.
+    owned as a whole in full. What an endpoint cannot tell is taken to be as it was recorded.
     """
     result: dict[str, Any] = {}
     for key, wanted in desired.items():
+        here = (*path, key)
+        before = recorded.get(key) if isinstance(recorded, Mapping) else None
         if key not in observed:
+            untold = _untold(wanted, before, rules, here)
+            if untold is not None:
+                result[key] = untold
             continue
         found = observed[key]
-        here = (*path, key)
         if wanted == found or not (isinstance(wanted, Mapping) and isinstance(found, Mapping)):
             result[key] = found
         elif rules.owned_whole(here):
             result[key] = {
-                name: project(wanted[name], element, rules, (*here, name))
+                name: project(wanted[name], _part(before, name), element, rules, (*here, name))
                 if isinstance(wanted.get(name), Mapping) and isinstance(element, Mapping)
                 else element
                 for name, element in found.items()
             }
         else:
-            result[key] = project(wanted, found, rules, here)
+            result[key] = project(wanted, before, found, rules, here)
     return result
+
+
+def _part(document: Any, key: str) -> Any:
+    return document.get(key) if isinstance(document, Mapping) else None
+
+
+def _untold(wanted: Any, recorded: Any, rules: KindRules, path: Path) -> Any:
+    """What stands in for a value that was not observed: the recorded one where the field is
+    write-only (the wanted one if nothing was recorded), else nothing.
+    """
+    if rules.write_only(path):
+        return wanted if recorded is None else recorded
+    if isinstance(wanted, Mapping) and not rules.owned_whole(path):
+        parts = {
+            key: _untold(value, _part(recorded, key), rules, (*path, key))
+            for key, value in wanted.items()
+        }
+        return {key: value for key, value in parts.items() if value is not None} or None
+    return None
 
 
 def differences(
@@ -114,12 +141,14 @@ def differences(
     ``differs_running``.
     """
     wanted, removed = with_resets(desired, recorded, rules)
-    found = project(wanted, observed.spec, rules)
+    found = project(wanted, recorded, observed.spec, rules)
     changes: dict[Path, tuple[Json, Json]] = {}
     if found != wanted:
         changes = {path: (before, after) for path, before, after in _walk(found, wanted)}
     for path in removed:
         before = _at(observed.spec, path)
+        if before is None and recorded is not None and rules.write_only(path):
+            before = _at(recorded, path)
         if before is not None and path not in changes and not _covered(path, wanted):
             changes[path] = (before, None)
     result = [

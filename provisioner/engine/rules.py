@@ -27,6 +27,10 @@ class KindRules(Protocol):
         """
         ...
 
+    def write_only(self, path: Path) -> bool:
+        """Whether an endpoint may be unable to tell the value at ``path`` (``writeOnly``)."""
+        ...
+
     @property
     def host_field(self) -> Path | None:
         """The reference field that names the Host; it is placement, not configuration, and never

@@ -31,6 +31,9 @@ class Rules:
     def default_of(self, path: Path) -> Json:
         return DEFAULTS.get(path)
 
+    def write_only(self, path: Path) -> bool:
+        return path[0] == "seed"
+
     def owned_whole(self, path: Path) -> bool:
         return path in SETS
 
@@ -173,3 +176,18 @@ def test_an_element_running_but_not_configured_is_a_change() -> None:
     assert [
         Change(("disks", "b"), None, None, Impact.LIVE, "", running={}, differs_running=True)
     ] == compare({"disks": {"a": {}}}, {"disks": {"a": {}}}, running={("disks", "b"): {}})
+
+
+@pytest.mark.parametrize(
+    ("desired", "recorded", "expected"),
+    [
+        ({"seed": {"text": "a"}}, {"seed": {"text": "a"}}, []),
+        ({"seed": {"text": "a"}}, None, []),
+        ({"seed": {"text": "b"}}, {"seed": {"text": "a"}}, [Change(("seed", "text"), "a", "b")]),
+        ({}, {"seed": {"text": "a"}}, [Change(("seed",), {"text": "a"}, None)]),
+    ],
+)
+def test_what_an_endpoint_cannot_tell_is_as_it_was_recorded(
+    desired: dict[str, Any], recorded: dict[str, Any] | None, expected: list[Change]
+) -> None:
+    assert expected == compare(desired, {"cpu": {"count": 1}}, recorded)

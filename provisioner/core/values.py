@@ -3,7 +3,7 @@
 
 Everything that crosses a boundary (plugin, state, plan file) is JSON data: ``None``, ``bool``,
 ``int``, ``float``, ``str``, lists, and dicts with string keys. An ``Unknown`` is written as
-``{"$unknown": "Kind/name.output"}``.
+``{"$unknown": "Kind/name:output"}``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Unknown:
     """
 
     source: str
-    """``Kind/name.output``"""
+    """``Kind/name:output``"""
 
     def __str__(self) -> str:
         return "(known after apply)"

@@ -195,7 +195,7 @@ class StepCalls:
 
         def lookup(name: OutputName, _path: Path) -> Json:
             entry = self._entries.get(name.address)
-            return entry.outputs.get(name.output) if entry is not None else None
+            return name.of(entry.outputs) if entry is not None else None
 
         shared = self._related[step.known.endpoint]
         spec: Mapping[str, Any] = resolve(step.known.spec, lookup)

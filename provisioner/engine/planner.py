@@ -176,9 +176,9 @@ def _known_spec(
         observed = request.observations.get(name.address)
         value: Json = None
         if isinstance(observed, Present):
-            value = observed.outputs.get(name.output)
+            value = name.of(observed.outputs)
         elif name.address in request.state.entries:
-            value = request.state.entries[name.address].outputs.get(name.output)
+            value = name.of(request.state.entries[name.address].outputs)
         # An output that the endpoint does not tell at the moment has not changed for all we know.
         return value if value is not None else get_path(recorded, path)
 

@@ -1,6 +1,6 @@
 """Values that wait for another resource's output: finding them, and putting the outputs in.
 
-``{"$unknown": "Kind/name.output"}`` stands for one output, ``{"$template": ["text", {"$unknown":
+``{"$unknown": "Kind/name:output"}`` stands for one output, ``{"$template": ["text", {"$unknown":
 ...}]}`` for a text around outputs.
 """
 
@@ -16,16 +16,25 @@ TEMPLATE_KEY = "$template"
 
 
 class OutputName(NamedTuple):
-    """``Kind/name.output``."""
+    """``Kind/name:output``, as a marker has it; names may hold dots, and so may outputs."""
 
     address: Address
     output: str
 
     @classmethod
     def parse(cls, text: str) -> OutputName:
-        """Read it; names may hold dots, so the output is what follows the last one."""
-        address, _, output = text.rpartition(".")
-        return cls(Address(*address.split("/", 1)), output)
+        """Read the text of a marker."""
+        address, _, output = text.partition(":")
+        kind, _, name = address.partition("/")
+        return cls(Address(kind, name), output)
+
+    def of(self, outputs: Mapping[str, Json]) -> Json:
+        """Its value among a resource's outputs, or None; ``mac.lan`` is the member ``lan`` of ``mac``."""
+        if self.output in outputs:
+            return outputs[self.output]
+        name, _, member = self.output.partition(".")
+        value = outputs.get(name)
+        return value.get(member) if isinstance(value, dict) else None
 
 
 Lookup = Callable[[OutputName, Path], Json]
@@ -68,7 +77,12 @@ def _resolve_marker(value: Mapping[str, Any], lookup: Lookup, path: Path) -> Any
     ]
     if any(is_marker(part) for part in parts):
         return value
-    return "".join(str(part) for part in parts)
+    return "".join(_text(part) for part in parts)
+
+
+def _text(value: object) -> str:
+    """An output within a text; a list is joined by commas."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def unknowns(value: Any) -> Iterator[OutputName]:

@@ -36,7 +36,7 @@ class Declaration:
     ``spec`` is canonical as far as the schema knows (bytes and milliseconds as integers, MAC and IP
     addresses in their standard form, lists with ``x-set`` as mappings from key to element without
     the key), holds only what the author set, and ``labels`` and ``tenant`` as keys where set. A
-    part of it that waits for another resource's output is ``{"$unknown": "Kind/name.output"}``; a
+    part of it that waits for another resource's output is ``{"$unknown": "Kind/name:output"}``; a
     string that only contains one is ``{"$template": ["text ", {"$unknown": ...}, " text"]}``.
     """
 

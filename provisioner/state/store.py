@@ -30,6 +30,11 @@ class Lock(Protocol):
         """Who holds it: this process."""
         ...
 
+    @property
+    def note(self) -> str | None:
+        """What a person should know of how it was taken (from a dead process); else None."""
+        ...
+
     def check(self) -> None:
         """Raise ProvisionerError (PRV4005) if the lock was lost (its lease ran out and somebody
         else took it).
@@ -105,7 +110,7 @@ class Store(Protocol):
         ...
 
     def verify(self) -> list[str]:
-        """Check the whole store; returns what is wrong with it, in sentences; empty if nothing is."""
+        """Check the whole store; returns what is wrong, in sentences; empty if nothing is."""
         ...
 
     def backup(self, target: Path) -> None:

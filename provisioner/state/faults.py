@@ -1,0 +1,118 @@
+"""What can be wrong with a state database, as diagnostics; SQLite's errors are turned into them
+here.
+
+Called by the modules of the SQLite store. The codes stand in docs/diagnostics.md, section State.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from provisioner.core.diagnostics import ProvisionerError, error
+
+RESTORE_HINT = (
+    "Nothing was changed. Put a backup in its place: provisioner state restore FILE."
+    " What is there now is kept beside it."
+)
+
+
+def damaged(path: Path, problems: Iterable[str]) -> ProvisionerError:
+    """PRV4001: the content cannot be trusted."""
+    return ProvisionerError(
+        error(
+            "PRV4001",
+            f"the state database {path} is damaged",
+            detail="\n".join(problems),
+            hint=RESTORE_HINT,
+        )
+    )
+
+
+def newer(path: Path, found: int, known: int) -> ProvisionerError:
+    """PRV4002: written by a later program."""
+    return ProvisionerError(
+        error(
+            "PRV4002",
+            f"the state database {path} was written by a newer version of this program",
+            detail=f"Its layout has version {found}; this program knows versions up to {known}.",
+            hint="Install the newer version. To go back to the time before it was used:"
+            " provisioner state restore FILE, with a backup from then.",
+        )
+    )
+
+
+def outdated(path: Path, detail: str) -> ProvisionerError:
+    """PRV4003: not the state that this program wrote last."""
+    return ProvisionerError(
+        error(
+            "PRV4003",
+            f"the state database {path} is not the one that was written last",
+            detail=detail,
+            hint="Put the newest file back. If an older state is what you want, bring it in with"
+            f" provisioner state restore FILE. To begin with an empty state, remove {path}-mark.",
+        )
+    )
+
+
+def unusable(path: Path, detail: str) -> ProvisionerError:
+    """PRV4009: the file or its folder cannot be used."""
+    return ProvisionerError(
+        error(
+            "PRV4009",
+            f"the state database {path} cannot be opened or written",
+            detail=detail,
+            hint=f"State needs a local folder that this user may write to: {path.parent}.",
+        )
+    )
+
+
+def no_room(path: Path, detail: str) -> ProvisionerError:
+    """PRV4008: the disk is full."""
+    return ProvisionerError(
+        error(
+            "PRV4008",
+            f"there is no room left on the disk of the state database {path}",
+            detail=f"{detail}. What was recorded before is safe; this write was not.",
+            hint="Make room and run the command again:"
+            " it finds out what was done but not recorded.",
+        )
+    )
+
+
+def busy(path: Path, detail: str) -> ProvisionerError:
+    """PRV4007: another process kept it locked for too long."""
+    return ProvisionerError(
+        error(
+            "PRV4007",
+            f"the state database {path} is in use by another process",
+            detail=detail,
+            hint="Run the command again.",
+        )
+    )
+
+
+def translate(path: Path, problem: sqlite3.Error | OSError) -> ProvisionerError:
+    """The diagnostic of an error of SQLite or of the operating system."""
+    if isinstance(problem, OSError):
+        text = problem.strerror or str(problem)
+        return no_room(path, text) if _is_full(path) else unusable(path, text)
+    text = str(problem)
+    # The lower byte is the primary result code (sqlite.org/rescode.html).
+    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return damaged(path, [text])
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return busy(path, text)
+    if code == sqlite3.SQLITE_FULL or _is_full(path):
+        return no_room(path, text)
+    return unusable(path, text)
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return os.statvfs(path.parent).f_bavail == 0
+    except OSError:
+        return False

@@ -1,0 +1,78 @@
+"""Which process holds a lock, told apart so well that a number used again is never taken for it.
+
+Called by :mod:`provisioner.state.lock`. Linux only (proc(5)); elsewhere no process is ever proven
+dead, and a lock that was left is broken by hand.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import NamedTuple
+
+_PROC = Path("/proc")
+_ZOMBIE_OR_DEAD = frozenset("ZXx")
+
+
+class ProcessIdentity(NamedTuple):
+    """A process of a machine since a boot. Empty fields and 0 stand for what could not be found
+    out.
+    """
+
+    host: str
+    machine: str
+    boot: str
+    namespace: str
+    pid: int
+    started: int
+    """Clock ticks after boot: field 22 of ``/proc/PID/stat``."""
+
+    @classmethod
+    def current(cls) -> ProcessIdentity:
+        """This process."""
+        pid = int((_PROC / "self").readlink().name) if (_PROC / "self").exists() else 0
+        return cls(
+            host=socket.gethostname(),
+            machine=_text(Path("/etc/machine-id")),
+            boot=_text(_PROC / "sys/kernel/random/boot_id"),
+            namespace=_link(_PROC / "self/ns/pid"),
+            pid=pid,
+            started=_started(pid) or 0,
+        )
+
+    def is_proven_dead(self, here: ProcessIdentity) -> bool:
+        """Whether the process cannot run any more, as ``here`` (a process on this machine) can
+        tell.
+        """
+        if not self.boot or not here.boot or not self.started:
+            return False
+        if self.boot != here.boot:
+            # The same machine after a restart. Its name alone would not prove it.
+            return bool(self.machine) and (self.host, self.machine) == (here.host, here.machine)
+        if self.namespace != here.namespace:
+            return False
+        return _started(self.pid) != self.started
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> int | None:
+    """When the process began, in ticks after boot; None if there is none or it has ended."""
+    text = _text(_PROC / str(pid) / "stat")
+    # The name, in parentheses, may itself hold spaces and parentheses.
+    fields = text.rpartition(")")[2].split()
+    if len(fields) < 20 or fields[0] in _ZOMBIE_OR_DEAD:
+        return None
+    return int(fields[19])

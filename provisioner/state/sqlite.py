@@ -1,0 +1,489 @@
+"""The SQLite store: state of one stack in one file, one row for each resource, one transaction for
+each transition.
+
+Made by the service layer for stacks that keep their state locally. The database runs in WAL mode
+with ``synchronous=FULL``: when a method returns, what it wrote survives a power failure. Threads
+that wait for a commit at the same time share one. See docs/decisions for why it is not a JSON file.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid4
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Clock, SystemClock
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.state import backup, faults, lock
+from provisioner.state.codec import (
+    decode_endpoint,
+    decode_entries,
+    encode,
+    encode_endpoint,
+    encode_entry,
+    row_digest,
+    split_address,
+)
+from provisioner.state.database import Identity, check_mark, open_database
+from provisioner.state.integrity import all_problems, table_problem
+from provisioner.state.ledger import DamagedLedgerError, Ledger, Seal, Transaction
+from provisioner.state.mark import Mark, MarkValue
+from provisioner.state.model import (
+    EndpointRecord,
+    Entry,
+    JournalPhase,
+    JournalRecord,
+    LockHolder,
+    OperationRecord,
+    State,
+)
+
+T = TypeVar("T")
+
+JOURNAL_LENGTH = 100_000
+"""Journal records kept; older ones go when an operation begins."""
+
+_OPEN_INTENTS = (
+    "SELECT * FROM journal WHERE sequence IN (SELECT value FROM json_each(?)) ORDER BY sequence"
+)
+
+
+class _Ticket(Generic[T]):
+    """One piece of work on its way into a transaction, which another thread may carry out."""
+
+    def __init__(self, work: Callable[[Transaction], T]) -> None:
+        self.work = work
+        self.settled = False
+        self.value: T | None = None
+        self.error: Exception | None = None
+
+
+class SqliteStore:
+    """Implements :class:`provisioner.state.store.Store` in a file. Nothing is opened before the
+    first use.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        stack: str,
+        environment: str | None = None,
+        clock: Clock | None = None,
+        new_lineage: Callable[[], UUID] = uuid4,
+        patience: float = 10.0,
+    ) -> None:
+        """``patience``: seconds to wait for another process that is in the middle of a write."""
+        self._path = path
+        self._identity = Identity(stack, environment)
+        self._clock = clock or SystemClock()
+        self._new_lineage = new_lineage
+        self._patience = patience
+        self._mutex = threading.RLock()
+        self._waiting: deque[_Ticket[Any]] = deque()
+        self._mark = Mark.of(path)
+        self._opened: sqlite3.Connection | None = None
+        self._lineage: UUID | None = None
+        self._ledger: Ledger | None = None
+        self._lock: lock.HeldLock | None = None
+
+    # Reading
+
+    def read(self) -> State:
+        """Everything recorded; raises ProvisionerError (PRV4001) if it is not what was written."""
+        with self._mutex:
+            connection = self._connection()
+            try:
+                connection.execute("BEGIN")
+                try:
+                    ledger = Ledger.load(connection)
+                    entries = connection.execute("SELECT * FROM entries").fetchall()
+                    endpoints = connection.execute("SELECT * FROM endpoints").fetchall()
+                    intents = connection.execute(
+                        _OPEN_INTENTS, (json.dumps(ledger.open_intents),)
+                    ).fetchall()
+                finally:
+                    connection.execute("COMMIT")
+            except sqlite3.Error as problem:
+                raise faults.translate(self._path, problem) from problem
+            except DamagedLedgerError as problem:
+                raise faults.damaged(self._path, [str(problem)]) from problem
+        problems = [
+            *_row_problems("entries", entries, ledger.seals["entries"]),
+            *_row_problems("endpoints", endpoints, ledger.seals["endpoints"]),
+        ]
+        if len(intents) != len(ledger.open_intents):
+            problems.append("An open intent is missing in the journal.")
+        problems += [
+            f"The journal record {row[0]} is damaged."
+            for row in intents
+            if row_digest("journal", *row[:-1]) != row[-1]
+        ]
+        if problems:
+            raise faults.damaged(self._path, problems)
+        try:
+            assert self._lineage is not None
+            return State(
+                lineage=self._lineage,
+                serial=ledger.serial,
+                entries=decode_entries([row[:3] for row in entries]),
+                endpoints={row[0]: decode_endpoint(row[0], row[1]) for row in endpoints},
+                open_intents=tuple(_record(row) for row in intents),
+            )
+        except (ValueError, KeyError) as problem:
+            raise faults.damaged(self._path, [str(problem)]) from problem
+
+    def history(self, limit: int = 50) -> list[OperationRecord]:
+        """Operations, newest first."""
+        rows = self._query(
+            "SELECT id, kind, actor, started_at, ended_at, outcome, summary, plan_digest"
+            " FROM operations ORDER BY number DESC LIMIT ?",
+            (limit,),
+        )
+        return [
+            OperationRecord(
+                operation=row[0],
+                kind=row[1],
+                actor=row[2],
+                started_at=row[3],
+                ended_at=row[4],
+                outcome=row[5],
+                summary=json.loads(row[6]),
+                plan_digest=row[7],
+            )
+            for row in rows
+        ]
+
+    def journal(self, operation: str | None = None) -> list[JournalRecord]:
+        """Journal records in order; of one operation or of all that are kept."""
+        rows = self._query(
+            "SELECT * FROM journal WHERE ?1 IS NULL OR operation = ?1 ORDER BY sequence",
+            (operation,),
+        )
+        return [_record(row) for row in rows]
+
+    # Writing
+
+    def begin(self, kind: str, actor: str, plan_digest: str | None) -> str:
+        """Note durably that an operation begins; old journal records go now."""
+        at = self._clock.now()
+
+        def work(transaction: Transaction) -> str:
+            execute = transaction.connection.execute
+            number = execute("SELECT coalesce(max(number), 0) + 1 FROM operations").fetchone()[0]
+            transaction.prune_journal(JOURNAL_LENGTH)
+            name = f"{at:%Y%m%dT%H%M%SZ}-{number}"
+            transaction.insert(
+                "operations",
+                number,
+                name,
+                kind,
+                actor,
+                at.isoformat(),
+                None,
+                None,
+                "{}",
+                plan_digest,
+            )
+            return name
+
+        return self._write(work)
+
+    def finish(self, operation: str, outcome: str, summary: Mapping[str, Any]) -> None:
+        """Note how the operation ended."""
+        ended = self._clock.now().isoformat()
+        text = encode(summary, "the summary of an operation")
+
+        def work(transaction: Transaction) -> None:
+            row = transaction.connection.execute(
+                "SELECT number, id, kind, actor, started_at, plan_digest FROM operations"
+                " WHERE number = ? AND id = ?",
+                (operation.rpartition("-")[2], operation),
+            ).fetchone()
+            if row is None:
+                raise _unknown(f"an operation {operation}")
+            transaction.put("operations", *row[:5], ended, outcome, text, row[5])
+
+        self._write(work)
+
+    def intend(
+        self, operation: str, step: str, action: str, address: Address, detail: Mapping[str, Any]
+    ) -> int:
+        """Write an intent durably; raises PRV4005 if this process had the lock and lost it."""
+        text = encode(detail, f"the intent to {action} {address}") if detail else "{}"
+        at = self._clock.now().isoformat()
+        held = self._lock if self._lock is not None and not self._lock.is_released else None
+
+        def work(transaction: Transaction) -> int:
+            if held is not None and not lock.is_held(transaction.connection, held.holder.token):
+                found = lock.find(transaction.connection)
+                raise lock.lost(held.holder, found[0] if found else None)
+            return transaction.append(
+                operation, step, "intent", action, str(address), at, text, opens=True
+            )
+
+        return self._write(work)
+
+    def settle(
+        self,
+        intent: int,
+        *,
+        put: Sequence[Entry] = (),
+        remove: Sequence[Address] = (),
+        failure: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Close an intent and write the entries in the same transaction.
+
+        Does not ask for the lock: what was done has to be recorded, whoever holds it by now.
+        """
+        text = encode(failure, "the outcome of an intent") if failure else "{}"
+        rows = [(str(entry.address), encode_entry(entry)) for entry in put]
+        gone = [str(address) for address in remove]
+        phase = JournalPhase.DONE if failure is None else JournalPhase.FAILED
+        at = self._clock.now().isoformat()
+
+        def work(transaction: Transaction) -> None:
+            if not transaction.close_intent(intent):
+                raise _unknown(f"an open intent {intent}")
+            record = transaction.connection.execute(
+                "SELECT operation, step, action, address FROM journal WHERE sequence = ?", (intent,)
+            ).fetchone()
+            operation, step, action, address = record
+            transaction.append(operation, step, phase.value, action, address, at, text)
+            for name in gone:
+                transaction.drop("entries", name)
+            for name, body in rows:
+                transaction.put("entries", name, transaction.serial, body)
+
+        self._write(work)
+
+    def record_endpoints(self, endpoints: Sequence[EndpointRecord]) -> None:
+        """Remember the endpoints that an operation is about to use; writes only what is new."""
+        rows = {record.name: encode_endpoint(record) for record in endpoints}
+
+        def work(transaction: Transaction) -> None:
+            known = dict(transaction.connection.execute("SELECT name, body FROM endpoints"))
+            for name, body in rows.items():
+                if known.get(name) != body:
+                    transaction.put("endpoints", name, body)
+
+        self._write(work)
+
+    # Lock
+
+    def lock(self, owner: str, purpose: str, lease: timedelta) -> lock.HeldLock:
+        """Take the lock; raises ProvisionerError (PRV4004) that names who else holds it."""
+        now = self._clock.now()
+        holder, note = self._write(
+            lambda transaction: lock.take(transaction.connection, now, owner, purpose, lease)
+        )
+        self._lock = lock.HeldLock(self._run, self._clock, holder, lease, note)
+        return self._lock
+
+    def lock_holder(self) -> LockHolder | None:
+        """Who holds the lock now, if anybody."""
+        with self._mutex:
+            connection = self._connection()
+            try:
+                found = lock.find(connection)
+            except sqlite3.Error as problem:
+                raise faults.translate(self._path, problem) from problem
+        return found[0] if found else None
+
+    def break_lock(self, token: str) -> None:
+        """Remove the lock that has this token; raises ProvisionerError (PRV4006) without one."""
+        if not self._run(lambda connection: lock.drop(connection, token)):
+            raise lock.no_such_lock(token, self.lock_holder())
+
+    # Safety
+
+    def verify(self) -> list[str]:
+        """Check every page, row and seal, and the mark beside the file."""
+        with self._mutex:
+            try:
+                connection = self._connection()
+                problems = all_problems(connection)
+                if not problems:
+                    check_mark(self._path, connection, self._mark)
+            except sqlite3.Error as problem:
+                return _sentences(faults.translate(self._path, problem))
+            except ProvisionerError as problem:
+                return _sentences(problem)
+        return problems
+
+    def backup(self, target: Path) -> None:
+        """Write a verified copy to ``target``, a file that does not exist yet."""
+        with self._mutex:
+            backup.write(self._connection(), self._path, target)
+
+    def restore(self, source: Path) -> None:
+        """Put a verified backup in the place of this store; what was there is kept beside it.
+
+        Works on a damaged store, too. Raises ProvisionerError: PRV4013 if the backup is none,
+        PRV4010 if it belongs to another stack, PRV4004 if somebody works on the state.
+        """
+        with self._mutex:
+            with suppress(ProvisionerError):
+                self._connection()
+            if self._opened is not None and (holder := self.lock_holder()) is not None:
+                raise ProvisionerError(lock.held(holder, self._clock.now()))
+            self._disconnect()
+            backup.restore(source, self._path, self._identity, self._clock.now())
+
+    def close(self) -> None:
+        """Free files and connections and give the lock back; may be called twice."""
+        if self._lock is not None and self._opened is not None:
+            with suppress(ProvisionerError):
+                self._lock.release()
+        with self._mutex:
+            self._disconnect()
+
+    # Transactions
+
+    def _connection(self) -> sqlite3.Connection:
+        """The open database; the caller holds the mutex."""
+        if self._opened is None:
+            self._opened, self._lineage = open_database(
+                self._path, self._identity, self._mark, self._new_lineage, self._patience
+            )
+        return self._opened
+
+    def _disconnect(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+            self._ledger = None
+        self._mark.close()
+
+    def _query(self, statement: str, arguments: Sequence[object]) -> list[Any]:
+        with self._mutex:
+            connection = self._connection()
+            try:
+                return connection.execute(statement, arguments).fetchall()
+            except sqlite3.Error as problem:
+                raise faults.translate(self._path, problem) from problem
+
+    def _run(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
+        return self._write(lambda transaction: work(transaction.connection))
+
+    def _write(self, work: Callable[[Transaction], T]) -> T:
+        """Carry out one piece of work durably, with what other threads brought meanwhile."""
+        ticket = _Ticket(work)
+        self._waiting.append(ticket)
+        with self._mutex:
+            if not ticket.settled:
+                batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+                # Not among them if a leader was interrupted after it had taken this ticket.
+                self._commit(batch if ticket in batch else [*batch, ticket])
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.value  # type: ignore[return-value]
+
+    def _commit(self, batch: list[_Ticket[Any]]) -> None:
+        try:
+            self._transact(batch)
+        except Exception as problem:  # noqa: BLE001 - handed to the thread that brought the work
+            if len(batch) == 1:
+                batch[0].error = problem
+                batch[0].settled = True
+                return
+            # Whose work it was that failed is found out by giving each a transaction of its own.
+            for ticket in batch:
+                self._commit([ticket])
+
+    def _transact(self, batch: list[_Ticket[Any]]) -> None:
+        connection = self._connection()
+        transaction = None
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            if self._ledger is None or not self._ledger.is_current(connection):
+                self._ledger = Ledger.load(connection)
+            transaction = Transaction(connection, self._ledger)
+            for ticket in batch:
+                ticket.value = ticket.work(transaction)
+            serial = transaction.seal()
+            connection.execute("COMMIT")
+        except Exception as problem:
+            self._ledger = None
+            _roll_back(connection)
+            if isinstance(problem, sqlite3.Error):
+                raise faults.translate(self._path, problem) from problem
+            if isinstance(problem, DamagedLedgerError):
+                raise faults.damaged(self._path, [str(problem)]) from problem
+            raise
+        except BaseException:
+            self._ledger = None
+            # An interrupt right after the commit: what is written must not be done again.
+            if not _roll_back(connection) and transaction is not None:
+                _settle(batch)
+            raise
+        _settle(batch)
+        if transaction.dirty:
+            # The write is durable already; a mark that cannot follow only guards less.
+            with suppress(OSError):
+                assert self._lineage is not None
+                self._mark.write(MarkValue(self._lineage, serial))
+
+
+def _roll_back(connection: sqlite3.Connection) -> bool:
+    """End the transaction without a trace; whether there was one."""
+    if not connection.in_transaction:
+        return False
+    connection.execute("ROLLBACK")
+    return True
+
+
+def _settle(batch: Sequence[_Ticket[Any]]) -> None:
+    for ticket in batch:
+        ticket.settled = True
+
+
+def _record(row: Sequence[Any]) -> JournalRecord:
+    sequence, operation, step, phase, action, address, at, detail = row[:8]
+    return JournalRecord(
+        sequence=sequence,
+        operation=operation,
+        step=step,
+        phase=JournalPhase(phase),
+        action=action,
+        address=split_address(address),
+        at=at,
+        detail=json.loads(detail),
+    )
+
+
+def _row_problems(table: str, rows: Sequence[tuple[Any, ...]], expected: Seal) -> list[str]:
+    problems = [
+        f"The row {row[0]} of the table {table} is damaged."
+        for row in rows
+        if row_digest(table, *row[:-1]) != row[-1]
+    ]
+    found = Seal.over(row[-1] for row in rows)
+    if not problems and found != expected:
+        problems.append(table_problem(table, found, expected))
+    return problems
+
+
+def _sentences(problem: ProvisionerError) -> list[str]:
+    return [
+        f"{item.summary}: {item.detail}" if item.detail else item.summary
+        for item in problem.diagnostics
+    ]
+
+
+def _unknown(what: str) -> ProvisionerError:
+    return ProvisionerError(
+        error(
+            "PRV4014",
+            f"the state knows of no such thing as {what}",
+            hint="It may have been restored or reset meanwhile. Nothing was changed.",
+        )
+    )

@@ -29,7 +29,7 @@ class OutputName(NamedTuple):
         return cls(Address(kind, name), output)
 
     def of(self, outputs: Mapping[str, Json]) -> Json:
-        """Its value among a resource's outputs, or None; ``mac.lan`` is the member ``lan`` of ``mac``."""
+        """Its value among a resource's outputs, or None; ``mac.lan`` is ``lan`` of ``mac``."""
         if self.output in outputs:
             return outputs[self.output]
         name, _, member = self.output.partition(".")

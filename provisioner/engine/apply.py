@@ -102,7 +102,7 @@ class Applier:
         if not plan.steps and not plan.refresh and not state.open_intents:
             return ApplyReport(None, held=held)
         self._sink(PhaseStarted("verify", len(plan.steps)))
-        check_objects(plan, self._sessions)
+        observations = check_objects(plan, self._sessions)
         self._store.record_endpoints(
             [
                 EndpointRecord(name, record.provider, record.spec)
@@ -116,6 +116,7 @@ class Applier:
             calls = StepCalls(
                 plan,
                 state,
+                observations,
                 store=self._store,
                 sessions=self._sessions,
                 operation=operation,

@@ -50,6 +50,7 @@ class StepCalls:
         self,
         plan: Plan,
         state: State,
+        observations: Mapping[Address, Observation],
         *,
         store: Store,
         sessions: Sessions,
@@ -59,6 +60,7 @@ class StepCalls:
     ) -> None:
         self._plan = plan
         self._entries = dict(state.entries)
+        self._observations = dict(observations)
         self._store = store
         self._sessions = sessions
         self._operation = operation
@@ -144,7 +146,9 @@ class StepCalls:
         intent = self._intend(step.id, step.action, step.known)
 
         def change(session: Session) -> Outcome:
-            observed = session.observe([resource])[resource.address]
+            # What was verified serves the first attempt; after that, only a fresh look will do.
+            verified = self._observations.pop(step.address, None)
+            observed = verified or session.observe([resource])[resource.address]
             found = _present(step, observed)
             if step.action is Action.ADOPT:
                 return session.adopt(resource, found, deadline)

@@ -99,7 +99,7 @@ def check_records(plan: Plan, state: State) -> None:
         raise StalePlan(list(problems))
 
 
-def check_objects(plan: Plan, sessions: Sessions) -> None:
+def check_objects(plan: Plan, sessions: Sessions) -> dict[Address, Observation]:
     """Read again what the plan touches; raise :class:`StalePlan` if any of it moved."""
     steps = [step for step in plan.steps if not step.id.endswith("#old")]
     subjects = list(_subjects(plan, steps))
@@ -117,6 +117,7 @@ def check_objects(plan: Plan, sessions: Sessions) -> None:
     unknown.raise_errors()
     if len(problems):
         raise StalePlan(list(problems))
+    return observations
 
 
 def _fingerprint(observation: Observation) -> str:

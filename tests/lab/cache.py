@@ -1,5 +1,6 @@
 """Where the lab keeps what it has built, keyed by what it was built from, so that a second run and
-the other workers of the first do not build it again. Called by ``bootsector`` and ``linux``."""
+the other workers of the first do not build it again. Called by ``bootsector``,
+``linux`` and ``capabilities``."""
 
 import os
 import shutil
@@ -13,7 +14,7 @@ def built(name: str, key: str, make: Callable[[Path], None]) -> Path:
 
     Two at once are safe: each fills a folder of its own, and the first to finish wins.
     """
-    target = _directory() / f"{name}-{key}"
+    target = directory() / f"{name}-{key}"
     if target.is_dir():
         return target
     work = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=target.parent))
@@ -30,7 +31,8 @@ def built(name: str, key: str, make: Callable[[Path], None]) -> Path:
     return target
 
 
-def _directory() -> Path:
+def directory() -> Path:
+    """The folder of all that is kept between runs, created if need be."""
     base = os.environ.get("XDG_CACHE_HOME")
     directory = (Path(base) if base else Path.home() / ".cache") / "provisioner-lab"
     directory.mkdir(parents=True, exist_ok=True)

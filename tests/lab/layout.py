@@ -12,12 +12,13 @@ from pathlib import Path
 
 from tests.lab.namespaces import Isolation
 
-_Settings = Mapping[str, str | int | list[str]]
+# A libvirt configuration file: text in quotes, numbers, lists.
+Settings = Mapping[str, str | int | list[str]]
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A sockaddr_un holds 108 bytes, and the longest that libvirt makes for a guest (its agent channel)
 # needs 86 of them below our directory.
 _LONGEST_DIRECTORY = 20
-_BOTH: _Settings = {
+_BOTH: Settings = {
     # Otherwise libvirt starts virtlogd, which would be one more process to look after.
     "stdio_handler": "file",
     "security_driver": "none",
@@ -27,12 +28,13 @@ _BOTH: _Settings = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One daemon's files. ``guests`` holds NAME.pid of each running guest; ``environment`` is all
-    that the daemon gets of one."""
+    """One daemon's files. ``guests`` holds NAME.pid of each running guest, ``capabilities`` what
+    was found out about QEMU; ``environment`` is all that the daemon gets of one."""
 
     uri: str
     socket: Path
     guests: Path
+    capabilities: Path
     configuration: Path
     isolation: Isolation
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": _PATH, "LANG": "C"})
@@ -61,6 +63,7 @@ def session(directory: Path, *, kvm: bool) -> Layout:
         uri=f"qemu+unix:///session?socket={socket}",
         socket=socket,
         guests=directory / "r" / "libvirt" / "qemu" / "run",
+        capabilities=directory / "k" / "libvirt" / "qemu" / "cache" / "capabilities",
         configuration=configuration / "libvirtd.conf",
         isolation=Isolation(user=user, deny=deny),
         environment={"PATH": _PATH, "LANG": "C"} | {key: str(at) for key, at in homes.items()},
@@ -98,6 +101,7 @@ def system(directory: Path, *, kvm: bool) -> Layout:
         uri=f"qemu+unix:///system?socket={socket}",
         socket=socket,
         guests=directory / "run" / "qemu",
+        capabilities=directory / "cache" / "qemu" / "capabilities",
         configuration=directory / "etc" / "libvirtd.conf",
         isolation=Isolation(
             network=True,
@@ -108,14 +112,14 @@ def system(directory: Path, *, kvm: bool) -> Layout:
     )
 
 
-def write_daemon_configuration(layout: Layout, host_uuid: str, **listeners: str | int) -> None:
-    """Writes libvirtd.conf. ``listeners``: the settings of TCP and TLS, in libvirtd's own names."""
-    settings: _Settings = {
+def write_daemon_configuration(layout: Layout, host_uuid: str, listener: Settings) -> None:
+    """Writes libvirtd.conf. ``listener``: the settings of TCP or TLS, in libvirtd's own names."""
+    settings: Settings = {
         "host_uuid": host_uuid,
         "auth_unix_rw": "none",
         "unix_sock_rw_perms": "0700",
     }
-    _write(layout.configuration, {**settings, **listeners})
+    _write(layout.configuration, {**settings, **listener})
 
 
 def _kvm_cover(directory: Path) -> tuple[str, str] | None:
@@ -136,7 +140,7 @@ def _check_length(directory: Path) -> None:
         )
 
 
-def _write(path: Path, settings: _Settings) -> None:
+def _write(path: Path, settings: Settings) -> None:
     path.write_text("".join(f"{key} = {_literal(value)}\n" for key, value in settings.items()))
 
 

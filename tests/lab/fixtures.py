@@ -1,0 +1,91 @@
+"""The lab as pytest fixtures; ``tests/conftest.py`` loads this module as a plugin.
+
+``libvirt_session`` and ``libvirt_system`` are one daemon for each worker, emptied after every test
+that uses it. ``fresh_libvirt_session`` and ``fresh_libvirt_system`` are a test's own, to be killed
+and restarted at will. What the machine cannot run is skipped, and the reason says what is missing.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import bootsector, linux, requirements
+from tests.lab.bootsector import BootImage
+from tests.lab.daemon import Flavour, LibvirtDaemon
+from tests.lab.linux import LinuxGuest
+
+
+@pytest.fixture
+def libvirt_session(worker_libvirt_session: LibvirtDaemon) -> Iterator[LibvirtDaemon]:
+    """An unprivileged daemon without domains, networks and pools."""
+    yield worker_libvirt_session
+    _empty(worker_libvirt_session)
+
+
+@pytest.fixture
+def libvirt_system(worker_libvirt_system: LibvirtDaemon) -> Iterator[LibvirtDaemon]:
+    """A privileged daemon without domains, networks and pools; networks can be started."""
+    yield worker_libvirt_system
+    _empty(worker_libvirt_system)
+
+
+@pytest.fixture(scope="session")
+def worker_libvirt_session() -> Iterator[LibvirtDaemon]:
+    """What ``libvirt_session`` empties."""
+    yield from _daemon(Flavour.SESSION)
+
+
+@pytest.fixture(scope="session")
+def worker_libvirt_system() -> Iterator[LibvirtDaemon]:
+    """What ``libvirt_system`` empties."""
+    yield from _daemon(Flavour.SYSTEM)
+
+
+@pytest.fixture
+def fresh_libvirt_session() -> Iterator[LibvirtDaemon]:
+    """An unprivileged daemon of the test's own."""
+    yield from _daemon(Flavour.SESSION)
+
+
+@pytest.fixture
+def fresh_libvirt_system() -> Iterator[LibvirtDaemon]:
+    """A privileged daemon of the test's own."""
+    yield from _daemon(Flavour.SYSTEM)
+
+
+@pytest.fixture(scope="session")
+def boot_image() -> BootImage:
+    """The boot-sector guest's disk, to be copied."""
+    _skip_if(requirements.boot_image_unavailable())
+    return bootsector.build()
+
+
+@pytest.fixture(scope="session")
+def linux_guest() -> LinuxGuest:
+    """Kernel and initramfs of the small Linux guest."""
+    _skip_if(requirements.linux_guest_unavailable())
+    return linux.build()
+
+
+def _daemon(flavour: Flavour) -> Iterator[LibvirtDaemon]:
+    _skip_if(requirements.daemon_unavailable(flavour))
+    with LibvirtDaemon(flavour) as daemon:
+        yield daemon
+
+
+def _empty(daemon: LibvirtDaemon) -> None:
+    # Imported here because the suite also runs where libvirt-python is not installed.
+    import libvirt  # noqa: PLC0415
+
+    from tests.lab.sweep import sweep  # noqa: PLC0415
+
+    connection = libvirt.open(daemon.uri)
+    try:
+        sweep(connection)
+    finally:
+        connection.close()
+
+
+def _skip_if(reason: str | None) -> None:
+    if reason is not None:
+        pytest.skip(reason)

@@ -47,10 +47,8 @@ class Mark:
         )
 
     def fields(self) -> dict[str, Any]:
-        """The part of an observed spec that it gives: ``labels`` and ``tenant`` where set."""
-        found: dict[str, Any] = {}
-        if self.labels:
-            found["labels"] = dict(self.labels)
+        """The part of an observed spec that it gives: ``labels``, and ``tenant`` where set."""
+        found: dict[str, Any] = {"labels": dict(self.labels)}
         if self.tenant is not None:
             found["tenant"] = self.tenant
         return found

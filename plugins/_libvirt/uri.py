@@ -125,7 +125,7 @@ def _security(
                 "PRV5105",
                 f"Host/{host}: the connection would be insecure",
                 detail=f"{uri} is {weak}.",
-                hint="Use qemu+tls:// or qemu+ssh://, or accept the risk: connection.insecure: true.",
+                hint="Use qemu+tls:// or qemu+ssh://, or accept the risk (insecure: true).",
             )
         )
     return (

@@ -15,6 +15,8 @@ Element: TypeAlias = ElementTree.Element
 
 MAX_FRAGMENT_CHARACTERS = 64 * 1024
 MAX_FRAGMENT_DEPTH = 16
+RESERVED_TAGS = frozenset({"name", "uuid", "metadata"})
+"""What identifies an object; no fragment may write it."""
 
 Part: TypeAlias = Mapping[str, object] | str | Element | None
 """Attributes, text, a child, or nothing; see :func:`element`."""
@@ -150,6 +152,34 @@ def merge(base: Element, fragment: Element, identify: Mapping[str, Identify] | N
     if base.tag != fragment.tag:
         raise XmlError(f"its root is <{fragment.tag}>, expected <{base.tag}>")
     _merge(base, fragment, identify or {}, f"/{base.tag}")
+
+
+def merge_under(
+    root: Element, fragment: Element, identify: Mapping[str, Identify] | None = None
+) -> None:
+    """Merge ``fragment`` as a child of ``root``; raises XmlError as :func:`merge` does."""
+    if fragment.tag in RESERVED_TAGS:
+        raise XmlError(f"<{fragment.tag}> of <{root.tag}> is not for fragments to write")
+    merge(root, element(root.tag, fragment), identify)
+
+
+def subtract(base: Element, fragment: Element) -> None:
+    """Take out of ``base`` what :func:`merge` of ``fragment`` put in: equal attributes and text,
+    and child elements that are empty afterwards. What ``base`` says differently stays.
+    """
+    for name, value in fragment.attrib.items():
+        if base.get(name) == value:
+            del base.attrib[name]
+    text = (fragment.text or "").strip()
+    if text and text == (base.text or "").strip():
+        base.text = None
+    for node in fragment:
+        found = next((below for below in base.findall(node.tag) if covers(below, node)), None)
+        if found is None:
+            continue
+        subtract(found, node)
+        if not found.attrib and not len(found) and not (found.text or "").strip():
+            base.remove(found)
 
 
 def _merge(base: Element, fragment: Element, identify: Mapping[str, Identify], where: str) -> None:

@@ -1,0 +1,185 @@
+"""What can be said of a Network without an endpoint: its canonical form and the impact of
+changes. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Network
+from typing import Any
+
+from provisioner.core.actions import Impact
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.values import Path
+from provisioner.providers.api import Assessment, Change, Present, Resource
+from provisioner_plugins._libvirt.edits import is_known, with_changes
+from provisioner_plugins._libvirt.native import merge_all
+from provisioner_plugins._libvirt.network_xml import IDENTIFY, build, default_ranges, gateway_of
+
+USER = "user"
+SHORTEST_LEASE = 120_000
+"""dnsmasq takes no shorter one (dnsmasq(8), --dhcp-range)."""
+
+_STAMPED = frozenset({"labels", "tenant"})
+# What an object of this mode has no place for; fields that others imply go with them.
+_WITHOUT = {
+    "bridge": ("cidr", "cidr6", "gateway", "forwardDevice", "dhcp", "dns", "mtu"),
+    "isolated": ("forwardDevice", "vlan"),
+    "nat": ("vlan",),
+    "routed": ("vlan",),
+}
+
+
+class NetworkRules:
+    """Rules of the kind Network."""
+
+    kind = "Network"
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
+        spec = dict(resource.spec)
+        if "dhcp" in spec:
+            dhcp = {"enabled": True, **spec["dhcp"]}
+            # A service that does not run has no settings that anything could show.
+            spec["dhcp"] = dhcp if dhcp["enabled"] else {"enabled": False}
+        if not spec.get("dns", {}).get("enabled", True):
+            spec["dns"] = {k: v for k, v in spec["dns"].items() if k in ("enabled", "domain")}
+        problems = [*_problems(spec)]
+        if problems:
+            raise ProvisionerError(problems)
+        if spec["mode"] != USER and is_known(spec):
+            merge_all(build(resource.name, resource.uid, spec), spec, "network", IDENTIFY)
+        return spec
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
+        del resource
+        return [_assess(change, observed) for change in changes]
+
+
+def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    mode = spec["mode"]
+    switch = spec.get("virtualSwitch", "linux")
+    if mode == USER:
+        refused = ("bridge", "forwardDevice", "gateway", "dhcp", "dns", "mtu", "virtualSwitch")
+        for key in (*refused, "vlan", "native"):
+            if key in spec:
+                yield _unusable(
+                    key, "a network of mode user has no object on the host", "Use mode nat."
+                )
+        return
+    if switch == "openvswitch" and mode != "bridge":
+        yield _unusable(
+            "virtualSwitch",
+            f"libvirt makes bridges of the Linux kernel for mode {mode}",
+            "Use mode bridge with an existing Open vSwitch bridge.",
+        )
+    if "vlan" in spec and switch != "openvswitch":
+        yield _unusable(
+            "vlan",
+            "libvirt cannot tag frames on a bridge of the Linux kernel",
+            "Use virtualSwitch: openvswitch, or mode bridge on a bridge over a VLAN device "
+            "(bridge: br42 on eth0.42).",
+        )
+    if mode == "bridge":
+        for key in _WITHOUT["bridge"]:
+            if key in spec:
+                yield _unusable(
+                    key,
+                    "a network of mode bridge uses a bridge that the host configures",
+                    "Configure it on the host, or use mode nat, routed or isolated.",
+                )
+    yield from _dhcp_problems(spec)
+
+
+def _dhcp_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    dhcp = spec.get("dhcp", {"enabled": False})
+    lease = dhcp.get("leaseTime")
+    if isinstance(lease, int) and (lease % 1000 or lease < SHORTEST_LEASE):
+        yield _unusable(
+            "dhcp.leaseTime",
+            f"{lease} ms is not a whole number of seconds, or less than two minutes",
+            "Use 2m or more.",
+        )
+    if not dhcp["enabled"] or "cidr" not in spec or not is_known(spec):
+        return
+    network = IPv4Network(spec["cidr"])
+    if not default_ranges(network, gateway_of(spec)):
+        yield _unusable(
+            "dhcp", f"{network} has no address left to hand out", "Use a larger network."
+        )
+
+
+def _unusable(field: str, found: str, hint: str) -> Diagnostic:
+    return error(
+        "PRV2502",
+        f"{field} cannot be used with libvirt here",
+        detail=f"Found spec.{field}: {found}.",
+        hint=hint,
+    )
+
+
+def final_spec(
+    desired: Mapping[str, Any], observed: Mapping[str, Any], changes: Iterable[Change]
+) -> dict[str, Any]:
+    """What the definition shall say: the observed with the changes, less what no longer fits.
+
+    Fields that the author never set and that follow from others (the gateway from ``cidr``, the
+    DHCP range from both, what only the old mode had) are dropped, so that they are derived anew.
+    """
+    changes = list(changes)
+    final = with_changes(observed, changes)
+    paths = {change.path for change in changes}
+    for key in _WITHOUT.get(final["mode"], ()):
+        final.pop(key, None)
+    if ("cidr",) in paths and "gateway" not in desired:
+        final.pop("gateway", None)
+    if paths & {("cidr",), ("gateway",)} and "start" not in desired.get("dhcp", {}):
+        for key in ("start", "end"):
+            final.get("dhcp", {}).pop(key, None)
+    if "cidr" not in final:
+        for key in ("gateway", "dhcp"):
+            final.pop(key, None)
+    return final
+
+
+def is_live(path: Path) -> bool:
+    """Whether libvirt can change this field of a running network (virNetworkUpdate), or nobody
+    sees it.
+    """
+    match path:
+        case (key, *_) if key in _STAMPED or key == "autostart":
+            return True
+        case ("dhcp", "start" | "end" | "leaseTime" | "reservations", *_) | ("dns", "hosts", *_):
+            return True
+    return False
+
+
+def _assess(change: Change, observed: Present) -> Assessment:
+    if change.path == ("mode",):
+        if change.differs_running and change.running is None:
+            return Assessment(Impact.LIVE, "the network is stopped and will be started")
+        if USER in (change.before, change.after):
+            return Assessment(
+                Impact.REPLACE, "a network of mode user is no object on the host, others are"
+            )
+    if is_live(change.path):
+        return Assessment(Impact.LIVE)
+    if not observed.facts.get("active"):
+        return Assessment(Impact.LIVE, "the network is stopped")
+    guests = observed.facts.get("guests")
+    if not isinstance(guests, list) or not guests:
+        return Assessment(
+            Impact.LIVE, "the network is restarted; no running machine is attached to it"
+        )
+    return Assessment(
+        Impact.RESTART,
+        f"the network is restarted, which cuts off {_some(guests)} until it is plugged in again",
+    )
+
+
+def _some(names: list[Any]) -> str:
+    shown = ", ".join(str(name) for name in names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -1,0 +1,321 @@
+"""Networks on a libvirt daemon: reading, defining, updating while they run, restarting.
+
+A network of mode ``user`` has no object on the host: the hypervisor's process of each guest does
+it. It is there once it was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import libvirt
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.values import Json, Path, digest
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Discovered,
+    Observation,
+    Outcome,
+    Present,
+    ProviderError,
+    Resource,
+    Terminal,
+)
+from provisioner_plugins._libvirt import native, stamp
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.edits import running_differences
+from provisioner_plugins._libvirt.inventory import Inventory, NetworkRecord
+from provisioner_plugins._libvirt.network import USER, final_spec
+from provisioner_plugins._libvirt.network_live import update_live
+from provisioner_plugins._libvirt.network_xml import IDENTIFY, build, notes, read, write
+from provisioner_plugins._libvirt.ownership import is_stamped_by, not_ours, taken
+from provisioner_plugins._libvirt.replug import attached, replug
+from provisioner_plugins._libvirt.xml import Element, attribute, parse, same, serialize
+
+_USER_ID = "user:"
+
+
+class NetworkHandler:
+    """Handler of the kind Network."""
+
+    kind = "Network"
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # --- reading ---
+
+    def observe(
+        self, inventory: Inventory, targets: Sequence[Resource]
+    ) -> Mapping[Address, Observation]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        return {target.address: self._observe_one(inventory, target) for target in targets}
+
+    def _observe_one(self, inventory: Inventory, target: Resource) -> Observation:
+        recorded = target.external_id or ""
+        record = None
+        if target.spec.get("mode") == USER or recorded.startswith(_USER_ID):
+            # Its name stands for nothing on the host: another network may bear it.
+            records = inventory.networks().by_uuid
+            record = records.get(target.uid) or records.get(_uuid(recorded) or target.uid)
+        else:
+            record = inventory.networks().find(target.uid, target.external_id, target.name)
+        if record is not None:
+            return _present(inventory, record)
+        return _user(target) if recorded.startswith(_USER_ID) else Absent()
+
+    def discover(self, inventory: Inventory) -> Iterator[Discovered]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        for record in inventory.networks():
+            yield Discovered(
+                self.kind, record.name, _present(inventory, record), notes(record.configured)
+            )
+
+    # --- writing ---
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del deadline  # every call is short, and libvirt has no way to end one
+        if resource.spec["mode"] == USER:
+            return Outcome(f"{_USER_ID}{resource.uid}")
+        found = self._lookup(resource.uid)
+        if found is None:
+            self._refuse_taken_name(resource)
+            document = build(resource.name, resource.uid, resource.spec)
+        else:
+            document = self._configured(found)
+            write(document, final_spec(resource.spec, {**read(document), **resource.spec}, ()))
+        stamp.replace(document, stamp.Mark.of(resource))
+        _merge_native(document, resource)
+        network = self._define(document, resource.name)
+        try:
+            self._start(network, resource.name)
+        except Terminal:
+            if found is None:
+                self._call("remove", resource.name, lambda _: network.undefine())
+            raise
+        self._set_autostart(network, resource.name, bool(resource.spec.get("autostart", True)))
+        return Outcome(str(resource.uid), self._outputs(network))
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del deadline
+        if observed.external_id.startswith(_USER_ID):
+            return Outcome(observed.external_id)
+        network = self._own(resource, observed.external_id)
+        before = self._configured(network)
+        after = self._configured(network)
+        native.take_out(after, tuple(changes), "network")
+        final = final_spec(resource.spec, {**observed.spec, **read(after)}, changes)
+        write(after, final)
+        stamp.replace(after, stamp.Mark.of(resource))
+        _merge_native(after, resource)
+        if not same(before, after):
+            network = self._define(after, resource.name)
+        self._set_autostart(network, resource.name, bool(final["autostart"]))
+        if not self._call("read", resource.name, lambda _: network.isActive()):
+            self._start(network, resource.name, previous=before)
+            return Outcome(observed.external_id, self._outputs(network))
+        pending, remarks = self._bring_into_force(network, resource, changes, before, restart)
+        return Outcome(observed.external_id, self._outputs(network), pending, remarks)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del deadline
+        if observed.external_id.startswith(_USER_ID):
+            return Outcome(observed.external_id)
+        found = self._lookup(UUID(observed.external_id))
+        if found is None:
+            raise Terminal(taken(resource, "vanished since it was read"))
+        document = self._configured(found)
+        mark = stamp.read(document)
+        if mark is not None and not is_stamped_by(resource, mark.stamp, UUID(observed.external_id)):
+            raise Terminal(not_ours(resource, mark.stamp))
+        stamp.replace(document, stamp.Mark.of(resource))
+        network = self._define(document, resource.name)
+        return Outcome(observed.external_id, self._outputs(network))
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del deadline
+        recorded = resource.external_id or str(resource.uid)
+        if recorded.startswith(_USER_ID):
+            return
+        network = self._lookup(_uuid(recorded) or resource.uid)
+        if network is None:
+            return
+        network = self._own(resource, recorded)
+        if self._call("read", resource.name, lambda _: network.isActive()):
+            self._call("stop", resource.name, lambda _: network.destroy())
+        if self._call("read", resource.name, lambda _: _is_defined(network)):
+            self._call("remove", resource.name, lambda _: network.undefine())
+
+    # --- the parts of writing ---
+
+    def _bring_into_force(
+        self,
+        network: Any,
+        resource: Resource,
+        changes: Sequence[Change],
+        before: Element,
+        restart: bool,
+    ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+        """Make a running network do what its definition says; returns what is pending, and notes."""
+        name = resource.name
+        configured = self._configured(network)
+        self._call("update", name, lambda _: update_live(network, configured))
+        live = self._call("read", name, lambda _: parse(network.XMLDesc(0)))
+        left = set(running_differences(read(configured), read(live)))
+        left |= {change.path for change in changes if change.path[0] == "native"}
+        if not left:
+            return (), ()
+        guests = attached(Inventory(self._connection).running(), name)
+        if guests and not restart:
+            return tuple(sorted(left)), ()
+        self._call("stop", name, lambda _: network.destroy())
+        self._start(network, name, previous=before)
+        bridge = self._outputs(network).get("bridge")
+        if not guests or not isinstance(bridge, str):
+            return (), ()
+        failed = replug(self._connection, guests, name, bridge)
+        return (), (f"restarted, {len(guests)} running machines plugged in again", *failed)
+
+    def _start(self, network: Any, name: str, previous: Element | None = None) -> None:
+        """Start it if it does not run; if that fails, put ``previous`` back and start that."""
+        if self._call("read", name, lambda _: network.isActive()):
+            return
+        try:
+            self._call("start", name, lambda _: network.create())
+        except ProviderError:
+            if previous is not None:
+                restored = self._define(previous, name)
+                self._call("start the previous definition of", name, lambda _: restored.create())
+            raise
+
+    def _set_autostart(self, network: Any, name: str, wanted: bool) -> None:
+        def change(_: Any) -> None:
+            if network.autostart() != wanted:
+                network.setAutostart(int(wanted))
+
+        self._call("set autostart of", name, change)
+
+    def _define(self, document: Element, name: str) -> Any:
+        text = serialize(document)
+        return self._call("define", name, lambda handle: handle.networkDefineXML(text))
+
+    def _lookup(self, uuid: UUID) -> Any:
+        return self._connection.find(
+            f"find network {uuid}", lambda handle: handle.networkLookupByUUID(uuid.bytes)
+        )
+
+    def _own(self, resource: Resource, external_id: str) -> Any:
+        """The network, which must carry our stamp; raises Terminal otherwise."""
+        network = self._lookup(_uuid(external_id) or resource.uid)
+        if network is None:
+            raise Terminal(taken(resource, "is not there any more"))
+        mark = stamp.read(self._configured(network))
+        found = mark.stamp if mark is not None else None
+        if not is_stamped_by(resource, found, UUID(bytes=network.UUID())):
+            raise Terminal(not_ours(resource, found))
+        return network
+
+    def _refuse_taken_name(self, resource: Resource) -> None:
+        name = resource.name
+        other = self._connection.find(
+            f"find network {name}", lambda handle: handle.networkLookupByName(name)
+        )
+        if other is not None:
+            raise Terminal(taken(resource, f"is the network with UUID {other.UUIDString()}"))
+
+    def _configured(self, network: Any) -> Element:
+        flags = libvirt.VIR_NETWORK_XML_INACTIVE
+        document: Element = self._call(
+            "read", network.name(), lambda _: parse(network.XMLDesc(flags))
+        )
+        return document
+
+    def _outputs(self, network: Any) -> dict[str, Json]:
+        return _bridge_of(self._configured(network))
+
+    def _call(self, verb: str, name: str, function: Any) -> Any:
+        return self._connection.call(f"{verb} network {name}", function)
+
+
+def _present(inventory: Inventory, record: NetworkRecord) -> Present:
+    mark = stamp.read(record.configured)
+    spec = {**read(record.configured), "autostart": record.autostart}
+    spec |= mark.fields() if mark is not None else {"labels": {}}
+    facts: dict[str, Json] = {"active": record.live is not None}
+    running: dict[Path, Json] = {}
+    if record.live is None:
+        if "mode" in spec:
+            running["mode",] = None
+    else:
+        running = running_differences(read(record.configured), read(record.live))
+        facts["guests"] = list(attached(inventory.running(), record.name))
+    owner = mark.stamp if mark is not None else None
+    return Present(
+        external_id=str(record.uuid),
+        owner=owner,
+        spec=spec,
+        fingerprint=digest(
+            {
+                "uuid": str(record.uuid),
+                "spec": spec,
+                "running": [[*path, value] for path, value in sorted(running.items())],
+                "owner": owner.as_json() if owner is not None else None,
+            }
+        ),
+        running=running,
+        outputs=_bridge_of(record.configured),
+        facts=facts,
+    )
+
+
+def _user(target: Resource) -> Present:
+    """A recorded network of mode user: nothing on the host could contradict what is wanted."""
+    spec = {**target.spec, "mode": USER}
+    identity = {"user": str(target.uid)}
+    return Present(f"{_USER_ID}{target.uid}", target.stamp, spec, digest(identity))
+
+
+def _merge_native(document: Element, resource: Resource) -> None:
+    try:
+        native.merge_all(document, resource.spec, "network", IDENTIFY)
+    except ProvisionerError as problem:
+        raise Terminal(problem.diagnostics[0]) from problem
+
+
+def _bridge_of(document: Element) -> dict[str, Json]:
+    bridge = attribute(document, "bridge", "name")
+    return {} if bridge is None else {"bridge": bridge}
+
+
+def _is_defined(network: Any) -> bool:
+    try:
+        return bool(network.isPersistent())
+    except libvirt.libvirtError as problem:
+        # A transient network is gone once it was stopped.
+        if problem.get_error_code() == libvirt.VIR_ERR_NO_NETWORK:
+            return False
+        raise
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,370 @@
+"""A Network's canonical spec as libvirt's network XML, and back. Pure.
+
+Source: libvirt, "Network XML format" (https://libvirt.org/formatnetwork.html). :func:`write` edits
+a definition in place, so that what the common model does not know (port groups, bandwidth, routes,
+...) stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Interface,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+from typing import Any
+from uuid import UUID
+from xml.etree import ElementTree
+
+from provisioner_plugins._libvirt.xml import Element, attribute, child, element, remove_all
+
+FORWARD_MODES = {"nat": "nat", "routed": "route", "bridge": "bridge"}
+"""Mode of the common model to that of ``<forward>``; ``isolated`` has no ``<forward>``."""
+DEFAULT_LEASE = 3_600_000
+_LEASE_UNITS = {"seconds": 1000, "minutes": 60_000, "hours": 3_600_000}
+
+IDENTIFY = {
+    "ip": lambda node: (node.get("family", "ipv4"), node.get("address")),
+    "host": lambda node: (node.get("mac"), node.get("ip")),
+    "hostname": lambda node: node.text,
+    "range": lambda node: (node.get("start"), node.get("end")),
+    "route": lambda node: (node.get("family", "ipv4"), node.get("address")),
+    "portgroup": lambda node: node.get("name"),
+    "forwarder": lambda node: (node.get("domain"), node.get("addr")),
+    "interface": lambda node: node.get("dev"),
+    "tag": lambda node: node.get("id"),
+    "txt": lambda node: node.get("name"),
+    "srv": lambda node: (node.get("service"), node.get("protocol"), node.get("target")),
+    "{http://libvirt.org/schemas/network/dnsmasq/1.0}option": lambda node: node.get("value"),
+}
+"""Which elements of a network may stand several times, and what tells them apart."""
+
+
+def build(name: str, uid: UUID, spec: Mapping[str, Any]) -> Element:
+    """A definition from nothing but a spec."""
+    document = element("network", element("name", name), element("uuid", str(uid)))
+    write(document, spec)
+    return document
+
+
+def write(document: Element, spec: Mapping[str, Any]) -> None:
+    """Make a definition say what ``spec`` says. A field that is not set is left to libvirt."""
+    _write_forward(document, spec)
+    _write_bridge(document, spec)
+    remove_all(document, "mtu")
+    if "mtu" in spec:
+        document.append(element("mtu", {"size": spec["mtu"]}))
+    _write_dns(document, spec)
+    _write_ipv4(document, spec)
+    _write_ipv6(document, spec)
+
+
+def read(document: Element) -> dict[str, Any]:
+    """The spec of a definition, without labels, tenant and autostart.
+
+    ``mode`` is missing where the common model has none for it; :func:`notes` says so.
+    """
+    spec: dict[str, Any] = {"virtualSwitch": "linux"}
+    mode = _mode(document)
+    if mode is not None:
+        spec["mode"] = mode
+    bridge = attribute(document, "bridge", "name")
+    if bridge is not None:
+        spec["bridge"] = bridge
+    device = attribute(document, "forward", "dev")
+    if device is not None:
+        spec["forwardDevice"] = device
+    if attribute(document, "virtualport", "type") == "openvswitch":
+        spec["virtualSwitch"] = "openvswitch"
+    tags = document.findall("vlan/tag")
+    if len(tags) == 1:
+        spec["vlan"] = int(tags[0].get("id", "0"))
+    mtu = attribute(document, "mtu", "size")
+    if mtu is not None:
+        spec["mtu"] = int(mtu)
+    if mode == "bridge":
+        return spec
+    spec["dns"] = _read_dns(document)
+    spec["dhcp"] = {"enabled": False}
+    for node in _addresses(document, 4):
+        interface = _interface(node)
+        spec["cidr"], spec["gateway"] = str(interface.network), str(interface.ip)
+        dhcp = node.find("dhcp")
+        if dhcp is not None:
+            spec["dhcp"] = _read_dhcp(dhcp)
+        break
+    for node in _addresses(document, 6):
+        spec["cidr6"] = str(_interface(node).network)
+        break
+    return spec
+
+
+def notes(document: Element) -> tuple[str, ...]:
+    """What :func:`read` could not express."""
+    found = []
+    forward = document.find("forward")
+    if _mode(document) is None and forward is not None:
+        found.append(f"forward mode {forward.get('mode', 'nat')} has no counterpart")
+    for family in (4, 6):
+        more = len(list(_addresses(document, family))) - 1
+        if more > 0:
+            found.append(f"{more} more IPv{family} networks")
+    known = {"name", "uuid", "metadata", "forward", "bridge", "mac", "mtu", "domain", "dns", "ip"}
+    known |= {"virtualport", "vlan"}
+    found += sorted({f"<{node.tag}>" for node in document} - {f"<{tag}>" for tag in known})
+    return tuple(found)
+
+
+# --- forwarding and bridge -----------------------------------------------------------------------
+
+
+def _mode(document: Element) -> str | None:
+    forward = document.find("forward")
+    if forward is None:
+        return "isolated"
+    libvirt_mode = forward.get("mode", "nat")
+    if libvirt_mode == "bridge" and attribute(document, "bridge", "name") is None:
+        return None  # macvtap: guests on a device of the host, without a bridge
+    return next((ours for ours, theirs in FORWARD_MODES.items() if theirs == libvirt_mode), None)
+
+
+def _write_forward(document: Element, spec: Mapping[str, Any]) -> None:
+    mode = FORWARD_MODES.get(spec["mode"])
+    if mode is None:
+        remove_all(document, "forward")
+        return
+    forward = child(document, "forward")
+    forward.set("mode", mode)
+    device = spec.get("forwardDevice")
+    if forward.get("dev") != device:
+        # libvirt repeats the device as an element; the old one must not stay.
+        remove_all(forward, "interface")
+        forward.attrib.pop("dev", None)
+        if device is not None:
+            forward.set("dev", device)
+    if mode == "nat" and "cidr6" in spec:
+        # Without it libvirt would route IPv6 where it translates IPv4.
+        child(forward, "nat").set("ipv6", "yes")
+    elif mode != "nat":
+        remove_all(forward, "nat")
+
+
+def _write_bridge(document: Element, spec: Mapping[str, Any]) -> None:
+    bridge = document.find("bridge")
+    if spec["mode"] == "bridge" or "bridge" not in spec:
+        remove_all(document, "bridge")
+        if spec["mode"] == "bridge":
+            # The host's own bridge: libvirt sets neither its MAC nor its spanning tree.
+            remove_all(document, "mac")
+    elif bridge is not None:
+        bridge.set("name", spec["bridge"])
+    if "bridge" in spec and document.find("bridge") is None:
+        document.append(element("bridge", {"name": spec["bridge"]}))
+    remove_all(document, "virtualport")
+    if spec.get("virtualSwitch", "linux") == "openvswitch":
+        document.append(element("virtualport", {"type": "openvswitch"}))
+    if "vlan" in spec:
+        remove_all(document, "vlan")
+        document.append(element("vlan", element("tag", {"id": spec["vlan"]})))
+    elif len(document.findall("vlan/tag")) == 1:
+        remove_all(document, "vlan")
+
+
+# --- DNS -----------------------------------------------------------------------------------------
+
+
+def _read_dns(document: Element) -> dict[str, Any]:
+    dns: dict[str, Any] = {"enabled": attribute(document, "dns", "enable") != "no"}
+    domain = attribute(document, "domain", "name")
+    if domain is not None:
+        dns["domain"] = domain
+    if dns["enabled"]:
+        dns["forwarders"] = [
+            str(ip_address(node.get("addr", ""))) for node in _forwarders(document)
+        ]
+        dns["hosts"] = {
+            str(ip_address(node.get("ip", ""))): {
+                "names": [name.text or "" for name in node.findall("hostname")]
+            }
+            for node in document.findall("dns/host")
+        }
+    return dns
+
+
+def _forwarders(document: Element) -> Iterator[Element]:
+    """Those that are asked for every name; libvirt also knows forwarders for one domain."""
+    for node in document.findall("dns/forwarder"):
+        if node.get("addr") is not None and node.get("domain") is None:
+            yield node
+
+
+def _write_dns(document: Element, spec: Mapping[str, Any]) -> None:
+    dns = spec.get("dns", {})
+    if "domain" in dns:
+        child(document, "domain").set("name", dns["domain"])
+    else:
+        remove_all(document, "domain")
+    if spec["mode"] == "bridge" or not dns:
+        remove_all(document, "dns")
+        return
+    node = child(document, "dns")
+    if not dns.get("enabled", True):
+        # libvirt refuses a disabled service with anything in it.
+        node.clear()
+        node.set("enable", "no")
+        return
+    node.attrib.pop("enable", None)
+    for old in [*_forwarders(document), *node.findall("host")]:
+        node.remove(old)
+    for address in dns.get("forwarders", ()):
+        node.append(element("forwarder", {"addr": address}))
+    for address, host in sorted(dns.get("hosts", {}).items()):
+        node.append(dns_host(address, host))
+    if not node.attrib and not len(node):
+        document.remove(node)
+
+
+def dns_host(address: str, host: Mapping[str, Any]) -> Element:
+    """``<host>`` of the DNS service."""
+    return element(
+        "host", {"ip": address}, *(element("hostname", str(name)) for name in host["names"])
+    )
+
+
+# --- addresses and DHCP --------------------------------------------------------------------------
+
+
+def _addresses(document: Element, version: int) -> Iterator[Element]:
+    for node in document.findall("ip"):
+        if (node.get("family") == "ipv6") == (version == 6) and node.get("address"):
+            yield node
+
+
+def _interface(node: Element) -> IPv4Interface | IPv6Interface:
+    bits = node.get("prefix") or node.get("netmask")
+    return ip_interface(f"{node.get('address')}/{bits}" if bits else str(node.get("address")))
+
+
+def _write_ipv4(document: Element, spec: Mapping[str, Any]) -> None:
+    node = next(_addresses(document, 4), None)
+    if "cidr" not in spec:
+        if node is not None:
+            document.remove(node)
+        return
+    if node is None:
+        node = ElementTree.SubElement(document, "ip")
+    network = IPv4Network(spec["cidr"])
+    gateway = gateway_of(spec)
+    node.set("address", str(gateway))
+    node.attrib.pop("netmask", None)
+    node.set("prefix", str(network.prefixlen))
+    dhcp = spec.get("dhcp", {"enabled": False})
+    if not dhcp.get("enabled", True):
+        remove_all(node, "dhcp")
+        return
+    _write_dhcp(child(node, "dhcp"), dhcp, network, gateway)
+
+
+def gateway_of(spec: Mapping[str, Any]) -> IPv4Address:
+    """The host's own address: the one given, else the first of the network."""
+    if "gateway" in spec:
+        return IPv4Address(spec["gateway"])
+    return IPv4Network(spec["cidr"]).network_address + 1
+
+
+def _write_ipv6(document: Element, spec: Mapping[str, Any]) -> None:
+    node = next(_addresses(document, 6), None)
+    if "cidr6" not in spec:
+        if node is not None:
+            document.remove(node)
+        return
+    network = ip_network(spec["cidr6"])
+    if node is not None and _interface(node).network == network:
+        return
+    if node is not None:
+        document.remove(node)
+    document.append(
+        element(
+            "ip",
+            {"family": "ipv6", "address": network.network_address + 1, "prefix": network.prefixlen},
+        )
+    )
+
+
+def _read_dhcp(node: Element) -> dict[str, Any]:
+    dhcp: dict[str, Any] = {"enabled": True, "leaseTime": DEFAULT_LEASE, "reservations": {}}
+    ranges = node.findall("range")
+    if len(ranges) == 1:
+        dhcp["start"] = str(ip_address(ranges[0].get("start", "")))
+        dhcp["end"] = str(ip_address(ranges[0].get("end", "")))
+    for lease in node.findall("range/lease")[:1]:
+        dhcp["leaseTime"] = (
+            int(lease.get("expiry", "0")) * _LEASE_UNITS[lease.get("unit", "minutes")]
+        )
+    for host in _reservations(node):
+        entry = {"address": str(ip_address(host.get("ip", "")))}
+        if host.get("name") is not None:
+            entry["name"] = str(host.get("name"))
+        dhcp["reservations"][str(host.get("mac")).lower()] = entry
+    return dhcp
+
+
+def _reservations(dhcp: Element) -> Iterator[Element]:
+    for host in dhcp.findall("host"):
+        if host.get("mac") is not None and host.get("ip") is not None:
+            yield host
+
+
+def _write_dhcp(
+    node: Element, dhcp: Mapping[str, Any], network: IPv4Network, gateway: IPv4Address
+) -> None:
+    lease = dhcp.get("leaseTime", DEFAULT_LEASE)
+    ranges = _ranges(node, dhcp, network, gateway)
+    remove_all(node, "range")
+    for position, (start, end) in enumerate(ranges):
+        node.insert(position, dhcp_range(start, end, lease))
+    for host in list(_reservations(node)):
+        node.remove(host)
+    for mac, entry in sorted(dhcp.get("reservations", {}).items()):
+        node.append(reservation(mac, entry))
+
+
+def _ranges(
+    node: Element, dhcp: Mapping[str, Any], network: IPv4Network, gateway: IPv4Address
+) -> list[tuple[str, str]]:
+    if "start" in dhcp:
+        return [(dhcp["start"], dhcp["end"])]
+    found = [(str(r.get("start")), str(r.get("end"))) for r in node.findall("range")]
+    inside = all(IPv4Address(one) in network for both in found for one in both)
+    if len(found) > 1 and inside and not any(_holds(both, gateway) for both in found):
+        return found  # several ranges that somebody made by hand; the common model has one
+    return default_ranges(network, gateway)
+
+
+def _holds(both: tuple[str, str], address: IPv4Address) -> bool:
+    return IPv4Address(both[0]) <= address <= IPv4Address(both[1])
+
+
+def default_ranges(network: IPv4Network, gateway: IPv4Address) -> list[tuple[str, str]]:
+    """All host addresses of a network but the gateway, as one range or two."""
+    first, last = network.network_address + 1, network.broadcast_address - 1
+    parts = [(first, gateway - 1), (gateway + 1, last)]
+    return [(str(start), str(end)) for start, end in parts if start <= end]
+
+
+def dhcp_range(start: str, end: str, lease: int) -> Element:
+    """``<range>``; ``lease`` in milliseconds, whole seconds."""
+    node = element("range", {"start": start, "end": end})
+    if lease != DEFAULT_LEASE:
+        node.append(element("lease", {"expiry": lease // 1000, "unit": "seconds"}))
+    return node
+
+
+def reservation(mac: str, entry: Mapping[str, Any]) -> Element:
+    """``<host>`` of the DHCP service."""
+    return element("host", {"mac": mac, "name": entry.get("name"), "ip": entry["address"]})

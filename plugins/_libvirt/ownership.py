@@ -1,0 +1,48 @@
+"""Who an object belongs to, and the diagnostics for objects that are not ours; used by every
+handler.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.identity import Stamp
+from provisioner.providers.api import Resource
+
+
+def is_stamped_by(resource: Resource, found: Stamp | None, uuid: UUID) -> bool:
+    """Whether the stamp on the object with this UUID is the resource's.
+
+    A resource that was renamed finds its old address in the stamp, and knows the object by its UUID.
+    """
+    if found is None or found.lineage != resource.stamp.lineage:
+        return False
+    known = {str(resource.uid), resource.external_id}
+    return found.address == resource.stamp.address or str(uuid) in known
+
+
+def not_ours(resource: Resource, found: Stamp | None) -> Diagnostic:
+    """An object that would have to be changed carries another stamp, or none."""
+    whose = "nobody's stamp" if found is None else f"the stamp of {found.address} ({found.lineage})"
+    return error(
+        "PRV5119",
+        f"{resource.kind} {resource.name} on the host is not ours",
+        detail=f"It carries {whose}; expected that of {resource.stamp.address} "
+        f"({resource.stamp.lineage}).",
+        hint="Plan again; an object without a stamp is taken over with "
+        f"--adopt {resource.address}.",
+        address=str(resource.address),
+    )
+
+
+def taken(resource: Resource, found: str) -> Diagnostic:
+    """The name that a new object shall have is another object's."""
+    return error(
+        "PRV5118",
+        f"{resource.kind} {resource.name}: the object on the host {found}",
+        detail="An object without our identity is never changed or replaced.",
+        hint="Plan again, give the resource another name, or take the object over with "
+        f"--adopt {resource.address}.",
+        address=str(resource.address),
+    )

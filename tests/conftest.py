@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ["tests.lab.fixtures"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the long matrices too")

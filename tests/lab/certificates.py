@@ -58,7 +58,8 @@ def _signed(authority: Path, template: list[str], target: Path, role: str) -> No
 
 
 def _private_key(path: Path) -> None:
-    _certtool("--generate-privkey", "--key-type", "ecdsa", "--outfile", str(path))
+    # libvirt wants certificates that permit key encipherment, which is for RSA keys only.
+    _certtool("--generate-privkey", "--key-type", "rsa", "--bits", "2048", "--outfile", str(path))
 
 
 def _certtool(*arguments: str) -> None:

@@ -22,7 +22,7 @@ class Listener(NamedTuple):
 
 def tcp() -> Listener:
     """A port without encryption or authentication."""
-    port = _free_port()
+    port = free_port()
     settings: Settings = {
         "listen_tls": 0,
         "listen_tcp": 1,
@@ -36,7 +36,7 @@ def tcp() -> Listener:
 def tls(authority: Authority, *, allowed: str | None = None) -> Listener:
     """A port that wants a client certificate of the authority; ``allowed``: only the one with this
     distinguished name."""
-    port = _free_port()
+    port = free_port()
     settings: dict[str, str | int | list[str]] = {
         "listen_tls": 1,
         "tls_port": str(port),
@@ -50,7 +50,8 @@ def tls(authority: Authority, *, allowed: str | None = None) -> Listener:
     return Listener(settings, f"qemu+tls://{_ADDRESS}:{port}/session")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind((_ADDRESS, 0))
         port: int = probe.getsockname()[1]

@@ -21,6 +21,7 @@ _PACKAGES = {
     "ld": "binutils",
     "xorriso": "xorriso",
     "certtool": "gnutls-bin",
+    "nc": "netcat-openbsd",
     "sshd": "openssh-server",
     "ssh": "openssh-client",
 }

@@ -15,16 +15,25 @@ _UNDEFINE = (
 def sweep(connection: libvirt.virConnect) -> None:
     """Every domain, network, pool and secret goes; the files behind the pools stay."""
     for domain in connection.listAllDomains():
-        if domain.isActive():
-            with contextlib.suppress(libvirt.libvirtError):
-                # It may have ended by itself in between.
-                domain.destroy()
-        if domain.isPersistent():
-            domain.undefineFlags(_UNDEFINE)
+        try:
+            _remove(domain)
+        except libvirt.libvirtError as error:
+            # A transient domain may have ended by itself meanwhile.
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
     for thing in [*connection.listAllNetworks(), *connection.listAllStoragePools()]:
+        persistent = thing.isPersistent()
         if thing.isActive():
             thing.destroy()
-        if thing.isPersistent():
+        if persistent:
             thing.undefine()
     for secret in connection.listAllSecrets():
         secret.undefine()
+
+
+def _remove(domain: libvirt.virDomain) -> None:
+    persistent = domain.isPersistent()
+    with contextlib.suppress(libvirt.libvirtError):
+        domain.destroy()
+    if persistent:
+        domain.undefineFlags(_UNDEFINE)

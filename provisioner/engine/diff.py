@@ -63,7 +63,7 @@ def _reset(
         elif isinstance(old, Mapping) and not rules.owned_whole(here):
             inner: set[Path] = set()
             nested = _reset({}, old, rules, here, inner)
-            if nested:
+            if _says_something(nested):
                 result[key] = nested
                 removed |= inner
             else:
@@ -73,6 +73,13 @@ def _reset(
         else:
             removed.add(here)
     return result
+
+
+def _says_something(spec: Mapping[str, Any]) -> bool:
+    """Whether any value stands in a spec, and not only empty mappings."""
+    return any(
+        _says_something(value) if isinstance(value, Mapping) else True for value in spec.values()
+    )
 
 
 def project(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from types import TracebackType
 
 from provisioner.core.clock import Clock
@@ -27,11 +28,19 @@ class Sessions:
     """The sessions of one operation. Safe to use from several threads; a context manager."""
 
     def __init__(
-        self, registry: Registry, clock: Clock, secrets: SecretResolver, sink: EventSink
+        self,
+        registry: Registry,
+        *,
+        root: Path,
+        clock: Clock,
+        secrets: SecretResolver,
+        sink: EventSink,
     ) -> None:
+        """``root`` is the stack's folder: what relative paths in specs start from."""
         self._registry = registry
         self._clock = clock
         self._context = Context(
+            root,
             clock,
             secrets,
             lambda address, text, done=0, total=0: sink(

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path as FilePath
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
@@ -231,8 +232,11 @@ class ProgressSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a session may use of the world around it."""
+    """What a session may use of the world around it. Paths in specs are relative to ``root``, the
+    stack's folder, unless they are absolute.
+    """
 
+    root: FilePath
     clock: Clock
     secrets: SecretResolver
     progress: ProgressSink

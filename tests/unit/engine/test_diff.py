@@ -9,7 +9,7 @@ from provisioner.core.values import Json, Path
 from provisioner.engine.diff import differences
 from provisioner.providers.api import Change, Present
 
-SETS = {("disks",), ("labels",)}
+SETS = {("disks",), ("labels",), ("seed", "meta")}
 DEFAULTS: dict[Path, Json] = {
     ("cpu", "count"): 1,
     ("power",): "running",
@@ -122,6 +122,12 @@ def test_a_field_removed_inside_an_element_goes_back_to_its_default() -> None:
         {"disks": {"a": {}}},
         {"disks": {"a": {"bus": "scsi"}}},
         {"disks": {"a": {"bus": "scsi"}}},
+    )
+
+
+def test_a_removed_section_of_sets_only_is_removed() -> None:
+    assert [Change(("seed",), {"meta": {"a": "b"}}, None)] == compare(
+        {}, {}, {"seed": {"meta": {"a": "b"}}}
     )
 
 

@@ -124,7 +124,7 @@ def _untold(wanted: Any, recorded: Any, rules: KindRules, path: Path) -> Any:
     """What stands in for a value that was not observed: the recorded one where the field is
     write-only (the wanted one if nothing was recorded), else nothing.
     """
-    if rules.write_only(path):
+    if rules.is_write_only(path):
         return wanted if recorded is None else recorded
     if isinstance(wanted, Mapping) and not rules.owned_whole(path):
         parts = {
@@ -154,7 +154,7 @@ def differences(
         changes = {path: (before, after) for path, before, after in _walk(found, wanted)}
     for path in removed:
         before = _at(observed.spec, path)
-        if before is None and recorded is not None and rules.write_only(path):
+        if before is None and recorded is not None and rules.is_write_only(path):
             before = _at(recorded, path)
         if before is not None and path not in changes and not _covered(path, wanted):
             changes[path] = (before, None)

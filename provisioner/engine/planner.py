@@ -150,7 +150,7 @@ def _decide_all(
             spec,
             request.observations[address],
             provider,
-            rules=request.rules.rules(address.kind),
+            rules=request.rules.kind(address.kind),
             policy=policy,
         )
         if decision.problem is not None:
@@ -189,7 +189,7 @@ def _known_spec(
 def _keep_what_kept_objects_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
     for address in list(decisions):
         subject = request.subjects[address]
-        rules = request.rules.rules(address.kind)
+        rules = request.rules.kind(address.kind)
         if decisions[address].action is not Action.FORGET or not rules.keeps:
             continue
         if not isinstance(request.observations[address], Present):

@@ -142,7 +142,7 @@ def _normalised(
         resource = replace(subject.resource, related=related[subject.endpoint])
         if subject.declaration is not None and subject.endpoint in endpoints:
             provider = providers[endpoints[subject.endpoint].provider]
-            spec = _without(resource.spec, rules.rules(address.kind).host_field)
+            spec = _without(resource.spec, rules.kind(address.kind).host_field)
             try:
                 resource = replace(resource, spec=provider.normalise(replace(resource, spec=spec)))
             except ProvisionerError as problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from provisioner.core.actions import Impact
@@ -27,7 +28,7 @@ class KindRules(Protocol):
         """
         ...
 
-    def write_only(self, path: Path) -> bool:
+    def is_write_only(self, path: Path) -> bool:
         """Whether an endpoint may be unable to tell the value at ``path`` (``writeOnly``)."""
         ...
 
@@ -51,7 +52,7 @@ class KindRules(Protocol):
         ...
 
     @property
-    def keeps(self) -> frozenset[Path]:
+    def keeps(self) -> Sequence[Path]:
         """Reference fields whose target has to be kept as long as a kept object of this kind refers
         to it.
         """
@@ -61,7 +62,7 @@ class KindRules(Protocol):
 class Rules(Protocol):
     """The rules of every kind."""
 
-    def rules(self, kind: str) -> KindRules:
+    def kind(self, name: str) -> KindRules:
         """The rules of one kind."""
         ...
 

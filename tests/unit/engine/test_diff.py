@@ -23,7 +23,7 @@ class Rules:
     host_field = None
     impact_on_delete = Impact.REPLACE
     retention_field = None
-    keeps: frozenset[Path] = frozenset()
+    keeps: tuple[Path, ...] = ()
 
     def impact_of(self, path: Path) -> Impact:
         return Impact.RESTART if path[0] == "firmware" else Impact.LIVE
@@ -31,7 +31,7 @@ class Rules:
     def default_of(self, path: Path) -> Json:
         return DEFAULTS.get(path)
 
-    def write_only(self, path: Path) -> bool:
+    def is_write_only(self, path: Path) -> bool:
         return path[0] == "seed"
 
     def owned_whole(self, path: Path) -> bool:

@@ -1,0 +1,58 @@
+"""What the memory provider says of itself: kinds, schemas, capabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from provisioner.providers.api import API_VERSION, Description, Naming
+from provisioner.providers.capabilities import POWER, SNAPSHOT_REVERT
+from provisioner_plugins.memory.faults import SCHEMA as FAULTS_SCHEMA
+
+NAMING: Mapping[str, Naming] = {
+    "Network": Naming.UNIQUE,
+    "StoragePool": Naming.UNIQUE,
+    # Images and disks are told apart by identity, so that a successor can be made before its
+    # predecessor goes.
+    "Image": Naming.FREE,
+    "Disk": Naming.FREE,
+    "VirtualMachine": Naming.UNIQUE,
+    "Snapshot": Naming.UNIQUE,
+}
+
+CONNECTION_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "description": "Where the endpoint keeps its objects.",
+    "additionalProperties": False,
+    "properties": {
+        "path": {
+            "type": "string",
+            "description": "File of JSON lines, made on demand; relative to the stack's folder. "
+            "Left out: everything is gone when the program ends.",
+            "minLength": 1,
+            "examples": ["/var/lib/provisioner/lab.jsonl"],
+        },
+        "faults": FAULTS_SCHEMA,
+    },
+    "examples": [{"path": "/var/lib/provisioner/lab.jsonl"}],
+}
+
+NATIVE_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "description": "Notes that are kept with the object and mean nothing.",
+    "additionalProperties": {"type": "string"},
+    "examples": [{"note": "kept as it is"}],
+}
+
+
+def describe(version: str) -> Description:
+    """The description of the provider in this version of the project."""
+    return Description(
+        name="memory",
+        version=version,
+        api_version=API_VERSION,
+        naming=NAMING,
+        connection_schema=CONNECTION_SCHEMA,
+        native_schema=NATIVE_SCHEMA,
+        capabilities=frozenset({POWER, SNAPSHOT_REVERT}),
+    )

@@ -1,0 +1,101 @@
+"""The objects of a memory endpoint as values, and the JSON line in which each is kept.
+
+Made and read by :mod:`provisioner_plugins.memory.inventory`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioner.core.identity import Stamp
+from provisioner.core.values import Json, Path
+from provisioner.providers.api import Present
+
+MACHINE = "VirtualMachine"
+POWER_DEFAULT = "running"
+
+_encoder = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object. ``spec`` is what is configured; ``running`` holds, by path, the values in force
+    where they are others. ``saved`` is what a snapshot holds: the machine's spec when it was taken.
+    """
+
+    id: str
+    kind: str
+    name: str
+    owner: Stamp | None
+    spec: Mapping[str, Any]
+    running: Mapping[Path, Json] = field(default_factory=dict)
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    saved: Mapping[str, Any] | None = None
+
+
+def encode(stored: StoredObject) -> str:
+    """The line of an object, without its end; equal objects have equal lines. Raises TypeError for
+    anything that is no JSON.
+    """
+    line: dict[str, Any] = {
+        "id": stored.id,
+        "kind": stored.kind,
+        "name": stored.name,
+        "owner": list(stored.owner) if stored.owner is not None else None,
+        "spec": stored.spec,
+    }
+    if stored.running:
+        line["running"] = [[list(path), stored.running[path]] for path in sorted(stored.running)]
+    if stored.outputs:
+        line["outputs"] = stored.outputs
+    if stored.saved is not None:
+        line["saved"] = stored.saved
+    return _encoder.encode(line)
+
+
+def encode_removal(object_id: str) -> str:
+    """The line that says that an object is gone, without its end."""
+    return _encoder.encode({"id": object_id, "gone": True})
+
+
+def decode(line: Mapping[str, Any]) -> StoredObject | None:
+    """The object of a line; None if the line says that it is gone. Raises KeyError, TypeError or
+    ValueError for a line that is neither.
+    """
+    if line.get("gone"):
+        return None
+    owner = line["owner"]
+    return StoredObject(
+        id=line["id"],
+        kind=line["kind"],
+        name=line["name"],
+        owner=Stamp(*owner) if owner is not None else None,
+        spec=line["spec"],
+        running={tuple(path): value for path, value in line.get("running", ())},
+        outputs=line.get("outputs", {}),
+        saved=line.get("saved"),
+    )
+
+
+def present(stored: StoredObject, line: str) -> Present:
+    """What observing an object tells. The fingerprint is a digest of its line, in which equal
+    objects agree.
+    """
+    facts: dict[str, Json] = {}
+    if stored.kind == MACHINE:
+        facts["power"] = stored.running.get(("power",), stored.spec.get("power", POWER_DEFAULT))
+    return Present(
+        external_id=stored.id,
+        owner=stored.owner,
+        spec=stored.spec,
+        fingerprint=hashlib.blake2b(line.encode(), digest_size=16).hexdigest(),
+        running=stored.running,
+        outputs=stored.outputs,
+        facts=facts,
+    )

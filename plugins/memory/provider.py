@@ -1,0 +1,91 @@
+"""The memory provider: pure but for the endpoints that it keeps for as long as it lives."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address
+from provisioner.providers.api import (
+    Assessment,
+    Change,
+    Context,
+    Description,
+    Endpoint,
+    Present,
+    Resource,
+)
+from provisioner_plugins.memory.description import describe
+from provisioner_plugins.memory.faults import Faults
+from provisioner_plugins.memory.inventory import Inventory
+from provisioner_plugins.memory.objects import MACHINE
+from provisioner_plugins.memory.session import MemorySession
+
+VERSION = "1.0"
+
+
+class MemoryProvider:
+    """Implements :class:`provisioner.providers.api.Provider`. Endpoints without a file live as long
+    as the instance, and no other instance sees them.
+    """
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._inventories: dict[tuple[str, Path | None], Inventory] = {}
+        self._faults: dict[str, Faults] = {}
+        self._calls: dict[str, Counter[str]] = {}
+
+    def describe(self) -> Description:
+        """Every kind, power and snapshot-revert."""
+        return describe(VERSION)
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        """The spec as it is: whatever a kind has can be kept here."""
+        return resource.spec
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        """The schema's impact, except that a stopped machine has nothing to restart."""
+        stopped = resource.kind == MACHINE and observed.facts.get("power") == "stopped"
+        return [_assess(change, stopped=stopped) for change in changes]
+
+    def open(self, endpoint: Endpoint, context: Context) -> MemorySession:
+        """A session to the endpoint; nothing is read before the first call."""
+        inventory = self.inventory(endpoint, context.root)
+        with self._mutex:
+            faults = self._faults.get(endpoint.name)
+            if faults is None:
+                faults = Faults(endpoint.connection.get("faults", ()))
+                self._faults[endpoint.name] = faults
+            calls = self._calls.setdefault(endpoint.name, Counter())
+        calls["open"] += 1
+        faults.before("open", Address("Host", endpoint.name))
+        return MemorySession(endpoint.name, inventory, faults, calls, context.clock)
+
+    def inventory(self, endpoint: Endpoint, root: Path) -> Inventory:
+        """What the endpoint holds; the same for every session of this provider. A relative path
+        counts from ``root``, the stack's folder.
+        """
+        path = endpoint.connection.get("path")
+        file = root / path if path is not None else None
+        with self._mutex:
+            key = (endpoint.name, file)
+            if key not in self._inventories:
+                self._inventories[key] = Inventory(file)
+            return self._inventories[key]
+
+    def calls(self, endpoint: str) -> Mapping[str, int]:
+        """How often each call was made to an endpoint through this provider, by the call's name."""
+        with self._mutex:
+            return dict(self._calls.get(endpoint, {}))
+
+
+def _assess(change: Change, *, stopped: bool) -> Assessment:
+    if stopped and change.impact is Impact.RESTART:
+        return Assessment(Impact.LIVE, "the machine is stopped")
+    return Assessment(change.impact, change.reason)

@@ -1,0 +1,363 @@
+"""A connection to a memory endpoint: reads and changes its inventory, under the laws of the
+provider contract.
+
+Opened by :class:`provisioner_plugins.memory.provider.MemoryProvider`. Implements the session
+protocol with the capabilities power and snapshot-revert.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address
+from provisioner.core.clock import Clock, Deadline
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.values import Json, Path, get_path
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Discovered,
+    Naming,
+    Observation,
+    Outcome,
+    Present,
+    Resource,
+    Retryable,
+    Terminal,
+    Undetermined,
+)
+from provisioner_plugins.memory.description import NAMING
+from provisioner_plugins.memory.documents import changed, outermost
+from provisioner_plugins.memory.faults import Faults, undetermined
+from provisioner_plugins.memory.inventory import DamagedFileError, Inventory
+from provisioner_plugins.memory.objects import MACHINE, POWER_DEFAULT, StoredObject
+from provisioner_plugins.memory.outputs import outputs_of
+
+Result = TypeVar("Result")
+
+POWER: Path = ("power",)
+
+
+class MemorySession:
+    """A session to one inventory. Its methods may be called from several threads."""
+
+    def __init__(
+        self,
+        name: str,
+        inventory: Inventory,
+        faults: Faults,
+        calls: Counter[str],
+        clock: Clock,
+    ) -> None:
+        self._name = name
+        self._inventory = inventory
+        self._faults = faults
+        self._calls = calls
+        self._clock = clock
+        self._closed = False
+
+    def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
+        """One answer for each target, all from the same moment."""
+        self._begin("observe")
+        lost = self._unanswered(targets) if self._faults else frozenset()
+        answers: dict[Address, Observation] = {}
+        with self._access(self._inventory.reading):
+            for target in targets:
+                found = self._find(target)
+                if target.address in lost:
+                    answers[target.address] = Undetermined(undetermined(target.address))
+                elif found is None:
+                    answers[target.address] = Absent()
+                else:
+                    answers[target.address] = self._inventory.present(found)
+        return answers
+
+    def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
+        """Every object of these kinds, by kind and name."""
+        self._begin("discover")
+        self._faults.before("discover", Address("Host", self._name))
+        with self._access(self._inventory.reading):
+            found = [
+                Discovered(stored.kind, stored.name, self._inventory.present(stored))
+                for stored in self._inventory.objects()
+                if stored.kind in kinds
+            ]
+        return iter(found)
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """Make the object; one that has our identity already is brought to the spec."""
+
+        def work() -> Outcome:
+            self._check_name(resource)
+            before = self._inventory.get(str(resource.uid))
+            if before is not None and before.saved is not None:
+                saved: Mapping[str, Any] | None = before.saved
+            else:
+                saved = self._machine_of(resource).spec if _is_snapshot(resource) else None
+            return self._write(
+                StoredObject(
+                    id=str(resource.uid),
+                    kind=resource.kind,
+                    name=resource.name,
+                    owner=resource.stamp,
+                    spec=dict(resource.spec),
+                    outputs=before.outputs if before is not None else self._born(resource),
+                    saved=saved,
+                )
+            )
+
+        return self._change("create", resource, deadline, work)
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """Put the values of the changes in their places; those that need a restart come into force
+        only with one.
+        """
+
+        def work() -> Outcome:
+            before = self._ours(resource, observed.external_id)
+            values = [(change.path, change.after) for change in changes]
+            spec = changed(before.spec, values, resource.spec)
+            running = {} if restart else _still_running(before, spec, changes, resource.spec)
+            return self._write(
+                replace(before, owner=resource.stamp, spec=spec, running=running), running
+            )
+
+        return self._change("update", resource, deadline, work)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """Write our stamp on an object that nobody owns (or that is ours already)."""
+
+        def work() -> Outcome:
+            before = self._inventory.get(observed.external_id)
+            if before is None:
+                raise Terminal(self._vanished(resource))
+            if before.owner is not None and before.owner.lineage != resource.stamp.lineage:
+                raise Terminal(self._foreign(resource, before))
+            return self._write(replace(before, owner=resource.stamp), before.running)
+
+        return self._change("adopt", resource, deadline, work)
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """Remove the object, found by its identity alone: a name proves nothing."""
+
+        def work() -> None:
+            for key in (str(resource.uid), resource.external_id):
+                found = self._inventory.get(key) if key is not None else None
+                if found is None:
+                    continue
+                if found.owner is None or found.owner.lineage != resource.stamp.lineage:
+                    raise Terminal(self._foreign(resource, found))
+                self._inventory.remove(found.id)
+                return
+
+        self._change("delete", resource, deadline, work)
+
+    def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
+        """Bring a machine to ``running``, ``stopped`` or ``suspended``."""
+
+        def work() -> None:
+            before = self._ours(machine, machine.external_id or str(machine.uid))
+            # What waits for a restart comes into force when a machine is started or stopped, not
+            # when it wakes up.
+            now = before.running.get(POWER, before.spec.get("power", POWER_DEFAULT))
+            keeps = {now, state} == {"running", "suspended"} or now == state
+            running = dict(before.running) if keeps else {}
+            if before.spec.get("power", POWER_DEFAULT) == state:
+                running.pop(POWER, None)
+            else:
+                running[POWER] = state
+            self._inventory.put(replace(before, running=running))
+
+        self._change("power", machine, deadline, work)
+
+    def revert(self, snapshot: Resource, deadline: Deadline) -> None:
+        """Give a snapshot's machine the spec that it had when the snapshot was taken."""
+
+        def work() -> None:
+            held = self._ours(snapshot, snapshot.external_id or str(snapshot.uid))
+            machine = self._machine_of(snapshot)
+            assert held.saved is not None
+            self._inventory.put(replace(machine, spec=held.saved, running={}))
+
+        self._change("revert", snapshot, deadline, work)
+
+    def close(self) -> None:
+        """End the session; the inventory stays with its provider."""
+        self._closed = True
+        self._inventory.close()
+
+    # Below: within access to the inventory, if nothing else is said.
+
+    def _begin(self, call: str) -> None:
+        """Count a call; not within access."""
+        if self._closed:
+            raise Terminal(
+                error(
+                    "PRV5207",
+                    f"the session to Host/{self._name} is closed",
+                    hint="This is a defect of the program; please report it.",
+                )
+            )
+        self._calls[call] += 1
+
+    def _change(
+        self, call: str, resource: Resource, deadline: Deadline, work: Callable[[], Result]
+    ) -> Result:
+        """Count a call, let faults happen, and do the work with access; not within access."""
+        self._begin(call)
+        if deadline.passed:
+            raise Retryable(
+                error(
+                    "PRV5204",
+                    f"there was no time left to {call} {resource.address}",
+                    address=str(resource.address),
+                )
+            )
+        effect = self._faults.before(call, resource.address, deadline)
+        with self._access(self._inventory.changing):
+            result = work()
+        self._faults.after(call, resource.address, effect)
+        return result
+
+    @contextmanager
+    def _access(self, how: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+        try:
+            with how():
+                yield
+        except DamagedFileError as problem:
+            raise Terminal(
+                error(
+                    "PRV5201",
+                    f"the file of Host/{self._name} is damaged",
+                    detail=f"{self._inventory.path}, {problem}",
+                    hint="Put a copy in its place, or remove it to begin with an empty endpoint.",
+                )
+            ) from problem
+        except OSError as problem:
+            raise Terminal(
+                error(
+                    "PRV5200",
+                    f"the file of Host/{self._name} cannot be used",
+                    detail=f"{self._inventory.path}: {problem.strerror}",
+                    hint="Check the path in the Host's connection, its owner and the room left.",
+                )
+            ) from problem
+
+    def _unanswered(self, targets: Sequence[Resource]) -> frozenset[Address]:
+        """The targets that a rule keeps observe from telling; not within access."""
+        return frozenset(
+            target.address
+            for target in targets
+            if self._faults.before("observe", target.address) == "undetermined"
+        )
+
+    def _find(self, target: Resource) -> StoredObject | None:
+        found = self._inventory.get(str(target.uid))
+        if found is None and target.external_id is not None:
+            found = self._inventory.get(target.external_id)
+        if found is None and NAMING.get(target.kind) is Naming.UNIQUE:
+            found = next(iter(self._inventory.named(target.kind, target.name)), None)
+        return found
+
+    def _ours(self, resource: Resource, object_id: str) -> StoredObject:
+        found = self._inventory.get(object_id)
+        if found is None:
+            raise Terminal(self._vanished(resource))
+        if found.owner is None or found.owner.lineage != resource.stamp.lineage:
+            raise Terminal(self._foreign(resource, found))
+        return found
+
+    def _check_name(self, resource: Resource) -> None:
+        mine = str(resource.uid)
+        holder = self._inventory.get(mine)
+        if holder is not None and (
+            holder.owner is None or holder.owner.lineage != resource.stamp.lineage
+        ):
+            raise Terminal(self._foreign(resource, holder))
+        if NAMING.get(resource.kind) is Naming.FREE:
+            return
+        for other in self._inventory.named(resource.kind, resource.name):
+            if other.id != mine:
+                raise Terminal(self._foreign(resource, other))
+
+    def _machine_of(self, snapshot: Resource) -> StoredObject:
+        address = Address(MACHINE, str(snapshot.spec["machine"]))
+        machine = snapshot.related.get(address)
+        found = self._find(machine) if machine is not None else None
+        if found is None:
+            raise Terminal(
+                error(
+                    "PRV5211",
+                    f"there is no machine {address.name!r} on Host/{self._name}",
+                    hint="Apply the machine before its snapshot.",
+                    address=str(snapshot.address),
+                )
+            )
+        return found
+
+    def _born(self, resource: Resource) -> dict[str, Json]:
+        """Outputs that an object has from its creation and keeps."""
+        if not _is_snapshot(resource):
+            return {}
+        return {"created": self._clock.now().isoformat(timespec="seconds")}
+
+    def _write(self, stored: StoredObject, running: Collection[Path] = ()) -> Outcome:
+        outputs = {
+            **stored.outputs,
+            **outputs_of(stored.kind, stored.id, stored.name, stored.spec),
+        }
+        kept = self._inventory.put(replace(stored, outputs=outputs))
+        return Outcome(kept.id, kept.outputs, tuple(sorted(running)))
+
+    def _vanished(self, resource: Resource) -> Diagnostic:
+        return error(
+            "PRV5210",
+            f"{resource.address} is not on Host/{self._name} any more",
+            hint="Make a new plan.",
+            address=str(resource.address),
+        )
+
+    def _foreign(self, resource: Resource, found: StoredObject) -> Diagnostic:
+        owner = f"{found.owner.address} of another stack" if found.owner else "nobody's"
+        if found.owner is not None and found.owner.lineage == resource.stamp.lineage:
+            owner = f"{found.owner.address} of this stack"
+        return error(
+            "PRV5212",
+            f"the {found.kind} {found.name!r} on Host/{self._name} is not {resource.address}",
+            detail=f"It is {owner}. What is not ours is never changed or deleted.",
+            hint="Give the resource another name, or adopt an object without an owner.",
+            address=str(resource.address),
+        )
+
+
+def _is_snapshot(resource: Resource) -> bool:
+    return resource.kind == "Snapshot"
+
+
+def _still_running(
+    before: StoredObject,
+    spec: Mapping[str, Any],
+    changes: Sequence[Change],
+    desired: Mapping[str, Any],
+) -> dict[Path, Json]:
+    """The values in force that are not the configured ones after changes without a restart."""
+    live = [(item.path, item.after) for item in changes if item.impact is not Impact.RESTART]
+    in_force = changed(changed(before.spec, before.running.items(), {}), live, desired)
+    waiting = [item.path for item in changes if item.impact is Impact.RESTART]
+    return {
+        path: get_path(in_force, path)
+        for path in outermost([*before.running, *waiting])
+        if get_path(in_force, path) != get_path(spec, path)
+    }

@@ -16,6 +16,8 @@ from typing import Any
 from tests.lab.namespaces import Isolation
 from tests.lab.reaper import descendants
 
+# Daemons are where an ordinary user does not look, and nothing of the caller's is to be found.
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _END_SECONDS = 30.0
 
@@ -37,6 +39,7 @@ class Launcher:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | {"PATH": SEARCH_PATH},
             # Ctrl-C is for the caller, who ends what is below in good order.
             start_new_session=True,
         )
@@ -47,7 +50,7 @@ class Launcher:
             raise
 
     def start(self, argv: Sequence[str], env: Mapping[str, str], output: Path) -> int:
-        """Starts a program, found in PATH, with its output appended to a file; its process id."""
+        """Starts a program from SEARCH_PATH with its output appended to a file; its process id."""
         answer = self._ask({"argv": list(argv), "env": dict(env), "output": str(output)})
         return int(answer["pid"])
 

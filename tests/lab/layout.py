@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab.launcher import SEARCH_PATH
 from tests.lab.namespaces import Isolation
 
 # A libvirt configuration file: text in quotes, numbers, lists.
 Settings = Mapping[str, str | int | list[str]]
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A sockaddr_un holds 108 bytes, and the longest that libvirt makes for a guest (its agent channel)
 # needs 86 of them below our directory.
 _LONGEST_DIRECTORY = 20
@@ -37,7 +37,9 @@ class Layout:
     capabilities: Path
     configuration: Path
     isolation: Isolation
-    environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": _PATH, "LANG": "C"})
+    environment: Mapping[str, str] = field(
+        default_factory=lambda: {"PATH": SEARCH_PATH, "LANG": "C"}
+    )
 
 
 def session(directory: Path, *, kvm: bool) -> Layout:
@@ -66,7 +68,8 @@ def session(directory: Path, *, kvm: bool) -> Layout:
         capabilities=directory / "k" / "libvirt" / "qemu" / "cache" / "capabilities",
         configuration=configuration / "libvirtd.conf",
         isolation=Isolation(user=user, deny=deny),
-        environment={"PATH": _PATH, "LANG": "C"} | {key: str(at) for key, at in homes.items()},
+        environment={"PATH": SEARCH_PATH, "LANG": "C"}
+        | {key: str(at) for key, at in homes.items()},
     )
 
 

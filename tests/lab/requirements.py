@@ -8,8 +8,9 @@ import subprocess
 
 from tests.lab import linux
 from tests.lab.daemon import Flavour
+from tests.lab.launcher import SEARCH_PATH
 
-_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+_PATH = f"{os.environ.get('PATH', os.defpath)}:{SEARCH_PATH}"
 _PACKAGES = {
     "libvirtd": "libvirt-daemon libvirt-daemon-driver-qemu",
     "qemu-system-x86_64": "qemu-system-x86",

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.lab.launcher import LabError, Launcher
+from tests.lab.launcher import SEARCH_PATH, LabError, Launcher
 from tests.lab.listeners import free_port
 from tests.lab.namespaces import Isolation
 
@@ -83,13 +83,13 @@ class SshServer:
         if os.geteuid() == 0:
             # sshd gives up its privileges here; Debian's service file would have made it.
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
+        sshd = shutil.which("sshd", path=SEARCH_PATH)
         if sshd is None:
             raise LabError("sshd not found: install openssh-server")
         self._launcher = Launcher(Isolation(), self.directory)
         # sshd starts itself again for each connection, for which it wants its absolute path.
         argv = [sshd, "-D", "-e", "-f", str(configuration)]
-        self._launcher.start(argv, {"PATH": os.defpath, "LANG": "C"}, log)
+        self._launcher.start(argv, {"PATH": SEARCH_PATH, "LANG": "C"}, log)
         self._wait_until_it_answers(log, time.monotonic() + _START_SECONDS)
 
     def _wait_until_it_answers(self, log: Path, deadline: float) -> None:

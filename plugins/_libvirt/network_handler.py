@@ -142,7 +142,8 @@ class NetworkHandler:
             raise Terminal(taken(resource, "vanished since it was read"))
         document = self._configured(found)
         mark = stamp.read(document)
-        if mark is not None and not is_stamped_by(resource, mark.stamp, UUID(observed.external_id)):
+        uuid = UUID(observed.external_id)
+        if mark is not None and not is_stamped_by(resource, mark.stamp, uuid):
             raise Terminal(not_ours(resource, mark.stamp))
         stamp.replace(document, stamp.Mark.of(resource))
         network = self._define(document, resource.name)

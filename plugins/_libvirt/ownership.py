@@ -14,7 +14,7 @@ from provisioner.providers.api import Resource
 def is_stamped_by(resource: Resource, found: Stamp | None, uuid: UUID) -> bool:
     """Whether the stamp on the object with this UUID is the resource's.
 
-    A resource that was renamed finds its old address in the stamp, and knows the object by its UUID.
+    A resource that was renamed finds its old address in the stamp; it knows the object by its UUID.
     """
     if found is None or found.lineage != resource.stamp.lineage:
         return False

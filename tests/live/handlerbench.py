@@ -1,0 +1,205 @@
+"""Drives single handlers of a libvirt plugin against a daemon as the engine would: canonical form, observation,
+three-way difference, one step, and a second look that must find nothing left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any
+from uuid import UUID, uuid4
+
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline, SystemClock
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.identity import Stamp, identity
+from provisioner.core.values import Path, Secret
+from provisioner.engine.diff import differences
+from provisioner.manifest.annotations import KindInfo
+from provisioner.manifest.canonical import Findings
+from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Context,
+    Endpoint,
+    Observation,
+    Outcome,
+    Present,
+    Resource,
+)
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.handlers import shared_handlers
+from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.rules import shared_rules
+
+CATALOG = SchemaCatalog.installed()
+
+
+class NoSecrets:
+    """There are none."""
+
+    def resolve(self, reference: str) -> Secret:
+        raise ProvisionerError(error("PRV1501", f"there is no secret {reference}"))
+
+
+class AbsolutePaths:
+    """Files are named by absolute paths here."""
+
+    def locate(self, text: str) -> str:
+        return text
+
+    def content(self, text: str) -> str:
+        return FilePath(text).read_text()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the engine asks of a schema."""
+
+    info: KindInfo
+
+    def impact_of(self, path: Path) -> Impact:
+        return self.info.impact_of(path)
+
+    def default_of(self, path: Path) -> Any:
+        return self.info.default_of(path)
+
+    def write_only(self, path: Path) -> bool:
+        return self.info.is_write_only(path)
+
+    def owned_whole(self, path: Path) -> bool:
+        field = self.info.field(path)
+        return field is not None and (
+            field.set_key is not None or (field.rest is not None and not field.children)
+        )
+
+    @property
+    def host_field(self) -> Path | None:
+        return self.info.host_field
+
+    @property
+    def impact_on_delete(self) -> Impact:
+        return self.info.impact_on_delete
+
+    @property
+    def retention_field(self) -> str | None:
+        return self.info.retention_field
+
+    @property
+    def keeps(self) -> frozenset[Path]:
+        return frozenset(self.info.keeps)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What would be done about a resource."""
+
+    resource: Resource
+    observed: Observation
+    changes: Sequence[Change] = ()
+
+    @property
+    def impacts(self) -> dict[str, str]:
+        return {".".join(change.path): change.impact.value for change in self.changes}
+
+
+class Bench:
+    """One stack on one daemon."""
+
+    def __init__(self, uri: str, lineage: UUID | None = None) -> None:
+        self.lineage = lineage or uuid4()
+        self.progress: list[tuple[str, str, int, int]] = []
+        self.clock = SystemClock()
+        context = Context(FilePath("/"), self.clock, NoSecrets(), self._report)
+        self.connection = Connection(Endpoint("lab", "kvm", {"uri": uri}), context)
+        self.handlers = shared_handlers(self.connection)
+        self.rules = shared_rules()
+        self.recorded: dict[Address, Resource] = {}
+        self.generations: dict[Address, int] = {}
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _report(self, address: Address, text: str, done: int = 0, total: int = 0) -> None:
+        self.progress.append((str(address), text, done, total))
+
+    def deadline(self, seconds: float = 60) -> Deadline:
+        return Deadline.after(seconds, self.clock)
+
+    def resource(self, kind: str, name: str, spec: Mapping[str, Any]) -> Resource:
+        """The resource as the engine would hand it over. ``spec`` is as authors write it."""
+        address = Address(kind, name)
+        generation = self.generations.get(address, 0)
+        resource = Resource(
+            address=address,
+            name=name,
+            uid=identity(self.lineage, address, generation),
+            stamp=Stamp(str(self.lineage), str(address), generation),
+            spec=CATALOG.kind(kind).canonicalise(spec, Findings(AbsolutePaths())),
+            related=self.recorded,
+        )
+        recorded = self.recorded.get(address)
+        if recorded is not None:
+            resource = replace(resource, external_id=recorded.external_id, outputs=recorded.outputs)
+        return replace(resource, spec=self.rules[kind].normalise(resource))
+
+    def observe(self, resource: Resource) -> Observation:
+        answers = self.handlers[resource.kind].observe(Inventory(self.connection), [resource])
+        return answers[resource.address]
+
+    def present(self, kind: str, name: str) -> Present:
+        observed = self.observe(self.recorded[Address(kind, name)])
+        assert isinstance(observed, Present), observed
+        return observed
+
+    def plan(self, kind: str, name: str, spec: Mapping[str, Any]) -> Planned:
+        resource = self.resource(kind, name, spec)
+        observed = self.observe(resource)
+        if not isinstance(observed, Present):
+            return Planned(resource, observed)
+        before = self.recorded.get(resource.address)
+        changes = differences(
+            resource.spec, before.spec if before else None, observed, Rules(CATALOG.kind(kind))
+        )
+        assessed = self.rules[kind].impact(resource, observed, changes)
+        changes = [
+            replace(change, impact=item.impact, reason=item.reason)
+            for change, item in zip(changes, assessed, strict=True)
+        ]
+        return Planned(resource, observed, changes)
+
+    def apply(
+        self, kind: str, name: str, spec: Mapping[str, Any], *, restart: bool = False
+    ) -> Outcome:
+        """One step; afterwards nothing must be left to do but what waits for a restart."""
+        planned = self.plan(kind, name, spec)
+        handler = self.handlers[kind]
+        if isinstance(planned.observed, Absent):
+            outcome = handler.create(planned.resource, self.deadline())
+        else:
+            assert isinstance(planned.observed, Present), planned.observed
+            assert planned.resource.stamp.lineage == (
+                planned.observed.owner.lineage if planned.observed.owner else None
+            )
+            outcome = handler.update(
+                planned.resource, planned.observed, planned.changes, restart, self.deadline()
+            )
+        self.recorded[planned.resource.address] = replace(
+            planned.resource, external_id=outcome.external_id, outputs=outcome.outputs
+        )
+        left = {change.path for change in self.plan(kind, name, spec).changes}
+        pending = set(outcome.pending)
+        assert set() == {path for path in left if not _under(path, pending)}
+        return outcome
+
+    def delete(self, kind: str, name: str) -> None:
+        resource = self.recorded.pop(Address(kind, name))
+        self.handlers[kind].delete(resource, self.deadline())
+        assert Absent() == self.observe(replace(resource, external_id=None))
+
+
+def _under(path: Path, pending: set[Path]) -> bool:
+    return any(path[: len(one)] == one or one[: len(path)] == path for one in pending)

@@ -1,0 +1,44 @@
+"""``provisioner schema``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options
+
+
+@click.command("schema")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@global_options
+@pass_invocation
+def command(invocation: Invocation, folder: Path | None) -> None:
+    """Write the JSON Schemas of all kinds into FOLDER, for editors.
+
+    Point a manifest to its schema in its first line:
+
+    \b
+    # yaml-language-server: $schema=FOLDER/virtualmachine.v1.json
+
+    manifest.v1.json takes every kind. Without FOLDER the names of the files are listed, and with
+    --json all schemas are printed as one document.
+    """
+    import json
+
+    from provisioner.service.schema import schema_files, write_schemas
+
+    terminal = invocation.terminal
+    if folder is None:
+        found = schema_files()
+        if terminal.json:
+            terminal.print_json({name: json.loads(text) for name, text in found.items()})
+        else:
+            terminal.print(found)
+        return
+    written = write_schemas(folder)
+    if terminal.json:
+        terminal.print_json({"written": [str(path) for path in written]})
+    else:
+        terminal.print(str(path) for path in written)

@@ -25,8 +25,7 @@ class ExitCode(IntEnum):
 
 _BY_DIAGNOSTIC = {
     "PRV3001": ExitCode.STALE,
-    "PRV2301": ExitCode.REFUSED,
-    "PRV2302": ExitCode.REFUSED,
+    "PRV3002": ExitCode.REFUSED,
 }
 
 

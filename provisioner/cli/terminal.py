@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from provisioner.cli.render.diagnostics import render_diagnostics
-from provisioner.cli.render.text import Paint, painted, plain
+from provisioner.cli.render.text import Paint, painted, plain, printable
 from provisioner.core.diagnostics import Diagnostic
 
 PIPE_WIDTH = 80
@@ -50,6 +50,16 @@ class Terminal:
         return sys.stdin is not None and sys.stdin.isatty() and self.err.isatty()
 
     @property
+    def live(self) -> bool:
+        """Whether parts of the output can be drawn again: it is a capable terminal and no JSON."""
+        return not self.json and self.out.isatty() and self.environ.get("TERM") != "dumb"
+
+    @property
+    def colorless(self) -> bool:
+        """Whether a person asked for no colours. ``NO_COLOR`` as no-color.org describes it."""
+        return self.no_color or bool(self.environ.get("NO_COLOR"))
+
+    @property
     def width(self) -> int:
         """Columns to fill: those of the terminal up to a readable width, 80 in a pipe."""
         if not (self.out.isatty() or self.err.isatty()):
@@ -57,11 +67,9 @@ class Terminal:
         return max(40, min(WIDEST, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns))
 
     def paint(self, stream: TextIO) -> Paint:
-        """How to colour text for ``stream``. ``NO_COLOR`` is honoured as no-color.org describes
-        it."""
-        wanted = not self.no_color and not self.environ.get("NO_COLOR")
+        """How to colour text for ``stream``."""
         able = stream.isatty() and self.environ.get("TERM") != "dumb"
-        return painted if wanted and able else plain
+        return painted if able and not self.colorless else plain
 
     def print(self, lines: Iterable[str]) -> None:
         """Write lines of a result."""
@@ -74,6 +82,23 @@ class Terminal:
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         """Write one JSON document; ``indent=None`` puts it on one line."""
         self._write(self.out, json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+
+    def print_raw(self, text: str) -> None:
+        """Write a guest's own text as it is; on a terminal without what could steer it."""
+        shown = printable(text.replace("\r\n", "\n")) if self.out.isatty() else text
+        self._write(self.out, shown if shown.endswith("\n") or not shown else shown + "\n")
+
+    def write_bytes(self, data: bytes) -> bool:
+        """Pass a guest's bytes through, as a terminal emulator's other end would; False if nobody
+        reads any more."""
+        try:
+            self.out.flush()
+            self.out.buffer.write(data)
+            self.out.buffer.flush()
+        except BrokenPipeError:
+            self._close("out", self.out)
+            return False
+        return True
 
     def report(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Write diagnostics to the error stream, in the form that was asked for."""
@@ -100,6 +125,9 @@ class Terminal:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             stream.flush()
         except BrokenPipeError:
-            self._closed.add(name)
-            # The interpreter flushes at exit and would complain about the pipe once more.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            self._close(name, stream)
+
+    def _close(self, name: str, stream: TextIO) -> None:
+        self._closed.add(name)
+        # The interpreter flushes at exit and would complain about the pipe once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -27,7 +27,7 @@ _CODES = {
 
 def painted(role: str, text: str) -> str:
     """The text in its role's colour (SGR, ECMA-48)."""
-    return f"\x1b[{_CODES[role]}m{text}\x1b[0m"
+    return f"\x1b[{_CODES[role]}m{text}\x1b[0m" if text else ""
 
 
 def plain(role: str, text: str) -> str:  # noqa: ARG001 - same signature as painted

@@ -1,0 +1,93 @@
+"""What happens during an operation, a line each: for pipes, logs and terminals without the live
+view."""
+
+from __future__ import annotations
+
+from provisioner.cli.render.text import Paint, count, plain, printable
+from provisioner.core.units import format_size
+from provisioner.service.model import (
+    Event,
+    PhaseStarted,
+    StepFailed,
+    StepFinished,
+    StepProgress,
+    StepRetrying,
+    StepStarted,
+)
+
+_DOING = {
+    "create": "creating",
+    "update": "updating",
+    "replace": "replacing",
+    "delete": "deleting",
+    "adopt": "adopting",
+    "forget": "forgetting",
+    "rename": "renaming",
+}
+_DONE = {
+    "create": "created",
+    "update": "updated",
+    "replace": "replaced",
+    "delete": "deleted",
+    "adopt": "adopted",
+    "forget": "forgotten",
+    "rename": "renamed",
+}
+_PHASES = {
+    "load": "Reading {}",
+    "observe": "Observing {}",
+    "plan": "Comparing {}",
+    "recover": "Recovering {}",
+    "verify": "Checking that the plan still fits: {}",
+    "apply": "Applying {}",
+}
+_NOUNS = {"load": "file", "observe": "resource", "plan": "resource"}
+
+
+def doing(action: str) -> str:
+    """``creating`` for ``create``."""
+    return _DOING.get(action, action)
+
+
+def render_event(event: Event, paint: Paint = plain) -> list[str]:
+    """Lines for one event; none for what only a live view can show well."""
+    if isinstance(event, PhaseStarted):
+        return [paint("muted", phase_text(event))]
+    if isinstance(event, StepStarted):
+        return [f"  {event.address}: {doing(event.action)}"]
+    if isinstance(event, StepProgress):
+        return [f"  {event.address}: {progress_text(event)}"]
+    if isinstance(event, StepRetrying):
+        text = f"  {event.address}: {event.diagnostic.summary}; attempt {event.attempt}"
+        return [paint("warning", printable(f"{text} in {event.after:.0f} s"))]
+    if isinstance(event, StepFinished):
+        done = f"  {event.address}: {_DONE.get(event.action, event.action)}"
+        lines = [f"{paint('add', done)} in {event.seconds:.1f} s"]
+        return lines + [printable(f"    {note}") for note in event.notes]
+    if isinstance(event, StepFailed):
+        text = f"  {event.address}: FAILED after {event.seconds:.1f} s: {event.diagnostic.summary}"
+        return [paint("error", printable(text))]
+    return [paint("warning", printable(f"  {event.address}: skipped, {event.reason}"))]
+
+
+def phase_text(event: PhaseStarted) -> str:
+    """``Observing 12 resources``."""
+    what = count(event.total, _NOUNS.get(event.phase, "step")) if event.total else "..."
+    return _PHASES.get(event.phase, f"{event.phase.capitalize()} {{}}").format(what)
+
+
+def progress_text(event: StepProgress) -> str:
+    """``uploading, 12MiB of 300MiB`` or ``uploading, 40%``."""
+    text = printable(event.text)
+    if not event.total:
+        return text
+    percent = f"{100 * event.done // event.total}%"
+    # Counts of parts are small; from a MiB on it is bytes that are counted.
+    if event.total >= 1024 * 1024:
+        return f"{text}, {percent} of {format_size(_rounded(event.total))}"
+    return f"{text}, {percent}"
+
+
+def _rounded(size: int) -> int:
+    """Whole MiB, so that the text stays short."""
+    return max(1, round(size / 1024**2)) * 1024**2

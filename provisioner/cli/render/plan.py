@@ -1,0 +1,227 @@
+"""A plan as an expert reads it: what happens to which resource, what it does to guests, what is in
+the way."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from provisioner.cli.render.diagnostics import render_diagnostic
+from provisioner.cli.render.text import Paint, cells, count, plain, printable, wrap
+from provisioner.cli.render.values import Vocabulary, leaves, render_value
+from provisioner.core.actions import Action, Impact
+from provisioner.core.values import Path, path_text
+from provisioner.service.model import Change, Plan, RestartPending, Step
+
+_SYMBOLS = {
+    Action.CREATE: ("+", "add"),
+    Action.UPDATE: ("~", "change"),
+    Action.REPLACE: ("-/+", "destroy"),
+    Action.DELETE: ("-", "destroy"),
+    Action.ADOPT: ("<", "note"),
+    Action.FORGET: (".", "note"),
+    Action.RENAME: (">", "note"),
+}
+_MARGIN = "        "
+_WIDEST_PATH = 36
+
+
+def render_plan(
+    plan: Plan, vocabulary: Vocabulary, width: int = 80, paint: Paint = plain
+) -> list[str]:
+    """The whole plan in lines of at most ``width`` columns, where values allow it.
+
+    Steps stand by severity, the worst first, and within the same severity in the order of
+    execution.
+    """
+    lines = [paint("strong", _title(plan)), ""]
+    for step in sorted(_own_steps(plan), key=lambda step: -step.impact.rank):
+        lines += [*_step(step, plan, vocabulary, width, paint), ""]
+    if plan.held:
+        lines += [paint("strong", "Held: shown, never carried out"), ""]
+        for step in plan.held:
+            lines += [*_step(step, plan, vocabulary, width, paint), ""]
+    if plan.pending:
+        lines += [paint("strong", "Waiting for a restart of the guest"), ""]
+        lines += [*_pending(plan.pending, vocabulary, width), ""]
+    for warning in plan.warnings:
+        lines += [*render_diagnostic(warning, width, paint), ""]
+    if plan.refused:
+        lines += [*render_refusal(plan, width, paint), ""]
+    lines += wrap(summary(plan), width)
+    return lines
+
+
+def _own_steps(plan: Plan) -> list[Step]:
+    """The steps without the second halves of replacements, which the first halves tell of."""
+    return [step for step in plan.steps if step.id == str(step.address)]
+
+
+def _title(plan: Plan) -> str:
+    where = f"Stack {plan.stack}" + (
+        f", environment {plan.environment}" if plan.environment else ""
+    )
+    return printable(f"Destroy: {where}" if plan.destroy else where)
+
+
+def summary(plan: Plan) -> str:
+    """One sentence: how many steps of which kind, how many of the updates are live, what is held or
+    waits."""
+    if not (plan.steps or plan.held or plan.pending):
+        if plan.destroy:
+            return "Nothing to destroy."
+        return f"Nothing to do: {count(plan.unchanged, 'resource')} as declared."
+    parts = [
+        f"{len(impacts)} to {action.value}{_impacts(impacts)}"
+        for action in Action
+        if (impacts := [step.impact for step in _own_steps(plan) if step.action is action])
+    ]
+    text = "Plan: " + (", ".join(parts) or "no steps")
+    if plan.held:
+        text += f"; {len(plan.held)} held"
+    waiting = len(plan.pending) + sum(len(step.deferred) for step in plan.steps)
+    if waiting:
+        text += f"; {count(waiting, 'field')} waiting for a restart"
+    return f"{text}; {plan.unchanged} unchanged."
+
+
+def _impacts(impacts: list[Impact]) -> str:
+    """``(1 live, 1 restart)``; nothing if no guest is concerned."""
+    if all(impact is Impact.NONE for impact in impacts):
+        return ""
+    counted = [f"{impacts.count(impact)} {impact.value}" for impact in Impact if impact in impacts]
+    return f" ({', '.join(counted)})"
+
+
+def _step(
+    step: Step, plan: Plan, vocabulary: Vocabulary, width: int, paint: Paint
+) -> Iterator[str]:
+    symbol, role = _SYMBOLS[step.action]
+    if step.action is Action.REPLACE and step.replace_order == "create-first":
+        symbol = "+/-"
+    head = f"{symbol:>3} {step.action.value:<7} {step.address}"
+    impact = "" if step.impact is Impact.NONE else f"  [{step.impact.value}]"
+    mark = "  REFUSED" if step.held is None and not plan.allows(step) else ""
+    yield paint(role, printable(head)) + impact + paint("error", mark)
+    if step.action is Action.RENAME and step.previous is not None:
+        yield from wrap(f"was {step.previous.address}; the object stays", width, _MARGIN)
+    for reason in (step.held, step.reason):
+        if reason:
+            yield from wrap(reason, width, _MARGIN)
+    if step.action is Action.CREATE:
+        values = [(path, value) for path, value in leaves(step.known.spec) if path]
+        yield from _created(values, step.address.kind, vocabulary, width)
+    elif step.changes:
+        yield from _changes(step, vocabulary, width, paint)
+
+
+def _created(
+    values: list[tuple[Path, object]], kind: str, vocabulary: Vocabulary, width: int
+) -> Iterator[str]:
+    column = _column(path for path, _ in values)
+    for path, value in values:
+        name = path_text(path)
+        yield from _line(name, render_value(value, kind, path, vocabulary), column, width)
+
+
+def _changes(step: Step, vocabulary: Vocabulary, width: int, paint: Paint) -> Iterator[str]:
+    column = _column(change.path for change in step.changes)
+    for change in step.changes:
+        name = path_text(change.path)
+        annotation = _annotation(step, change)
+        if _is_long_text(change) and not vocabulary.is_sensitive(step.address.kind, change.path):
+            yield from _line(name, annotation, column, width)
+            yield from _text_difference(change, width, paint)
+            continue
+        before, after = (
+            render_value(value, step.address.kind, change.path, vocabulary)
+            for value in (change.before, change.after)
+        )
+        text = f"{before} -> {after}"
+        if change.differs_running:
+            running = render_value(change.running, step.address.kind, change.path, vocabulary)
+            text = f"{running} -> {after}" if before == after else f"{text} (running {running})"
+        if len(_MARGIN) + column + cells(text) + cells(annotation) + 4 > width:
+            yield from _line(name, text, column, width)
+            yield from wrap(annotation, width, _MARGIN + " " * (column + 2))
+        else:
+            yield from _line(name, f"{text}  {annotation}", column, width)
+
+
+def _annotation(step: Step, change: Change) -> str:
+    waits = change.path in step.deferred
+    text = f"[{change.impact.value}{', waits for a restart' if waits else ''}]"
+    reason = change.reason if change.reason != step.reason else ""
+    return f"{text} {printable(reason)}".rstrip()
+
+
+def _is_long_text(change: Change) -> bool:
+    sides = (change.before, change.after)
+    return all(isinstance(side, str) for side in sides) and any("\n" in str(side) for side in sides)
+
+
+def _text_difference(change: Change, width: int, paint: Paint) -> Iterator[str]:
+    """The lines in which two texts differ, with one line of context."""
+    before, after = str(change.before).splitlines(), str(change.after).splitlines()
+    for line in list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]:
+        if line.startswith("@@"):
+            continue
+        role = {"+": "add", "-": "destroy"}.get(line[0])
+        text = printable(line)[: max(20, width - len(_MARGIN) - 2)]
+        yield f"{_MARGIN}  {paint(role, text) if role else text}"
+
+
+def _column(paths: Iterable[Path]) -> int:
+    return min(max((cells(path_text(path)) for path in paths), default=0), _WIDEST_PATH)
+
+
+def _line(name: str, text: str, column: int, width: int) -> list[str]:
+    """A field and its value; a value that does not fit beside the name goes on below."""
+    name = printable(name)
+    start = _MARGIN + name + " " * (column - cells(name))
+    if cells(start) + 2 + cells(text) <= width:
+        return [f"{start}  {text}"]
+    indent = _MARGIN + " " * 4
+    if " -> " in text and cells(text) + len(indent) > width:
+        before, _, after = text.partition(" -> ")
+        return [
+            f"{_MARGIN}{name}",
+            *wrap(before, width, indent),
+            *wrap(f"-> {after}", width, indent),
+        ]
+    return [f"{_MARGIN}{name}", *wrap(text, width, indent)]
+
+
+def _pending(items: Iterable[RestartPending], vocabulary: Vocabulary, width: int) -> Iterator[str]:
+    for item in items:
+        running, configured = (
+            render_value(value, item.address.kind, item.path, vocabulary)
+            for value in (item.running, item.configured)
+        )
+        yield from wrap(
+            f"{item.address}  {path_text(item.path)}: configured {configured}, running {running}",
+            width,
+            "    ",
+            "        ",
+        )
+        if item.reason:
+            yield from wrap(item.reason, width, _MARGIN)
+
+
+def render_refusal(plan: Plan, width: int = 80, paint: Paint = plain) -> list[str]:
+    """Which steps the gate forbids, and the exact option that would let each pass."""
+    refused = plan.refused
+    lines = [paint("error", f"Refused: {count(len(refused), 'step')} beyond what is allowed")]
+    for step in refused:
+        lines += wrap(
+            f"{step.address}: {step.action.value}, impact {step.impact.value}", width, "    "
+        )
+        lines += wrap(f"to allow it: {consent(step)}", width, _MARGIN)
+    return lines
+
+
+def consent(step: Step) -> str:
+    """The option that lets a refused step pass."""
+    if step.impact is Impact.DATA_LOSS:
+        return f"--allow-data-loss {step.address}"
+    return f"--max-impact {step.impact.value}"

@@ -1,0 +1,112 @@
+"""A stack, or one resource, with all that is known without asking an endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioner.cli.render.state import entry_json, moment, pairs, render_entry
+from provisioner.cli.render.text import Paint, count, plain, table
+from provisioner.cli.render.values import Vocabulary, leaves, masked, render_value
+from provisioner.core.address import Address
+from provisioner.core.values import path_text
+from provisioner.service.show import ResourceView, StackView
+
+
+def render_stack(view: StackView, paint: Paint = plain) -> list[str]:
+    """Name, endpoints, and every resource with whether it was applied."""
+    stack = view.stack
+    title = f"Stack {stack.name}" + (
+        f", environment {stack.environment}" if stack.environment else ""
+    )
+    hosts = [[host.name, host.provider] for host in stack.hosts.values()]
+    rows = [
+        [str(address), str(stack.declarations[address].host or "-"), _condition(view, address)]
+        for address in sorted(stack.declarations)
+    ]
+    recorded = sorted(view.state.entries) if view.state is not None else []
+    rows += [
+        [str(address), view.state.entries[address].endpoint, "recorded, not declared any more"]
+        for address in recorded
+        if view.state is not None and address not in stack.declarations
+    ]
+    lines = [paint("strong", title), ""]
+    if hosts:
+        lines += [*table(["HOST", "PROVIDER"], hosts, paint), ""]
+    if rows:
+        lines += [*table(["RESOURCE", "ON", "STATE"], rows, paint), ""]
+    files = count(len(stack.files), "file")
+    return [*lines, f"{count(len(stack.declarations), 'resource')} in {files}."]
+
+
+def _condition(view: StackView, address: Address) -> str:
+    entry = view.state.entries.get(address) if view.state is not None else None
+    if entry is None:
+        return "not applied yet"
+    return f"applied {moment(entry.applied_at)}" + ("; restart pending" if entry.pending else "")
+
+
+def stack_json(view: StackView) -> dict[str, Any]:
+    """Plain data of the same."""
+    entries = view.state.entries if view.state is not None else {}
+    stack = view.stack
+    return {
+        "stack": stack.name,
+        "environment": stack.environment,
+        "files": list(stack.files),
+        "hosts": [{"name": host.name, "provider": host.provider} for host in stack.hosts.values()],
+        "resources": [
+            {
+                "address": str(address),
+                "declared": address in stack.declarations,
+                "recorded": address in entries,
+            }
+            for address in sorted({*stack.declarations, *entries})
+        ],
+    }
+
+
+def render_resource(view: ResourceView, vocabulary: Vocabulary, paint: Paint = plain) -> list[str]:
+    """What is declared, what was recorded, what it needs and what needs it."""
+    lines = [paint("strong", str(view.address))]
+    declaration = view.declaration
+    if declaration is None:
+        lines.append("Not declared any more: the next apply removes or forgets it.")
+    else:
+        facts = [("declared in", str(declaration.source)), ("host", str(declaration.host or "-"))]
+        if declaration.protect:
+            facts.append(("protected", "yes"))
+        if declaration.renamed_from is not None:
+            facts.append(("renamed from", declaration.renamed_from))
+        kind = view.address.kind
+        spec = [
+            (path_text(path), render_value(value, kind, path, vocabulary))
+            for path, value in leaves(declaration.spec)
+            if path
+        ]
+        lines += [*pairs(facts), "", paint("strong", "Declared"), *pairs(spec)]
+    for title, addresses in (("Needs", view.dependencies), ("Needed by", view.dependents)):
+        if addresses:
+            lines += ["", paint("strong", title), *(f"  {address}" for address in addresses)]
+    lines += ["", paint("strong", "Recorded")]
+    if view.entry is None:
+        return [*lines, "  nothing: it was not applied yet"]
+    return lines + [f"  {line}" for line in render_entry(view.entry, vocabulary, paint)[1:]]
+
+
+def resource_json(view: ResourceView, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Plain data of the same; sensitive values are masked."""
+    data: dict[str, Any] = {
+        "address": str(view.address),
+        "declared": None,
+        "recorded": entry_json(view.entry, vocabulary) if view.entry is not None else None,
+        "dependencies": [str(address) for address in view.dependencies],
+        "dependents": [str(address) for address in view.dependents],
+    }
+    if view.declaration is not None:
+        data["declared"] = {
+            "host": view.declaration.host,
+            "source": str(view.declaration.source),
+            "protect": view.declaration.protect,
+            "spec": masked(view.declaration.spec, view.address.kind, vocabulary),
+        }
+    return data

@@ -1,0 +1,193 @@
+"""What was recorded, as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from provisioner.cli.render.text import Paint, cells, plain, printable, table
+from provisioner.cli.render.values import Vocabulary, leaves, masked, render_value
+from provisioner.core.values import path_text
+from provisioner.service.model import Entry, JournalRecord, LockHolder, OperationRecord
+
+
+def render_entries(entries: Iterable[Entry], paint: Paint = plain) -> list[str]:
+    """A line for each entry."""
+    rows = [
+        [
+            str(entry.address),
+            entry.endpoint,
+            entry.name,
+            moment(entry.applied_at),
+            " ".join(
+                word
+                for word, holds in (
+                    ("protected", entry.protect),
+                    ("restart pending", bool(entry.pending)),
+                )
+                if holds
+            ),
+        ]
+        for entry in entries
+    ]
+    return (
+        table(["ADDRESS", "HOST", "NAME", "APPLIED", "NOTES"], rows, paint)
+        if rows
+        else ["Nothing is recorded."]
+    )
+
+
+def render_entry(entry: Entry, vocabulary: Vocabulary, paint: Paint = plain) -> list[str]:
+    """Everything that is recorded of one resource."""
+    facts = [
+        ("host", entry.endpoint),
+        ("provider", entry.provider),
+        ("name there", entry.name),
+        ("identity", str(entry.uid)),
+        ("external id", entry.external_id),
+        ("applied", moment(entry.applied_at)),
+        ("protected", "yes" if entry.protect else "no"),
+        ("replacements", str(entry.generation)),
+        ("state serial", str(entry.serial)),
+    ]
+    kind = entry.address.kind
+    spec = [
+        (path_text(path), render_value(value, kind, path, vocabulary))
+        for path, value in leaves(entry.spec)
+        if path
+    ]
+    outputs = [
+        (path_text(path), render_value(value, kind, path, vocabulary))
+        for path, value in leaves(entry.outputs)
+        if path
+    ]
+    lines = [paint("strong", str(entry.address)), *pairs(facts)]
+    for title, values in (("spec", spec), ("outputs", outputs)):
+        if values:
+            lines += [paint("strong", title), *pairs(values)]
+    for title, items in (
+        ("depends on", [str(address) for address in entry.dependencies]),
+        ("waits for a restart", list(entry.pending)),
+    ):
+        if items:
+            lines += [paint("strong", title), *(f"  {printable(item)}" for item in items)]
+    return lines
+
+
+def pairs(values: Sequence[tuple[str, str]]) -> list[str]:
+    """Names and values in two columns."""
+    width = max((cells(name) for name, _ in values), default=0)
+    return [
+        f"  {printable(name)}{' ' * (width - cells(name))}  {printable(value)}".rstrip()
+        for name, value in values
+    ]
+
+
+def entry_json(entry: Entry, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Plain data of one entry; sensitive values are masked."""
+    return {
+        "address": str(entry.address),
+        "endpoint": entry.endpoint,
+        "provider": entry.provider,
+        "name": entry.name,
+        "uid": str(entry.uid),
+        "externalId": entry.external_id,
+        "spec": masked(entry.spec, entry.address.kind, vocabulary),
+        "outputs": entry.outputs,
+        "dependencies": [str(address) for address in entry.dependencies],
+        "generation": entry.generation,
+        "protect": entry.protect,
+        "pending": list(entry.pending),
+        "appliedAt": entry.applied_at,
+        "serial": entry.serial,
+    }
+
+
+def render_history(operations: Iterable[OperationRecord], paint: Paint = plain) -> list[str]:
+    """A line for each operation, newest first."""
+    rows = [
+        [
+            item.operation,
+            item.kind,
+            item.outcome or "not finished",
+            moment(item.started_at),
+            item.actor,
+            ", ".join(
+                f"{value} {key}"
+                for key, value in item.summary.items()
+                if isinstance(value, int) and value
+            ),
+        ]
+        for item in operations
+    ]
+    header = ["OPERATION", "KIND", "OUTCOME", "BEGAN", "WHO", "STEPS"]
+    return table(header, rows, paint) if rows else ["Nothing was ever applied."]
+
+
+def history_json(operations: Iterable[OperationRecord]) -> list[dict[str, Any]]:
+    """Plain data of operations."""
+    return [
+        {
+            "operation": item.operation,
+            "kind": item.kind,
+            "actor": item.actor,
+            "startedAt": item.started_at,
+            "endedAt": item.ended_at,
+            "outcome": item.outcome,
+            "summary": dict(item.summary),
+            "planDigest": item.plan_digest,
+        }
+        for item in operations
+    ]
+
+
+def render_journal(records: Iterable[JournalRecord], paint: Paint = plain) -> list[str]:
+    """A line for each record of one operation."""
+    rows = [
+        [
+            moment(item.at),
+            item.phase.value,
+            item.action,
+            item.step,
+            str(item.detail.get("summary", "")) if item.phase.value == "failed" else "",
+        ]
+        for item in records
+    ]
+    return table(["AT", "WHAT", "ACTION", "STEP", "PROBLEM"], rows, paint)
+
+
+def journal_json(records: Iterable[JournalRecord], vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    """Plain data of journal records."""
+    return [
+        {
+            "sequence": item.sequence,
+            "operation": item.operation,
+            "step": item.step,
+            "phase": item.phase.value,
+            "action": item.action,
+            "address": str(item.address),
+            "at": item.at,
+            "detail": {
+                key: masked(value, item.address.kind, vocabulary) if key == "spec" else value
+                for key, value in item.detail.items()
+            },
+        }
+        for item in records
+    ]
+
+
+def render_lock(holder: LockHolder | None) -> list[str]:
+    """Who works on the state."""
+    if holder is None:
+        return ["The state is not locked."]
+    return [
+        f"Locked by {printable(holder.owner)} for {printable(holder.purpose)}",
+        f"since {holder.since:%Y-%m-%d %H:%M:%S},"
+        f" leased until {holder.expires:%Y-%m-%d %H:%M:%S} (UTC).",
+        f"Token: {holder.token}",
+    ]
+
+
+def moment(text: str) -> str:
+    """A time of the record, short: ``2025-11-23 03:04:05``, in UTC."""
+    return text[:19].replace("T", " ")

@@ -1,0 +1,51 @@
+"""The values that use-cases return and the command line renders; the one place from which it
+imports them."""
+
+from __future__ import annotations
+
+from provisioner.engine.events import (
+    Event,
+    EventSink,
+    PhaseStarted,
+    StepFailed,
+    StepFinished,
+    StepProgress,
+    StepRetrying,
+    StepSkipped,
+    StepStarted,
+    event_json,
+)
+from provisioner.engine.plan import Known, Plan, RestartPending, Step
+from provisioner.engine.planfile import plan_json
+from provisioner.engine.stop import StopSignal
+from provisioner.manifest.model import Declaration, Reference, Stack
+from provisioner.providers.api import Change
+from provisioner.state.model import Entry, JournalRecord, LockHolder, OperationRecord, State
+
+__all__ = [
+    "Change",
+    "Declaration",
+    "Entry",
+    "Event",
+    "EventSink",
+    "JournalRecord",
+    "Known",
+    "LockHolder",
+    "OperationRecord",
+    "PhaseStarted",
+    "Plan",
+    "Reference",
+    "RestartPending",
+    "Stack",
+    "State",
+    "Step",
+    "StepFailed",
+    "StepFinished",
+    "StepProgress",
+    "StepRetrying",
+    "StepSkipped",
+    "StepStarted",
+    "StopSignal",
+    "event_json",
+    "plan_json",
+]

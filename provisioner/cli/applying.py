@@ -1,0 +1,111 @@
+"""What apply and destroy share: asking, stopping on Ctrl-C, and telling how it went."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.planning import plan_document_of
+from provisioner.cli.progress import progress
+from provisioner.cli.render.report import render_report
+from provisioner.cli.terminal import Terminal
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.service.apply import ApplyReport, apply_plan
+from provisioner.service.model import Plan, StopSignal
+from provisioner.service.workspace import Workspace
+
+
+def confirm(terminal: Terminal, plan: Plan, *, yes: bool) -> None:
+    """Ask whether the plan shall be carried out; raises click.Abort if not.
+
+    Nothing is asked for a plan without steps or one that the gate refuses anyway. Raises
+    ProvisionerError (PRV6002) where nobody can be asked.
+    """
+    if yes or not plan.steps or plan.refused:
+        return
+    if terminal.json or not terminal.interactive:
+        raise ProvisionerError(
+            error(
+                "PRV6002",
+                "nobody can confirm this plan: there is no terminal",
+                hint="Pass --yes, or apply a plan file made by 'provisioner plan -o FILE'.",
+            )
+        )
+    if plan.destroy:
+        answer = click.prompt(
+            f"To destroy this, type the name of the stack ({plan.stack})",
+            default="",
+            show_default=False,
+            err=True,
+        )
+        agreed = answer.strip() == plan.stack
+    else:
+        agreed = click.confirm("Apply this plan?", default=False, err=True)
+    if not agreed:
+        raise click.Abort
+
+
+def carry_out(
+    terminal: Terminal, workspace: Workspace, plan: Plan, parallel: int | None
+) -> ExitCode:
+    """Carry the plan out with progress; returns the exit code. Raises ProvisionerError if it is
+    refused."""
+    if terminal.json:
+        terminal.print_json({"event": "plan", "plan": plan_document_of(plan)}, indent=None)
+    stop = StopSignal()
+    with progress(terminal, steps=True) as sink, _stopping(terminal, stop):
+        report = apply_plan(workspace, plan, sink, stop, parallel)
+    code = _exit_code(report)
+    if terminal.json:
+        terminal.print_json(_report_json(report, code), indent=None)
+    else:
+        terminal.report(report.problems)
+        terminal.print(render_report(report, plan, terminal.width, terminal.paint(terminal.out)))
+    return code
+
+
+@contextmanager
+def _stopping(terminal: Terminal, stop: StopSignal) -> Iterator[None]:
+    """Ctrl-C (and a request to terminate) asks the run to stop instead of killing it."""
+
+    def request(_number: int, _frame: FrameType | None) -> None:
+        if stop.request() == 1:
+            text = "Stopping after the steps under way; Ctrl-C again abandons them."
+        else:
+            text = "Abandoning the steps under way; the next run looks at what they left."
+        terminal.note([text])
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(report: ApplyReport) -> ExitCode:
+    if report.outcome == "done":
+        return ExitCode.HELD if report.held else ExitCode.DONE
+    if report.done or report.abandoned:
+        return ExitCode.PARTIAL
+    return ExitCode.INTERRUPTED if report.stopped else ExitCode.ERROR
+
+
+def _report_json(report: ApplyReport, code: ExitCode) -> dict[str, object]:
+    return {
+        "event": "finished",
+        "operation": report.operation,
+        "outcome": report.outcome,
+        "done": report.done,
+        "failed": report.failed,
+        "skipped": report.skipped,
+        "abandoned": report.abandoned,
+        "held": report.held,
+        "diagnostics": [item.as_json() for item in report.problems],
+        "exitCode": int(code),
+    }

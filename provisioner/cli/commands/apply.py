@@ -1,0 +1,81 @@
+"""``provisioner apply``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import (
+    adopt_option,
+    apply_options,
+    gate_options,
+    global_options,
+    selection_options,
+)
+from provisioner.core.address import Address, AddressPattern
+
+
+@click.command("apply")
+@click.argument("what", metavar="[STACK|PLANFILE]", default=".", type=click.Path(path_type=Path))
+@click.option(
+    "--stack",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="With a plan file: the folder of its stack, if it is not the present one.",
+)
+@selection_options
+@gate_options
+@adopt_option
+@apply_options
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    *,
+    what: Path,
+    stack: Path | None,
+    target: tuple[AddressPattern, ...],
+    exclude: tuple[AddressPattern, ...],
+    max_impact: str | None,
+    allow_data_loss: tuple[Address, ...],
+    adopt: tuple[AddressPattern, ...],
+    yes: bool,
+    parallel: int | None,
+) -> ExitCode:
+    """Bring the endpoints to what the manifests say.
+
+    Without a plan file a plan is made, shown, and carried out once it is confirmed. With a plan
+    file exactly that plan is carried out, without a question, or refused if what it touches has
+    moved since.
+
+    Ctrl-C stops after the steps under way; a second Ctrl-C abandons them. The next run looks first
+    at what was left half done.
+    """
+    from provisioner.cli.applying import carry_out, confirm
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.planning import choices_of, print_plan
+    from provisioner.cli.progress import progress
+    from provisioner.service.plan import make_plan, read_plan
+
+    terminal = invocation.terminal
+    if what.is_file():
+        if target or exclude or max_impact or allow_data_loss or adopt:
+            raise click.UsageError(
+                "A plan file is carried out as it is: give these options to 'provisioner plan'."
+            )
+        plan = read_plan(what)
+        workspace = open_workspace(invocation, stack or Path(), plan.environment)
+        return carry_out(terminal, workspace, plan, parallel)
+    if stack is not None:
+        raise click.UsageError("--stack goes with a plan file only.")
+    workspace = open_workspace(invocation, what)
+    choices = choices_of(target, exclude, max_impact, allow_data_loss, adopt)
+    with progress(terminal, steps=False) as sink:
+        plan = make_plan(workspace, choices, sink)
+    if not terminal.json:
+        print_plan(terminal, plan)
+    confirm(terminal, plan, yes=yes)
+    return carry_out(terminal, workspace, plan, parallel)

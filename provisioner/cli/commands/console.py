@@ -1,0 +1,55 @@
+"""``provisioner console``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options, stack_argument
+
+
+@click.command("console")
+@click.argument("name")
+@stack_argument
+@click.option("--log", is_flag=True, help="Print what the guest has written so far.")
+@click.option("--graphics", is_flag=True, help="Print the address for a VNC or SPICE viewer.")
+@global_options
+@pass_invocation
+def command(invocation: Invocation, name: str, stack: Path, log: bool, graphics: bool) -> ExitCode:
+    """Reach the serial or graphical console of the machine NAME.
+
+    Without an option the serial console is connected to this terminal; Ctrl-] leaves it. Without a
+    terminal what the guest writes is copied to the output until the input ends.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.progress import progress
+    from provisioner.cli.serial import converse
+    from provisioner.service import console as service
+
+    terminal = invocation.terminal
+    if log and graphics:
+        raise click.UsageError("--log and --graphics exclude each other.")
+    workspace = open_workspace(invocation, stack)
+    address = service.machine(name)
+    with progress(terminal, steps=False) as sink:
+        if graphics:
+            found = service.graphics_address(workspace, address, sink)
+            if terminal.json:
+                terminal.print_json({"protocol": found.protocol, "uri": found.uri})
+            else:
+                terminal.print([found.uri])
+        elif log:
+            text = service.serial_log(workspace, address, sink)
+            if terminal.json:
+                terminal.print_json({"log": text})
+            else:
+                terminal.print_raw(text)
+        elif terminal.json:
+            raise click.UsageError("--json goes with --log or --graphics.")
+        else:
+            with service.serial_console(workspace, address, sink) as stream:
+                converse(terminal, stream, str(address))
+    return ExitCode.DONE

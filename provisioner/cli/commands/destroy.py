@@ -1,0 +1,64 @@
+"""``provisioner destroy``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import (
+    apply_options,
+    gate_options,
+    global_options,
+    selection_options,
+    stack_argument,
+)
+from provisioner.core.address import Address, AddressPattern
+
+
+@click.command("destroy")
+@stack_argument
+@click.option(
+    "--recorded",
+    is_flag=True,
+    help="Do not read the manifests; state knows what there is.",
+)
+@selection_options
+@gate_options
+@apply_options
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    *,
+    stack: Path,
+    recorded: bool,
+    target: tuple[AddressPattern, ...],
+    exclude: tuple[AddressPattern, ...],
+    max_impact: str | None,
+    allow_data_loss: tuple[Address, ...],
+    yes: bool,
+    parallel: int | None,
+) -> ExitCode:
+    """Remove everything that the stack has made.
+
+    Protected resources are held. Data whose retention is 'keep' stays where it is and is only
+    forgotten; deleting other data needs --allow-data-loss for each.
+    """
+    from provisioner.cli.applying import carry_out, confirm
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.planning import choices_of, print_plan
+    from provisioner.cli.progress import progress
+    from provisioner.service.destroy import make_destroy_plan
+
+    terminal = invocation.terminal
+    workspace = open_workspace(invocation, stack)
+    choices = choices_of(target, exclude, max_impact, allow_data_loss)
+    with progress(terminal, steps=False) as sink:
+        plan = make_destroy_plan(workspace, choices, sink, recorded_only=recorded)
+    if not terminal.json:
+        print_plan(terminal, plan)
+    confirm(terminal, plan, yes=yes)
+    return carry_out(terminal, workspace, plan, parallel)

@@ -1,0 +1,48 @@
+"""``provisioner drift``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options, selection_options, stack_argument
+from provisioner.core.address import AddressPattern
+
+
+@click.command("drift")
+@stack_argument
+@selection_options
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    stack: Path,
+    target: tuple[AddressPattern, ...],
+    exclude: tuple[AddressPattern, ...],
+) -> ExitCode:
+    """Show where reality differs from what was applied.
+
+    Compares what the last apply recorded with what the endpoints say now. The manifests are not
+    read: use plan to see what an edit would do. Exits with 2 if there is drift.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.planning import choices_of
+    from provisioner.cli.progress import progress
+    from provisioner.cli.render.drift import drift_json, render_drift
+    from provisioner.service.drift import detect_drift
+    from provisioner.service.schema import Vocabulary
+
+    terminal = invocation.terminal
+    workspace = open_workspace(invocation, stack)
+    with progress(terminal, steps=False) as sink:
+        report = detect_drift(workspace, choices_of(target, exclude), sink)
+    vocabulary = Vocabulary()
+    if terminal.json:
+        terminal.print_json(drift_json(report, vocabulary))
+    else:
+        paint = terminal.paint(terminal.out)
+        terminal.print(render_drift(report, vocabulary, terminal.width, paint))
+    return ExitCode.CHANGES if report.drifted else ExitCode.DONE

@@ -1,0 +1,86 @@
+"""``provisioner plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import (
+    adopt_option,
+    gate_options,
+    global_options,
+    selection_options,
+    stack_argument,
+)
+from provisioner.core.address import Address, AddressPattern
+
+
+@click.command("plan")
+@stack_argument
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the plan into FILE, for 'provisioner apply FILE'.",
+)
+@click.option("--destroy", is_flag=True, help="Plan the removal of everything recorded.")
+@selection_options
+@gate_options
+@adopt_option
+@click.option(
+    "--detailed-exitcode",
+    is_flag=True,
+    help="Exit with 2 if there are changes, 4 if only held steps, 5 if the gate refuses.",
+)
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    *,
+    stack: Path,
+    output: Path | None,
+    destroy: bool,
+    target: tuple[AddressPattern, ...],
+    exclude: tuple[AddressPattern, ...],
+    max_impact: str | None,
+    allow_data_loss: tuple[Address, ...],
+    adopt: tuple[AddressPattern, ...],
+    detailed_exitcode: bool,
+) -> ExitCode:
+    """Show what apply would do.
+
+    Reads the manifests, the state and the endpoints, and changes none of them. Steps stand with the
+    most severe impact first: none, live (the guest runs on), restart, replace, data-loss.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.planning import choices_of, print_plan
+    from provisioner.cli.progress import progress
+    from provisioner.service.destroy import make_destroy_plan
+    from provisioner.service.plan import make_plan, write_plan
+
+    terminal = invocation.terminal
+    workspace = open_workspace(invocation, stack)
+    choices = choices_of(target, exclude, max_impact, allow_data_loss, adopt)
+    with progress(terminal, steps=False) as sink:
+        make = make_destroy_plan if destroy else make_plan
+        plan = make(workspace, choices, sink)
+    if output is not None:
+        write_plan(plan, output)
+    print_plan(terminal, plan)
+    if output is not None and not terminal.json:
+        terminal.note([f"Written to {output}. To carry it out: provisioner apply {output}"])
+    return _detailed(plan.steps, plan.held, plan.refused) if detailed_exitcode else ExitCode.DONE
+
+
+def _detailed(
+    steps: tuple[object, ...], held: tuple[object, ...], refused: tuple[object, ...]
+) -> ExitCode:
+    if refused:
+        return ExitCode.REFUSED
+    if steps:
+        return ExitCode.CHANGES
+    return ExitCode.HELD if held else ExitCode.DONE

@@ -1,0 +1,48 @@
+"""``provisioner show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import address, global_options, stack_argument
+
+
+@click.command("show")
+@click.argument("what", metavar="[ADDRESS|PLANFILE|STACK]", default=".")
+@stack_argument
+@global_options
+@pass_invocation
+def command(invocation: Invocation, what: str, stack: Path) -> None:
+    """Show a stack, one resource, or a plan file.
+
+    An ADDRESS (such as VirtualMachine/web01) shows what is declared and what was recorded; no endpoint is asked.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.planning import print_plan
+    from provisioner.cli.render import show as rendering
+    from provisioner.service import show as service
+    from provisioner.service.plan import read_plan
+    from provisioner.service.schema import Vocabulary
+
+    terminal = invocation.terminal
+    paint = terminal.paint(terminal.out)
+    path = Path(what)
+    if path.is_file():
+        print_plan(terminal, read_plan(path))
+    elif path.is_dir():
+        view = service.view_stack(open_workspace(invocation, path))
+        if terminal.json:
+            terminal.print_json(rendering.stack_json(view))
+        else:
+            terminal.print(rendering.render_stack(view, paint))
+    else:
+        wanted = address(what)
+        resource = service.view_resource(open_workspace(invocation, stack), wanted)
+        vocabulary = Vocabulary()
+        if terminal.json:
+            terminal.print_json(rendering.resource_json(resource, vocabulary))
+        else:
+            terminal.print(rendering.render_resource(resource, vocabulary, paint))

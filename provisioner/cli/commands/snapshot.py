@@ -1,0 +1,60 @@
+"""``provisioner snapshot``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options, stack_argument
+from provisioner.core.diagnostics import ProvisionerError, error
+
+
+@click.group("snapshot")
+@global_options
+def command(**_: Any) -> None:
+    """Go back to a snapshot.
+
+    Snapshots are made and deleted by apply, from manifests of kind Snapshot.
+    """
+
+
+@command.command("revert")
+@click.argument("name")
+@stack_argument
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@global_options
+@pass_invocation
+def revert(invocation: Invocation, name: str, stack: Path, yes: bool) -> None:
+    """Bring the machine of the snapshot NAME back to it.
+
+    What the machine has written to its disks since then is lost.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.progress import progress
+    from provisioner.service import snapshot as service
+
+    terminal = invocation.terminal
+    workspace = open_workspace(invocation, stack)
+    address = service.snapshot(name)
+    if not yes:
+        if terminal.json or not terminal.interactive:
+            raise ProvisionerError(
+                error(
+                    "PRV6002",
+                    "nobody can confirm this: there is no terminal",
+                    detail="What the machine has written since the snapshot would be lost.",
+                    hint="Pass --yes.",
+                )
+            )
+        question = f"Go back to {address}, and lose what was written since?"
+        if not click.confirm(question, default=False, err=True):
+            raise click.Abort
+    with progress(terminal, steps=True) as sink:
+        service.revert(workspace, address, sink)
+    if terminal.json:
+        terminal.print_json({"event": "reverted", "snapshot": str(address)}, indent=None)
+    else:
+        terminal.print([f"Went back to {address}."])

@@ -1,0 +1,247 @@
+"""``provisioner state``: a group of commands about what was recorded. None of them needs valid
+manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import address, global_options, pattern, stack_argument
+from provisioner.core.address import Address, AddressPattern
+from provisioner.core.diagnostics import ProvisionerError, error
+
+
+@click.group("state")
+@global_options
+def command(**_: Any) -> None:
+    """Look after what was recorded.
+
+    State says what the last apply did, not what is there now: 'provisioner drift' compares the two.
+    It lives in .provisioner/ of the stack's folder, apart for each environment.
+    """
+
+
+@command.command("list")
+@stack_argument
+@global_options
+@pass_invocation
+def list_entries(invocation: Invocation, stack: Path) -> None:
+    """List everything recorded."""
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.render.state import entry_json, render_entries
+    from provisioner.service.schema import Vocabulary
+    from provisioner.service.state import read_state
+
+    terminal = invocation.terminal
+    state = read_state(open_workspace(invocation, stack))
+    entries = [state.entries[key] for key in sorted(state.entries)]
+    if terminal.json:
+        vocabulary = Vocabulary()
+        terminal.print_json(
+            {
+                "lineage": str(state.lineage),
+                "serial": state.serial,
+                "resources": [entry_json(entry, vocabulary) for entry in entries],
+            }
+        )
+        return
+    terminal.print(render_entries(entries, terminal.paint(terminal.out)))
+    if state.open_intents:
+        names = ", ".join(sorted({str(item.address) for item in state.open_intents}))
+        terminal.note([f"The last run did not finish; the next one looks first at: {names}"])
+
+
+@command.command("show")
+@click.argument("resource", metavar="ADDRESS", type=address)
+@stack_argument
+@global_options
+@pass_invocation
+def show(invocation: Invocation, resource: Address, stack: Path) -> None:
+    """Show all that is recorded of one resource."""
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.render.state import entry_json, render_entry
+    from provisioner.service.schema import Vocabulary
+    from provisioner.service.state import matching_entries, read_state
+
+    terminal = invocation.terminal
+    state = read_state(open_workspace(invocation, stack))
+    (entry,) = matching_entries(state, AddressPattern(*resource))
+    if terminal.json:
+        terminal.print_json(entry_json(entry, Vocabulary()))
+    else:
+        terminal.print(render_entry(entry, Vocabulary(), terminal.paint(terminal.out)))
+
+
+@command.command("history")
+@stack_argument
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N"
+)
+@click.option("--operation", metavar="ID", help="Show the journal of this operation instead.")
+@global_options
+@pass_invocation
+def history(invocation: Invocation, stack: Path, limit: int, operation: str | None) -> None:
+    """Show who applied what and when, newest first."""
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.render import state as rendering
+    from provisioner.service import state as service
+    from provisioner.service.schema import Vocabulary
+
+    terminal = invocation.terminal
+    workspace = open_workspace(invocation, stack)
+    paint = terminal.paint(terminal.out)
+    if operation is not None:
+        records = service.journal(workspace, operation)
+        if terminal.json:
+            terminal.print_json(rendering.journal_json(records, Vocabulary()))
+        else:
+            terminal.print(rendering.render_journal(records, paint))
+        return
+    operations = service.history(workspace, limit)
+    if terminal.json:
+        terminal.print_json(rendering.history_json(operations))
+    else:
+        terminal.print(rendering.render_history(operations, paint))
+
+
+@command.command("verify")
+@stack_argument
+@global_options
+@pass_invocation
+def verify(invocation: Invocation, stack: Path) -> ExitCode:
+    """Check every page and record of the state; exits with 1 if something is wrong."""
+    from provisioner.cli.opening import open_workspace
+    from provisioner.service import state as service
+
+    terminal = invocation.terminal
+    workspace = open_workspace(invocation, stack)
+    problems = service.verify(workspace)
+    if terminal.json:
+        terminal.print_json({"sound": not problems, "problems": problems})
+    elif problems:
+        terminal.report(
+            [
+                error(
+                    "PRV6014",
+                    f"the state {workspace.state_path} is damaged",
+                    detail="\n".join(problems),
+                    hint="Put a backup in its place: provisioner state restore FILE.",
+                )
+            ]
+        )
+    else:
+        terminal.print(["The state is sound."])
+    return ExitCode.ERROR if problems else ExitCode.DONE
+
+
+@command.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@stack_argument
+@global_options
+@pass_invocation
+def backup(invocation: Invocation, file: Path, stack: Path) -> None:
+    """Write a verified copy of the state into FILE, also while it is in use."""
+    from provisioner.cli.opening import open_workspace
+    from provisioner.service import state as service
+
+    service.backup(open_workspace(invocation, stack), file)
+    _say(invocation, {"written": str(file)}, f"Written to {file}.")
+
+
+@command.command("restore")
+@click.argument("file", type=click.Path(path_type=Path))
+@stack_argument
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@global_options
+@pass_invocation
+def restore(invocation: Invocation, file: Path, stack: Path, yes: bool) -> None:
+    """Put the backup FILE in the place of the state; what was there is kept beside it."""
+    from provisioner.cli.opening import open_workspace
+    from provisioner.service import state as service
+
+    workspace = open_workspace(invocation, stack)
+    _confirm(invocation, f"Replace {workspace.state_path} by {file}?", yes)
+    service.restore(workspace, file)
+    _say(invocation, {"restored": str(file)}, f"Restored from {file}.")
+
+
+@command.command("forget")
+@click.argument("resources", metavar="PATTERN", type=pattern)
+@stack_argument
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@global_options
+@pass_invocation
+def forget(invocation: Invocation, resources: AddressPattern, stack: Path, yes: bool) -> None:
+    """Forget what is recorded; the objects themselves stay where they are.
+
+    PATTERN is an address, which may have wildcards: 'VirtualMachine/web*'.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.service import state as service
+
+    workspace = open_workspace(invocation, stack)
+    entries = service.matching_entries(service.read_state(workspace), resources)
+    names = ", ".join(str(entry.address) for entry in entries)
+    _confirm(invocation, f"Forget {names}?", yes)
+    forgotten = [str(entry.address) for entry in service.forget(workspace, resources)]
+    _say(invocation, {"forgotten": forgotten}, f"Forgotten: {', '.join(forgotten)}.")
+
+
+@command.command("unlock")
+@click.argument("token", required=False)
+@stack_argument
+@global_options
+@pass_invocation
+def unlock(invocation: Invocation, token: str | None, stack: Path) -> None:
+    """Break the lock that has TOKEN; without TOKEN, show who holds the lock.
+
+    Only for a lock whose holder is gone for certain: two applies at once could undo each other's
+    work.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.render.state import render_lock
+    from provisioner.service import state as service
+
+    workspace = open_workspace(invocation, stack)
+    if token is not None:
+        service.unlock(workspace, token)
+        _say(invocation, {"unlocked": token}, "The lock is broken.")
+        return
+    holder = service.lock_holder(workspace)
+    if not invocation.terminal.json:
+        invocation.terminal.print(render_lock(holder))
+        return
+    data = None
+    if holder is not None:
+        data = {
+            "owner": holder.owner,
+            "purpose": holder.purpose,
+            "since": holder.since.isoformat(),
+            "expires": holder.expires.isoformat(),
+            "token": holder.token,
+        }
+    invocation.terminal.print_json({"lock": data})
+
+
+def _say(invocation: Invocation, data: dict[str, Any], text: str) -> None:
+    if invocation.terminal.json:
+        invocation.terminal.print_json(data)
+    else:
+        invocation.terminal.print([text])
+
+
+def _confirm(invocation: Invocation, question: str, yes: bool) -> None:
+    """Ask; raises click.Abort for a no, and ProvisionerError (PRV6002) where nobody can be
+    asked."""
+    if yes:
+        return
+    if invocation.terminal.json or not invocation.terminal.interactive:
+        raise ProvisionerError(
+            error("PRV6002", "nobody can confirm this: there is no terminal", hint="Pass --yes.")
+        )
+    if not click.confirm(question, default=False, err=True):
+        raise click.Abort

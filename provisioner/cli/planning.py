@@ -1,0 +1,45 @@
+"""What plan, apply and destroy share: choices from options, and showing a plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioner.cli.render.plan import render_plan
+from provisioner.cli.render.planjson import plan_document
+from provisioner.cli.terminal import Terminal
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address, AddressPattern
+from provisioner.service.model import Plan
+from provisioner.service.plan import PlanChoices
+from provisioner.service.schema import Vocabulary
+
+
+def choices_of(
+    target: tuple[AddressPattern, ...],
+    exclude: tuple[AddressPattern, ...],
+    max_impact: str | None = None,
+    allow_data_loss: tuple[Address, ...] = (),
+    adopt: tuple[AddressPattern, ...] = (),
+) -> PlanChoices:
+    """The options of the command line as the service takes them."""
+    return PlanChoices(
+        target,
+        exclude,
+        Impact(max_impact) if max_impact is not None else None,
+        allow_data_loss,
+        adopt,
+    )
+
+
+def print_plan(terminal: Terminal, plan: Plan) -> None:
+    """Show a plan on the output in the form that was asked for."""
+    if terminal.json:
+        terminal.print_json(plan_document_of(plan))
+        return
+    paint = terminal.paint(terminal.out)
+    terminal.print(render_plan(plan, Vocabulary(), terminal.width, paint))
+
+
+def plan_document_of(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON for programs."""
+    return plan_document(plan, Vocabulary())

@@ -1,0 +1,81 @@
+"""A conversation with a serial console: the terminal in raw mode, until Ctrl-], the end of the
+input, or of the stream."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from provisioner.cli.terminal import Terminal
+from provisioner.service.console import ConsoleStream
+
+LEAVE = b"\x1d"
+"""Ctrl-], as telnet and virsh have it."""
+
+_POLL_SECONDS = 0.1
+
+
+def converse(terminal: Terminal, stream: ConsoleStream, name: str) -> None:
+    """Copy both ways between the terminal (or pipe) and the stream; returns when either side
+    ends."""
+    descriptor = sys.stdin.fileno()
+    interactive = os.isatty(descriptor)
+    if interactive:
+        terminal.note([f"Connected to {name}. Ctrl-] leaves."])
+    ended = threading.Event()
+    typing = threading.Thread(
+        target=_type,
+        args=(descriptor, stream, interactive, ended),
+        name="console-input",
+        daemon=True,
+    )
+    with _raw(descriptor) if interactive else _as_it_is():
+        typing.start()
+        while not ended.is_set():
+            data = stream.read(_POLL_SECONDS)
+            if data is None:
+                break
+            if data and not terminal.write_bytes(data):
+                break
+        ended.set()
+        typing.join(2 * _POLL_SECONDS)
+    if interactive:
+        terminal.note(["", f"Left {name}."])
+
+
+def _type(
+    descriptor: int, stream: ConsoleStream, interactive: bool, ended: threading.Event
+) -> None:
+    """Hand what is typed to the guest. The escape counts only on a terminal: a pipe may carry any
+    byte."""
+    while not ended.is_set():
+        ready, _, _ = select.select([descriptor], [], [], _POLL_SECONDS)
+        if not ready:
+            continue
+        data = os.read(descriptor, 4096)
+        typed, escape, _ = data.partition(LEAVE) if interactive else (data, b"", b"")
+        if typed:
+            stream.write(typed)
+        if escape or not data:
+            ended.set()
+
+
+@contextmanager
+def _raw(descriptor: int) -> Iterator[None]:
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setraw(descriptor)
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    yield

@@ -1,0 +1,35 @@
+"""Carrying a plan out."""
+
+from __future__ import annotations
+
+from provisioner.engine.apply import Applier, ApplyReport
+from provisioner.service.model import EventSink, Plan, StopSignal
+from provisioner.service.workspace import Workspace
+
+__all__ = ["ApplyReport", "apply_plan"]
+
+
+def apply_plan(
+    workspace: Workspace,
+    plan: Plan,
+    sink: EventSink,
+    stop: StopSignal,
+    parallel: int | None = None,
+) -> ApplyReport:
+    """Carry out exactly this plan; steps that fail are in the report.
+
+    Raises ProvisionerError, before anything was done, if the gate refuses the plan, it is stale, or
+    somebody else works on the state.
+    """
+    workspace.require_state()
+    with workspace.store(plan.stack) as store, workspace.sessions(sink) as sessions:
+        applier = Applier(
+            store,
+            sessions,
+            sink,
+            workspace.clock,
+            workspace.actor,
+            stop=stop,
+            parallel=parallel,
+        )
+        return applier.run(plan)

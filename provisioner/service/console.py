@@ -1,0 +1,88 @@
+"""Reaching the consoles of a machine that was applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.engine.sessions import provider_failure
+from provisioner.providers.api import ProviderError
+from provisioner.providers.capabilities import CONSOLE, Console, ConsoleStream, GraphicsAddress
+from provisioner.service.model import EventSink
+from provisioner.service.recorded import recorded_resource
+from provisioner.service.workspace import Workspace
+
+__all__ = ["ConsoleStream", "GraphicsAddress", "graphics_address", "serial_console", "serial_log"]
+
+MACHINE = "VirtualMachine"
+
+
+def machine(name: str) -> Address:
+    """The address that a name on the command line means: ``web01`` or ``VirtualMachine/web01``."""
+    return Address.parse(name if "/" in name else f"{MACHINE}/{name}")
+
+
+@contextmanager
+def serial_console(
+    workspace: Workspace, address: Address, sink: EventSink
+) -> Iterator[ConsoleStream]:
+    """The serial console of a running machine, closed at the end; raises ProvisionerError if it
+    cannot be opened."""
+    with recorded_resource(workspace, address, CONSOLE, sink) as (_, resource, session):
+        assert isinstance(session, Console), "its provider says so"
+        with _failures(f"opening the console of {address}"):
+            stream = session.serial(resource)
+        try:
+            with _failures(f"reading the console of {address}"):
+                yield stream
+        finally:
+            stream.close()
+
+
+def serial_log(workspace: Workspace, address: Address, sink: EventSink) -> str:
+    """What the machine has written on its serial console; raises ProvisionerError (PRV6008) if
+    nothing is kept."""
+    with recorded_resource(workspace, address, CONSOLE, sink) as (_, resource, session):
+        assert isinstance(session, Console), "its provider says so"
+        with _failures(f"reading the console of {address}"):
+            text = session.serial_log(resource)
+    if text is None:
+        raise ProvisionerError(
+            error(
+                "PRV6008",
+                f"nothing is kept of the serial console of {address}",
+                hint="Without --log, 'provisioner console' shows what comes from now on.",
+                address=str(address),
+            )
+        )
+    return text
+
+
+def graphics_address(workspace: Workspace, address: Address, sink: EventSink) -> GraphicsAddress:
+    """Where a viewer connects; raises ProvisionerError (PRV6009) if there is no graphical console
+    now."""
+    with recorded_resource(workspace, address, CONSOLE, sink) as (_, resource, session):
+        assert isinstance(session, Console), "its provider says so"
+        with _failures(f"looking for the graphical console of {address}"):
+            found = session.graphics(resource)
+    if found is None:
+        raise ProvisionerError(
+            error(
+                "PRV6009",
+                f"{address} has no graphical console now",
+                detail="It does not run, or its manifest has no spec.console.graphics.",
+                hint="Set spec.console.graphics to vnc or spice, and start the machine.",
+                address=str(address),
+            )
+        )
+    return found
+
+
+@contextmanager
+def _failures(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except ProviderError as problem:
+        raise provider_failure(problem, doing) from problem

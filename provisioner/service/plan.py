@@ -1,0 +1,92 @@
+"""Making, writing and reading plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioner import __version__
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address, AddressPattern
+from provisioner.core.diagnostics import ProvisionerError
+from provisioner.engine import planfile
+from provisioner.engine.planner import PlanOptions
+from provisioner.engine.prepare import prepare_plan
+from provisioner.engine.selection import Selection
+from provisioner.service.model import EventSink, Plan, Stack
+from provisioner.service.secrets import missing_secrets
+from provisioner.service.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChoices:
+    """What the person who asks for a plan chose. ``max_impact`` None: the stack's own policy."""
+
+    target: tuple[AddressPattern, ...] = ()
+    exclude: tuple[AddressPattern, ...] = ()
+    max_impact: Impact | None = None
+    consents: tuple[Address, ...] = ()
+    adopt: tuple[AddressPattern, ...] = ()
+
+    def options(self, workspace: Workspace, *, destroy: bool) -> PlanOptions:
+        """The same for the engine, with what it cannot know by itself."""
+        return PlanOptions(
+            destroy=destroy,
+            selection=Selection(self.target, self.exclude),
+            max_impact=self.max_impact,
+            consents=self.consents,
+            adopt=self.adopt,
+            now=workspace.clock.now().isoformat(timespec="seconds"),
+            tool_version=__version__,
+        )
+
+
+def make_plan(workspace: Workspace, choices: PlanChoices, sink: EventSink) -> Plan:
+    """What apply would do to bring the endpoints to what the manifests say.
+
+    Raises ProvisionerError with every problem found; nothing is changed in any case.
+    """
+    stack = workspace.load(sink)
+    _require_secrets(workspace, stack)
+    return plan_of(workspace, stack, stack.name, choices, sink, destroy=False)
+
+
+def plan_of(
+    workspace: Workspace,
+    stack: Stack | None,
+    name: str,
+    choices: PlanChoices,
+    sink: EventSink,
+    *,
+    destroy: bool,
+) -> Plan:
+    """The plan for a stack that is loaded already; None: all that is recorded is to go."""
+    with workspace.store(name) as store:
+        state = store.read()
+    with workspace.sessions(sink) as sessions:
+        return prepare_plan(
+            stack,
+            name,
+            workspace.environment,
+            state,
+            sessions,
+            rules=workspace.catalog,
+            options=choices.options(workspace, destroy=destroy),
+            sink=sink,
+        )
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write a plan file that only its owner can read; raises ProvisionerError if that fails."""
+    planfile.write(plan, path)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan file; raises ProvisionerError if it is none or was altered."""
+    return planfile.read(path)
+
+
+def _require_secrets(workspace: Workspace, stack: Stack) -> None:
+    missing = missing_secrets(stack, workspace.secrets)
+    if missing:
+        raise ProvisionerError(missing)

@@ -1,0 +1,68 @@
+"""A recorded resource with an open session to its endpoint: what console and snapshot work on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.engine.subjects import collect
+from provisioner.providers.api import Resource, Session
+from provisioner.service.model import Entry, EventSink
+from provisioner.service.workspace import Workspace
+
+
+def intent_detail(entry: Entry) -> dict[str, Any]:
+    """What the journal has to say of an intent, so that a later run can look for the object that it
+    was about."""
+    return {
+        "endpoint": entry.endpoint,
+        "name": entry.name,
+        "uid": str(entry.uid),
+        "generation": entry.generation,
+        "spec": entry.spec,
+        "external_id": entry.external_id,
+        "dependencies": [str(address) for address in entry.dependencies],
+    }
+
+
+@contextmanager
+def recorded_resource(
+    workspace: Workspace, address: Address, capability: str, sink: EventSink
+) -> Iterator[tuple[Entry, Resource, Session]]:
+    """The resource as recorded, and a session that has the capability.
+
+    Raises ProvisionerError: PRV6007 if it is not recorded, PRV5006 if its provider lacks the
+    capability.
+    """
+    workspace.require_state()
+    with workspace.recorded_store() as store:
+        state = store.read()
+    entry = state.entries.get(address)
+    if entry is None:
+        raise ProvisionerError(_not_recorded(address, sorted(state.entries)))
+    provider = workspace.registry.get(entry.provider)
+    if capability not in provider.describe().capabilities:
+        raise ProvisionerError(
+            error(
+                "PRV5006",
+                f"the provider {entry.provider} lacks the capability {capability}",
+                hint="'provisioner providers' lists what each provider can do.",
+                address=str(address),
+            )
+        )
+    subject = collect(None, state)[address]
+    with workspace.sessions(sink) as sessions:
+        yield entry, subject.resource, sessions.get(state.endpoints[entry.endpoint])
+
+
+def _not_recorded(address: Address, recorded: list[Address]) -> Diagnostic:
+    same_kind = [str(other) for other in recorded if other.kind == address.kind]
+    return error(
+        "PRV6007",
+        f"{address} is not recorded: no apply has made it",
+        detail="Recorded of this kind: " + (", ".join(same_kind) or "none") + ".",
+        hint="Run 'provisioner apply' first, or name another one.",
+    )

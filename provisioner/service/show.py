@@ -1,0 +1,75 @@
+"""What is known of a stack and of one resource without asking any endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.engine.graph import ResourceGraph
+from provisioner.service.model import Declaration, Entry, Stack, State
+from provisioner.service.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class StackView:
+    """A stack and what was recorded of it; ``state`` is None where nothing ever was."""
+
+    stack: Stack
+    state: State | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceView:
+    """One resource: as declared, as recorded, and who needs it. At least one of the first two is there."""
+
+    address: Address
+    declaration: Declaration | None
+    entry: Entry | None
+    dependencies: tuple[Address, ...]
+    dependents: tuple[Address, ...]
+
+
+def view_stack(workspace: Workspace) -> StackView:
+    """Everything declared and recorded; raises ProvisionerError if the manifests have errors."""
+    return StackView(workspace.load(), _state(workspace))
+
+
+def view_resource(workspace: Workspace, address: Address) -> ResourceView:
+    """One resource; raises ProvisionerError (PRV6007) if it is neither declared nor recorded."""
+    view = view_stack(workspace)
+    declaration = view.stack.declarations.get(address)
+    entries = view.state.entries if view.state is not None else {}
+    entry = entries.get(address)
+    if declaration is None and entry is None:
+        raise ProvisionerError(_unknown(address, [*view.stack.declarations, *entries]))
+    if declaration is None:
+        dependents = tuple(
+            sorted(other for other, found in entries.items() if address in found.dependencies)
+        )
+        return ResourceView(address, None, entry, entry.dependencies if entry else (), dependents)
+    graph = ResourceGraph.of(view.stack)
+    return ResourceView(
+        address,
+        declaration,
+        entry,
+        tuple(graph.dependencies(address)),
+        tuple(graph.dependents(address)),
+    )
+
+
+def _state(workspace: Workspace) -> State | None:
+    if not workspace.state_path.exists():
+        return None
+    with workspace.recorded_store() as store:
+        return store.read()
+
+
+def _unknown(address: Address, known: list[Address]) -> Diagnostic:
+    near = get_close_matches(str(address), [str(other) for other in known], n=1)
+    return error(
+        "PRV6007",
+        f"{address} is neither declared nor recorded",
+        hint=f"Did you mean {near[0]}?" if near else "'provisioner show' lists what there is.",
+    )

@@ -1,0 +1,138 @@
+"""A stack's folder as use-cases see it: where its manifests and its state are, and what sessions
+are opened with.
+
+Every use-case begins with a :class:`Workspace`. It holds what the caller decided (folder,
+environment, variables) and what the caller brought from outside (the process's environment, the
+clock, the name of whoever acts); nothing below reads any of that itself.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from provisioner.core.clock import Clock, SystemClock
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.engine.sessions import Sessions
+from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.loader import load_stack
+from provisioner.manifest.model import Stack
+from provisioner.providers.registry import Registry
+from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER
+from provisioner.service.model import EventSink, PhaseStarted
+from provisioner.service.secrets import ReferencedSecrets
+from provisioner.state.database import read_meta
+from provisioner.state.sqlite import SqliteStore
+
+
+class Workspace:
+    """A folder with manifests, in one environment."""
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        *,
+        environ: Mapping[str, str],
+        actor: str = "",
+        clock: Clock | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        """Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or environment can
+        be."""
+        if not folder.is_dir():
+            raise ProvisionerError(
+                error(
+                    "PRV6003",
+                    f"there is no folder {str(folder)!r}",
+                    hint="Name the folder of a stack, or make one with 'provisioner init'.",
+                )
+            )
+        if environment is not None:
+            _check_environment(environment)
+        self.root = folder.resolve()
+        self.environment = environment
+        self.variables = dict(variables or {})
+        self.actor = actor
+        self.clock = clock or SystemClock()
+        self.registry = registry or Registry()
+        self.secrets = ReferencedSecrets(environ, self.root)
+        self.catalog = SchemaCatalog.installed()
+
+    @property
+    def state_path(self) -> Path:
+        """The state database of this stack in this environment."""
+        return self.root / STATE_FOLDER / (self.environment or NO_ENVIRONMENT) / "state.db"
+
+    def load(self, sink: EventSink | None = None) -> Stack:
+        """The stack of the folder; raises ProvisionerError with every error in its manifests."""
+        if sink is not None:
+            sink(PhaseStarted("load"))
+        return load_stack(self.root, self.catalog, self.environment, self.variables)
+
+    @contextmanager
+    def store(self, stack: str) -> Iterator[SqliteStore]:
+        """The state of the stack called ``stack``, closed at the end; made at its first use if
+        there is none."""
+        store = SqliteStore(
+            self.state_path, stack=stack, environment=self.environment, clock=self.clock
+        )
+        try:
+            yield store
+        finally:
+            store.close()
+
+    @contextmanager
+    def recorded_store(self) -> Iterator[SqliteStore]:
+        """The state that is there, whatever the manifests look like; they are read only if it does
+        not say whose it is."""
+        with self.store(self.stack_name()) as store:
+            yield store
+
+    def stack_name(self) -> str:
+        """The stack's name as state has it, or where there is no readable state, as the manifests
+        do."""
+        return self._recorded_name() or self.load().name
+
+    def require_state(self) -> None:
+        """Raise ProvisionerError (PRV6004) if nothing was ever planned here."""
+        if not self.state_path.exists():
+            raise ProvisionerError(
+                error(
+                    "PRV6004",
+                    "there is no state here",
+                    detail=f"Expected it in {self.state_path}.",
+                    hint="Name the stack's folder and its environment (--env), or plan it first.",
+                )
+            )
+
+    def sessions(self, sink: EventSink) -> Sessions:
+        """Sessions to this stack's endpoints; a context manager that closes them."""
+        return Sessions(
+            self.registry, root=self.root, clock=self.clock, secrets=self.secrets, sink=sink
+        )
+
+    def _recorded_name(self) -> str | None:
+        try:
+            with closing(
+                sqlite3.connect(f"{self.state_path.as_uri()}?mode=ro", uri=True)
+            ) as connection:
+                return read_meta(connection, self.state_path)[1].stack
+        except (sqlite3.Error, ProvisionerError):
+            return None
+
+
+def _check_environment(name: str) -> None:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) or name == NO_ENVIRONMENT:
+        raise ProvisionerError(
+            error(
+                "PRV6005",
+                f"{name!r} cannot be the name of an environment",
+                detail=f"Expected letters, digits and '-'; {NO_ENVIRONMENT!r} stands for none.",
+                hint="The stack's manifest names its environments (spec.environments).",
+            )
+        )

@@ -57,7 +57,7 @@ class Connection:
         """
         self.endpoint = endpoint
         self.context = context
-        self._target = target_of(endpoint.name, driver, endpoint.connection)
+        self._target = target_of(endpoint.name, driver, endpoint.connection, context.root)
         self._secrets = _Credentials(endpoint, context)
         self._lock = threading.RLock()
         self._closed = False
@@ -214,7 +214,7 @@ class _Credentials:
         self._endpoint = endpoint
         self._context = context
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        _check_files(endpoint)
+        _check_files(endpoint, context.root)
 
     def uri(self, target: Target) -> str:
         """The URI with the key file, written from the secret that holds the key where the Host
@@ -266,15 +266,15 @@ class _Credentials:
             raise Terminal(problem.diagnostics[0]) from problem
 
 
-def _check_files(endpoint: Endpoint) -> None:
+def _check_files(endpoint: Endpoint, root: Path) -> None:
     """Name a missing file before libvirt, whose message for it names none."""
     connection = endpoint.connection
     wanted = []
     if "tls" in connection:
-        folder = Path(connection["tls"]["folder"])
+        folder = root / connection["tls"]["folder"]
         wanted += [folder / name for name in ("cacert.pem", "clientcert.pem", "clientkey.pem")]
     if "keyFile" in connection.get("ssh", {}):
-        wanted.append(Path(connection["ssh"]["keyFile"]))
+        wanted.append(root / connection["ssh"]["keyFile"])
     missing = [str(path) for path in wanted if not path.is_file()]
     if missing:
         raise Terminal(

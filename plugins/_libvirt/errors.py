@@ -85,6 +85,11 @@ STATE = Rule(
     "{what}: the object's present state does not allow it",
     "Plan again: the object has changed since it was read.",
 )
+CONFLICT = Rule(
+    "PRV5122",
+    "{what}: another network of the host has these addresses",
+    "Give the network another cidr, or stop the other one.",
+)
 EXISTS = Rule(
     "PRV5118",
     "{what}: an object with that name or identity exists already",
@@ -168,7 +173,7 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("permission denied", FORBIDDEN),
     ("operation not permitted", FORBIDDEN),
     ("already exists with uuid", EXISTS),
-    ("is already in use by interface", EXISTS),
+    ("is already in use by interface", CONFLICT),
     ("already in use by another network", EXISTS),
     ("host key verification failed", REFUSED),
     ("has asynchronous jobs running", BUSY),

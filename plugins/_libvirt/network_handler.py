@@ -192,7 +192,7 @@ class NetworkHandler:
         if not guests or not isinstance(bridge, str):
             return (), ()
         failed = replug(self._connection, guests, name, bridge)
-        return (), (f"restarted, {len(guests)} running machines plugged in again", *failed)
+        return (), (f"restarted; plugged in again: {', '.join(guests)}", *failed)
 
     def _start(self, network: Any, name: str, previous: Element | None = None) -> None:
         """Start it if it does not run; if that fails, put ``previous`` back and start that."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -40,11 +41,12 @@ class Target:
         return _join(parts.scheme, parts.netloc, parts.path, {**_query(parts.query), name: value})
 
 
-def target_of(host: str, scheme: str, connection: Mapping[str, Any]) -> Target:
+def target_of(host: str, scheme: str, connection: Mapping[str, Any], root: Path) -> Target:
     """Check a Host's connection and make the URI; raises Terminal (PRV5105, PRV5110).
 
-    ``host`` is the Host's name, for messages. ``scheme`` is the driver's (``qemu``). ``connection``
-    fits the provider's connection schema, in canonical form.
+    ``host`` is the Host's name, for messages. ``scheme`` is the driver's (``qemu``).
+    ``connection`` fits the provider's connection schema, in canonical form; its paths are relative
+    to ``root``.
     """
     uri = str(connection["uri"])
     parts = urlsplit(uri)
@@ -72,7 +74,7 @@ def target_of(host: str, scheme: str, connection: Mapping[str, Any]) -> Target:
             f"the URI parameter {programs[0]!r} would start a program",
             "Remove it; configure the ssh client instead (ssh_config).",
         )
-    _apply_sections(host, transport, connection, query)
+    _apply_sections(host, transport, connection, query, root)
     return Target(
         _join(parts.scheme, parts.netloc, parts.path, query),
         transport,
@@ -81,18 +83,18 @@ def target_of(host: str, scheme: str, connection: Mapping[str, Any]) -> Target:
 
 
 def _apply_sections(
-    host: str, transport: str, connection: Mapping[str, Any], query: dict[str, str]
+    host: str, transport: str, connection: Mapping[str, Any], query: dict[str, str], root: Path
 ) -> None:
     """Translate the sections ``tls`` and ``ssh`` into URI parameters."""
     if "tls" in connection:
         if transport != "tls":
             raise _unusable(host, f"it has a tls section, but the transport is {transport}")
-        query["pkipath"] = connection["tls"]["folder"]
+        query["pkipath"] = str(root / connection["tls"]["folder"])
     ssh = connection.get("ssh")
     if ssh is not None and transport not in SSH_TRANSPORTS:
         raise _unusable(host, f"it has an ssh section, but the transport is {transport}")
     if ssh and "keyFile" in ssh:
-        query["keyfile"] = ssh["keyFile"]
+        query["keyfile"] = str(root / ssh["keyFile"])
     if ssh and "knownHosts" in ssh:
         if transport == "ssh":
             raise _unusable(
@@ -100,7 +102,7 @@ def _apply_sections(
                 "ssh.knownHosts is set, but the ssh program reads its own configuration",
                 "Use qemu+libssh:// or qemu+libssh2://, or UserKnownHostsFile in ssh_config.",
             )
-        query["known_hosts"] = ssh["knownHosts"]
+        query["known_hosts"] = str(root / ssh["knownHosts"])
         query.setdefault("known_hosts_verify", "normal")
     if transport == "ssh":
         # Otherwise ssh would ask for a password on the terminal and wait for ever.

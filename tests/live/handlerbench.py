@@ -67,7 +67,7 @@ class Rules:
     def default_of(self, path: Path) -> Any:
         return self.info.default_of(path)
 
-    def write_only(self, path: Path) -> bool:
+    def is_write_only(self, path: Path) -> bool:
         return self.info.is_write_only(path)
 
     def owned_whole(self, path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["tests.lab.fixtures"]
+pytest_plugins = ["tests.lab.fixtures", "tests.golden_support"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

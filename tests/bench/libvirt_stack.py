@@ -1,0 +1,63 @@
+"""A stack of machines and disks on a real libvirt daemon, for the benchmark of observation and for
+the test that counts calls.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.bench.estate import API_VERSION, write_documents
+
+
+def write(folder: Path, objects: int, uri: str, volumes: Path) -> None:
+    """Write a stack of ``objects`` stopped machines, each with a disk of its own and a card in user
+    mode, so that it runs on an unprivileged daemon, too. ``volumes`` is the folder of the pool.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_documents(
+        folder / "stack.yaml",
+        [
+            {"apiVersion": API_VERSION, "kind": "Stack", "metadata": {"name": "bench"}, "spec": {}},
+            _document("Host", "lab", {"provider": "kvm", "connection": {"uri": uri}}),
+            _document("Network", "lan", {"mode": "user"}),
+            _document("StoragePool", "pool", {"type": "dir", "path": str(volumes)}),
+        ],
+    )
+    numbers = range(1, objects + 1)
+    write_documents(
+        folder / "disks.yaml",
+        (
+            _document(
+                "Disk",
+                f"disk-{number:04}",
+                {"pool": "pool", "size": "1MiB", "format": "raw", "retention": "delete"},
+            )
+            for number in numbers
+        ),
+    )
+    write_documents(folder / "machines.yaml", (_machine(number) for number in numbers))
+
+
+def _machine(number: int) -> dict[str, object]:
+    return _document(
+        "VirtualMachine",
+        f"vm-{number:04}",
+        {
+            "description": f"Machine {number} of the benchmark",
+            "cpu": {"count": 1, "max": 2},
+            "memory": {"size": "64MiB", "max": "128MiB"},
+            "disks": [{"disk": f"disk-{number:04}", "bootOrder": 1}],
+            "nics": [
+                {
+                    "name": "lan",
+                    "network": "lan",
+                    "mac": f"52:54:00:00:{number >> 8:02x}:{number & 0xFF:02x}",
+                }
+            ],
+            "power": "stopped",
+        },
+    )
+
+
+def _document(kind: str, name: str, spec: dict[str, object]) -> dict[str, object]:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}

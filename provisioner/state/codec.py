@@ -74,7 +74,7 @@ def _refused(what: str, detail: str) -> ProvisionerError:
     )
 
 
-def encode_entry(entry: Entry) -> str:
+def encode_entry(entry: Entry, now: str) -> str:
     """The JSON text of everything in an entry but its address and serial, which are columns.
     Defaults are left out.
     """
@@ -96,8 +96,7 @@ def encode_entry(entry: Entry) -> str:
         body["protect"] = True
     if entry.pending:
         body["pending"] = list(entry.pending)
-    if entry.applied_at:
-        body["at"] = entry.applied_at
+    body["at"] = entry.applied_at or now
     return encode(body, f"the state entry of {entry.address}")
 
 

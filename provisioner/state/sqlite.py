@@ -245,10 +245,10 @@ class SqliteStore:
         Does not ask for the lock: what was done has to be recorded, whoever holds it by now.
         """
         text = encode(failure, "the outcome of an intent") if failure else "{}"
-        rows = [(str(entry.address), encode_entry(entry)) for entry in put]
+        at = self._clock.now().isoformat()
+        rows = [(str(entry.address), encode_entry(entry, at)) for entry in put]
         gone = [str(address) for address in remove]
         phase = JournalPhase.DONE if failure is None else JournalPhase.FAILED
-        at = self._clock.now().isoformat()
 
         def work(transaction: Transaction) -> None:
             if not transaction.close_intent(intent):

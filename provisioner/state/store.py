@@ -79,7 +79,8 @@ class Store(Protocol):
     ) -> None:
         """Close an intent with its outcome and write the entries in the same transaction, durably.
 
-        ``failure`` set means that the call failed (the entries are written all the same).
+        ``failure`` set means that the call failed (the entries are written all the same). An entry
+        without ``applied_at`` gets the time of the write.
         """
         ...
 

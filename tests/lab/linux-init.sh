@@ -70,8 +70,9 @@ nics() {
         list=${list:+$list,}$nic
         if ! [ -e "/run/$nic.pid" ] || ! [ -e "/proc/$(cat "/run/$nic.pid")" ]; then
             ip link set "$nic" up
-            # dnsmasq looks for three seconds whether an address is free before it offers it.
-            udhcpc -f -t 3 -T 5 -A 1 -i "$nic" -s /bin/lease -x "hostname:$(hostname)" \
+            # Often: a bridge with spanning tree forwards nothing for two seconds, and dnsmasq looks
+            # for three seconds whether an address is free before it offers it.
+            udhcpc -f -t 30 -T 1 -A 1 -i "$nic" -s /bin/lease -x "hostname:$(hostname)" \
                 >/dev/null 2>&1 &
             echo $! >"/run/$nic.pid"
         fi

@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # What udhcpc calls with the lease in the environment.
+# shellcheck disable=SC2154 # udhcpc sets the variables
 case $1 in
 deconfig)
     ip addr flush dev "$interface" scope global

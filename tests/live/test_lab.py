@@ -32,6 +32,7 @@ NAT = """
 <network>
   <name>lab</name>
   <forward mode="nat"/>
+  <bridge stp="off"/>
   <ip address="192.168.77.1" prefix="24">
     <dhcp><range start="192.168.77.10" end="192.168.77.99"/></dhcp>
   </ip>
@@ -78,7 +79,9 @@ def test_a_session_daemon_is_unprivileged(libvirt_session):
 def test_a_system_daemon_has_a_network_of_its_own(libvirt_system):
     bridge = "labbr0"
     network = ET.fromstring(NAT)
-    ET.SubElement(network, "bridge", name=bridge)
+    element = network.find("bridge")
+    assert element is not None
+    element.set("name", bridge)
     with connected(libvirt_system.uri) as connection:
         connection.networkCreateXML(ET.tostring(network, encoding="unicode"))
         inside = connection.listAllInterfaces()

@@ -76,6 +76,18 @@ def test_a_session_daemon_is_unprivileged(libvirt_session):
         libvirt.open(libvirt_session.uri.replace("/session?", "/system?"))
 
 
+@pytest.mark.parametrize("flavour", list(Flavour))
+def test_kvm_is_not_offered_unless_asked_for(flavour):
+    if reason := requirements.daemon_unavailable(flavour):
+        pytest.skip(reason)
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("needs a /dev/kvm that this user may open")
+    with LibvirtDaemon(flavour) as daemon, connected(daemon.uri) as connection:
+        capabilities = ET.fromstring(connection.getCapabilities())
+        offered = {domain.get("type") for domain in capabilities.iterfind("guest/arch/domain")}
+    assert {"qemu"} == offered
+
+
 def test_a_system_daemon_has_a_network_of_its_own(libvirt_system):
     bridge = "labbr0"
     network = ET.fromstring(NAT)
@@ -174,7 +186,7 @@ def test_stop_leaves_nothing_behind(flavour, boot_image):
             with connected(daemon.uri) as connection:
                 connection.networkCreateXML(NAT)
         below = daemon.processes()
-        assert {daemon.pid, daemon.guests()["ends"]} < {*below, 0}
+        assert {daemon.pid, daemon.guests()["ends"]} <= set(below)
         assert before == lab_mounts()
     assert [] == [pid for pid in below if runs(pid)]
     assert before == lab_mounts()

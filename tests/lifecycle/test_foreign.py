@@ -1,0 +1,56 @@
+"""What lacks our stamp is never touched, unless its adoption is asked for."""
+
+import pytest
+
+from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.identity import Stamp
+from tests.lifecycle.scenario import Scenario, outline
+from tests.lifecycle.stacks import LAN
+
+
+def test_a_name_taken_by_others_is_an_error(scenario: Scenario) -> None:
+    foreign = scenario.outside.add("Network", "lan", {"mode": "nat", "cidr": "10.9.0.0/24"})
+    scenario.declare(LAN)
+    with pytest.raises(ProvisionerError) as caught:
+        scenario.plan()
+    (problem,) = caught.value.diagnostics
+    assert ("PRV2010", "Network/lan") == (problem.code, problem.address)
+    assert foreign == scenario.outside.find("Network", "lan")
+
+
+def test_a_name_taken_by_another_stack_is_an_error(scenario: Scenario) -> None:
+    owner = Stamp("11111111-2222-3333-4444-555555555555", "Network/lan")
+    scenario.outside.add("Network", "lan", {"mode": "isolated"}, owner)
+    scenario.declare(LAN)
+    with pytest.raises(ProvisionerError) as caught:
+        scenario.plan(adopt=["Network/lan"])
+    assert ["PRV2011"] == [problem.code for problem in caught.value.diagnostics]
+
+
+def test_adoption_stamps_and_changes_nothing_else(scenario: Scenario) -> None:
+    spec = {"mode": "isolated", "cidr": "10.0.0.0/24", "mtu": 9000}
+    foreign = scenario.outside.add("Network", "lan", spec)
+    scenario.declare(LAN)
+    plan = scenario.plan(adopt=["Network/*"])
+    assert ["adopt Network/lan"] == outline(plan)
+    scenario.apply(plan)
+    adopted = scenario.outside.find("Network", "lan")
+    assert adopted is not None
+    assert adopted.owner is not None
+    assert (foreign.id, "Network/lan", spec) == (
+        adopted.id,
+        adopted.owner.address,
+        dict(adopted.spec),
+    )
+    assert [] == outline(scenario.plan())
+
+
+def test_what_lost_our_stamp_is_no_longer_ours(scenario: Scenario) -> None:
+    scenario.declare(LAN)
+    scenario.apply()
+    scenario.outside.remove("Network", "lan")
+    foreign = scenario.outside.add("Network", "lan", {"mode": "nat"})
+    scenario.declare()
+    assert ["forget Network/lan"] == outline(scenario.plan())
+    scenario.apply()
+    assert foreign == scenario.outside.find("Network", "lan")

@@ -1,0 +1,62 @@
+"""A change that needs a restart waits for one until it is allowed."""
+
+from provisioner.core.actions import Impact
+from tests.lifecycle.scenario import Scenario, outline
+from tests.lifecycle.stacks import DISK, LAN, POOL, WEB
+
+EDITED = WEB.replace("max: 4", "max: 8")
+
+
+def test_without_permission_it_is_written_and_pending(scenario: Scenario) -> None:
+    scenario.declare(LAN, POOL, DISK, WEB)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, EDITED)
+    (step,) = scenario.plan().steps
+    assert (Impact.LIVE, (("cpu", "max"),), False) == (step.impact, step.deferred, step.restart)
+
+    assert "done" == scenario.apply().outcome
+
+    plan = scenario.plan()
+    assert [] == outline(plan)
+    assert [(("cpu", "max"), 4, 8)] == [(n.path, n.running, n.configured) for n in plan.pending]
+    assert [] == list(scenario.drift().drifted)
+
+
+def test_with_permission_it_is_carried_out_later(scenario: Scenario) -> None:
+    scenario.declare(LAN, POOL, DISK, WEB)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, EDITED)
+    scenario.apply()
+
+    plan = scenario.plan(max_impact="restart")
+    assert ["update VirtualMachine/web"] == outline(plan)
+    assert (Impact.RESTART, True) == (plan.steps[0].impact, plan.steps[0].restart)
+    scenario.apply(plan)
+
+    plan = scenario.plan()
+    assert ([], ()) == (outline(plan), plan.pending)
+
+
+def test_with_permission_it_is_carried_out_at_once(scenario: Scenario) -> None:
+    scenario.declare(LAN, POOL, DISK, WEB)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, EDITED)
+    scenario.apply(max_impact="restart")
+    plan = scenario.plan()
+    assert ([], ()) == (outline(plan), plan.pending)
+
+
+def test_the_stack_may_allow_restarts(scenario: Scenario) -> None:
+    scenario.write(
+        "stack.yaml",
+        """
+        apiVersion: provisioner/v1
+        kind: Stack
+        metadata: {name: test}
+        spec: {policy: {maxImpact: restart}}
+        """,
+    )
+    scenario.declare(LAN, POOL, DISK, WEB)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, EDITED)
+    assert Impact.RESTART == scenario.plan().steps[0].impact

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
@@ -27,6 +27,14 @@ class Reference(NamedTuple):
     path: Path
     target: Address
     output: str | None = None
+
+
+class Locator(Protocol):
+    """Finds the place of a field in the files of a stack."""
+
+    def locate(self, address: Address, path: Path = ()) -> SourceRange | None:
+        """The place of a field of a canonical spec (``path`` below ``spec``), or of the nearest one above it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +83,8 @@ class Stack:
     warnings: tuple[Diagnostic, ...] = ()
     files: tuple[str, ...] = field(default=())
     """The files it was read from, relative to ``root``, sorted."""
+    places: Locator | None = field(default=None, compare=False, repr=False)
+
+    def locate(self, address: Address, path: Path = ()) -> SourceRange | None:
+        """The exact place of a field, for diagnostics; None for an address that no file of the stack declares."""
+        return None if self.places is None else self.places.locate(address, path)

@@ -1,0 +1,184 @@
+"""Fixed addresses of machines: derived MAC addresses, DHCP reservations, and what cannot be right about them.
+
+Called by :mod:`provisioner.manifest.loader` with linked drafts. A network card with a fixed address needs a MAC address by which the network's DHCP
+service knows it: the author's, or one derived here from the names of stack, machine and card. The reservation becomes part of the Network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from provisioner.core.address import Address
+from provisioner.manifest.places import Problem
+from provisioner.manifest.references import Draft
+
+MACHINE = "VirtualMachine"
+NETWORK = "Network"
+
+
+class _Card(NamedTuple):
+    draft: Draft
+    name: str
+    mac: str | None
+    address: str | None
+
+    @property
+    def text(self) -> str:
+        return f"network card {self.name!r} of {self.draft.address}"
+
+    def path(self, field: str) -> tuple[str, ...]:
+        return ("spec", "nics", self.name, field)
+
+
+def derived_mac(stack: str, machine: str, card: str) -> str:
+    """A locally administered unicast MAC address (IEEE 802, section 8.4) that depends on these names only.
+
+    ``52:54`` as QEMU's and libvirt's own, then 32 bits of SHA-256: among 10,000 cards two are equal in one stack of a hundred, which is
+    reported as a duplicate.
+    """
+    bits = hashlib.sha256(f"{stack}/{machine}/{card}".encode()).digest()[:4]
+    return ":".join(["52", "54", *(f"{byte:02x}" for byte in bits)])
+
+
+def settle_addresses(stack: str, drafts: Mapping[Address, Draft]) -> None:
+    """Derive MAC addresses, fold reservations into the networks' specs and check both.
+
+    A renamed machine keeps the address derived from its old name for as long as ``renamedFrom`` stands in its manifest.
+    """
+    by_network: dict[Address, list[_Card]] = {}
+    for draft in drafts.values():
+        if draft.address.kind == MACHINE and "nics" in draft.spec:
+            for network, card in _cards(stack, draft):
+                by_network.setdefault(network, []).append(card)
+    for address, draft in drafts.items():
+        if address.kind == NETWORK:
+            _settle(draft, by_network.get(address, []))
+
+
+def _cards(stack: str, draft: Draft) -> Iterator[tuple[Address, _Card]]:
+    machine = draft.renamed_from or draft.address.name
+    nics: dict[str, Any] = draft.spec["nics"]
+    for name, nic in nics.items():
+        mac, address = nic.get("mac"), nic.get("address")
+        if mac is None and address is not None:
+            mac = derived_mac(stack, machine, name)
+            nics[name] = {**nic, "mac": mac}
+        if isinstance(mac, str) and int(mac[:2], 16) & 1:
+            draft.problems.append(
+                Problem(
+                    ("spec", "nics", name, "mac"),
+                    "PRV1405",
+                    f"{mac} is a group address, which no network card can have",
+                    "The second hexadecimal digit of a card's address is even.",
+                )
+            )
+        network = nic.get("network")
+        if isinstance(network, str):
+            yield (
+                Address(NETWORK, network),
+                _Card(
+                    draft,
+                    name,
+                    mac if isinstance(mac, str) else None,
+                    address if isinstance(address, str) else None,
+                ),
+            )
+
+
+def _settle(network: Draft, cards: list[_Card]) -> None:
+    dhcp = network.spec.get("dhcp")
+    reservations: dict[str, Any] = dict((dhcp or {}).get("reservations", {}))
+    owners_by_mac: dict[str, str] = {}
+    owners_by_address: dict[str, str] = {}
+    for mac, reservation in reservations.items():
+        address = reservation.get("address")
+        if not isinstance(address, str):
+            continue
+        owner = owners_by_address.setdefault(address, f"the reservation for {mac}")
+        path = ("spec", "dhcp", "reservations", mac, "address")
+        if owner != f"the reservation for {mac}":
+            network.problems.append(_taken(path, "PRV1403", f"the address {address}", owner))
+        network.problems += _outside(network, address, path)
+    explicit = {mac: entry.get("address") for mac, entry in reservations.items()}
+    for card in cards:
+        if card.mac is not None:
+            owner = owners_by_mac.setdefault(card.mac, card.text)
+            if owner != card.text:
+                what = f"the MAC address {card.mac}"
+                path = card.path("mac")
+                card.draft.problems.append(_taken(path, "PRV1402", what, owner))
+                continue
+        if card.address is None or network.failed:
+            continue
+        found = list(_misplaced(network, card, owners_by_address, explicit))
+        card.draft.problems += found
+        if not found and card.mac is not None:
+            reservations.setdefault(card.mac, {"address": card.address})
+    if isinstance(dhcp, dict) and reservations:
+        network.spec["dhcp"] = {**dhcp, "reservations": reservations}
+
+
+def _misplaced(
+    network: Draft, card: _Card, owners: dict[str, str], explicit: Mapping[str, Any]
+) -> Iterator[Problem]:
+    path, address = card.path("address"), card.address
+    assert address is not None
+    dhcp = network.spec.get("dhcp")
+    if not isinstance(dhcp, dict) or dhcp.get("enabled") is False:
+        yield Problem(
+            path,
+            "PRV1406",
+            f"{network.address} has no DHCP service that could give the address {address}",
+            "Add 'dhcp: {}' to the network, or remove the address.",
+        )
+        return
+    reserved = explicit.get(card.mac) if card.mac is not None else None
+    if reserved is not None and reserved != address:
+        yield Problem(
+            path,
+            "PRV1403",
+            f"{network.address} reserves {reserved} for this card, not {address}",
+            "Write the address in one of the two places only.",
+        )
+        return
+    own = f"the reservation for {card.mac}"
+    owner = owners.setdefault(address, card.text)
+    if owner not in {card.text, own}:
+        yield _taken(path, "PRV1403", f"the address {address}", owner)
+        return
+    yield from _outside(network, address, path)
+
+
+def _outside(network: Draft, address: str, path: tuple[str, ...]) -> Iterator[Problem]:
+    """The address has to be one that a guest of the network can have."""
+    cidr = network.spec.get("cidr")
+    if not isinstance(cidr, str):
+        return
+    whole = ipaddress.ip_network(cidr)
+    own = ipaddress.ip_address(address)
+    if own not in whole:
+        yield Problem(
+            path,
+            "PRV1404",
+            f"the address {address} lies outside of {network.address}, which is {cidr}",
+            f"Choose one of {whole[1]} to {whole[-2]}." if whole.num_addresses > 3 else "",
+        )
+    elif whole.num_addresses > 2 and own in {whole.network_address, whole.broadcast_address}:
+        what = "network's own address" if own == whole.network_address else "broadcast address"
+        yield Problem(path, "PRV1404", f"{address} is the {what} of {cidr}", "Choose another one.")
+    elif address == network.spec.get("gateway", str(whole[1]) if whole.num_addresses > 1 else None):
+        yield Problem(
+            path,
+            "PRV1404",
+            f"{address} is the gateway of {network.address}",
+            "Choose another address: this one is the host's own.",
+        )
+
+
+def _taken(path: tuple[str, ...], code: str, what: str, owner: str) -> Problem:
+    return Problem(
+        path, code, f"{what} belongs to {owner} already", "Each may be given once in a network."
+    )

@@ -1,0 +1,174 @@
+"""What the schema of a kind says about its fields: impacts, defaults, references, secrecy.
+
+:class:`KindInfo` is made by :class:`provisioner.manifest.catalog.SchemaCatalog`; the engine asks it about paths of canonical specs (below ``spec``;
+``labels`` and ``tenant`` are at their top), the documentation reads it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from provisioner.core.actions import Impact
+from provisioner.core.values import Json, Path
+from provisioner.manifest.canonical import Canonicaliser, canonical_default
+from provisioner.manifest.fields import Field, field_tree, walk
+
+METADATA_FIELDS = ("labels", "tenant")
+"""Fields of ``metadata`` that are part of a canonical spec."""
+
+
+class ReferenceField(NamedTuple):
+    """A field that names another resource. In ``path`` (below ``spec``) ``*`` stands for any element."""
+
+    path: Path
+    kinds: tuple[str, ...]
+    host_from: bool
+    keeps: bool
+
+
+@dataclass(frozen=True)
+class KindInfo:
+    """One kind, as its schema describes it."""
+
+    kind: str
+    schema: Mapping[str, Any]
+    """Bundled: it stands alone."""
+
+    @cached_property
+    def document(self) -> Field:
+        """The fields of a whole manifest."""
+        return field_tree(self.schema)
+
+    @cached_property
+    def spec(self) -> Field:
+        """The fields of a spec as authors write it."""
+        return self.document.children.get("spec", Field())
+
+    @cached_property
+    def canonical(self) -> Field:
+        """The fields of a canonical spec: those of ``spec`` and, where the kind has them, ``labels`` and ``tenant``."""
+        metadata = self.document.children.get("metadata", Field())
+        more = {
+            name: metadata.children[name] for name in METADATA_FIELDS if name in metadata.children
+        }
+        return Field(
+            impact=self.spec.impact,
+            types=("object",),
+            children={**self.spec.children, **more},
+            rest=self.spec.rest,
+        )
+
+    @cached_property
+    def canonicalise(self) -> Canonicaliser:
+        """Brings a spec (with ``labels`` and ``tenant`` in it) into canonical form."""
+        return Canonicaliser(self.canonical)
+
+    @property
+    def order(self) -> int:
+        """Its place in documentation."""
+        return int(self.schema.get("x-order", 0))
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it is the kind that describes the stack itself."""
+        return bool(self.schema.get("x-stack"))
+
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether it describes an endpoint: nothing is made of it."""
+        return bool(self.schema.get("x-endpoint"))
+
+    @property
+    def impact_on_delete(self) -> Impact:
+        """What removing a resource of the kind does; ``replace`` where the schema is silent."""
+        return Impact(self.schema.get("x-impact-on-delete", Impact.REPLACE))
+
+    @property
+    def retention_field(self) -> str | None:
+        """The property of the spec whose value ``keep`` turns a deletion into forgetting."""
+        return self.schema.get("x-retention")
+
+    @property
+    def outputs(self) -> Mapping[str, Mapping[str, Any]]:
+        """What only the endpoint knows, by name, each as a small JSON Schema."""
+        outputs: Mapping[str, Mapping[str, Any]] = self.schema.get("x-computed", {})
+        return outputs
+
+    @cached_property
+    def references(self) -> tuple[ReferenceField, ...]:
+        """Every field that names another resource."""
+        found = []
+        for path, field in walk(self.spec):
+            if field.references:
+                parent = self._above(path)
+                if parent is not None and parent.set_key == path[-1]:
+                    path = path[:-1]
+                found.append(ReferenceField(path, field.references, field.host_from, field.keeps))
+        return tuple(found)
+
+    @property
+    def keeps(self) -> tuple[Path, ...]:
+        """References whose targets have to be kept as long as the resource is kept."""
+        return tuple(reference.path for reference in self.references if reference.keeps)
+
+    @property
+    def host_from(self) -> Path | None:
+        """The reference whose target decides the host, where there is one."""
+        return next((reference.path for reference in self.references if reference.host_from), None)
+
+    @property
+    def host_field(self) -> Path | None:
+        """The field that names the host, where there is one."""
+        return next((ref.path for ref in self.references if "Host" in ref.kinds), None)
+
+    def field(self, path: Path) -> Field | None:
+        """The field at a canonical path; None where the schema knows none (inside of a provider's own section, say)."""
+        field: Field | None = self.canonical
+        for part in path:
+            field = None if field is None else field.child(part)
+        return field
+
+    def impact_of(self, path: Path) -> Impact:
+        """Default impact of changing the field; that of the nearest field above where the schema does not know it."""
+        field = self.canonical
+        for part in path:
+            below = field.child(part)
+            if below is None:
+                break
+            field = below
+        return field.impact
+
+    def default_of(self, path: Path) -> Json:
+        """What an unset field means, in canonical form; None where the schema names no default."""
+        field = self.field(path)
+        return None if field is None else canonical_default(field)
+
+    def is_sensitive(self, path: Path) -> bool:
+        """Whether the value must not be shown."""
+        return any(self._flags(path, "sensitive"))
+
+    def is_write_only(self, path: Path) -> bool:
+        """Whether an endpoint cannot tell the value again."""
+        return any(self._flags(path, "write_only"))
+
+    def _flags(self, path: Path, name: str) -> list[bool]:
+        field: Field | None = self.canonical
+        flags = []
+        for part in path:
+            field = None if field is None else field.child(part)
+            if field is None:
+                break
+            flags.append(bool(getattr(field, name)))
+        return flags
+
+    def _above(self, path: Path) -> Field | None:
+        """The list whose element the field at the end of ``path`` belongs to, if it does."""
+        if len(path) < 2 or path[-2] != "*":
+            return None
+        field: Field | None = self.spec
+        for part in path[:-2]:
+            field = None if field is None else field.children.get(part, field.rest)
+        return field

@@ -1,0 +1,251 @@
+"""Rules that a schema cannot express: figures that have to fit together, devices that are used twice, names that are taken.
+
+Called by :mod:`provisioner.manifest.loader` with linked drafts; what is wrong is added to the drafts' problems. Addresses of network cards
+are checked by :mod:`provisioner.manifest.addressing`, cycles by the engine.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from provisioner.core.address import Address
+from provisioner.core.units import format_duration, format_size
+from provisioner.manifest.places import Problem
+from provisioner.manifest.references import Draft
+
+_KIB = 1024
+_SECOND = 1000
+_SHORTEST_LEASE = 120 * _SECOND
+Check = Callable[[Draft], Iterator[Problem]]
+
+
+def check_drafts(drafts: Mapping[Address, Draft]) -> None:
+    """Check every draft by itself, and all of them together."""
+    for draft in drafts.values():
+        for check in _CHECKS.get(draft.address.kind, ()):
+            draft.problems += check(draft)
+    _check_disks(drafts)
+    _check_images(drafts)
+    _check_renames(drafts)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _cpu(draft: Draft) -> Iterator[Problem]:
+    cpu = draft.spec.get("cpu")
+    if not isinstance(cpu, dict):
+        return
+    count = _number(cpu.get("count", 1))
+    most = _number(cpu.get("max", count))
+    if count is None or most is None:
+        return
+    if count > most:
+        yield Problem(
+            ("spec", "cpu", "count"),
+            "PRV1410",
+            f"the machine has {count} processors, more than its max of {most}",
+            f"Raise max to {count}, or lower count.",
+        )
+    topology = cpu.get("topology")
+    if not isinstance(topology, dict):
+        return
+    parts = [_number(topology.get(name, 1)) for name in ("sockets", "cores", "threads")]
+    if None not in parts:
+        sockets, cores, threads = (part or 1 for part in parts)
+        if sockets * cores * threads != most:
+            yield Problem(
+                ("spec", "cpu", "topology"),
+                "PRV1411",
+                f"{sockets} sockets x {cores} cores x {threads} threads are {sockets * cores * threads} processors, "
+                f"expected {most}",
+                "The product has to be max, or count where max is left out.",
+                at_key=True,
+            )
+
+
+def _memory(draft: Draft) -> Iterator[Problem]:
+    memory = draft.spec.get("memory")
+    if not isinstance(memory, dict):
+        return
+    size, most = _number(memory.get("size")), _number(memory.get("max"))
+    for name, value in (("size", size), ("max", most)):
+        if value is not None and (value % _KIB or value == 0):
+            yield Problem(
+                ("spec", "memory", name),
+                "PRV1413",
+                f"{format_size(value)} is not a whole number of KiB above zero",
+                "Memory is given to machines in KiB: write it with KiB, MiB or GiB.",
+            )
+    if size is not None and most is not None and size > most:
+        yield Problem(
+            ("spec", "memory", "size"),
+            "PRV1412",
+            f"the machine has {format_size(size)} of memory, more than its max of {format_size(most)}",
+            "Raise max, or lower size.",
+        )
+
+
+def _boot_order(draft: Draft) -> Iterator[Problem]:
+    taken: dict[int, str] = {}
+    for section in ("disks", "nics", "cdroms"):
+        devices = draft.spec.get(section)
+        if not isinstance(devices, dict):
+            continue
+        for name, device in devices.items():
+            order = _number(device.get("bootOrder"))
+            if order is None:
+                continue
+            owner = taken.setdefault(order, f"{section}[{name}]")
+            if owner != f"{section}[{name}]":
+                yield Problem(
+                    ("spec", section, name, "bootOrder"),
+                    "PRV1416",
+                    f"bootOrder {order} belongs to {owner} already",
+                    "Each number may stand once in a machine.",
+                )
+
+
+def _network_figures(draft: Draft) -> Iterator[Problem]:
+    spec = draft.spec
+    cidr = spec.get("cidr")
+    if not isinstance(cidr, str) or "${" in cidr:
+        return
+    network = ipaddress.ip_network(cidr)
+    gateway = spec.get("gateway")
+    if isinstance(gateway, str) and ipaddress.ip_address(gateway) not in network:
+        yield _outside(("spec", "gateway"), "the gateway", gateway, cidr)
+    dhcp = spec.get("dhcp")
+    if not isinstance(dhcp, dict):
+        return
+    ends = {
+        name: ipaddress.ip_address(dhcp[name])
+        for name in ("start", "end")
+        if isinstance(dhcp.get(name), str)
+    }
+    for name, value in ends.items():
+        if value not in network:
+            yield _outside(
+                ("spec", "dhcp", name), f"the {name} of the DHCP range", str(value), cidr
+            )
+    if len(ends) == 2 and int(ends["start"]) > int(ends["end"]):
+        yield Problem(
+            ("spec", "dhcp", "start"),
+            "PRV1415",
+            f"the DHCP range begins with {ends['start']}, behind its end {ends['end']}",
+            "Exchange start and end.",
+        )
+
+
+def _outside(path: tuple[str, ...], what: str, address: str, cidr: str) -> Problem:
+    return Problem(
+        path, "PRV1414", f"{what}, {address}, lies outside of {cidr}", "Choose an address inside."
+    )
+
+
+def _lease(draft: Draft) -> Iterator[Problem]:
+    dhcp = draft.spec.get("dhcp")
+    lease = _number(dhcp.get("leaseTime")) if isinstance(dhcp, dict) else None
+    if lease is not None and (lease < _SHORTEST_LEASE or lease % _SECOND):
+        yield Problem(
+            ("spec", "dhcp", "leaseTime"),
+            "PRV1417",
+            f"a lease of {format_duration(lease)} is not possible",
+            "Leases last whole seconds, at least 2m.",
+        )
+
+
+def _raw_clone(draft: Draft) -> Iterator[Problem]:
+    spec = draft.spec
+    if spec.get("format") == "raw" and "image" in spec and spec.get("clone", "linked") == "linked":
+        yield Problem(
+            ("spec", "format"),
+            "PRV1422",
+            "a raw disk cannot be a linked clone",
+            "Write 'clone: full', or use format qcow2.",
+        )
+
+
+def _check_disks(drafts: Mapping[Address, Draft]) -> None:
+    """A disk that one machine writes to belongs to that machine alone."""
+    users: dict[str, list[tuple[Draft, bool]]] = {}
+    for draft in drafts.values():
+        disks = draft.spec.get("disks") if draft.address.kind == "VirtualMachine" else None
+        if isinstance(disks, dict):
+            for name, disk in disks.items():
+                users.setdefault(name, []).append((draft, disk.get("readOnly") is True))
+    for name, uses in users.items():
+        if len(uses) > 1 and not all(read_only for _, read_only in uses):
+            first = uses[0][0].address
+            for draft, _ in uses[1:]:
+                draft.problems.append(
+                    Problem(
+                        ("spec", "disks", name),
+                        "PRV1420",
+                        f"Disk/{name} is plugged into {first} already",
+                        "Give each machine a disk of its own, or let all of them only read it (readOnly: true).",
+                    )
+                )
+
+
+def _check_images(drafts: Mapping[Address, Draft]) -> None:
+    for draft in drafts.values():
+        for path, name in _images(draft):
+            image = drafts.get(Address("Image", name))
+            form = image.spec.get("format") if image is not None else None
+            if not isinstance(form, str):
+                continue
+            is_drive = path[0] == "cdroms"
+            if is_drive == (form == "iso"):
+                continue
+            draft.problems.append(
+                Problem(
+                    ("spec", *path),
+                    "PRV1421",
+                    f"Image/{name} has the format {form}, "
+                    + ("expected iso for a CD drive" if is_drive else "expected one of a disk"),
+                    "Name an image of the right kind, or mend the image's format.",
+                )
+            )
+
+
+def _images(draft: Draft) -> Iterator[tuple[tuple[str, ...], str]]:
+    if draft.address.kind == "Disk" and isinstance(draft.spec.get("image"), str):
+        yield ("image",), draft.spec["image"]
+    drives: Any = draft.spec.get("cdroms") if draft.address.kind == "VirtualMachine" else None
+    if isinstance(drives, dict):
+        for name, drive in drives.items():
+            if isinstance(drive.get("image"), str):
+                yield ("cdroms", name, "image"), drive["image"]
+
+
+def _check_renames(drafts: Mapping[Address, Draft]) -> None:
+    heirs: dict[Address, Address] = {}
+    for draft in drafts.values():
+        if draft.renamed_from is None:
+            continue
+        old = Address(draft.address.kind, draft.renamed_from)
+        heir = heirs.setdefault(old, draft.address)
+        if old in drafts:
+            summary = "is its own old name" if old == draft.address else "is still in the stack"
+            hint = "Remove renamedFrom, or the manifest of the old name."
+        elif heir != draft.address:
+            summary, hint = (
+                f"was renamed to {heir} already",
+                "One resource can become one other only.",
+            )
+        else:
+            continue
+        draft.problems.append(
+            Problem(("metadata", "renamedFrom"), "PRV1430", f"{old} {summary}", hint)
+        )
+
+
+_CHECKS: dict[str, tuple[Check, ...]] = {
+    "VirtualMachine": (_cpu, _memory, _boot_order),
+    "Network": (_network_figures, _lease),
+    "Disk": (_raw_clone,),
+}

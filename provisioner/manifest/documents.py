@@ -1,0 +1,248 @@
+"""Finds the manifest files of a stack and reads their documents.
+
+First stage of :mod:`provisioner.manifest.loader`. Whatever is no usable manifest becomes a diagnostic, and reading goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error
+from provisioner.manifest.catalog import API_VERSION, SchemaCatalog
+from provisioner.manifest.places import Origin, Places, Problem
+from provisioner.manifest.positioned import compose
+from provisioner.manifest.source import SourceFile, read_source
+from provisioner.manifest.syntax import explain
+from provisioner.manifest.violations import found_text, names_text, nearest
+from provisioner.manifest.yamlstrict import BrokenDocument, YamlDocument, read_documents
+
+SUFFIXES = (".yaml", ".yml")
+
+
+class Manifest(NamedTuple):
+    """One document of a known kind as its author wrote it. ``name`` may contain placeholders."""
+
+    kind: str
+    name: str
+    value: dict[str, Any]
+    origin: Origin
+    folder: Path
+    """Where the file lies; relative paths in the manifest start here."""
+
+    @property
+    def written(self) -> str:
+        """``Kind/name`` as the manifest has it."""
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(slots=True)
+class Reading:
+    """What reading a folder gave. ``lost``: some documents could not be read, so their names are not known."""
+
+    files: list[str] = field(default_factory=list)
+    manifests: list[Manifest] = field(default_factory=list)
+    diagnostics: dict[str, list[Diagnostic]] = field(default_factory=dict)
+    """By file."""
+    lost: bool = False
+
+
+def manifest_files(root: Path) -> list[Path]:
+    """The manifest files below ``root``, relative to it and sorted; raises ProvisionerError (PRV1001, PRV1002).
+
+    Hidden files and folders are skipped. A folder that is reached a second time through a symbolic link is left out, so loops do no harm.
+    """
+    if not root.is_dir():
+        raise ProvisionerError(
+            error(
+                "PRV1001",
+                f"{root} is a file, expected a stack's folder"
+                if root.exists()
+                else f"there is no folder {root}",
+                hint="Name the folder that holds the stack's manifests, or run 'provisioner init' to make one.",
+            )
+        )
+    failed: list[Diagnostic] = []
+    found = sorted(_walk(root, Path(), {_identity(root)}, failed))
+    if failed:
+        raise ProvisionerError(failed)
+    return found
+
+
+def _walk(
+    root: Path, below: Path, seen: set[tuple[int, int]], failed: list[Diagnostic]
+) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
+    except OSError as problem:
+        failed.append(
+            error(
+                "PRV1002",
+                "the folder cannot be read",
+                detail=f"{problem.strerror or problem}.",
+                source=SourceRange(str(root / below), 1, 1),
+                hint="Check that you may read it.",
+            )
+        )
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            identity = _identity(Path(entry.path))
+            if identity not in seen:
+                seen.add(identity)
+                yield from _walk(root, below / entry.name, seen, failed)
+        elif entry.name.endswith(SUFFIXES):
+            yield below / entry.name
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def read_manifests(root: Path, catalog: SchemaCatalog) -> Reading:
+    """Read every manifest below ``root``; raises ProvisionerError only if there is no folder to read."""
+    reading = Reading()
+    for path in manifest_files(root):
+        name = str(root / path)
+        reading.files.append(path.as_posix())
+        try:
+            file = read_source(root / path, name)
+        except ProvisionerError as problem:
+            reading.diagnostics[name] = list(problem.diagnostics)
+            reading.lost = True
+            continue
+        if not file.text.startswith("#cloud-config"):
+            _read(file, (root / path).parent, catalog, reading)
+    _set_aside(reading, root, catalog)
+    return reading
+
+
+def _read(file: SourceFile, folder: Path, catalog: SchemaCatalog, reading: Reading) -> None:
+    found: list[Diagnostic] = []
+    places = Places({}, {})
+    for result in read_documents(file.text):
+        if isinstance(result, YamlDocument):
+            manifest = _manifest(result, Origin.of(file, result), folder, catalog, places)
+            if isinstance(manifest, Manifest):
+                reading.manifests.append(manifest)
+            else:
+                found.append(manifest)
+                reading.lost = True
+        elif isinstance(result, BrokenDocument):
+            found += compose(
+                file, result.start, result.end, result.first_line, expanded=result.expanded
+            ).problems
+            reading.lost = True
+        else:
+            found.append(explain(result, file))
+            reading.lost = True
+    if found:
+        reading.diagnostics[file.name] = found
+
+
+def _manifest(
+    document: YamlDocument, origin: Origin, folder: Path, catalog: SchemaCatalog, places: Places
+) -> Manifest | Diagnostic:
+    """The manifest in a document, or why there is none: only what is needed to choose a schema is checked here."""
+    value = document.value
+    if not isinstance(value, dict):
+        return error(
+            "PRV1100",
+            f"found {found_text(value)}, expected a manifest",
+            detail="A manifest is a mapping with apiVersion, kind, metadata and spec.",
+            source=origin.source,
+            hint="If the file is no manifest, give it another suffix than .yaml or .yml.",
+        )
+    kind = value.get("kind")
+    metadata = value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if isinstance(kind, str) and kind in catalog.kinds:
+        return Manifest(kind, name if isinstance(name, str) else "", value, origin, folder)
+    return places.report(origin, "", _unknown_kind(value, catalog))
+
+
+def _unknown_kind(value: Mapping[str, Any], catalog: SchemaCatalog) -> Problem:
+    kind = value.get("kind")
+    known = names_text(catalog.kinds)
+    if kind is None:
+        return Problem(
+            (),
+            "PRV1101",
+            "the field 'kind' is missing",
+            f"Write 'apiVersion: {API_VERSION}' and the kind. A file that is no manifest needs another suffix.",
+            f"Known kinds: {known}.",
+        )
+    near = nearest(kind, catalog.kinds)
+    foreign = isinstance(version := value.get("apiVersion"), str) and version != API_VERSION
+    if near is None and foreign:
+        return Problem(
+            ("apiVersion",),
+            "PRV1101",
+            f"found {found_text(version)}, expected {API_VERSION}",
+            "If the file belongs to another tool, move it out of the stack's folder.",
+        )
+    return Problem(
+        ("kind",),
+        "PRV1102",
+        f"unknown kind {kind!r}"
+        if isinstance(kind, str)
+        else f"found {found_text(kind)}, expected a kind",
+        f"Did you mean {near!r}?" if near else "",
+        f"Known kinds: {known}.",
+    )
+
+
+def _set_aside(reading: Reading, root: Path, catalog: SchemaCatalog) -> None:
+    """Forget complaints about files that are no manifests: those that a manifest names in a file field (user data, say)."""
+    if not reading.diagnostics:
+        return
+    fields = {name for info in catalog.kinds.values() for name in _file_fields(info.schema)}
+    with_manifests = {manifest.origin.file.name for manifest in reading.manifests}
+    patterns = {
+        os.path.normpath(base / text)
+        for manifest in reading.manifests
+        for text in _texts(manifest.value, fields)
+        for base in {manifest.folder, root}
+    }
+    for name in [name for name in reading.diagnostics if name not in with_manifests]:
+        if any(fnmatchcase(os.path.normpath(name), pattern) for pattern in patterns):
+            del reading.diagnostics[name]
+    reading.lost = bool(reading.diagnostics)
+
+
+def _file_fields(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        for name, child in schema.get("properties", {}).items() if "properties" in schema else ():
+            if isinstance(child, Mapping) and child.get("x-file"):
+                yield name
+        for child in schema.values():
+            yield from _file_fields(child)
+    elif isinstance(schema, list):
+        for child in schema:
+            yield from _file_fields(child)
+
+
+def _texts(value: Any, names: set[str]) -> Iterator[str]:
+    """The texts of the named fields anywhere in a value, as patterns: a placeholder can be anything."""
+    if isinstance(value, dict):
+        for name, child in value.items():
+            if name in names and isinstance(child, str):
+                yield _as_pattern(child)
+            else:
+                yield from _texts(child, names)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _texts(child, names)
+
+
+def _as_pattern(text: str) -> str:
+    head, placeholder, rest = text.partition("${")
+    pattern = head.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
+    return pattern + "*" + _as_pattern(rest.partition("}")[2]) if placeholder else pattern

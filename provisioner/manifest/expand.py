@@ -1,0 +1,275 @@
+"""From manifests as written to one document per resource: overlays, variables, replicas.
+
+Called by :mod:`provisioner.manifest.loader`. What comes out still holds outputs (``${Kind/name.output}``) and escapes (``$${``); they are
+dealt with when the spec is canonical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from provisioner.core.diagnostics import Diagnostic, SourceRange, warning
+from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.documents import Manifest
+from provisioner.manifest.fields import Field
+from provisioner.manifest.overlay import merge
+from provisioner.manifest.placeholders import PLACEHOLDER, Kept, Scope, Unresolved, escaped
+from provisioner.manifest.places import Layer, Origin, Places, Problem
+from provisioner.manifest.positioned import Part
+from provisioner.manifest.source import SourceFile
+from provisioner.manifest.stackfile import StackFile
+from provisioner.manifest.violations import names_text, nearest
+
+_MOST_REPLICAS = 10_000
+_TEXT = Field(types=("string",))
+
+
+class Expanded(NamedTuple):
+    """One resource's document. ``templated``: text in it may hold outputs or escapes. ``failed``: a placeholder in it has no value."""
+
+    kind: str
+    value: dict[str, Any]
+    origin: Origin
+    folder: Path
+    scope: Scope
+    templated: bool = False
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Expander:
+    """Expands the manifests of one stack."""
+
+    stack: StackFile
+    catalog: SchemaCatalog
+    places: Places
+    diagnostics: list[Diagnostic]
+    _used: set[str] = field(default_factory=set)
+
+    def expand(self, manifests: Sequence[Manifest]) -> Iterator[Expanded]:
+        """The documents of all resources and hosts, in order; the Stack manifest is left out."""
+        variables = self.stack.variables
+        usable = self.stack.manifest is not None
+        scope = Scope(
+            variables.values,
+            frozenset(self.catalog.kinds),
+            missing=frozenset(variables.missing),
+            complete=usable,
+        )
+        for manifest in manifests:
+            if manifest.kind != self.catalog.stack_kind:
+                yield from self._one(manifest, scope)
+
+    def check_overlays(self, manifests: Sequence[Manifest], *, lost: bool) -> None:
+        """Complain about overlays for manifests that are not there, in any environment."""
+        stack = self.stack.manifest
+        if stack is None or lost:
+            return
+        known = {manifest.written for manifest in manifests}
+        chosen = {self.stack.environment or "": tuple(self.stack.overlays)}
+        for environment, addresses in {**self.stack.other_overlays, **chosen}.items():
+            for address in addresses:
+                if address in known:
+                    continue
+                near = nearest(address, known)
+                problem = Problem(
+                    ("spec", "environments", environment, "overlays", address),
+                    "PRV1230",
+                    f"the overlay is for {address}, which is not in the stack",
+                    f"Did you mean {near!r}?"
+                    if near
+                    else "Write the address as the manifest has it.",
+                    f"Manifests: {names_text(sorted(known))}.",
+                    at_key=True,
+                )
+                self.diagnostics.append(self.places.report(stack.origin, stack.kind, problem))
+
+    def substitute_file(self, file: SourceFile, document: Expanded) -> str:
+        """The text of a file that a document names, with the document's variables and replica number in it."""
+        substitution = _Substitution(self, document.origin, document.kind, Field(), file=file)
+        text = substitution.text(file.text, _TEXT, document.scope, ())
+        return str(text)
+
+    def _one(self, manifest: Manifest, scope: Scope) -> Iterator[Expanded]:
+        origin, value = manifest.origin, manifest.value
+        fields = self.catalog.kinds[manifest.kind].document
+        templated = origin.file.text.find("${", origin.start, origin.end) >= 0
+        overlay = self.stack.overlays.get(manifest.written) if self.stack.overlays else None
+        if overlay is not None:
+            origin, value = self._laid_over(manifest, overlay, fields)
+            templated = True
+        metadata = value.get("metadata")
+        replicas = metadata.get("replicas") if isinstance(metadata, dict) else None
+        if not templated and replicas is None:
+            yield Expanded(manifest.kind, value, origin, manifest.folder, scope)
+            return
+        substitution = _Substitution(self, origin, manifest.kind, fields)
+        if replicas is None:
+            value = substitution.run(value, scope)
+            failed = substitution.failed
+            yield Expanded(manifest.kind, value, origin, manifest.folder, scope, True, failed)  # noqa: FBT003
+            return
+        for number in self._numbers(manifest, origin, replicas, substitution, scope):
+            inner = replace(scope, replica=1 if number is None else number)
+            copy = substitution.run(value, inner) if templated else value
+            failed = substitution.failed or number is None
+            yield Expanded(manifest.kind, copy, origin, manifest.folder, inner, True, failed)  # noqa: FBT003
+
+    def _laid_over(
+        self, manifest: Manifest, overlay: Mapping[str, Any], fields: Field
+    ) -> tuple[Origin, dict[str, Any]]:
+        stack = self.stack.manifest
+        assert stack is not None
+        assert self.stack.environment is not None
+        prefix: tuple[Part, ...] = (
+            "spec",
+            "environments",
+            self.stack.environment,
+            "overlays",
+            manifest.written,
+        )
+        value, problems = merge(manifest.value, overlay, fields)
+        for problem in problems:
+            moved = problem._replace(path=(*prefix, *problem.path))
+            self.diagnostics.append(self.places.report(stack.origin, stack.kind, moved))
+        origin = manifest.origin
+        return origin._replace(layers=(*origin.layers, Layer(stack.origin, prefix))), value
+
+    def _numbers(
+        self,
+        manifest: Manifest,
+        origin: Origin,
+        replicas: Any,
+        substitution: _Substitution,
+        scope: Scope,
+    ) -> Iterator[int | None]:
+        """The number of each replica; one None where the section is wrong: the schema will say how."""
+        replicas = substitution.run(replicas, scope, ("metadata", "replicas"))
+        count = replicas.get("count") if isinstance(replicas, dict) else None
+        start = replicas.get("start", 1) if isinstance(replicas, dict) else None
+        if not _is_number(count) or not _is_number(start) or not 0 <= count <= _MOST_REPLICAS:
+            yield None
+            return
+        if "${replica.index" not in manifest.name:
+            problem = Problem(
+                ("metadata", "name"),
+                "PRV1223",
+                f"all {count} replicas would be called {manifest.name!r}",
+                f"Put the number into the name: {manifest.name}-${{replica.index}}.",
+            )
+            self.diagnostics.append(self.places.report(origin, manifest.kind, problem))
+            yield None
+            return
+        yield from range(start, start + count)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@dataclass(slots=True)
+class _Substitution:
+    """Puts variables and replica numbers into one document; each complaint is made once, not once for each replica."""
+
+    expander: Expander
+    origin: Origin
+    kind: str
+    top: Field
+    failed: bool = False
+    """Whether the last run came upon a placeholder without a value."""
+    file: SourceFile | None = None
+    """Where the text comes from, if not from the document itself."""
+    _told: set[tuple[tuple[Part, ...], str]] = field(default_factory=set)
+
+    def run(self, value: Any, scope: Scope, path: tuple[Part, ...] = ()) -> Any:
+        """The value with every placeholder of ``scope`` replaced."""
+        self.failed = False
+        below: Field | None = self.top
+        for part in path:
+            below = None if below is None else below.child(str(part))
+        return self._value(value, below, scope, path)
+
+    def _value(self, value: Any, field: Field | None, scope: Scope, path: tuple[Part, ...]) -> Any:
+        if isinstance(value, str):
+            return self.text(value, field, scope, path) if "${" in value else value
+        if isinstance(value, dict):
+            return {
+                name: self._value(
+                    child, None if field is None else field.child(name), scope, (*path, name)
+                )
+                for name, child in value.items()
+            }
+        if isinstance(value, list):
+            item = None if field is None else field.rest
+            return [
+                self._value(child, item, scope, (*path, index)) for index, child in enumerate(value)
+            ]
+        return value
+
+    def text(self, text: str, field: Field | None, scope: Scope, path: tuple[Part, ...]) -> Any:
+        """A text with its placeholders replaced; the value itself where the text is nothing but one.
+
+        In a field for text a number is written as text, so that ``${replica.index}`` can be a label.
+        """
+        whole = PLACEHOLDER.fullmatch(text)
+        if whole is not None and whole[1] is not None:
+            value = self._look_up(whole[1], whole[0], scope, path)
+            if field is not None and field.types == ("string",) and not isinstance(value, str):
+                return _written(value)
+            return value
+
+        def part(match: Any) -> str:
+            if match[1] is None:
+                return str(match[0])
+            return _written(self._look_up(match[1], match[0], scope, path))
+
+        return PLACEHOLDER.sub(part, text)
+
+    def _look_up(self, body: str, literal: str, scope: Scope, path: tuple[Part, ...]) -> Any:
+        value = scope.look_up(body)
+        if isinstance(value, Unresolved):
+            self.failed = True
+            self._tell(Problem(path, value.code, value.summary, value.hint, within=literal))
+            return literal
+        if isinstance(value, Kept):
+            self.failed = self.failed or body.startswith("var.")
+            if value.doubt:
+                self._doubt(path, literal, value.doubt)
+            return literal
+        return escaped(value) if isinstance(value, str) else value
+
+    def _tell(self, problem: Problem) -> None:
+        if (problem.path, problem.within) not in self._told:
+            self._told.add((problem.path, problem.within))
+            problem = problem._replace(source=self._in_file(problem.within))
+            expander = self.expander
+            expander.diagnostics.append(expander.places.report(self.origin, self.kind, problem))
+
+    def _in_file(self, literal: str) -> SourceRange | None:
+        if self.file is None:
+            return None
+        return self.file.range_of(self.file.text.find(literal), len(literal))
+
+    def _doubt(self, path: tuple[Part, ...], literal: str, doubt: str) -> None:
+        if (path, literal) not in self._told:
+            self._told.add((path, literal))
+            places = self.expander.places
+            keyed = places.keyed(self.kind, path)
+            source = self._in_file(literal) or places.find(self.origin, keyed, within=literal)
+            self.expander.diagnostics.append(
+                warning(
+                    "PRV1224",
+                    f"{literal} is left as it is: {doubt}",
+                    source=source,
+                    hint=f"Write ${literal} if it shall stay as it is.",
+                )
+            )
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,137 @@
+"""Files that manifests name: their canonical paths, and the content of those that stand for text.
+
+Used by the canonical form through :class:`provisioner.manifest.canonical.LocalFiles`. A path is relative to the manifest in which it stands and becomes
+relative to the stack's folder, so that the same stack in another place is the same; a path out of that folder becomes absolute.
+A file whose content becomes part of the spec has to lie in the stack's folder: manifests of others must not be able to hand a guest
+what else is on this machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error, warning
+from provisioner.core.values import Path
+from provisioner.manifest.canonical import Findings
+from provisioner.manifest.places import Problem
+from provisioner.manifest.source import SourceFile, read_bytes
+
+TEXT_LIMIT = 1024 * 1024
+"""Bytes that a file whose content becomes part of a spec may have."""
+
+
+@dataclass(slots=True)
+class TextFiles:
+    """The text files of a stack; each is read once."""
+
+    root: FilePath
+    warnings: list[Diagnostic]
+    _texts: dict[str, SourceFile | ProvisionerError] = field(default_factory=dict)
+    _absent: set[str] = field(default_factory=set)
+
+    def canonical(self, folder: FilePath, text: str) -> str:
+        """A path relative to the stack's folder if it lies there, else absolute; with ``/``, without ``..`` where it can be."""
+        path = os.path.normpath(folder / text)
+        relative = os.path.relpath(path, self.root)
+        inside = relative != os.pardir and not relative.startswith(os.pardir + os.sep)
+        return FilePath(relative if inside else FilePath(path).absolute()).as_posix()
+
+    def read(self, path: str) -> SourceFile:
+        """The text of a file by its canonical path; raises ProvisionerError (PRV1240, PRV1241, PRV1243)."""
+        if path not in self._texts:
+            try:
+                self._texts[path] = self._read(path)
+            except ProvisionerError as problem:
+                self._texts[path] = problem
+        known = self._texts[path]
+        if isinstance(known, ProvisionerError):
+            raise known
+        return known
+
+    def note_absence(self, path: str, source: Callable[[], SourceRange]) -> None:
+        """Warn once if a file that will be needed later is not there."""
+        if path in self._absent or (self.root / path).exists():
+            return
+        self._absent.add(path)
+        self.warnings.append(
+            warning(
+                "PRV1242",
+                f"there is no file {path}",
+                source=source(),
+                hint="It has to be there when the plan is applied. Paths are relative to the manifest.",
+            )
+        )
+
+    def _read(self, path: str) -> SourceFile:
+        whole = self.root / path
+        name = str(whole)
+        if not whole.resolve().is_relative_to(self.root.resolve()):
+            raise ProvisionerError(
+                error(
+                    "PRV1240",
+                    f"the file {path} lies outside of the stack's folder",
+                    detail="The content of such a file becomes part of the manifest; it has to lie with it.",
+                    hint="Copy it into the stack's folder, or use 'secretRef: file://PATH' for a secret.",
+                )
+            )
+        try:
+            data = read_bytes(whole, name, TEXT_LIMIT)
+            return SourceFile(name, data.decode("utf-8"))
+        except UnicodeDecodeError as problem:
+            raise ProvisionerError(
+                error(
+                    "PRV1243",
+                    f"the file {path} is not UTF-8 text",
+                    detail=f"Byte 0x{data[problem.start]:02X} at offset {problem.start} is not part of a character.",
+                    hint="Convert it to UTF-8.",
+                )
+            ) from problem
+        except ProvisionerError as problem:
+            cause = problem.diagnostics[0]
+            raise ProvisionerError(
+                error(
+                    "PRV1241",
+                    f"the file {path} cannot be used: {cause.summary}",
+                    detail=cause.detail,
+                    hint="Paths are relative to the manifest in which they stand.",
+                )
+            ) from problem
+
+
+Substitute = Callable[[SourceFile], str]
+
+
+@dataclass(slots=True)
+class ManifestFiles:
+    """The files that one resource's document names. ``substitute`` puts its variables and replica number into a text."""
+
+    files: TextFiles
+    folder: FilePath
+    substitute: Substitute
+    place: Callable[[Path], SourceRange]
+    templated: bool = False
+    """Whether a file that was read may hold outputs or escapes."""
+
+    def locate(self, text: str, path: Path, findings: Findings) -> str:  # noqa: ARG002 - nothing is wrong with a path
+        """The canonical path; a warning if there is no such file yet."""
+        canonical = self.files.canonical(self.folder, text)
+        self.files.note_absence(canonical, lambda: self.place(path))
+        return canonical
+
+    def content(self, text: str, path: Path, findings: Findings) -> str:
+        """The file's text with placeholders replaced."""
+        try:
+            file = self.files.read(self.files.canonical(self.folder, text))
+        except ProvisionerError as problem:
+            found = problem.diagnostics[0]
+            findings.problems.append(
+                Problem(path, found.code, found.summary, found.hint, found.detail)
+            )
+            return ""
+        if "${" not in file.text:
+            return file.text
+        self.templated = True
+        return self.substitute(file)

@@ -1,0 +1,236 @@
+"""Loads a stack: from a folder of YAML files to a :class:`Stack`, or to every error in it.
+
+The service layer calls :func:`load`. The stages: read documents, read the Stack manifest, expand, validate and bring into canonical form, resolve
+references, check. A stage that finds errors does not stop the next one; what could only be a consequence of an error already found is not reported.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, error, warning
+from provisioner.core.values import Json
+from provisioner.manifest.addressing import settle_addresses
+from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.checks import check_drafts
+from provisioner.manifest.documents import Reading, read_manifests
+from provisioner.manifest.drafting import Drafter
+from provisioner.manifest.expand import Expander
+from provisioner.manifest.files import TextFiles
+from provisioner.manifest.model import Declaration, HostDeclaration, Stack
+from provisioner.manifest.outputs import link
+from provisioner.manifest.places import Origin, Places, Problem
+from provisioner.manifest.providers import check_host, check_native
+from provisioner.manifest.references import Draft, Names, find_hosts, link_references
+from provisioner.manifest.stackfile import StackFile, read_stack_file
+from provisioner.manifest.yamlstrict import LIBYAML
+from provisioner.providers.api import Description
+
+Describe = Callable[[str], Description]
+"""What a provider says of itself, by its name; raises ProvisionerError if there is none."""
+
+
+def load(
+    root: Path,
+    catalog: SchemaCatalog,
+    environment: str | None = None,
+    variables: Mapping[str, Json] | None = None,
+    describe: Describe | None = None,
+) -> Stack:
+    """Load the stack in the folder ``root``.
+
+    ``variables`` are values from the command line: they may be texts, which are read as the declared type. With ``describe`` the sections that
+    only a provider understands (``Host.spec.connection``, ``native``) are checked, too. Files are named in diagnostics as ``root`` joined with
+    their path below it. Raises ProvisionerError with every error, in the order of files and lines (PRV1xxx, PRV5001..5003).
+    """
+    with _quiet_collector():
+        return _Loading(root, catalog, environment, variables or {}, describe).run()
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Without the cyclic garbage collector: it would scan hundreds of thousands of new values again and again, none of them garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@dataclass(slots=True)
+class _Loading:
+    root: Path
+    catalog: SchemaCatalog
+    environment: str | None
+    variables: Mapping[str, Json]
+    describe: Describe | None
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    drafts: dict[Address, Draft] = field(default_factory=dict)
+    hosts: dict[str, Draft] = field(default_factory=dict)
+    origins: dict[Address, Origin] = field(default_factory=dict)
+
+    def run(self) -> Stack:
+        if not LIBYAML:
+            self.diagnostics.append(_slow_parser())
+        reading = read_manifests(self.root, self.catalog)
+        for found in reading.diagnostics.values():
+            self.diagnostics += found
+        places = Places(
+            self.origins, {name: info.document for name, info in self.catalog.kinds.items()}
+        )
+        stack = read_stack_file(
+            reading.manifests,
+            self.catalog,
+            places,
+            str(self.root),
+            self.environment,
+            self.variables,
+            self.diagnostics,
+            lost=reading.lost,
+        )
+        files = sorted({item.origin.file.name for item in reading.manifests})
+        lost = self._draft(reading, stack, places)
+        self._link(stack, places, lost=lost)
+        self._finish(reading)
+        return self._stack(stack, places, files)
+
+    def _draft(self, reading: Reading, stack: StackFile, places: Places) -> bool:
+        """Make drafts of all documents; whether the name of one remained unknown."""
+        expander = Expander(stack, self.catalog, places, self.diagnostics)
+        expander.check_overlays(reading.manifests, lost=reading.lost)
+        files = TextFiles(self.root, self.diagnostics)
+        drafter = Drafter(self.catalog, places, expander, files, self.diagnostics)
+        lost = reading.lost
+        for document in expander.expand(reading.manifests):
+            draft = drafter.draft(document)
+            if draft is None:
+                lost = True
+                continue
+            other = self.origins.get(draft.address)
+            if other is not None:
+                self._report(places, draft.origin, draft.address, _taken(draft.address, other))
+                continue
+            self.origins[draft.address] = draft.origin
+            if draft.address.kind == self.catalog.endpoint_kind:
+                self.hosts[draft.address.name] = draft
+            else:
+                self.drafts[draft.address] = draft
+        return lost
+
+    def _link(self, stack: StackFile, places: Places, *, lost: bool) -> None:
+        names = Names(self.drafts, self.hosts.keys(), frozenset(), lost, self.catalog)
+        default = stack.default_host
+        if default is not None and default not in self.hosts and stack.manifest is not None:
+            kinds = (self.catalog.endpoint_kind,)
+            problem = names.missing(kinds, default, ("spec", "defaults", "host"))
+            if problem is not None:
+                self._report(places, stack.manifest.origin, Address("Stack", stack.name), problem)
+        link_references(names)
+        find_hosts(names, default)
+        settle_addresses(stack.name, self.drafts)
+        check_drafts(self.drafts)
+        self._check_providers(places)
+        for draft in (*self.hosts.values(), *self.drafts.values()):
+            for problem in draft.problems:
+                self._report(places, draft.origin, draft.address, problem)
+        self.diagnostics += _idle_protection(stack, self.drafts)
+
+    def _check_providers(self, places: Places) -> None:
+        described: dict[str, Description] = {}
+        for host in self.hosts.values():
+            host.spec, _ = link(host.spec, (), self.drafts, frozenset())
+            if self.describe is not None and not host.failed:
+                description = check_host(host, self.describe, self.catalog)
+                if description is not None:
+                    described[host.address.name] = description
+        for draft in self.drafts.values():
+            description = described.get(draft.host or "")
+            if description is not None:
+                check_native(draft, description)
+
+    def _report(self, places: Places, origin: Origin, address: Address, problem: Problem) -> None:
+        self.diagnostics.append(places.report(origin, address.kind, problem, address=str(address)))
+
+    def _finish(self, reading: Reading) -> None:
+        """Raise if there is an error: every mistake once, in the order of files and lines."""
+        order = {str(self.root / name): number for number, name in enumerate(reading.files)}
+
+        def position(item: Diagnostic) -> tuple[int, int, int]:
+            if item.source is None:
+                return (-1, 0, 0)
+            return (order.get(item.source.file, len(order)), item.source.line, item.source.column)
+
+        unique = {(item.code, item.source, item.summary): item for item in self.diagnostics}
+        self.diagnostics = sorted(unique.values(), key=position)
+        if any(item.severity is Severity.ERROR for item in self.diagnostics):
+            raise ProvisionerError(self.diagnostics)
+
+    def _stack(self, stack: StackFile, places: Places, files: list[str]) -> Stack:
+        protect = stack.protect
+        declarations = {
+            address: Declaration(
+                address,
+                draft.spec,
+                draft.origin.source,
+                draft.host,
+                draft.references,
+                draft.protect or any(pattern.matches(address) for pattern in protect),
+                draft.renamed_from,
+                draft.replace_order,
+            )
+            for address, draft in self.drafts.items()
+        }
+        hosts = {
+            name: HostDeclaration(
+                name, str(draft.spec["provider"]), draft.spec, draft.origin.source
+            )
+            for name, draft in self.hosts.items()
+        }
+        return Stack(
+            stack.name,
+            self.root,
+            self.environment,
+            declarations,
+            hosts,
+            stack.max_impact,
+            tuple(self.diagnostics),
+            tuple(Path(name).relative_to(self.root).as_posix() for name in files),
+            places,
+        )
+
+
+def _taken(address: Address, other: Origin) -> Problem:
+    return Problem(
+        ("metadata", "name"),
+        "PRV1311",
+        f"{address} is declared twice",
+        "Give one of them another name, or remove it.",
+        f"The first one is in {other.source}.",
+    )
+
+
+def _slow_parser() -> Diagnostic:
+    return warning(
+        "PRV1009",
+        "PyYAML was built without libyaml: reading manifests takes about ten times as long",
+        hint="Install libyaml's headers (libyaml-dev) and PyYAML again, or a wheel of it.",
+    )
+
+
+def _idle_protection(stack: StackFile, drafts: Mapping[Address, Draft]) -> Iterator[Diagnostic]:
+    for pattern in stack.protect:
+        if not any(pattern.matches(address) for address in drafts):
+            yield warning(
+                "PRV1431",
+                f"spec.policy.protect names {pattern}, which matches nothing",
+                source=stack.manifest.origin.source if stack.manifest is not None else None,
+                hint="Mend the pattern, or remove it.",
+            )

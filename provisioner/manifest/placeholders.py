@@ -1,0 +1,156 @@
+"""``${...}`` in manifest text: variables, replica numbers, outputs of other resources, and everything else, which is left alone.
+
+``$${`` stands for a ``${`` that means itself. Two passes read this: :mod:`provisioner.manifest.expand` puts variables and replica numbers in, and
+:mod:`provisioner.manifest.outputs`, at the very end, turns outputs into unknown values and removes the escapes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from provisioner.core.values import Json
+
+PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^${}]*)\}")
+_OUTPUT = re.compile(r"([A-Z][A-Za-z0-9]{0,62})/([a-z0-9][a-z0-9.-]*)\.([A-Za-z][A-Za-z0-9_.-]*)")
+_INDEX = re.compile(r"index(?::(0?)([1-9]))?")
+_SCOPES = ("var", "replica")
+
+
+class Unresolved(NamedTuple):
+    """A placeholder that means nothing. ``literal`` is its text in the manifest."""
+
+    literal: str
+    code: str
+    summary: str
+    hint: str
+
+
+class Kept(NamedTuple):
+    """A placeholder that stays as it is; ``doubt`` says why it may be a mistake."""
+
+    doubt: str = ""
+
+
+KEPT = Kept()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What placeholders stand for in one document. ``missing`` are variables that are declared but have no usable value."""
+
+    variables: Mapping[str, Json]
+    kinds: Set[str]
+    replica: int | None = None
+    missing: Set[str] = field(default_factory=frozenset)
+    complete: bool = True
+    """False where the declarations could not be read: then no variable is called unknown."""
+
+    def look_up(self, body: str) -> Json | Unresolved | Kept:
+        """The value of ``${body}``."""
+        scope, dot, name = body.partition(".")
+        if scope == "var" and dot:
+            return self._variable(body, name)
+        if scope == "replica" and dot:
+            return self._replica(body, name)
+        return self._other(body)
+
+    def _variable(self, body: str, name: str) -> Json | Unresolved | Kept:
+        if name in self.variables:
+            return self.variables[name]
+        if name in self.missing or not self.complete:
+            return KEPT
+        near = get_close_matches(name, self.variables, n=1)
+        known = ", ".join(sorted({*self.variables, *self.missing})) or "none"
+        return Unresolved(
+            f"${{{body}}}",
+            "PRV1220",
+            f"there is no variable {name!r}",
+            f"Did you mean '${{var.{near[0]}}}'?"
+            if near
+            else f"Declare it in the Stack's spec.variables. Declared now: {known}.",
+        )
+
+    def _replica(self, body: str, name: str) -> Json | Unresolved:
+        literal = f"${{{body}}}"
+        match = _INDEX.fullmatch(name)
+        if match is None:
+            return Unresolved(
+                literal,
+                "PRV1221",
+                f"{literal} means nothing",
+                "Write ${replica.index}, or ${replica.index:02} for two digits.",
+            )
+        if self.replica is None:
+            return Unresolved(
+                literal,
+                "PRV1222",
+                f"{literal} stands in a manifest without replicas",
+                "Add metadata.replicas, or write $${ for text that shall stay as it is.",
+            )
+        if match[2] is None:
+            return self.replica
+        return f"{self.replica:{match[1]}{match[2]}}"
+
+    def _other(self, body: str) -> Kept:
+        scope, dot, _ = body.partition(".")
+        kind, slash, _ = body.partition("/")
+        if slash and _OUTPUT.fullmatch(body):
+            near = (
+                [] if kind in self.kinds else get_close_matches(kind, self.kinds, n=1, cutoff=0.8)
+            )
+        elif dot and "/" not in body:
+            near = get_close_matches(scope.lower(), _SCOPES, n=1, cutoff=0.7)
+        else:
+            near = []
+        return Kept(f"did you mean {near[0]!r}?") if near else KEPT
+
+
+class OutputText(NamedTuple):
+    """``${Kind/name.output}`` taken apart at every place where its name may end: names may contain dots, too."""
+
+    kind: str
+    readings: tuple[tuple[str, str], ...]
+    """Pairs of name and output, the longest name first."""
+
+
+def output_of(body: str, kinds: Set[str]) -> OutputText | None:
+    """What output a placeholder names, or None if it names none."""
+    match = _OUTPUT.fullmatch(body)
+    if match is None or match[1] not in kinds:
+        return None
+    parts = body.partition("/")[2].split(".")
+    readings = [
+        (".".join(parts[:cut]), ".".join(parts[cut:])) for cut in range(len(parts) - 1, 0, -1)
+    ]
+    return OutputText(match[1], tuple(reading for reading in readings if reading[0]))
+
+
+def has_output(text: str, kinds: Set[str]) -> bool:
+    """Whether an output stands anywhere in the text."""
+    return any(
+        match[1] is not None and output_of(match[1], kinds) is not None
+        for match in PLACEHOLDER.finditer(text)
+    )
+
+
+def is_output(text: str, kinds: Set[str]) -> bool:
+    """Whether the text is nothing but one output."""
+    match = PLACEHOLDER.fullmatch(text)
+    return match is not None and match[1] is not None and output_of(match[1], kinds) is not None
+
+
+def unresolved(text: str) -> bool:
+    """Whether a variable or a replica number still stands in text in which they have been replaced."""
+    return any(
+        match[1] is not None and match[1].startswith(("var.", "replica."))
+        for match in PLACEHOLDER.finditer(text)
+    )
+
+
+def escaped(text: str) -> str:
+    """Text in which every ``${`` means itself."""
+    return text.replace("${", "$${")

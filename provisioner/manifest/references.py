@@ -1,0 +1,240 @@
+"""Names become references: every target exists and has the right kind, every resource has a host, outputs are linked.
+
+Called by :mod:`provisioner.manifest.loader` when all documents are expanded and canonical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioner.core.address import Address
+from provisioner.core.values import Path
+from provisioner.manifest.canonical import FoundReference
+from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.model import Reference
+from provisioner.manifest.outputs import FoundOutput, link, output_problem
+from provisioner.manifest.places import Origin, Problem
+from provisioner.manifest.violations import names_text, nearest
+
+_MOST_SEARCHES = 50
+"""Searches for the nearest name: each goes through all names of a kind."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A resource on its way to becoming a declaration.
+
+    ``failed``: its document has errors; what was wrong is left out of ``spec``, so that the rest can be checked in the same run.
+    """
+
+    address: Address
+    spec: dict[str, Any]
+    origin: Origin
+    found: list[FoundReference]
+    templated: bool = False
+    failed: bool = False
+    protect: bool = False
+    renamed_from: str | None = None
+    replace_order: str | None = None
+    host: str | None = None
+    references: tuple[Reference, ...] = ()
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Names:
+    """What can be referred to. ``failed`` are further addresses, which are declared but not usable; ``lost``: there may be more of them."""
+
+    drafts: Mapping[Address, Draft]
+    hosts: Set[str]
+    failed: Set[Address]
+    lost: bool
+    catalog: SchemaCatalog
+    _searches: int = 0
+
+    def exists(self, address: Address) -> bool:
+        """Whether the address is declared, rightly or not."""
+        if address.kind == self.catalog.endpoint_kind:
+            return address.name in self.hosts or address in self.failed
+        return address in self.drafts or address in self.failed
+
+    def missing(self, kinds: Iterable[str], name: str, path: tuple[str, ...]) -> Problem | None:
+        """Why ``name`` is no resource of one of the kinds; None if it may be one whose document cannot be read."""
+        kinds = tuple(kinds)
+        wanted = " or ".join(kinds)
+        others = [kind for kind in self.catalog.kinds if self.exists(Address(kind, name))]
+        if others:
+            return Problem(
+                path,
+                "PRV1302",
+                f"{name!r} is a {others[0]}, expected a {wanted}",
+                f"Name a {wanted}: {self._known(kinds)}.",
+            )
+        if self.lost:
+            return None
+        near = self._nearest(kinds, name)
+        return Problem(
+            path,
+            "PRV1301",
+            f"there is no {wanted} {name!r}",
+            f"Did you mean {near!r}?"
+            if near
+            else f"Declare it, or name another: {self._known(kinds)}.",
+        )
+
+    def _nearest(self, kinds: tuple[str, ...], name: str) -> str | None:
+        self._searches += 1
+        return nearest(name, self._names(kinds)) if self._searches <= _MOST_SEARCHES else None
+
+    def _names(self, kinds: tuple[str, ...]) -> list[str]:
+        names = [address.name for address in self.drafts if address.kind in kinds]
+        return sorted([*names, *(self.hosts if self.catalog.endpoint_kind in kinds else ())])
+
+    def _known(self, kinds: tuple[str, ...]) -> str:
+        return names_text(self._names(kinds)) or "there is none in the stack"
+
+
+def link_references(names: Names) -> None:
+    """Give every draft its references; what is wrong is added to the drafts' problems."""
+    kinds = frozenset(names.catalog.kinds)
+    endpoint = names.catalog.endpoint_kind
+    for draft in names.drafts.values():
+        references = []
+        for path, name, known in draft.found:
+            target = _target(names, known.references, name)
+            if target is None:
+                problem = names.missing(known.references, name, ("spec", *path))
+                draft.problems += [problem] if problem is not None else []
+            elif target.kind != endpoint:
+                references.append(Reference(path, target))
+        if draft.templated:
+            linked, outputs = link(draft.spec, (), names.drafts, kinds)
+            draft.spec = linked
+            references += _output_references(names, draft, outputs)
+        draft.references = tuple(references)
+
+
+def _target(names: Names, kinds: tuple[str, ...], name: str) -> Address | None:
+    for kind in kinds:
+        address = Address(kind, name)
+        if names.exists(address):
+            return address
+    return None
+
+
+def _output_references(names: Names, draft: Draft, outputs: list[FoundOutput]) -> list[Reference]:
+    references = []
+    for output in outputs:
+        place = _document_path(output.path)
+        problem: Problem | None = None
+        if output.target == draft.address:
+            problem = Problem(
+                place,
+                "PRV1306",
+                f"{draft.address} waits for an output of its own",
+                "An output is known only after its resource was made.",
+            )
+        elif not names.exists(output.target):
+            problem = names.missing((output.target.kind,), output.target.name, place)
+        elif output.target in names.drafts:
+            known = names.catalog.kinds[output.target.kind].outputs
+            wrong = output_problem(output, known)
+            problem = Problem(place, *wrong) if wrong is not None else None
+        if problem is not None:
+            draft.problems.append(problem._replace(within=output.literal))
+        references.append(Reference(output.path, output.target, output.output))
+    return references
+
+
+def _document_path(path: Path) -> tuple[str, ...]:
+    return ("metadata", *path) if path[:1] in {("labels",), ("tenant",)} else ("spec", *path)
+
+
+@dataclass(slots=True)
+class HostFinder:
+    """Finds the host of each resource: its own field, that of what it lives in, the stack's default, the only one."""
+
+    names: Names
+    default: str | None
+    _open: set[Address] = field(default_factory=set)
+    _known: dict[Address, str | None] = field(default_factory=dict)
+
+    def find(self, draft: Draft) -> str | None:
+        """The host's name, None if it cannot be told; then the reason is added to the draft's problems."""
+        address = draft.address
+        if address in self._known:
+            return self._known[address]
+        if address in self._open:
+            return None
+        self._open.add(address)
+        self._known[address] = host = self._find(draft)
+        self._open.discard(address)
+        return host
+
+    def _find(self, draft: Draft) -> str | None:
+        endpoint = self.names.catalog.endpoint_kind
+        for _, name, known in draft.found:
+            if endpoint in known.references:
+                return name if name in self.names.hosts else None
+        for _, name, known in draft.found:
+            if known.host_from:
+                target = _target(self.names, known.references, name)
+                below = self.names.drafts.get(target) if target is not None else None
+                return self.find(below) if below is not None else None
+        if self.default is not None:
+            return self.default if self.default in self.names.hosts else None
+        if len(self.names.hosts) == 1:
+            return next(iter(self.names.hosts))
+        if not draft.failed and not self.names.lost and not self._failed_hosts():
+            draft.problems.append(self._undecided(draft))
+        return None
+
+    def _failed_hosts(self) -> bool:
+        return any(
+            address.kind == self.names.catalog.endpoint_kind for address in self.names.failed
+        )
+
+    def _undecided(self, draft: Draft) -> Problem:
+        endpoint = self.names.catalog.endpoint_kind
+        if not self.names.hosts:
+            return Problem(
+                (),
+                "PRV1312",
+                f"the stack has no {endpoint} on which {draft.address} could live",
+                f"Add a manifest of kind {endpoint}.",
+            )
+        where = self.names.catalog.kinds[draft.address.kind].host_field
+        name = ".".join(("spec", *where)) if where else "its host"
+        return Problem(
+            (),
+            "PRV1312",
+            f"it is not said on which {endpoint} {draft.address} lives",
+            f"Write {name}, or spec.defaults.host in the Stack.",
+            f"The stack has several: {names_text(sorted(self.names.hosts))}.",
+        )
+
+
+def find_hosts(names: Names, default: str | None) -> None:
+    """Give every draft its host, and check that what it refers to lives on the same one."""
+    finder = HostFinder(names, default)
+    for draft in names.drafts.values():
+        draft.host = finder.find(draft)
+    endpoint = names.catalog.endpoint_kind
+    for draft in names.drafts.values():
+        for path, name, known in draft.found:
+            if endpoint in known.references:
+                continue
+            target = _target(names, known.references, name)
+            below = names.drafts.get(target) if target is not None else None
+            if below is None or below.host is None or draft.host in {None, below.host}:
+                continue
+            draft.problems.append(
+                Problem(
+                    ("spec", *path),
+                    "PRV1313",
+                    f"{below.address} lives on {below.host}, and {draft.address} on {draft.host}",
+                    f"What a resource uses has to be on its own {endpoint}.",
+                )
+            )

@@ -1,0 +1,136 @@
+"""The Stack manifest: exactly one in a stack, with variables, environments, defaults and policy.
+
+Called by :mod:`provisioner.manifest.loader` before any other manifest is expanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from provisioner.core.actions import Impact
+from provisioner.core.address import AddressPattern
+from provisioner.core.diagnostics import Diagnostic, SourceRange, error
+from provisioner.core.values import Json
+from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.documents import Manifest
+from provisioner.manifest.places import Places
+from provisioner.manifest.variables import Variables, resolve_variables
+from provisioner.manifest.violations import names_text
+
+
+@dataclass(slots=True)
+class StackFile:
+    """What the Stack manifest says. ``manifest`` is None, and everything empty, where there is no usable one."""
+
+    manifest: Manifest | None = None
+    name: str = ""
+    variables: Variables = field(default_factory=Variables)
+    overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Of the chosen environment, by ``Kind/name`` as manifests write it."""
+    other_overlays: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Addresses that overlays of the other environments name, by environment."""
+    environment: str | None = None
+    default_host: str | None = None
+    max_impact: Impact = Impact.LIVE
+    protect: tuple[AddressPattern, ...] = ()
+
+
+def read_stack_file(
+    manifests: Sequence[Manifest],
+    catalog: SchemaCatalog,
+    places: Places,
+    root: str,
+    environment: str | None,
+    given: Mapping[str, Json],
+    diagnostics: list[Diagnostic],
+    *,
+    lost: bool,
+) -> StackFile:
+    """Find and read the Stack manifest. ``lost``: documents could not be read, so that it may be one of them."""
+    kind = catalog.stack_kind
+    found = [manifest for manifest in manifests if manifest.kind == kind]
+    if not found:
+        if not lost:
+            diagnostics.append(_no_stack(root, kind, empty=not manifests))
+        return StackFile()
+    for other in found[1:]:
+        diagnostics.append(
+            error(
+                "PRV1202",
+                f"a second {kind} manifest",
+                detail=f"The first one is in {found[0].origin.source}.",
+                source=other.origin.source,
+                hint="A stack has exactly one; give each stack a folder of its own.",
+                related=(found[0].origin.source,),
+            )
+        )
+    manifest = found[0]
+    problems = catalog.compiled[kind].problems(manifest.value)
+    if problems:
+        diagnostics += [
+            places.report(manifest.origin, kind, problem, manifest.value) for problem in problems
+        ]
+        return StackFile()
+    return _read(manifest, places, environment, given, diagnostics)
+
+
+def _read(
+    manifest: Manifest,
+    places: Places,
+    environment: str | None,
+    given: Mapping[str, Json],
+    diagnostics: list[Diagnostic],
+) -> StackFile:
+    spec: Mapping[str, Any] = manifest.value["spec"]
+    environments: Mapping[str, Any] = spec.get("environments", {})
+    if environment is not None and environment not in environments:
+        diagnostics.append(_no_environment(environment, environments, manifest.origin.source))
+    variables = resolve_variables(spec, environment, given)
+    diagnostics += [
+        places.report(manifest.origin, manifest.kind, item) for item in variables.problems
+    ]
+    diagnostics += variables.diagnostics
+    policy = spec.get("policy", {})
+    chosen = environments.get(environment, {}) if environment is not None else {}
+    return StackFile(
+        manifest,
+        manifest.name,
+        variables,
+        chosen.get("overlays", {}),
+        {
+            name: tuple(settings.get("overlays", {}))
+            for name, settings in environments.items()
+            if name != environment
+        },
+        environment,
+        spec.get("defaults", {}).get("host"),
+        Impact(policy.get("maxImpact", Impact.LIVE)),
+        tuple(AddressPattern.parse(text) for text in policy.get("protect", ())),
+    )
+
+
+def _no_stack(root: str, kind: str, *, empty: bool) -> Diagnostic:
+    return error(
+        "PRV1003" if empty else "PRV1201",
+        f"{root} holds no manifests" if empty else f"the stack has no {kind} manifest",
+        source=SourceRange(root, 1, 1) if not empty else None,
+        hint="Run 'provisioner init' to make a stack."
+        if empty
+        else f"Add one: 'apiVersion: provisioner/v1', 'kind: {kind}', 'metadata: {{name: NAME}}', 'spec: {{}}'.",
+    )
+
+
+def _no_environment(name: str, known: Mapping[str, Any], source: SourceRange) -> Diagnostic:
+    near = get_close_matches(name, known, n=1)
+    return error(
+        "PRV1203",
+        f"the stack has no environment {name!r}",
+        detail=f"Declared environments: {names_text(known) or 'none'}.",
+        source=source,
+        hint=f"Did you mean {near[0]!r}?"
+        if near
+        else "Declare it in the Stack's spec.environments.",
+    )

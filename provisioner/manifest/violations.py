@@ -1,0 +1,328 @@
+"""Turns broken rules of a schema into diagnostics that speak of manifests, not of schemas.
+
+Called by the loader for every document that a schema does not accept. One :class:`Problem` for each mistake, with what was found, what
+is expected, and the nearest known name where that helps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from provisioner.core.values import path_text
+from provisioner.manifest.fields import Field, walk
+from provisioner.manifest.places import Problem
+from provisioner.manifest.validation import Violation
+
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "nothing",
+}
+_SWITCH_WORDS = frozenset({"yes", "no", "on", "off", "true", "false"})
+_BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_LONGEST = 60
+_MOST_NAMES = 20
+
+Describe = Callable[[Violation, Field], Iterator[Problem]]
+
+
+def problems(violations: Iterable[Violation], top: Field) -> list[Problem]:
+    """The problems of one document; ``top`` is the field that the violations' paths start from."""
+    violations = list(violations)
+    chosen = {item.path for item in violations if item.keyword in {"enum", "const"}}
+    found: list[Problem] = []
+    for violation in violations:
+        if violation.keyword == "type" and violation.path in chosen:
+            continue
+        describe = _KEYWORDS.get(violation.keyword, _other)
+        for problem in describe(violation, _at(top, violation.path)):
+            if violation.keyword == "additionalProperties":
+                problem = problem._replace(hint=problem.hint or _elsewhere(problem, top))
+            if problem not in found:
+                found.append(problem)
+    return found
+
+
+def found_text(value: object, *, sensitive: bool = False) -> str:
+    """A value as a message names it; long text is cut."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if value is None:
+        return "nothing"
+    if sensitive:
+        return "a value"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return repr(value if len(value) <= _LONGEST else value[: _LONGEST - 3] + "...")
+    return f"the number {value}"
+
+
+def nearest(name: object, known: Iterable[object]) -> str | None:
+    """The known name that ``name`` was probably meant to be."""
+    if not isinstance(name, str):
+        return None
+    names = [text for text in known if isinstance(text, str)]
+    same = [text for text in names if text.lower() == name.lower()]
+    near = same or get_close_matches(name, names, n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def names_text(names: Iterable[object]) -> str:
+    """A list of names for a message; cut if it is long."""
+    texts = [name if isinstance(name, str) else found_text(name) for name in names]
+    more = f", and {len(texts) - _MOST_NAMES} more" if len(texts) > _MOST_NAMES else ""
+    return ", ".join(texts[:_MOST_NAMES]) + more
+
+
+def _at(top: Field, path: Iterable[str | int]) -> Field:
+    field: Field | None = top
+    for part in path:
+        field = None if field is None else field.children.get(str(part), field.rest)
+    return field or Field()
+
+
+def _elsewhere(problem: Problem, top: Field) -> str:
+    name = problem.path[-1]
+    paths = [path for path, _ in walk(top) if path[-1] == name and "*" not in path]
+    paths.sort(key=lambda path: (path[0] != problem.path[0], len(path)))
+    return f"There is {path_text(paths[0])}: is it meant?" if paths else ""
+
+
+def _unknown_field(violation: Violation, field: Field) -> Iterator[Problem]:
+    known = violation.schema.get("properties", {})
+    patterns = violation.schema.get("patternProperties", {})
+    for name in violation.instance:
+        if name in known or any(re.search(pattern, name) for pattern in patterns):
+            continue
+        near = nearest(name, [other for other in known if other not in violation.instance] or known)
+        place = path_text(tuple(str(part) for part in violation.path))
+        yield Problem(
+            (*violation.path, name),
+            "PRV1103",
+            f"unknown field {name!r}" + (f" in {place}" if place else ""),
+            f"Did you mean {near!r}?" if near else "",
+            f"Known fields: {names_text(known)}." if known else "",
+            at_key=True,
+        )
+
+
+def _wrong_type(violation: Violation, field: Field) -> Iterator[Problem]:
+    limit, value = violation.limit, violation.instance
+    types = [limit] if isinstance(limit, str) else list(limit)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if field.unit is not None and number:
+        yield _without_unit(violation, field)
+        return
+    expected = violation.schema.get("x-expected") or " or ".join(_TYPES[name] for name in types)
+    yield Problem(
+        violation.path,
+        "PRV1104",
+        f"found {found_text(value, sensitive=field.sensitive)}, expected {expected}",
+        _type_hint(types, value),
+    )
+
+
+def _type_hint(types: list[str], value: object) -> str:
+    if "string" in types and isinstance(value, bool | int | float):
+        text = found_text(value).removeprefix("the number ")
+        return f'Put it in quotes: "{text}".'
+    if "boolean" in types and isinstance(value, str) and value.lower() in _SWITCH_WORDS:
+        return "Write true or false, without quotes."
+    if (
+        {"integer", "number"} & set(types)
+        and isinstance(value, str)
+        and _BARE_NUMBER.fullmatch(value)
+    ):
+        return "Remove the quotes."
+    if "array" in types:
+        return "Begin each element with '- ' on a line of its own, or write [a, b]."
+    if value is None:
+        return "Write a value, or remove the field."
+    return ""
+
+
+def _without_unit(violation: Violation, field: Field) -> Problem:
+    example = "4GiB or 200GB" if field.unit == "bytes" else "30s or 5m"
+    text = str(violation.instance)
+    unit = "GiB" if field.unit == "bytes" else "s"
+    return Problem(
+        violation.path,
+        "PRV1108",
+        f"a bare number ({text}) where a unit is needed",
+        f"Write the unit, such as {text}{unit}.",
+        f"Expected {violation.schema.get('x-expected') or f'a value with a unit, such as {example}'}.",
+    )
+
+
+def _missing(violation: Violation, field: Field) -> Iterator[Problem]:
+    for name in violation.limit:
+        if name not in violation.instance:
+            place = path_text(tuple(str(part) for part in violation.path))
+            below = field.children.get(name, Field())
+            expected = below.expected or " or ".join(_TYPES[kind] for kind in below.types)
+            yield Problem(
+                violation.path,
+                "PRV1105",
+                f"the field {name!r} is missing" + (f" in {place}" if place else ""),
+                f"Add '{name}': {expected}." if expected else f"Add {name!r}.",
+                at_key=True,
+            )
+
+
+def _not_allowed(violation: Violation, field: Field) -> Iterator[Problem]:
+    allowed = violation.limit if violation.keyword == "enum" else [violation.limit]
+    near = nearest(violation.instance, allowed)
+    yield Problem(
+        violation.path,
+        "PRV1106",
+        f"found {found_text(violation.instance, sensitive=field.sensitive)}, expected "
+        + (f"one of {names_text(allowed)}" if len(allowed) > 1 else names_text(allowed)),
+        f"Did you mean {near!r}?" if near else "",
+    )
+
+
+def _malformed(violation: Violation, field: Field) -> Iterator[Problem]:
+    value = violation.instance
+    if field.unit is not None and _BARE_NUMBER.fullmatch(str(value)) and not violation.of_name:
+        yield _without_unit(violation, field)
+        return
+    expected = violation.schema.get("x-expected") or "another form"
+    what = "the name " if violation.of_name else ""
+    hint = ""
+    if "${" in str(value):
+        hint = "Variables, replica numbers and outputs are the only ${...} that are replaced."
+    elif isinstance(value, str) and value != value.strip():
+        hint = "Remove the space around it."
+    yield Problem(
+        (*violation.path, str(value)) if violation.of_name else violation.path,
+        "PRV1107",
+        f"found {what}{found_text(value, sensitive=field.sensitive)}, expected {expected}",
+        hint,
+        at_key=violation.of_name,
+    )
+
+
+def _out_of_range(violation: Violation, field: Field) -> Iterator[Problem]:
+    limit, value = violation.limit, violation.instance
+    size = len(value) if isinstance(value, str | list | dict) else None
+    expected = {
+        "minimum": f"at least {limit}",
+        "maximum": f"at most {limit}",
+        "exclusiveMinimum": f"more than {limit}",
+        "exclusiveMaximum": f"less than {limit}",
+        "multipleOf": f"a multiple of {limit}",
+        "minLength": f"at least {limit} characters",
+        "maxLength": f"at most {limit} characters",
+        "minItems": f"at least {limit} elements",
+        "maxItems": f"at most {limit} elements",
+        "minProperties": f"at least {limit} fields",
+        "maxProperties": f"at most {limit} fields",
+    }[violation.keyword]
+    expected = violation.schema.get("x-expected") or expected
+    if isinstance(value, str) and not value:
+        found = "empty text"
+    elif size is None:
+        found = found_text(value, sensitive=field.sensitive)
+    else:
+        found = f"{size} " + (
+            "characters"
+            if isinstance(value, str)
+            else "elements"
+            if isinstance(value, list)
+            else "fields"
+        )
+    yield Problem(
+        (*violation.path, value) if violation.of_name else violation.path,
+        "PRV1109",
+        f"found {found}, expected {expected}",
+        at_key=violation.of_name,
+    )
+
+
+def _repeated(violation: Violation, field: Field) -> Iterator[Problem]:
+    items = violation.instance
+    for index, item in enumerate(items):
+        if item in items[:index]:
+            yield Problem(
+                (*violation.path, index),
+                "PRV1109",
+                f"{found_text(item, sensitive=field.sensitive)} stands in the list twice",
+                "Remove one of the two.",
+            )
+
+
+def _needs_beside(violation: Violation, field: Field) -> Iterator[Problem]:
+    for name, needed in violation.limit.items():
+        for other in needed:
+            if name in violation.instance and other not in violation.instance:
+                yield Problem(
+                    (*violation.path, name),
+                    "PRV1110",
+                    f"the field {name!r} needs the field {other!r} beside it",
+                    f"Add {other!r}, or remove {name!r}.",
+                    at_key=True,
+                )
+
+
+def _alternatives(violation: Violation, field: Field) -> Iterator[Problem]:
+    """The alternative that the author came closest to: the one whose mistakes lie deepest."""
+    branches = [
+        branch
+        for branch in violation.branches
+        if not any(
+            problem.keyword == "type" and problem.path == violation.path for problem in branch
+        )
+    ]
+    if len(branches) == 1:
+        for below in branches[0]:
+            yield from _KEYWORDS.get(below.keyword, _other)(below, field)
+        return
+    yield from _other(violation, field)
+
+
+def _other(violation: Violation, field: Field) -> Iterator[Problem]:
+    expected = violation.schema.get("x-expected") or "another form; see the reference of this kind"
+    found = found_text(violation.instance, sensitive=field.sensitive)
+    if isinstance(violation.instance, dict):
+        found = "the fields " + names_text(violation.instance)
+    yield Problem(violation.path, "PRV1110", f"found {found}, expected {expected}")
+
+
+_KEYWORDS: dict[str, Describe] = {
+    "additionalProperties": _unknown_field,
+    "unevaluatedProperties": _unknown_field,
+    "type": _wrong_type,
+    "required": _missing,
+    "enum": _not_allowed,
+    "const": _not_allowed,
+    "pattern": _malformed,
+    "format": _malformed,
+    "uniqueItems": _repeated,
+    "dependentRequired": _needs_beside,
+    "anyOf": _alternatives,
+    "oneOf": _alternatives,
+    **dict.fromkeys(
+        (
+            "minimum",
+            "maximum",
+            "exclusiveMinimum",
+            "exclusiveMaximum",
+            "multipleOf",
+            "minLength",
+            "maxLength",
+            "minItems",
+            "maxItems",
+            "minProperties",
+            "maxProperties",
+        ),
+        _out_of_range,
+    ),
+}

@@ -50,7 +50,7 @@ def write(connection: sqlite3.Connection, path: Path, target: Path) -> None:
         sync_folder(target.parent)
     except BaseException as problem:
         target.unlink(missing_ok=True)
-        if isinstance(problem, (sqlite3.Error, OSError)):
+        if isinstance(problem, (*faults.DATABASE_ERRORS, OSError)):
             raise _not_written(target, str(problem)) from problem
         raise
 
@@ -75,7 +75,7 @@ def restore(source: Path, path: Path, identity: Identity, now: datetime) -> Path
         mark = Mark.of(path)
         mark.write(value)
         mark.close()
-    except (sqlite3.Error, OSError) as problem:
+    except (*faults.DATABASE_ERRORS, OSError) as problem:
         raise _unfit(source, str(problem)) from problem
     finally:
         _remove(fresh)

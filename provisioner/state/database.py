@@ -6,6 +6,7 @@ one of a newer program, one that is older than its mark, one of another stack.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -32,9 +33,10 @@ class Identity(NamedTuple):
 
 
 def connect(path: Path, patience: float) -> sqlite3.Connection:
-    """A connection in WAL mode that waits for the disk at each commit. Raises sqlite3.Error.
+    """A connection in WAL mode that waits for the disk at each commit.
 
-    The caller sees to it that one thread at a time uses it.
+    Raises sqlite3.Error, or OSError where the file system cannot do it. The caller sees to it that
+    one thread at a time uses it.
     """
     connection = sqlite3.connect(
         path, timeout=patience, isolation_level=None, check_same_thread=False
@@ -42,7 +44,7 @@ def connect(path: Path, patience: float) -> sqlite3.Connection:
     try:
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
-            raise sqlite3.OperationalError("the file system cannot hold a write-ahead log")
+            raise OSError(errno.ENOTSUP, "the file system cannot hold a write-ahead log")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
@@ -77,7 +79,7 @@ def open_database(
     except BaseException as problem:
         if connection is not None:
             connection.close()
-        if isinstance(problem, (sqlite3.Error, OSError)):
+        if isinstance(problem, (*faults.DATABASE_ERRORS, OSError)):
             raise faults.translate(path, problem) from problem
         raise
     return connection, lineage

@@ -19,6 +19,19 @@ RESTORE_HINT = (
 )
 
 
+DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What using a database raises; the second where SQLite's own message quotes damaged text."""
+
+_STRUCTURAL = (
+    0,  # Python's own: a text that is not UTF-8
+    sqlite3.SQLITE_ERROR,  # a statement does not fit the tables
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_NOTADB,
+)
+"""Result codes (sqlite.org/rescode.html) that say that the content is not what was written."""
+
+
 def damaged(path: Path, problems: Iterable[str]) -> ProvisionerError:
     """PRV4001: the content cannot be trusted."""
     return ProvisionerError(
@@ -94,7 +107,9 @@ def busy(path: Path, detail: str) -> ProvisionerError:
     )
 
 
-def translate(path: Path, problem: sqlite3.Error | OSError) -> ProvisionerError:
+def translate(
+    path: Path, problem: sqlite3.Error | UnicodeDecodeError | OSError
+) -> ProvisionerError:
     """The diagnostic of an error of SQLite or of the operating system."""
     if isinstance(problem, OSError):
         text = problem.strerror or str(problem)
@@ -102,7 +117,7 @@ def translate(path: Path, problem: sqlite3.Error | OSError) -> ProvisionerError:
     text = str(problem)
     # The lower byte is the primary result code (sqlite.org/rescode.html).
     code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code in _STRUCTURAL:
         return damaged(path, [text])
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return busy(path, text)

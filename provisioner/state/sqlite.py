@@ -112,7 +112,7 @@ class SqliteStore:
                     ).fetchall()
                 finally:
                     connection.execute("COMMIT")
-            except sqlite3.Error as problem:
+            except faults.DATABASE_ERRORS as problem:
                 raise faults.translate(self._path, problem) from problem
             except DamagedLedgerError as problem:
                 raise faults.damaged(self._path, [str(problem)]) from problem
@@ -122,11 +122,7 @@ class SqliteStore:
         ]
         if len(intents) != len(ledger.open_intents):
             problems.append("An open intent is missing in the journal.")
-        problems += [
-            f"The journal record {row[0]} is damaged."
-            for row in intents
-            if row_digest("journal", *row[:-1]) != row[-1]
-        ]
+        problems += _damaged_rows("journal", intents)
         if problems:
             raise faults.damaged(self._path, problems)
         try:
@@ -143,30 +139,29 @@ class SqliteStore:
 
     def history(self, limit: int = 50) -> list[OperationRecord]:
         """Operations, newest first."""
-        rows = self._query(
-            "SELECT id, kind, actor, started_at, ended_at, outcome, summary, plan_digest"
-            " FROM operations ORDER BY number DESC LIMIT ?",
-            (limit,),
+        rows = self._rows(
+            "operations", "SELECT * FROM operations ORDER BY number DESC LIMIT ?", limit
         )
         return [
             OperationRecord(
-                operation=row[0],
-                kind=row[1],
-                actor=row[2],
-                started_at=row[3],
-                ended_at=row[4],
-                outcome=row[5],
-                summary=json.loads(row[6]),
-                plan_digest=row[7],
+                operation=row[1],
+                kind=row[2],
+                actor=row[3],
+                started_at=row[4],
+                ended_at=row[5],
+                outcome=row[6],
+                summary=json.loads(row[7]),
+                plan_digest=row[8],
             )
             for row in rows
         ]
 
     def journal(self, operation: str | None = None) -> list[JournalRecord]:
         """Journal records in order; of one operation or of all that are kept."""
-        rows = self._query(
+        rows = self._rows(
+            "journal",
             "SELECT * FROM journal WHERE ?1 IS NULL OR operation = ?1 ORDER BY sequence",
-            (operation,),
+            operation,
         )
         return [_record(row) for row in rows]
 
@@ -294,7 +289,7 @@ class SqliteStore:
             connection = self._connection()
             try:
                 found = lock.find(connection)
-            except sqlite3.Error as problem:
+            except faults.DATABASE_ERRORS as problem:
                 raise faults.translate(self._path, problem) from problem
         return found[0] if found else None
 
@@ -313,7 +308,7 @@ class SqliteStore:
                 problems = all_problems(connection)
                 if not problems:
                     check_mark(self._path, connection, self._mark)
-            except sqlite3.Error as problem:
+            except faults.DATABASE_ERRORS as problem:
                 return _sentences(faults.translate(self._path, problem))
             except ProvisionerError as problem:
                 return _sentences(problem)
@@ -363,13 +358,17 @@ class SqliteStore:
             self._ledger = None
         self._mark.close()
 
-    def _query(self, statement: str, arguments: Sequence[object]) -> list[Any]:
+    def _rows(self, table: str, statement: str, argument: object) -> list[Any]:
+        """Whole rows of a sealed table, each held against its digest."""
         with self._mutex:
             connection = self._connection()
             try:
-                return connection.execute(statement, arguments).fetchall()
-            except sqlite3.Error as problem:
+                rows = connection.execute(statement, (argument,)).fetchall()
+            except faults.DATABASE_ERRORS as problem:
                 raise faults.translate(self._path, problem) from problem
+        if problems := _damaged_rows(table, rows):
+            raise faults.damaged(self._path, problems)
+        return rows
 
     def _run(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
         return self._write(lambda transaction: work(transaction.connection))
@@ -414,7 +413,7 @@ class SqliteStore:
         except Exception as problem:
             self._ledger = None
             _roll_back(connection)
-            if isinstance(problem, sqlite3.Error):
+            if isinstance(problem, faults.DATABASE_ERRORS):
                 raise faults.translate(self._path, problem) from problem
             if isinstance(problem, DamagedLedgerError):
                 raise faults.damaged(self._path, [str(problem)]) from problem
@@ -461,15 +460,19 @@ def _record(row: Sequence[Any]) -> JournalRecord:
 
 
 def _row_problems(table: str, rows: Sequence[tuple[Any, ...]], expected: Seal) -> list[str]:
-    problems = [
-        f"The row {row[0]} of the table {table} is damaged."
-        for row in rows
-        if row_digest(table, *row[:-1]) != row[-1]
-    ]
+    problems = _damaged_rows(table, rows)
     found = Seal.over(row[-1] for row in rows)
     if not problems and found != expected:
         problems.append(table_problem(table, found, expected))
     return problems
+
+
+def _damaged_rows(table: str, rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    return [
+        f"The row {row[0]} of the table {table} is damaged."
+        for row in rows
+        if row_digest(table, *row[:-1]) != row[-1]
+    ]
 
 
 def _sentences(problem: ProvisionerError) -> list[str]:

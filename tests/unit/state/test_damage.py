@@ -1,0 +1,210 @@
+"""A damaged, truncated, emptied, outdated or newer database is refused, with a way out."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from provisioner.core.diagnostics import ProvisionerError
+from provisioner.state.sqlite import SqliteStore
+from provisioner.state.store import Store
+from tests.conformance.stores import entry, record
+from tests.unit.state.conftest import CodeOf, Open
+
+T = TypeVar("T")
+
+
+def refused(store: SqliteStore) -> str:
+    """The code with which reading is refused; also holds the message to what it has to say."""
+    with pytest.raises(ProvisionerError) as caught:
+        store.read()
+    found = caught.value.diagnostics[0]
+    assert "state restore" in found.hint
+    assert store.verify()
+    return found.code
+
+
+def attempt(call: Callable[[], T]) -> T | ProvisionerError:
+    try:
+        return call()
+    except ProvisionerError as problem:
+        return problem
+
+
+def with_sql(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount in (-1, 1)
+
+
+def test_no_flipped_bit_in_a_row_is_taken_for_good(filled: Path, open_store: Open) -> None:
+    """Wherever a bit of the file flips: either reading is refused, or what is read is right."""
+    first = open_store()
+    expected = (first.read(), first.history(), first.journal())
+    first.close()
+    good = filled.read_bytes()
+    mark = filled.with_name("state.db-mark")
+    mark_text = mark.read_bytes()
+    chance = random.Random(4711)
+    codes = []
+    for _ in range(400):
+        place = chance.randrange(100, len(good))
+        damaged = bytearray(good)
+        damaged[place] ^= 1 << chance.randrange(8)
+        for leftover in filled.parent.glob("state.db*"):
+            leftover.unlink()
+        filled.write_bytes(damaged)
+        mark.write_bytes(mark_text)
+        store = SqliteStore(filled, stack="shop")
+        found = attempt(lambda s=store: (s.read(), s.history(), s.journal()))  # type: ignore[misc]
+        store.close()
+        if isinstance(found, ProvisionerError):
+            codes.append(found.diagnostics[0].code)
+        else:
+            assert expected == found
+    assert {"PRV4001"} == set(codes) - {"PRV4003", "PRV4010"}
+    assert len(codes) > 30
+
+
+def test_a_damaged_journal_record_is_found_by_verify_and_when_it_is_read(
+    filled: Path, open_store: Open, code_of: CodeOf
+) -> None:
+    data = filled.read_bytes()
+    filled.write_bytes(data.replace(b"createVirtualMachine/vm-07", b"creatfVirtualMachine/vm-07"))
+    store = open_store()
+    assert any("of the table journal is damaged" in item for item in store.verify())
+    assert "PRV4001" == code_of(store.journal)
+    assert 40 == len(store.read().entries)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
+def test_a_truncated_file(filled: Path, open_store: Open, share: float) -> None:
+    data = filled.read_bytes()
+    filled.write_bytes(data[: int(len(data) * share)])
+    assert "PRV4001" == refused(open_store())
+
+
+def test_an_emptied_file(filled: Path, open_store: Open) -> None:
+    filled.write_bytes(b"")
+    assert "PRV4001" == refused(open_store())
+
+
+def test_a_file_that_is_no_database(filled: Path, open_store: Open) -> None:
+    filled.write_bytes(b"#!/bin/sh\necho this is not a database at all\n" * 200)
+    assert "PRV4001" == refused(open_store())
+
+
+def test_a_database_of_another_program(filled: Path, open_store: Open) -> None:
+    filled.unlink()
+    with_sql(filled, "CREATE TABLE bookmarks (url TEXT)")
+    assert "PRV4001" == refused(open_store())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM entries WHERE address = 'VirtualMachine/vm-03'",
+        "UPDATE entries SET body = replace(body, 'memory', 'kvm') WHERE address LIKE '%vm-03'",
+        "UPDATE entries SET serial = serial - 1 WHERE address LIKE '%vm-03'",
+        "UPDATE meta SET value = 'eeeeeeee-8b86-4d01-b42d-00c04fc964ff' WHERE key = 'lineage'",
+        "DELETE FROM meta WHERE key = 'lineage'",
+        "UPDATE ledger SET serial = serial + 1",
+        "DELETE FROM ledger",
+    ],
+)
+def test_a_row_changed_behind_the_store(filled: Path, open_store: Open, statement: str) -> None:
+    with_sql(filled, statement)
+    assert "PRV4001" == refused(open_store())
+
+
+def test_a_row_put_back_as_it_once_was(filled: Path, open_store: Open) -> None:
+    """A row with a right digest of its own that is not the last one written under its key."""
+    with closing(sqlite3.connect(filled)) as connection:
+        old = connection.execute("SELECT * FROM entries WHERE address LIKE '%vm-03'").fetchone()
+    record(open_store(), entry("vm-03", spec={"memory": {"size": 1}}))
+    open_store().close()
+    with closing(sqlite3.connect(filled)) as connection, connection:
+        connection.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", old)
+    assert "PRV4001" == refused(open_store())
+
+
+def test_an_older_copy_put_in_its_place(filled: Path, open_store: Open, tmp_path: Path) -> None:
+    shutil.copy(filled, tmp_path / "old.db")
+    store = open_store()
+    record(store, entry("new"))
+    store.close()
+    shutil.copy(tmp_path / "old.db", filled)
+    assert "PRV4003" == refused(open_store())
+
+
+def test_a_write_ahead_log_that_was_removed(filled: Path, open_store: Open, tmp_path: Path) -> None:
+    """What a process that died had committed stands in the log alone."""
+    store = open_store()
+    record(store, entry("new"))
+    for name in ("state.db", "state.db-mark"):
+        shutil.copy(filled.with_name(name), tmp_path / name)
+    store.close()
+    copy: Store = SqliteStore(tmp_path / "state.db", stack="shop")
+    with pytest.raises(ProvisionerError) as caught:
+        copy.read()
+    assert "PRV4003" == caught.value.diagnostics[0].code
+
+
+def test_a_database_that_is_gone(filled: Path, open_store: Open) -> None:
+    filled.unlink()
+    assert "PRV4003" == refused(open_store())
+    assert not filled.exists()
+
+
+def test_a_database_of_another_lineage(filled: Path, open_store: Open, tmp_path: Path) -> None:
+    other = SqliteStore(tmp_path / "other.db", stack="shop")
+    record(other, *(entry(f"vm-{number:02}") for number in range(60)))
+    other.close()
+    shutil.copy(tmp_path / "other.db", filled)
+    assert "PRV4003" == refused(open_store())
+
+
+def test_a_torn_mark_guards_nothing_and_is_written_anew(filled: Path, open_store: Open) -> None:
+    mark = filled.with_name("state.db-mark")
+    mark.write_text("provisioner-state-mark 6f96")
+    open_store().read()
+    open_store().close()
+    assert 4 == len(mark.read_text().split())
+
+
+def test_a_newer_database(filled: Path, open_store: Open) -> None:
+    with_sql(filled, "PRAGMA user_version = 99")
+    assert "PRV4002" == refused(open_store())
+
+
+def test_a_damaged_database_can_be_restored(
+    filled: Path, open_store: Open, tmp_path: Path, code_of: CodeOf
+) -> None:
+    store = open_store()
+    store.backup(tmp_path / "copy.db")
+    store.close()
+    damaged = filled.read_bytes()[:5000]
+    filled.write_bytes(damaged)
+    assert "PRV4001" == code_of(store.read)
+    store.restore(tmp_path / "copy.db")
+    assert 40 == len(store.read().entries)
+    kept = list(filled.parent.glob("state.db.before-restore-*"))
+    assert [damaged] == [path.read_bytes() for path in kept]
+
+
+def test_a_database_that_is_gone_can_be_restored(
+    filled: Path, open_store: Open, tmp_path: Path
+) -> None:
+    store = open_store()
+    store.backup(tmp_path / "copy.db")
+    store.close()
+    filled.unlink()
+    store.restore(tmp_path / "copy.db")
+    assert 40 == len(store.read().entries)

@@ -1,6 +1,7 @@
 """From YAML text with positions to a validated, expanded stack.
 
-``load(root, SchemaCatalog.installed())`` is the way in; :mod:`provisioner.manifest.model` says what comes out.
+``load(root, SchemaCatalog.installed())`` is the way in; :mod:`provisioner.manifest.model` says what
+comes out.
 """
 
 from provisioner.manifest.annotations import KindInfo

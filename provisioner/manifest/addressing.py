@@ -1,7 +1,9 @@
-"""Fixed addresses of machines: derived MAC addresses, DHCP reservations, and what cannot be right about them.
+"""Fixed addresses of machines: derived MAC addresses, DHCP reservations, and what cannot be right
+about them.
 
-Called by :mod:`provisioner.manifest.loader` with linked drafts. A network card with a fixed address needs a MAC address by which the network's DHCP
-service knows it: the author's, or one derived here from the names of stack, machine and card. The reservation becomes part of the Network.
+Called by :mod:`provisioner.manifest.loader` with linked drafts. A network card with a fixed address
+needs a MAC address by which the network's DHCP service knows it: the author's, or one derived here
+from the names of stack, machine and card. The reservation becomes part of the Network.
 """
 
 from __future__ import annotations
@@ -34,10 +36,11 @@ class _Card(NamedTuple):
 
 
 def derived_mac(stack: str, machine: str, card: str) -> str:
-    """A locally administered unicast MAC address (IEEE 802, section 8.4) that depends on these names only.
+    """A locally administered unicast MAC address (IEEE 802, section 8.4) that depends on these
+    names only.
 
-    ``52:54`` as QEMU's and libvirt's own, then 32 bits of SHA-256: among 10,000 cards two are equal in one stack of a hundred, which is
-    reported as a duplicate.
+    ``52:54`` as QEMU's and libvirt's own, then 32 bits of SHA-256: among 10,000 cards two are equal
+    in one stack of a hundred, which is reported as a duplicate.
     """
     bits = hashlib.sha256(f"{stack}/{machine}/{card}".encode()).digest()[:4]
     return ":".join(["52", "54", *(f"{byte:02x}" for byte in bits)])
@@ -46,7 +49,8 @@ def derived_mac(stack: str, machine: str, card: str) -> str:
 def settle_addresses(stack: str, drafts: Mapping[Address, Draft]) -> None:
     """Derive MAC addresses, fold reservations into the networks' specs and check both.
 
-    A renamed machine keeps the address derived from its old name for as long as ``renamedFrom`` stands in its manifest.
+    A renamed machine keeps the address derived from its old name for as long as ``renamedFrom``
+    stands in its manifest.
     """
     by_network: dict[Address, list[_Card]] = {}
     for draft in drafts.values():
@@ -108,8 +112,7 @@ def _settle(network: Draft, cards: list[_Card]) -> None:
             owner = owners_by_mac.setdefault(card.mac, card.text)
             if owner != card.text:
                 what = f"the MAC address {card.mac}"
-                path = card.path("mac")
-                card.draft.problems.append(_taken(path, "PRV1402", what, owner))
+                card.draft.problems.append(_taken(card.path("mac"), "PRV1402", what, owner))
                 continue
         if card.address is None or network.failed:
             continue

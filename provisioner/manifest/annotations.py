@@ -1,7 +1,8 @@
 """What the schema of a kind says about its fields: impacts, defaults, references, secrecy.
 
-:class:`KindInfo` is made by :class:`provisioner.manifest.catalog.SchemaCatalog`; the engine asks it about paths of canonical specs (below ``spec``;
-``labels`` and ``tenant`` are at their top), the documentation reads it whole.
+:class:`KindInfo` is made by :class:`provisioner.manifest.catalog.SchemaCatalog`; the engine asks it
+about paths of canonical specs (below ``spec``; ``labels`` and ``tenant`` are at their top), the
+documentation reads it whole.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ METADATA_FIELDS = ("labels", "tenant")
 
 
 class ReferenceField(NamedTuple):
-    """A field that names another resource. In ``path`` (below ``spec``) ``*`` stands for any element."""
+    """A field that names another resource. In ``path`` (below ``spec``) ``*`` stands for any
+    element.
+    """
 
     path: Path
     kinds: tuple[str, ...]
@@ -49,7 +52,9 @@ class KindInfo:
 
     @cached_property
     def canonical(self) -> Field:
-        """The fields of a canonical spec: those of ``spec`` and, where the kind has them, ``labels`` and ``tenant``."""
+        """The fields of a canonical spec: those of ``spec`` and, where the kind has them,
+        ``labels`` and ``tenant``.
+        """
         metadata = self.document.children.get("metadata", Field())
         more = {
             name: metadata.children[name] for name in METADATA_FIELDS if name in metadata.children
@@ -104,9 +109,9 @@ class KindInfo:
         for path, field in walk(self.spec):
             if field.references:
                 parent = self._above(path)
-                if parent is not None and parent.set_key == path[-1]:
-                    path = path[:-1]
-                found.append(ReferenceField(path, field.references, field.host_from, field.keeps))
+                is_key = parent is not None and parent.set_key == path[-1]
+                place = path[:-1] if is_key else path
+                found.append(ReferenceField(place, field.references, field.host_from, field.keeps))
         return tuple(found)
 
     @property
@@ -125,14 +130,18 @@ class KindInfo:
         return next((ref.path for ref in self.references if "Host" in ref.kinds), None)
 
     def field(self, path: Path) -> Field | None:
-        """The field at a canonical path; None where the schema knows none (inside of a provider's own section, say)."""
+        """The field at a canonical path; None where the schema knows none (inside of a
+        provider's own section, say).
+        """
         field: Field | None = self.canonical
         for part in path:
             field = None if field is None else field.child(part)
         return field
 
     def impact_of(self, path: Path) -> Impact:
-        """Default impact of changing the field; that of the nearest field above where the schema does not know it."""
+        """Default impact of changing the field; that of the nearest field above where the schema
+        does not know it.
+        """
         field = self.canonical
         for part in path:
             below = field.child(part)

@@ -1,18 +1,20 @@
 """The canonical form of a spec: one value for everything that means the same.
 
-:class:`Canonicaliser` compiles a :class:`Field` tree into functions once and runs them for every resource: units become integers, addresses
-get their standard form, lists with a key become mappings, files are read in. On the way it collects the references.
+:class:`Canonicaliser` compiles a :class:`Field` tree into functions once and runs them for every
+resource: units become integers, addresses get their standard form, lists with a key become
+mappings, files are read in. On the way it collects the references.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from provisioner.core.values import Json, Path
 from provisioner.manifest.fields import Field
 from provisioner.manifest.forms import FORMS, UNITS
+from provisioner.manifest.placeholders import has_output
 from provisioner.manifest.places import Problem
 from provisioner.manifest.positioned import Element, Part
 
@@ -26,7 +28,9 @@ class FoundReference(NamedTuple):
 
 
 class LocalFiles(Protocol):
-    """How files that a manifest names are found and read. What goes wrong is added to ``findings`` for the field at ``path``."""
+    """How files that a manifest names are found and read. What goes wrong is added to
+    ``findings`` for the field at ``path``.
+    """
 
     def locate(self, text: str, path: Path, findings: Findings) -> str:
         """The canonical form of a path."""
@@ -42,6 +46,8 @@ class Findings:
     """What turned up while a spec was brought into canonical form."""
 
     files: LocalFiles | None = None
+    kinds: Set[str] = frozenset()
+    """Kinds whose outputs text may wait for."""
     references: list[FoundReference] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -50,7 +56,9 @@ _Walker: TypeAlias = Callable[[Any, Path, Findings], Any]
 
 
 class Canonicaliser:
-    """The canonical form of the values of one field; ``spec`` of a kind, or a provider's own section."""
+    """The canonical form of the values of one field; ``spec`` of a kind, or a provider's own
+    section.
+    """
 
     def __init__(self, top: Field) -> None:
         self._walk = _compile(top) or _without_nulls
@@ -144,7 +152,7 @@ def _keyed_list(key_name: str, element: Field) -> _Walker:
     key_field = element.children.get(key_name, Field())
     key_walker = _compile(key_field)
     names_something = bool(key_field.references)
-    walk_element = _compile(element) or _without_nulls
+    walk_element = _compile(element)
 
     def walk(value: Any, path: Path, findings: Findings) -> Any:
         if not isinstance(value, list):
@@ -154,9 +162,9 @@ def _keyed_list(key_name: str, element: Field) -> _Walker:
             if not isinstance(child, dict) or not isinstance(child.get(key_name), str):
                 continue
             key = child[key_name]
-            place = (*path, Element(index, key, key_name), key_name)
+            place: tuple[Part, ...] = (*path, Element(index, key, key_name), key_name)
             if "${" in key:
-                findings.problems.append(_output_as_name(place))
+                findings.problems.append(_no_name(key, place, findings))
                 continue
             if key_walker is not None and not names_something:
                 before = len(findings.problems)
@@ -177,7 +185,9 @@ def _keyed_list(key_name: str, element: Field) -> _Walker:
             if names_something:
                 findings.references.append(FoundReference((*path, key), key, key_field))
             others = {name: entry for name, entry in child.items() if name != key_name}
-            result[key] = walk_element(others, (*path, key), findings)
+            result[key] = (
+                others if walk_element is None else walk_element(others, (*path, key), findings)
+            )
         return result
 
     return walk
@@ -185,7 +195,7 @@ def _keyed_list(key_name: str, element: Field) -> _Walker:
 
 def _converter(convert: Callable[[str], int | str], form: str) -> _Walker:
     def walk(value: Any, path: Path, findings: Findings) -> Any:
-        if not isinstance(value, str) or "${" in value:
+        if not isinstance(value, str) or ("${" in value and has_output(value, findings.kinds)):
             return value
         try:
             return convert(value)
@@ -202,7 +212,7 @@ def _reference(field: Field) -> _Walker:
     def walk(value: Any, path: Path, findings: Findings) -> Any:
         if isinstance(value, str):
             if "${" in value:
-                findings.problems.append(_output_as_name(path))
+                findings.problems.append(_no_name(value, path, findings))
             else:
                 findings.references.append(FoundReference(path, value, field))
         return value
@@ -210,12 +220,19 @@ def _reference(field: Field) -> _Walker:
     return walk
 
 
-def _output_as_name(path: tuple[Part, ...]) -> Problem:
+def _no_name(text: str, path: tuple[Part, ...], findings: Findings) -> Problem:
+    if not has_output(text, findings.kinds):
+        return Problem(
+            path,
+            "PRV1107",
+            f"found {text!r}, expected a name",
+            "In a name only ${var.NAME} and ${replica.index} are replaced.",
+        )
     return Problem(
         path,
         "PRV1310",
         "a name cannot come from another resource's output",
-        "Write the name itself: it decides what depends on what, and has to be known when planning.",
+        "Write the name itself: what depends on what has to be known when planning.",
     )
 
 

@@ -1,6 +1,7 @@
 """The schemas of all kinds, compiled once: :class:`SchemaCatalog`.
 
-The service layer makes one catalog and hands it to the loader and to the engine, which asks it for :class:`KindInfo`.
+The service layer makes one catalog and hands it to the loader and to the engine, which asks it for
+:class:`KindInfo`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ API_VERSION = "provisioner/v1"
 
 
 class CompiledSchema:
-    """A schema ready for use: what it accepts, and the fields that it describes. Each is made at its first use."""
+    """A schema ready for use: what it accepts, and the fields that it describes. Each is made at
+    its first use.
+    """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """``schema`` has to stand alone."""
@@ -50,7 +53,9 @@ class CompiledSchema:
         return Canonicaliser(self.fields)
 
     def problems(self, value: object, kinds: Set[str] = frozenset()) -> list[Problem]:
-        """What is wrong with a value; paths start at the value. Texts that wait for an output of one of ``kinds`` are right."""
+        """What is wrong with a value; paths start at the value. Texts that wait for an output of
+        one of ``kinds`` are right.
+        """
         if self.validator.accepts(value):
             return []
         found = [item for item in self.validator.violations(value) if not _awaits(item, kinds)]
@@ -58,8 +63,9 @@ class CompiledSchema:
 
 
 def _awaits(violation: Violation, kinds: Set[str]) -> bool:
-    """Whether the rule is broken only because the value is another resource's output, which is known later, or
-    because a placeholder has no value, which has been reported."""
+    """Whether the rule is broken only because the value is another resource's output, which is
+    known later, or because a placeholder has no value, which has been reported.
+    """
     text = violation.instance
     if not isinstance(text, str) or "${" not in text or violation.of_name:
         return False
@@ -80,7 +86,9 @@ class SchemaCatalog:
 
     @classmethod
     def installed(cls) -> SchemaCatalog:
-        """The schemas that come with the installation; raises ProvisionerError (PRV1008) if one cannot be used."""
+        """The schemas that come with the installation; raises ProvisionerError (PRV1008) if one
+        cannot be used.
+        """
         texts = {
             entry.name: entry.read_text(encoding="utf-8")
             for entry in files(PACKAGE).iterdir()
@@ -103,7 +111,9 @@ class SchemaCatalog:
 
     @classmethod
     def of(cls, schemas: Mapping[str, Mapping[str, Any]]) -> SchemaCatalog:
-        """A catalog of these schemas by file name; ``definitions.v1.json`` holds what they share."""
+        """A catalog of these schemas by file name; ``definitions.v1.json`` holds what they
+        share.
+        """
         definitions = schemas.get(_DEFINITIONS, {})
         kinds = {
             schema["title"]: KindInfo(schema["title"], bundled(schema, definitions))
@@ -114,7 +124,9 @@ class SchemaCatalog:
         return cls(dict(ordered), definitions)
 
     def standalone(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """A provider's schema with the shared definitions inside, so that it may refer to them as the kinds' schemas do."""
+        """A provider's schema with the shared definitions inside, so that it may refer to them
+        as the kinds' schemas do.
+        """
         return bundled(schema, self.definitions)
 
     def kind(self, name: str) -> KindInfo:

@@ -1,7 +1,9 @@
-"""Rules that a schema cannot express: figures that have to fit together, devices that are used twice, names that are taken.
+"""Rules that a schema cannot express: figures that have to fit together, devices that are used
+twice, names that are taken.
 
-Called by :mod:`provisioner.manifest.loader` with linked drafts; what is wrong is added to the drafts' problems. Addresses of network cards
-are checked by :mod:`provisioner.manifest.addressing`, cycles by the engine.
+Called by :mod:`provisioner.manifest.loader` with linked drafts; what is wrong is added to the
+drafts' problems. Addresses of network cards are checked by :mod:`provisioner.manifest.addressing`,
+cycles by the engine.
 """
 
 from __future__ import annotations
@@ -56,11 +58,12 @@ def _cpu(draft: Draft) -> Iterator[Problem]:
     parts = [_number(topology.get(name, 1)) for name in ("sockets", "cores", "threads")]
     if None not in parts:
         sockets, cores, threads = (part or 1 for part in parts)
-        if sockets * cores * threads != most:
+        product = sockets * cores * threads
+        if product != most:
             yield Problem(
                 ("spec", "cpu", "topology"),
                 "PRV1411",
-                f"{sockets} sockets x {cores} cores x {threads} threads are {sockets * cores * threads} processors, "
+                f"{sockets} sockets x {cores} cores x {threads} threads are {product} processors, "
                 f"expected {most}",
                 "The product has to be max, or count where max is left out.",
                 at_key=True,
@@ -84,7 +87,7 @@ def _memory(draft: Draft) -> Iterator[Problem]:
         yield Problem(
             ("spec", "memory", "size"),
             "PRV1412",
-            f"the machine has {format_size(size)} of memory, more than its max of {format_size(most)}",
+            f"{format_size(size)} of memory are more than the max of {format_size(most)}",
             "Raise max, or lower size.",
         )
 
@@ -186,7 +189,7 @@ def _check_disks(drafts: Mapping[Address, Draft]) -> None:
                         ("spec", "disks", name),
                         "PRV1420",
                         f"Disk/{name} is plugged into {first} already",
-                        "Give each machine a disk of its own, or let all of them only read it (readOnly: true).",
+                        "Give each machine its own disk, or let all only read it: readOnly: true.",
                     )
                 )
 

@@ -1,6 +1,7 @@
 """Finds the manifest files of a stack and reads their documents.
 
-First stage of :mod:`provisioner.manifest.loader`. Whatever is no usable manifest becomes a diagnostic, and reading goes on.
+First stage of :mod:`provisioner.manifest.loader`. Whatever is no usable manifest becomes a
+diagnostic, and reading goes on.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Manifest(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """What reading a folder gave. ``lost``: some documents could not be read, so their names are not known."""
+    """What reading a folder gave. ``lost``: some documents could not be read, so their names are
+    not known.
+    """
 
     files: list[str] = field(default_factory=list)
     manifests: list[Manifest] = field(default_factory=list)
@@ -52,9 +55,11 @@ class Reading:
 
 
 def manifest_files(root: Path) -> list[Path]:
-    """The manifest files below ``root``, relative to it and sorted; raises ProvisionerError (PRV1001, PRV1002).
+    """The manifest files below ``root``, relative to it and sorted; raises ProvisionerError
+    (PRV1001, PRV1002).
 
-    Hidden files and folders are skipped. A folder that is reached a second time through a symbolic link is left out, so loops do no harm.
+    Hidden files and folders are skipped. A folder that is reached a second time through a symbolic
+    link is left out, so loops do no harm.
     """
     if not root.is_dir():
         raise ProvisionerError(
@@ -63,7 +68,7 @@ def manifest_files(root: Path) -> list[Path]:
                 f"{root} is a file, expected a stack's folder"
                 if root.exists()
                 else f"there is no folder {root}",
-                hint="Name the folder that holds the stack's manifests, or run 'provisioner init' to make one.",
+                hint="Name the folder of a stack, or run 'provisioner init' to make one.",
             )
         )
     failed: list[Diagnostic] = []
@@ -107,7 +112,9 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def read_manifests(root: Path, catalog: SchemaCatalog) -> Reading:
-    """Read every manifest below ``root``; raises ProvisionerError only if there is no folder to read."""
+    """Read every manifest below ``root``; raises ProvisionerError only if there is no folder to
+    read.
+    """
     reading = Reading()
     for path in manifest_files(root):
         name = str(root / path)
@@ -150,7 +157,9 @@ def _read(file: SourceFile, folder: Path, catalog: SchemaCatalog, reading: Readi
 def _manifest(
     document: YamlDocument, origin: Origin, folder: Path, catalog: SchemaCatalog, places: Places
 ) -> Manifest | Diagnostic:
-    """The manifest in a document, or why there is none: only what is needed to choose a schema is checked here."""
+    """The manifest in a document, or why there is none: only what is needed to choose a schema
+    is checked here.
+    """
     value = document.value
     if not isinstance(value, dict):
         return error(
@@ -176,7 +185,7 @@ def _unknown_kind(value: Mapping[str, Any], catalog: SchemaCatalog) -> Problem:
             (),
             "PRV1101",
             "the field 'kind' is missing",
-            f"Write 'apiVersion: {API_VERSION}' and the kind. A file that is no manifest needs another suffix.",
+            "Write the kind; give a file that is no manifest another suffix.",
             f"Known kinds: {known}.",
         )
     near = nearest(kind, catalog.kinds)
@@ -200,7 +209,9 @@ def _unknown_kind(value: Mapping[str, Any], catalog: SchemaCatalog) -> Problem:
 
 
 def _set_aside(reading: Reading, root: Path, catalog: SchemaCatalog) -> None:
-    """Forget complaints about files that are no manifests: those that a manifest names in a file field (user data, say)."""
+    """Forget complaints about files that are no manifests: those that a manifest names in a file
+    field (user data, say).
+    """
     if not reading.diagnostics:
         return
     fields = {name for info in catalog.kinds.values() for name in _file_fields(info.schema)}
@@ -230,7 +241,9 @@ def _file_fields(schema: Any) -> Iterator[str]:
 
 
 def _texts(value: Any, names: set[str]) -> Iterator[str]:
-    """The texts of the named fields anywhere in a value, as patterns: a placeholder can be anything."""
+    """The texts of the named fields anywhere in a value, as patterns: a placeholder can be
+    anything.
+    """
     if isinstance(value, dict):
         for name, child in value.items():
             if name in names and isinstance(child, str):

@@ -1,7 +1,7 @@
 """One expanded document becomes a draft: validated, canonical, its references collected.
 
-Called by :mod:`provisioner.manifest.loader` for every document. A document with errors becomes a draft, too, without what is wrong in it, so
-that one run can report everything.
+Called by :mod:`provisioner.manifest.loader` for every document. A document with errors becomes a
+draft, too, without what is wrong in it, so that one run can report everything.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Drafter:
     diagnostics: list[Diagnostic]
 
     def draft(self, document: Expanded) -> Draft | None:
-        """The draft of a document; None if its name cannot be used, so that nobody can refer to it either."""
+        """The draft of a document; None if its name cannot be used, so that nobody can refer to
+        it either.
+        """
         kind, value = document.kind, document.value
         info = self.catalog.kinds[kind]
         problems = self.catalog.compiled[kind].problems(value, document.scope.kinds)
@@ -60,7 +62,7 @@ class Drafter:
                 spec[field] = metadata[field]
         address = Address(kind, name)
         files = self._files(document, address)
-        findings = Findings(files)
+        findings = Findings(files, document.scope.kinds)
         canonical = info.canonicalise(spec, findings)
         if findings.problems:
             failed = True
@@ -108,13 +110,17 @@ def _bad_name(name: str) -> Problem:
 
 
 def _moved(problem: Problem) -> Problem:
-    """The problem with its path from the top of the document; it was found in a spec with some of the metadata."""
+    """The problem with its path from the top of the document; it was found in a spec with some
+    of the metadata.
+    """
     top = "metadata" if problem.path[:1] and problem.path[0] in METADATA_FIELDS else "spec"
     return problem._replace(path=(top, *problem.path))
 
 
 def pruned(value: Any, paths: Iterable[tuple[Part, ...]]) -> Any:
-    """The value without what stands at the paths, and without text whose placeholders have no value."""
+    """The value without what stands at the paths, and without text whose placeholders have no
+    value.
+    """
     value = _copied(value)
     for path in paths:
         _remove(value, path)
@@ -122,23 +128,27 @@ def pruned(value: Any, paths: Iterable[tuple[Part, ...]]) -> Any:
 
 
 def _remove(value: Any, path: tuple[Part, ...]) -> None:
-    for depth, part in enumerate(path):
-        last = depth == len(path) - 1
-        if isinstance(part, Element):
-            part = part.key if isinstance(value, dict) and part.key is not None else part.index or 0
-        if isinstance(value, list) and isinstance(part, str):
-            part = int(part) if part.isdecimal() else len(value)
-        present = (
-            part in value
-            if isinstance(value, dict)
-            else isinstance(value, list) and part < len(value)
-        )
-        if not present:
+    for part in path[:-1]:
+        key = _key_in(value, part)
+        if key is None:
             return
-        if last:
-            value[part] = _GONE
-        else:
-            value = value[part]
+        value = value[key]
+    key = _key_in(value, path[-1]) if path else None
+    if key is not None:
+        value[key] = _GONE
+
+
+def _key_in(value: Any, part: Part) -> str | int | None:
+    """What the part is called in this collection; None if it is not there."""
+    if isinstance(value, dict):
+        name = part.key if isinstance(part, Element) else part
+        return name if name in value else None
+    if not isinstance(value, list):
+        return None
+    number = part.number if isinstance(part, Element) else part
+    if isinstance(number, str):
+        number = int(number) if number.isdecimal() else None
+    return number if number is not None and number < len(value) else None
 
 
 def _copied(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """From manifests as written to one document per resource: overlays, variables, replicas.
 
-Called by :mod:`provisioner.manifest.loader`. What comes out still holds outputs (``${Kind/name.output}``) and escapes (``$${``); they are
-dealt with when the spec is canonical.
+Called by :mod:`provisioner.manifest.loader`. What comes out still holds outputs
+(``${Kind/name.output}``) and escapes (``$${``); they are dealt with when the spec is canonical.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _TEXT = Field(types=("string",))
 
 
 class Expanded(NamedTuple):
-    """One resource's document. ``templated``: text in it may hold outputs or escapes. ``failed``: a placeholder in it has no value."""
+    """One resource's document. ``templated``: text in it may hold outputs or escapes.
+    ``failed``: a placeholder in it has no value.
+    """
 
     kind: str
     value: dict[str, Any]
@@ -88,7 +90,9 @@ class Expander:
                 self.diagnostics.append(self.places.report(stack.origin, stack.kind, problem))
 
     def substitute_file(self, file: SourceFile, document: Expanded) -> str:
-        """The text of a file that a document names, with the document's variables and replica number in it."""
+        """The text of a file that a document names, with the document's variables and replica
+        number in it.
+        """
         substitution = _Substitution(self, document.origin, document.kind, Field(), file=file)
         text = substitution.text(file.text, _TEXT, document.scope, ())
         return str(text)
@@ -146,11 +150,13 @@ class Expander:
         substitution: _Substitution,
         scope: Scope,
     ) -> Iterator[int | None]:
-        """The number of each replica; one None where the section is wrong: the schema will say how."""
+        """The number of each replica; one None where the section is wrong: the schema will say
+        how.
+        """
         replicas = substitution.run(replicas, scope, ("metadata", "replicas"))
-        count = replicas.get("count") if isinstance(replicas, dict) else None
-        start = replicas.get("start", 1) if isinstance(replicas, dict) else None
-        if not _is_number(count) or not _is_number(start) or not 0 <= count <= _MOST_REPLICAS:
+        count = _number(replicas.get("count")) if isinstance(replicas, dict) else None
+        start = _number(replicas.get("start", 1)) if isinstance(replicas, dict) else None
+        if count is None or start is None or not 0 <= count <= _MOST_REPLICAS:
             yield None
             return
         if "${replica.index" not in manifest.name:
@@ -166,13 +172,15 @@ class Expander:
         yield from range(start, start + count)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 @dataclass(slots=True)
 class _Substitution:
-    """Puts variables and replica numbers into one document; each complaint is made once, not once for each replica."""
+    """Puts variables and replica numbers into one document; each complaint is made once, not
+    once for each replica.
+    """
 
     expander: Expander
     origin: Origin
@@ -210,9 +218,11 @@ class _Substitution:
         return value
 
     def text(self, text: str, field: Field | None, scope: Scope, path: tuple[Part, ...]) -> Any:
-        """A text with its placeholders replaced; the value itself where the text is nothing but one.
+        """A text with its placeholders replaced; the value itself where the text is nothing but
+        one.
 
-        In a field for text a number is written as text, so that ``${replica.index}`` can be a label.
+        In a field for text a number is written as text, so that ``${replica.index}`` can be a
+        label.
         """
         whole = PLACEHOLDER.fullmatch(text)
         if whole is not None and whole[1] is not None:

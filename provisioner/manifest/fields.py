@@ -1,7 +1,9 @@
-"""A JSON Schema as a tree of :class:`Field`: what its annotations say about each place of a document.
+"""A JSON Schema as a tree of :class:`Field`: what its annotations say about each place of a
+document.
 
-Made once per kind by :mod:`provisioner.manifest.annotations`; the canonical form, expansion, overlays, references and positions all walk it. Only
-``$ref`` within the schema (``#/$defs/...``) is followed: :func:`bundled` brings shared definitions in.
+Made once per kind by :mod:`provisioner.manifest.annotations`; the canonical form, expansion,
+overlays, references and positions all walk it. Only ``$ref`` within the schema (``#/$defs/...``) is
+followed: :func:`bundled` brings shared definitions in.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ _OTHER_FILE = "definitions.v1.json#/"
 class Field:
     """One place of a document, named by its schema.
 
-    ``children`` are the known properties of a mapping, ``rest`` is what its other properties or a list's elements are. ``impact``,
-    ``sensitive`` and ``write_only`` hold for everything below that says nothing itself. ``set_key`` is the property by which the elements of a
-    list are known; then the canonical form of the list is a mapping.
+    ``children`` are the known properties of a mapping, ``rest`` is what its other properties or a
+    list's elements are. ``impact``, ``sensitive`` and ``write_only`` hold for everything below that
+    says nothing itself. ``set_key`` is the property by which the elements of a list are known; then
+    the canonical form of the list is a mapping.
     """
 
     impact: Impact = Impact.LIVE
@@ -71,7 +74,9 @@ def _relinked(value: Any) -> Any:
 
 
 def field_tree(schema: Mapping[str, Any]) -> Field:
-    """The tree of a bundled schema. Raises ValueError for a reference that leads nowhere or into a circle."""
+    """The tree of a bundled schema. Raises ValueError for a reference that leads nowhere or into
+    a circle.
+    """
     return _field(schema, schema, Field(), ())
 
 
@@ -126,7 +131,9 @@ def _resolved(
 
 
 def walk(top: Field, path: Path = ()) -> Iterator[tuple[Path, Field]]:
-    """Every field below ``top`` with its path; ``*`` stands for any element or any other property."""
+    """Every field below ``top`` with its path; ``*`` stands for any element or any other
+    property.
+    """
     for name, child in top.children.items():
         yield (*path, name), child
         yield from walk(child, (*path, name))

@@ -1,9 +1,10 @@
 """Files that manifests name: their canonical paths, and the content of those that stand for text.
 
-Used by the canonical form through :class:`provisioner.manifest.canonical.LocalFiles`. A path is relative to the manifest in which it stands and becomes
-relative to the stack's folder, so that the same stack in another place is the same; a path out of that folder becomes absolute.
-A file whose content becomes part of the spec has to lie in the stack's folder: manifests of others must not be able to hand a guest
-what else is on this machine.
+Used by the canonical form through :class:`provisioner.manifest.canonical.LocalFiles`. A path is
+relative to the manifest in which it stands and becomes relative to the stack's folder, so that the
+same stack in another place is the same; a path out of that folder becomes absolute. A file whose
+content becomes part of the spec has to lie in the stack's folder: manifests of others must not be
+able to hand a guest what else is on this machine.
 """
 
 from __future__ import annotations
@@ -33,14 +34,18 @@ class TextFiles:
     _absent: set[str] = field(default_factory=set)
 
     def canonical(self, folder: FilePath, text: str) -> str:
-        """A path relative to the stack's folder if it lies there, else absolute; with ``/``, without ``..`` where it can be."""
+        """A path relative to the stack's folder if it lies there, else absolute; with ``/``,
+        without ``..`` where it can be.
+        """
         path = os.path.normpath(folder / text)
         relative = os.path.relpath(path, self.root)
         inside = relative != os.pardir and not relative.startswith(os.pardir + os.sep)
         return FilePath(relative if inside else FilePath(path).absolute()).as_posix()
 
     def read(self, path: str) -> SourceFile:
-        """The text of a file by its canonical path; raises ProvisionerError (PRV1240, PRV1241, PRV1243)."""
+        """The text of a file by its canonical path; raises ProvisionerError (PRV1240, PRV1241,
+        PRV1243).
+        """
         if path not in self._texts:
             try:
                 self._texts[path] = self._read(path)
@@ -61,7 +66,7 @@ class TextFiles:
                 "PRV1242",
                 f"there is no file {path}",
                 source=source(),
-                hint="It has to be there when the plan is applied. Paths are relative to the manifest.",
+                hint="Paths are relative to the manifest. It is needed when the plan is applied.",
             )
         )
 
@@ -73,8 +78,8 @@ class TextFiles:
                 error(
                     "PRV1240",
                     f"the file {path} lies outside of the stack's folder",
-                    detail="The content of such a file becomes part of the manifest; it has to lie with it.",
-                    hint="Copy it into the stack's folder, or use 'secretRef: file://PATH' for a secret.",
+                    detail="Its content becomes part of the manifest, so it has to lie with it.",
+                    hint="Copy it into the stack's folder; for a secret use 'secretRef: file://PATH'.",
                 )
             )
         try:
@@ -85,7 +90,7 @@ class TextFiles:
                 error(
                     "PRV1243",
                     f"the file {path} is not UTF-8 text",
-                    detail=f"Byte 0x{data[problem.start]:02X} at offset {problem.start} is not part of a character.",
+                    detail=f"Byte 0x{data[problem.start]:02X} at offset {problem.start} is none.",
                     hint="Convert it to UTF-8.",
                 )
             ) from problem
@@ -106,7 +111,9 @@ Substitute = Callable[[SourceFile], str]
 
 @dataclass(slots=True)
 class ManifestFiles:
-    """The files that one resource's document names. ``substitute`` puts its variables and replica number into a text."""
+    """The files that one resource's document names. ``substitute`` puts its variables and
+    replica number into a text.
+    """
 
     files: TextFiles
     folder: FilePath

@@ -1,6 +1,7 @@
 """Canonical forms of single values: sizes, durations, MAC and IP addresses, IP networks.
 
-Each function takes the author's text and gives the one form in which the engine compares it; ValueError says what is wrong with it.
+Each function takes the author's text and gives the one form in which the engine compares it;
+ValueError says what is wrong with it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Loads a stack: from a folder of YAML files to a :class:`Stack`, or to every error in it.
 
-The service layer calls :func:`load`. The stages: read documents, read the Stack manifest, expand, validate and bring into canonical form, resolve
-references, check. A stage that finds errors does not stop the next one; what could only be a consequence of an error already found is not reported.
+The service layer calls :func:`load`. The stages: read documents, read the Stack manifest, expand,
+validate and bring into canonical form, resolve references, check. A stage that finds errors does
+not stop the next one; what could only be a consequence of an error already found is not reported.
 """
 
 from __future__ import annotations
@@ -11,10 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, error, warning
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, warning
 from provisioner.core.values import Json
 from provisioner.manifest.addressing import settle_addresses
 from provisioner.manifest.catalog import SchemaCatalog
@@ -45,9 +45,11 @@ def load(
 ) -> Stack:
     """Load the stack in the folder ``root``.
 
-    ``variables`` are values from the command line: they may be texts, which are read as the declared type. With ``describe`` the sections that
-    only a provider understands (``Host.spec.connection``, ``native``) are checked, too. Files are named in diagnostics as ``root`` joined with
-    their path below it. Raises ProvisionerError with every error, in the order of files and lines (PRV1xxx, PRV5001..5003).
+    ``variables`` are values from the command line: they may be texts, which are read as the
+    declared type. With ``describe`` the sections that only a provider understands
+    (``Host.spec.connection``, ``native``) are checked, too. Files are named in diagnostics as
+    ``root`` joined with their path below it. Raises ProvisionerError with every error, in the order
+    of files and lines (PRV1xxx, PRV5001..5003).
     """
     with _quiet_collector():
         return _Loading(root, catalog, environment, variables or {}, describe).run()
@@ -55,7 +57,9 @@ def load(
 
 @contextmanager
 def _quiet_collector() -> Iterator[None]:
-    """Without the cyclic garbage collector: it would scan hundreds of thousands of new values again and again, none of them garbage."""
+    """Without the cyclic garbage collector: it would scan hundreds of thousands of new values
+    again and again, none of them garbage.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -90,10 +94,10 @@ class _Loading:
             reading.manifests,
             self.catalog,
             places,
-            str(self.root),
-            self.environment,
-            self.variables,
             self.diagnostics,
+            root=str(self.root),
+            environment=self.environment,
+            given=self.variables,
             lost=reading.lost,
         )
         files = sorted({item.origin.file.name for item in reading.manifests})
@@ -137,13 +141,13 @@ class _Loading:
         find_hosts(names, default)
         settle_addresses(stack.name, self.drafts)
         check_drafts(self.drafts)
-        self._check_providers(places)
+        self._check_providers()
         for draft in (*self.hosts.values(), *self.drafts.values()):
             for problem in draft.problems:
                 self._report(places, draft.origin, draft.address, problem)
         self.diagnostics += _idle_protection(stack, self.drafts)
 
-    def _check_providers(self, places: Places) -> None:
+    def _check_providers(self) -> None:
         described: dict[str, Description] = {}
         for host in self.hosts.values():
             host.spec, _ = link(host.spec, (), self.drafts, frozenset())

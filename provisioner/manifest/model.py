@@ -33,7 +33,7 @@ class Locator(Protocol):
     """Finds the place of a field in the files of a stack."""
 
     def locate(self, address: Address, path: Path = ()) -> SourceRange | None:
-        """The place of a field of a canonical spec (``path`` below ``spec``), or of the nearest one above it."""
+        """The place of a field of a canonical spec, or of the nearest one above it."""
         ...
 
 
@@ -86,5 +86,5 @@ class Stack:
     places: Locator | None = field(default=None, compare=False, repr=False)
 
     def locate(self, address: Address, path: Path = ()) -> SourceRange | None:
-        """The exact place of a field, for diagnostics; None for an address that no file of the stack declares."""
+        """The exact place of a field, for diagnostics; None for an unknown address."""
         return None if self.places is None else self.places.locate(address, path)

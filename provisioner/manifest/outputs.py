@@ -1,7 +1,8 @@
 """Outputs of other resources in a canonical spec: the last step of expansion.
 
-``${Kind/name.output}`` becomes ``{"$unknown": "Kind/name.output"}``, text around it a ``{"$template": [...]}``, and ``$${`` becomes ``${``.
-Called by :mod:`provisioner.manifest.references`, when all addresses are known.
+``${Kind/name.output}`` becomes ``{"$unknown": "Kind/name.output"}``, text around it a
+``{"$template": [...]}``, and ``$${`` becomes ``${``. Called by
+:mod:`provisioner.manifest.references`, when all addresses are known.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def _pieces(text: str, kinds: Set[str]) -> Iterator[tuple[str, str, OutputText |
 
 
 def _reading(output: OutputText, declared: Container[Address]) -> tuple[str, str]:
-    """The reading with the longest name that is declared; the one with the shortest name if none is."""
+    """The reading with the longest name that is declared; the one with the shortest name if none
+    is.
+    """
     for name, field in output.readings:
         if Address(output.kind, name) in declared:
             return name, field
@@ -89,7 +92,9 @@ def _reading(output: OutputText, declared: Container[Address]) -> tuple[str, str
 def output_problem(
     output: FoundOutput, known: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str, str] | None:
-    """Code, summary and hint if a kind with the ``known`` outputs has none such, or none that can stand there."""
+    """Code, summary and hint if a kind with the ``known`` outputs has none such, or none that
+    can stand there.
+    """
     first, *below = output.output.split(".")
     schema: Mapping[str, Any] | None = known.get(first)
     if schema is None:
@@ -110,10 +115,10 @@ def output_problem(
                 f"Outputs of a {output.target.kind}: {names_text(known)}.",
             )
     if schema.get("type") == "object" or (schema.get("type") == "array" and not output.alone):
-        example = ".NAME" if schema.get("type") == "object" else ".0"
+        what, example = ("a mapping", ".NAME") if schema["type"] == "object" else ("a list", ".0")
         return (
             "PRV1305",
-            f"the output {output.output!r} is {'a mapping' if example == '.NAME' else 'a list'} and cannot stand here",
+            f"the output {output.output!r} is {what} and cannot stand here",
             f"Name one value of it: {output.literal.removesuffix('}')}{example}}}.",
         )
     return None

@@ -1,7 +1,8 @@
 """Merges an environment's overlay into a manifest, before anything in it is expanded.
 
-Mappings are merged field by field and null removes a field. Elements of a list with a key (``x-set``) are merged by it; new ones are added, and one with
-``$remove: true`` is taken out. Every other value replaces what was there.
+Mappings are merged field by field and null removes a field. Elements of a list with a key
+(``x-set``) are merged by it; new ones are added, and one with ``$remove: true`` is taken out. Every
+other value replaces what was there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ REMOVE = "$remove"
 def merge(
     base: Any, over: Any, field: Field | None, path: tuple[str | int, ...] = ()
 ) -> tuple[Any, list[Problem]]:
-    """The merged value, and what is wrong with the overlay (paths start at the overlay's own top). Neither value is changed."""
+    """The merged value, and what is wrong with the overlay (paths start at the overlay's own
+    top). Neither value is changed.
+    """
     problems: list[Problem] = []
     return _merge(base, over, field, path, problems), problems
 
@@ -36,7 +39,9 @@ def _merge(
         return result
     if isinstance(over, list) and field is not None and field.set_key is not None:
         elements = base if isinstance(base, list) else []
-        return _merge_elements(elements, over, field.set_key, field.rest, path, problems)
+        return _merge_elements(
+            elements, over, field.set_key, field.rest, path=path, problems=problems
+        )
     return over
 
 
@@ -45,6 +50,7 @@ def _merge_elements(
     over: list[Any],
     key: str,
     element: Field | None,
+    *,
     path: tuple[str | int, ...],
     problems: list[Problem],
 ) -> list[Any]:

@@ -1,7 +1,10 @@
-"""``${...}`` in manifest text: variables, replica numbers, outputs of other resources, and everything else, which is left alone.
+"""``${...}`` in manifest text: variables, replica numbers, outputs of other resources, and
+everything else, which is left alone.
 
-``$${`` stands for a ``${`` that means itself. Two passes read this: :mod:`provisioner.manifest.expand` puts variables and replica numbers in, and
-:mod:`provisioner.manifest.outputs`, at the very end, turns outputs into unknown values and removes the escapes.
+``$${`` stands for a ``${`` that means itself. Two passes read this:
+:mod:`provisioner.manifest.expand` puts variables and replica numbers in, and
+:mod:`provisioner.manifest.outputs`, at the very end, turns outputs into unknown values and removes
+the escapes.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ KEPT = Kept()
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What placeholders stand for in one document. ``missing`` are variables that are declared but have no usable value."""
+    """What placeholders stand for in one document. ``missing`` are variables that are declared
+    but have no usable value.
+    """
 
     variables: Mapping[str, Json]
     kinds: Set[str]
@@ -110,7 +115,9 @@ class Scope:
 
 
 class OutputText(NamedTuple):
-    """``${Kind/name.output}`` taken apart at every place where its name may end: names may contain dots, too."""
+    """``${Kind/name.output}`` taken apart at every place where its name may end: names may
+    contain dots, too.
+    """
 
     kind: str
     readings: tuple[tuple[str, str], ...]
@@ -144,7 +151,9 @@ def is_output(text: str, kinds: Set[str]) -> bool:
 
 
 def unresolved(text: str) -> bool:
-    """Whether a variable or a replica number still stands in text in which they have been replaced."""
+    """Whether a variable or a replica number still stands in text in which they have been
+    replaced.
+    """
     return any(
         match[1] is not None and match[1].startswith(("var.", "replica."))
         for match in PLACEHOLDER.finditer(text)

@@ -1,7 +1,8 @@
 """Where values stand: from a manifest's field to file, line and column.
 
-The fast path keeps only an :class:`Origin` for each manifest. A place is found by reading that one document again, which
-:class:`Places` does for the loader while it reports, and later for the engine through :attr:`provisioner.manifest.model.Stack.places`.
+The fast path keeps only an :class:`Origin` for each manifest. A place is found by reading that one
+document again, which :class:`Places` does for the loader while it reports, and later for the engine
+through :attr:`provisioner.manifest.model.Stack.places`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _KEPT = 32
 
 
 class Origin(NamedTuple):
-    """The document that a manifest was read from, and what an environment laid over it (the last wins).
+    """The document that a manifest was read from, and what an environment laid over it (the last
+    wins).
 
     The other fields are those of :class:`YamlDocument`, without its value: that is not kept.
     """
@@ -31,19 +33,19 @@ class Origin(NamedTuple):
     file: SourceFile
     start: int
     end: int
-    index: int
+    offset: int
     line: int
     layers: tuple[Layer, ...] = ()
 
     @classmethod
     def of(cls, file: SourceFile, document: YamlDocument) -> Origin:
         """The origin of a document that was just read."""
-        return cls(file, document.start, document.end, document.index, document.line)
+        return cls(file, document.start, document.end, document.offset, document.line)
 
     @property
     def source(self) -> SourceRange:
         """The document's first line."""
-        return self.file.range_at(self.index, self.line)
+        return self.file.range_at(self.offset, self.line)
 
 
 class Layer(NamedTuple):
@@ -56,8 +58,8 @@ class Layer(NamedTuple):
 class Problem(NamedTuple):
     """Something wrong with a value, before its place is looked up.
 
-    ``path`` leads to it from the top of the document. ``at_key``: the key is meant, not the value. ``within`` is a part of the value's text.
-    ``source`` is the place where it is known already.
+    ``path`` leads to it from the top of the document. ``at_key``: the key is meant, not the value.
+    ``within`` is a part of the value's text. ``source`` is the place where it is known already.
     """
 
     path: tuple[Part, ...]
@@ -80,9 +82,11 @@ class Places:
         self._nodes: OrderedDict[tuple[str, int], Node | None] = OrderedDict()
 
     def locate(self, address: Address, path: Path = ()) -> SourceRange | None:
-        """The place of a field of a canonical spec; of the nearest field above it where it has no place of its own.
+        """The place of a field of a canonical spec; of the nearest field above it where it has no
+        place of its own.
 
-        ``path`` stands below ``spec``; ``labels`` and ``tenant`` are found in ``metadata``. None for an unknown address.
+        ``path`` stands below ``spec``; ``labels`` and ``tenant`` are found in ``metadata``. None
+        for an unknown address.
         """
         origin = self._origins.get(address)
         if origin is None:
@@ -91,7 +95,9 @@ class Places:
         return self.find(origin, self.keyed(address.kind, (top, *path)))
 
     def keyed(self, kind: str, path: tuple[Part, ...], value: Any = None) -> tuple[Part, ...]:
-        """The path with list elements named by index and key, as far as the kind's fields and ``value`` tell."""
+        """The path with list elements named by index and key, as far as the kind's fields and
+        ``value`` tell.
+        """
         field: Field | None = self._fields.get(kind)
         result: list[Part] = []
         for part in path:
@@ -110,7 +116,9 @@ class Places:
     def find(
         self, origin: Origin, path: tuple[Part, ...], *, at_key: bool = False, within: str = ""
     ) -> SourceRange:
-        """The place of a path in a manifest; of its nearest field above where it does not stand there."""
+        """The place of a path in a manifest; of its nearest field above where it does not stand
+        there.
+        """
         for layer in reversed(origin.layers):
             node, key, followed = find(self._root(layer.origin), (*layer.prefix, *path))
             if node is not None and followed == len(layer.prefix) + len(path):
@@ -123,7 +131,9 @@ class Places:
     def report(
         self, origin: Origin, kind: str, problem: Problem, value: Any = None, **rest: Any
     ) -> Diagnostic:
-        """The diagnostic of a problem; ``value`` is the whole document in which its path stands, if it is at hand."""
+        """The diagnostic of a problem; ``value`` is the whole document in which its path stands,
+        if it is at hand.
+        """
         source = problem.source
         if source is None:
             path = self.keyed(kind, problem.path, value)
@@ -142,7 +152,7 @@ class Places:
         if name in self._nodes:
             self._nodes.move_to_end(name)
             return self._nodes[name]
-        first_line = origin.line - origin.file.text.count("\n", origin.start, origin.index)
+        first_line = origin.line - origin.file.text.count("\n", origin.start, origin.offset)
         root = compose(origin.file, origin.start, origin.end, first_line).root
         self._nodes[name] = root
         if len(self._nodes) > _KEPT:
@@ -152,7 +162,7 @@ class Places:
 
 def _child(value: Any, part: Part) -> Any:
     if isinstance(part, Element):
-        part = -1 if part.index is None else part.index
+        part = -1 if part.number is None else part.number
     if isinstance(value, dict):
         return value.get(part)
     if isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
@@ -167,7 +177,7 @@ def _range(
     if key is not None and (at_key or collection):
         return key.range_in(file)
     if within:
-        index = file.text.find(within, node.index, node.end)
+        index = file.text.find(within, node.offset, node.end)
         if index >= 0:
             return file.range_of(index, len(within))
     return node.range_in(file)

@@ -1,7 +1,9 @@
-"""A document as a tree of nodes with positions: made only of documents in which something is to be shown.
+"""A document as a tree of nodes with positions: made only of documents in which something is to be
+shown.
 
-:func:`compose` reads one document again that :mod:`provisioner.manifest.yamlstrict` either refused (then it says why) or took, in which a
-later stage found a mistake (then :func:`find` gives the place of the field concerned).
+:func:`compose` reads one document again that :mod:`provisioner.manifest.yamlstrict` either refused
+(then it says why) or took, in which a later stage found a mistake (then :func:`find` gives the
+place of the field concerned).
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from provisioner.manifest.yamlstrict import Event, Limits, marked_events
 
 
 class Element(NamedTuple):
-    """A list element in a path: its index, and where its list has a key, the value of its key field."""
+    """A list element in a path: its index, and where its list has a key, the value of its key
+    field.
+    """
 
-    index: int | None
+    number: int | None
     key: str | None = None
     key_field: str | None = None
 
@@ -29,9 +33,11 @@ Part: TypeAlias = str | int | Element
 
 @dataclass(slots=True)
 class Node:
-    """A node and where it stands (characters and lines from 0). ``size`` and ``height`` count what its aliases stand for."""
+    """A node and where it stands (characters and lines from 0). ``size`` and ``height`` count
+    what its aliases stand for.
+    """
 
-    index: int
+    offset: int
     line: int
     end: int
     value: Any = None
@@ -42,8 +48,8 @@ class Node:
 
     def range_in(self, file: SourceFile) -> SourceRange:
         """The place of the node; a collection's is its first character."""
-        length = self.end - self.index if self.entries is None and self.items is None else 1
-        return file.range_at(self.index, self.line, length)
+        length = self.end - self.offset if self.entries is None and self.items is None else 1
+        return file.range_at(self.offset, self.line, length)
 
 
 @dataclass(slots=True)
@@ -63,13 +69,16 @@ def compose(
     start: int,
     end: int,
     first_line: int,
+    *,
     limits: Limits | None = None,
     expanded: int | None = None,
 ) -> Composition:
-    """Read the document ``text[start:end]``, which begins on line ``first_line`` and has been parsed before.
+    """Read the document ``text[start:end]``, which begins on line ``first_line`` and has been
+    parsed before.
 
     ``expanded`` is how many nodes its aliases may stand for. The problems are those for which
-    :func:`provisioner.manifest.yamlstrict.read_documents` refuses a document (PRV1012..PRV1019, PRV1021, PRV1022).
+    :func:`provisioner.manifest.yamlstrict.read_documents` refuses a document (PRV1012..PRV1019,
+    PRV1021, PRV1022).
     """
     limits = limits or Limits()
     composer = _Composer(file, limits, limits.expanded if expanded is None else expanded)
@@ -78,7 +87,9 @@ def compose(
 
 
 def find(node: Node | None, path: tuple[Part, ...]) -> tuple[Node | None, Node | None, int]:
-    """The deepest node on ``path``, the node of its key (None for a list element) and how many parts were followed."""
+    """The deepest node on ``path``, the node of its key (None for a list element) and how many
+    parts were followed.
+    """
     key: Node | None = None
     for followed, part in enumerate(path):
         if node is None:
@@ -103,7 +114,7 @@ def _step(node: Node, part: Part) -> tuple[Node | None, Node] | None:
         for item in node.items:
             if part.key is not None and _key_of(item, part.key_field) == part.key:
                 return None, item
-        part = -1 if part.index is None else part.index
+        part = -1 if part.number is None else part.number
     elif isinstance(part, str):
         part = int(part) if part.isdecimal() else -1
     return (None, node.items[part]) if 0 <= part < len(node.items) else None
@@ -140,7 +151,7 @@ class _Composer:
             return
 
     def _report(self, code: str, summary: str, event: Event, hint: str, **rest: Any) -> None:
-        source = self._file.range_at(event.index, event.line, event.end_index - event.index)
+        source = self._file.range_at(event.offset, event.line, event.end_offset - event.offset)
         self.result.problems.append(error(code, summary, source=source, hint=hint, **rest))
 
     def _node(self, events: Iterator[Event], event: Event, depth: int) -> Node:
@@ -162,7 +173,7 @@ class _Composer:
                 self._report(
                     "PRV1018",
                     f"collections are nested more than {self._limits.depth} levels deep",
-                    event._replace(end_index=event.index + 1),
+                    event._replace(end_offset=event.offset + 1),
                     "No kind needs such depth; look for a bracket or an indentation too much.",
                 )
                 raise _Enough
@@ -172,7 +183,7 @@ class _Composer:
         return node
 
     def _scalar(self, event: Event) -> Node:
-        node = Node(event.index, event.line, event.end_index, event.text)
+        node = Node(event.offset, event.line, event.end_offset, event.text)
         if event.plain:
             try:
                 node.value = resolve(event.text)
@@ -186,7 +197,7 @@ class _Composer:
         return node
 
     def _collection(self, events: Iterator[Event], event: Event, depth: int) -> Node:
-        node = Node(event.index, event.line, event.index + 1)
+        node = Node(event.offset, event.line, event.offset + 1)
         if event.kind == "map":
             node.entries = []
             self._entries(node, events, depth)
@@ -238,7 +249,7 @@ class _Composer:
                 "Write the fields out, use an environment's overlay, or alias single values.",
             )
         elif event.kind != "scalar":
-            templated = event.kind == "map" and self._file.text.startswith("{{", event.index - 1)
+            templated = event.kind == "map" and self._file.text.startswith("{{", event.offset - 1)
             self._report(
                 "PRV1013",
                 "a key has to be plain text",
@@ -268,9 +279,9 @@ class _Composer:
                 if inside
                 else f"there is no anchor '&{event.text}' before this alias",
                 event,
-                "An alias repeats a value that is complete and stands before it in the same document.",
+                "An alias repeats a complete value that stands before it in the same document.",
             )
-            return Node(event.index, event.line, event.end_index)
+            return Node(event.offset, event.line, event.end_offset)
         self._expanded -= target.size
         if self._expanded < 0:
             self._report(
@@ -291,9 +302,9 @@ class _Composer:
             raise _Enough
         self._count(target.size, event)
         return Node(
-            event.index,
+            event.offset,
             event.line,
-            event.end_index,
+            event.end_offset,
             target.value,
             target.entries,
             target.items,

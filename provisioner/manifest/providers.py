@@ -1,6 +1,7 @@
 """Sections that only a provider understands: ``Host.spec.connection`` and ``native``.
 
-Called by :mod:`provisioner.manifest.loader` when it is given a way to ask providers for their descriptions.
+Called by :mod:`provisioner.manifest.loader` when it is given a way to ask providers for their
+descriptions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _CONNECTION = ("spec", "connection")
 def check_host(
     host: Draft, describe: Callable[[str], Description], catalog: SchemaCatalog
 ) -> Description | None:
-    """Check a Host against its provider and bring its connection into canonical form; what is wrong is added to its problems."""
+    """Check a Host against its provider and bring its connection into canonical form; what is
+    wrong is added to its problems.
+    """
     try:
         description = describe(str(host.spec["provider"]))
     except ProvisionerError as problem:
@@ -64,5 +67,7 @@ def check_native(draft: Draft, description: Description) -> None:
 
 
 def section_problems(schema: CompiledSchema, value: Any, path: tuple[str, ...]) -> list[Problem]:
-    """What is wrong with a section by a provider's schema; paths start at the top of the document."""
+    """What is wrong with a section by a provider's schema; paths start at the top of the
+    document.
+    """
     return [item._replace(path=(*path, *item.path)) for item in schema.problems(value)]

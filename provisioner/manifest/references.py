@@ -1,4 +1,5 @@
-"""Names become references: every target exists and has the right kind, every resource has a host, outputs are linked.
+"""Names become references: every target exists and has the right kind, every resource has a host,
+outputs are linked.
 
 Called by :mod:`provisioner.manifest.loader` when all documents are expanded and canonical.
 """
@@ -26,7 +27,8 @@ _MOST_SEARCHES = 50
 class Draft:
     """A resource on its way to becoming a declaration.
 
-    ``failed``: its document has errors; what was wrong is left out of ``spec``, so that the rest can be checked in the same run.
+    ``failed``: its document has errors; what was wrong is left out of ``spec``, so that the rest
+    can be checked in the same run.
     """
 
     address: Address
@@ -45,7 +47,9 @@ class Draft:
 
 @dataclass(slots=True)
 class Names:
-    """What can be referred to. ``failed`` are further addresses, which are declared but not usable; ``lost``: there may be more of them."""
+    """What can be referred to. ``failed`` are further addresses, which are declared but not
+    usable; ``lost``: there may be more of them.
+    """
 
     drafts: Mapping[Address, Draft]
     hosts: Set[str]
@@ -61,7 +65,9 @@ class Names:
         return address in self.drafts or address in self.failed
 
     def missing(self, kinds: Iterable[str], name: str, path: tuple[str, ...]) -> Problem | None:
-        """Why ``name`` is no resource of one of the kinds; None if it may be one whose document cannot be read."""
+        """Why ``name`` is no resource of one of the kinds; None if it may be one whose document
+        cannot be read.
+        """
         kinds = tuple(kinds)
         wanted = " or ".join(kinds)
         others = [kind for kind in self.catalog.kinds if self.exists(Address(kind, name))]
@@ -154,7 +160,9 @@ def _document_path(path: Path) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class HostFinder:
-    """Finds the host of each resource: its own field, that of what it lives in, the stack's default, the only one."""
+    """Finds the host of each resource: its own field, that of what it lives in, the stack's
+    default, the only one.
+    """
 
     names: Names
     default: str | None
@@ -162,7 +170,9 @@ class HostFinder:
     _known: dict[Address, str | None] = field(default_factory=dict)
 
     def find(self, draft: Draft) -> str | None:
-        """The host's name, None if it cannot be told; then the reason is added to the draft's problems."""
+        """The host's name, None if it cannot be told; then the reason is added to the draft's
+        problems.
+        """
         address = draft.address
         if address in self._known:
             return self._known[address]

@@ -1,8 +1,10 @@
 """Plain scalars of YAML 1.2: what text without quotes means.
 
-Called by :mod:`provisioner.manifest.yamlstrict` for every plain scalar and by the printer to decide what needs quotes. The rules are those of
-the core schema (YAML 1.2.2, section 10.3.2) with two differences: a number with leading zeros (``0755``) stays text, since nobody
-who writes it means seven hundred and fifty-five; and a number that JSON cannot carry (infinite, not a number, beyond 64 bits) is refused.
+Called by :mod:`provisioner.manifest.yamlstrict` for every plain scalar and by the printer to decide
+what needs quotes. The rules are those of the core schema (YAML 1.2.2, section 10.3.2) with two
+differences: a number with leading zeros (``0755``) stays text, since nobody who writes it means
+seven hundred and fifty-five; and a number that JSON cannot carry (infinite, not a number, beyond 64
+bits) is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
-_WORDS: dict[str, None | bool] = {
+_WORDS: dict[str, bool | None] = {
     "": None,
     "~": None,
     "null": None,
@@ -38,10 +40,12 @@ _OLD_NUMBERS = re.compile(
     r"|[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+"
     r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?"  # timestamp
 )
-"""What YAML 1.1 (section 10.3 and its type repository) reads as numbers or dates and 1.2 does not."""
+"""What YAML 1.1 (section 10.3 and its type repository) reads as numbers or dates and 1.2 does
+not.
+"""
 
 
-def resolve(text: str) -> None | bool | int | float | str:
+def resolve(text: str) -> bool | int | float | str | None:
     """The value of a plain scalar; raises ValueError for a number that cannot be used.
 
     A float without a fraction comes back as an integer, for JSON does not tell ``2.0`` from ``2``.
@@ -65,7 +69,9 @@ def resolve(text: str) -> None | bool | int | float | str:
 
 
 def needs_quotes(text: str) -> bool:
-    """Whether ``text`` would not be read back as the same text without quotes, by us or by a YAML 1.1 reader."""
+    """Whether ``text`` would not be read back as the same text without quotes, by us or by a
+    YAML 1.1 reader.
+    """
     if text.lower() in _OLD_WORDS or _OLD_NUMBERS.fullmatch(text):
         return True
     try:
@@ -81,10 +87,12 @@ def _bounded(digits: str, base: int) -> int:
     return value
 
 
-class PlainScalars(dict[str, None | bool | int | float | str]):
-    """Remembers what each plain scalar means: manifests repeat themselves, and a hit costs one look-up."""
+class PlainScalars(dict[str, bool | int | float | str | None]):
+    """Remembers what each plain scalar means: manifests repeat themselves, and a hit costs one
+    look-up.
+    """
 
-    def __missing__(self, text: str) -> None | bool | int | float | str:
+    def __missing__(self, text: str) -> bool | int | float | str | None:
         self[text] = value = resolve(text)
         return value
 

@@ -1,6 +1,7 @@
 """Files as text, and places in them.
 
-The loader reads files with :func:`read_source`; everything that reports a position makes it with :meth:`SourceFile.range_at`.
+The loader reads files with :func:`read_source`; everything that reports a position makes it with
+:meth:`SourceFile.range_at`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class SourceFile:
     text: str
 
     def range_at(self, index: int, line: int, length: int = 1) -> SourceRange:
-        """The place that starts at character ``index``, which stands on line ``line`` (both from 0)."""
+        """The place that starts at character ``offset``, which stands on line ``line`` (both
+        from 0).
+        """
         first = self.text.rfind("\n", 0, index) + 1
         column = index - first
         if column > _LONGEST_QUOTE:
@@ -51,7 +54,7 @@ class SourceFile:
         )
 
     def range_of(self, index: int, length: int = 1) -> SourceRange:
-        """The place that starts at character ``index``; counts the lines before it."""
+        """The place that starts at character ``offset``; counts the lines before it."""
         return self.range_at(index, self.text.count("\n", 0, index), length)
 
 
@@ -77,7 +80,9 @@ def read_source(path: Path, name: str, limit: int = FILE_LIMIT) -> SourceFile:
 
 
 def read_bytes(path: Path, name: str, limit: int = FILE_LIMIT) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes; raises ProvisionerError (PRV1002, PRV1004, PRV1006)."""
+    """The bytes of a regular file of at most ``limit`` bytes; raises ProvisionerError (PRV1002,
+    PRV1004, PRV1006).
+    """
     whole = SourceRange(name, 1, 1)
     try:
         status = path.stat()

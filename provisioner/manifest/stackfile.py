@@ -23,7 +23,9 @@ from provisioner.manifest.violations import names_text
 
 @dataclass(slots=True)
 class StackFile:
-    """What the Stack manifest says. ``manifest`` is None, and everything empty, where there is no usable one."""
+    """What the Stack manifest says. ``manifest`` is None, and everything empty, where there is
+    no usable one.
+    """
 
     manifest: Manifest | None = None
     name: str = ""
@@ -42,31 +44,33 @@ def read_stack_file(
     manifests: Sequence[Manifest],
     catalog: SchemaCatalog,
     places: Places,
+    diagnostics: list[Diagnostic],
+    *,
     root: str,
     environment: str | None,
     given: Mapping[str, Json],
-    diagnostics: list[Diagnostic],
-    *,
     lost: bool,
 ) -> StackFile:
-    """Find and read the Stack manifest. ``lost``: documents could not be read, so that it may be one of them."""
+    """Find and read the Stack manifest. ``lost``: documents could not be read, so that it may be
+    one of them.
+    """
     kind = catalog.stack_kind
     found = [manifest for manifest in manifests if manifest.kind == kind]
     if not found:
         if not lost:
             diagnostics.append(_no_stack(root, kind, empty=not manifests))
         return StackFile()
-    for other in found[1:]:
-        diagnostics.append(
-            error(
-                "PRV1202",
-                f"a second {kind} manifest",
-                detail=f"The first one is in {found[0].origin.source}.",
-                source=other.origin.source,
-                hint="A stack has exactly one; give each stack a folder of its own.",
-                related=(found[0].origin.source,),
-            )
+    diagnostics.extend(
+        error(
+            "PRV1202",
+            f"a second {kind} manifest",
+            detail=f"The first one is in {found[0].origin.source}.",
+            source=other.origin.source,
+            hint="A stack has exactly one; give each stack a folder of its own.",
+            related=(found[0].origin.source,),
         )
+        for other in found[1:]
+    )
     manifest = found[0]
     problems = catalog.compiled[kind].problems(manifest.value)
     if problems:
@@ -119,7 +123,7 @@ def _no_stack(root: str, kind: str, *, empty: bool) -> Diagnostic:
         source=SourceRange(root, 1, 1) if not empty else None,
         hint="Run 'provisioner init' to make a stack."
         if empty
-        else f"Add one: 'apiVersion: provisioner/v1', 'kind: {kind}', 'metadata: {{name: NAME}}', 'spec: {{}}'.",
+        else f"Add a document with 'kind: {kind}', 'metadata: {{name: NAME}}' and 'spec: {{}}'.",
     )
 
 

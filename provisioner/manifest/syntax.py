@@ -1,7 +1,7 @@
 """Says in plain words what is wrong where the YAML parser gave up.
 
-Called by :mod:`provisioner.manifest.documents`. The parsers (libyaml and PyYAML's own) word the same problem in different ways; the table below knows
-both and falls back to the parser's words.
+Called by :mod:`provisioner.manifest.documents`. The parsers (libyaml and PyYAML's own) word the
+same problem in different ways; the table below knows both and falls back to the parser's words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from provisioner.manifest.yamlstrict import SyntaxFailure
 
 
 class _Rule(NamedTuple):
-    """``problem`` and ``context`` are looked for in the parser's words. ``opening``: the place meant is where the construct began."""
+    """``problem`` and ``context`` are looked for in the parser's words. ``opening``: the place
+    meant is where the construct began.
+    """
 
     problem: str
     summary: str
@@ -25,7 +27,10 @@ class _Rule(NamedTuple):
     code: str = "PRV1010"
 
 
-_INDENTATION = "Check the indentation of this line and of the one above; quote a value that goes on after a closing quote."
+_INDENTATION = (
+    "Check the indentation of this line and of the one above; "
+    "quote the whole of a value that goes on after a closing quote."
+)
 _RULES = (
     _Rule(
         "end of stream|document indicator|document separator",
@@ -43,7 +48,7 @@ _RULES = (
     _Rule(
         "',' or '}'",
         "the mapping that is opened here is not closed",
-        "Separate its fields with ',' and close it with '}'; put text that begins with '{' in quotes.",
+        "Close it with '}', with ',' between its fields; quote text that begins with '{'.",
         opening=True,
     ),
     _Rule(
@@ -129,11 +134,11 @@ def explain(failure: SyntaxFailure, file: SourceFile) -> Diagnostic:
             hint=_TAB_HINT,
         )
     if "cannot start any token" in failure.problem:
-        character = file.text[failure.index : failure.index + 1]
+        character = file.text[failure.offset : failure.offset + 1]
         return error(
             "PRV1010",
             f"text cannot begin with {character!r}",
-            source=file.range_of(failure.index),
+            source=file.range_of(failure.offset),
             hint="Put it in quotes.",
         )
     for rule in _RULES:
@@ -144,18 +149,18 @@ def explain(failure: SyntaxFailure, file: SourceFile) -> Diagnostic:
         "PRV1010",
         "this is not valid YAML",
         detail=f"The parser says: {words}.",
-        source=_range(file, failure.index),
+        source=_range(file, failure.offset),
         hint=_INDENTATION,
     )
 
 
 def _by_rule(rule: _Rule, failure: SyntaxFailure, file: SourceFile) -> Diagnostic:
-    end = _range(file, failure.index)
-    opening = _range(file, failure.context_index) if failure.context_index >= 0 else None
+    end = _range(file, failure.offset)
+    opening = _range(file, failure.context_offset) if failure.context_offset >= 0 else None
     detail = ""
     if rule.opening and opening is not None and opening.line != end.line:
         detail = f"Something else was found on line {end.line}, column {end.column}."
-        if failure.index >= len(file.text):
+        if failure.offset >= len(file.text):
             detail = "The file ends before it is closed."
     elif opening is not None and not rule.opening and opening.line != end.line:
         detail = f"The block begins on line {opening.line}, column {opening.column}."
@@ -172,9 +177,11 @@ def _any(alternatives: str, text: str) -> bool:
 
 
 def _tab_at(failure: SyntaxFailure, file: SourceFile) -> int | None:
-    """The tab that the failure is about: where the parser stopped, or in the indentation of that line."""
-    if file.text[failure.index : failure.index + 1] == "\t":
-        return failure.index
-    start = file.text.rfind("\n", 0, failure.index) + 1
+    """The tab that the failure is about: where the parser stopped, or in the indentation of that
+    line.
+    """
+    if file.text[failure.offset : failure.offset + 1] == "\t":
+        return failure.offset
+    start = file.text.rfind("\n", 0, failure.offset) + 1
     match = _LEADING_TAB.match(file.text, start)
-    return match.end() - 1 if match is not None and match.end() <= failure.index + 1 else None
+    return match.end() - 1 if match is not None and match.end() <= failure.offset + 1 else None

@@ -1,7 +1,8 @@
 """JSON Schema validation (2020-12); the only module that imports jsonschema and jsonschema_rs.
 
-jsonschema_rs says quickly that a document is valid; what it does not accept goes to jsonschema, which is the authority and reports. jsonschema is
-imported only then: most runs need it never. :mod:`provisioner.manifest.violations` turns the reports into diagnostics.
+jsonschema_rs says quickly that a document is valid; what it does not accept goes to jsonschema,
+which is the authority and reports. jsonschema is imported only then: most runs need it never.
+:mod:`provisioner.manifest.violations` turns the reports into diagnostics.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
 
 
 class Violation(NamedTuple):
-    """One broken rule of a schema. ``keyword`` is its JSON Schema keyword, ``limit`` that keyword's value.
+    """One broken rule of a schema. ``keyword`` is its JSON Schema keyword, ``limit`` that keyword's
+    value.
 
-    ``path`` leads to ``instance``. ``schema`` is the subschema that holds the keyword. ``of_name``: the instance is the name of a property.
-    ``branches`` holds, for ``anyOf`` and ``oneOf``, what is wrong by each alternative.
+    ``path`` leads to ``instance``. ``schema`` is the subschema that holds the keyword. ``of_name``:
+    the instance is the name of a property. ``branches`` holds, for ``anyOf`` and ``oneOf``, what is
+    wrong by each alternative.
     """
 
     keyword: str
@@ -48,11 +51,13 @@ class Validator:
         ).is_valid
         self._authority: JsonSchemaValidator | None = None
 
-    def accepts(self, document: object) -> bool:
-        """The quick answer. False may still turn out to be valid; True never turns out to be invalid."""
-        return self._accepts(document)  # type: ignore[arg-type]
+    def accepts(self, document: Any) -> bool:
+        """The quick answer. False may still turn out to be valid; True never turns out to be
+        invalid.
+        """
+        return self._accepts(document)
 
-    def violations(self, document: object) -> list[Violation]:
+    def violations(self, document: Any) -> list[Violation]:
         """Every broken rule by the authority, in the order of the document."""
         if self._authority is None:
             self._authority = _authority(self._schema)
@@ -64,14 +69,17 @@ def _authority(schema: Mapping[str, Any]) -> JsonSchemaValidator:
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import, and seldom needed
     from jsonschema.validators import extend  # noqa: PLC0415
 
-    validator: JsonSchemaValidator = extend(Draft202012Validator, {"pattern": _pattern})(schema)
+    dialect: Any = extend  # the typeshed stubs leave it untyped
+    validator: JsonSchemaValidator = dialect(Draft202012Validator, {"pattern": _pattern})(schema)
     return validator
 
 
 def _pattern(
-    validator: Any, pattern: str, instance: object, schema: object
-) -> Iterator[ValidationError]:  # noqa: ARG001
-    """``pattern`` as ECMA 262 has it: ``$`` is the very end of the text, not the place before a last line end."""
+    validator: Any, pattern: str, instance: object, _schema: object
+) -> Iterator[ValidationError]:
+    """``pattern`` as ECMA 262 has it: ``$`` is the very end of the text, not the place before a
+    last line end.
+    """
     from jsonschema.exceptions import ValidationError  # noqa: PLC0415
 
     if validator.is_type(instance, "string") and not _compiled(pattern).search(str(instance)):

@@ -1,11 +1,14 @@
-"""Typed variables of a stack: declared in the Stack manifest, set by an environment or on the command line.
+"""Typed variables of a stack: declared in the Stack manifest, set by an environment or on the
+command line.
 
-The last of these that gives a value wins: the declaration's ``default``, the environment's ``variables``, ``--var NAME=VALUE``.
+The last of these that gives a value wins: the declaration's ``default``, the environment's
+``variables``, ``--var NAME=VALUE``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -30,7 +33,9 @@ _UNITS: dict[str, Callable[[str], int]] = {"size": parse_size, "duration": parse
 
 @dataclass(slots=True)
 class Variables:
-    """``values`` are usable; ``missing`` were declared but have no usable value, for which there is a diagnostic."""
+    """``values`` are usable; ``missing`` were declared but have no usable value, for which there
+    is a diagnostic.
+    """
 
     values: dict[str, Json] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
@@ -96,10 +101,8 @@ def _from_command_line(
         return
     kind = declared[name]["type"]
     if isinstance(value, str) and kind in {"integer", "number", "boolean"}:
-        try:
+        with suppress(ValueError):
             value = resolve(value)
-        except ValueError:
-            pass
     if _fits(kind, value):
         result.values[name] = value
         return

@@ -1,7 +1,7 @@
 """Turns broken rules of a schema into diagnostics that speak of manifests, not of schemas.
 
-Called by the loader for every document that a schema does not accept. One :class:`Problem` for each mistake, with what was found, what
-is expected, and the nearest known name where that helps.
+Called by the loader for every document that a schema does not accept. One :class:`Problem` for each
+mistake, with what was found, what is expected, and the nearest known name where that helps.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from typing import Any
 
 from provisioner.core.values import path_text
 from provisioner.manifest.fields import Field, walk
@@ -42,9 +41,9 @@ def problems(violations: Iterable[Violation], top: Field) -> list[Problem]:
         if violation.keyword == "type" and violation.path in chosen:
             continue
         describe = _KEYWORDS.get(violation.keyword, _other)
-        for problem in describe(violation, _at(top, violation.path)):
-            if violation.keyword == "additionalProperties":
-                problem = problem._replace(hint=problem.hint or _elsewhere(problem, top))
+        for found_now in describe(violation, _at(top, violation.path)):
+            unknown = found_now.code == "PRV1103" and not found_now.hint
+            problem = found_now._replace(hint=_elsewhere(found_now, top)) if unknown else found_now
             if problem not in found:
                 found.append(problem)
     return found
@@ -96,7 +95,7 @@ def _elsewhere(problem: Problem, top: Field) -> str:
     return f"There is {path_text(paths[0])}: is it meant?" if paths else ""
 
 
-def _unknown_field(violation: Violation, field: Field) -> Iterator[Problem]:
+def _unknown_field(violation: Violation, _field: Field) -> Iterator[Problem]:
     known = violation.schema.get("properties", {})
     patterns = violation.schema.get("patternProperties", {})
     for name in violation.instance:
@@ -153,12 +152,13 @@ def _without_unit(violation: Violation, field: Field) -> Problem:
     example = "4GiB or 200GB" if field.unit == "bytes" else "30s or 5m"
     text = str(violation.instance)
     unit = "GiB" if field.unit == "bytes" else "s"
+    expected = violation.schema.get("x-expected") or f"a value with a unit, such as {example}"
     return Problem(
         violation.path,
         "PRV1108",
         f"a bare number ({text}) where a unit is needed",
         f"Write the unit, such as {text}{unit}.",
-        f"Expected {violation.schema.get('x-expected') or f'a value with a unit, such as {example}'}.",
+        f"Expected {expected}.",
     )
 
 
@@ -259,7 +259,7 @@ def _repeated(violation: Violation, field: Field) -> Iterator[Problem]:
             )
 
 
-def _needs_beside(violation: Violation, field: Field) -> Iterator[Problem]:
+def _needs_beside(violation: Violation, _field: Field) -> Iterator[Problem]:
     for name, needed in violation.limit.items():
         for other in needed:
             if name in violation.instance and other not in violation.instance:

@@ -1,8 +1,10 @@
 """Strict YAML 1.2 on PyYAML's C parser; the only module that imports yaml.
 
-The loader calls :func:`read_documents`, which builds plain data straight from parser events and keeps no position but each document's
-first line. What it refuses comes back as :class:`BrokenDocument`; :mod:`provisioner.manifest.positioned` then reads that one document again,
-with the position of every node, and says what is wrong. :func:`write_documents` is the way back, for the printer.
+The loader calls :func:`read_documents`, which builds plain data straight from parser events and
+keeps no position but each document's first line. What it refuses comes back as
+:class:`BrokenDocument`; :mod:`provisioner.manifest.positioned` then reads that one document again,
+with the position of every node, and says what is wrong. :func:`write_documents` is the way back,
+for the printer.
 """
 
 from __future__ import annotations
@@ -42,18 +44,21 @@ class Limits:
 
 
 class YamlDocument(NamedTuple):
-    """A document as plain data. ``start`` and ``end`` are its characters in the text, ``line`` and ``index`` where its
-    first node begins (all from 0)."""
+    """A document as plain data. ``start`` and ``end`` are its characters in the text, ``line``
+    and ``offset`` where its first node begins (all from 0).
+    """
 
     value: Any
     start: int
     end: int
-    index: int
+    offset: int
     line: int
 
 
 class BrokenDocument(NamedTuple):
-    """A document that strict reading refuses, though a YAML parser may take it. ``expanded`` is the rest of the alias budget."""
+    """A document that strict reading refuses, though a YAML parser may take it. ``expanded`` is
+    the rest of the alias budget.
+    """
 
     start: int
     end: int
@@ -62,21 +67,24 @@ class BrokenDocument(NamedTuple):
 
 
 class SyntaxFailure(NamedTuple):
-    """Where the parser gave up, and its own words for it. ``context_*`` is where the construct began, or -1."""
+    """Where the parser gave up, and its own words for it. ``context_*`` is where the construct
+    began, or -1.
+    """
 
     problem: str
     context: str
-    index: int
+    offset: int
     line: int
-    context_index: int = -1
+    context_offset: int = -1
     context_line: int = -1
 
 
 class Event(NamedTuple):
-    """A parser event for readers outside of this module. ``kind`` is one of ``scalar``, ``alias``, ``map``, ``seq``, ``end``, ``document``.
+    """A parser event for readers outside of this module. ``kind`` is one of ``scalar``, ``alias``,
+    ``map``, ``seq``, ``end``, ``document``.
 
-    ``text`` is a scalar's text or an alias's name; ``plain`` tells a scalar without quotes; ``text`` of a document is the
-    version that its ``%YAML`` directive names.
+    ``text`` is a scalar's text or an alias's name; ``plain`` tells a scalar without quotes;
+    ``text`` of a document is the version that its ``%YAML`` directive names.
     """
 
     kind: str
@@ -84,16 +92,18 @@ class Event(NamedTuple):
     plain: bool
     anchor: str | None
     tag: str | None
-    index: int
+    offset: int
     line: int
-    end_index: int
+    end_offset: int
 
 
 ReadResult: TypeAlias = YamlDocument | BrokenDocument | SyntaxFailure
 _NextEvent: TypeAlias = Callable[[], Any]
 
 _CHUNK = re.compile(r"^(?:%.*\n(?:[ \t]*(?:#.*)?\n)*)*---(?=[ \t\r\n]|\Z)", re.MULTILINE)
-"""A document's start; at the beginning of a line it cannot be anything else (YAML 1.2.2, section 9.1.2)."""
+"""A document's start; at the beginning of a line it cannot be anything else (YAML 1.2.2, section
+9.1.2).
+"""
 
 
 class _Refused(Exception):
@@ -109,7 +119,7 @@ def read_documents(text: str, limits: Limits | None = None) -> Iterator[ReadResu
     failed_at = -1
     for result in reader.read(0, len(text), 0):
         if isinstance(result, SyntaxFailure):
-            failed_at = result.index
+            failed_at = result.offset
         yield result
     if failed_at < 0:
         return
@@ -122,7 +132,9 @@ def read_documents(text: str, limits: Limits | None = None) -> Iterator[ReadResu
 
 
 def marked_events(text: str, start: int, end: int, first_line: int) -> Iterator[Event]:
-    """The events of one document, ``text[start:end]``, with positions in the whole text. The text has been parsed before."""
+    """The events of one document, ``text[start:end]``, with positions in the whole text. The
+    text has been parsed before.
+    """
     next_event = _parser(text[start:end])
     while True:
         event = next_event()
@@ -165,11 +177,10 @@ def _event_text(event: Any) -> str:
 
 def _parser(text: str) -> _NextEvent:
     if LIBYAML:
-        from yaml.cyaml import CParser  # noqa: PLC0415 - exists only with libyaml
+        from yaml._yaml import CParser  # noqa: PLC0415 - exists only with libyaml
 
-        return CParser(text).get_event  # type: ignore[no-any-return]
-    loader = yaml.SafeLoader(text)
-    return loader.get_event  # type: ignore[no-any-return,no-untyped-call]
+        return CParser(text).get_event
+    return yaml.SafeLoader(text).get_event
 
 
 class _Reader:
@@ -187,7 +198,9 @@ class _Reader:
         self._next: _NextEvent = lambda: None
 
     def read(self, start: int, end: int, first_line: int) -> Iterator[ReadResult]:
-        """The documents of ``text[start:end]``, which begins on line ``first_line``; ends at the first syntax error."""
+        """The documents of ``text[start:end]``, which begins on line ``first_line``; ends at the
+        first syntax error.
+        """
         whole = start == 0 and end == len(self._text)
         try:
             self._next = next_event = _parser(self._text if whole else self._text[start:end])
@@ -202,7 +215,7 @@ class _Reader:
             yield _failure(problem, start, first_line)
 
     def _document(self, event: Any, base: int, first_line: int) -> Iterator[ReadResult]:
-        mark = event.start_mark
+        mark: Any = event.start_mark
         start = self._text.rfind("\n", 0, mark.index + base) + 1
         line = mark.line + first_line
         self._nodes, self._anchors = 0, {}
@@ -333,18 +346,21 @@ def copy_of(value: Any) -> Any:
 def _failure(problem: yaml.MarkedYAMLError, base: int, first_line: int) -> SyntaxFailure:
     mark = problem.problem_mark or problem.context_mark
     context = problem.context_mark
+    offset = mark.index + base if mark is not None else base
     return SyntaxFailure(
         problem.problem or "",
         problem.context or "",
-        mark.index + base if mark else base,
-        mark.line + first_line if mark else first_line,
-        context.index + base if context else -1,
-        context.line + first_line if context else -1,
+        offset,
+        mark.line + first_line if mark is not None else first_line,
+        context.index + base if context is not None else -1,
+        context.line + first_line if context is not None else -1,
     )
 
 
 def write_documents(documents: Iterable[Any]) -> str:
-    """YAML text of plain JSON data, a document for each value; :func:`read_documents` gives the same values back."""
+    """YAML text of plain JSON data, a document for each value; :func:`read_documents` gives the
+    same values back.
+    """
     dumper = yaml.CDumper if LIBYAML else yaml.Dumper
     return str(yaml.emit(_stream(documents), Dumper=dumper, allow_unicode=True, width=1000))
 

@@ -229,10 +229,12 @@ class _Reader:
             refused = False
         except (_Refused, ValueError):
             refused = True
-        end_event = first if refused else self._next()
-        while end_event.__class__ is not DocumentEndEvent:
-            end_event = self._next()
-        end = end_event.end_mark.index + base
+        event = first if refused else self._next()
+        kind: type = event.__class__
+        while kind is not DocumentEndEvent:
+            event = self._next()
+            kind = event.__class__
+        end = event.end_mark.index + base
         if refused:
             yield BrokenDocument(start, end, line, self._limits.expanded - budget)
         elif value is not None:

@@ -28,7 +28,7 @@ from provisioner.engine.sessions import Sessions
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.verify import check_gate, check_objects, check_records
 from provisioner.state.model import EndpointRecord
-from provisioner.state.store import Lock, Store
+from provisioner.state.store import Store
 
 LEASE = timedelta(seconds=60)
 
@@ -91,11 +91,11 @@ class Applier:
         purpose = "destroy" if plan.destroy else "apply"
         lock = self._store.lock(self._actor, purpose, LEASE)
         try:
-            return self._locked(plan, purpose, lock)
+            return self._locked(plan, purpose)
         finally:
             lock.release()
 
-    def _locked(self, plan: Plan, purpose: str, lock: Lock) -> ApplyReport:
+    def _locked(self, plan: Plan, purpose: str) -> ApplyReport:
         state = self._store.read()
         check_records(plan, state)
         held = tuple(step.id for step in plan.held)
@@ -125,7 +125,7 @@ class Applier:
             )
             calls.settle_interrupted(state.open_intents)
             calls.refresh(plan.refresh)
-            report = self._execute(plan, operation, calls, lock)
+            report = self._execute(plan, operation, calls)
             outcome = report.outcome
         finally:
             summary = {
@@ -136,13 +136,12 @@ class Applier:
             self._store.finish(operation, outcome, summary)
         return report
 
-    def _execute(self, plan: Plan, operation: str, calls: StepCalls, lock: Lock) -> ApplyReport:
+    def _execute(self, plan: Plan, operation: str, calls: StepCalls) -> ApplyReport:
         problems: list[Diagnostic] = []
 
         def carry_out(step: Step) -> bool:
             began = self._clock.monotonic()
             try:
-                lock.check()
                 self._sink(StepStarted(step.id, step.action.value, str(step.address)))
                 notes = calls.carry_out(step, Deadline.after(self._step_seconds, self._clock))
             except ProvisionerError as problem:

@@ -66,7 +66,10 @@ class Store(Protocol):
     def intend(
         self, operation: str, step: str, action: str, address: Address, detail: Mapping[str, Any]
     ) -> int:
-        """Write an intent durably before the provider is called; returns its sequence number."""
+        """Write an intent durably before the provider is called; returns its sequence number.
+
+        Raises ProvisionerError (PRV4005) if this process took the lock and lost it.
+        """
         ...
 
     def settle(

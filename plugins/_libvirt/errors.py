@@ -173,6 +173,7 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("permission denied", FORBIDDEN),
     ("operation not permitted", FORBIDDEN),
     ("already exists with uuid", EXISTS),
+    ("storage source conflict", EXISTS),
     ("is already in use by interface", CONFLICT),
     ("already in use by another network", EXISTS),
     ("host key verification failed", REFUSED),

@@ -21,6 +21,7 @@ from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import ProviderError, Retryable, Terminal
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, translate
+from provisioner_plugins._libvirt.ownership import uuid_or_none
 from provisioner_plugins._libvirt.xml import Element, XmlError, parse
 
 S = TypeVar("S")
@@ -108,7 +109,7 @@ class Index(Generic[R]):
         """By identity, else by the recorded UUID, else by name: the order of the contract."""
         found = self.by_uuid.get(uuid)
         if found is None and external_id is not None:
-            found = self.by_uuid.get(_uuid_or_none(external_id) or uuid)
+            found = self.by_uuid.get(uuid_or_none(external_id) or uuid)
         return found if found is not None else self.by_name.get(name)
 
     def __iter__(self) -> Any:
@@ -337,13 +338,6 @@ class Inventory:
 
 def _uuids(objects: Iterable[Any]) -> frozenset[bytes]:
     return frozenset(item.UUID() for item in objects)
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _jobs_running(problem: libvirt.libvirtError) -> bool:

@@ -34,7 +34,7 @@ from provisioner_plugins._libvirt.inventory import Inventory, NetworkRecord
 from provisioner_plugins._libvirt.network import USER, final_spec
 from provisioner_plugins._libvirt.network_live import update_live
 from provisioner_plugins._libvirt.network_xml import IDENTIFY, build, notes, read, write
-from provisioner_plugins._libvirt.ownership import is_stamped_by, not_ours, taken
+from provisioner_plugins._libvirt.ownership import is_stamped_by, not_ours, taken, uuid_or_none
 from provisioner_plugins._libvirt.replug import attached, replug
 from provisioner_plugins._libvirt.xml import Element, attribute, parse, same, serialize
 
@@ -63,7 +63,7 @@ class NetworkHandler:
         if target.spec.get("mode") == USER or recorded.startswith(_USER_ID):
             # Its name stands for nothing on the host: another network may bear it.
             records = inventory.networks().by_uuid
-            record = records.get(target.uid) or records.get(_uuid(recorded) or target.uid)
+            record = records.get(target.uid) or records.get(uuid_or_none(recorded) or target.uid)
         else:
             record = inventory.networks().find(target.uid, target.external_id, target.name)
         if record is not None:
@@ -155,7 +155,7 @@ class NetworkHandler:
         recorded = resource.external_id or str(resource.uid)
         if recorded.startswith(_USER_ID):
             return
-        network = self._lookup(_uuid(recorded) or resource.uid)
+        network = self._lookup(uuid_or_none(recorded) or resource.uid)
         if network is None:
             return
         network = self._own(resource, recorded)
@@ -174,7 +174,7 @@ class NetworkHandler:
         before: Element,
         restart: bool,
     ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-        """Make a running network do what its definition says; returns what is pending, and notes."""
+        """Make a running network follow its definition; returns what is pending, and notes."""
         name = resource.name
         configured = self._configured(network)
         self._call("update", name, lambda _: update_live(network, configured))
@@ -191,8 +191,7 @@ class NetworkHandler:
         bridge = self._outputs(network).get("bridge")
         if not guests or not isinstance(bridge, str):
             return (), ()
-        failed = replug(self._connection, guests, name, bridge)
-        return (), (f"restarted; plugged in again: {', '.join(guests)}", *failed)
+        return (), replug(self._connection, guests, name, bridge)
 
     def _start(self, network: Any, name: str, previous: Element | None = None) -> None:
         """Start it if it does not run; if that fails, put ``previous`` back and start that."""
@@ -224,7 +223,7 @@ class NetworkHandler:
 
     def _own(self, resource: Resource, external_id: str) -> Any:
         """The network, which must carry our stamp; raises Terminal otherwise."""
-        network = self._lookup(_uuid(external_id) or resource.uid)
+        network = self._lookup(uuid_or_none(external_id) or resource.uid)
         if network is None:
             raise Terminal(taken(resource, "is not there any more"))
         mark = stamp.read(self._configured(network))
@@ -313,10 +312,3 @@ def _is_defined(network: Any) -> bool:
         if problem.get_error_code() == libvirt.VIR_ERR_NO_NETWORK:
             return False
         raise
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

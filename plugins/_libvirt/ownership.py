@@ -46,3 +46,11 @@ def taken(resource: Resource, found: str) -> Diagnostic:
         f"--adopt {resource.address}.",
         address=str(resource.address),
     )
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """The UUID that a recorded id is; None where it is something else."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -34,20 +34,21 @@ def _interfaces(live: Element, network: str) -> Iterator[Element]:
 def replug(
     connection: Connection, guests: Sequence[str], network: str, bridge: str
 ) -> tuple[str, ...]:
-    """Connect every card of ``guests`` in ``network`` again; returns a note for each guest that
-    failed.
-    """
-    notes = []
+    """Connect every card of ``guests`` in ``network`` again; returns what came of it, as notes."""
+    done, notes = [], []
     for guest in guests:
         try:
             connection.call(
                 f"plug {guest} into network {network} again",
                 partial(_replug_guest, guest=guest, network=network, bridge=bridge),
             )
+            done.append(guest)
         except ProviderError as problem:
             notes.append(
                 f"{guest} could not be plugged into the restarted network: {problem}; restart it"
             )
+    if done:
+        notes.insert(0, f"restarted; plugged in again: {', '.join(done)}")
     return tuple(notes)
 
 

@@ -48,10 +48,10 @@ class NoSecrets:
 class AbsolutePaths:
     """Files are named by absolute paths here."""
 
-    def locate(self, text: str) -> str:
+    def locate(self, text: str, *_: object) -> str:
         return text
 
-    def content(self, text: str) -> str:
+    def content(self, text: str, *_: object) -> str:
         return FilePath(text).read_text()
 
 

@@ -1,0 +1,318 @@
+"""Disks in storage pools: empty, linked or full clones of an image; they grow, in use or not, and
+never shrink.
+
+A disk's identity is in its volume's name (see :mod:`volume`). While a copy into it is under way a
+marker ``.partial`` stands beside it, so that what an interrupted run left is told from a disk with
+data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import libvirt
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.units import format_size
+from provisioner.core.values import digest
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Discovered,
+    Observation,
+    Outcome,
+    Present,
+    ProviderError,
+    Resource,
+    Terminal,
+    Undetermined,
+)
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.disk import format_of, is_linked
+from provisioner_plugins._libvirt.errors import EXISTS
+from provisioner_plugins._libvirt.grow import grow
+from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
+from provisioner_plugins._libvirt.native import merge_all
+from provisioner_plugins._libvirt.ownership import not_ours, taken
+from provisioner_plugins._libvirt.storage import Volumes
+from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
+from provisioner_plugins._libvirt.volume import (
+    LOGICAL_EXTENT,
+    PARTIAL,
+    VolumeFacts,
+    VolumeId,
+    build,
+    checksum_of,
+    declared_format,
+    identity_name,
+    identity_names,
+    image_volume,
+    pool_of,
+    pool_reference,
+    pool_type,
+)
+from provisioner_plugins._libvirt.xml import serialize
+
+
+class DiskHandler:
+    """Handler of the kind Disk."""
+
+    kind = "Disk"
+
+    def __init__(self, connection: Connection, users: VolumeUsers) -> None:
+        self._connection = connection
+        self._volumes = Volumes(connection)
+        self._users = users
+
+    # --- reading ---
+
+    def observe(
+        self, inventory: Inventory, targets: Sequence[Resource]
+    ) -> Mapping[Address, Observation]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        locator = Locator(inventory)
+        places = {t.address: locator.locate(t, identity_names(t)) for t in targets}
+        inventory.volume_documents([p.record for p in places.values() if isinstance(p, Located)])
+        return {t.address: _observed(inventory, t, places[t.address]) for t in targets}
+
+    def discover(self, inventory: Inventory) -> Iterator[Discovered]:
+        """Volumes that are no images. Pools that are not active show nothing."""
+        for record, names in discovered_volumes(inventory):
+            if record.name.endswith(".iso") or checksum_of(record.name, names) is not None:
+                continue
+            document = inventory.volume(record)
+            if document is None:
+                continue
+            facts = VolumeFacts.read(document)
+            kind_of_file = facts.format(declared_format(record.name, facts.probed))
+            spec = {"pool": record.pool, "format": kind_of_file, "size": facts.size(kind_of_file)}
+            remarks = (f"based on {facts.backing}",) if facts.backing else ()
+            volume = VolumeId(record.pool, record.name)
+            yield Discovered(self.kind, record.name, _present(volume, facts, spec, None), remarks)
+
+    # --- writing ---
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        pool = pool_of(resource)
+        self._volumes.require_pool(pool)
+        name = identity_name(resource.name, resource.uid, format_of(resource.spec))
+        volume = VolumeId(pool, name)
+        names = self._volumes.names(pool)
+        if name + PARTIAL in names:
+            # What an attempt that did not end has left; nobody can have written data to it.
+            self._volumes.remove(volume)
+            self._volumes.remove(VolumeId(pool, name + PARTIAL))
+        elif name in names:
+            return self._outcome(volume)
+        try:
+            self._make(resource, volume, deadline)
+        except Terminal as problem:
+            # A volume that somebody else made in between is not ours to remove.
+            if problem.diagnostic.code != EXISTS.code:
+                self._remove_quietly(volume)
+            raise
+        return self._outcome(volume)
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """Grow; nothing else of a disk can be changed in place."""
+        del restart, deadline
+        volume = VolumeId.parse(observed.external_id)
+        self._require_ours(resource, volume)
+        for change in changes:
+            if change.path == ("size",) and isinstance(change.after, int):
+                grow(self._connection, volume, format_of(resource.spec), change.after)
+        return self._outcome(volume)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """Nothing can be written on a volume: that it is recorded makes it ours."""
+        del deadline
+        if self._volumes.facts(VolumeId.parse(observed.external_id)) is None:
+            raise Terminal(taken(resource, "vanished since it was read"))
+        return Outcome(observed.external_id, observed.outputs)
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """Delete the volume with its data; refused while a machine or another volume needs it."""
+        del deadline
+        volume = self._volume_of(resource)
+        self._require_ours(resource, volume)
+        facts = self._volumes.facts(volume)
+        if facts is not None:
+            users = self._users.of(volume, facts.path)
+            if users:
+                raise Terminal(in_use(resource.kind, resource.name, users))
+            self._volumes.remove(volume)
+        self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
+
+    # --- the parts of writing ---
+
+    def _volume_of(self, resource: Resource) -> VolumeId:
+        if resource.external_id is not None:
+            return VolumeId.parse(resource.external_id)
+        name = identity_name(resource.name, resource.uid, format_of(resource.spec))
+        return VolumeId(pool_of(resource), name)
+
+    def _require_ours(self, resource: Resource, volume: VolumeId) -> None:
+        if volume.volume in identity_names(resource) or str(volume) == resource.external_id:
+            return
+        raise Terminal(not_ours(resource, None))
+
+    def _make(self, resource: Resource, volume: VolumeId, deadline: Deadline) -> None:
+        spec = resource.spec
+        kind_of_file = format_of(spec)
+        if "image" not in spec:
+            self._make_empty(resource, volume, int(spec["size"]))
+            return
+        image = resource.related[Address("Image", str(spec["image"]))]
+        source = image_volume(image)
+        source_format = "qcow2" if image.spec.get("format") == "qcow2" else "raw"
+        facts = self._volumes.settled_facts(source, source_format, deadline)
+        smallest = facts.size(source_format)
+        size = int(spec.get("size", smallest))
+        if size < smallest:
+            raise Terminal(_too_small(resource, size, str(spec["image"]), smallest))
+        if is_linked(spec):
+            definition = build(
+                volume.volume, size, kind_of_file, backing=(facts.path, source_format)
+            )
+            self._volumes.create(volume.pool, self._complete(resource, definition))
+            return
+        self._volumes.mark(volume.pool, volume.volume + PARTIAL)
+        self._clone(resource, volume, source, size)
+        self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
+
+    def _make_empty(self, resource: Resource, volume: VolumeId, size: int) -> None:
+        kind_of_file = format_of(resource.spec)
+        flags, allocation = _preallocation(resource.spec, size)
+        definition = build(volume.volume, size, kind_of_file, allocation=allocation)
+        text = self._complete(resource, definition)
+        if allocation == 0:
+            self._volumes.create(volume.pool, text, flags)
+            return
+        self._volumes.mark(volume.pool, volume.volume + PARTIAL)
+        self._volumes.create(volume.pool, text, flags)
+        self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
+
+    def _clone(self, resource: Resource, volume: VolumeId, source: VolumeId, size: int) -> None:
+        """Copy an image. The daemon copies; it tells nothing of how far it is."""
+        kind_of_file = format_of(resource.spec)
+        flags, allocation = _preallocation(resource.spec, size)
+        definition = build(volume.volume, size, kind_of_file, allocation=allocation)
+        text = self._complete(resource, definition)
+        self._connection.context.progress(resource.address, f"copy of {source}")
+
+        def copy(handle: Any) -> None:
+            origin = handle.storagePoolLookupByName(source.pool).storageVolLookupByName(
+                source.volume
+            )
+            handle.storagePoolLookupByName(volume.pool).createXMLFrom(text, origin, flags)
+
+        self._connection.call(f"copy image volume {source} to {volume}", copy)
+        facts = self._volumes.facts(volume)
+        if facts is not None and facts.size(kind_of_file) < size:
+            grow(self._connection, volume, kind_of_file, size)
+
+    def _complete(self, resource: Resource, definition: Any) -> str:
+        try:
+            merge_all(definition, resource.spec, "volume")
+        except ProvisionerError as problem:
+            raise Terminal(problem.diagnostics[0]) from problem
+        return serialize(definition)
+
+    def _remove_quietly(self, volume: VolumeId) -> None:
+        """Leave nothing half-made behind; the marker goes last, so that a rest is always known as
+        one.
+        """
+        try:
+            self._volumes.remove(volume)
+            self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
+        except ProviderError:
+            return
+
+    def _outcome(self, volume: VolumeId) -> Outcome:
+        facts = self._volumes.facts(volume)
+        outputs = {"path": facts.path, "volume": facts.name} if facts is not None else {}
+        return Outcome(str(volume), outputs)
+
+
+def _preallocation(spec: Mapping[str, Any], size: int) -> tuple[int, int]:
+    """Flags of virStorageVolCreateXML and the allocation in bytes."""
+    wanted = spec.get("preallocation", "none")
+    if wanted == "none" or (wanted == "metadata" and format_of(spec) == "raw"):
+        return 0, 0  # a raw disk has no tables that could be written in advance
+    qcow2 = format_of(spec) == "qcow2"
+    flags = libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if qcow2 else 0
+    return flags, size if wanted == "full" else 0
+
+
+def _too_small(resource: Resource, size: int, image: str, smallest: int) -> Any:
+    return error(
+        "PRV5135",
+        f"disk {resource.name} is smaller than its image",
+        detail=f"Found spec.size {format_size(size)}; Image/{image} has {format_size(smallest)}.",
+        hint=f"Use a size of at least {format_size(smallest)}, or leave it out.",
+        address=str(resource.address),
+    )
+
+
+def _observed(
+    inventory: Inventory, target: Resource, place: Located | Absent | Undetermined
+) -> Observation:
+    if not isinstance(place, Located):
+        return place
+    volume = VolumeId(place.record.pool, place.record.name)
+    document = inventory.volume(place.record)
+    if document is None or volume.volume + PARTIAL in place.names:
+        # A copy that did not end: creating completes it.
+        return Absent()
+    facts = VolumeFacts.read(document)
+    declared = declared_format(volume.volume, format_of(target.spec))
+    spec = {
+        "pool": pool_reference(target, volume.pool),
+        "format": facts.format(declared),
+        "size": _size(target, facts.size(declared)),
+    }
+    return _present(volume, facts, spec, target if place.ours else None)
+
+
+def _size(target: Resource, found: int) -> int:
+    """The size, but the wanted one where a volume group could only round it up to whole extents."""
+    wanted = target.spec.get("size")
+    if (
+        pool_type(target) == "logical"
+        and isinstance(wanted, int)
+        and 0 <= found - wanted < LOGICAL_EXTENT
+    ):
+        return wanted
+    return found
+
+
+def _present(
+    volume: VolumeId, facts: VolumeFacts, spec: dict[str, Any], owner: Resource | None
+) -> Present:
+    stamp = owner.stamp if owner is not None else None
+    return Present(
+        external_id=str(volume),
+        owner=stamp,
+        spec=spec,
+        fingerprint=digest(
+            {
+                "volume": str(volume),
+                "path": facts.path,
+                "spec": spec,
+                "owner": stamp.as_json() if stamp is not None else None,
+            }
+        ),
+        outputs={"path": facts.path, "volume": facts.name},
+    )

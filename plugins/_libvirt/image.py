@@ -1,0 +1,55 @@
+"""What can be said of an Image without an endpoint: its canonical form and the impact of changes.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from provisioner.core.actions import Impact
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.providers.api import Assessment, Change, Present, Resource
+from provisioner_plugins._libvirt.volume import pool_type
+
+FILE_POOLS = ("dir", "netfs", None)
+"""Pools that take files; None: the stack does not tell."""
+
+
+class ImageRules:
+    """Rules of the kind Image. libvirt keeps no metadata of volumes: labels and tenant have no
+    place.
+    """
+
+    kind = "Image"
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
+        spec = {k: v for k, v in resource.spec.items() if k not in ("labels", "tenant")}
+        kind = pool_type(resource)
+        if "file" in spec["source"] and kind not in FILE_POOLS:
+            raise ProvisionerError(
+                error(
+                    "PRV2504",
+                    f"an image cannot be uploaded into a pool of type {kind}",
+                    detail="The proof that an image is whole is a file beside it.",
+                    hint="Keep images in a pool of type dir or netfs; a Disk in another pool can be "
+                    "a full clone of them (clone: full, format: raw).",
+                )
+            )
+        return spec
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
+        del resource, observed
+        return [
+            Assessment(Impact.NONE)
+            if change.path == ("retention",)
+            else Assessment(
+                Impact.REPLACE,
+                "another image is uploaded; the old one stays as long as linked clones need it",
+            )
+            for change in changes
+        ]

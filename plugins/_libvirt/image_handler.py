@@ -1,0 +1,307 @@
+"""Images in storage pools: uploaded once, checked, marked as whole.
+
+An uploaded image counts as there only when its marker stands beside it (see :mod:`volume`), or when
+it was recorded. An image with ``source.volume`` is somebody else's volume: it is checked and used,
+never written to and never removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import error
+from provisioner.core.values import digest
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Discovered,
+    Observation,
+    Outcome,
+    Present,
+    ProviderError,
+    Resource,
+    Terminal,
+    Undetermined,
+)
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
+from provisioner_plugins._libvirt.ownership import not_ours
+from provisioner_plugins._libvirt.storage import Volumes
+from provisioner_plugins._libvirt.upload import content_checksum, local_file, send
+from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
+from provisioner_plugins._libvirt.volume import (
+    VolumeFacts,
+    VolumeId,
+    build,
+    checksum_marker,
+    checksum_of,
+    declared_format,
+    identity_name,
+    identity_names,
+    image_volume,
+    is_marker,
+    pool_of,
+    pool_reference,
+)
+from provisioner_plugins._libvirt.xml import serialize
+
+
+class ImageHandler:
+    """Handler of the kind Image."""
+
+    kind = "Image"
+
+    def __init__(self, connection: Connection, users: VolumeUsers) -> None:
+        self._connection = connection
+        self._volumes = Volumes(connection)
+        self._users = users
+
+    # --- reading ---
+
+    def observe(
+        self, inventory: Inventory, targets: Sequence[Resource]
+    ) -> Mapping[Address, Observation]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        locator = Locator(inventory)
+        places = {target.address: locator.locate(target, _names(target)) for target in targets}
+        inventory.volume_documents([p.record for p in places.values() if isinstance(p, Located)])
+        return {
+            target.address: _observed(inventory, target, places[target.address])
+            for target in targets
+        }
+
+    def discover(self, inventory: Inventory) -> Iterator[Discovered]:
+        """ISO files, and volumes with the marker of an image. Pools that are not active show
+        nothing.
+        """
+        for record, names in discovered_volumes(inventory):
+            checksum = checksum_of(record.name, names)
+            if checksum is None and not record.name.endswith(".iso"):
+                continue
+            document = inventory.volume(record)
+            if document is None:
+                continue
+            facts = VolumeFacts.read(document)
+            spec: dict[str, Any] = {
+                "pool": record.pool,
+                "source": {"volume": record.name},
+                "format": facts.format(declared_format(record.name, facts.probed)),
+            }
+            if checksum is not None:
+                spec["checksum"] = checksum
+            volume = VolumeId(record.pool, record.name)
+            yield Discovered(self.kind, record.name, _present(volume, facts, spec, None))
+
+    # --- writing ---
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        pool = pool_of(resource)
+        self._volumes.require_pool(pool)
+        if "volume" in resource.spec["source"]:
+            volume = VolumeId(pool, str(resource.spec["source"]["volume"]))
+            self._verify(resource, volume, deadline)
+            return self._outcome(volume)
+        name = identity_name(resource.name, resource.uid, resource.spec["format"])
+        volume = VolumeId(pool, name)
+        names = self._volumes.names(pool)
+        if name in names and checksum_of(name, names) is None:
+            # What an attempt that did not end has left: only a whole image has its marker.
+            self._volumes.remove(volume)
+        if checksum_of(name, names) is None or name not in names:
+            self._upload(resource, volume, deadline)
+        return self._outcome(volume)
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """Nothing of an image can be changed on the endpoint; what reaches here is book-keeping."""
+        del resource, changes, restart, deadline
+        return Outcome(observed.external_id, observed.outputs)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """Nothing can be written on a volume: that it is recorded makes it ours. Its checksum is
+        verified.
+        """
+        self._verify(resource, VolumeId.parse(observed.external_id), deadline)
+        return Outcome(observed.external_id, observed.outputs)
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """Remove the volume and its marker; refused while a linked clone or a machine needs it."""
+        del deadline
+        volume = image_volume(resource)
+        if "volume" not in resource.spec["source"]:
+            recorded = resource.external_id
+            if volume.volume not in identity_names(resource) and recorded != str(volume):
+                raise Terminal(not_ours(resource, None))
+            facts = self._volumes.facts(volume)
+            users = self._users.of(volume, facts.path) if facts is not None else []
+            if users:
+                raise Terminal(in_use(resource.kind, resource.name, users))
+            self._volumes.remove(volume)
+        for name in self._names_or_none(volume.pool):
+            if is_marker(name) and name.startswith(f"{volume.volume}."):
+                self._volumes.remove(VolumeId(volume.pool, name))
+
+    # --- the parts of writing ---
+
+    def _names_or_none(self, pool: str) -> frozenset[str]:
+        try:
+            return self._volumes.names(pool)
+        except Terminal:
+            # The pool went before its image: then nothing of the image is left to remove here.
+            return frozenset()
+
+    def _upload(self, resource: Resource, volume: VolumeId, deadline: Deadline) -> None:
+        spec = resource.spec
+        source = local_file(
+            self._connection.context.root / spec["source"]["file"], str(spec["format"])
+        )
+        # raw: what is sent is the file as it is; the daemon finds out its format afterwards.
+        text = serialize(build(volume.volume, source.size, "raw", allocation=0))
+        self._volumes.create(volume.pool, text)
+
+        def report(done: int, total: int) -> None:
+            self._connection.context.progress(resource.address, "upload", done, total)
+
+        def copy(handle: Any) -> str:
+            pool = handle.storagePoolLookupByName(volume.pool)
+            target = pool.storageVolLookupByName(volume.volume)
+            return send(handle, target, source, report, deadline)
+
+        try:
+            found = self._connection.call(f"upload image {resource.name}", copy)
+            self._compare(resource, found, f"the file {source.path}")
+            kind = "qcow2" if spec["format"] == "qcow2" else "raw"
+            self._volumes.settled_facts(volume, kind, deadline)
+            self._volumes.mark(volume.pool, checksum_marker(volume.volume, found))
+        except ProviderError:
+            self._remove_quietly(volume)
+            raise
+
+    def _remove_quietly(self, volume: VolumeId) -> None:
+        try:
+            self._volumes.remove(volume)
+        except ProviderError:
+            # The reason of the failure counts; what is left has no marker and is removed by the
+            # next attempt.
+            return
+
+    def _verify(self, resource: Resource, volume: VolumeId, deadline: Deadline) -> None:
+        """Check a volume that is there already: that it is, its format, its checksum if the
+        author gave one.
+        """
+        facts = self._volumes.facts(volume)
+        if facts is None:
+            raise Terminal(
+                error(
+                    "PRV5133",
+                    f"there is no volume {volume.volume} in pool {volume.pool}",
+                    hint="Correct source.volume in the Image, or put the volume there.",
+                )
+            )
+        wanted_format = str(resource.spec["format"])
+        if facts.format(wanted_format) != wanted_format:
+            raise Terminal(
+                error(
+                    "PRV5131",
+                    f"volume {volume} is not of the format {wanted_format}",
+                    detail=f"libvirt finds {facts.probed}.",
+                    hint="Correct format in the Image.",
+                )
+            )
+        if "checksum" not in resource.spec:
+            return
+        names = self._volumes.names(volume.pool)
+        if checksum_of(volume.volume, names) == resource.spec["checksum"]:
+            return
+
+        def report(done: int, total: int) -> None:
+            self._connection.context.progress(resource.address, "verify", done, total)
+
+        def read(handle: Any) -> str:
+            pool = handle.storagePoolLookupByName(volume.pool)
+            target = pool.storageVolLookupByName(volume.volume)
+            return content_checksum(handle, target, facts.physical, report, deadline)
+
+        found = self._connection.call(f"verify volume {volume}", read)
+        self._compare(resource, found, f"volume {volume}")
+        self._volumes.mark(volume.pool, checksum_marker(volume.volume, found))
+
+    def _compare(self, resource: Resource, found: str, what: str) -> None:
+        wanted = resource.spec.get("checksum", f"sha256:{found}")
+        if wanted != f"sha256:{found}":
+            raise Terminal(
+                error(
+                    "PRV5134",
+                    f"the checksum of image {resource.name} is wrong",
+                    detail=f"{what} has sha256:{found}; expected {wanted}.",
+                    hint="Get the file again, or correct checksum in the Image.",
+                )
+            )
+
+    def _outcome(self, volume: VolumeId) -> Outcome:
+        facts = self._volumes.facts(volume)
+        outputs = {"path": facts.path, "volume": facts.name} if facts is not None else {}
+        return Outcome(str(volume), outputs)
+
+
+def _names(target: Resource) -> tuple[str, ...]:
+    source = target.spec.get("source", {})
+    return (str(source["volume"]),) if "volume" in source else identity_names(target)
+
+
+def _observed(
+    inventory: Inventory, target: Resource, place: Located | Absent | Undetermined
+) -> Observation:
+    if not isinstance(place, Located):
+        return place
+    volume = VolumeId(place.record.pool, place.record.name)
+    checksum = checksum_of(volume.volume, place.names)
+    recorded = target.external_id == str(volume)
+    borrowed = target.spec.get("source", {}).get("volume") == volume.volume
+    document = inventory.volume(place.record)
+    if document is None or (checksum is None and not recorded and (place.ours or borrowed)):
+        # An upload that did not end, or a volume that was not looked at yet: creating completes it.
+        return Absent()
+    facts = VolumeFacts.read(document)
+    declared = declared_format(volume.volume, str(target.spec.get("format", facts.probed)))
+    spec: dict[str, Any] = {
+        "pool": pool_reference(target, volume.pool),
+        "format": facts.format(declared),
+    }
+    if borrowed:
+        spec["source"] = {"volume": volume.volume}
+        spec["format"] = facts.format(str(target.spec.get("format")))
+    if checksum is not None:
+        spec["checksum"] = checksum
+    return _present(volume, facts, spec, target if place.ours or recorded or borrowed else None)
+
+
+def _present(
+    volume: VolumeId, facts: VolumeFacts, spec: dict[str, Any], owner: Resource | None
+) -> Present:
+    stamp = owner.stamp if owner is not None else None
+    return Present(
+        external_id=str(volume),
+        owner=stamp,
+        spec=spec,
+        fingerprint=digest(
+            {
+                "volume": str(volume),
+                "path": facts.path,
+                "spec": spec,
+                "owner": stamp.as_json() if stamp is not None else None,
+            }
+        ),
+        outputs={"path": facts.path, "volume": facts.name},
+    )

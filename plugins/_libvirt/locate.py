@@ -1,0 +1,68 @@
+"""Finds the volumes of disks and images in an inventory: by identity, else as recorded, else by
+name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from provisioner.providers.api import Absent, Resource, Undetermined
+from provisioner_plugins._libvirt.inventory import Inventory, VolumeRecord
+from provisioner_plugins._libvirt.volume import VolumeId, is_marker, pool_of
+
+
+class Located(NamedTuple):
+    """A volume that was found. ``ours``: by its identity or because it was recorded. ``names``
+    are those of its pool.
+    """
+
+    record: VolumeRecord
+    names: frozenset[str]
+    ours: bool
+
+
+class Locator:
+    """Finds volumes; each pool is listed once per inventory."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._names: dict[str, frozenset[str]] = {}
+
+    def locate(
+        self, target: Resource, identities: Iterable[str]
+    ) -> Located | Absent | Undetermined:
+        """The volume of a target. ``identities`` are the names that only its own volume has.
+
+        Undetermined where a pool in which it could be cannot be read. A pool that the daemon does
+        not know has no volumes that it could know.
+        """
+        places = [VolumeId(pool_of(target), name) for name in identities]
+        owned = [(place, True) for place in places]
+        if target.external_id is not None:
+            owned.append((VolumeId.parse(target.external_id), True))
+        for place, ours in [*owned, (VolumeId(pool_of(target), target.name), False)]:
+            pool = self._inventory.pools().by_name.get(place.pool)
+            if pool is None:
+                continue
+            listing = self._inventory.volumes(pool)
+            if listing.problem is not None:
+                return Undetermined(listing.problem)
+            record = listing.volumes.get(place.volume)
+            if record is not None:
+                if place.pool not in self._names:
+                    self._names[place.pool] = frozenset(listing.volumes)
+                return Located(record, self._names[place.pool], ours)
+        return Absent()
+
+
+def discovered_volumes(inventory: Inventory) -> Iterator[tuple[VolumeRecord, frozenset[str]]]:
+    """Every volume that can be read, with the names in its pool, sorted by pool and name; no
+    markers.
+    """
+    for pool in inventory.pools():
+        listing = inventory.volumes(pool)
+        names = frozenset(listing.volumes)
+        for record in listing.volumes.values():
+            if not is_marker(record.name):
+                yield record, names

@@ -1,0 +1,61 @@
+"""What can be said of a StoragePool without an endpoint: its canonical form and the impact of
+changes. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from provisioner.core.actions import Impact
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.providers.api import Assessment, Change, Present, Resource
+from provisioner_plugins._libvirt.edits import is_known
+from provisioner_plugins._libvirt.native import merge_all
+from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, clean_path, target_path
+
+
+class PoolRules:
+    """Rules of the kind StoragePool. libvirt keeps no metadata of pools: labels and tenant have
+    no place.
+    """
+
+    kind = "StoragePool"
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
+        spec = {k: v for k, v in resource.spec.items() if k not in ("labels", "tenant")}
+        if isinstance(spec.get("path"), str):
+            spec["path"] = clean_path(spec["path"])
+        if not is_known(spec):
+            return spec
+        if spec["type"] == "logical" and spec.get("path", target_path(spec)) != target_path(spec):
+            raise ProvisionerError(
+                error(
+                    "PRV2503",
+                    "the path of a volume group cannot be chosen",
+                    detail=f"Found spec.path: {spec['path']}; libvirt uses {target_path(spec)}.",
+                    hint="Remove path.",
+                )
+            )
+        merge_all(build(resource.name, resource.uid, spec), spec, "pool", IDENTIFY)
+        return spec
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
+        del resource, observed
+        return [_assess(change) for change in changes]
+
+
+def _assess(change: Change) -> Assessment:
+    if change.differs_running:
+        return Assessment(Impact.LIVE, "the pool is stopped and will be started")
+    if change.path == ("autostart",):
+        return Assessment(Impact.LIVE)
+    return Assessment(
+        Impact.REPLACE,
+        "libvirt cannot change where a pool is: it is removed and defined anew; the data stays "
+        "where it is",
+    )

@@ -1,0 +1,217 @@
+"""Storage pools on a libvirt daemon: defining, building, starting; removing one leaves its data
+alone.
+
+libvirt keeps nothing of ours in a pool but its UUID, so the UUID is the stamp: a pool is ours if it
+has the UUID that we gave it, or the one that was recorded when it was adopted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import libvirt
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.identity import Stamp
+from provisioner.core.values import Json, Path, digest
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Discovered,
+    Observation,
+    Outcome,
+    Present,
+    ProviderError,
+    Resource,
+    Terminal,
+)
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.inventory import Inventory, PoolRecord
+from provisioner_plugins._libvirt.native import merge_all
+from provisioner_plugins._libvirt.ownership import not_ours, taken, uuid_or_none
+from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, notes, read, target_path
+from provisioner_plugins._libvirt.xml import serialize
+
+
+class PoolHandler:
+    """Handler of the kind StoragePool."""
+
+    kind = "StoragePool"
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # --- reading ---
+
+    def observe(
+        self, inventory: Inventory, targets: Sequence[Resource]
+    ) -> Mapping[Address, Observation]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        answers: dict[Address, Observation] = {}
+        for target in targets:
+            record = inventory.pools().find(target.uid, target.external_id, target.name)
+            if record is None:
+                answers[target.address] = Absent()
+            else:
+                ours = _is_ours(target, record.uuid)
+                answers[target.address] = _present(record, target.stamp if ours else None)
+        return answers
+
+    def discover(self, inventory: Inventory) -> Iterator[Discovered]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        for record in inventory.pools():
+            yield Discovered(self.kind, record.name, _present(record, None), notes(record.document))
+
+    # --- writing ---
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del deadline  # every call but the build of a volume group is short, and none can be ended
+        found = self._lookup(resource.uid)
+        pool = found
+        if pool is None:
+            self._refuse_taken_name(resource)
+            pool = self._define(resource)
+        try:
+            self._start(pool, resource)
+        except Terminal:
+            if found is None:
+                self._call("remove", resource, lambda _: pool.undefine())
+            raise
+        self._set_autostart(pool, resource, bool(resource.spec.get("autostart", True)))
+        return Outcome(str(resource.uid), {"path": target_path(resource.spec)})
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del restart, deadline
+        pool = self._own(resource, observed.external_id)
+        for change in changes:
+            if change.path == ("autostart",):
+                self._set_autostart(pool, resource, bool(change.after))
+        if any(change.differs_running for change in changes):
+            self._start(pool, resource)
+        return Outcome(observed.external_id, observed.outputs)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """Nothing can be written on a pool: that its UUID is recorded makes it ours."""
+        del deadline
+        if self._lookup(UUID(observed.external_id)) is None:
+            raise Terminal(taken(resource, "vanished since it was read"))
+        return Outcome(observed.external_id, observed.outputs)
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """Stop and undefine; the folder, file system or volume group stays as it is."""
+        del deadline
+        if self._lookup(_recorded(resource)) is None:
+            return
+        pool = self._own(resource, str(_recorded(resource)))
+        if self._call("read", resource, lambda _: pool.isActive()):
+            self._call("stop", resource, lambda _: pool.destroy())
+        self._call("remove", resource, lambda _: pool.undefine())
+
+    # --- the parts of writing ---
+
+    def _define(self, resource: Resource) -> Any:
+        document = build(resource.name, resource.uid, resource.spec)
+        try:
+            merge_all(document, resource.spec, "pool", IDENTIFY)
+        except ProvisionerError as problem:
+            raise Terminal(problem.diagnostics[0]) from problem
+        text = serialize(document)
+        return self._call("define", resource, lambda h: h.storagePoolDefineXML(text, 0))
+
+    def _start(self, pool: Any, resource: Resource) -> None:
+        """Start it; build it only if it does not start, because building sets the mode of a
+        folder that exists.
+        """
+        if self._call("read", resource, lambda _: pool.isActive()):
+            return
+        try:
+            self._call("start", resource, lambda _: pool.create(0))
+            return
+        except ProviderError:
+            if not _can_be_built(resource.spec):
+                raise
+        # A device that holds data is refused: nothing is overwritten.
+        logical = resource.spec["type"] == "logical"
+        flags = libvirt.VIR_STORAGE_POOL_BUILD_NO_OVERWRITE if logical else 0
+        self._call("build", resource, lambda _: pool.build(flags))
+        self._call("start", resource, lambda _: pool.create(0))
+
+    def _set_autostart(self, pool: Any, resource: Resource, wanted: bool) -> None:
+        def change(_: Any) -> None:
+            if pool.autostart() != wanted:
+                pool.setAutostart(int(wanted))
+
+        self._call("set autostart of", resource, change)
+
+    def _own(self, resource: Resource, external_id: str) -> Any:
+        pool = self._lookup(uuid_or_none(external_id) or resource.uid)
+        if pool is None:
+            raise Terminal(taken(resource, "is not there any more"))
+        if not _is_ours(resource, UUID(bytes=pool.UUID())):
+            raise Terminal(not_ours(resource, None))
+        return pool
+
+    def _lookup(self, uuid: UUID) -> Any:
+        return self._connection.find(
+            f"find storage pool {uuid}", lambda h: h.storagePoolLookupByUUID(uuid.bytes)
+        )
+
+    def _refuse_taken_name(self, resource: Resource) -> None:
+        name = resource.name
+        other = self._connection.find(
+            f"find storage pool {name}", lambda h: h.storagePoolLookupByName(name)
+        )
+        if other is not None:
+            raise Terminal(taken(resource, f"is the pool with UUID {other.UUIDString()}"))
+
+    def _call(self, verb: str, resource: Resource, function: Any) -> Any:
+        return self._connection.call(f"{verb} storage pool {resource.name}", function)
+
+
+def _recorded(resource: Resource) -> UUID:
+    return uuid_or_none(resource.external_id or "") or resource.uid
+
+
+def _is_ours(resource: Resource, uuid: UUID) -> bool:
+    return str(uuid) in (str(resource.uid), resource.external_id)
+
+
+def _can_be_built(spec: Mapping[str, Any]) -> bool:
+    if spec["type"] == "logical":
+        return bool(spec["source"].get("devices"))
+    return spec["type"] in ("dir", "netfs")
+
+
+def _present(record: PoolRecord, owner: Stamp | None) -> Present:
+    spec = {**read(record.document), "autostart": record.autostart}
+    running: dict[Path, Json] = {}
+    if not record.active and "type" in spec:
+        running["type",] = None
+    return Present(
+        external_id=str(record.uuid),
+        owner=owner,
+        spec=spec,
+        fingerprint=digest(
+            {
+                "uuid": str(record.uuid),
+                "spec": spec,
+                "active": record.active,
+                "owner": owner.as_json() if owner is not None else None,
+            }
+        ),
+        running=running,
+        outputs={"path": spec["path"]} if "path" in spec else {},
+    )

@@ -1,0 +1,161 @@
+"""What the handlers of disks and images do alike with volumes: finding, marking, reading and
+removing them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import libvirt
+
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import error
+from provisioner.providers.api import ProviderError, Retryable, Terminal
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.errors import BUSY, code_of
+from provisioner_plugins._libvirt.volume import VolumeFacts, VolumeId, build
+from provisioner_plugins._libvirt.xml import parse, serialize
+
+_PAUSE = 0.1
+_SETTLE_SECONDS = 20.0
+
+
+class Volumes:
+    """Volumes of one daemon."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def require_pool(self, pool: str) -> None:
+        """Raise Terminal (PRV5120, PRV5123) unless the pool is there and active."""
+        found = self.connection.find(
+            f"find storage pool {pool}", lambda h: bool(h.storagePoolLookupByName(pool).isActive())
+        )
+        if found is None:
+            raise Terminal(
+                error(
+                    "PRV5123",
+                    f"there is no storage pool {pool} on the host",
+                    hint="Apply its StoragePool first.",
+                )
+            )
+        if not found:
+            raise Terminal(
+                error(
+                    "PRV5120",
+                    f"the storage pool {pool} is not active",
+                    hint=f"Apply its StoragePool, or start it: virsh pool-start {pool}.",
+                )
+            )
+
+    def names(self, pool: str) -> frozenset[str]:
+        """Names of all volumes of a pool, as they are in its storage now."""
+
+        def read(handle: Any) -> frozenset[str]:
+            found = handle.storagePoolLookupByName(pool)
+            _refresh(found)
+            return frozenset(found.listVolumes())
+
+        return self.connection.read(f"list the volumes of pool {pool}", read)
+
+    def facts(self, volume: VolumeId) -> VolumeFacts | None:
+        """What a volume's XML says now; None if there is no such volume."""
+
+        def read(handle: Any) -> VolumeFacts:
+            found = handle.storagePoolLookupByName(volume.pool)
+            _refresh(found)
+            return VolumeFacts.read(parse(found.storageVolLookupByName(volume.volume).XMLDesc(0)))
+
+        return self.connection.find(f"read volume {volume}", read)
+
+    def settled_facts(self, volume: VolumeId, kind_of_file: str, deadline: Deadline) -> VolumeFacts:
+        """As :meth:`facts`, once the daemon has looked into a volume that was written to from
+        outside.
+
+        A pool with another copy under way does not look. Raises Retryable (PRV5112) if that lasts.
+        """
+        clock = self.connection.context.clock
+        patience = Deadline.after(min(_SETTLE_SECONDS, deadline.remaining()), clock)
+        while True:
+            facts = self.facts(volume)
+            if facts is not None and facts.format(kind_of_file) == kind_of_file:
+                return facts
+            if patience.passed:
+                raise Retryable(
+                    error(
+                        BUSY.code,
+                        f"read volume {volume}: it is not ready",
+                        detail="The pool is busy with other volumes, or the content is not "
+                        f"{kind_of_file}.",
+                        hint="Check the format of the image.",
+                    ),
+                    5.0,
+                )
+            time.sleep(_PAUSE)
+
+    def create(self, pool: str, text: str, flags: int = 0) -> None:
+        """Make a volume from its XML."""
+        self.connection.call(
+            f"create a volume in pool {pool}",
+            lambda h: h.storagePoolLookupByName(pool).createXML(text, flags),
+        )
+
+    def mark(self, pool: str, marker: str) -> None:
+        """Make an empty volume whose name says something; done already if it is there."""
+        text = serialize(build(marker, 0, "raw", allocation=0))
+        try:
+            self.create(pool, text)
+        except ProviderError as problem:
+            if code_of(problem) != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
+                raise
+
+    def remove(self, volume: VolumeId) -> None:
+        """Delete a volume; done already if it is not there. One that is being written to raises
+        Retryable.
+        """
+
+        def delete(handle: Any) -> None:
+            pool = handle.storagePoolLookupByName(volume.pool)
+            pool.storageVolLookupByName(volume.volume).delete(0)
+
+        try:
+            self.connection.find(f"remove volume {volume}", delete)
+        except ProviderError as problem:
+            if code_of(problem) != libvirt.VIR_ERR_OPERATION_INVALID:
+                raise
+            # It is still being allocated or uploaded to, perhaps by an attempt whose answer was
+            # lost.
+            raise Retryable(
+                error(
+                    BUSY.code,
+                    BUSY.summary.format(what=f"remove volume {volume}"),
+                    detail=problem.args[0] if problem.args else "",
+                    hint="Wait until the copy under way has ended.",
+                ),
+                5.0,
+            ) from problem
+
+    def with_volume(self, what: str, volume: VolumeId, function: Callable[[Any], Any]) -> Any:
+        """Run ``function`` on libvirt's object of a volume."""
+
+        def run(handle: Any) -> Any:
+            pool = handle.storagePoolLookupByName(volume.pool)
+            return function(pool.storageVolLookupByName(volume.volume))
+
+        return self.connection.call(what, run)
+
+
+def _refresh(pool: Any) -> None:
+    """Have the daemon look at the storage afresh; while it makes a volume there it will not."""
+    try:
+        pool.refresh(0)
+    except libvirt.libvirtError as problem:
+        if not jobs_running(problem):
+            raise
+
+
+def jobs_running(problem: libvirt.libvirtError) -> bool:
+    """Whether a pool refused to be looked at because a volume is being made in it."""
+    return "asynchronous jobs running" in (problem.get_error_message() or "")

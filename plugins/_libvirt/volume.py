@@ -1,0 +1,195 @@
+"""Volumes: their names, which carry identity because libvirt keeps no metadata of them, and their
+XML. Pure.
+
+    web-root.1f2e3d4c.qcow2                     the volume of Disk/web-root (first 8 digits of its
+    UUID) web-root.1f2e3d4c.qcow2.partial             stands beside a volume as long as a copy into
+    it is under way debian-12.5a6b7c8d.qcow2.sha256-<64 digits> stands beside an image once it is
+    whole, and is its checksum
+
+Source: libvirt, "Storage pool and volume XML format" (https://libvirt.org/formatstorage.html).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from provisioner.core.address import Address
+from provisioner.providers.api import Resource
+from provisioner_plugins._libvirt.xml import Element, attribute, element, text_of
+
+EXTENSIONS = (".qcow2", ".raw", ".iso")
+PARTIAL = ".partial"
+_CHECKSUM = re.compile(r"(?P<volume>.+)\.sha256-(?P<digits>[0-9a-f]{64})")
+SECTOR = 512
+LOGICAL_EXTENT = 4 << 20
+"""Default size of an LVM extent, to which logical volumes are rounded up (vgcreate(8))."""
+
+
+class VolumeId(NamedTuple):
+    """Pool and volume; its text is the ``external_id`` of disks and images."""
+
+    pool: str
+    volume: str
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.volume}"
+
+    @classmethod
+    def parse(cls, text: str) -> VolumeId:
+        """Read an ``external_id``. Neither pools nor volumes have a slash in their names."""
+        pool, _, volume = text.partition("/")
+        return cls(pool, volume)
+
+
+def identity_name(name: str, uid: UUID, kind_of_file: str) -> str:
+    """The name of the volume of a resource; ``kind_of_file`` is its format."""
+    return f"{name}.{uid.hex[:8]}.{kind_of_file}"
+
+
+def identity_names(resource: Resource) -> tuple[str, ...]:
+    """Every name that the volume of a resource can have, whatever its format."""
+    return tuple(
+        identity_name(resource.name, resource.uid, extension[1:]) for extension in EXTENSIONS
+    )
+
+
+def declared_format(volume: str, otherwise: str) -> str:
+    """The format that a volume was made in, by its name; ``otherwise`` where its name does not
+    tell.
+    """
+    return next((ext[1:] for ext in EXTENSIONS if volume.endswith(ext)), otherwise)
+
+
+def checksum_marker(volume: str, sha256: str) -> str:
+    """Name of the marker of a whole image."""
+    return f"{volume}.sha256-{sha256}"
+
+
+def checksum_of(volume: str, names: Iterable[str]) -> str | None:
+    """``sha256:...`` of an image by the marker beside it; None if there is none."""
+    for name in names:
+        match = _CHECKSUM.fullmatch(name) if name.startswith(volume) else None
+        if match is not None and match["volume"] == volume:
+            return f"sha256:{match['digits']}"
+    return None
+
+
+def is_marker(name: str) -> bool:
+    """Whether a volume only says something about another one."""
+    return name.endswith(PARTIAL) or _CHECKSUM.fullmatch(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    """What a volume's XML says. Sizes in bytes; ``probed`` is the format as libvirt finds it in
+    the content.
+    """
+
+    name: str
+    path: str
+    capacity: int
+    physical: int
+    probed: str
+    backing: str | None
+
+    @classmethod
+    def read(cls, document: Element) -> VolumeFacts:
+        """From a volume's document."""
+        capacity = int(text_of(document, "capacity") or 0)
+        return cls(
+            name=text_of(document, "name") or "",
+            path=text_of(document, "target/path") or "",
+            capacity=capacity,
+            physical=int(text_of(document, "physical") or capacity),
+            probed=attribute(document, "target/format", "type") or "raw",
+            backing=text_of(document, "backingStore/path"),
+        )
+
+    def format(self, declared: str) -> str:
+        """The format in force. Of a raw volume the content says nothing: a guest can write a
+        header of any other.
+        """
+        return self.probed if declared == "qcow2" else declared
+
+    def size(self, declared: str) -> int:
+        """What a guest sees, in bytes: of raw volumes the length, whatever their content looks
+        like.
+        """
+        return self.capacity if declared == "qcow2" else self.physical
+
+
+def build(
+    name: str,
+    capacity: int,
+    kind_of_file: str,
+    *,
+    allocation: int | None = None,
+    backing: tuple[str, str] | None = None,
+) -> Element:
+    """The definition of a volume. Sizes in bytes; ``backing`` is path and format of the image
+    below it.
+    """
+    return element(
+        "volume",
+        element("name", name),
+        element("capacity", {"unit": "bytes"}, str(capacity)),
+        element("allocation", {"unit": "bytes"}, str(allocation))
+        if allocation is not None
+        else None,
+        element("target", element("format", {"type": kind_of_file})),
+        element(
+            "backingStore",
+            element("path", backing[0]),
+            element("format", {"type": backing[1]}),
+        )
+        if backing is not None
+        else None,
+    )
+
+
+def pool_of(resource: Resource) -> str:
+    """Name of the pool on the host in which the resource's volume is."""
+    return on_host(resource.related, "StoragePool", str(resource.spec["pool"]))
+
+
+def pool_type(resource: Resource) -> str | None:
+    """Type of that pool as the stack has it; None if it is not known."""
+    pool = resource.related.get(Address("StoragePool", str(resource.spec["pool"])))
+    kind = pool.spec.get("type") if pool is not None else None
+    return kind if isinstance(kind, str) else None
+
+
+def pool_reference(resource: Resource, pool: str) -> str:
+    """The other way: the name in the stack of a pool of the host; the pool's own where the stack
+    has none.
+    """
+    wanted = str(resource.spec.get("pool", ""))
+    if on_host(resource.related, "StoragePool", wanted) == pool:
+        return wanted
+    for address, other in resource.related.items():
+        if address.kind == "StoragePool" and other.name == pool:
+            return address.name
+    return pool
+
+
+def on_host(related: Mapping[Address, Resource], kind: str, name: str) -> str:
+    """What a resource of the stack is called on the host (it may have been renamed since it was
+    made).
+    """
+    resource = related.get(Address(kind, name))
+    return resource.name if resource is not None else name
+
+
+def image_volume(image: Resource) -> VolumeId:
+    """The volume of an Image."""
+    source: Mapping[str, Any] = image.spec.get("source", {})
+    if "volume" in source:
+        return VolumeId(pool_of(image), str(source["volume"]))
+    if image.external_id is not None:
+        return VolumeId.parse(image.external_id)
+    name = identity_name(image.name, image.uid, str(image.spec["format"]))
+    return VolumeId(pool_of(image), name)

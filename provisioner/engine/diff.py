@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from provisioner.core.actions import Impact
 from provisioner.core.values import Json, Path
 from provisioner.engine.rules import KindRules
 from provisioner.providers.api import Change, Present
@@ -163,7 +162,7 @@ def differences(
         for path, (before, after) in changes.items()
     ]
     if observed.running:
-        result = _with_running(result, wanted, observed)
+        result = _with_running(result, wanted, observed, rules)
     return sorted(result, key=lambda change: change.path)
 
 
@@ -172,7 +171,7 @@ def _covered(path: Path, wanted: Mapping[str, Any]) -> bool:
 
 
 def _with_running(
-    changes: list[Change], wanted: Mapping[str, Any], observed: Present
+    changes: list[Change], wanted: Mapping[str, Any], observed: Present, rules: KindRules
 ) -> list[Change]:
     by_path = {change.path: change for change in changes}
     for path, running in observed.running.items():
@@ -189,21 +188,28 @@ def _with_running(
             )
             continue
         after = _at(wanted, path)
-        if (after is None and not _authored(wanted, path)) or after == running:
+        if (after is None and not _owned(wanted, path, rules)) or after == running:
             continue
         if any(path[: len(other)] == other for other in by_path):
             continue
         by_path[path] = Change(
-            path, _at(observed.spec, path), after, Impact.LIVE, "", running, differs_running=True
+            path,
+            _at(observed.spec, path),
+            after,
+            rules.impact_of(path),
+            "",
+            running,
+            differs_running=True,
         )
     return list(by_path.values())
 
 
-def _authored(wanted: Mapping[str, Any], path: Path) -> bool:
-    """Whether the author owns the place of a path that is absent from the desired spec: its parent
-    stands there.
+def _owned(wanted: Mapping[str, Any], path: Path, rules: KindRules) -> bool:
+    """Whether the author owns the place of a path that is absent from the desired spec: it would be
+    an element of a set that stands there.
     """
-    return len(path) > 1 and isinstance(_at(wanted, path[:-1]), Mapping)
+    above = path[:-1]
+    return rules.owned_whole(above) and isinstance(_at(wanted, above), Mapping)
 
 
 def _at(document: Mapping[str, Any], path: Path) -> Any:

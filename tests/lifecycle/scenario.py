@@ -129,7 +129,7 @@ class Scenario:
     @property
     def outside(self) -> Outside:
         """Somebody else on the same endpoint."""
-        return Outside(self.provider.inventory(Endpoint("here", "memory", {})))
+        return Outside(self.provider.inventory(Endpoint("here", "memory", {}), self.root))
 
     def objects(self) -> list[str]:
         """What is on the endpoint: ``Kind/name``, sorted."""

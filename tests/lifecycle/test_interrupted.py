@@ -44,7 +44,9 @@ def die(scenario: Scenario, effect: str, address: str) -> None:
 
 def names(scenario: Scenario) -> list[str]:
     path = str(scenario.root / "objects.jsonl")
-    inventory = scenario.provider.inventory(Endpoint("here", "memory", {"path": path}))
+    inventory = scenario.provider.inventory(
+        Endpoint("here", "memory", {"path": path}), scenario.root
+    )
     return sorted(f"{item.kind}/{item.name}" for item in Outside(inventory).objects())
 
 

@@ -163,7 +163,10 @@ def test_a_running_value_that_differs_is_a_change() -> None:
 
 
 def test_a_running_value_of_a_field_never_set_is_none() -> None:
-    assert [] == compare({"power": "x"}, {"power": "x"}, running={("cpu", "model"): "other"})
+    observed = {"power": "x", "cpu": {"count": 1, "model": "qemu64"}}
+    running: dict[Path, Json] = {("cpu", "model"): "other"}
+    assert [] == compare({"power": "x"}, observed, running=running)
+    assert [] == compare({"cpu": {"count": 1}}, observed, running=running)
 
 
 def test_a_configured_difference_keeps_the_running_value() -> None:

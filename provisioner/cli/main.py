@@ -3,6 +3,7 @@ code."""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -16,9 +17,15 @@ from provisioner.cli.root import root
 from provisioner.cli.terminal import Terminal
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 
+_COLLECT_EVERY = 100_000
+"""New objects between two looks for garbage in cycles. A run makes trees of plain data, which hold
+none, and with Python's default of 700 a fifth of all time goes there with 10,000 resources.
+"""
+
 
 def main() -> int:
     """Run with the arguments and the environment of this process; returns the exit code."""
+    gc.set_threshold(_COLLECT_EVERY)
     return run(sys.argv[1:])
 
 

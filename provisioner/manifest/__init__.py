@@ -1,11 +1,6 @@
 """From YAML text with positions to a validated, expanded stack.
 
-``load(root, SchemaCatalog.installed())`` is the way in; :mod:`provisioner.manifest.model` says what
-comes out.
+:func:`provisioner.manifest.loader.load` is the way in, with a
+:class:`provisioner.manifest.catalog.SchemaCatalog`; :mod:`provisioner.manifest.model` says what
+comes out. Nothing is imported here: commands that need no manifests need no YAML.
 """
-
-from provisioner.manifest.annotations import KindInfo
-from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.loader import load
-
-__all__ = ["KindInfo", "SchemaCatalog", "load"]

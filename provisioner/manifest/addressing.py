@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
-from provisioner.manifest.places import Problem
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 
 MACHINE = "VirtualMachine"
@@ -53,10 +53,16 @@ def settle_addresses(stack: str, drafts: Mapping[Address, Draft]) -> None:
     stands in its manifest.
     """
     by_network: dict[Address, list[_Card]] = {}
+    owners: dict[str, str] = {}
     for draft in drafts.values():
-        if draft.address.kind == MACHINE and "nics" in draft.spec:
+        if draft.address.kind == MACHINE and isinstance(draft.spec.get("nics"), dict):
             for network, card in _cards(stack, draft):
-                by_network.setdefault(network, []).append(card)
+                if card.mac is not None and owners.setdefault(card.mac, card.text) != card.text:
+                    what = f"the MAC address {card.mac}"
+                    problem = _taken(card.path("mac"), "PRV1402", what, owners[card.mac])
+                    draft.problems.append(problem._replace(hint="Each may stand once in a stack."))
+                else:
+                    by_network.setdefault(network, []).append(card)
     for address, draft in drafts.items():
         if address.kind == NETWORK:
             _settle(draft, by_network.get(address, []))
@@ -95,7 +101,6 @@ def _cards(stack: str, draft: Draft) -> Iterator[tuple[Address, _Card]]:
 def _settle(network: Draft, cards: list[_Card]) -> None:
     dhcp = network.spec.get("dhcp")
     reservations: dict[str, Any] = dict((dhcp or {}).get("reservations", {}))
-    owners_by_mac: dict[str, str] = {}
     owners_by_address: dict[str, str] = {}
     for mac, reservation in reservations.items():
         address = reservation.get("address")
@@ -108,12 +113,6 @@ def _settle(network: Draft, cards: list[_Card]) -> None:
         network.problems += _outside(network, address, path)
     explicit = {mac: entry.get("address") for mac, entry in reservations.items()}
     for card in cards:
-        if card.mac is not None:
-            owner = owners_by_mac.setdefault(card.mac, card.text)
-            if owner != card.text:
-                what = f"the MAC address {card.mac}"
-                card.draft.problems.append(_taken(card.path("mac"), "PRV1402", what, owner))
-                continue
         if card.address is None or network.failed:
             continue
         found = list(_misplaced(network, card, owners_by_address, explicit))

@@ -155,6 +155,16 @@ class KindInfo:
         field = self.field(path)
         return None if field is None else canonical_default(field)
 
+    def owned_whole(self, path: Path) -> bool:
+        """Whether the mapping is a set of elements or a free map, so that its author owns it with
+        everything in it.
+        """
+        field = self.field(path)
+        if field is None:
+            return False
+        free = "object" in field.types and (field.rest is not None or not field.children)
+        return field.set_key is not None or free
+
     def is_sensitive(self, path: Path) -> bool:
         """Whether the value must not be shown."""
         return any(self._flags(path, "sensitive"))

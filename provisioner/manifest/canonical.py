@@ -15,8 +15,7 @@ from provisioner.core.values import Json, Path
 from provisioner.manifest.fields import Field
 from provisioner.manifest.forms import FORMS, UNITS
 from provisioner.manifest.placeholders import has_output
-from provisioner.manifest.places import Problem
-from provisioner.manifest.positioned import Element, Part
+from provisioner.manifest.problems import Element, Part, Problem
 
 
 class FoundReference(NamedTuple):
@@ -32,11 +31,11 @@ class LocalFiles(Protocol):
     ``findings`` for the field at ``path``.
     """
 
-    def locate(self, text: str, path: Path, findings: Findings) -> str:
+    def locate(self, text: str, path: Path, findings: Findings, /) -> str:
         """The canonical form of a path."""
         ...
 
-    def content(self, text: str, path: Path, findings: Findings) -> str:
+    def content(self, text: str, path: Path, findings: Findings, /) -> str:
         """What the file holds; empty where it cannot be read."""
         ...
 

@@ -7,74 +7,23 @@ The service layer makes one catalog and hands it to the loader and to the engine
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.values import digest
 from provisioner.manifest.annotations import KindInfo
-from provisioner.manifest.canonical import Canonicaliser
-from provisioner.manifest.fields import Field, bundled, field_tree
-from provisioner.manifest.placeholders import has_output, is_output, unresolved
-from provisioner.manifest.places import Problem
-from provisioner.manifest.validation import Validator, Violation
-from provisioner.manifest.violations import problems
+from provisioner.manifest.fields import bundled
+
+if TYPE_CHECKING:
+    from provisioner.manifest.compiled import CompiledSchema
 
 PACKAGE = "provisioner_schemas"
 _DEFINITIONS = "definitions.v1.json"
 API_VERSION = "provisioner/v1"
-
-
-class CompiledSchema:
-    """A schema ready for use: what it accepts, and the fields that it describes. Each is made at
-    its first use.
-    """
-
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        """``schema`` has to stand alone."""
-        self.schema = schema
-
-    @cached_property
-    def validator(self) -> Validator:
-        """Accepts or refuses documents."""
-        return Validator(self.schema)
-
-    @cached_property
-    def fields(self) -> Field:
-        """What its annotations say."""
-        return field_tree(self.schema)
-
-    @cached_property
-    def canonicalise(self) -> Canonicaliser:
-        """Brings a value into canonical form."""
-        return Canonicaliser(self.fields)
-
-    def problems(self, value: object, kinds: Set[str] = frozenset()) -> list[Problem]:
-        """What is wrong with a value; paths start at the value. Texts that wait for an output of
-        one of ``kinds`` are right.
-        """
-        if self.validator.accepts(value):
-            return []
-        found = [item for item in self.validator.violations(value) if not _awaits(item, kinds)]
-        return problems(found, self.fields)
-
-
-def _awaits(violation: Violation, kinds: Set[str]) -> bool:
-    """Whether the rule is broken only because the value is another resource's output, which is
-    known later, or because a placeholder has no value, which has been reported.
-    """
-    text = violation.instance
-    if not isinstance(text, str) or "${" not in text or violation.of_name:
-        return False
-    if unresolved(text):
-        return True
-    if violation.keyword != "type":
-        return has_output(text, kinds)
-    types = {violation.limit} if isinstance(violation.limit, str) else set(violation.limit)
-    return is_output(text, kinds) and not types <= {"object", "array"}
 
 
 @dataclass(frozen=True)
@@ -151,4 +100,6 @@ class SchemaCatalog:
     @cached_property
     def compiled(self) -> Mapping[str, CompiledSchema]:
         """The schemas of whole manifests by kind."""
+        from provisioner.manifest.compiled import CompiledSchema  # noqa: PLC0415 - see there
+
         return {name: CompiledSchema(info.schema) for name, info in self.kinds.items()}

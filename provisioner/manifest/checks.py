@@ -8,19 +8,16 @@ cycles by the engine.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provisioner.core.address import Address
-from provisioner.core.units import format_duration, format_size
-from provisioner.manifest.places import Problem
+from provisioner.core.units import format_size
+from provisioner.manifest.infrastructure import NETWORK_CHECKS, POOL_CHECKS, Check
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 
 _KIB = 1024
-_SECOND = 1000
-_SHORTEST_LEASE = 120 * _SECOND
-Check = Callable[[Draft], Iterator[Problem]]
 
 
 def check_drafts(drafts: Mapping[Address, Draft]) -> None:
@@ -112,55 +109,6 @@ def _boot_order(draft: Draft) -> Iterator[Problem]:
                 )
 
 
-def _network_figures(draft: Draft) -> Iterator[Problem]:
-    spec = draft.spec
-    cidr = spec.get("cidr")
-    if not isinstance(cidr, str) or "${" in cidr:
-        return
-    network = ipaddress.ip_network(cidr)
-    gateway = spec.get("gateway")
-    if isinstance(gateway, str) and ipaddress.ip_address(gateway) not in network:
-        yield _outside(("spec", "gateway"), "the gateway", gateway, cidr)
-    dhcp = spec.get("dhcp")
-    if not isinstance(dhcp, dict):
-        return
-    ends = {
-        name: ipaddress.ip_address(dhcp[name])
-        for name in ("start", "end")
-        if isinstance(dhcp.get(name), str)
-    }
-    for name, value in ends.items():
-        if value not in network:
-            yield _outside(
-                ("spec", "dhcp", name), f"the {name} of the DHCP range", str(value), cidr
-            )
-    if len(ends) == 2 and int(ends["start"]) > int(ends["end"]):
-        yield Problem(
-            ("spec", "dhcp", "start"),
-            "PRV1415",
-            f"the DHCP range begins with {ends['start']}, behind its end {ends['end']}",
-            "Exchange start and end.",
-        )
-
-
-def _outside(path: tuple[str, ...], what: str, address: str, cidr: str) -> Problem:
-    return Problem(
-        path, "PRV1414", f"{what}, {address}, lies outside of {cidr}", "Choose an address inside."
-    )
-
-
-def _lease(draft: Draft) -> Iterator[Problem]:
-    dhcp = draft.spec.get("dhcp")
-    lease = _number(dhcp.get("leaseTime")) if isinstance(dhcp, dict) else None
-    if lease is not None and (lease < _SHORTEST_LEASE or lease % _SECOND):
-        yield Problem(
-            ("spec", "dhcp", "leaseTime"),
-            "PRV1417",
-            f"a lease of {format_duration(lease)} is not possible",
-            "Leases last whole seconds, at least 2m.",
-        )
-
-
 def _raw_clone(draft: Draft) -> Iterator[Problem]:
     spec = draft.spec
     if spec.get("format") == "raw" and "image" in spec and spec.get("clone", "linked") == "linked":
@@ -249,6 +197,7 @@ def _check_renames(drafts: Mapping[Address, Draft]) -> None:
 
 _CHECKS: dict[str, tuple[Check, ...]] = {
     "VirtualMachine": (_cpu, _memory, _boot_order),
-    "Network": (_network_figures, _lease),
+    "Network": NETWORK_CHECKS,
+    "StoragePool": POOL_CHECKS,
     "Disk": (_raw_clone,),
 }

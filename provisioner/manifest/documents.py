@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error
 from provisioner.manifest.catalog import API_VERSION, SchemaCatalog
-from provisioner.manifest.places import Origin, Places, Problem
+from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.positioned import compose
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.source import SourceFile, read_source
 from provisioner.manifest.syntax import explain
 from provisioner.manifest.violations import found_text, names_text, nearest

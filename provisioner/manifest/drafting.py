@@ -16,11 +16,11 @@ from provisioner.core.values import Path
 from provisioner.manifest.annotations import METADATA_FIELDS
 from provisioner.manifest.canonical import Findings
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.expand import Expanded, Expander
+from provisioner.manifest.expand import Expanded
 from provisioner.manifest.files import ManifestFiles, TextFiles
 from provisioner.manifest.placeholders import unresolved
-from provisioner.manifest.places import Places, Problem
-from provisioner.manifest.positioned import Element, Part
+from provisioner.manifest.places import Places
+from provisioner.manifest.problems import Element, Part, Problem
 from provisioner.manifest.references import Draft
 
 _GONE = object()
@@ -34,7 +34,6 @@ class Drafter:
 
     catalog: SchemaCatalog
     places: Places
-    expander: Expander
     files: TextFiles
     diagnostics: list[Diagnostic]
 
@@ -74,7 +73,7 @@ class Drafter:
             canonical,
             document.origin,
             findings.references,
-            document.templated or files.templated,
+            document.templated or files.holds_escapes,
             failed,
             metadata.get("protect") is True,
             metadata.get("renamedFrom"),
@@ -95,7 +94,6 @@ class Drafter:
         return ManifestFiles(
             self.files,
             document.folder,
-            lambda file: self.expander.substitute_file(file, document),
             place,
         )
 

@@ -11,20 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from provisioner.core.diagnostics import Diagnostic, SourceRange, warning
+from provisioner.core.diagnostics import Diagnostic, warning
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
 from provisioner.manifest.fields import Field
 from provisioner.manifest.overlay import merge
 from provisioner.manifest.placeholders import PLACEHOLDER, Kept, Scope, Unresolved, escaped
-from provisioner.manifest.places import Layer, Origin, Places, Problem
-from provisioner.manifest.positioned import Part
-from provisioner.manifest.source import SourceFile
+from provisioner.manifest.places import Layer, Origin, Places
+from provisioner.manifest.problems import Part, Problem
 from provisioner.manifest.stackfile import StackFile
 from provisioner.manifest.violations import names_text, nearest
 
 _MOST_REPLICAS = 10_000
-_TEXT = Field(types=("string",))
 
 
 class Expanded(NamedTuple):
@@ -88,14 +86,6 @@ class Expander:
                     at_key=True,
                 )
                 self.diagnostics.append(self.places.report(stack.origin, stack.kind, problem))
-
-    def substitute_file(self, file: SourceFile, document: Expanded) -> str:
-        """The text of a file that a document names, with the document's variables and replica
-        number in it.
-        """
-        substitution = _Substitution(self, document.origin, document.kind, Field(), file=file)
-        text = substitution.text(file.text, _TEXT, document.scope, ())
-        return str(text)
 
     def _one(self, manifest: Manifest, scope: Scope) -> Iterator[Expanded]:
         origin, value = manifest.origin, manifest.value
@@ -188,8 +178,6 @@ class _Substitution:
     top: Field
     failed: bool = False
     """Whether the last run came upon a placeholder without a value."""
-    file: SourceFile | None = None
-    """Where the text comes from, if not from the document itself."""
     _told: set[tuple[tuple[Part, ...], str]] = field(default_factory=set)
 
     def run(self, value: Any, scope: Scope, path: tuple[Part, ...] = ()) -> Any:
@@ -254,21 +242,15 @@ class _Substitution:
     def _tell(self, problem: Problem) -> None:
         if (problem.path, problem.within) not in self._told:
             self._told.add((problem.path, problem.within))
-            problem = problem._replace(source=self._in_file(problem.within))
             expander = self.expander
             expander.diagnostics.append(expander.places.report(self.origin, self.kind, problem))
-
-    def _in_file(self, literal: str) -> SourceRange | None:
-        if self.file is None:
-            return None
-        return self.file.range_of(self.file.text.find(literal), len(literal))
 
     def _doubt(self, path: tuple[Part, ...], literal: str, doubt: str) -> None:
         if (path, literal) not in self._told:
             self._told.add((path, literal))
             places = self.expander.places
             keyed = places.keyed(self.kind, path)
-            source = self._in_file(literal) or places.find(self.origin, keyed, within=literal)
+            source = places.find(self.origin, keyed, within=literal)
             self.expander.diagnostics.append(
                 warning(
                     "PRV1224",

@@ -17,7 +17,8 @@ from pathlib import Path as FilePath
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error, warning
 from provisioner.core.values import Path
 from provisioner.manifest.canonical import Findings
-from provisioner.manifest.places import Problem
+from provisioner.manifest.placeholders import escaped
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.source import SourceFile, read_bytes
 
 TEXT_LIMIT = 1024 * 1024
@@ -106,30 +107,26 @@ class TextFiles:
             ) from problem
 
 
-Substitute = Callable[[SourceFile], str]
-
-
 @dataclass(slots=True)
 class ManifestFiles:
-    """The files that one resource's document names. ``substitute`` puts its variables and
-    replica number into a text.
-    """
+    """The files that one resource's document names."""
 
     files: TextFiles
     folder: FilePath
-    substitute: Substitute
     place: Callable[[Path], SourceRange]
-    templated: bool = False
-    """Whether a file that was read may hold outputs or escapes."""
+    holds_escapes: bool = False
+    """Whether ``${`` of a file that was read had to be escaped."""
 
-    def locate(self, text: str, path: Path, findings: Findings) -> str:  # noqa: ARG002 - nothing is wrong with a path
+    def locate(self, text: str, path: Path, _findings: Findings) -> str:
         """The canonical path; a warning if there is no such file yet."""
         canonical = self.files.canonical(self.folder, text)
         self.files.note_absence(canonical, lambda: self.place(path))
         return canonical
 
     def content(self, text: str, path: Path, findings: Findings) -> str:
-        """The file's text with placeholders replaced."""
+        """The file's text. Nothing in it is replaced: it may be a script with its own
+        ``${...}``.
+        """
         try:
             file = self.files.read(self.files.canonical(self.folder, text))
         except ProvisionerError as problem:
@@ -140,5 +137,5 @@ class ManifestFiles:
             return ""
         if "${" not in file.text:
             return file.text
-        self.templated = True
-        return self.substitute(file)
+        self.holds_escapes = True
+        return escaped(file.text)

@@ -25,7 +25,8 @@ from provisioner.manifest.expand import Expander
 from provisioner.manifest.files import TextFiles
 from provisioner.manifest.model import Declaration, HostDeclaration, Stack
 from provisioner.manifest.outputs import link
-from provisioner.manifest.places import Origin, Places, Problem
+from provisioner.manifest.places import Origin, Places
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.providers import check_host, check_native
 from provisioner.manifest.references import Draft, Names, find_hosts, link_references
 from provisioner.manifest.stackfile import StackFile, read_stack_file
@@ -111,7 +112,7 @@ class _Loading:
         expander = Expander(stack, self.catalog, places, self.diagnostics)
         expander.check_overlays(reading.manifests, lost=reading.lost)
         files = TextFiles(self.root, self.diagnostics)
-        drafter = Drafter(self.catalog, places, expander, files, self.diagnostics)
+        drafter = Drafter(self.catalog, places, files, self.diagnostics)
         lost = reading.lost
         for document in expander.expand(reading.manifests):
             draft = drafter.draft(document)

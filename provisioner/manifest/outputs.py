@@ -1,6 +1,6 @@
 """Outputs of other resources in a canonical spec: the last step of expansion.
 
-``${Kind/name.output}`` becomes ``{"$unknown": "Kind/name.output"}``, text around it a
+``${Kind/name.output}`` becomes ``{"$unknown": "Kind/name:output"}``, text around it a
 ``{"$template": [...]}``, and ``$${`` becomes ``${``. Called by
 :mod:`provisioner.manifest.references`, when all addresses are known.
 """
@@ -19,12 +19,11 @@ TEMPLATE_KEY = "$template"
 
 
 class FoundOutput(NamedTuple):
-    """An output that a spec uses; ``alone`` if it is the whole value. ``literal`` is its text."""
+    """An output that a spec uses; ``literal`` is its text in the manifest."""
 
     path: Path
     target: Address
     output: str
-    alone: bool
     literal: str
 
 
@@ -60,8 +59,8 @@ def _link(
             continue
         name, field = _reading(output, declared)
         target = Address(output.kind, name)
-        found.append(FoundOutput(path, target, field, literal == value, literal))
-        parts.append({UNKNOWN_KEY: f"{target}.{field}"})
+        found.append(FoundOutput(path, target, field, literal))
+        parts.append({UNKNOWN_KEY: f"{target}:{field}"})
     if len(parts) == 1:
         return parts[0]
     return {TEMPLATE_KEY: parts}
@@ -114,21 +113,17 @@ def output_problem(
                 f"{output.target} has no output {output.output!r}",
                 f"Outputs of a {output.target.kind}: {names_text(known)}.",
             )
-    if schema.get("type") == "object" or (schema.get("type") == "array" and not output.alone):
-        what, example = ("a mapping", ".NAME") if schema["type"] == "object" else ("a list", ".0")
+    if schema.get("type") == "object":
         return (
             "PRV1305",
-            f"the output {output.output!r} is {what} and cannot stand here",
-            f"Name one value of it: {output.literal.removesuffix('}')}{example}}}.",
+            f"the output {output.output!r} is a mapping and cannot stand here",
+            f"Name one value of it: {output.literal.removesuffix('}')}.NAME}}.",
         )
     return None
 
 
 def _below(schema: Mapping[str, Any], part: str) -> Mapping[str, Any] | None:
-    if schema.get("type") == "array" and part.isdecimal():
-        items: Mapping[str, Any] = schema.get("items", {})
-        return items
-    if schema.get("type") == "object":
-        below = schema.get("properties", {}).get(part, schema.get("additionalProperties"))
-        return below if isinstance(below, Mapping) else None
-    return None
+    if schema.get("type") != "object":
+        return None
+    below = schema.get("properties", {}).get(part, schema.get("additionalProperties"))
+    return below if isinstance(below, Mapping) else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from provisioner.manifest.fields import Field
-from provisioner.manifest.places import Problem
+from provisioner.manifest.problems import Problem
 
 REMOVE = "$remove"
 

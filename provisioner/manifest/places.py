@@ -15,7 +15,8 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, SourceRange, error
 from provisioner.core.values import Path
 from provisioner.manifest.fields import Field
-from provisioner.manifest.positioned import Element, Node, Part, compose, find
+from provisioner.manifest.positioned import Node, compose, find
+from provisioner.manifest.problems import Element, Part, Problem
 from provisioner.manifest.source import SourceFile
 from provisioner.manifest.yamlstrict import YamlDocument
 
@@ -53,23 +54,6 @@ class Layer(NamedTuple):
 
     origin: Origin
     prefix: tuple[Part, ...]
-
-
-class Problem(NamedTuple):
-    """Something wrong with a value, before its place is looked up.
-
-    ``path`` leads to it from the top of the document. ``at_key``: the key is meant, not the value.
-    ``within`` is a part of the value's text. ``source`` is the place where it is known already.
-    """
-
-    path: tuple[Part, ...]
-    code: str
-    summary: str
-    hint: str = ""
-    detail: str = ""
-    at_key: bool = False
-    within: str = ""
-    source: SourceRange | None = None
 
 
 class Places:

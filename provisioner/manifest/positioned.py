@@ -10,25 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 from provisioner.core.diagnostics import Diagnostic, SourceRange, error
+from provisioner.manifest.problems import Element, Part
 from provisioner.manifest.scalars import resolve
 from provisioner.manifest.source import SourceFile
 from provisioner.manifest.yamlstrict import Event, Limits, marked_events
-
-
-class Element(NamedTuple):
-    """A list element in a path: its index, and where its list has a key, the value of its key
-    field.
-    """
-
-    number: int | None
-    key: str | None = None
-    key_field: str | None = None
-
-
-Part: TypeAlias = str | int | Element
 
 
 @dataclass(slots=True)

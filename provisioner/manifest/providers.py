@@ -11,8 +11,9 @@ from typing import Any
 
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.manifest.canonical import Findings
-from provisioner.manifest.catalog import CompiledSchema, SchemaCatalog
-from provisioner.manifest.places import Problem
+from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.compiled import CompiledSchema
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 from provisioner.providers.api import Description
 

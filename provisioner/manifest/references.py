@@ -16,7 +16,8 @@ from provisioner.manifest.canonical import FoundReference
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import Reference
 from provisioner.manifest.outputs import FoundOutput, link, output_problem
-from provisioner.manifest.places import Origin, Problem
+from provisioner.manifest.places import Origin
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.violations import names_text, nearest
 
 _MOST_SEARCHES = 50

@@ -16,7 +16,7 @@ from typing import Any
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.units import parse_duration, parse_size
 from provisioner.core.values import Json
-from provisioner.manifest.places import Problem
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.scalars import resolve
 from provisioner.manifest.violations import found_text, names_text
 

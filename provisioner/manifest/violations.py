@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from provisioner.core.values import path_text
 from provisioner.manifest.fields import Field, walk
-from provisioner.manifest.places import Problem
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.validation import Violation
 
 _TYPES = {

@@ -19,7 +19,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Json, Path, path_text
 from provisioner.engine.decide import CREATE_FIRST
 from provisioner.engine.events import EventSink, StepRetrying
-from provisioner.engine.plan import Known, Plan, Step
+from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.unknowns import OutputName, resolve, unknowns
@@ -67,9 +67,11 @@ class StepCalls:
         self._sink = sink
         self._interrupt = threading.Event()
         stop.on_request(self._interrupt.set)
-        self._retired: dict[Address, int] = {}
+        self._retired: dict[str, int] = {}
         self._related: dict[str, dict[Address, Resource]] = {}
-        for known in (*plan.context, *(step.known for step in plan.steps)):
+        # A predecessor has the address of its successor, which is what others refer to by now.
+        acting = (step.known for step in plan.steps if not step.removes_predecessor)
+        for known in (*plan.context, *acting):
             shared = self._related.setdefault(known.endpoint, {})
             shared[known.address] = resource_of(known, plan.lineage, shared)
 
@@ -111,9 +113,8 @@ class StepCalls:
     def _make(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         if step.action is Action.REPLACE and step.replace_order == CREATE_FIRST:
             assert step.previous is not None
-            self._retired[step.address] = self._intend(
-                f"{step.id}#old", Action.DELETE, step.previous
-            )
+            old = f"{step.id}{OLD_SUFFIX}"
+            self._retired[old] = self._intend(old, Action.DELETE, step.previous)
         elif step.action is Action.REPLACE:
             self._remove_predecessor(step, deadline)
         resource = self._resource(step)
@@ -158,8 +159,7 @@ class StepCalls:
         return self._record(step, intent, resource, outcome)
 
     def _delete(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
-        retired = step.id.endswith("#old")
-        intent = self._retired.get(step.address) if retired else None
+        intent = self._retired.get(step.id)
         if intent is None:
             intent = self._intend(step.id, Action.DELETE, step.known)
         resource = resource_of(
@@ -172,7 +172,7 @@ class StepCalls:
             lambda session: session.delete(resource, deadline),
             doing="deleting",
         )
-        self._store.settle(intent, remove=[] if retired else [step.address])
+        self._store.settle(intent, remove=[] if step.removes_predecessor else [step.address])
         return ()
 
     def _forget(self, step: Step) -> tuple[str, ...]:

@@ -12,14 +12,12 @@ from provisioner.core.address import Address
 from provisioner.core.identity import identity
 from provisioner.engine.decide import CREATE_FIRST, Decision
 from provisioner.engine.graph import DependencyGraph
-from provisioner.engine.plan import ABSENT_FINGERPRINT, Known, Step
+from provisioner.engine.plan import ABSENT_FINGERPRINT, OLD_SUFFIX, Known, Step
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.providers.api import Observation, Present
 
 if TYPE_CHECKING:
     from provisioner.engine.planner import PlanRequest
-
-OLD_SUFFIX = "#old"
 
 _REMOVING = (Action.DELETE, Action.FORGET)
 

@@ -20,6 +20,9 @@ from provisioner.state.model import EndpointRecord
 
 ABSENT_FINGERPRINT = "absent"
 
+OLD_SUFFIX = "#old"
+"""Ends the id of the step that deletes the predecessor in a replacement that creates first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -71,6 +74,19 @@ class Step:
     def address(self) -> Address:
         """The resource it acts on."""
         return self.known.address
+
+    @property
+    def consent_address(self) -> Address:
+        """The address under which consent to the loss of its data is given: that of the resource,
+        whichever of its generations the step is about.
+        """
+        kind, _, name = self.id.partition("/")
+        return Address(kind, name.partition("#")[0])
+
+    @property
+    def removes_predecessor(self) -> bool:
+        """Whether it is the second half of a replacement that creates first."""
+        return self.id.endswith(OLD_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +142,7 @@ class Plan:
     def allows(self, step: Step) -> bool:
         """Whether the gate lets this step pass."""
         if step.impact is Impact.DATA_LOSS:
-            return step.address in self.consents
+            return step.consent_address in self.consents
         return not step.impact.exceeds(self.max_impact)
 
     def counts(self) -> dict[str, int]:

@@ -268,7 +268,8 @@ def _context(
     """
     with_step = {step.address for step in steps}
     found: dict[Address, Known] = {}
-    frontier = [target for step in steps for target in _targets(request.subjects[step.address])]
+    acting = (step.address for step in steps if not step.removes_predecessor)
+    frontier = [target for address in acting for target in _targets(request.subjects[address])]
     while frontier:
         address = frontier.pop()
         subject = request.subjects.get(address)

@@ -53,7 +53,7 @@ def check_gate(plan: Plan) -> None:
     problems: list[Diagnostic] = []
     for step in plan.refused:
         if step.impact.value == "data-loss":
-            hint = f"Allow it with --allow-data-loss {step.address}."
+            hint = f"Allow it with --allow-data-loss {step.consent_address}."
         else:
             hint = f"Allow it with --max-impact {step.impact.value}."
         problems.append(
@@ -101,7 +101,7 @@ def check_records(plan: Plan, state: State) -> None:
 
 def check_objects(plan: Plan, sessions: Sessions) -> dict[Address, Observation]:
     """Read again what the plan touches; raise :class:`StalePlan` if any of it moved."""
-    steps = [step for step in plan.steps if not step.id.endswith("#old")]
+    steps = [step for step in plan.steps if not step.removes_predecessor]
     subjects = list(_subjects(plan, steps))
     observations = observe(sessions, plan.endpoints, subjects)
     problems = Diagnostics()

@@ -1,0 +1,247 @@
+"""A small world for engine tests: declarations made by hand, the memory provider, a store on disk.
+
+Used where a test has to see what a run leaves behind. What the planner alone decides is tested with
+:mod:`tests.unit.engine.made`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline, SystemClock
+from provisioner.core.diagnostics import SourceRange, error
+from provisioner.engine.apply import Applier, ApplyReport
+from provisioner.engine.events import Event
+from provisioner.engine.plan import Plan
+from provisioner.engine.planner import PlanOptions
+from provisioner.engine.prepare import prepare_plan
+from provisioner.engine.sessions import Sessions
+from provisioner.engine.stop import StopSignal
+from provisioner.manifest.model import Declaration, HostDeclaration, Reference, Stack
+from provisioner.providers.api import (
+    Assessment,
+    Change,
+    Context,
+    Description,
+    Endpoint,
+    Observation,
+    Outcome,
+    Present,
+    Resource,
+    Terminal,
+)
+from provisioner.providers.registry import Registry
+from provisioner.state.model import State
+from provisioner.state.sqlite import SqliteStore
+from provisioner_plugins.memory.objects import StoredObject
+from provisioner_plugins.memory.outside import Outside
+from provisioner_plugins.memory.provider import MemoryProvider
+from provisioner_plugins.memory.session import MemorySession
+from tests.unit.engine.made import KINDS, MadeRules
+
+SOURCE = SourceRange("made.yaml", 1, 1)
+MEMORY_NAMES = {"Net": "Network", "Pool": "StoragePool", "Disk": "Disk", "Vm": "VirtualMachine"}
+"""The invented kinds under the names that the memory provider serves."""
+
+
+def declare(
+    address: str, spec: Mapping[str, Any], *needs: str, host: str = "here", **rest: Any
+) -> Declaration:
+    """A declaration that refers to ``needs``; ``Kind/name:output`` refers to an output. ``rest``
+    are other fields of it.
+    """
+    references = []
+    for need in needs:
+        target, _, output = need.partition(":")
+        references.append(Reference(("needs", target), Address.parse(target), output or None))
+    return Declaration(Address.parse(address), spec, SOURCE, host, tuple(references), **rest)
+
+
+class NoSecrets:
+    """These stacks have none."""
+
+    def resolve(self, reference: str) -> NoReturn:
+        raise AssertionError(reference)
+
+
+class WatchedSession:
+    """A memory session whose changes are noted, and refused or interrupted where the test says."""
+
+    def __init__(self, inner: MemorySession, world: World) -> None:
+        self._inner = inner
+        self._world = world
+
+    def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
+        return self._inner.observe(targets)
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        return self._noted("create", resource, lambda: self._inner.create(resource, deadline))
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        return self._noted(
+            "update",
+            resource,
+            lambda: self._inner.update(resource, observed, changes, restart, deadline),
+        )
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        return self._noted(
+            "adopt", resource, lambda: self._inner.adopt(resource, observed, deadline)
+        )
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        self._noted("delete", resource, lambda: self._inner.delete(resource, deadline))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _noted(self, call: str, resource: Resource, work: Callable[[], Any]) -> Any:
+        text = f"{call} {resource.address}"
+        self._world.calls.append(text)
+        self._world.handed.append(resource)
+        if text in self._world.refused:
+            raise Terminal(error("PRV5999", f"refused: {text}"))
+        result = work()
+        if text in self._world.half_done:
+            raise Terminal(error("PRV5999", f"half done: {text}"))
+        if (action := self._world.after.pop(text, None)) is not None:
+            action()
+        return result
+
+
+class Watched:
+    """The memory provider with watched sessions."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._inner = MemoryProvider()
+
+    def describe(self) -> Description:
+        return self._inner.describe()
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        return self._inner.normalise(resource)
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        self._world.judged.append(resource)
+        return self._inner.impact(resource, observed, changes)
+
+    def open(self, endpoint: Endpoint, context: Context) -> Any:
+        return WatchedSession(self._inner.open(endpoint, context), self._world)
+
+    def outside(self, endpoint: str, root: Path) -> Outside:
+        return Outside(self._inner.inventory(Endpoint(endpoint, "memory", {}), root))
+
+
+class World:
+    """One stack on the endpoints ``here`` and ``there``.
+
+    ``refused`` calls (``create Disk/a``) fail before anything is done, ``half_done`` ones after it
+    was. ``after`` are actions to take after a call. ``calls`` are those made, in order, ``handed``
+    the resources they were about, ``judged`` those whose changes were judged.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.provider = Watched(self)
+        self.rules = MadeRules({MEMORY_NAMES[name]: kind for name, kind in KINDS.items()})
+        self.events: list[Event] = []
+        self.stop = StopSignal()
+        self.calls: list[str] = []
+        self.handed: list[Resource] = []
+        self.judged: list[Resource] = []
+        self.refused: set[str] = set()
+        self.half_done: set[str] = set()
+        self.after: dict[str, Callable[[], object]] = {}
+        self.hosts = {
+            name: HostDeclaration(name, "memory", {"provider": "memory"}, SOURCE)
+            for name in ("here", "there")
+        }
+
+    def plan(self, *declarations: Declaration, **options: Any) -> Plan:
+        """A plan for these declarations; ``options`` are those of :class:`PlanOptions`."""
+        stack = Stack("test", self.root, None, {d.address: d for d in declarations}, self.hosts)
+        with self._sessions() as sessions:
+            return prepare_plan(
+                stack,
+                "test",
+                None,
+                self.state(),
+                sessions,
+                rules=self.rules,
+                options=PlanOptions(**options),
+                sink=self.events.append,
+            )
+
+    def apply(self, plan: Plan) -> ApplyReport:
+        """Apply a plan."""
+        self.calls.clear()
+        self.handed.clear()
+        store = self.store()
+        try:
+            with self._sessions() as sessions:
+                return Applier(
+                    store,
+                    sessions,
+                    self.events.append,
+                    SystemClock(),
+                    "tester",
+                    stop=self.stop,
+                    step_seconds=20.0,
+                ).run(plan)
+        finally:
+            store.close()
+
+    def made(self, *declarations: Declaration, **options: Any) -> ApplyReport:
+        """Plan and apply, which has to succeed."""
+        report = self.apply(self.plan(*declarations, **options))
+        assert "done" == report.outcome, report.problems
+        return report
+
+    def store(self) -> SqliteStore:
+        """The store; the caller closes it."""
+        return SqliteStore(self.root / "state.db", stack="test")
+
+    def state(self) -> State:
+        """What is recorded."""
+        store = self.store()
+        try:
+            return store.read()
+        finally:
+            store.close()
+
+    def outside(self, endpoint: str = "here") -> Outside:
+        """Somebody else on an endpoint."""
+        return self.provider.outside(endpoint, self.root)
+
+    def objects(self, endpoint: str = "here") -> list[StoredObject]:
+        """What is on an endpoint, by kind and name."""
+        return self.outside(endpoint).objects()
+
+    def names(self, endpoint: str = "here") -> list[str]:
+        """``Kind/name#generation`` of all that is on an endpoint."""
+        return [
+            f"{item.kind}/{item.name}#{item.owner.generation if item.owner else 'foreign'}"
+            for item in self.objects(endpoint)
+        ]
+
+    def _sessions(self) -> Sessions:
+        return Sessions(
+            Registry({"memory": self.provider}),
+            root=self.root,
+            clock=SystemClock(),
+            secrets=NoSecrets(),
+            sink=self.events.append,
+        )

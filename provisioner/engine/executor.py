@@ -48,8 +48,9 @@ class Execution:
 
 
 class Executor:
-    """One run over one list of steps. ``carry_out`` returns whether the step succeeded and never
-    raises.
+    """One run over one list of steps. ``carry_out`` returns whether the step succeeded. If it
+    raises, nothing more is begun, and :meth:`run` raises the same when the steps under way have
+    ended.
     """
 
     def __init__(
@@ -77,7 +78,10 @@ class Executor:
         self._running: dict[str, float] = {}
         self._busy: dict[str, int] = {}
         self._work: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[tuple[str, bool] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[str, bool | BaseException] | None] = (
+            queue.SimpleQueue()
+        )
+        self._defect: BaseException | None = None
         self._threads = 0
         self._done: list[str] = []
         self._failed: list[str] = []
@@ -93,7 +97,7 @@ class Executor:
                 self._make_ready(step.id)
         self._stop.on_request(lambda: self._results.put(None))
         while True:
-            if not self._stop.stopping:
+            if not self._stop.stopping and self._defect is None:
                 self._dispatch()
             if not self._running or self._stop.abandoning:
                 break
@@ -102,6 +106,8 @@ class Executor:
             self._work.put(None)
         abandoned = tuple(self._running)
         self._skip_the_rest()
+        if self._defect is not None:
+            raise self._defect
         return Execution(tuple(self._done), tuple(self._failed), tuple(self._skipped), abandoned)
 
     def _make_ready(self, step_id: str) -> None:
@@ -134,7 +140,10 @@ class Executor:
 
     def _work_off(self) -> None:
         while (step := self._work.get()) is not None:
-            self._results.put((step.id, self._carry_out(step)))
+            try:
+                self._results.put((step.id, self._carry_out(step)))
+            except BaseException as problem:  # noqa: BLE001 - raised by the thread that waits
+                self._results.put((step.id, problem))
 
     def _collect(self) -> None:
         """Wait for one result, a stop request, or the moment when a step has to be given up."""
@@ -150,6 +159,9 @@ class Executor:
         if result is None:
             return
         step_id, succeeded = result
+        if isinstance(succeeded, BaseException):
+            self._defect = self._defect or succeeded
+            succeeded = False
         if step_id not in self._running:
             return  # it was given up before it came back
         self._free(step_id)

@@ -60,10 +60,11 @@ def _step(
     known = known_of(subject, spec)
     previous = _previous(subject, observation)
     if isinstance(observation, Present):
-        known = replace(known, external_id=observation.external_id, outputs=observation.outputs)
+        known = _as_found(request, subject, known, observation)
     if decision.action is Action.CREATE:
         known = replace(known, external_id=None, outputs={})
     if decision.action is Action.REPLACE:
+        previous = previous or known
         known = _successor(request, subject, known, decision)
     if subject.declaration is not None and decision.action in (Action.CREATE, Action.REPLACE):
         known = replace(known, endpoint=subject.declaration.host or known.endpoint)
@@ -81,6 +82,17 @@ def _step(
         previous=previous,
         replace_order=decision.replace_order,
     )
+
+
+def _as_found(request: PlanRequest, subject: Subject, known: Known, observed: Present) -> Known:
+    """What the object itself tells; its identity, too, if nothing was recorded that says it."""
+    known = replace(known, external_id=observed.external_id, outputs=observed.outputs)
+    owner = observed.owner
+    if subject.entry is not None or owner is None:
+        return known
+    kind, _, name = owner.address.partition("/")
+    uid = identity(request.state.lineage, Address(kind, name), owner.generation)
+    return replace(known, generation=owner.generation, uid=str(uid))
 
 
 def _fingerprint(observation: Observation) -> str:
@@ -129,11 +141,11 @@ def _successor(request: PlanRequest, subject: Subject, known: Known, decision: D
 
 def _old_half(step: Step) -> Step:
     """The step that deletes the predecessor after everything has moved to the successor."""
-    previous = step.previous or step.known
+    assert step.previous is not None
     return Step(
         id=f"{step.address}{OLD_SUFFIX}",
         action=Action.DELETE,
-        known=previous,
+        known=step.previous,
         fingerprint=step.fingerprint,
         impact=step.impact if step.impact is Impact.DATA_LOSS else Impact.NONE,
         reason="its successor has replaced it",

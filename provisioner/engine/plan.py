@@ -48,11 +48,12 @@ class Step:
 
     ``id`` is the address, or ``address#old`` for the second half of a replacement that creates
     first. ``known.spec`` is the desired spec (for delete and forget the recorded one), ``previous``
-    the recorded entry's spec where there is one. ``fingerprint`` is that of the object when the
-    plan was made (``absent`` if there was none) and ``prior_serial`` the serial of its state entry
-    (0 if there was none): apply refuses the plan if either moved. ``restart`` allows the provider
-    to restart a guest; the changes in ``deferred`` are written but wait for a restart. ``held``
-    says why protection forbids the step: it is shown and never carried out.
+    the object as it was recorded (in a replacement of what was not recorded: as it was found).
+    ``fingerprint`` is that of the object when the plan was made (``absent`` if there was none) and
+    ``prior_serial`` the serial of its state entry (0 if there was none): apply refuses the plan if
+    either moved. ``restart`` allows the provider to restart a guest; the changes in ``deferred``
+    are written but wait for a restart. ``held`` says why protection forbids the step: it is shown
+    and never carried out.
     """
 
     id: str

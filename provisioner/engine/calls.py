@@ -22,7 +22,7 @@ from provisioner.engine.events import EventSink, StepRetrying
 from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
-from provisioner.engine.unknowns import OutputName, resolve, unknowns
+from provisioner.engine.unknowns import OutputName, resolve
 from provisioner.engine.verify import resource_of
 from provisioner.providers.api import (
     Absent,
@@ -111,13 +111,13 @@ class StepCalls:
     # Each of the following journals before it calls.
 
     def _make(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
+        resource = self._resource(step)  # first: what cannot be made must not cost the predecessor
         if step.action is Action.REPLACE and step.replace_order == CREATE_FIRST:
             assert step.previous is not None
             old = f"{step.id}{OLD_SUFFIX}"
             self._retired[old] = self._intend(old, Action.DELETE, step.previous)
         elif step.action is Action.REPLACE:
             self._remove_predecessor(step, deadline)
-        resource = self._resource(step)
         intent = self._intend(step.id, Action.CREATE, step.known)
         outcome = self._call(
             step,
@@ -129,7 +129,8 @@ class StepCalls:
         return self._record(step, intent, resource, outcome)
 
     def _remove_predecessor(self, step: Step, deadline: Deadline) -> None:
-        old = step.previous or step.known
+        old = step.previous
+        assert old is not None
         intent = self._intend(step.id, Action.DELETE, old)
         resource = resource_of(old, self._plan.lineage, self._related.get(old.endpoint, {}))
         self._call(
@@ -196,19 +197,22 @@ class StepCalls:
         """The resource with all outputs put in; raises ProvisionerError (PRV3004) if one is still
         not known.
         """
+        missing: set[str] = set()
 
         def lookup(name: OutputName, _path: Path) -> Json:
             entry = self._entries.get(name.address)
-            return name.of(entry.outputs) if entry is not None else None
+            value = name.of(entry.outputs) if entry is not None else None
+            if value is None:
+                missing.add(f"{name.address}.{name.output}")
+            return value
 
         shared = self._related[step.known.endpoint]
         spec: Mapping[str, Any] = resolve(step.known.spec, lookup)
-        missing = sorted({f"{name.address}.{name.output}" for name in unknowns(spec)})
         if missing:
             raise ProvisionerError(
                 error(
                     "PRV3004",
-                    f"{step.address} needs {', '.join(missing)}, which is not known yet",
+                    f"{step.address} needs {', '.join(sorted(missing))}, which is not known yet",
                     detail="The resource that gives it was applied, but its endpoint does not "
                     "tell this value.",
                     hint="Run apply again when it is there, or write the value itself.",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from tests.unit.engine.made import outline
 from tests.unit.engine.world import World, declare
@@ -53,3 +54,33 @@ def test_a_renamed_resource_leaves_no_intent_open(world: World) -> None:
     assert ["Disk/e#1", "StoragePool/p#0"] == world.names()
     assert () == world.state().open_intents
     assert [] == outline(world.plan(POOL, renamed))
+
+
+@pytest.mark.parametrize("order", ["create-first", "delete-first"])
+def test_what_an_interrupted_run_made_and_did_not_record_can_be_replaced(
+    tmp_path: Path, order: str
+) -> None:
+    world = World(tmp_path)
+    world.half_done = {"create Disk/d"}
+    assert "partial" == world.apply(world.plan(POOL, DISK)).outcome
+    world.half_done.clear()
+    wanted = replace(OTHER, replace_order=order)
+    plan = world.plan(POOL, wanted, consents=CONSENT)
+    assert "replace" == plan.steps[0].action.value
+    assert "done" == world.apply(plan).outcome
+    (disk,) = (item for item in world.objects() if item.kind == "Disk")
+    assert "raw" == disk.spec["format"]
+    assert [] == outline(world.plan(POOL, wanted))
+
+
+def test_an_output_that_never_comes_does_not_cost_the_predecessor(world: World) -> None:
+    marker = {"$unknown": "Disk/d:serial"}
+    machine = declare("VirtualMachine/v", {"machine": "q35"}, "Disk/d")
+    world.made(POOL, DISK, machine)
+    wanted = declare("VirtualMachine/v", {"machine": "pc", "seed": marker}, "Disk/d:serial")
+    plan = world.plan(POOL, OTHER, wanted, consents=CONSENT, max_impact=Impact.REPLACE)
+    assert "replace VirtualMachine/v" in outline(plan)
+    report = world.apply(plan)
+    assert ["PRV3004"] == [problem.code for problem in report.problems]
+    assert "VirtualMachine/v#0" in world.names()
+    assert machine.address in world.state().entries

@@ -19,7 +19,7 @@ COMMANDS = {
     "destroy": "Remove everything that the stack has made",
     "drift": "Show where reality differs from what was applied",
     "graph": "Draw which resource depends on which",
-    "show": "Show a plan file, or one resource with all that is known",
+    "show": "Show a stack, one resource, or a plan file",
     "state": "Look after what was recorded",
     "console": "Reach a machine's serial or graphical console",
     "snapshot": "Go back to a snapshot",

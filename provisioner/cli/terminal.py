@@ -91,6 +91,8 @@ class Terminal:
     def write_bytes(self, data: bytes) -> bool:
         """Pass a guest's bytes through, as a terminal emulator's other end would; False if nobody
         reads any more."""
+        if "out" in self._closed:
+            return False
         try:
             self.out.flush()
             self.out.buffer.write(data)

@@ -22,7 +22,8 @@ class StackView:
 
 @dataclass(frozen=True, slots=True)
 class ResourceView:
-    """One resource: as declared, as recorded, and who needs it. At least one of the first two is there."""
+    """One resource: as declared, as recorded, and who needs it. At least one of the first two is
+    there."""
 
     address: Address
     declaration: Declaration | None

@@ -18,7 +18,6 @@ from provisioner.core.clock import Clock, SystemClock
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.engine.sessions import Sessions
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.loader import load_stack
 from provisioner.manifest.model import Stack
 from provisioner.providers.registry import Registry
 from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER
@@ -70,9 +69,18 @@ class Workspace:
 
     def load(self, sink: EventSink | None = None) -> Stack:
         """The stack of the folder; raises ProvisionerError with every error in its manifests."""
+        # State commands and plan files work without manifests; they need not pay for YAML.
+        from provisioner.manifest.loader import load  # noqa: PLC0415
+
         if sink is not None:
             sink(PhaseStarted("load"))
-        return load_stack(self.root, self.catalog, self.environment, self.variables)
+        return load(
+            self.root,
+            self.catalog,
+            self.environment,
+            self.variables,
+            lambda name: self.registry.get(name).describe(),
+        )
 
     @contextmanager
     def store(self, stack: str) -> Iterator[SqliteStore]:

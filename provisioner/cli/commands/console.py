@@ -19,10 +19,11 @@ from provisioner.cli.options import global_options, stack_argument
 @global_options
 @pass_invocation
 def command(invocation: Invocation, name: str, stack: Path, log: bool, graphics: bool) -> ExitCode:
-    """Reach the serial or graphical console of the machine NAME.
+    """Reach a machine's serial or graphical console.
 
-    Without an option the serial console is connected to this terminal; Ctrl-] leaves it. Without a
-    terminal what the guest writes is copied to the output until the input ends.
+    NAME is that of a machine that was applied. Without an option the serial console is connected to
+    this terminal; Ctrl-] leaves it. Without a terminal what the guest writes is copied to the
+    output until the input ends.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress

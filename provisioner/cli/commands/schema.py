@@ -15,9 +15,9 @@ from provisioner.cli.options import global_options
 @global_options
 @pass_invocation
 def command(invocation: Invocation, folder: Path | None) -> None:
-    """Write the JSON Schemas of all kinds into FOLDER, for editors.
+    """Write the JSON Schemas out for editors.
 
-    Point a manifest to its schema in its first line:
+    One file for each kind goes into FOLDER. Point a manifest to its schema in its first line:
 
     \b
     # yaml-language-server: $schema=FOLDER/virtualmachine.v1.json

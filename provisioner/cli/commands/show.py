@@ -18,7 +18,8 @@ from provisioner.cli.options import address, global_options, stack_argument
 def command(invocation: Invocation, what: str, stack: Path) -> None:
     """Show a stack, one resource, or a plan file.
 
-    An ADDRESS (such as VirtualMachine/web01) shows what is declared and what was recorded; no endpoint is asked.
+    An ADDRESS (such as VirtualMachine/web01) shows what is declared and what was recorded; no
+    endpoint is asked.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.planning import print_plan

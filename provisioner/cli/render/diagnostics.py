@@ -65,12 +65,15 @@ def _quote(source: SourceRange, width: int, paint: Paint, arrow: str) -> list[st
 def _cut(line: str, column: int, length: int, width: int) -> tuple[str, int, int]:
     """A part of the line that fits and holds the marked place; columns before the mark and in
     it."""
-    start = 0 if column + length <= width else max(0, column - width // 3)
-    head = "..." if start else ""
-    tail = "..." if len(line) - start > width else ""
-    shown = line[start : start + width]
+    if cells(printable(line)) <= width:
+        start, end, head, tail = 0, len(line), "", ""
+    else:
+        start = 0 if column + length <= width - 6 else max(0, column - width // 3)
+        end = start + width - 6
+        head, tail = ("..." if start else ""), ("..." if len(line) > end else "")
+    shown = line[start:end]
     before = cells(head + printable(line[start:column]))
-    marked = max(1, min(cells(printable(line[column : column + length])), width - before))
+    marked = max(1, min(cells(printable(line[column : column + length])), width - before - 3))
     return head + printable(shown) + tail, before, marked
 
 

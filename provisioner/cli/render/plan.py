@@ -172,7 +172,9 @@ def _text_difference(change: Change, width: int, paint: Paint) -> Iterator[str]:
 
 
 def _column(paths: Iterable[Path]) -> int:
-    return min(max((cells(path_text(path)) for path in paths), default=0), _WIDEST_PATH)
+    """How wide the column of names is: as the widest name but for the odd very long one."""
+    widths = [cells(path_text(path)) for path in paths]
+    return max((width for width in widths if width <= _WIDEST_PATH), default=0)
 
 
 def _line(name: str, text: str, column: int, width: int) -> list[str]:

@@ -15,6 +15,8 @@ def render_report(
     """The fate of the steps; failures themselves are reported as diagnostics."""
     if report.operation is None:
         lines = ["Nothing was to be done."]
+    elif not plan.steps:
+        lines = ["No step was needed; the record was brought up to date."]
     else:
         word = "Destroyed" if plan.destroy else "Applied"
         text = f"{word}: {count(len(report.done), 'step')} done"

@@ -19,7 +19,7 @@ def render_entries(entries: Iterable[Entry], paint: Paint = plain) -> list[str]:
             entry.endpoint,
             entry.name,
             moment(entry.applied_at),
-            " ".join(
+            ", ".join(
                 word
                 for word, holds in (
                     ("protected", entry.protect),
@@ -110,17 +110,16 @@ def render_history(operations: Iterable[OperationRecord], paint: Paint = plain) 
             item.operation,
             item.kind,
             item.outcome or "not finished",
-            moment(item.started_at),
-            item.actor,
             ", ".join(
                 f"{value} {key}"
                 for key, value in item.summary.items()
                 if isinstance(value, int) and value
             ),
+            item.actor,
         ]
         for item in operations
     ]
-    header = ["OPERATION", "KIND", "OUTCOME", "BEGAN", "WHO", "STEPS"]
+    header = ["OPERATION", "KIND", "OUTCOME", "STEPS", "WHO"]
     return table(header, rows, paint) if rows else ["Nothing was ever applied."]
 
 

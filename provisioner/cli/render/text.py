@@ -44,12 +44,12 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        char if char == "\n" or char.isprintable() else _escape(char) for char in text.expandtabs(4)
-    )
+    return "".join(char if char == "\n" or char.isprintable() else _escape(char) for char in text)
 
 
 def _escape(char: str) -> str:
+    if char == "\t":
+        return "    "
     code = ord(char)
     if code < 0x100:
         return f"\\x{code:02x}"

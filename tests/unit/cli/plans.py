@@ -81,7 +81,8 @@ def creations() -> Plan:
 
 
 def updates() -> Plan:
-    """One machine changed live, one that needs a restart that is allowed, one whose restart waits."""
+    """One machine changed live, one that needs a restart that is allowed, one whose restart
+    waits."""
     return plan(
         step(
             "VirtualMachine/web01",

@@ -1,12 +1,14 @@
 """Plans as text and as JSON: golden files, and the promises that hold for every plan."""
 
 import json
+import re
 
 import pytest
 
 from provisioner.cli.render.plan import render_plan, summary
 from provisioner.cli.render.planjson import plan_document
 from provisioner.cli.render.text import cells, painted
+from provisioner.core.actions import Action
 from provisioner.service.schema import Vocabulary
 from tests.golden_support import CheckGolden
 from tests.unit.cli import plans
@@ -35,8 +37,6 @@ def test_lines_fit(name: str, width: int) -> None:
 
 @pytest.mark.parametrize("name", plans.PLANS)
 def test_colours_only_add_escapes(name: str) -> None:
-    import re
-
     coloured = "\n".join(render_plan(plans.PLANS[name](), VOCABULARY, 80, painted))
     without = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
     assert "\n".join(render_plan(plans.PLANS[name](), VOCABULARY, 80)) == without
@@ -50,8 +50,6 @@ def test_sensitive_values_never_appear() -> None:
 
 
 def test_terminal_cannot_be_steered() -> None:
-    from provisioner.core.actions import Action
-
     plan = plans.plan(
         plans.step("Disk/d", Action.CREATE, {"evil": "a\x1b[2Jb", "over\u202eride": "\r\x07x"})
     )

@@ -1,0 +1,90 @@
+"""Diagnostics as people read them."""
+
+import pytest
+
+from provisioner.cli.render.diagnostics import render_diagnostic, render_diagnostics
+from provisioner.cli.render.text import cells
+from provisioner.core.diagnostics import SourceRange, error, warning
+from tests.golden_support import CheckGolden
+
+TYPO = error(
+    "PRV1203",
+    "unknown field 'memroy'",
+    detail="Expected one of cpu, memory, disks, nics, firmware, machineType, boot, cloudInit, console.",
+    source=SourceRange("web.yaml", 12, 3, "  memroy: 4GiB", 6),
+    hint="Did you mean 'memory'?",
+    address="VirtualMachine/web01",
+)
+
+
+def test_golden(check_golden: CheckGolden) -> None:
+    ring = error(
+        "PRV2001",
+        "resources depend on each other in a ring: Disk/a -> Image/b -> Disk/a",
+        detail="Disk/a needs Image/b (spec.image)\nImage/b needs Disk/a (spec.source)",
+        source=SourceRange("a.yaml", 1, 1, "apiVersion: provisioner/v1", 26),
+        related=(SourceRange("b.yaml", 118, 9, "        source: a", 6),),
+    )
+    slow = warning("PRV1901", "the C parser of YAML is missing", hint="Install it.")
+    lines = render_diagnostics([TYPO, ring, slow])
+    check_golden("cli/diagnostics.txt", "\n".join(lines) + "\n")
+
+
+def caret_of(lines: list[str]) -> tuple[str, str]:
+    """The quoted line and what stands above the carets."""
+    number = next(i for i, line in enumerate(lines) if "^" in line)
+    quoted, carets = lines[number - 1], lines[number]
+    return quoted, "".join(
+        char for char, mark in zip(quoted, carets.ljust(len(quoted)), strict=False) if mark == "^"
+    )
+
+
+def test_carets_mark_the_place() -> None:
+    assert "memroy" == caret_of(render_diagnostic(TYPO))[1]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_long_line_is_cut_around_the_place(width: int) -> None:
+    text = "x" * 300 + "HERE" + "y" * 300
+    lines = render_diagnostic(
+        error("PRV1", "bad", source=SourceRange("a.yaml", 7, 301, text, 4)), width
+    )
+    assert "HERE" == caret_of(lines)[1]
+    assert [] == [line for line in lines if cells(line) > width]
+
+
+def test_tab_is_shown_as_spaces_and_marked() -> None:
+    lines = render_diagnostic(error("PRV1", "tab", source=SourceRange("a.yaml", 1, 3, "a:\tb", 1)))
+    quoted, marked = caret_of(lines)
+    assert "\t" not in quoted
+    assert set(" ") == set(marked)
+
+
+def test_wide_characters_do_not_shift_the_caret() -> None:
+    line = "名前: memroy"
+    lines = render_diagnostic(error("PRV1", "x", source=SourceRange("a.yaml", 1, 5, line, 6)))
+    number = next(i for i, text in enumerate(lines) if "^" in text)
+    before_value = lines[number - 1][: lines[number - 1].index("memroy")]
+    before_caret = lines[number][: lines[number].index("^")]
+    assert cells(before_value) == cells(before_caret)
+
+
+def test_place_past_the_end_of_the_line() -> None:
+    lines = render_diagnostic(error("PRV1", "x", source=SourceRange("a.yaml", 1, 99, "short", 1)))
+    assert any("^" in line for line in lines)
+
+
+def test_escape_sequences_are_made_visible() -> None:
+    diagnostic = error(
+        "PRV1",
+        "bad \x1b]0;title\x07",
+        detail="\x9b31m",
+        source=SourceRange("a\x1bb.yaml", 1, 1, "\x1b[2J", 2),
+        hint="\u202egnp.exe",
+    )
+    text = "\n".join(render_diagnostic(diagnostic))
+    assert set() == {char for char in text if not char.isprintable()} - {"\n"}
+
+
+def test_everything_fits_into_80_columns() -> None:
+    assert [] == [line for line in render_diagnostic(TYPO) if cells(line) > 80]

@@ -1,0 +1,284 @@
+"""Drift, recorded state, graphs, events and reports as people and programs read them."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from provisioner.cli.progress import PlainLines
+from provisioner.cli.render.drift import drift_json, render_drift
+from provisioner.cli.render.events import progress_text, render_event
+from provisioner.cli.render.graph import graph_json, render_dot, render_mermaid, render_text
+from provisioner.cli.render.report import render_report
+from provisioner.cli.render.show import render_resource, render_stack, resource_json, stack_json
+from provisioner.cli.render.state import (
+    render_entries,
+    render_entry,
+    render_history,
+    render_journal,
+    render_lock,
+)
+from provisioner.cli.terminal import Terminal
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import SourceRange, error
+from provisioner.engine.apply import ApplyReport
+from provisioner.engine.drift import Condition, DriftedField, DriftReport, ResourceDrift
+from provisioner.engine.events import (
+    Event,
+    PhaseStarted,
+    StepFailed,
+    StepFinished,
+    StepProgress,
+    StepRetrying,
+    StepSkipped,
+    StepStarted,
+)
+from provisioner.manifest.model import Declaration, HostDeclaration, Stack
+from provisioner.service.graph import Dependencies
+from provisioner.service.schema import Vocabulary
+from provisioner.service.show import ResourceView, StackView
+from provisioner.state.model import (
+    Entry,
+    JournalPhase,
+    JournalRecord,
+    LockHolder,
+    OperationRecord,
+    State,
+)
+from tests.golden_support import CheckGolden
+from tests.unit.cli import plans
+
+VOCABULARY = Vocabulary()
+GIB = 1024**3
+WEB = Address("VirtualMachine", "web01")
+NETWORK = Address("Network", "backend")
+LINEAGE = UUID("c0ffee00-0000-4000-8000-000000000000")
+
+ENTRY = Entry(
+    address=WEB,
+    provider="kvm",
+    endpoint="lab",
+    name="web01",
+    uid=UUID("3b241101-e2bb-4255-8caf-4136c566a962"),
+    external_id="3b241101-e2bb-4255-8caf-4136c566a962",
+    spec={
+        "memory": {"size": 2 * GIB},
+        "cloudInit": {
+            "userData": "hunter2",
+            "networkConfig": {"secretRef": "env://NETWORK_CONFIG"},
+        },
+    },
+    outputs={"addresses": ["10.20.0.11"], "mac": {"lan": "52:54:00:12:34:56"}},
+    dependencies=(NETWORK,),
+    protect=True,
+    pending=("cpu.max",),
+    applied_at="2025-03-01T12:00:00.123456+00:00",
+    serial=41,
+)
+STACK = Stack(
+    name="shop",
+    root=Path("/shop"),
+    environment="prod",
+    declarations={
+        NETWORK: Declaration(NETWORK, {"mode": "nat"}, SourceRange("network.yaml", 1, 1), "lab"),
+        WEB: Declaration(
+            WEB,
+            {"memory": {"size": 2 * GIB}, "cloudInit": {"userData": "hunter2"}},
+            SourceRange("web.yaml", 3, 1),
+            "lab",
+            protect=True,
+        ),
+    },
+    hosts={"lab": HostDeclaration("lab", "kvm", {}, SourceRange("host.yaml", 1, 1))},
+    files=("host.yaml", "network.yaml", "stack.yaml", "web.yaml"),
+)
+GRAPH = Dependencies(STACK, {NETWORK: (), WEB: (NETWORK,)}, ((NETWORK,), (WEB,)))
+
+DRIFT = DriftReport(
+    (
+        ResourceDrift(Address("Disk", "data"), Condition.CONVERGED),
+        ResourceDrift(Address("Disk", "gone"), Condition.MISSING),
+        ResourceDrift(NETWORK, Condition.FOREIGN),
+        ResourceDrift(
+            Address("VirtualMachine", "db01"),
+            Condition.RESTART_PENDING,
+            (DriftedField(("cpu", "max"), 4, 4, 2, differs_running=True),),
+        ),
+        ResourceDrift(
+            Address("VirtualMachine", "db02"),
+            Condition.UNKNOWN,
+            problem=error("PRV5101", "the host does not answer", hint="Is it switched on?"),
+        ),
+        ResourceDrift(
+            WEB,
+            Condition.DRIFTED,
+            (
+                DriftedField(("memory", "size"), 2 * GIB, GIB),
+                DriftedField(("cpu", "count"), 2, 4, 3, differs_running=True),
+                DriftedField(("cloudInit", "userData"), "hunter2", "hunter3"),
+                DriftedField(("autostart",), True, False),
+            ),
+        ),
+    )
+)
+
+
+def text(lines: list[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def test_drift(check_golden: CheckGolden) -> None:
+    check_golden("cli/drift.txt", text(render_drift(DRIFT, VOCABULARY)))
+    check_golden("cli/drift.json", as_json(drift_json(DRIFT, VOCABULARY)))
+
+
+def test_no_drift() -> None:
+    report = DriftReport((ResourceDrift(WEB, Condition.CONVERGED),))
+    assert ["No drift: 1 resource as applied."] == render_drift(report, VOCABULARY)
+
+
+def test_graphs(check_golden: CheckGolden) -> None:
+    check_golden("cli/graph.txt", text(render_text(GRAPH)))
+    check_golden("cli/graph.dot", text(render_dot(GRAPH)))
+    check_golden("cli/graph.mermaid", text(render_mermaid(GRAPH)))
+    check_golden("cli/graph.json", as_json(graph_json(GRAPH)))
+
+
+def test_state(check_golden: CheckGolden) -> None:
+    other = Entry(NETWORK, "kvm", "lab", "backend", ENTRY.uid, "x", {})
+    check_golden("cli/state-list.txt", text(render_entries([other, ENTRY])))
+    check_golden("cli/state-show.txt", text(render_entry(ENTRY, VOCABULARY)))
+
+
+def test_history(check_golden: CheckGolden) -> None:
+    began = "2025-03-01T12:00:00.123456+00:00"
+    operations = [
+        OperationRecord("20250301T120000Z-2", "apply", "ada@desk (process 7)", began, None, None),
+        OperationRecord(
+            "20250301T110000Z-1",
+            "apply",
+            "ada@desk (process 5)",
+            began,
+            began,
+            "partial",
+            {"done": 3, "failed": 1, "skipped": 0},
+        ),
+    ]
+    check_golden("cli/state-history.txt", text(render_history(operations)))
+
+
+def test_journal(check_golden: CheckGolden) -> None:
+    at = "2025-03-01T12:00:00.5+00:00"
+    records = [
+        JournalRecord(1, "op", str(WEB), JournalPhase.INTENT, "create", WEB, at, {"uid": "x"}),
+        JournalRecord(
+            2, "op", str(WEB), JournalPhase.FAILED, "create", WEB, at, {"summary": "pool full"}
+        ),
+    ]
+    check_golden("cli/state-journal.txt", text(render_journal(records)))
+
+
+def test_lock() -> None:
+    moment = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    holder = LockHolder("ada@desk (process 7)", "apply", moment, moment, "a1b2c3")
+    lines = render_lock(holder)
+    assert "ada@desk (process 7)" in lines[0]
+    assert "a1b2c3" in lines[-1]
+    assert ["The state is not locked."] == render_lock(None)
+
+
+def test_show(check_golden: CheckGolden) -> None:
+    entries = {WEB: ENTRY, Address("Disk", "old"): ENTRY}
+    view = StackView(STACK, State(LINEAGE, 41, entries))
+    check_golden("cli/show-stack.txt", text(render_stack(view)))
+    check_golden("cli/show-stack.json", as_json(stack_json(view)))
+    resource = ResourceView(WEB, STACK.declarations[WEB], ENTRY, (NETWORK,), ())
+    check_golden("cli/show-resource.txt", text(render_resource(resource, VOCABULARY)))
+    check_golden("cli/show-resource.json", as_json(resource_json(resource, VOCABULARY)))
+
+
+def test_sensitive_values_never_appear() -> None:
+    resource = ResourceView(WEB, STACK.declarations[WEB], ENTRY, (), ())
+    shown = [
+        text(render_drift(DRIFT, VOCABULARY)),
+        as_json(drift_json(DRIFT, VOCABULARY)),
+        text(render_entry(ENTRY, VOCABULARY)),
+        text(render_resource(resource, VOCABULARY)),
+        as_json(resource_json(resource, VOCABULARY)),
+    ]
+    assert [] == [document for document in shown if "hunter" in document]
+
+
+EVENTS: list[Event] = [
+    PhaseStarted("observe", 12),
+    PhaseStarted("apply", 3),
+    StepStarted("Disk/data", "create", "Disk/data"),
+    StepProgress("Disk/data", "uploading", 30 * 1024**2, 300 * 1024**2),
+    StepRetrying("Disk/data", "Disk/data", 2, 4.0, error("PRV5102", "the pool is busy")),
+    StepFinished("Disk/data", "create", "Disk/data", 2.34, ("cpu.max waits for a restart",)),
+    StepFailed(str(WEB), "create", str(WEB), 0.5, error("PRV5103", "out of \x1b[31mmemory")),
+    StepSkipped(str(NETWORK), "delete", str(NETWORK), f"{WEB} was not carried out"),
+]
+
+
+def test_events(check_golden: CheckGolden) -> None:
+    lines = [line for event in EVENTS for line in render_event(event)]
+    check_golden("cli/events.txt", text(lines))
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "expected"),
+    [
+        (0, 0, "uploading"),
+        (1, 3, "uploading, 33%"),
+        (150 * 1024**2, 300 * 1024**2 + 5, "uploading, 49% of 300MiB"),
+    ],
+)
+def test_progress_text(done: int, total: int, expected: str) -> None:
+    assert expected == progress_text(StepProgress("Disk/d", "uploading", done, total))
+
+
+def test_plain_lines_tell_progress_by_tenths(capsys: pytest.CaptureFixture[str]) -> None:
+    sink = PlainLines(Terminal({}), steps=True)
+    for done in range(0, 1001):
+        sink(StepProgress("Disk/d", "uploading", done, 1000))
+    assert 11 == len(capsys.readouterr().out.splitlines())
+
+
+def test_plain_lines_of_a_plan_stay_out_of_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    sink = PlainLines(Terminal({}), steps=False)
+    sink(PhaseStarted("observe", 12))
+    captured = capsys.readouterr()
+    assert ("", "Observing 12 resources\n") == (captured.out, captured.err)
+
+
+@pytest.mark.parametrize(
+    ("name", "report"),
+    [
+        ("done", ApplyReport("op", done=("a", "b"))),
+        ("nothing", ApplyReport(None)),
+        (
+            "partial",
+            ApplyReport(
+                "op",
+                done=("Network/backend",),
+                failed=("Disk/data",),
+                skipped=("VirtualMachine/web01",),
+                held=("VirtualMachine/vault",),
+                problems=(error("PRV5103", "pool full"),),
+            ),
+        ),
+        (
+            "stopped",
+            ApplyReport("op", skipped=("Disk/a",), abandoned=("Disk/b",), stopped=True),
+        ),
+    ],
+)
+def test_reports(name: str, report: ApplyReport, check_golden: CheckGolden) -> None:
+    check_golden(f"cli/report-{name}.txt", text(render_report(report, plans.creations())))

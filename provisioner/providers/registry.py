@@ -58,7 +58,7 @@ class Registry:
             )
         try:
             provider: Provider = point.load()()
-        except ImportError as problem:
+        except (ImportError, AttributeError) as problem:
             raise ProvisionerError(
                 error(
                     "PRV5002",

@@ -118,7 +118,8 @@ class StepCalls:
             self._retired[old] = self._intend(old, Action.DELETE, step.previous)
         elif step.action is Action.REPLACE:
             self._remove_predecessor(step, deadline)
-        intent = self._intend(step.id, Action.CREATE, step.known)
+        known = replace(step.known, spec=resource.spec)
+        intent = self._intend(step.id, Action.CREATE, known)
         outcome = self._call(
             step,
             intent,
@@ -145,7 +146,10 @@ class StepCalls:
 
     def _change(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         resource = self._resource(step)
-        intent = self._intend(step.id, step.action, step.known)
+        intent = self._intend(step.id, step.action, replace(step.known, spec=resource.spec))
+        changes = [
+            replace(change, after=resolve(change.after, self._lookup)) for change in step.changes
+        ]
 
         def change(session: Session) -> Outcome:
             # What was verified serves the first attempt; after that, only a fresh look will do.
@@ -154,7 +158,7 @@ class StepCalls:
             found = _present(step, observed)
             if step.action is Action.ADOPT:
                 return session.adopt(resource, found, deadline)
-            return session.update(resource, found, step.changes, step.restart, deadline)
+            return session.update(resource, found, changes, step.restart, deadline)
 
         outcome = self._call(step, intent, deadline, change, doing="changing")
         return self._record(step, intent, resource, outcome)
@@ -199,9 +203,8 @@ class StepCalls:
         """
         missing: set[str] = set()
 
-        def lookup(name: OutputName, _path: Path) -> Json:
-            entry = self._entries.get(name.address)
-            value = name.of(entry.outputs) if entry is not None else None
+        def lookup(name: OutputName, path: Path) -> Json:
+            value = self._lookup(name, path)
             if value is None:
                 missing.add(f"{name.address}.{name.output}")
             return value
@@ -221,6 +224,11 @@ class StepCalls:
         resource = replace(shared[step.address], spec=spec)
         shared[step.address] = resource
         return resource
+
+    def _lookup(self, name: OutputName, _path: Path) -> Json:
+        """An output as it is recorded, by this run or by an earlier one."""
+        entry = self._entries.get(name.address)
+        return name.of(entry.outputs) if entry is not None else None
 
     def _call(
         self,

@@ -83,7 +83,8 @@ def collect(stack: Stack | None, state: State, *, destroy: bool = False) -> dict
         if address not in subjects and address not in renamed:
             subjects[address] = _recorded(state.lineage, entry)
     for record in state.open_intents:
-        _add_interrupted(subjects, state.lineage, record)
+        if record.detail:  # a refresh of entries is about no object
+            _add_interrupted(subjects, state.lineage, record)
     return _follow_renames(subjects, renamed)
 
 

@@ -18,7 +18,7 @@ from uuid import UUID
 import libvirt
 
 from provisioner.core.diagnostics import Diagnostic, error
-from provisioner.providers.api import ProviderError, Retryable, Terminal
+from provisioner.providers.api import ProviderError, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, translate
 from provisioner_plugins._libvirt.ownership import uuid_or_none
@@ -126,6 +126,8 @@ class Inventory:
         self.connection = connection
         self.calls = 0
         self._domains: Index[DomainRecord] | None = None
+        self._listed_domains = -1
+        self._with_snapshots: frozenset[UUID] | None = None
         self._running: tuple[tuple[str, Element], ...] | None = None
         self._networks: Index[NetworkRecord] | None = None
         self._pools: Index[PoolRecord] | None = None
@@ -139,6 +141,40 @@ class Inventory:
         if self._domains is None:
             self._domains = Index(self.connection.read("read the domains", self._read_domains))
         return self._domains
+
+    def domains_of(self, targets: Sequence[Resource]) -> Index[DomainRecord]:
+        """As :meth:`domains`, but only the definitions of domains that these targets can mean are
+        read: an update of one machine does not read five hundred.
+        """
+        if self._domains is not None:
+            return self._domains
+        known = {target.uid for target in targets}
+        known |= {uuid_or_none(target.external_id or "") or target.uid for target in targets}
+        names = {target.name for target in targets}
+
+        def is_meant(domain: Any) -> bool:
+            return domain.name() in names or UUID(bytes=domain.UUID()) in known
+
+        found = Index(
+            self.connection.read(
+                "read the domains", lambda handle: self._read_domains(handle, is_meant)
+            )
+        )
+        if len(found) == self._listed_domains:
+            self._domains = found
+        return found
+
+    def with_snapshots(self) -> frozenset[UUID]:
+        """The domains that have snapshots: 1 call."""
+        if self._with_snapshots is None:
+            flag = libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT
+            found = self.connection.read(
+                "list the domains with snapshots",
+                lambda handle: _uuids(handle.listAllDomains(flag)),
+            )
+            self.calls += 1
+            self._with_snapshots = frozenset(UUID(bytes=identity) for identity in found)
+        return self._with_snapshots
 
     def running(self) -> Sequence[tuple[str, Element]]:
         """Name and live definition of every running domain, without reading the others."""
@@ -187,9 +223,12 @@ class Inventory:
 
     # --- reading; every function below gets an open virConnect and may be run a second time ---
 
-    def _read_domains(self, handle: Any) -> list[DomainRecord]:
+    def _read_domains(
+        self, handle: Any, is_meant: Callable[[Any], bool] = lambda _: True
+    ) -> list[DomainRecord]:
         self.calls += 4
         listed = handle.listAllDomains(0)
+        self._listed_domains = len(listed)
         states = {
             domain.UUID(): stats["state.state"]
             for domain, stats in handle.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
@@ -217,7 +256,8 @@ class Inventory:
                 handle=domain,
             )
 
-        return [record for record in self._each(read, listed) if record is not None]
+        meant = [domain for domain in listed if is_meant(domain)]
+        return [record for record in self._each(read, meant) if record is not None]
 
     def _read_running(self, handle: Any) -> tuple[tuple[str, Element], ...]:
         self.calls += 1

@@ -1,0 +1,237 @@
+"""``native.kvm.domain``: an author's XML fragments within a domain.
+
+They are kept as text in the domain's ``<metadata>`` too, so that what was merged can be recognised,
+compared and taken out again. A fragment may complete what the common fields make, or say otherwise
+than libvirt's own defaults; it may not contradict a common field (:func:`check`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from xml.etree import ElementTree
+
+from provisioner_plugins._libvirt.xml import (
+    Element,
+    Identify,
+    attribute,
+    child,
+    covers,
+    element,
+    parse_fragment,
+)
+
+NAMESPACE = "urn:provisioner:native:1"
+SECTION = "domain"
+_TAG = f"{{{NAMESPACE}}}native"
+_FRAGMENT = f"{{{NAMESPACE}}}fragment"
+_MODELLED = ("disk", "interface")
+_WHOLE = ("filesystem", "channel", "input")
+_IDENTITY_CHILDREN = ("alias", "target", "mac")
+_IDENTITY_ATTRIBUTES = frozenset(
+    {"type", "index", "name", "bus", "id", "vcpu", "iothread", "cellid", "size", "nodeset", "file"}
+)
+
+ElementTree.register_namespace("provisioner-native", NAMESPACE)
+
+
+def _alias(node: Element) -> str | None:
+    return attribute(node, "alias", "name")
+
+
+def _disk(node: Element) -> object:
+    return _alias(node) or attribute(node, "target", "dev")
+
+
+def _interface(node: Element) -> object:
+    return _alias(node) or attribute(node, "mac", "address")
+
+
+def _appended(_: Element) -> object:
+    return None
+
+
+IDENTIFY: Mapping[str, Identify] = {
+    "disk": _disk,
+    "interface": _interface,
+    "controller": lambda node: (node.get("type"), node.get("index")),
+    "input": lambda node: (node.get("type"), node.get("bus")),
+    "channel": lambda node: attribute(node, "target", "name"),
+    "filesystem": lambda node: attribute(node, "target", "dir"),
+    "feature": lambda node: node.get("name"),
+    "timer": lambda node: node.get("name"),
+    "vcpupin": lambda node: node.get("vcpu"),
+    "iothreadpin": lambda node: node.get("iothread"),
+    "iothread": lambda node: node.get("id"),
+    "cell": lambda node: node.get("id"),
+    "memnode": lambda node: node.get("cellid"),
+    "page": lambda node: (node.get("size"), node.get("nodeset")),
+    "entry": lambda node: (node.get("name"), node.get("file")),
+    "sysinfo": lambda node: node.get("type"),
+    "acpi": lambda node: node.get("index"),
+    **dict.fromkeys(
+        (
+            "hostdev",
+            "rng",
+            "memory",
+            "sound",
+            "video",
+            "watchdog",
+            "redirdev",
+            "shmem",
+            "panic",
+            "smartcard",
+            "serial",
+            "parallel",
+            "console",
+            "hub",
+            "crypto",
+            "arg",
+            "env",
+            "{http://libvirt.org/schemas/domain/qemu/1.0}arg",
+            "{http://libvirt.org/schemas/domain/qemu/1.0}env",
+        ),
+        _appended,
+    ),
+}
+"""Which elements of a domain may stand several times, and what tells them apart."""
+
+
+def recorded(domain: Element) -> list[str]:
+    """The fragments that were merged, as their author wrote them."""
+    node = domain.find(f"metadata/{_TAG}")
+    if node is None:
+        return []
+    return [fragment.text or "" for fragment in node.findall(_FRAGMENT)]
+
+
+def observed(domain: Element) -> list[str]:
+    """Those of the recorded fragments whose content is still there."""
+    return [
+        text
+        for text in recorded(domain)
+        if covers(domain, element(domain.tag, parse_fragment(text)))
+    ]
+
+
+def foreign_devices(domain: Element) -> frozenset[Element]:
+    """Disks and network cards that fragments brought in, and that are no resource's."""
+    found: set[Element] = set()
+    for text in recorded(domain):
+        fragment = parse_fragment(text)
+        if fragment.tag != "devices":
+            continue
+        for wanted in fragment:
+            if wanted.tag not in _MODELLED or (_alias(wanted) or "").startswith("ua-"):
+                continue
+            for node in domain.findall(f"devices/{wanted.tag}"):
+                is_ours = (_alias(node) or "").startswith("ua-") or _is_volume(node)
+                if node not in found and not is_ours and covers(node, wanted):
+                    found.add(node)
+                    break
+    return frozenset(found)
+
+
+def _is_volume(node: Element) -> bool:
+    return attribute(node, "source", "volume") is not None
+
+
+def replace(domain: Element, fragments: Sequence[str]) -> None:
+    """Take out what the recorded fragments brought in, and merge ``fragments`` instead.
+
+    Raises XmlError for a fragment that cannot be read.
+    """
+    devices = child(domain, "devices")
+    for node in foreign_devices(domain):
+        devices.remove(node)
+    for text in recorded(domain):
+        _retract(domain, element(domain.tag, parse_fragment(text)))
+    _record(domain, fragments)
+    merge(domain)
+
+
+def merge(domain: Element) -> None:
+    """Put the recorded fragments in force; what is in force already stays as it is."""
+    for text in recorded(domain):
+        _overlay(domain, element(domain.tag, parse_fragment(text)))
+
+
+def _record(domain: Element, fragments: Sequence[str]) -> None:
+    metadata = child(domain, "metadata")
+    for node in metadata.findall(_TAG):
+        metadata.remove(node)
+    if fragments:
+        metadata.append(element(_TAG, *(element(_FRAGMENT, text) for text in fragments)))
+
+
+def _overlay(base: Element, fragment: Element) -> None:
+    base.attrib.update(fragment.attrib)
+    if (fragment.text or "").strip():
+        base.text = fragment.text
+    for node in fragment:
+        counterpart = _counterpart(base, node)
+        if counterpart is None:
+            base.append(deepcopy(node))
+        elif node.tag not in IDENTIFY or IDENTIFY[node.tag](node) is not None:
+            _overlay(counterpart, node)
+
+
+def _retract(base: Element, fragment: Element) -> None:
+    for node in fragment:
+        counterpart = _counterpart(base, node)
+        if counterpart is None:
+            continue
+        if _stands_alone(node) or _is_empty_without(counterpart, node):
+            base.remove(counterpart)
+        else:
+            _strip(counterpart, node)
+            _restore_identity(counterpart, node)
+    # A parent that the fragment's content needed stays: libvirt takes an empty one.
+
+
+def _stands_alone(node: Element) -> bool:
+    """Whether a fragment's element is a thing of its own, and does not complete another."""
+    identify = IDENTIFY.get(node.tag)
+    return node.tag in _WHOLE or (identify is not None and identify(node) is None)
+
+
+def _is_empty_without(node: Element, fragment: Element) -> bool:
+    rest = deepcopy(node)
+    _strip(rest, fragment)
+    # Address and alias of a device are what libvirt added to it by itself.
+    children = [below for below in rest if below.tag not in ("address", "alias")]
+    return not rest.attrib and not children and not (rest.text or "").strip()
+
+
+def _strip(node: Element, fragment: Element) -> None:
+    for name in fragment.attrib:
+        node.attrib.pop(name, None)
+    if (fragment.text or "").strip():
+        node.text = None
+    _retract(node, fragment)
+
+
+def _restore_identity(node: Element, fragment: Element) -> None:
+    """Give an element that stays back what it is known by."""
+    identify = IDENTIFY.get(fragment.tag)
+    if identify is None or identify(node) == identify(fragment):
+        return
+    for name in _IDENTITY_ATTRIBUTES & fragment.attrib.keys():
+        node.set(name, fragment.attrib[name])
+    for below in fragment:
+        if below.tag in _IDENTITY_CHILDREN:
+            _overlay(node, element(fragment.tag, deepcopy(below)))
+
+
+def _counterpart(base: Element, node: Element) -> Element | None:
+    """The element of ``base`` that a fragment's element means; for one that is appended, the one
+    that it was appended as.
+    """
+    identify = IDENTIFY.get(node.tag)
+    if identify is None:
+        return base.find(node.tag)
+    key = identify(node)
+    siblings = base.findall(node.tag)
+    if key is None:
+        return next((sibling for sibling in siblings if covers(sibling, node)), None)
+    return next((sibling for sibling in siblings if identify(sibling) == key), None)

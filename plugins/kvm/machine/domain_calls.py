@@ -1,0 +1,95 @@
+"""Calls to one domain. Every call finds it anew by its UUID, so that it outlives a restart of the
+daemon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import libvirt
+
+from provisioner.core.address import Address
+from provisioner.providers.api import ProviderError, Terminal
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
+from provisioner_plugins._libvirt.xml import Element, parse, serialize
+
+T = TypeVar("T")
+
+_CONFIGURED = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+"""With the passwords that are in it: a definition without them would lose them when it is written
+back."""
+
+
+class DomainCalls:
+    """One domain on one daemon; ``name`` is for messages, ``address`` for progress."""
+
+    def __init__(self, connection: Connection, uuid: UUID, name: str, address: Address) -> None:
+        self.connection = connection
+        self.uuid = uuid
+        self.name = name
+        self.address = address
+
+    def call(self, verb: str, function: Callable[[Any], T]) -> T:
+        """Run ``function`` on libvirt's domain, once."""
+        return self.connection.call(
+            f"{verb} machine {self.name}",
+            lambda handle: function(handle.lookupByUUID(self.uuid.bytes)),
+        )
+
+    def read(self, verb: str, function: Callable[[Any], T]) -> T:
+        """As :meth:`call`, for what only reads."""
+        return self.connection.read(
+            f"{verb} machine {self.name}",
+            lambda handle: function(handle.lookupByUUID(self.uuid.bytes)),
+        )
+
+    def report(self, text: str) -> None:
+        """Tell the person who waits what takes time."""
+        self.connection.context.progress(self.address, text)
+
+    def configured(self) -> Element:
+        """The definition that the next start takes."""
+        return parse(self.read("read", lambda domain: domain.XMLDesc(_CONFIGURED)))
+
+    def live(self) -> Element | None:
+        """The definition in force; None if the machine does not run."""
+
+        def read(domain: Any) -> str | None:
+            return domain.XMLDesc(0) if domain.isActive() else None
+
+        try:
+            text = self.read("read", read)
+        except Terminal as problem:
+            if code_of(problem) == libvirt.VIR_ERR_OPERATION_INVALID:
+                return None
+            raise
+        return parse(text) if text is not None else None
+
+    def state(self) -> int:
+        """The virDomainState; VIR_DOMAIN_SHUTOFF for a domain that is not there."""
+        try:
+            return int(self.read("read the state of", lambda domain: domain.state()[0]))
+        except ProviderError as problem:
+            if code_of(problem) in NOT_FOUND:
+                return int(libvirt.VIR_DOMAIN_SHUTOFF)
+            raise
+
+    def define(self, document: Element) -> tuple[str, ...]:
+        """Write the definition; the previous one stays where libvirt refuses it. Returns notes."""
+        text = serialize(document)
+        _, notes = self.connection.define(
+            f"define machine {self.name}", lambda handle: handle.defineXML(text)
+        )
+        return notes
+
+    def set_autostart(self, wanted: bool) -> None:
+        """Have it started whenever the host starts, or not."""
+
+        def change(domain: Any) -> None:
+            if bool(domain.autostart()) != wanted:
+                domain.setAutostart(int(wanted))
+
+        self.call("set autostart of", change)

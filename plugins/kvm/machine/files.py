@@ -1,0 +1,192 @@
+"""Volumes that belong to a machine itself: its cloud-init seed and the log of its serial console.
+
+They lie beside the machine's first disk, in a pool, so that they can be written and read on any
+host through libvirt alone::
+
+    web.1f2e3d4c.seed-0123456789abcdef.iso      the seed, named by its content
+    web.1f2e3d4c.console.log                    what the guest said since it was started
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import libvirt
+
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.providers.api import ProviderError, Resource, Terminal
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.errors import code_of
+from provisioner_plugins._libvirt.storage import Volumes
+from provisioner_plugins._libvirt.volume import VolumeId
+from provisioner_plugins._libvirt.xml import attribute, element, parse, serialize, text_of
+from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
+from provisioner_plugins.kvm.machine import seed
+
+_LOG = ".console.log"
+_MODE = "0600"
+"""A seed may hold passwords; libvirt hands it to QEMU's user when the machine starts."""
+_NO_FILES = ("iscsi", "iscsi-direct", "scsi", "mpath", "rbd")
+_FOLDERS = ("dir", "fs")
+"""Pools whose volumes are files that the daemon itself can make."""
+
+
+class MachineFiles:
+    """Seeds and logs on one daemon."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._volumes = Volumes(connection)
+
+    # --- seed ---
+
+    def put_seed(self, resource: Resource, bindings: Bindings) -> VolumeRef | None:
+        """Upload the seed that the spec asks for; None if it asks for none.
+
+        Raises Terminal (PRV1501 for a secret that is not there, PRV5203 without a pool).
+        """
+        if "cloudInit" not in resource.spec:
+            return None
+        try:
+            content = seed.files(resource, self._connection.context.secrets)
+        except ProvisionerError as problem:
+            raise Terminal(problem.diagnostics[0]) from problem
+        place = VolumeId(
+            self._pool(resource, bindings),
+            seed.volume_name(resource.name, resource.uid, content),
+        )
+        data = seed.image(content)
+        self._create(place, len(data))
+        self._volumes.with_volume(
+            f"upload volume {place}", place, lambda volume: self._send(volume, data)
+        )
+        return VolumeRef(place.pool, place.volume, "raw")
+
+    def _send(self, volume: Any, data: bytes) -> None:
+        stream = volume.connect().newStream()
+        try:
+            volume.upload(stream, 0, len(data), 0)
+            view = memoryview(data)
+            sent = 0
+            while sent < len(data):
+                sent += stream.send(bytes(view[sent : sent + (1 << 18)]))
+            stream.finish()
+        except libvirt.libvirtError:
+            stream.abort()
+            raise
+
+    def _pool(self, resource: Resource, bindings: Bindings) -> str:
+        """The pool of the machine's first disk that can hold a file, else the stack's first one."""
+        used = [bindings.disk(name) for name in sorted(resource.spec.get("disks", {}))]
+        pools = [volume.pool for volume in used if volume is not None]
+        others = [
+            (other.name, other.spec.get("type"))
+            for address, other in sorted(resource.related.items())
+            if address.kind == "StoragePool"
+        ]
+        unsuitable = {name for name, kind in others if kind in _NO_FILES}
+        for pool in [*pools, *(name for name, _ in others)]:
+            if pool not in unsuitable:
+                return pool
+        raise Terminal(
+            error(
+                "PRV5203",
+                f"there is no storage pool for the cloud-init disk of {resource.address}",
+                detail="Neither the pools of its disks nor others of the stack on this host can "
+                "hold a file.",
+                hint="Declare a StoragePool of type dir on this host.",
+            )
+        )
+
+    def remove_seed(self, volume: VolumeRef | None) -> None:
+        """Remove a seed; done already if it is not there."""
+        if volume is not None:
+            self._volumes.remove(VolumeId(volume.pool, volume.volume))
+
+    # --- log ---
+
+    def log_path(self, resource: Resource, bindings: Bindings) -> str | None:
+        """Where the serial console can be logged; None if no pool of the machine is a folder."""
+        for name in sorted(resource.spec.get("disks", {})):
+            volume = bindings.disk(name)
+            if volume is not None:
+                return self._log_in(volume.pool, resource.name, resource.uid)
+        return None
+
+    def _log_in(self, pool: str, name: str, uid: UUID) -> str | None:
+        document = parse(
+            self._connection.read(
+                f"read storage pool {pool}",
+                lambda handle: handle.storagePoolLookupByName(pool).XMLDesc(0),
+            )
+        )
+        folder = text_of(document, "target/path")
+        if document.get("type") not in _FOLDERS or folder is None:
+            return None
+        place = VolumeId(pool, f"{name}.{uid.hex[:8]}{_LOG}")
+        # Made here, so that the daemon knows it without looking through the folder.
+        self._create(place, 0)
+        return f"{folder}/{place.volume}"
+
+    def read_log(self, path: str) -> str | None:
+        """What is in a log; None if no pool has it."""
+
+        def download(handle: Any) -> bytes:
+            volume = handle.storageVolLookupByPath(path)
+            stream = volume.connect().newStream()
+            volume.download(stream, 0, 0, 0)
+            parts: list[bytes] = []
+            stream.recvAll(lambda _stream, data, _opaque: parts.append(data), None)
+            stream.finish()
+            return b"".join(parts)
+
+        data = self._connection.find(f"read the console log {path}", download)
+        return data.decode(errors="replace") if data is not None else None
+
+    def remove_all(self, name: str, uid: UUID, pools: frozenset[str]) -> None:
+        """Remove every seed and log of a machine from these pools."""
+        seeds, log = seed.prefix(name, uid), f"{name}.{uid.hex[:8]}{_LOG}"
+        for pool in sorted(pools):
+            for volume in self._listed(pool):
+                if volume.startswith(seeds) or volume == log:
+                    self._volumes.remove(VolumeId(pool, volume))
+
+    def _listed(self, pool: str) -> list[str]:
+        found = self._connection.find(
+            f"list the volumes of pool {pool}",
+            lambda handle: handle.storagePoolLookupByName(pool).listVolumes(),
+        )
+        return list(found or ())
+
+    def _create(self, place: VolumeId, size: int) -> None:
+        document = element(
+            "volume",
+            element("name", place.volume),
+            element("capacity", {"unit": "bytes"}, str(size)),
+            element(
+                "target",
+                element("format", {"type": "raw"}),
+                element("permissions", element("mode", _MODE)),
+            ),
+        )
+        try:
+            self._volumes.create(place.pool, serialize(document))
+        except ProviderError as problem:
+            if code_of(problem) != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
+                raise
+
+
+def pools_of(domain: Any, spec: Mapping[str, Any], bindings: Bindings) -> frozenset[str]:
+    """The pools in which a machine's own volumes can be."""
+    pools = {
+        pool
+        for node in domain.findall("devices/disk")
+        if (pool := attribute(node, "source", "pool")) is not None
+    }
+    for name in spec.get("disks", {}):
+        volume = bindings.disk(name)
+        if volume is not None:
+            pools.add(volume.pool)
+    return frozenset(pools)

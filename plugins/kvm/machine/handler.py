@@ -1,0 +1,263 @@
+"""Virtual machines on a libvirt daemon: finding, making, changing in place, removing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import libvirt
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Discovered,
+    Observation,
+    Outcome,
+    Present,
+    ProviderError,
+    Resource,
+    Terminal,
+)
+from provisioner_plugins._libvirt import stamp
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
+from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.ownership import (
+    is_stamped_by,
+    not_ours,
+    taken,
+    uuid_or_none,
+)
+from provisioner_plugins._libvirt.xml import Element
+from provisioner_plugins.kvm.bindings import Bindings
+from provisioner_plugins.kvm.domain import document
+from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
+from provisioner_plugins.kvm.machine.files import MachineFiles, pools_of
+from provisioner_plugins.kvm.machine.host import Host
+from provisioner_plugins.kvm.machine.leases import Leases
+from provisioner_plugins.kvm.machine.observation import inexpressible, outputs, present
+from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
+from provisioner_plugins.kvm.machine.update import Update
+
+_UNDEFINE = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+)
+
+
+class MachineHandler:
+    """Handler of the kind VirtualMachine."""
+
+    kind = "VirtualMachine"
+
+    def __init__(self, connection: Connection, host: Host, files: MachineFiles) -> None:
+        self._connection = connection
+        self._host = host
+        self._files = files
+
+    # --- reading ---
+
+    def observe(
+        self, inventory: Inventory, targets: Sequence[Resource]
+    ) -> Mapping[Address, Observation]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        domains = inventory.domains_of(targets)
+        found = {
+            target.address: domains.find(target.uid, target.external_id, target.name)
+            for target in targets
+        }
+        running = [record for record in found.values() if record is not None and record.live]
+        leases = Leases.read(self._connection, running)
+        shared: dict[int, Bindings] = {}
+        result: dict[Address, Observation] = {}
+        for target in targets:
+            record = found[target.address]
+            if record is None:
+                result[target.address] = Absent()
+                continue
+            # One mapping is shared by all resources of an endpoint.
+            key = id(target.related)
+            if key not in shared:
+                shared[key] = Bindings(target.related)
+            result[target.address] = present(
+                record,
+                shared[key],
+                target.spec,
+                _addresses(target, leases.of(record.live)),
+                snapshots=record.uuid in inventory.with_snapshots(),
+            )
+        return result
+
+    def discover(self, inventory: Inventory) -> Iterator[Discovered]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        bindings = Bindings({})
+        for record in inventory.domains():
+            yield Discovered(
+                self.kind,
+                record.name,
+                present(record, bindings, {}, snapshots=record.uuid in inventory.with_snapshots()),
+                inexpressible(record.configured),
+            )
+
+    # --- writing ---
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        domain = self._calls(resource, resource.uid)
+        found = self._find(resource.uid)
+        if found is None:
+            self._refuse_taken_name(resource)
+        else:
+            self._require_own(resource, domain.configured(), resource.uid)
+        notes: tuple[str, ...] = ()
+        if found is None or domain.live() is None:
+            notes = domain.define(self._build(resource))
+        domain.set_autostart(bool(resource.spec.get("autostart", False)))
+        try:
+            Power(domain).bring_to(str(resource.spec.get("power", "running")), deadline)
+        except Terminal:
+            if found is None:
+                self._undefine(domain)
+                self._remove_files(resource, frozenset(_pools(resource)))
+            raise
+        return self._outcome(resource, domain, notes)
+
+    def _build(self, resource: Resource) -> Element:
+        bindings = Bindings(resource.related)
+        emulated = self._host.emulated()
+        around = document.Surroundings(
+            bindings,
+            emulated=emulated,
+            arch=self._host.facts().arch,
+            nested_feature=self._host.nested_feature(emulated=emulated),
+            log=self._files.log_path(resource, bindings),
+            seed=self._files.put_seed(resource, bindings),
+        )
+        definition = document.build(resource.name, resource.uid, resource.spec, around)
+        stamp.replace(definition, stamp.Mark.of(resource))
+        return definition
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        uuid = UUID(observed.external_id)
+        domain = self._calls(resource, uuid)
+        before = self._require(resource, domain, uuid)
+        update = Update(domain, self._host, self._files, resource, changes)
+        pending, notes = update.carry_out(before, restart=restart, deadline=deadline)
+        outcome = self._outcome(resource, domain, notes)
+        return Outcome(outcome.external_id, outcome.outputs, pending, notes)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del deadline
+        uuid = UUID(observed.external_id)
+        domain = self._calls(resource, uuid)
+        definition = self._read(resource, domain)
+        mark = stamp.read(definition)
+        if mark is not None and not is_stamped_by(resource, mark.stamp, uuid):
+            raise Terminal(not_ours(resource, mark.stamp))
+        stamp.replace(definition, stamp.Mark.of(resource))
+        notes = domain.define(definition)
+        return self._outcome(resource, domain, notes)
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`.
+
+        The guest is asked to shut down first, as ``shutdownTimeout`` says; its disks stay.
+        """
+        uuid = uuid_or_none(resource.external_id or "") or resource.uid
+        domain = self._calls(resource, uuid)
+        if self._find(uuid) is None:
+            self._remove_files(resource, frozenset(_pools(resource)))
+            return
+        definition = self._require(resource, domain, uuid)
+        timeout = int(resource.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS))
+        Power(domain, timeout).stop(deadline)
+        self._undefine(domain)
+        pools = pools_of(definition, resource.spec, Bindings(resource.related))
+        self._remove_files(resource, pools)
+
+    def _undefine(self, domain: DomainCalls) -> None:
+        def undefine(found: Any) -> None:
+            if found.isActive():
+                found.destroy()
+            # A transient domain is gone once it was stopped.
+            found.undefineFlags(_UNDEFINE)
+
+        try:
+            domain.call("remove", undefine)
+        except ProviderError as problem:
+            if code_of(problem) not in NOT_FOUND:
+                raise
+
+    def _remove_files(self, resource: Resource, pools: frozenset[str]) -> None:
+        self._files.remove_all(resource.name, resource.uid, pools)
+
+    # --- finding and checking ---
+
+    def _calls(self, resource: Resource, uuid: UUID) -> DomainCalls:
+        return DomainCalls(self._connection, uuid, resource.name, resource.address)
+
+    def _find(self, uuid: UUID) -> Any:
+        return self._connection.find(
+            f"find machine {uuid}", lambda handle: handle.lookupByUUID(uuid.bytes)
+        )
+
+    def _read(self, resource: Resource, domain: DomainCalls) -> Element:
+        if self._find(domain.uuid) is None:
+            raise Terminal(taken(resource, "is not there any more"))
+        return domain.configured()
+
+    def _require(self, resource: Resource, domain: DomainCalls, uuid: UUID) -> Element:
+        """The definition of the machine, which must carry our stamp; raises Terminal otherwise."""
+        definition = self._read(resource, domain)
+        self._require_own(resource, definition, uuid)
+        return definition
+
+    def _require_own(self, resource: Resource, definition: Element, uuid: UUID) -> None:
+        mark = stamp.read(definition)
+        found = mark.stamp if mark is not None else None
+        if not is_stamped_by(resource, found, uuid):
+            raise Terminal(not_ours(resource, found))
+
+    def _refuse_taken_name(self, resource: Resource) -> None:
+        other = self._connection.find(
+            f"find machine {resource.name}", lambda handle: handle.lookupByName(resource.name)
+        )
+        if other is not None:
+            raise Terminal(taken(resource, f"is the machine with UUID {other.UUIDString()}"))
+
+    def _outcome(self, resource: Resource, domain: DomainCalls, notes: tuple[str, ...]) -> Outcome:
+        found = outputs(domain.configured(), str(domain.uuid), _addresses(resource, ()))
+        return Outcome(str(domain.uuid), found, notes=notes)
+
+
+def _addresses(resource: Resource, leased: Sequence[str]) -> list[str]:
+    """Fixed addresses in the order of the cards, which are known before there is a lease, and
+    leases.
+    """
+    cards = resource.spec.get("nics", {})
+    fixed = [
+        nic["address"] for _, nic in sorted(cards.items()) if isinstance(nic.get("address"), str)
+    ]
+    return [*fixed, *(address for address in leased if address not in fixed)]
+
+
+def _pools(resource: Resource) -> Iterator[str]:
+    bindings = Bindings(resource.related)
+    for name in resource.spec.get("disks", {}):
+        volume = bindings.disk(name)
+        if volume is not None:
+            yield volume.pool

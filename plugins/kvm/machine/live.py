@@ -1,0 +1,257 @@
+"""Brings a running machine in line with what is configured, as far as libvirt can.
+
+The state of the machine decides, never what was asked for: whatever differs between the live and
+the configured definition is carried over, so that a repeated attempt goes on where the last one
+ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import libvirt
+
+from provisioner.core.clock import Deadline
+from provisioner.core.values import Path
+from provisioner.providers.api import ProviderError, Terminal
+from provisioner_plugins._libvirt.errors import code_of
+from provisioner_plugins._libvirt.xml import Element, child, remove_all, serialize
+from provisioner_plugins.kvm.bindings import Bindings
+from provisioner_plugins.kvm.domain import cdroms, controllers, disks, document, memory, nics
+from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
+from provisioner_plugins.kvm.machine.unplug import unplug
+
+_LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
+_BALLOON_SECONDS = 3.0
+_LOOK_SECONDS = 0.2
+_KIB = 1024
+
+
+class LiveChanges:
+    """One attempt on one running machine."""
+
+    def __init__(
+        self,
+        domain: DomainCalls,
+        bindings: Bindings,
+        wanted: Mapping[str, Any],
+        deadline: Deadline,
+    ) -> None:
+        self._domain = domain
+        self._bindings = bindings
+        self._wanted = wanted
+        self._deadline = deadline
+        self.pending: list[Path] = []
+        self.notes: list[str] = []
+
+    def apply(self, configured: Element, live: Element, fields: Collection[str]) -> None:
+        """Carry over what differs in the top-level ``fields``; the rest is collected in
+        ``pending``.
+
+        Raises Terminal where a device cannot be plugged in.
+        """
+        differing = document.running_differences(configured, live, self._bindings, self._wanted)
+        done: set[tuple[str, str]] = set()
+        for path in differing:
+            if path[0] not in fields:
+                continue
+            if path[0] in ("disks", "nics", "cdroms") and len(path) > 1:
+                device = (path[0], path[1])
+                if device not in done:
+                    done.add(device)
+                    self._device(device, configured, live)
+            elif path == ("cpu", "count"):
+                self._set_vcpus(configured)
+            else:
+                self.pending.append(path)
+        if "memory" in fields:
+            self._set_memory(configured, live)
+        if "cloudInit" in fields:
+            self._exchange_seed(configured, live)
+
+    # --- processors and memory ---
+
+    def _set_vcpus(self, configured: Element) -> None:
+        count = document.read(configured, self._bindings, self._wanted)["cpu"]["count"]
+        try:
+            self._domain.call("set the vCPUs of", lambda domain: domain.setVcpusFlags(count, _LIVE))
+        except Terminal as problem:
+            self._wait_for_restart(("cpu", "count"), problem)
+
+    def _set_memory(self, configured: Element, live: Element) -> None:
+        size, most = memory.read(configured)["size"], memory.read(live)["max"]
+        if memory.read(live)["size"] == size:
+            return
+        if size > most:
+            self.pending.append(("memory", "size"))
+            return
+        self._domain.call(
+            "set the memory of",
+            lambda domain: domain.setMemoryFlags(size // _KIB, _LIVE),
+        )
+        end = min(self._deadline.at, self._deadline.clock.monotonic() + _BALLOON_SECONDS)
+        while self._balloon() != size:
+            if self._deadline.clock.monotonic() > end:
+                self.notes.append(
+                    "the guest has not moved its memory balloon yet; without a balloon driver it "
+                    "keeps the memory that it has"
+                )
+                return
+            time.sleep(_LOOK_SECONDS)
+
+    def _balloon(self) -> int:
+        """Bytes that the guest has now."""
+        return int(self._domain.read("read the memory of", lambda d: d.info()[2])) * _KIB
+
+    # --- devices ---
+
+    def _device(self, device: tuple[str, str], configured: Element, live: Element) -> None:
+        kind, name = device
+        wanted, present = self._find(kind, configured).get(name), self._find(kind, live).get(name)
+        if kind == "cdroms":
+            self._drive(name, wanted, present)
+        elif present is None:
+            assert wanted is not None
+            self._plug(kind, wanted, live)
+        elif wanted is None:
+            if not unplug(self._domain, present, self._deadline):
+                self.pending.append(device)
+                self.notes.append(f"the guest has not let go of {kind}[{name}] yet")
+        elif kind == "nics":
+            self._update_nic(name, wanted, present)
+        else:
+            self.pending.extend(self._differing(kind, name, wanted, present))
+
+    def _find(self, kind: str, domain: Element) -> dict[str, Element]:
+        if kind == "disks":
+            return disks.find(domain, self._bindings)
+        if kind == "cdroms":
+            return cdroms.find(domain)
+        return nics.find(domain, self._bindings, self._wanted.get("nics", {}))
+
+    def _differing(self, kind: str, name: str, wanted: Element, present: Element) -> Sequence[Path]:
+        """The fields of a device in which the two differ."""
+        one, other = self._read(kind, name, wanted), self._read(kind, name, present)
+        return [
+            (kind, name, field)
+            for field in sorted({*one, *other})
+            if one.get(field) != other.get(field)
+        ]
+
+    def _read(self, kind: str, name: str, node: Element) -> Mapping[str, Any]:
+        if kind == "disks":
+            return disks.read_one(node)
+        wanted = self._wanted.get("nics", {}).get(name, {})
+        return nics.read_one(node, self._bindings, wanted)
+
+    def _plug(self, kind: str, wanted: Element, live: Element) -> None:
+        target = wanted.find("target")
+        is_scsi = kind == "disks" and target is not None and target.get("bus") == "scsi"
+        if is_scsi and not controllers.has_scsi(live):
+            self._attach(controllers.scsi_controller())
+            controllers.ensure_scsi(live)
+        self._attach(wanted)
+
+    def _attach(self, device: Element) -> None:
+        try:
+            self._attach_at(device)
+        except Terminal as problem:
+            if device.find("address") is None or code_of(problem) != libvirt.VIR_ERR_XML_ERROR:
+                raise
+            # Where it will be after a restart something else is plugged in now.
+            elsewhere = deepcopy(device)
+            remove_all(elsewhere, "address")
+            self._attach_at(elsewhere)
+
+    def _attach_at(self, device: Element) -> None:
+        text = serialize(device)
+        self._domain.call(
+            f"plug a <{device.tag}> into", lambda domain: domain.attachDeviceFlags(text, _LIVE)
+        )
+
+    def _update_nic(self, name: str, wanted: Element, present: Element) -> None:
+        differing = self._differing("nics", name, wanted, present)
+        movable = {"network", "link"}
+        if {wanted.get("type"), present.get("type")} & {nics.USER}:
+            movable = {"link"}
+        fields = {path[2] for path in differing}
+        self.pending.extend(path for path in differing if path[2] not in movable)
+        if not fields & movable:
+            return
+        node = deepcopy(present)
+        if "network" in fields & movable:
+            remove_all(node, "source")
+            node.append(deepcopy(child(wanted, "source")))
+        remove_all(node, "link")
+        link = wanted.find("link")
+        if link is not None:
+            node.append(deepcopy(link))
+        self._update("change a network card of", node)
+
+    def _drive(self, name: str, wanted: Element | None, present: Element | None) -> None:
+        if wanted is None or present is None:
+            self.pending.append(("cdroms", name))
+            return
+        for tag in ("target", "boot"):
+            if _attributes(wanted, tag) != _attributes(present, tag):
+                self.pending.append(("cdroms", name, "bus" if tag == "target" else "bootOrder"))
+        if self._bindings.image_name(wanted) == self._bindings.image_name(present):
+            return
+        try:
+            self._update("change the CD in a drive of", _with_medium(present, wanted))
+        except Terminal as problem:
+            self._wait_for_restart(("cdroms", name, "image"), problem)
+
+    def _exchange_seed(self, configured: Element, live: Element) -> None:
+        present = cdroms.find_seed(live)
+        if present is None:
+            if cdroms.find_seed(configured) is not None:
+                self.pending.append(("cloudInit",))
+            return
+        if cdroms.seed_volume(configured) == cdroms.seed_volume(live):
+            return
+        wanted = cdroms.find_seed(configured)
+        node = _with_medium(present, wanted if wanted is not None else present)
+        if wanted is None:
+            disks.set_volume(node, None)
+        # By force: it is ours, and nobody reads it but cloud-init when the guest first starts.
+        self._update(
+            "exchange the cloud-init medium of", node, libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
+        )
+
+    def _update(self, verb: str, device: Element, flags: int = 0) -> None:
+        text = serialize(device)
+        self._domain.call(verb, lambda domain: domain.updateDeviceFlags(text, _LIVE | flags))
+
+    def _wait_for_restart(self, path: Path, problem: ProviderError) -> None:
+        """Note that a change has to wait, and what libvirt said of it."""
+        self.pending.append(path)
+        detail = problem.diagnostic.detail if isinstance(problem, Terminal) else str(problem)
+        self.notes.append(f"{'.'.join(path)} cannot be changed now: {detail}")
+
+
+def _attributes(node: Element, tag: str) -> Mapping[str, str]:
+    found = node.find(tag)
+    if found is None:
+        return {}
+    return {name: value for name, value in found.attrib.items() if name in ("bus", "order")}
+
+
+def _with_medium(drive: Element, other: Element) -> Element:
+    """A drive with the medium that another one holds."""
+    node = deepcopy(drive)
+    for tag in ("source", "backingStore"):
+        remove_all(node, tag)
+    node.set("type", other.get("type", "file"))
+    source = other.find("source")
+    if source is not None:
+        node.append(deepcopy(source))
+        child(node, "driver").set("name", "qemu")
+        driver = other.find("driver")
+        child(node, "driver").set(
+            "type", (driver.get("type") if driver is not None else None) or "raw"
+        )
+    return node

@@ -1,0 +1,159 @@
+"""From a domain as the inventory has it to what the contract calls observed. Pure but for libvirt's
+constants.
+
+Facts, for :mod:`~provisioner_plugins.kvm.machine.impact`; those of a machine that does not run are
+left out:
+
+==================  =======================================================================
+``accelerator``     ``kvm`` or ``tcg``
+``maxVcpus``        vCPUs up to which the running machine can be given more
+``fixedVcpus``      vCPUs that cannot be taken from the running machine
+``maxMemory``       bytes up to which its balloon can be let out
+``balloon``         whether it has a balloon
+``freeSlots``       PCI devices that can be plugged in; absent if that cannot be told
+``scsi``            whether it has a SCSI controller
+``seed``            whether it has the drive for cloud-init data
+``snapshots``       whether it has snapshots
+==================  =======================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import libvirt
+
+from provisioner.core.values import Json, Path, digest
+from provisioner.providers.api import Present
+from provisioner_plugins._libvirt import stamp
+from provisioner_plugins._libvirt.inventory import DomainRecord
+from provisioner_plugins._libvirt.xml import Element
+from provisioner_plugins.kvm.bindings import Bindings
+from provisioner_plugins.kvm.domain import (
+    cdroms,
+    controllers,
+    document,
+    memory,
+    native,
+    nics,
+    processor,
+)
+
+_POWER = {
+    libvirt.VIR_DOMAIN_RUNNING: "running",
+    libvirt.VIR_DOMAIN_BLOCKED: "running",
+    libvirt.VIR_DOMAIN_SHUTDOWN: "running",
+    libvirt.VIR_DOMAIN_PAUSED: "suspended",
+    libvirt.VIR_DOMAIN_PMSUSPENDED: "suspended",
+}
+
+
+def power_of(state: int) -> str:
+    """The power state that a virDomainState is."""
+    return _POWER.get(state, "stopped")
+
+
+def present(
+    record: DomainRecord,
+    bindings: Bindings,
+    wanted: Mapping[str, Any],
+    addresses: Sequence[str] = (),
+    *,
+    snapshots: bool = False,
+) -> Present:
+    """A domain as observed. ``wanted`` is the desired spec, ``addresses`` are the leases known."""
+    mark = stamp.read(record.configured)
+    spec = document.read(record.configured, bindings, wanted)
+    spec["power"] = power_of(record.state)
+    spec["autostart"] = record.autostart
+    spec |= mark.fields() if mark is not None else {"labels": {}}
+    running: dict[Path, Json] = {}
+    if record.live is not None:
+        running = document.running_differences(record.configured, record.live, bindings, wanted)
+    owner = mark.stamp if mark is not None else None
+    return Present(
+        external_id=str(record.uuid),
+        owner=owner,
+        spec=spec,
+        fingerprint=digest(
+            {
+                "uuid": str(record.uuid),
+                "name": record.name,
+                "spec": spec,
+                "running": [[*path, value] for path, value in sorted(running.items())],
+                "owner": owner.as_json() if owner is not None else None,
+                "persistent": record.persistent,
+            }
+        ),
+        running=running,
+        outputs=outputs(record.configured, str(record.uuid), addresses),
+        facts=_facts(record, snapshots=snapshots),
+    )
+
+
+def outputs(domain: Element, uuid: str, addresses: Sequence[str]) -> dict[str, Json]:
+    """What the host knows of a machine."""
+    macs: dict[str, Any] = {}
+    for node in domain.findall("devices/interface"):
+        name = nics.alias_name(node)
+        mac = nics.mac_of(node)
+        if name is not None and mac is not None:
+            macs[name] = mac
+    found: dict[str, Json] = {"uuid": uuid, "addresses": list(addresses), "mac": macs}
+    if addresses:
+        found["address"] = addresses[0]
+    return found
+
+
+def _facts(record: DomainRecord, *, snapshots: bool) -> dict[str, Json]:
+    emulated = processor.is_emulated(record.configured)
+    facts: dict[str, Json] = {
+        "accelerator": "tcg" if emulated else "kvm",
+        "snapshots": snapshots,
+    }
+    live = record.live
+    if live is None:
+        return facts
+    balloon = live.find("devices/memballoon")
+    facts |= {
+        "maxVcpus": processor.read(live, {})["max"],
+        "fixedVcpus": processor.fixed(live),
+        "maxMemory": memory.read(live)["max"],
+        "balloon": balloon is not None and balloon.get("model") != "none",
+        "scsi": controllers.has_scsi(live),
+        "seed": cdroms.find_seed(live) is not None,
+    }
+    slots = controllers.free_slots(live)
+    if slots is not None:
+        facts["freeSlots"] = slots
+    return facts
+
+
+def inexpressible(domain: Element) -> tuple[str, ...]:
+    """What a domain has and the common model cannot say, for people."""
+    counted: dict[str, int] = {}
+    for device in domain.findall("devices/*"):
+        if device.tag in _UNKNOWN_DEVICES:
+            counted[device.tag] = counted.get(device.tag, 0) + 1
+    found = [f"{count} x <{tag}>" for tag, count in sorted(counted.items())]
+    found += [f"<{tag}>" for tag in _UNKNOWN_SECTIONS if domain.find(tag) is not None]
+    if native.recorded(domain):
+        found.append("native fragments")
+    return (f"kept, but not part of the common model: {', '.join(found)}",) if found else ()
+
+
+_UNKNOWN_DEVICES = frozenset(
+    {
+        "hostdev",
+        "filesystem",
+        "sound",
+        "watchdog",
+        "shmem",
+        "smartcard",
+        "parallel",
+        "memory",
+        "rng",
+    }
+)
+_UNKNOWN_SECTIONS = ("cputune", "numatune", "memoryBacking", "blkiotune", "iothreads", "sysinfo")

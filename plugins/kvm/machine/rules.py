@@ -1,0 +1,113 @@
+"""What can be said of a VirtualMachine without a host: its canonical form, what contradicts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.providers.api import Assessment, Change, Present, Resource
+from provisioner_plugins._libvirt.edits import is_known
+from provisioner_plugins._libvirt.native import PROVIDER, merge_all
+from provisioner_plugins.kvm.bindings import Bindings
+from provisioner_plugins.kvm.domain import native
+from provisioner_plugins.kvm.domain.document import Surroundings, build
+from provisioner_plugins.kvm.domain.firmware import default_machine, family
+from provisioner_plugins.kvm.machine.impact import assess
+
+_KIB = 1024
+
+
+class MachineRules:
+    """Rules of the kind VirtualMachine."""
+
+    kind = "VirtualMachine"
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
+        spec = dict(resource.spec)
+        console = spec.get("console", {})
+        if console.get("graphics", "none") == "none" and "listen" in console:
+            # Without a graphical console there is nothing that listens.
+            spec["console"] = {key: console[key] for key in console if key != "listen"}
+        if spec.get("description") == "":
+            del spec["description"]
+        if "native" in spec:
+            own = {key: value for key, value in spec["native"].items() if key == PROVIDER}
+            spec["native"] = own
+        problems = [*_problems(spec, resource)]
+        if problems:
+            raise ProvisionerError(problems)
+        if spec.get("native"):
+            _check_native(resource, spec)
+        return spec
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
+        return assess(resource, observed, changes)
+
+
+def _check_native(resource: Resource, spec: Mapping[str, Any]) -> None:
+    """Raise ProvisionerError (PRV2501) for a fragment that contradicts what the spec makes."""
+    hardware = {key: value for key, value in spec.items() if key not in ("cloudInit", "native")}
+    if not is_known(hardware):
+        return
+    around = Surroundings(Bindings(resource.related))
+    document = build(resource.name, resource.uid, hardware, around)
+    merge_all(document, spec, native.SECTION, native.IDENTIFY)
+
+
+def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnostic]:
+    yield from _board_problems(spec)
+    memory = spec.get("memory", {})
+    for field in ("size", "max"):
+        size = memory.get(field)
+        if isinstance(size, int) and (size % _KIB or size == 0):
+            yield _unusable(
+                f"memory.{field}",
+                f"{size} bytes is not a whole number of KiB, in which libvirt counts memory",
+                "Use a multiple of 1KiB, such as 512MiB.",
+            )
+    kinds = {address.kind for address in resource.related}
+    if "cloudInit" in spec and not spec.get("disks") and "StoragePool" not in kinds:
+        yield _unusable(
+            "cloudInit",
+            "its disk needs a storage pool, and the machine has no disk whose pool could take it",
+            "Declare a StoragePool on this host.",
+        )
+
+
+def _board_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    machine = spec.get("machineType", default_machine(spec))
+    if not isinstance(machine, str):
+        return
+    board = family(machine)
+    firmware = spec.get("firmware", {}).get("type", "bios")
+    if firmware == "uefi-secure" and board == "pc":
+        yield _unusable(
+            "firmware.type",
+            "Secure Boot needs the machine type q35; this machine is a pc"
+            + ("" if "machineType" in spec else " because it has IDE devices"),
+            "Use machineType q35, and no devices on the bus ide.",
+        )
+    if board == "pc":
+        return
+    for kind in ("disks", "cdroms"):
+        for name, device in spec.get(kind, {}).items():
+            if device.get("bus") == "ide":
+                yield _unusable(
+                    f"{kind}[{name}].bus",
+                    f"the machine type {machine} has no IDE",
+                    "Use the bus sata, or machineType pc.",
+                )
+
+
+def _unusable(field: str, found: str, hint: str) -> Diagnostic:
+    return error(
+        "PRV2502",
+        f"{field} cannot be used with libvirt here",
+        detail=f"Found spec.{field}: {found}.",
+        hint=hint,
+    )

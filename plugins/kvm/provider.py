@@ -1,0 +1,104 @@
+"""The pure half of the plugin: what it serves, canonical forms, impacts. Imports no libvirt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.providers.api import (
+    API_VERSION,
+    Assessment,
+    Change,
+    Context,
+    Description,
+    Endpoint,
+    Naming,
+    Present,
+    Resource,
+    Session,
+    Terminal,
+)
+from provisioner.providers.capabilities import CONSOLE, POWER, SNAPSHOT_REVERT
+from provisioner_plugins._libvirt.handler import KindRules
+from provisioner_plugins._libvirt.rules import shared_rules
+from provisioner_plugins.kvm.machine.rules import MachineRules
+from provisioner_plugins.kvm.snapshot.rules import SnapshotRules
+
+VERSION = "1.0.0"
+
+
+class KvmProvider:
+    """See :class:`provisioner.providers.api.Provider`."""
+
+    def describe(self) -> Description:
+        """Name, versions, kinds, schemas and capabilities."""
+        return _description()
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        """The canonical form of the resource's spec."""
+        return _rules_of(resource.kind).normalise(resource)
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        """One assessment for each change."""
+        return _rules_of(resource.kind).impact(resource, observed, changes)
+
+    def open(self, endpoint: Endpoint, context: Context) -> Session:
+        """Connect to the libvirt daemon of a Host."""
+        try:
+            # libvirt-python is an extra, and its import is not for those who only plan.
+            from provisioner_plugins.kvm.session import KvmSession  # noqa: PLC0415
+        except ImportError as problem:
+            raise Terminal(
+                error(
+                    "PRV5201",
+                    "the provider kvm needs libvirt-python and pycdlib",
+                    detail=str(problem),
+                    hint="Install them: pip install 'provisioner[kvm]'.",
+                )
+            ) from problem
+        return KvmSession(endpoint, context)
+
+
+@cache
+def _rules() -> Mapping[str, KindRules]:
+    own: tuple[KindRules, ...] = (MachineRules(), SnapshotRules())
+    return {**shared_rules(), **{rules.kind: rules for rules in own}}
+
+
+def _rules_of(kind: str) -> KindRules:
+    rules = _rules().get(kind)
+    if rules is None:
+        raise ProvisionerError(
+            error(
+                "PRV2503",
+                f"the provider kvm has no {kind}",
+                detail=f"It serves {', '.join(sorted(_rules()))}.",
+                hint="Put the resource on a host of another provider.",
+            )
+        )
+    return rules
+
+
+@cache
+def _description() -> Description:
+    return Description(
+        name="kvm",
+        version=VERSION,
+        api_version=API_VERSION,
+        naming=dict.fromkeys(_rules(), Naming.UNIQUE),
+        connection_schema=_schema("connection.v1.json"),
+        native_schema=_schema("native.v1.json"),
+        capabilities=frozenset({CONSOLE, POWER, SNAPSHOT_REVERT}),
+    )
+
+
+def _schema(name: str) -> Mapping[str, Any]:
+    text = files("provisioner_plugins.kvm").joinpath(name).read_text(encoding="utf-8")
+    schema: Mapping[str, Any] = json.loads(text)
+    return schema

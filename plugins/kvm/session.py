@@ -1,0 +1,133 @@
+"""The half of the plugin that speaks to a host: passes each call of the contract to the handler of
+its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import error
+from provisioner.providers.api import (
+    Change,
+    Context,
+    Discovered,
+    Endpoint,
+    Observation,
+    Outcome,
+    Present,
+    Resource,
+    Terminal,
+)
+from provisioner.providers.capabilities import ConsoleStream, GraphicsAddress
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.handler import KindHandler
+from provisioner_plugins._libvirt.handlers import shared_handlers
+from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.ownership import uuid_or_none
+from provisioner_plugins.kvm.machine.console import MachineConsole
+from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
+from provisioner_plugins.kvm.machine.files import MachineFiles
+from provisioner_plugins.kvm.machine.handler import MachineHandler
+from provisioner_plugins.kvm.machine.host import Host
+from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
+from provisioner_plugins.kvm.snapshot.handler import SnapshotHandler
+
+
+class KvmSession:
+    """See :class:`provisioner.providers.api.Session`; with the capabilities console, power and
+    snapshot-revert.
+    """
+
+    def __init__(self, endpoint: Endpoint, context: Context) -> None:
+        """Connect; raises Terminal or Retryable."""
+        self._connection = Connection(endpoint, context)
+        files = MachineFiles(self._connection)
+        self._snapshots = SnapshotHandler(self._connection)
+        own: tuple[KindHandler, ...] = (
+            MachineHandler(self._connection, Host(self._connection), files),
+            self._snapshots,
+        )
+        self._handlers = {handler.kind: handler for handler in own}
+        self._handlers |= shared_handlers(self._connection)
+        self._console = MachineConsole(self._connection, files)
+
+    # --- the contract ---
+
+    def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
+        """See :class:`provisioner.providers.api.Session`."""
+        inventory = Inventory(self._connection)
+        groups: dict[str, list[Resource]] = {}
+        # Machines first: what is read of them serves the others, too.
+        for target in sorted(targets, key=lambda target: target.kind != MachineHandler.kind):
+            groups.setdefault(target.kind, []).append(target)
+        result: dict[Address, Observation] = {}
+        for kind, group in groups.items():
+            result.update(self._handler(kind).observe(inventory, group))
+        return result
+
+    def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
+        """See :class:`provisioner.providers.api.Session`."""
+        inventory = Inventory(self._connection)
+        for kind in sorted(set(kinds) & self._handlers.keys()):
+            yield from self._handlers[kind].discover(inventory)
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """See :class:`provisioner.providers.api.Session`."""
+        return self._handler(resource.kind).create(resource, deadline)
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """See :class:`provisioner.providers.api.Session`."""
+        handler = self._handler(resource.kind)
+        return handler.update(resource, observed, changes, restart, deadline)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """See :class:`provisioner.providers.api.Session`."""
+        return self._handler(resource.kind).adopt(resource, observed, deadline)
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.api.Session`."""
+        self._handler(resource.kind).delete(resource, deadline)
+
+    def close(self) -> None:
+        """See :class:`provisioner.providers.api.Session`."""
+        self._connection.close()
+
+    def _handler(self, kind: str) -> KindHandler:
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise Terminal(error("PRV2503", f"the provider kvm has no {kind}"))
+        return handler
+
+    # --- capabilities ---
+
+    def graphics(self, resource: Resource) -> GraphicsAddress | None:
+        """See :class:`provisioner.providers.capabilities.Console`."""
+        return self._console.graphics(resource)
+
+    def serial_log(self, resource: Resource) -> str | None:
+        """See :class:`provisioner.providers.capabilities.Console`."""
+        return self._console.serial_log(resource)
+
+    def serial(self, resource: Resource) -> ConsoleStream:
+        """See :class:`provisioner.providers.capabilities.Console`."""
+        return self._console.serial(resource)
+
+    def revert(self, snapshot: Resource, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.SnapshotRevert`."""
+        self._snapshots.revert(snapshot, deadline)
+
+    def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Power`."""
+        uuid = uuid_or_none(machine.external_id or "") or machine.uid
+        domain = DomainCalls(self._connection, uuid, machine.name, machine.address)
+        timeout = int(machine.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS))
+        Power(domain, timeout).bring_to(state, deadline)

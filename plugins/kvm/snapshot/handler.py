@@ -1,0 +1,350 @@
+"""Snapshots of machines on a libvirt daemon.
+
+They are internal ones (inside the qcow2 disks), which libvirt 9.0 can take, go back to and delete
+while the machine runs; of external ones it can only take. The memory of a running machine is always
+in an internal snapshot: where it was not asked for, going back starts the machine afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import libvirt
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import error
+from provisioner.core.identity import Stamp
+from provisioner.core.values import digest
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Discovered,
+    Observation,
+    Outcome,
+    Present,
+    ProviderError,
+    Resource,
+    Terminal,
+)
+from provisioner_plugins._libvirt import stamp
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
+from provisioner_plugins._libvirt.inventory import DomainRecord, Inventory
+from provisioner_plugins._libvirt.ownership import not_ours, taken, uuid_or_none
+from provisioner_plugins._libvirt.xml import Element, parse, serialize
+from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
+from provisioner_plugins.kvm.snapshot import definition
+
+_NO_MEMORY_NOTE = (
+    "libvirt cannot leave the memory of a running machine out of a snapshot; going back to it "
+    "starts the machine afresh all the same"
+)
+
+
+class SnapshotHandler:
+    """Handler of the kind Snapshot."""
+
+    kind = "Snapshot"
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # --- reading ---
+
+    def observe(
+        self, inventory: Inventory, targets: Sequence[Resource]
+    ) -> Mapping[Address, Observation]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`.
+
+        One call for each machine and one for each snapshot that is asked about.
+        """
+        machines = [machine for target in targets if (machine := _machine(target)) is not None]
+        domains = inventory.domains_of(machines)
+        result: dict[Address, Observation] = {}
+        wanted: dict[UUID, list[Resource]] = {}
+        for target in targets:
+            machine = _machine(target)
+            record = None
+            if machine is not None:
+                record = domains.find(machine.uid, machine.external_id, machine.name)
+            result[target.address] = Absent()
+            if record is not None and record.uuid in inventory.with_snapshots():
+                wanted.setdefault(record.uuid, []).append(target)
+        for uuid, group in wanted.items():
+            found = self._documents(uuid, {target.name for target in group})
+            for target in group:
+                if target.name in found:
+                    machine_name = str(target.spec.get("machine"))
+                    result[target.address] = _present(uuid, found[target.name], machine_name)
+        return result
+
+    def _documents(self, uuid: UUID, names: set[str] | None) -> dict[str, Element]:
+        """The definitions of a machine's snapshots by name."""
+
+        def read(handle: Any) -> dict[str, Element]:
+            domain = handle.lookupByUUID(uuid.bytes)
+            return {
+                snapshot.getName(): parse(snapshot.getXMLDesc(0))
+                for snapshot in domain.listAllSnapshots(0)
+                if names is None or snapshot.getName() in names
+            }
+
+        found = self._connection.find(f"read the snapshots of machine {uuid}", read)
+        return found or {}
+
+    def discover(self, inventory: Inventory) -> Iterator[Discovered]:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        with_snapshots = inventory.with_snapshots()
+        records: list[DomainRecord] = [
+            record for record in inventory.domains() if record.uuid in with_snapshots
+        ]
+        for record in records:
+            for name, document in sorted(self._documents(record.uuid, None).items()):
+                yield Discovered(self.kind, name, _present(record.uuid, document, record.name))
+
+    # --- writing ---
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del deadline
+        domain = self._machine_of(resource)
+        present = self._documents(domain.uuid, {resource.name}).get(resource.name)
+        if present is not None:
+            mark = definition.read(present)[1]
+            if mark is None or not _is_ours(resource, mark.stamp):
+                raise Terminal(taken(resource, f"is a snapshot of {domain.name} already"))
+            return _outcome(domain.uuid, resource, present)
+        runs = domain.live() is not None
+        memory = bool(resource.spec.get("memory", False))
+        if memory and not runs:
+            raise Terminal(
+                error(
+                    "PRV5205",
+                    f"{resource.address}: the machine does not run, so it has no memory to hold",
+                    hint="Start it (power: running), or write memory: false.",
+                )
+            )
+        text = serialize(definition.build(resource))
+        try:
+            domain.call("take a snapshot of", lambda found: found.snapshotCreateXML(text, 0))
+        except Terminal as problem:
+            raise self._explained(problem, resource) from problem
+        document = self._documents(domain.uuid, {resource.name})[resource.name]
+        notes = (_NO_MEMORY_NOTE,) if runs and not memory else ()
+        return _outcome(domain.uuid, resource, document, notes)
+
+    def _explained(self, problem: Terminal, resource: Resource) -> Terminal:
+        if code_of(problem) not in (
+            libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+            libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+        ):
+            return problem
+        return Terminal(
+            error(
+                "PRV5206",
+                f"{resource.address}: libvirt cannot take a snapshot of this machine",
+                detail=problem.diagnostic.detail,
+                hint="All its disks have to be qcow2, and a machine with UEFI has to be stopped.",
+            )
+        )
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del changes, restart, deadline
+        return self._rewrite(resource, observed)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del deadline
+        return self._rewrite(resource, observed, adopting=True)
+
+    def _rewrite(self, resource: Resource, observed: Present, *, adopting: bool = False) -> Outcome:
+        """Write description and mark anew."""
+        uuid, name = _parse_id(observed.external_id)
+        document = self._documents(uuid, {name}).get(name)
+        if document is None:
+            raise Terminal(taken(resource, "is not there any more"))
+        mark = definition.read(document)[1]
+        found = mark.stamp if mark is not None else None
+        if not (adopting and found is None) and not _is_ours(resource, found):
+            raise Terminal(not_ours(resource, found))
+        words = resource
+        if adopting:
+            words = _with_words_of(resource, document)
+        definition.write_words(document, words)
+        text = serialize(document)
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
+        domain = DomainCalls(self._connection, uuid, name, resource.address)
+        domain.call("rewrite a snapshot of", lambda machine: machine.snapshotCreateXML(text, flags))
+        return _outcome(uuid, resource, document)
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        del deadline
+        where = _where(resource)
+        if where is None:
+            return
+        uuid, name = where
+        document = self._documents(uuid, {name}).get(name)
+        if document is None:
+            return
+        self._require_ours(resource, document)
+        domain = DomainCalls(self._connection, uuid, name, resource.address)
+        try:
+            domain.call(
+                "delete a snapshot of", lambda found: found.snapshotLookupByName(name).delete(0)
+            )
+        except ProviderError as problem:
+            if code_of(problem) not in NOT_FOUND:
+                raise
+
+    # --- going back ---
+
+    def revert(self, snapshot: Resource, deadline: Deadline) -> None:
+        """Bring the machine back to a snapshot; it runs afterwards if it ran before, or in the
+        snapshot.
+
+        Raises Terminal (PRV5115, PRV5119) if the snapshot is not there, or not ours.
+        """
+        del deadline
+        where = _where(snapshot)
+        document = self._documents(where[0], {where[1]}).get(where[1]) if where else None
+        if where is None or document is None:
+            raise Terminal(taken(snapshot, "is not there any more"))
+        self._require_ours(snapshot, document)
+        uuid, name = where
+        domain = DomainCalls(self._connection, uuid, name, snapshot.address)
+        before, ran = domain.configured(), domain.live() is not None
+        spec = definition.read(document)[0]
+        if definition.holds_memory(document) and not spec["memory"]:
+            self._revert(domain, name, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED)
+            domain.call("switch off", lambda found: found.destroy())
+        else:
+            self._revert(domain, name, 0)
+        # The definition is that of the snapshot now; whose the machine is has not changed.
+        mark = stamp.read(before)
+        if mark is not None:
+            after = domain.configured()
+            stamp.replace(after, mark)
+            domain.define(after)
+        if ran and domain.live() is None:
+            domain.call("start", lambda found: found.create())
+
+    def _revert(self, domain: DomainCalls, name: str, flags: int) -> None:
+        def back(found: Any, flags: int = flags) -> None:
+            found.revertToSnapshot(found.snapshotLookupByName(name), flags)
+
+        try:
+            domain.call("go back to a snapshot of", back)
+        except ProviderError as problem:
+            if code_of(problem) != libvirt.VIR_ERR_SNAPSHOT_REVERT_RISKY:
+                raise
+            # The hardware has changed since, so that QEMU has to be started anew for it.
+            forced = flags | libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE
+            domain.call("go back to a snapshot of", lambda found: back(found, forced))
+
+    # --- finding ---
+
+    def _machine_of(self, resource: Resource) -> DomainCalls:
+        machine = _machine(resource)
+        uuid = _uuid_of(machine) if machine is not None else None
+        found = None
+        if uuid is not None:
+            found = self._connection.find(
+                f"find machine {uuid}", lambda handle: handle.lookupByUUID(uuid.bytes)
+            )
+        if machine is None or uuid is None or found is None:
+            raise Terminal(
+                error(
+                    "PRV5207",
+                    f"{resource.address}: machine {resource.spec['machine']} is not on the host",
+                    hint="Apply its VirtualMachine first.",
+                )
+            )
+        return DomainCalls(self._connection, uuid, machine.name, resource.address)
+
+    def _require_ours(self, resource: Resource, document: Element) -> None:
+        mark = definition.read(document)[1]
+        found = mark.stamp if mark is not None else None
+        if not _is_ours(resource, found):
+            raise Terminal(not_ours(resource, found))
+
+
+def _machine(resource: Resource) -> Resource | None:
+    return resource.related.get(Address("VirtualMachine", str(resource.spec.get("machine"))))
+
+
+def _uuid_of(machine: Resource) -> UUID:
+    return uuid_or_none(machine.external_id or "") or machine.uid
+
+
+def _where(resource: Resource) -> tuple[UUID, str] | None:
+    """The machine's UUID and the snapshot's name; None if the machine is not known."""
+    if resource.external_id is not None:
+        return _parse_id(resource.external_id)
+    machine = _machine(resource)
+    return (_uuid_of(machine), resource.name) if machine is not None else None
+
+
+def _parse_id(external_id: str) -> tuple[UUID, str]:
+    uuid, _, name = external_id.partition("/")
+    return UUID(uuid), name
+
+
+def _is_ours(resource: Resource, found: Stamp | None) -> bool:
+    """A snapshot that was renamed finds its old address in the mark, and is known by its id."""
+    if found is None or found.lineage != resource.stamp.lineage:
+        return False
+    return found.address == resource.stamp.address or resource.external_id is not None
+
+
+def _with_words_of(resource: Resource, document: Element) -> Resource:
+    """A resource with the description that its snapshot has, for adoption changes nothing else."""
+    found, _ = definition.read(document)
+    spec = {key: value for key, value in resource.spec.items() if key != "description"}
+    spec["memory"] = found["memory"]
+    if "description" in found:
+        spec["description"] = found["description"]
+    return Resource(
+        resource.address, resource.name, resource.uid, resource.stamp, spec, resource.external_id
+    )
+
+
+def _present(uuid: UUID, document: Element, machine: str) -> Present:
+    spec, mark = definition.read(document)
+    spec["machine"] = machine
+    owner = mark.stamp if mark is not None else None
+    name = document.findtext("name") or ""
+    when = definition.created(document)
+    return Present(
+        external_id=f"{uuid}/{name}",
+        owner=owner,
+        spec=spec,
+        fingerprint=digest(
+            {
+                "machine": str(uuid),
+                "name": name,
+                "spec": spec,
+                "created": when,
+                "owner": owner.as_json() if owner is not None else None,
+            }
+        ),
+        outputs={"created": when} if when is not None else {},
+    )
+
+
+def _outcome(
+    uuid: UUID, resource: Resource, document: Element, notes: tuple[str, ...] = ()
+) -> Outcome:
+    found = _present(uuid, document, str(resource.spec["machine"]))
+    return Outcome(found.external_id, found.outputs, notes=notes)

@@ -19,7 +19,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Json, Path, path_text
 from provisioner.engine.decide import CREATE_FIRST
 from provisioner.engine.events import EventSink, StepRetrying
-from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step
+from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step, stamp_address
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.unknowns import OutputName, resolve
@@ -195,7 +195,8 @@ class StepCalls:
             "external_id": known.external_id,
             "dependencies": [str(address) for address in known.dependencies],
         }
-        return self._store.intend(self._operation, step_id, action.value, known.address, detail)
+        address = stamp_address(known.address)
+        return self._store.intend(self._operation, step_id, action.value, address, detail)
 
     def _resource(self, step: Step) -> Resource:
         """The resource with all outputs put in; raises ProvisionerError (PRV3004) if one is still

@@ -83,9 +83,16 @@ def decide(
 
 
 def owned(subject: Subject, observed: Present) -> bool:
-    """Whether the object carries the stamp of this resource (or of the one it was renamed from)."""
+    """Whether the object carries the stamp of this resource (or of the one it was renamed from).
+
+    What only an interrupted run knows of has to be that very generation: another one that was found
+    under its name or identifier has a place of its own.
+    """
     stamp = observed.owner
     if stamp is None or stamp.lineage != subject.resource.stamp.lineage:
+        return False
+    leftover = subject.declaration is None and subject.entry is None
+    if leftover and stamp.generation != subject.generation:
         return False
     return stamp.address in _own_addresses(subject)
 

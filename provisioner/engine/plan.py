@@ -24,6 +24,11 @@ OLD_SUFFIX = "#old"
 """Ends the id of the step that deletes the predecessor in a replacement that creates first."""
 
 
+def stamp_address(address: Address) -> Address:
+    """The address that stands in an object's stamp: without the mark of a retired generation."""
+    return Address(address.kind, address.name.partition("#")[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """A resource as a plan knows it: what a provider call about it, or about one that refers to it,
@@ -82,7 +87,7 @@ class Step:
         whichever of its generations the step is about.
         """
         kind, _, name = self.id.partition("/")
-        return Address(kind, name.partition("#")[0])
+        return stamp_address(Address(kind, name))
 
     @property
     def removes_predecessor(self) -> bool:

@@ -12,7 +12,7 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError, error
 from provisioner.core.identity import Stamp
 from provisioner.engine.observe import observe
-from provisioner.engine.plan import ABSENT_FINGERPRINT, Known, Plan, Step
+from provisioner.engine.plan import ABSENT_FINGERPRINT, Known, Plan, Step, stamp_address
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import Subject
 from provisioner.providers.api import Observation, Present, Resource, Undetermined
@@ -41,11 +41,6 @@ def resource_of(known: Known, lineage: str, related: Mapping[Address, Resource])
         outputs=known.outputs,
         related=related,
     )
-
-
-def stamp_address(address: Address) -> Address:
-    """The address that stands in an object's stamp: without the mark of a retired generation."""
-    return Address(address.kind, address.name.partition("#")[0])
 
 
 def check_gate(plan: Plan) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,19 +97,27 @@ class Faults:
     def __init__(self, rules: Iterable[Mapping[str, Any]] = ()) -> None:
         self._mutex = threading.Lock()
         self._never = threading.Event()
-        self._rules = [
-            _Rule(
-                call=rule["call"],
-                address=AddressPattern.parse(rule.get("address", "*/*")),
-                effect=rule["effect"],
-                left=rule.get("times", 1) or None,
-                seconds=rule.get("seconds", 0.05),
-            )
-            for rule in rules
-        ]
+        self._rules = [_read(rule) for rule in rules]
 
     def __bool__(self) -> bool:
         return bool(self._rules)
+
+    def add(self, rule: Mapping[str, Any]) -> None:
+        """One rule more, as it would stand in the connection."""
+        with self._mutex:
+            self._rules.append(_read(rule))
+
+    @contextmanager
+    def always(self, calls: Iterable[str], effect: str) -> Iterator[None]:
+        """Have every one of these calls end like this meanwhile, whatever the rules say."""
+        rules = [_read({"call": call, "effect": effect, "times": 0}) for call in calls]
+        with self._mutex:
+            before, self._rules = self._rules, [*rules, *self._rules]
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._rules = before
 
     def before(self, call: str, address: Address, deadline: Deadline | None = None) -> str | None:
         """Let the first rule that fits take effect; returns the effect that is still to come after
@@ -147,6 +156,16 @@ class Faults:
                         rule.left = rule.left - 1 or -1
                     return rule
         return None
+
+
+def _read(rule: Mapping[str, Any]) -> _Rule:
+    return _Rule(
+        call=rule["call"],
+        address=AddressPattern.parse(rule.get("address", "*/*")),
+        effect=rule["effect"],
+        left=rule.get("times", 1) or None,
+        seconds=rule.get("seconds", 0.05),
+    )
 
 
 def _diagnostic(code: str, call: str, address: Address, does: str) -> Diagnostic:

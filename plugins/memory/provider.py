@@ -50,19 +50,23 @@ class MemoryProvider:
     def impact(
         self, resource: Resource, observed: Present, changes: Sequence[Change]
     ) -> Sequence[Assessment]:
-        """The schema's impact, except that a stopped machine has nothing to restart."""
+        """The schema's impact, except that a stopped machine has nothing to restart and that a disk
+        cannot shrink.
+        """
         stopped = resource.kind == MACHINE and observed.facts.get("power") == "stopped"
-        return [_assess(change, stopped=stopped) for change in changes]
+        return [_assess(resource.kind, change, stopped=stopped) for change in changes]
 
     def open(self, endpoint: Endpoint, context: Context) -> MemorySession:
         """A session to the endpoint; nothing is read before the first call."""
         inventory = self.inventory(endpoint, context.root)
         with self._mutex:
-            faults = self._faults.get(endpoint.name)
-            if faults is None:
-                faults = Faults(endpoint.connection.get("faults", ()))
-                self._faults[endpoint.name] = faults
-            calls = self._calls.setdefault(endpoint.name, Counter())
+            faults = self._faults.setdefault(endpoint.name, Faults())
+            if endpoint.name not in self._calls:
+                # Once: what is left of a rule counts for all sessions of the endpoint together.
+                self._calls[endpoint.name] = Counter()
+                for rule in endpoint.connection.get("faults", ()):
+                    faults.add(rule)
+            calls = self._calls[endpoint.name]
         calls["open"] += 1
         faults.before("open", Address("Host", endpoint.name))
         return MemorySession(endpoint.name, inventory, faults, calls, context.clock)
@@ -79,13 +83,28 @@ class MemoryProvider:
                 self._inventories[key] = Inventory(file)
             return self._inventories[key]
 
+    def faults(self, endpoint: str) -> Faults:
+        """What goes wrong on an endpoint: nothing, unless its connection or a caller says so."""
+        with self._mutex:
+            return self._faults.setdefault(endpoint, Faults())
+
     def calls(self, endpoint: str) -> Mapping[str, int]:
         """How often each call was made to an endpoint through this provider, by the call's name."""
         with self._mutex:
             return dict(self._calls.get(endpoint, {}))
 
 
-def _assess(change: Change, *, stopped: bool) -> Assessment:
+def _assess(kind: str, change: Change, *, stopped: bool) -> Assessment:
+    if kind == "Disk" and change.path == ("size",) and _shrinks(change):
+        return Assessment(Impact.DATA_LOSS, "a disk cannot shrink")
     if stopped and change.impact is Impact.RESTART:
         return Assessment(Impact.LIVE, "the machine is stopped")
     return Assessment(change.impact, change.reason)
+
+
+def _shrinks(change: Change) -> bool:
+    return (
+        isinstance(change.before, int)
+        and isinstance(change.after, int)
+        and change.after < change.before
+    )

@@ -1,0 +1,105 @@
+"""Puts every provider of providers.py under test, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from provisioner.core.address import Address
+from provisioner.manifest.catalog import SchemaCatalog
+from tests.conformance.provider.cases import MissingValueError, base, surroundings
+from tests.conformance.provider.harness import Harness
+from tests.conformance.provider.providers import CANDIDATES
+from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
+
+
+@pytest.fixture(scope="session")
+def catalog() -> SchemaCatalog:
+    return SchemaCatalog.installed()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        # One worker for each provider: an endpoint is started once for all modules it can.
+        pytest.param(candidate, marks=pytest.mark.xdist_group(f"conformance-{candidate.name}"))
+        for candidate in CANDIDATES
+    ],
+    ids=lambda candidate: candidate.name,
+)
+def under_test(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProviderUnderTest]:
+    candidate: Candidate = request.param
+    started = candidate.start(tmp_path_factory.mktemp(candidate.name))
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def world(
+    under_test: ProviderUnderTest,
+    tmp_path_factory: pytest.TempPathFactory,
+    catalog: SchemaCatalog,
+) -> Iterator[Harness]:
+    """A stack with the surroundings applied; tests add subjects of their own names."""
+    harness = Harness(under_test, tmp_path_factory.mktemp("stack"), catalog, "first")
+    harness.surround()
+    yield harness
+    harness.close()
+
+
+@pytest.fixture
+def neighbour(
+    under_test: ProviderUnderTest,
+    tmp_path_factory: pytest.TempPathFactory,
+    catalog: SchemaCatalog,
+) -> Iterator[Harness]:
+    """Another stack on the same endpoint, with nothing in it."""
+    harness = Harness(under_test, tmp_path_factory.mktemp("neighbour"), catalog, "second")
+    yield harness
+    harness.close()
+
+
+def kinds_of(world: Harness, *wanted: str) -> list[str]:
+    served = world.provider.describe().kinds
+    return [kind for kind in wanted if kind in served]
+
+
+@pytest.fixture(params=["Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot"])
+def kind(request: pytest.FixtureRequest, world: Harness) -> str:
+    """Each kind that the provider serves."""
+    name: str = request.param
+    if name not in world.provider.describe().kinds:
+        pytest.skip(f"{world.provider.describe().name} does not serve {name}")
+    reason = world.under_test.refuses(name, "")
+    if reason is not None:
+        pytest.skip(reason)
+    return name
+
+
+@pytest.fixture
+def subject(kind: str, world: Harness) -> Iterator[Address]:
+    """A resource of this kind with the smallest spec there is, declared but not applied."""
+    address = world.subject(kind)
+    try:
+        world.write(address, base(kind))
+    except MissingValueError as problem:
+        pytest.skip(f"the provider under test gives no value for ${problem}")
+    yield address
+    forget(world, address)
+
+
+def forget(world: Harness, address: Address) -> None:
+    """Take a subject out of the stack and off the endpoint."""
+    world.erase(address)
+    world.carry_out(world.plan())
+    if world.under_test.outside.picture(address.kind, address.name) is not None:
+        world.under_test.outside.remove(address.kind, address.name)
+
+
+def has_surrounding(world: Harness, text: str) -> bool:
+    """Whether this endpoint has one of the surroundings."""
+    address = Address.parse(text)
+    return world.under_test.surroundings.get(address, surroundings()[address]) is not None

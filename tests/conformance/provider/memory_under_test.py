@@ -1,0 +1,148 @@
+"""The memory provider under test: an endpoint in a file, and one that lives in the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from provisioner.core.address import Address
+from provisioner.core.values import Json
+from provisioner.core.values import Path as FieldPath
+from provisioner.providers.api import Endpoint
+from provisioner_plugins.memory import provider
+from provisioner_plugins.memory.objects import encode
+from provisioner_plugins.memory.outside import Outside
+from provisioner_plugins.memory.provider import MemoryProvider
+from tests.conformance.provider.harness import HOST
+
+_SPECS: Mapping[str, Mapping[str, Any]] = {
+    "Network": {"mode": "isolated"},
+    "StoragePool": {"type": "dir", "path": "/somewhere"},
+    "Image": {"pool": "pool", "source": {"volume": "x"}, "format": "raw"},
+    "Disk": {"pool": "pool", "size": 1024},
+    "VirtualMachine": {"memory": {"size": 2**20}},
+    "Snapshot": {"machine": "machine"},
+}
+_DRIFT: Mapping[str, Mapping[str, Any]] = {
+    "Network": {"mtu": 1400},
+    "StoragePool": {"autostart": False},
+    "Disk": {"size": "8MiB"},
+    "VirtualMachine": {"description": "as the author wants it"},
+    "Snapshot": {"description": "as the author wants it"},
+}
+_CHANGED: Mapping[str, tuple[FieldPath, Json]] = {
+    "Network": (("mtu",), 9000),
+    "StoragePool": (("autostart",), True),
+    "Disk": (("size",), 2**22),
+    "VirtualMachine": (("description",), "changed outside"),
+    "Snapshot": (("description",), "changed outside"),
+}
+
+
+class MemoryOutside:
+    """Implements :class:`tests.conformance.provider.under_test.Outside`."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    def add(self, kind: str, name: str) -> str:
+        return self._outside.add(kind, name, _SPECS[kind]).id
+
+    def change(self, kind: str, name: str) -> FieldPath:
+        path, value = _CHANGED[kind]
+        self._outside.change(kind, name, path, value)
+        return path
+
+    def remove(self, kind: str, name: str) -> None:
+        self._outside.remove(kind, name)
+
+    def picture(self, kind: str, name: str) -> object:
+        found = [
+            encode(item)
+            for item in self._outside.objects()
+            if (item.kind, item.name) == (kind, name)
+        ]
+        return found or None
+
+
+class MemoryUnderTest:
+    """Implements :class:`tests.conformance.provider.under_test.ProviderUnderTest`."""
+
+    surroundings: Mapping[Address, Mapping[str, Any] | None] = {}
+    drift = _DRIFT
+
+    def __init__(self, folder: Path, *, in_file: bool) -> None:
+        self._folder = folder
+        self._file = folder / "endpoint.jsonl" if in_file else None
+        self.provider: MemoryProvider = provider()
+        connection = {"path": str(self._file)} if self._file is not None else {}
+        self.host: Mapping[str, Any] = {"connection": connection}
+        self._inventory = self.provider.inventory(Endpoint(HOST, "memory", connection), folder)
+        self.outside = MemoryOutside(Outside(self._inventory))
+        notes = {"memory": {"note": "one"}}, {"memory": {"note": "two", "more": "three"}}
+        natives = ("network", "pool", "disk", "machine")
+        self.values: Mapping[str, Json] = {
+            "folder": str(folder),
+            **{name: name for name in _INVENTED},
+            "openvswitchBridge": "ovs0",
+            "nfsExport": "/export/one",
+            "otherNfsExport": "/export/two",
+            "blockDevice": "/dev/vdx",
+            "otherBlockDevice": "/dev/vdy",
+            "iscsiTarget": "iqn.2024-01.example.lab:one",
+            "otherIscsiTarget": "iqn.2024-01.example.lab:two",
+            **{f"{name}Native": notes[0] for name in natives},
+            **{f"other{name.title()}Native": notes[1] for name in natives},
+        }
+
+    @classmethod
+    def in_file(cls, folder: Path) -> MemoryUnderTest:
+        return cls(folder, in_file=True)
+
+    @classmethod
+    def in_process(cls, folder: Path) -> MemoryUnderTest:
+        return cls(folder, in_file=False)
+
+    def refuses(self, kind: str, field: str) -> str | None:  # noqa: ARG002 - it can have all
+        return None
+
+    def lose_answer(self, call: str) -> None:
+        self.provider.faults(HOST).add({"call": call, "effect": "lost-answer"})
+
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        if self._file is None:
+            calls = ("open", "observe", "discover", "create", "update", "adopt", "delete")
+            with self.provider.faults(HOST).always(calls, "retryable"):
+                yield
+            return
+        aside = self._file.with_suffix(".aside")
+        self._file.rename(aside)
+        self._file.mkdir()
+        try:
+            yield
+        finally:
+            self._file.rmdir()
+            aside.rename(self._file)
+
+    def calls(self) -> int:
+        return sum(self.provider.calls(HOST).values())
+
+    def close(self) -> None:
+        self._inventory.close()
+
+
+_INVENTED = (
+    "bridge",
+    "otherBridge",
+    "device",
+    "otherDevice",
+    "nfsServer",
+    "volumeGroup",
+    "otherVolumeGroup",
+    "iscsiServer",
+    "volume",
+    "otherVolume",
+)

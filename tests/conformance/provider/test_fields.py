@@ -1,0 +1,75 @@
+"""Law 1: apply, then plan: nothing to do, for every field of every kind. Law 4: edited in place.
+
+The cases are data: tests/conformance/provider/cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from provisioner.core.actions import Action, Impact
+from provisioner.core.address import Address
+from provisioner.engine.plan import Plan, Step
+from tests.conformance.provider.cases import (
+    CHANGE,
+    CREATE,
+    REMOVE,
+    FieldCase,
+    MissingValueError,
+    field_cases,
+)
+from tests.conformance.provider.conftest import forget
+from tests.conformance.provider.harness import Harness, told
+
+
+@pytest.fixture(params=list(field_cases()), ids=lambda case: case.id)
+def case(request: pytest.FixtureRequest, world: Harness) -> FieldCase:
+    found: FieldCase = request.param
+    for field in ("", *found.fields):
+        reason = world.under_test.refuses(found.kind, field)
+        if reason is not None:
+            pytest.skip(reason)
+    return found
+
+
+@pytest.fixture
+def address(case: FieldCase, world: Harness) -> Iterator[Address]:
+    subject = world.subject(case.kind)
+    yield subject
+    forget(world, subject)
+
+
+def bring_to(world: Harness, address: Address, case: FieldCase, stage: str) -> Plan:
+    document = case.stages[stage]
+    try:
+        world.write(address, document["spec"], document["metadata"])
+    except MissingValueError as problem:
+        pytest.skip(f"the provider under test gives no value for ${problem}")
+    return world.converge()
+
+
+def step_of(plan: Plan, address: Address) -> Step:
+    found = [step for step in plan.steps if step.id == str(address)]
+    assert 1 == len(found), [told(step) for step in plan.steps]
+    return found[0]
+
+
+def test_nothing_is_left_to_do(world: Harness, case: FieldCase, address: Address) -> None:
+    """Create with the field, change it, remove it, set it on what is there: each time the next plan
+    is empty; and unless the plan says that it replaces the object, it is the same object."""
+    created = step_of(bring_to(world, address, case, CREATE), address)
+    assert Action.CREATE is created.action
+    stages = [CHANGE, REMOVE, CREATE] if REMOVE in case.stages else [CHANGE, CREATE]
+    for stage in stages:
+        before = world.entry(address)
+        plan = bring_to(world, address, case, stage)
+        if stage == CHANGE:
+            touched = {change.path[0] for change in step_of(plan, address).changes}
+            assert touched & {field.partition(".")[0] for field in case.fields}
+        replaced = [step for step in plan.steps if step.action is Action.REPLACE]
+        if address not in {step.address for step in replaced}:
+            assert before.external_id == world.entry(address).external_id
+        for step in replaced:
+            assert step.impact.exceeds(Impact.RESTART), told(step)

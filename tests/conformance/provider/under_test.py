@@ -1,0 +1,100 @@
+"""What a plugin gives to be taken through the conformance suite: :class:`ProviderUnderTest`.
+
+A plugin joins by a class that implements it and by a line in
+tests/conformance/provider/providers.py. docs/provider-contract.md says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from provisioner.core.address import Address
+from provisioner.core.values import Json
+from provisioner.core.values import Path as FieldPath
+from provisioner.providers.api import Provider
+
+
+class Outside(Protocol):
+    """Somebody else at the same endpoint, who does not go through the plugin."""
+
+    def add(self, kind: str, name: str) -> str:
+        """Make an object without any stamp, of the simplest sort; returns its external id."""
+        ...
+
+    def change(self, kind: str, name: str) -> FieldPath:
+        """Change one field of the object in a way that the plugin can observe and mend; returns the
+        path of the field, below ``spec``. The manifest of the object sets that field."""
+        ...
+
+    def remove(self, kind: str, name: str) -> None:
+        """Remove the object, whoever owns it."""
+        ...
+
+    def picture(self, kind: str, name: str) -> object:
+        """Everything that can be seen of the objects of this name, for comparison; None if there
+        is none."""
+        ...
+
+
+class ProviderUnderTest(Protocol):
+    """One provider with an endpoint that tests may do anything to."""
+
+    @property
+    def provider(self) -> Provider:
+        """The plugin; the same one each time."""
+        ...
+
+    @property
+    def host(self) -> Mapping[str, Any]:
+        """``spec`` of the Host manifest, without ``provider``."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, Json]:
+        """What stands for ``$word`` in the case tables: folders, devices, parts of ``native``."""
+        ...
+
+    @property
+    def surroundings(self) -> Mapping[Address, Mapping[str, Any] | None]:
+        """Specs to use instead of those in cases/surroundings.yaml; None leaves one out."""
+        ...
+
+    @property
+    def drift(self) -> Mapping[str, Mapping[str, Any]]:
+        """By kind, fields (laid over the case table's base) that :meth:`Outside.change` changes."""
+        ...
+
+    @property
+    def outside(self) -> Outside:
+        """Somebody else at the same endpoint."""
+        ...
+
+    def refuses(self, kind: str, field: str) -> str | None:
+        """Why this endpoint cannot have a field (dotted, as in the case tables); None if it can."""
+        ...
+
+    def lose_answer(self, call: str) -> None:
+        """Have the next ``create``, ``update`` or ``delete`` carried out, but its answer lost."""
+        ...
+
+    def cut_off(self) -> AbstractContextManager[None]:
+        """Keep every connection, old or new, from reaching the endpoint meanwhile."""
+        ...
+
+    def calls(self) -> int:
+        """How many calls were made to the endpoint so far, in the terms of its own protocol."""
+        ...
+
+    def close(self) -> None:
+        """Remove the endpoint."""
+        ...
+
+
+class Candidate(NamedTuple):
+    """A provider that can be put under test. ``start`` is given an empty folder; it may skip."""
+
+    name: str
+    start: Callable[[Path], ProviderUnderTest]

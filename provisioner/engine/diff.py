@@ -94,7 +94,7 @@ def project(
     result: dict[str, Any] = {}
     for key, wanted in desired.items():
         here = (*path, key)
-        before = recorded.get(key) if isinstance(recorded, Mapping) else None
+        before = _part(recorded, key)
         if key not in observed:
             untold = _untold(wanted, before, rules, here)
             if untold is not None:
@@ -105,25 +105,44 @@ def project(
             result[key] = found
         elif rules.owned_whole(here):
             result[key] = {
-                name: project(wanted[name], _part(before, name), element, rules, (*here, name))
+                name: project(
+                    wanted[name], _section(_part(before, name)), element, rules, (*here, name)
+                )
                 if isinstance(wanted.get(name), Mapping) and isinstance(element, Mapping)
                 else element
                 for name, element in found.items()
             }
         else:
-            result[key] = project(wanted, before, found, rules, here)
+            result[key] = project(wanted, _section(before), found, rules, here)
     return result
 
 
+class _Missing:
+    """Stands for what a record, which there is, does not have."""
+
+
+_MISSING = _Missing()
+
+
 def _part(document: Any, key: str) -> Any:
-    return document.get(key) if isinstance(document, Mapping) else None
+    """A part of a record; None if there is no record at all."""
+    if document is None:
+        return None
+    return document.get(key, _MISSING) if isinstance(document, Mapping) else _MISSING
+
+
+def _section(recorded: Any) -> Any:
+    return {} if isinstance(recorded, _Missing) else recorded
 
 
 def _untold(wanted: Any, recorded: Any, rules: KindRules, path: Path) -> Any:
     """What stands in for a value that was not observed: the recorded one where the field is
-    write-only (the wanted one if nothing was recorded), else nothing.
+    write-only (its default if the record lacks it, the wanted one if there is no record), else
+    nothing.
     """
     if rules.is_write_only(path):
+        if isinstance(recorded, _Missing):
+            return rules.default_of(path)
         return wanted if recorded is None else recorded
     if isinstance(wanted, Mapping) and not rules.owned_whole(path):
         parts = {

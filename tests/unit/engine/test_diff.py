@@ -200,3 +200,10 @@ def test_what_an_endpoint_cannot_tell_is_as_it_was_recorded(
     desired: dict[str, Any], recorded: dict[str, Any] | None, expected: list[Change]
 ) -> None:
     assert expected == compare(desired, {"cpu": {"count": 1}}, recorded)
+
+
+def test_a_field_that_an_endpoint_cannot_tell_is_new_where_the_record_lacks_it() -> None:
+    desired: dict[str, Any] = {"size": 1, "seed": {"user": "x"}}
+    added = compare(desired, {"size": 1}, {"size": 1})
+    assert [(("seed",), None, {"user": "x"})] == [(c.path, c.before, c.after) for c in added]
+    assert [] == compare(desired, {"size": 1})

@@ -55,7 +55,7 @@ from provisioner_plugins._libvirt.volume import (
     pool_reference,
     pool_type,
 )
-from provisioner_plugins._libvirt.xml import serialize
+from provisioner_plugins._libvirt.xml import Element, child, element, serialize
 
 
 class DiskHandler:
@@ -223,11 +223,15 @@ class DiskHandler:
         if facts is not None and facts.size(kind_of_file) < size:
             grow(self._connection, volume, kind_of_file, size)
 
-    def _complete(self, resource: Resource, definition: Any) -> str:
+    def _complete(self, resource: Resource, definition: Element) -> str:
+        """The text of a volume's definition, with the author's fragments."""
         try:
             merge_all(definition, resource.spec, "volume")
         except ProvisionerError as problem:
             raise Terminal(problem.diagnostics[0]) from problem
+        if format_of(resource.spec) == "qcow2" and definition.find("target/compat") is None:
+            # libvirt's own default is that of QEMU 0.10, which cannot grow once it has snapshots.
+            child(definition, "target").append(element("compat", "1.1"))
         return serialize(definition)
 
     def _remove_quietly(self, volume: VolumeId) -> None:

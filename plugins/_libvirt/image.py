@@ -33,8 +33,8 @@ class ImageRules:
                     "PRV2504",
                     f"an image cannot be uploaded into a pool of type {kind}",
                     detail="The proof that an image is whole is a file beside it.",
-                    hint="Keep images in a pool of type dir or netfs; a Disk in another pool can be "
-                    "a full clone of them (clone: full, format: raw).",
+                    hint="Keep images in a pool of type dir or netfs; a Disk in another pool can "
+                    "be a full clone of them (clone: full, format: raw).",
                 )
             )
         return spec
@@ -44,12 +44,15 @@ class ImageRules:
     ) -> Sequence[Assessment]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
         del resource, observed
-        return [
-            Assessment(Impact.NONE)
-            if change.path == ("retention",)
-            else Assessment(
-                Impact.REPLACE,
-                "another image is uploaded; the old one stays as long as linked clones need it",
-            )
-            for change in changes
-        ]
+        return [_assess(change) for change in changes]
+
+
+def _assess(change: Change) -> Assessment:
+    if change.path == ("retention",):
+        return Assessment(Impact.NONE)
+    if change.path == ("checksum",) and change.after is None:
+        return Assessment(Impact.NONE, "the image stays and its checksum is no longer asked for")
+    return Assessment(
+        Impact.REPLACE,
+        "another image is uploaded; the old one stays as long as linked clones need it",
+    )

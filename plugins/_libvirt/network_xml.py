@@ -147,11 +147,16 @@ def _write_forward(document: Element, spec: Mapping[str, Any]) -> None:
         forward.attrib.pop("dev", None)
         if device is not None:
             forward.set("dev", device)
-    if mode == "nat" and "cidr6" in spec:
+    if mode != "nat":
+        remove_all(forward, "nat")
+    elif "cidr6" in spec:
         # Without it libvirt would route IPv6 where it translates IPv4.
         child(forward, "nat").set("ipv6", "yes")
-    elif mode != "nat":
-        remove_all(forward, "nat")
+    else:
+        for node in forward.findall("nat"):
+            node.attrib.pop("ipv6", None)
+            if not node.attrib and not len(node):
+                forward.remove(node)
 
 
 def _write_bridge(document: Element, spec: Mapping[str, Any]) -> None:

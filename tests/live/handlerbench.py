@@ -1,10 +1,15 @@
-"""Drives single handlers of a libvirt plugin against a daemon as the engine would: canonical form, observation,
-three-way difference, one step, and a second look that must find nothing left to do.
+"""Drives single handlers of a libvirt plugin against a daemon as the engine would.
+
+Canonical form, observation, three-way difference, one step, and a second look that must find
+nothing left to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -24,16 +29,19 @@ from provisioner.providers.api import (
     Absent,
     Change,
     Context,
+    Discovered,
     Endpoint,
     Observation,
     Outcome,
     Present,
     Resource,
 )
+from provisioner_plugins._libvirt import pool_xml
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.handlers import shared_handlers
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.rules import shared_rules
+from provisioner_plugins._libvirt.xml import serialize
 
 CATALOG = SchemaCatalog.installed()
 
@@ -112,6 +120,7 @@ class Bench:
     def __init__(self, uri: str, lineage: UUID | None = None) -> None:
         self.lineage = lineage or uuid4()
         self.progress: list[tuple[str, str, int, int]] = []
+        self.on_progress: Callable[..., None] | None = None
         self.clock = SystemClock()
         context = Context(FilePath("/"), self.clock, NoSecrets(), self._report)
         self.connection = Connection(Endpoint("lab", "kvm", {"uri": uri}), context)
@@ -119,12 +128,17 @@ class Bench:
         self.rules = shared_rules()
         self.recorded: dict[Address, Resource] = {}
         self.generations: dict[Address, int] = {}
+        self._threads = ThreadPoolExecutor(4)
+        self._running: list[Future[object]] = []
 
     def close(self) -> None:
+        self._threads.shutdown()
         self.connection.close()
 
     def _report(self, address: Address, text: str, done: int = 0, total: int = 0) -> None:
         self.progress.append((str(address), text, done, total))
+        if self.on_progress is not None:
+            self.on_progress(address, text, done, total)
 
     def deadline(self, seconds: float = 60) -> Deadline:
         return Deadline.after(seconds, self.clock)
@@ -195,10 +209,62 @@ class Bench:
         assert set() == {path for path in left if not _under(path, pending)}
         return outcome
 
+    def adopt(self, kind: str, name: str, spec: Mapping[str, Any]) -> Outcome:
+        """Take an object without an owner over."""
+        planned = self.plan(kind, name, spec)
+        assert isinstance(planned.observed, Present), planned.observed
+        assert planned.observed.owner is None
+        outcome = self.handlers[kind].adopt(planned.resource, planned.observed, self.deadline())
+        self.recorded[planned.resource.address] = replace(
+            planned.resource, external_id=outcome.external_id, outputs=outcome.outputs
+        )
+        assert self.present(kind, name).owner == planned.resource.stamp
+        return outcome
+
+    def discover(self, kind: str) -> list[Discovered]:
+        return list(self.handlers[kind].discover(Inventory(self.connection)))
+
+    def in_background(self, work: Callable[[], object]) -> None:
+        """Run something in a thread until ``join``, which raises what it raised."""
+        self._running.append(self._threads.submit(work))
+
+    def join(self) -> None:
+        while self._running:
+            self._running.pop().result(60)
+
     def delete(self, kind: str, name: str) -> None:
         resource = self.recorded.pop(Address(kind, name))
         self.handlers[kind].delete(resource, self.deadline())
         assert Absent() == self.observe(replace(resource, external_id=None))
+
+    def volumes(self, pool: str) -> list[Any]:
+        """libvirt's objects of the volumes of a pool."""
+        found: list[Any] = self.connection.call(
+            "list", lambda h: h.storagePoolLookupByName(pool).listAllVolumes(0)
+        )
+        return found
+
+    def pool_folder(self, name: str = "images") -> FilePath:
+        """Where the volumes of a pool are."""
+        return FilePath(str(self.recorded[Address("StoragePool", name)].outputs["path"]))
+
+
+def pool_text(resource: Resource) -> str:
+    """The definition of a pool as the handler writes it."""
+    return serialize(pool_xml.build(resource.name, resource.uid, resource.spec))
+
+
+def mount_tmpfs(pid: int, folder: FilePath, size: str) -> None:
+    """Mount a small file system where a daemon of the lab, and nobody else, sees it."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    subprocess.run(["nsenter", "-t", str(pid), "-m", *mount], check=True, capture_output=True)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "not within the deadline"
+        time.sleep(0.005)
 
 
 def _under(path: Path, pending: set[Path]) -> bool:

@@ -1,0 +1,202 @@
+"""Storage pools on a real daemon. What needs a server or a device is tested as far as it goes
+without.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.core.address import Address
+from provisioner.providers.api import Absent, Present, ProviderError, Terminal
+from tests.lab.daemon import LibvirtDaemon
+
+libvirt = pytest.importorskip("libvirt")
+handlerbench = pytest.importorskip("tests.live.handlerbench")
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def bench(libvirt_session: LibvirtDaemon) -> Iterator[Any]:
+    stack = handlerbench.Bench(libvirt_session.uri)
+    yield stack
+    stack.close()
+
+
+@pytest.fixture
+def folder(libvirt_session: LibvirtDaemon, bench: Any) -> Path:
+    """Where a pool may be made; it does not exist."""
+    return libvirt_session.directory / f"pool-{bench.lineage.hex[:8]}"
+
+
+def test_a_folder_is_made_and_the_pool_runs(bench: Any, folder: Path) -> None:
+    outcome = bench.apply("StoragePool", "images", {"type": "dir", "path": f"{folder}//"})
+    assert {"path": str(folder)} == outcome.outputs
+    assert folder.is_dir()
+    observed = bench.present("StoragePool", "images")
+    assert {"type": "dir", "path": str(folder), "autostart": True} == observed.spec
+    assert outcome.external_id == str(bench.recorded[Address("StoragePool", "images")].uid)
+
+
+def test_a_folder_that_exists_keeps_its_mode_and_files(bench: Any, folder: Path) -> None:
+    folder.mkdir(mode=0o750)
+    (folder / "data.raw").write_bytes(b"data")
+    bench.apply("StoragePool", "images", {"type": "dir", "path": str(folder)})
+    assert 0o750 == folder.stat().st_mode & 0o777
+    bench.delete("StoragePool", "images")
+    assert b"data" == (folder / "data.raw").read_bytes()
+
+
+def test_native_fragments_reach_the_definition(bench: Any, folder: Path) -> None:
+    fragment = "<target><permissions><mode>0700</mode></permissions></target>"
+    native = {"kvm": {"pool": [fragment]}}
+    bench.apply("StoragePool", "images", {"type": "dir", "path": str(folder), "native": native})
+    assert 0o700 == folder.stat().st_mode & 0o777
+
+
+def test_autostart_is_set_changed_and_given_back(bench: Any, folder: Path) -> None:
+    spec = {"type": "dir", "path": str(folder)}
+    bench.apply("StoragePool", "images", {**spec, "autostart": False})
+    assert bench.present("StoragePool", "images").spec["autostart"] is False
+    planned = bench.plan("StoragePool", "images", spec)
+    assert {"autostart": "live"} == planned.impacts
+    bench.apply("StoragePool", "images", spec)
+    assert bench.present("StoragePool", "images").spec["autostart"] is True
+
+
+def test_another_place_is_another_pool(bench: Any, folder: Path) -> None:
+    bench.apply("StoragePool", "images", {"type": "dir", "path": str(folder)})
+    planned = bench.plan("StoragePool", "images", {"type": "dir", "path": f"{folder}-2"})
+    assert {"path": "replace"} == planned.impacts
+    assert "data stays" in planned.changes[0].reason
+
+
+def test_a_stopped_pool_is_started(bench: Any, folder: Path) -> None:
+    spec = {"type": "dir", "path": str(folder)}
+    bench.apply("StoragePool", "images", spec)
+    bench.connection.call("stop", lambda h: h.storagePoolLookupByName("images").destroy())
+    assert {"type": "live"} == bench.plan("StoragePool", "images", spec).impacts
+    bench.apply("StoragePool", "images", spec)
+    assert 1 == bench.connection.call(
+        "read", lambda h: h.storagePoolLookupByName("images").isActive()
+    )
+
+
+def test_a_pool_of_that_name_that_is_not_ours_is_left_alone(bench: Any, folder: Path) -> None:
+    text = f"<pool type='dir'><name>images</name><target><path>{folder}-x</path></target></pool>"
+    foreign = bench.connection.call("define", lambda h: h.storagePoolDefineXML(text, 0))
+    planned = bench.plan("StoragePool", "images", {"type": "dir", "path": str(folder)})
+    assert isinstance(planned.observed, Present)
+    assert planned.observed.owner is None
+    handler = bench.handlers["StoragePool"]
+    attempts = (
+        lambda: handler.create(planned.resource, bench.deadline()),
+        lambda: handler.update(
+            planned.resource, planned.observed, (), restart=False, deadline=bench.deadline()
+        ),
+    )
+    codes = []
+    for attempt in attempts:
+        with pytest.raises(Terminal) as caught:
+            attempt()
+        codes.append(caught.value.diagnostic.code)
+    assert ["PRV5118", "PRV5119"] == codes
+    # A deletion goes by identity: the foreign pool of that name is not even looked at.
+    handler.delete(planned.resource, bench.deadline())
+    assert "images" == foreign.name()
+    assert not folder.exists()
+
+
+def test_a_foreign_pool_is_adopted_as_it_is(bench: Any, folder: Path) -> None:
+    folder.mkdir()
+    text = f"<pool type='dir'><name>images</name><target><path>{folder}</path></target></pool>"
+    foreign = bench.connection.call("define", lambda h: h.storagePoolDefineXML(text, 0))
+    (found,) = bench.discover("StoragePool")
+    assert {"type": "dir", "path": str(folder), "autostart": False} == found.observed.spec
+    spec = {"type": "dir", "path": str(folder), "autostart": False}
+    bench.adopt("StoragePool", "images", spec)
+    bench.apply("StoragePool", "images", {**spec, "autostart": True})
+    assert foreign.UUIDString() == bench.present("StoragePool", "images").external_id
+    bench.delete("StoragePool", "images")
+    assert [] == bench.discover("StoragePool")
+    assert folder.is_dir()
+
+
+def test_creating_twice_gives_one_pool(bench: Any, folder: Path) -> None:
+    resource = bench.plan("StoragePool", "images", {"type": "dir", "path": str(folder)}).resource
+    handler = bench.handlers["StoragePool"]
+    first = handler.create(resource, bench.deadline())
+    assert first == handler.create(resource, bench.deadline())
+    assert 1 == len(bench.discover("StoragePool"))
+
+
+def test_a_pool_that_cannot_start_leaves_nothing(bench: Any) -> None:
+    with pytest.raises(ProviderError) as caught:
+        bench.apply("StoragePool", "images", {"type": "dir", "path": "/proc/none/images"})
+    assert "/proc/none" in caught.value.diagnostic.detail  # type: ignore[attr-defined]
+    assert [] == bench.discover("StoragePool")
+
+
+def test_two_pools_in_one_folder_are_refused(bench: Any, folder: Path) -> None:
+    bench.apply("StoragePool", "images", {"type": "dir", "path": str(folder)})
+    with pytest.raises(Terminal) as caught:
+        bench.apply("StoragePool", "more", {"type": "dir", "path": str(folder)})
+    assert "PRV5118" == caught.value.diagnostic.code
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(
+            {
+                "type": "netfs",
+                "path": "/mnt/nas",
+                "source": {"host": "127.0.0.1", "directory": "/export", "format": "nfs"},
+            },
+            id="netfs",
+        ),
+        pytest.param(
+            {"type": "logical", "source": {"volumeGroup": "vg0", "devices": ["/dev/no-such"]}},
+            id="logical",
+        ),
+        pytest.param(
+            {
+                "type": "iscsi",
+                "source": {
+                    "host": "127.0.0.1",
+                    "target": "iqn.2024-01.example.lab:storage",
+                    "initiator": "iqn.2024-01.example.lab:host1",
+                },
+            },
+            id="iscsi",
+        ),
+    ],
+)
+def test_the_daemon_keeps_every_field_of_other_types(bench: Any, spec: dict[str, Any]) -> None:
+    """Defined only: what they stand on is not there. What is read back is what was written."""
+    resource = bench.resource("StoragePool", "other", spec)
+    handler = bench.handlers["StoragePool"]
+    with pytest.raises(ProviderError):
+        handler.create(resource, bench.deadline())
+    assert isinstance(bench.observe(resource), Absent)
+    text = handlerbench.pool_text(resource)
+    bench.connection.call("define", lambda h: h.storagePoolDefineXML(text, 0))
+    bench.recorded[resource.address] = replace(resource, external_id=str(resource.uid))
+    planned = bench.plan("StoragePool", "other", spec)
+    # That it does not run is all there is to do: nothing that was defined differs.
+    assert [("autostart",), ("type",)] == sorted(
+        {("autostart",), *(change.path for change in planned.changes)}
+    )
+    assert spec["source"] == planned.observed.spec["source"]
+
+
+def test_a_pool_is_found_by_its_uuid_after_the_state_was_lost(bench: Any, folder: Path) -> None:
+    spec = {"type": "dir", "path": str(folder)}
+    bench.apply("StoragePool", "images", spec)
+    bench.recorded.clear()
+    observed = bench.plan("StoragePool", "images", spec).observed
+    assert isinstance(observed, Present)
+    assert str(bench.lineage) == observed.owner.lineage

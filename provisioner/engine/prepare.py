@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostics, ProvisionerError
@@ -61,6 +62,18 @@ def survey(
     sink(PhaseStarted("observe", len(subjects)))
     observations = observe(sessions, endpoints, subjects.values())
     return Survey(subjects, observations, endpoints, providers, frozenset(everything) - selected)
+
+
+def check_stack(stack: Stack, registry: Registry, rules: Rules) -> None:
+    """Everything that can be found wrong with a stack without asking an endpoint: a ring of
+    references, and fields that a provider cannot carry. Raises ProvisionerError with all of it.
+    """
+    ResourceGraph.of(stack)
+    nothing = State(lineage=UUID(int=0), serial=0, entries={})
+    endpoints = endpoints_of(stack, nothing)
+    subjects = collect(stack, nothing)
+    providers = _providers(registry, endpoints, subjects)
+    _normalised(subjects, subjects, endpoints, providers, rules)
 
 
 def prepare_plan(

@@ -8,11 +8,13 @@ own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.core.values import Path, Secret, path_text
+from provisioner.core.values import Path, Secret
 from provisioner.manifest.model import Stack
 from provisioner.providers.api import SecretResolver
 
@@ -89,23 +91,20 @@ def missing_secrets(stack: Stack, secrets: SecretResolver) -> list[Diagnostic]:
     it."""
     found: list[Diagnostic] = []
     holders = [
-        *((f"Host/{host.name}", host.source, host.spec) for host in stack.hosts.values()),
-        *((str(item.address), item.source, item.spec) for item in stack.declarations.values()),
+        *((Address("Host", host.name), host.source, host.spec) for host in stack.hosts.values()),
+        *((item.address, item.source, item.spec) for item in stack.declarations.values()),
     ]
     for address, source, spec in holders:
-        for path, reference in _references(spec, ("spec",)):
+        for path, reference in _references(spec, ()):
             try:
                 secrets.resolve(reference)
             except ProvisionerError as problem:
-                place = f"{address}, {path_text(path)}"
                 found += [
-                    error(
-                        item.code,
-                        item.summary,
-                        detail=f"{item.detail} It is needed by {place}.",
-                        source=source,
-                        hint=item.hint,
-                        address=address,
+                    replace(
+                        item,
+                        detail=f"{item.detail} {address} needs it.",
+                        source=stack.locate(address, path) or source,
+                        address=str(address),
                     )
                     for item in problem.diagnostics
                 ]

@@ -53,7 +53,7 @@ class Workspace:
             )
         if environment is not None:
             _check_environment(environment)
-        self.root = folder.resolve()
+        self.root = folder
         self.environment = environment
         self.variables = dict(variables or {})
         self.actor = actor
@@ -65,7 +65,8 @@ class Workspace:
     @property
     def state_path(self) -> Path:
         """The state database of this stack in this environment."""
-        return self.root / STATE_FOLDER / (self.environment or NO_ENVIRONMENT) / "state.db"
+        folder = self.root.resolve() / STATE_FOLDER
+        return folder / (self.environment or NO_ENVIRONMENT) / "state.db"
 
     def load(self, sink: EventSink | None = None) -> Stack:
         """The stack of the folder; raises ProvisionerError with every error in its manifests."""

@@ -76,7 +76,12 @@ class Demo:
         print(f"\n$ {shlex.join(shown)}", flush=True)
         # `console` takes the machine's name; the stack is the folder it runs in.
         result = subprocess.run(
-            [*shown, *options], cwd=self._stack, stdout=subprocess.PIPE, text=True, check=False
+            [*shown, *options],
+            cwd=self._stack,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
         lines = result.stdout.splitlines()
         print("\n".join(lines[-tail:] if tail else lines), flush=True)

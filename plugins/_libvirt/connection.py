@@ -65,7 +65,11 @@ class Connection:
         start_event_loop()
         for diagnostic in self._target.warnings:
             self.report(f"warning {diagnostic.code}: {diagnostic.summary}. {diagnostic.detail}")
-        self._alive()
+        try:
+            self._alive()
+        except ProviderError:
+            self._secrets.clear()
+            raise
 
     @property
     def warnings(self) -> tuple[Any, ...]:
@@ -164,7 +168,7 @@ class Connection:
         _close(handle)
 
     def _open(self) -> Any:
-        what = f"Host/{self.endpoint.name}: connect to {self._target.uri}"
+        what = f"Host/{self.endpoint.name}: connect to {self.endpoint.connection['uri']}"
         uri = self._secrets.uri(self._target)
         handle = _open_within(self._connect_seconds(), what, lambda: self._secrets.open(uri))
         try:

@@ -176,12 +176,16 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("storage source conflict", EXISTS),
     ("is already in use by interface", CONFLICT),
     ("already in use by another network", EXISTS),
-    ("host key verification failed", REFUSED),
     ("has asynchronous jobs running", BUSY),
 )
 
-# A refused key ends the ssh program, which libvirt sees as an end of file with ssh's words in it.
-_SSH_REFUSED = ("permission denied (", "host key verification failed", "identification has changed")
+# A refused key ends the ssh program, which libvirt sees as an end of file with ssh's words in it;
+# libssh asks a question that nobody can answer.
+_SSH_REFUSED = (
+    "permission denied (",
+    "host key verification",
+    "identification has changed",
+)
 
 
 def rule_for(problem: libvirt.libvirtError) -> Rule:

@@ -1,0 +1,342 @@
+"""Connections to real daemons: every transport, what goes wrong with each, and daemons that
+restart.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.core.clock import SystemClock
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.values import Secret
+from provisioner.providers.api import Context, Endpoint, ProviderError, Retryable, Terminal
+from tests.lab import certificates, listeners, requirements
+from tests.lab.daemon import Flavour, LibvirtDaemon
+from tests.lab.ssh import SshServer
+
+libvirt = pytest.importorskip("libvirt")
+handlerbench = pytest.importorskip("tests.live.handlerbench")
+connection_module = pytest.importorskip("provisioner_plugins._libvirt.connection")
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
+
+
+class Secrets:
+    """Secrets by reference."""
+
+    def __init__(self, **known: str) -> None:
+        self._known = known
+
+    def resolve(self, reference: str) -> Secret:
+        name = reference.removeprefix("env://")
+        if name not in self._known:
+            raise ProvisionerError(error("PRV1501", f"there is no secret {reference}"))
+        return Secret(self._known[name], reference)
+
+
+def connect(root: Path = Path("/"), secrets: Any = None, **connection: Any) -> Any:
+    """A connection for a Host's ``connection`` section; its reports are in ``reports``."""
+    reports: list[str] = []
+    context = Context(
+        root,
+        SystemClock(),
+        secrets or Secrets(),
+        lambda _address, text, _done=0, _total=0: reports.append(text),
+    )
+    made = connection_module.Connection(Endpoint("lab", "kvm", connection), context)
+    made.reports = reports
+    return made
+
+
+def hostname(connection: Any) -> str:
+    name: str = connection.read("ask for the name", lambda handle: handle.getHostname())
+    return name
+
+
+def refusal(**connection: Any) -> Any:
+    """The diagnostic of a connection that cannot be made."""
+    with pytest.raises(ProviderError) as caught:
+        connect(**connection)
+    assert isinstance(caught.value, Retryable | Terminal)
+    return caught.value.diagnostic
+
+
+# --- transports ----------------------------------------------------------------------------------
+
+
+def test_a_socket(libvirt_session: LibvirtDaemon) -> None:
+    connection = connect(uri=libvirt_session.uri)
+    assert hostname(connection)
+    assert 1 == connection.parallel
+    connection.close()
+    connection.close()
+    with pytest.raises(Terminal):
+        hostname(connection)
+
+
+def test_plain_tcp_is_refused_unless_accepted() -> None:
+    listener = listeners.tcp()
+    assert "PRV5105" == refusal(uri=listener.uri).code
+    with daemon(listener):
+        connection = connect(uri=listener.uri, insecure=True)
+        assert hostname(connection)
+        assert 5 == connection.parallel
+        assert ["PRV5106"] == [warning.code for warning in connection.warnings]
+        assert any("PRV5106" in report for report in connection.reports)
+        connection.close()
+
+
+@contextlib.contextmanager
+def daemon(listener: Any) -> Iterator[LibvirtDaemon]:
+    """A daemon whose port answers; its socket does so a moment earlier."""
+    reason = requirements.daemon_unavailable(Flavour.SESSION)
+    if reason is not None:
+        pytest.skip(reason)
+    port = int(listener.uri.rpartition(":")[2].partition("/")[0])
+    with LibvirtDaemon(Flavour.SESSION, listener=listener) as running:
+        handlerbench.wait_until(lambda: answers(port))
+        yield running
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> certificates.Authority:
+    reason = requirements.programs_missing("certtool")
+    if reason is not None:
+        pytest.skip(reason)
+    return certificates.make_authority(tmp_path / "authority")
+
+
+def test_tls_with_a_certificate(authority: certificates.Authority) -> None:
+    folder = authority.client("ops")
+    stranger = authority.client("stranger")
+    listener = listeners.tls(authority, allowed="CN=ops")
+    with daemon(listener):
+        connection = connect(uri=listener.uri, tls={"folder": str(folder)})
+        assert hostname(connection)
+        connection.close()
+        relative = connect(root=folder.parent, uri=listener.uri, tls={"folder": folder.name})
+        assert hostname(relative)
+        relative.close()
+        refused = refusal(uri=listener.uri, tls={"folder": str(stranger)})
+        assert "PRV5102" == refused.code
+
+
+def test_tls_of_another_authority(authority: certificates.Authority, tmp_path: Path) -> None:
+    other = certificates.make_authority(tmp_path / "other").client("ops")
+    listener = listeners.tls(authority)
+    with daemon(listener):
+        assert "PRV5102" == refusal(uri=listener.uri, tls={"folder": str(other)}).code
+
+
+def test_a_tls_folder_that_lacks_a_file(tmp_path: Path) -> None:
+    refused = refusal(uri="qemu+tls://127.0.0.1/system", tls={"folder": str(tmp_path)})
+    assert "PRV5110" == refused.code
+    assert "clientcert.pem" in refused.detail
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
+    """A server, and an ssh program on the path that knows its host key and no other."""
+    reason = requirements.programs_missing("sshd", "ssh", "nc")
+    if reason is not None:
+        pytest.skip(reason)
+    with SshServer() as server:
+        (tmp_path / "bin").mkdir()
+        wrapper = tmp_path / "bin" / "ssh"
+        known = f"-o UserKnownHostsFile={server.known_hosts} -o GlobalKnownHostsFile=/dev/null"
+        wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} {known} "$@"\n')
+        wrapper.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+        yield server
+
+
+def ssh_uri(server: SshServer, daemon: LibvirtDaemon, transport: str) -> str:
+    path = daemon.uri.partition("socket=")[2]
+    return f"qemu+{transport}://{server.user}@127.0.0.1:{server.port}/session?socket={path}"
+
+
+def test_ssh_with_a_key_file(ssh: SshServer, libvirt_session: LibvirtDaemon) -> None:
+    uri = ssh_uri(ssh, libvirt_session, "ssh")
+    connection = connect(uri=uri, ssh={"keyFile": str(ssh.key)})
+    assert hostname(connection)
+    connection.close()
+
+
+def test_ssh_with_a_key_from_a_secret(ssh: SshServer, libvirt_session: LibvirtDaemon) -> None:
+    uri = ssh_uri(ssh, libvirt_session, "ssh")
+    secrets = Secrets(KEY=ssh.key.read_text())
+    settings = {"privateKey": {"secretRef": "env://KEY"}}
+    connection = connect(secrets=secrets, uri=uri, ssh=settings)
+    assert hostname(connection)
+    connection.close()
+    missing = refusal(uri=uri, ssh=settings)
+    assert "PRV1501" == missing.code
+
+
+def test_ssh_with_a_key_that_may_not_log_in(
+    ssh: SshServer, libvirt_session: LibvirtDaemon, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    subprocess.run(command, check=True, capture_output=True)
+    for transport, more in (("ssh", {}), ("libssh", {"knownHosts": str(ssh.known_hosts)})):
+        uri = ssh_uri(ssh, libvirt_session, transport)
+        assert "PRV5102" == refusal(uri=uri, ssh={"keyFile": str(key), **more}).code
+
+
+def test_ssh_to_a_host_that_is_not_known(ssh: SshServer, libvirt_session: LibvirtDaemon) -> None:
+    uri = ssh_uri(ssh, libvirt_session, "ssh")
+    ssh.known_hosts.write_text("")
+    assert "PRV5102" == refusal(uri=uri, ssh={"keyFile": str(ssh.key)}).code
+    # Accepting any key has to be said twice, and is warned about.
+    unchecked = {"uri": f"{uri}&no_verify=1", "ssh": {"keyFile": str(ssh.key)}}
+    assert "PRV5105" == refusal(**unchecked).code
+    connection = connect(**unchecked, insecure=True)
+    assert ["PRV5106"] == [warning.code for warning in connection.warnings]
+    connection.close()
+
+
+def test_libssh_with_known_hosts(
+    ssh: SshServer, libvirt_session: LibvirtDaemon, tmp_path: Path
+) -> None:
+    uri = ssh_uri(ssh, libvirt_session, "libssh")
+    settings = {"keyFile": str(ssh.key), "knownHosts": str(ssh.known_hosts)}
+    connection = connect(uri=uri, ssh=settings)
+    assert hostname(connection)
+    connection.close()
+    (tmp_path / "none").touch()
+    unknown = refusal(uri=uri, ssh={**settings, "knownHosts": str(tmp_path / "none")})
+    assert "PRV5102" == unknown.code
+
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "qemu+unix:///session?socket=/no/such/socket",
+        f"qemu+tcp://127.0.0.1:{listeners.free_port()}/session",
+        "qemu+tcp://no-such-host.invalid/session",
+    ],
+)
+def test_a_host_that_cannot_be_reached(uri: str) -> None:
+    assert "PRV5101" == refusal(uri=uri, insecure=True).code
+
+
+def test_a_host_that_never_answers(silent_port: int) -> None:
+    started = time.monotonic()
+    uri = f"qemu+tcp://127.0.0.1:{silent_port}/session"
+    refused = refusal(uri=uri, insecure=True, timeouts={"connect": 300})
+    assert "PRV5108" == refused.code
+    assert time.monotonic() - started < 5
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port where connections are taken and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_libvirt_that_is_too_old(
+    libvirt_session: LibvirtDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "OLDEST", 99_001_000)
+    refused = refusal(uri=libvirt_session.uri)
+    assert "PRV5103" == refused.code
+    assert "99.1.0" in refused.detail
+
+
+def test_nothing_is_printed(
+    libvirt_session: LibvirtDaemon, capfd: pytest.CaptureFixture[str]
+) -> None:
+    connection = connect(uri=libvirt_session.uri)
+    assert connection.find("find", lambda h: h.lookupByName("no-such-domain")) is None
+    refusal(uri="qemu+unix:///session?socket=/no/such/socket")
+    connection.close()
+    assert ("", "") == tuple(capfd.readouterr())
+
+
+# --- restarts ------------------------------------------------------------------------------------
+
+
+def test_reads_go_on_after_the_daemon_was_restarted(fresh_libvirt_session: LibvirtDaemon) -> None:
+    connection = connect(uri=fresh_libvirt_session.uri)
+    assert hostname(connection)
+    fresh_libvirt_session.kill()
+    with pytest.raises(Retryable) as caught:
+        hostname(connection)
+    assert "PRV5101" == caught.value.diagnostic.code
+    fresh_libvirt_session.start()
+    assert hostname(connection)
+    fresh_libvirt_session.restart()
+    assert hostname(connection)
+    connection.close()
+
+
+def test_a_write_is_not_repeated_by_the_connection(fresh_libvirt_session: LibvirtDaemon) -> None:
+    connection = connect(uri=fresh_libvirt_session.uri)
+    calls = []
+
+    def write(handle: Any) -> str:
+        calls.append(handle)
+        if len(calls) == 1:
+            fresh_libvirt_session.kill()
+        name: str = handle.getHostname()
+        return name
+
+    with pytest.raises(Retryable) as caught:
+        connection.call("write", write)
+    assert "PRV5107" == caught.value.diagnostic.code
+    assert 1 == len(calls)
+    fresh_libvirt_session.start()
+    assert connection.call("write", write)
+    connection.close()
+
+
+def test_threads_share_one_connection(libvirt_session: LibvirtDaemon) -> None:
+    connection = connect(uri=libvirt_session.uri)
+    seen = set()
+
+    def work() -> None:
+        for _ in range(20):
+            connection.read("read", lambda handle: seen.add(id(handle)))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 == len(seen)
+    connection.close()
+
+
+def test_a_slow_definition_is_explained(libvirt_session: LibvirtDaemon) -> None:
+    connection = connect(uri=libvirt_session.uri)
+    assert ("x", ()) == connection.define("define", lambda _: "x")
+    ticks = iter([0.0, 64.0])
+
+    class SlowClock:
+        def monotonic(self) -> float:
+            return next(ticks)
+
+    object.__setattr__(connection.context, "clock", SlowClock())
+    _, (note,) = connection.define("define", lambda _: "x")
+    assert "64 s" in note
+    assert "/dev/kvm" in note
+    connection.close()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
+from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError, error
 from provisioner.core.identity import Stamp
@@ -47,17 +48,17 @@ def check_gate(plan: Plan) -> None:
     """Raise :class:`RefusedPlan` with every step that the gate forbids."""
     problems: list[Diagnostic] = []
     for step in plan.refused:
-        if step.impact.value == "data-loss":
+        if step.impact is Impact.DATA_LOSS:
+            why = "Loss of data needs the resource's address on the command line."
             hint = f"Allow it with --allow-data-loss {step.consent_address}."
         else:
+            why = f"The plan allows no more than {plan.max_impact.value}."
             hint = f"Allow it with --max-impact {step.impact.value}."
         problems.append(
             error(
                 "PRV3002",
                 f"{step.action.value} {step.address} has the impact {step.impact.value}",
-                detail=step.reason
-                or f"The plan was made with --max-impact {plan.max_impact.value}, which forbids "
-                "it.",
+                detail=why,
                 hint=hint,
                 address=str(step.address),
             )

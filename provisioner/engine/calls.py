@@ -68,6 +68,7 @@ class StepCalls:
         self._interrupt = threading.Event()
         stop.on_request(self._interrupt.set)
         self._retired: dict[str, int] = {}
+        self._left_open: dict[str, list[int]] = {}
         self._related: dict[str, dict[Address, Resource]] = {}
         # A predecessor has the address of its successor, which is what others refer to by now.
         acting = (step.known for step in plan.steps if not step.removes_predecessor)
@@ -76,12 +77,26 @@ class StepCalls:
             shared[known.address] = resource_of(known, plan.lineage, shared)
 
     def settle_interrupted(self, intents: Iterable[JournalRecord]) -> None:
-        """Close what an earlier run left open: this plan was made from what is really there."""
-        for record in intents:
-            self._store.settle(
-                record.sequence,
-                failure={"summary": "the run ended before the outcome was recorded"},
-            )
+        """Close what an earlier run left open and this plan has looked at; what a step deals with,
+        when that is done.
+        """
+        opened = {record.sequence: record for record in intents}
+        acting = {step.id for step in (*self._plan.steps, *self._plan.held)}
+        for sequence, record in opened.items():
+            if not record.detail:  # a refresh of entries
+                self._close(sequence)
+        for step_id, sequences in self._plan.interrupted.items():
+            found = [sequence for sequence in sequences if sequence in opened]
+            if step_id in acting:
+                self._left_open[step_id] = found
+                continue
+            for sequence in found:
+                self._close(sequence)
+
+    def _close(self, sequence: int) -> None:
+        self._store.settle(
+            sequence, failure={"summary": "the run ended before the outcome was recorded"}
+        )
 
     def refresh(self, unchanged: Iterable[Known]) -> None:
         """Write entries of resources that are as they should be."""
@@ -100,6 +115,12 @@ class StepCalls:
 
     def carry_out(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         """Carry the step out; returns notes for the reader, raises ProvisionerError if it fails."""
+        notes = self._carry_out(step, deadline)
+        for sequence in self._left_open.get(step.id, ()):
+            self._close(sequence)
+        return notes
+
+    def _carry_out(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         if step.action in (Action.CREATE, Action.REPLACE):
             return self._make(step, deadline)
         if step.action is Action.DELETE:

@@ -158,9 +158,9 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
             return NOTHING
         return Decision(Action.FORGET, reason="the object found under its name is not ours")
     if subject.retired:
-        return Decision(
-            Action.DELETE, impact=rules.impact_on_delete, reason="its successor has replaced it"
-        )
+        made = any(record.action == Action.CREATE for record in subject.interrupted)
+        reason = "an interrupted run made it" if made else "its successor has replaced it"
+        return Decision(Action.DELETE, impact=rules.impact_on_delete, reason=reason)
     field = rules.retention_field
     if field is not None:
         retention = subject.resource.spec.get(field) or rules.default_of((field,))

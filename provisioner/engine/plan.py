@@ -136,6 +136,10 @@ class Plan:
     consents: tuple[Address, ...] = ()
     selection: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """``target`` and ``exclude`` patterns as given."""
+    interrupted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Intents that earlier runs left without an outcome, by the step that deals with them, or by
+    the resource that turned out to need none: apply closes them, and no others.
+    """
     unchanged: int = 0
     warnings: tuple[Diagnostic, ...] = ()
     digest: str = ""

@@ -130,6 +130,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         },
         "consents": [str(address) for address in plan.consents],
         "selection": {key: list(patterns) for key, patterns in plan.selection.items()},
+        "interrupted": {step: list(intents) for step, intents in plan.interrupted.items()},
         "unchanged": plan.unchanged,
         "warnings": [warning.as_json() for warning in plan.warnings],
     }
@@ -278,6 +279,7 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
         },
         consents=tuple(_address(text) for text in data["consents"]),
         selection={key: tuple(patterns) for key, patterns in data["selection"].items()},
+        interrupted={step: tuple(intents) for step, intents in data["interrupted"].items()},
         unchanged=data["unchanged"],
         warnings=tuple(_diagnostic(item) for item in data["warnings"]),
     )

@@ -20,10 +20,10 @@ from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostics
 from provisioner.core.values import Json, Path, get_path
-from provisioner.engine.decide import NOTHING, Decision, Policy, decide
+from provisioner.engine.decide import CREATE_FIRST, NOTHING, Decision, Policy, decide
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.linking import link_steps
-from provisioner.engine.plan import Known, Plan, Step
+from provisioner.engine.plan import Known, Plan, Step, stamp_address
 from provisioner.engine.planfile import plan_digest
 from provisioner.engine.rules import Rules
 from provisioner.engine.selection import Selection
@@ -73,6 +73,7 @@ def make_plan(request: PlanRequest) -> Plan:
     decisions, specs = _decide_all(request, policy, order)
     _keep_what_kept_objects_need(request, decisions)
     _hold_what_held_steps_need(request, decisions)
+    completed = _leave_to_replacements(request, decisions)
     steps, held = link_steps(request, decisions, specs, order)
     providers = {
         name: request.providers[name].describe().version
@@ -105,6 +106,7 @@ def make_plan(request: PlanRequest) -> Plan:
             "target": tuple(str(pattern) for pattern in request.options.selection.target),
             "exclude": tuple(str(pattern) for pattern in request.options.selection.exclude),
         },
+        interrupted=_interrupted(request, completed),
         unchanged=sum(1 for decision in decisions.values() if decision.action is None),
         warnings=request.stack.warnings if request.stack is not None else (),
     )
@@ -234,6 +236,35 @@ def _unselected_dependent(request: PlanRequest, address: Address) -> Address | N
         if entry is not None and address in entry.dependencies:
             return other
     return None
+
+
+def _leave_to_replacements(
+    request: PlanRequest, decisions: dict[Address, Decision]
+) -> dict[Address, Address]:
+    """Successors that an interrupted run made, by the address whose replacement completes them."""
+    completed: dict[Address, Address] = {}
+    for address, subject in request.subjects.items():
+        main = stamp_address(address)
+        decision = decisions.get(main)
+        if not subject.retired or decision is None or decision.replace_order != CREATE_FIRST:
+            continue
+        successor = request.subjects[main]
+        declaration = successor.declaration
+        endpoint = declaration.host if declaration is not None else None
+        if (subject.endpoint, subject.generation) == (endpoint, successor.generation + 1):
+            decisions[address] = NOTHING
+            completed[address] = main
+    return completed
+
+
+def _interrupted(
+    request: PlanRequest, completed: Mapping[Address, Address]
+) -> dict[str, tuple[int, ...]]:
+    found: dict[str, list[int]] = {}
+    for address, subject in sorted(request.subjects.items()):
+        for record in subject.interrupted:
+            found.setdefault(str(completed.get(address, address)), []).append(record.sequence)
+    return {step: tuple(sorted(sequences)) for step, sequences in found.items()}
 
 
 def _refresh(

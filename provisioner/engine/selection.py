@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostics, error
 from provisioner.engine.graph import DependencyGraph
+from provisioner.engine.plan import stamp_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Selection:
     ) -> set[Address]:
         found: set[Address] = set()
         for pattern in patterns:
-            matches = {address for address in known if pattern.matches(address)}
+            matches = {item for item in known if pattern.matches(stamp_address(item))}
             if not matches:
                 problems.add(
                     error(

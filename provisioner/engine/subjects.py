@@ -35,9 +35,10 @@ class Subject:
     generation: int
     dependencies: tuple[Address, ...]
     recorded_dependencies: tuple[Address, ...]
-    interrupted: JournalRecord | None = None
+    interrupted: tuple[JournalRecord, ...] = ()
+    """What an earlier run intended to do with this object, without an outcome."""
     retired: bool = False
-    """The predecessor of a replacement that creates first: to be deleted whatever is declared."""
+    """Another object has its address: to be deleted whatever is declared."""
 
 
 def endpoints_of(stack: Stack | None, state: State) -> dict[str, EndpointRecord]:
@@ -84,7 +85,8 @@ def collect(stack: Stack | None, state: State, *, destroy: bool = False) -> dict
             subjects[address] = _recorded(state.lineage, entry)
     for record in state.open_intents:
         if record.detail:  # a refresh of entries is about no object
-            _add_interrupted(subjects, state.lineage, record)
+            address = renamed.get(record.address, record.address)
+            _add_interrupted(subjects, state.lineage, address, record)
     return _follow_renames(subjects, renamed)
 
 
@@ -147,18 +149,31 @@ def _recorded(lineage: UUID, entry: Entry) -> Subject:
 
 
 def _add_interrupted(
-    subjects: dict[Address, Subject], lineage: UUID, record: JournalRecord
+    subjects: dict[Address, Subject], lineage: UUID, address: Address, record: JournalRecord
 ) -> None:
-    """Take an open intent into account: mark its subject, or make one for what nothing else names
-    any more.
+    """Take an open intent into account: add it to the subject that it is about, which has
+    ``address`` now, or make one for an object that nothing else names any more.
     """
+    left = _left_behind(lineage, address, record)
+    subject = subjects.get(address)
+    if subject is None:
+        subjects[address] = left
+    elif _same_object(subject, left):
+        subjects[address] = _with_intent(subject, record)
+    elif subject.entry is None and not subject.interrupted and subject.endpoint == left.endpoint:
+        # What is desired was being made: it is to be looked for as what it was being made as.
+        resource = replace(left.resource, spec=subject.resource.spec)
+        subjects[address] = replace(
+            subject, resource=resource, generation=left.generation, interrupted=(record,)
+        )
+    else:
+        _add_retired(subjects, left, record)
+
+
+def _left_behind(lineage: UUID, address: Address, record: JournalRecord) -> Subject:
+    """The object that an intent is about, as a subject of its own."""
     detail: Mapping[str, Any] = record.detail
     generation = int(detail["generation"])
-    subject = subjects.get(record.address)
-    if subject is not None and (subject.generation == generation or record.action == "create"):
-        subjects[record.address] = replace(subject, interrupted=record)
-        return
-    address = record.address if subject is None else retired_address(record.address, generation)
     resource = Resource(
         address=address,
         name=str(detail["name"]),
@@ -168,7 +183,7 @@ def _add_interrupted(
         external_id=detail.get("external_id"),
     )
     dependencies = tuple(Address(*text.split("/", 1)) for text in detail.get("dependencies", ()))
-    subjects[address] = Subject(
+    return Subject(
         address,
         str(detail["endpoint"]),
         resource,
@@ -177,8 +192,29 @@ def _add_interrupted(
         generation,
         (),
         dependencies,
-        interrupted=record,
-        retired=subject is not None,
+        interrupted=(record,),
+    )
+
+
+def _same_object(subject: Subject, other: Subject) -> bool:
+    return (subject.endpoint, subject.generation) == (other.endpoint, other.generation)
+
+
+def _with_intent(subject: Subject, record: JournalRecord) -> Subject:
+    return replace(subject, interrupted=(*subject.interrupted, record))
+
+
+def _add_retired(subjects: dict[Address, Subject], left: Subject, record: JournalRecord) -> None:
+    address = retired_address(left.address, left.generation)
+    other = subjects.get(address)
+    if other is not None and not _same_object(other, left):
+        address = Address(address.kind, f"{address.name}@{left.endpoint}")
+        other = subjects.get(address)
+    if other is not None:
+        subjects[address] = _with_intent(other, record)
+        return
+    subjects[address] = replace(
+        left, address=address, resource=replace(left.resource, address=address), retired=True
     )
 
 

@@ -1,12 +1,16 @@
 """What an interrupted run leaves: it is looked at, nothing of it is lost, and nothing else goes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from provisioner.core.address import Address
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address, AddressPattern
+from provisioner.engine.selection import Selection
 from provisioner.engine.verify import RefusedPlan, check_gate
 from tests.unit.engine.made import Situation, declared, intent, ours, outline, recorded
+from tests.unit.engine.world import World, declare
 
 
 def test_a_refresh_that_was_not_settled_is_about_nothing() -> None:
@@ -45,3 +49,99 @@ def test_consent_to_losing_a_resource_covers_its_retired_generation() -> None:
     assert ["Allow it with --allow-data-loss Disk/d."] == [
         problem.hint for problem in caught.value.diagnostics
     ]
+
+
+POOL = declare("StoragePool/p", {"type": "dir", "path": "/p"})
+DISK = declare("Disk/d", {"pool": "p", "size": 1024, "format": "qcow2"}, "StoragePool/p")
+OTHER = replace(DISK, spec={**DISK.spec, "format": "raw"})
+CONSENT = (DISK.address,)
+WORST = {"max_impact": Impact.REPLACE, "consents": CONSENT}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A pool with a disk in it."""
+    world = World(tmp_path)
+    world.made(POOL, DISK)
+    return world
+
+
+def test_a_predecessor_that_was_left_is_deleted(world: World) -> None:
+    world.die("create Disk/d", POOL, OTHER, consents=CONSENT)
+    world.made(POOL, OTHER, consents=CONSENT)
+    assert ["Disk/d#1", "StoragePool/p#0"] == world.names()
+    assert () == world.state().open_intents
+
+
+def test_a_successor_that_was_made_is_completed(world: World) -> None:
+    world.die("create Disk/d", POOL, OTHER, consents=CONSENT)
+    assert ["Disk/d#0", "Disk/d#1", "StoragePool/p#0"] == world.names()
+    assert ["replace Disk/d", "delete Disk/d#old"] == outline(
+        world.plan(POOL, OTHER, consents=CONSENT)
+    )
+
+
+def test_a_successor_that_nobody_wants_any_more_goes(world: World) -> None:
+    world.die("create Disk/d", POOL, OTHER, consents=CONSENT)
+    plan = world.plan(POOL, DISK, **WORST)
+    assert ["delete Disk/d#1"] == outline(plan)
+    assert "an interrupted run made it" == plan.steps[0].reason
+    assert "done" == world.apply(plan).outcome
+    assert ["Disk/d#0", "StoragePool/p#0"] == world.names()
+    assert () == world.state().open_intents
+
+
+def test_what_was_not_looked_at_stays_open(world: World) -> None:
+    left = declare("Disk/e", DISK.spec, "StoragePool/p")
+    world.die("create Disk/e", POOL, DISK, left)
+    selection = Selection((AddressPattern("Disk", "d"),))
+    grown = replace(DISK, spec={**DISK.spec, "size": 2048})
+    world.made(POOL, grown, selection=selection)
+    assert ["Disk/e"] == [str(record.address) for record in world.state().open_intents]
+    assert ["delete Disk/e"] == outline(world.plan(POOL, grown))
+
+
+def test_what_was_looked_at_and_not_done_stays_open(world: World) -> None:
+    left = declare("Disk/e", DISK.spec, "StoragePool/p")
+    world.die("create Disk/e", POOL, DISK, left)
+    world.refused = {"delete Disk/e"}
+    plan = world.plan(POOL, DISK, consents=(left.address,))
+    assert ["delete Disk/e"] == outline(plan)
+    assert "failed" == world.apply(plan).outcome
+    world.refused.clear()
+    world.made(POOL, DISK, consents=(left.address,))
+    assert ["Disk/d#0", "StoragePool/p#0"] == world.names()
+
+
+def test_a_rename_after_an_interrupted_update_keeps_the_object(world: World) -> None:
+    grown = {**DISK.spec, "size": 2048}
+    world.die("update Disk/d", POOL, replace(DISK, spec=grown))
+    renamed = replace(DISK, address=Address("Disk", "e"), spec=grown, renamed_from="d")
+    plan = world.plan(POOL, renamed)
+    assert ["rename Disk/e"] == outline(plan)
+    world.apply(plan)
+    assert ["Disk/d#0", "StoragePool/p#0"] == world.names()
+    assert () == world.state().open_intents
+
+
+def test_an_object_that_was_made_on_another_host_goes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.die("create StoragePool/p", POOL)
+    moved = replace(POOL, host="there")
+    plan = world.plan(moved)
+    assert {"create StoragePool/p", "delete StoragePool/p#0"} == set(outline(plan))
+    assert "done" == world.apply(plan).outcome
+    assert ([], ["StoragePool/p#0"]) == (world.names(), world.names("there"))
+
+
+def test_a_replacement_that_was_cut_in_two_is_found_by_its_identity(world: World) -> None:
+    world.made(POOL, OTHER, consents=CONSENT)
+    again = replace(DISK, replace_order="delete-first")
+    world.die("create Disk/d", POOL, again, consents=CONSENT)
+    assert DISK.address not in world.state().entries
+    plan = world.plan(POOL, again)
+    assert ["adopt Disk/d"] == outline(plan)
+    world.apply(plan)
+    assert ["Disk/d#1", "StoragePool/p#0"] == world.names()
+    assert 1 == world.state().entries[DISK.address].generation
+    assert [] == outline(world.plan(POOL, again))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
+
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline, SystemClock
 from provisioner.core.diagnostics import SourceRange, error
@@ -58,6 +60,10 @@ def declare(
         target, _, output = need.partition(":")
         references.append(Reference(("needs", target), Address.parse(target), output or None))
     return Declaration(Address.parse(address), spec, SOURCE, host, tuple(references), **rest)
+
+
+class Died(BaseException):
+    """What ends a run at once, with nothing more recorded."""
 
 
 class NoSecrets:
@@ -114,8 +120,8 @@ class WatchedSession:
         result = work()
         if text in self._world.half_done:
             raise Terminal(error("PRV5999", f"half done: {text}"))
-        if (action := self._world.after.pop(text, None)) is not None:
-            action()
+        if text in self._world.deadly:
+            raise Died(text)
         return result
 
 
@@ -149,8 +155,8 @@ class World:
     """One stack on the endpoints ``here`` and ``there``.
 
     ``refused`` calls (``create Disk/a``) fail before anything is done, ``half_done`` ones after it
-    was. ``after`` are actions to take after a call. ``calls`` are those made, in order, ``handed``
-    the resources they were about, ``judged`` those whose changes were judged.
+    was, and after ``deadly`` ones the run dies. ``calls`` are those made, in order, ``handed`` the
+    resources they were about, ``judged`` those whose changes were judged.
     """
 
     def __init__(self, root: Path) -> None:
@@ -164,7 +170,7 @@ class World:
         self.judged: list[Resource] = []
         self.refused: set[str] = set()
         self.half_done: set[str] = set()
-        self.after: dict[str, Callable[[], object]] = {}
+        self.deadly: set[str] = set()
         self.hosts = {
             name: HostDeclaration(name, "memory", {"provider": "memory"}, SOURCE)
             for name in ("here", "there")
@@ -204,6 +210,13 @@ class World:
         finally:
             store.close()
 
+    def die(self, at: str, *declarations: Declaration, **options: Any) -> None:
+        """Plan and apply, and die when the call ``at`` (``create Disk/a``) has had its effect."""
+        self.deadly = {at}
+        with pytest.raises(Died):
+            self.apply(self.plan(*declarations, **options))
+        self.deadly.clear()
+
     def made(self, *declarations: Declaration, **options: Any) -> ApplyReport:
         """Plan and apply, which has to succeed."""
         report = self.apply(self.plan(*declarations, **options))
@@ -231,11 +244,11 @@ class World:
         return self.outside(endpoint).objects()
 
     def names(self, endpoint: str = "here") -> list[str]:
-        """``Kind/name#generation`` of all that is on an endpoint."""
-        return [
+        """``Kind/name#generation`` of all that is on an endpoint, sorted."""
+        return sorted(
             f"{item.kind}/{item.name}#{item.owner.generation if item.owner else 'foreign'}"
             for item in self.objects(endpoint)
-        ]
+        )
 
     def _sessions(self) -> Sessions:
         return Sessions(

@@ -149,7 +149,7 @@ class Expander:
         if count is None or start is None or not 0 <= count <= _MOST_REPLICAS:
             yield None
             return
-        if "${replica.index" not in manifest.name:
+        if "${replica." not in manifest.name:
             problem = Problem(
                 ("metadata", "name"),
                 "PRV1223",

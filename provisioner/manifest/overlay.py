@@ -60,11 +60,14 @@ def _merge_elements(
             result.append(value)
             continue
         name = value.get(key)
+        if name is None:
+            problems.append(_nameless(key, (*path, index)))
+            continue
         at = next(
             (
                 number
                 for number, old in enumerate(result)
-                if isinstance(old, dict) and name is not None and old.get(key) == name
+                if isinstance(old, dict) and old.get(key) == name
             ),
             None,
         )
@@ -78,6 +81,15 @@ def _merge_elements(
         else:
             result[at] = _merge(result[at], value, element, (*path, index), problems)
     return result
+
+
+def _nameless(key: str, path: tuple[str | int, ...]) -> Problem:
+    return Problem(
+        path,
+        "PRV1105",
+        f"the field {key!r} is missing",
+        f"Elements of this list are known by {key!r}: write which one is meant.",
+    )
 
 
 def _useless_removal(

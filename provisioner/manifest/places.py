@@ -80,7 +80,7 @@ class Places:
 
     def keyed(self, kind: str, path: tuple[Part, ...], value: Any = None) -> tuple[Part, ...]:
         """The path with list elements named by index and key, as far as the kind's fields and
-        ``value`` tell.
+        ``value`` tell. A path that ends at a key leads to where the key is written.
         """
         field: Field | None = self._fields.get(kind)
         result: list[Part] = []
@@ -95,6 +95,9 @@ class Places:
                 result.append(Element(None, part, field.set_key))
             name = part if isinstance(part, str) else "*"
             field = None if field is None else field.children.get(name, field.rest)
+        last = result[-1] if result else None
+        if isinstance(last, Element) and last.number is None and last.key_field is not None:
+            result.append(last.key_field)
         return tuple(result)
 
     def find(

@@ -169,6 +169,8 @@ class HostFinder:
     default: str | None
     _open: set[Address] = field(default_factory=set)
     _known: dict[Address, str | None] = field(default_factory=dict)
+    _told_of_none: bool = False
+    """That there is no host at all is one mistake, not one of every resource."""
 
     def find(self, draft: Draft) -> str | None:
         """The host's name, None if it cannot be told; then the reason is added to the draft's
@@ -198,8 +200,10 @@ class HostFinder:
             return self.default if self.default in self.names.hosts else None
         if len(self.names.hosts) == 1:
             return next(iter(self.names.hosts))
-        if not draft.failed and not self.names.lost and not self._failed_hosts():
+        silent = draft.failed or self.names.lost or self._failed_hosts() or self._told_of_none
+        if not silent:
             draft.problems.append(self._undecided(draft))
+            self._told_of_none = not self.names.hosts
         return None
 
     def _failed_hosts(self) -> bool:

@@ -17,6 +17,7 @@ from provisioner.core.values import Json
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
 from provisioner.manifest.places import Places
+from provisioner.manifest.problems import Problem
 from provisioner.manifest.variables import Variables, resolve_variables
 from provisioner.manifest.violations import names_text
 
@@ -91,7 +92,8 @@ def _read(
     spec: Mapping[str, Any] = manifest.value["spec"]
     environments: Mapping[str, Any] = spec.get("environments", {})
     if environment is not None and environment not in environments:
-        diagnostics.append(_no_environment(environment, environments, manifest.origin.source))
+        problem = _no_environment(environment, environments)
+        diagnostics.append(places.report(manifest.origin, manifest.kind, problem))
     variables = resolve_variables(spec, environment, given)
     diagnostics += [
         places.report(manifest.origin, manifest.kind, item) for item in variables.problems
@@ -127,14 +129,13 @@ def _no_stack(root: str, kind: str, *, empty: bool) -> Diagnostic:
     )
 
 
-def _no_environment(name: str, known: Mapping[str, Any], source: SourceRange) -> Diagnostic:
+def _no_environment(name: str, known: Mapping[str, Any]) -> Problem:
     near = get_close_matches(name, known, n=1)
-    return error(
+    return Problem(
+        ("spec", "environments"),
         "PRV1203",
         f"the stack has no environment {name!r}",
-        detail=f"Declared environments: {names_text(known) or 'none'}.",
-        source=source,
-        hint=f"Did you mean {near[0]!r}?"
-        if near
-        else "Declare it in the Stack's spec.environments.",
+        f"Did you mean {near[0]!r}?" if near else "Declare it in the Stack's spec.environments.",
+        f"Declared environments: {names_text(known) or 'none'}.",
+        at_key=True,
     )

@@ -42,13 +42,13 @@ _RULES = (
     _Rule(
         "',' or ']'",
         "the list that is opened here is not closed",
-        "Separate its elements with ',' and close it with ']'.",
+        "Close it with ']', with ',' between its elements; within [...] put ${...} in quotes.",
         opening=True,
     ),
     _Rule(
         "',' or '}'",
         "the mapping that is opened here is not closed",
-        "Close it with '}', with ',' between its fields; quote text that begins with '{'.",
+        "Close it with '}', with ',' between its fields; within {...} put ${...} in quotes.",
         opening=True,
     ),
     _Rule(
@@ -141,6 +141,13 @@ def explain(failure: SyntaxFailure, file: SourceFile) -> Diagnostic:
             source=file.range_of(failure.offset),
             hint="Put it in quotes.",
         )
+    if "node content" in failure.problem and _ends_at(file.text, failure.offset):
+        return error(
+            "PRV1010",
+            "the document ends where a value is expected",
+            source=_range(file, failure.offset),
+            hint="Close the bracket that is open, or write the value.",
+        )
     for rule in _RULES:
         if _any(rule.problem, failure.problem) and rule.context in failure.context:
             return _by_rule(rule, failure, file)
@@ -174,6 +181,10 @@ def _range(file: SourceFile, index: int) -> SourceRange:
 
 def _any(alternatives: str, text: str) -> bool:
     return any(part in text for part in alternatives.split("|"))
+
+
+def _ends_at(text: str, offset: int) -> bool:
+    return offset >= len(text.rstrip()) or text.startswith(("---", "..."), offset)
 
 
 def _tab_at(failure: SyntaxFailure, file: SourceFile) -> int | None:

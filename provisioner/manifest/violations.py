@@ -26,6 +26,9 @@ _TYPES = {
 }
 _SWITCH_WORDS = frozenset({"yes", "no", "on", "off", "true", "false"})
 _BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_NEAR, _CLOSE = 0.6, 0.75
+"""How much of two names has to be the same (difflib's ratio) to mention one for the other."""
+_CLOSED = frozenset({"additionalProperties", "unevaluatedProperties"})
 _LONGEST = 60
 _MOST_NAMES = 20
 
@@ -40,12 +43,12 @@ def problems(violations: Iterable[Violation], top: Field) -> list[Problem]:
     for violation in violations:
         if violation.keyword == "type" and violation.path in chosen:
             continue
-        describe = _KEYWORDS.get(violation.keyword, _other)
-        for found_now in describe(violation, _at(top, violation.path)):
-            unknown = found_now.code == "PRV1103" and not found_now.hint
-            problem = found_now._replace(hint=_elsewhere(found_now, top)) if unknown else found_now
-            if problem not in found:
-                found.append(problem)
+        if violation.keyword in _CLOSED:
+            found_now = _unknown_fields(violation, top)
+        else:
+            describe = _KEYWORDS.get(violation.keyword, _other)
+            found_now = describe(violation, _at(top, violation.path))
+        found += [problem for problem in found_now if problem not in found]
     return found
 
 
@@ -64,13 +67,13 @@ def found_text(value: object, *, sensitive: bool = False) -> str:
     return f"the number {value}"
 
 
-def nearest(name: object, known: Iterable[object]) -> str | None:
+def nearest(name: object, known: Iterable[object], cutoff: float = _NEAR) -> str | None:
     """The known name that ``name`` was probably meant to be."""
     if not isinstance(name, str):
         return None
     names = [text for text in known if isinstance(text, str)]
     same = [text for text in names if text.lower() == name.lower()]
-    near = same or get_close_matches(name, names, n=1, cutoff=0.6)
+    near = same or get_close_matches(name, names, n=1, cutoff=cutoff)
     return near[0] if near else None
 
 
@@ -88,29 +91,35 @@ def _at(top: Field, path: Iterable[str | int]) -> Field:
     return field or Field()
 
 
-def _elsewhere(problem: Problem, top: Field) -> str:
-    name = problem.path[-1]
-    paths = [path for path, _ in walk(top) if path[-1] == name and "*" not in path]
-    paths.sort(key=lambda path: (path[0] != problem.path[0], len(path)))
-    return f"There is {path_text(paths[0])}: is it meant?" if paths else ""
-
-
-def _unknown_field(violation: Violation, _field: Field) -> Iterator[Problem]:
+def _unknown_fields(violation: Violation, top: Field) -> Iterator[Problem]:
     known = violation.schema.get("properties", {})
     patterns = violation.schema.get("patternProperties", {})
+    free = [name for name in known if name not in violation.instance]
     for name in violation.instance:
         if name in known or any(re.search(pattern, name) for pattern in patterns):
             continue
-        near = nearest(name, [other for other in known if other not in violation.instance] or known)
+        path = (*violation.path, name)
         place = path_text(tuple(str(part) for part in violation.path))
         yield Problem(
-            (*violation.path, name),
+            path,
             "PRV1103",
             f"unknown field {name!r}" + (f" in {place}" if place else ""),
-            f"Did you mean {near!r}?" if near else "",
+            _similar(name, free, _CLOSE) or _elsewhere(path, top) or _similar(name, known),
             f"Known fields: {names_text(known)}." if known else "",
             at_key=True,
         )
+
+
+def _similar(name: str, known: Iterable[str], cutoff: float = _NEAR) -> str:
+    near = nearest(name, known, cutoff)
+    return f"Did you mean {near!r}?" if near else ""
+
+
+def _elsewhere(place: tuple[str | int, ...], top: Field) -> str:
+    """A hint at a field of the same name in another section."""
+    paths = [path for path, _ in walk(top) if path[-1] == place[-1] and "*" not in path]
+    paths.sort(key=lambda path: (path[0] != place[0], len(path)))
+    return f"There is {path_text(paths[0])}: is it meant?" if paths else ""
 
 
 def _wrong_type(violation: Violation, field: Field) -> Iterator[Problem]:
@@ -283,7 +292,10 @@ def _alternatives(violation: Violation, field: Field) -> Iterator[Problem]:
     ]
     if len(branches) == 1:
         for below in branches[0]:
-            yield from _KEYWORDS.get(below.keyword, _other)(below, field)
+            if below.keyword in _CLOSED:
+                yield from _unknown_fields(below, Field())
+            else:
+                yield from _KEYWORDS.get(below.keyword, _other)(below, field)
         return
     yield from _other(violation, field)
 
@@ -297,8 +309,6 @@ def _other(violation: Violation, field: Field) -> Iterator[Problem]:
 
 
 _KEYWORDS: dict[str, Describe] = {
-    "additionalProperties": _unknown_field,
-    "unevaluatedProperties": _unknown_field,
     "type": _wrong_type,
     "required": _missing,
     "enum": _not_allowed,

@@ -110,20 +110,24 @@ class _Refused(Exception):
     """The document breaks a rule; which one is found out by reading it again."""
 
 
+class _OverLimit(_Refused):
+    """The document is larger than the limits allow, and not worth another event: libyaml's time for
+    each grows with the depth.
+    """
+
+
 def read_documents(text: str, limits: Limits | None = None) -> Iterator[ReadResult]:
     """Every document of a text that is not empty, in order, and every place where reading failed.
 
-    After a syntax error reading goes on at the next ``---``.
+    After a syntax error, and after a document over a limit, reading goes on at the next ``---``.
     """
     reader = _Reader(text, limits or Limits())
-    failed_at = -1
-    for result in reader.read(0, len(text), 0):
-        if isinstance(result, SyntaxFailure):
-            failed_at = result.offset
-        yield result
-    if failed_at < 0:
+    yield from reader.read(0, len(text), 0)
+    stopped_at = reader.stopped_at
+    if stopped_at is None:
         return
-    starts = [match.start() for match in _CHUNK.finditer(text, failed_at + 1)]
+    behind = stopped_at if text.startswith("---", stopped_at) else stopped_at + 1
+    starts = [match.start() for match in _CHUNK.finditer(text, behind)]
     done, line = 0, 0
     for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
         line += text.count("\n", done, start)
@@ -196,11 +200,14 @@ class _Reader:
         self._nodes = 0
         self._anchors: dict[str, Any] = {}
         self._next: _NextEvent = lambda: None
+        self.stopped_at: int | None = None
+        """Where :meth:`read` gave up before the end."""
 
     def read(self, start: int, end: int, first_line: int) -> Iterator[ReadResult]:
         """The documents of ``text[start:end]``, which begins on line ``first_line``; ends at the
         first syntax error.
         """
+        self.stopped_at = None
         whole = start == 0 and end == len(self._text)
         try:
             self._next = next_event = _parser(self._text if whole else self._text[start:end])
@@ -209,10 +216,12 @@ class _Reader:
                 kind = event.__class__
                 if kind is DocumentStartEvent:
                     yield from self._document(event, start, first_line)
-                elif kind is StreamEndEvent:
+                if kind is StreamEndEvent or self.stopped_at is not None:
                     return
         except yaml.MarkedYAMLError as problem:
-            yield _failure(problem, start, first_line)
+            failure = _failure(problem, start, first_line)
+            self.stopped_at = failure.offset
+            yield failure
 
     def _document(self, event: Any, base: int, first_line: int) -> Iterator[ReadResult]:
         mark: Any = event.start_mark
@@ -227,19 +236,36 @@ class _Reader:
                 raise _Refused
             value = self._node(first, 1)
             refused = False
-        except (_Refused, ValueError):
+            end = self._next().end_mark.index + base
+        except (_Refused, ValueError) as problem:
             refused = True
-        event = first if refused else self._next()
-        kind: type = event.__class__
-        while kind is not DocumentEndEvent:
-            event = self._next()
-            kind = event.__class__
-        end = event.end_mark.index + base
+            end = -1 if isinstance(problem, _OverLimit) else self._skip(base)
+        if end < 0:
+            self.stopped_at = first.start_mark.index + base
+            separator = _CHUNK.search(self._text, self.stopped_at + 1)
+            end = separator.start() if separator is not None else len(self._text)
         if refused:
             yield BrokenDocument(start, end, line, self._limits.expanded - budget)
         elif value is not None:
             mark = first.start_mark
             yield YamlDocument(value, start, end, mark.index + base, mark.line + first_line)
+
+    def _skip(self, base: int) -> int:
+        """The end of a refused document, from somewhere within it; -1 if it is not worth going
+        there.
+        """
+        depth = 0
+        while True:
+            event = self._next()
+            kind = event.__class__
+            if kind is DocumentEndEvent:
+                return int(event.end_mark.index) + base
+            if kind is MappingStartEvent or kind is SequenceStartEvent:
+                depth += 1
+                if depth > self._limits.depth:
+                    return -1
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                depth -= 1
 
     def _node(self, event: Any, depth: int) -> Any:
         """Any node but the scalars without properties, which their parents read themselves."""
@@ -252,7 +278,7 @@ class _Reader:
         if kind is ScalarEvent:
             value = self._scalars[event.value] if event.implicit[0] else event.value
         elif depth > self._limits.depth:
-            raise _Refused
+            raise _OverLimit
         elif kind is MappingStartEvent:
             value = self._mapping(depth)
         else:
@@ -281,7 +307,7 @@ class _Reader:
             else:
                 result[key] = self._node(event, depth + 1)
             if len(result) > limit:
-                raise _Refused
+                raise _OverLimit
         self._count(len(result))
         return result
 
@@ -299,14 +325,14 @@ class _Reader:
             else:
                 result.append(self._node(event, depth + 1))
             if len(result) > limit:
-                raise _Refused
+                raise _OverLimit
         self._count(len(result))
         return result
 
     def _count(self, nodes: int) -> None:
         self._nodes += nodes
         if self._nodes > self._limits.nodes:
-            raise _Refused
+            raise _OverLimit
 
     def _alias(self, name: str, depth: int) -> Any:
         if name not in self._anchors:
@@ -315,7 +341,7 @@ class _Reader:
         nodes, height = measure(value)
         self._expanded += nodes
         if self._expanded > self._limits.expanded or depth + height - 1 > self._limits.depth:
-            raise _Refused
+            raise _OverLimit
         self._count(nodes)
         return copy_of(value)
 
@@ -395,7 +421,7 @@ def _events(value: Any) -> Iterator[yaml.Event]:
 def _scalar(value: Any) -> yaml.Event:
     if isinstance(value, str):
         style = '"' if needs_quotes(value) else None
-        if "\n" in value and value.isprintable():
+        if "\n" in value and value.replace("\n", "").isprintable():
             style = "|"
         return ScalarEvent(
             anchor=None, tag=None, implicit=(style is None, True), value=value, style=style

@@ -1,0 +1,274 @@
+"""Replicas, overlays and files that manifests name."""
+
+from textwrap import dedent
+
+import pytest
+
+from provisioner.core.address import Address
+from tests.unit.manifest.stacks import NETWORK, POOL, check, errors, load_stack, one, places, write
+
+DISKS = """\
+apiVersion: provisioner/v1
+kind: Disk
+metadata:
+  name: data-${replica.index:02}
+  replicas: {count: 3}
+spec: {pool: images, size: 1GiB}
+"""
+MACHINE = """\
+apiVersion: provisioner/v1
+kind: VirtualMachine
+metadata: {name: web}
+spec:
+  memory: {size: 1GiB}
+"""
+WEB = Address("VirtualMachine", "web")
+
+
+def names(stack, kind):
+    return [address.name for address in stack.declarations if address.kind == kind]
+
+
+def test_replicas_are_numbered(tmp_path):
+    stack = load_stack(tmp_path, {"a.yaml": DISKS + "---\n" + POOL})
+    assert ["data-01", "data-02", "data-03"] == names(stack, "Disk")
+
+
+def test_replicas_may_start_elsewhere_and_be_none(tmp_path):
+    text = DISKS.replace("{count: 3}", "{count: 2, start: 10}") + "---\n" + POOL
+    assert ["data-10", "data-11"] == names(load_stack(tmp_path, {"a.yaml": text}), "Disk")
+    text = DISKS.replace("{count: 3}", "{count: 0}") + "---\n" + POOL
+    assert [] == names(load_stack(tmp_path, {"a.yaml": text}), "Disk")
+
+
+def test_the_number_has_the_type_of_its_field(tmp_path):
+    text = """\
+        apiVersion: provisioner/v1
+        kind: VirtualMachine
+        metadata:
+          name: web${replica.index}
+          labels: {number: "${replica.index}", padded: "${replica.index:03}"}
+          replicas: {count: 1, start: 4}
+        spec: {memory: {size: 1GiB}, cpu: {count: "${replica.index}"}}
+        """
+    spec = load_stack(tmp_path, {"a.yaml": text}).declarations[Address("VirtualMachine", "web4")].spec
+    assert 4 == spec["cpu"]["count"]
+    assert {"number": "4", "padded": "004"} == spec["labels"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("data-${replica.index:02}", "§data", "PRV1223"),
+        ("{count: 3}", "{count: §three}", "PRV1104"),
+        ("{count: 3}", "{count: §-1}", "PRV1109"),
+        ("{count: 3}", "{count: §20000}", "PRV1109"),
+        ("  replicas: {count: 3}", "  §replicas: {}", "PRV1105"),
+        ("{count: 3}", "{count: '§${var.n}'}", "PRV1220"),
+        ("${replica.index:02}", "§${replica.number}", "PRV1221"),
+        ("${replica.index:02}", "§${replica.index:x}", "PRV1221"),
+        ("\n  replicas: {count: 3}", "", "PRV1222"),
+    ],
+)
+def test_wrong_replicas(tmp_path, old, new, code):
+    text = DISKS.replace(old, new)
+    if code == "PRV1222":
+        text = text.replace("data-", "data-§")
+    check(tmp_path, text + "---\n" + POOL, code)
+
+
+def test_one_mistake_in_all_replicas_is_reported_once(tmp_path):
+    check(tmp_path, DISKS.replace("size: 1GiB", "size: §1") + "---\n" + POOL, "PRV1108")
+
+
+def test_two_documents_with_one_address(tmp_path):
+    text = DISKS + "---\n" + DISKS.replace("data-${replica.index:02}", "§data-0${replica.index}")
+    found = errors(tmp_path, {"a.yaml": text.replace("§", "") + "---\n" + POOL})
+    assert ["PRV1311 a.yaml:11:9"] * 3 == places(tmp_path, found)
+    assert [f"Disk/data-0{number} is declared twice" for number in (1, 2, 3)] == [
+        item.summary for item in found
+    ]
+
+
+STACK = """\
+apiVersion: provisioner/v1
+kind: Stack
+metadata: {name: shop}
+spec:
+  environments:
+    dev: {}
+    prod:
+      overlays:
+"""
+WEBS = """\
+apiVersion: provisioner/v1
+kind: VirtualMachine
+metadata:
+  name: web${replica.index}
+  labels: {tier: web, old: x}
+  replicas: {count: 1}
+spec:
+  cpu: {count: 1, max: 2}
+  memory: {size: 1GiB}
+  disks:
+    - disk: root${replica.index}
+      bus: scsi
+      bootOrder: 1
+    - disk: scratch
+  nics: [{name: a, network: lan}]
+---
+apiVersion: provisioner/v1
+kind: Disk
+metadata: {name: 'root${replica.index}', replicas: {count: 2}}
+spec: {pool: images, size: 1GiB}
+---
+apiVersion: provisioner/v1
+kind: Disk
+metadata: {name: scratch}
+spec: {pool: images, size: 1GiB}
+---
+"""
+
+
+def overlaid(overlay: str) -> str:
+    below = dedent(overlay).replace("\n", "\n        ").rstrip(" ")
+    return STACK + "        " + below + "---\n" + WEBS + POOL + "---\n" + NETWORK
+
+
+OVERLAY = """\
+VirtualMachine/web${replica.index}:
+  metadata: {replicas: {count: 2}, labels: {env: prod, old: null}}
+  spec:
+    cpu: {count: 4, max: null}
+    disks:
+      - {disk: scratch, $remove: true}
+      - {disk: 'root${replica.index}', bus: virtio, cache: none}
+    nics:
+      - {name: b, network: lan}
+"""
+
+
+def test_an_overlay_is_merged(tmp_path):
+    stack = load_stack(tmp_path, {"a.yaml": overlaid(OVERLAY)}, "prod")
+    assert ["web1", "web2"] == names(stack, "VirtualMachine")
+    assert {
+        "cpu": {"count": 4},
+        "memory": {"size": 2**30},
+        "disks": {"root2": {"bus": "virtio", "bootOrder": 1, "cache": "none"}},
+        "nics": {"a": {"network": "lan"}, "b": {"network": "lan"}},
+        "labels": {"tier": "web", "env": "prod"},
+    } == stack.declarations[Address("VirtualMachine", "web2")].spec
+
+
+def test_other_environments_do_not_have_it(tmp_path):
+    stack = load_stack(tmp_path, {"a.yaml": overlaid(OVERLAY)}, "dev")
+    assert {"count": 1, "max": 2} == stack.declarations[Address("VirtualMachine", "web1")].spec["cpu"]
+
+
+@pytest.mark.parametrize("environment", ["prod", "dev", None])
+def test_an_overlay_for_nothing(tmp_path, environment):
+    text = overlaid("§VirtualMachine/wob${replica.index}:\n  spec: {autostart: true}\n")
+    found = one(tmp_path, text, "PRV1230", environment=environment)
+    assert "'VirtualMachine/web${replica.index}'" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("element", "code"),
+    [
+        ("{disk: scrotch, §$remove: true}", "PRV1232"),
+        ("{disk: scratch, $remove: §false}", "PRV1232"),
+        ("{disk: scratch, bus: §ede}", "PRV1106"),
+        ("{disk: §fresh}", "PRV1301"),
+        ("{§bus: ide}", "PRV1105"),
+    ],
+)
+def test_mistakes_in_an_overlay_are_shown_there(tmp_path, element, code):
+    overlay = f"VirtualMachine/web${{replica.index}}:\n  spec:\n    disks:\n      - {element}\n"
+    if code == "PRV1105":
+        overlay = overlay.replace("{§", "§{")
+    check(tmp_path, overlaid(overlay), code, environment="prod")
+
+
+def test_the_name_cannot_be_changed_in_an_overlay(tmp_path):
+    overlay = "VirtualMachine/web${replica.index}:\n  §metadata: {name: x}\n"
+    found = one(tmp_path, overlaid(overlay), "PRV1110", environment="prod")
+    assert "fields of metadata other than name" in found.summary
+
+
+def test_a_mistake_in_the_base_is_shown_in_the_base(tmp_path):
+    text = overlaid("VirtualMachine/web${replica.index}:\n  spec: {autostart: true}\n")
+    check(tmp_path, text.replace("bus: scsi", "bus: §scsy"), "PRV1106", environment="prod")
+
+
+CLOUD = MACHINE + "  cloudInit: {userDataFile: cloud/user.yaml, networkConfigFile: ../net.yaml}\n"
+
+
+def test_files_are_read_relative_to_the_manifest_and_left_as_they_are(tmp_path):
+    user = "#cloud-config\nruncmd: [echo ${HOME} $${x} ${var.a} ${VirtualMachine/web.address}]\n"
+    write(tmp_path, {"net.yaml": "version: 2\n", "sub/cloud/user.yaml": user})
+    stack = load_stack(tmp_path, {"sub/a.yaml": CLOUD})
+    assert {"userData": user, "networkConfig": "version: 2\n"} == stack.declarations[WEB].spec["cloudInit"]
+    assert () == stack.declarations[WEB].references
+    assert ("sub/a.yaml", "zz-base.yaml") == stack.files
+
+
+def test_a_named_file_is_no_manifest_whatever_the_environment(tmp_path):
+    stack = STACK + "        VirtualMachine/web: {spec: {cloudInit: {userDataFile: 'c/${replica.x}.yaml'}}}\n"
+    write(tmp_path, {"c/prod.yaml": "packages: [\n", "c/dev.yaml": "a: 1\na: 2\n"})
+    assert [] == errors(tmp_path, {"a.yaml": stack + "---\n" + MACHINE}, "dev")
+
+
+def test_other_yaml_files_are_not_passed_over(tmp_path):
+    write(tmp_path, {"other.yaml": "packages: []\n"})
+    assert ["PRV1101 other.yaml:1:1"] == places(tmp_path, errors(tmp_path, {"a.yaml": MACHINE}))
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "summary"),
+    [
+        ("nowhere", "PRV1241", "cannot be used: the file cannot be read"),
+        ("folder", "PRV1241", "cannot be used: not a regular file"),
+        ("latin", "PRV1243", "not UTF-8"),
+        ("../out", "PRV1240", "outside"),
+        ("/etc/hostname", "PRV1240", "outside"),
+        ("link", "PRV1240", "outside"),
+        ("large", "PRV1241", "too large"),
+    ],
+)
+def test_files_that_cannot_be_used(tmp_path, name, code, summary):
+    stack = tmp_path / "stack"
+    (stack / "folder").mkdir(parents=True)
+    (stack / "latin").write_bytes(b"K\xf6ln")
+    (stack / "large").write_bytes(b"x" * (2**20 + 1))
+    (tmp_path / "out").write_text("secret")
+    (stack / "link").symlink_to("../out")
+    found = one(stack, MACHINE + f"  cloudInit: {{userDataFile: §{name}}}\n", code)
+    assert summary in found.summary
+
+
+def test_the_file_of_an_image_is_relative_to_the_stack_and_may_come_later(tmp_path):
+    image = """\
+        apiVersion: provisioner/v1
+        kind: Image
+        metadata: {name: debian}
+        spec: {pool: images, source: {file: ../files/./debian.qcow2}, format: qcow2}
+        """
+    files = {"sub/a.yaml": image, "b.yaml": POOL}
+    stack = load_stack(tmp_path, files)
+    address = Address("Image", "debian")
+    assert {"file": "files/debian.qcow2"} == stack.declarations[address].spec["source"]
+    assert ["PRV1242"] == [item.code for item in stack.warnings]
+    write(tmp_path, {"files/debian.qcow2": "x"})
+    assert () == load_stack(tmp_path, files).warnings
+
+
+def test_a_file_outside_has_an_absolute_path(tmp_path):
+    image = """\
+        apiVersion: provisioner/v1
+        kind: Image
+        metadata: {name: debian}
+        spec: {pool: images, source: {file: ../debian.qcow2}, format: qcow2}
+        """
+    stack = load_stack(tmp_path / "stack", {"a.yaml": image, "b.yaml": POOL})
+    spec = stack.declarations[Address("Image", "debian")].spec
+    assert str(tmp_path / "debian.qcow2") == spec["source"]["file"]

@@ -1,0 +1,193 @@
+"""Variables: their types, where their values come from, and how they are put in."""
+
+import pytest
+
+from provisioner.core.address import Address
+from tests.unit.manifest.stacks import catalog, check, errors_of, load_stack, one, write
+
+STACK = """\
+apiVersion: provisioner/v1
+kind: Stack
+metadata: {name: shop}
+spec:
+  variables:
+    text: {type: string, default: hello}
+    count: {type: integer, default: 2}
+    ratio: {type: number, default: 1.5}
+    flag: {type: boolean, default: true}
+    size: {type: size, default: 1GiB}
+    wait: {type: duration, default: 30s}
+  environments:
+    dev: {}
+    prod:
+      variables: {count: 3, size: 8GiB}
+---
+"""
+MACHINE = """\
+apiVersion: provisioner/v1
+kind: VirtualMachine
+metadata:
+  name: web
+  labels: {a: "${var.text}", b: "${var.count}", c: "${var.flag}", d: "x-${var.ratio}-y"}
+spec:
+  cpu: {count: "${var.count}"}
+  memory: {size: "${var.size}"}
+  autostart: ${var.flag}
+  shutdownTimeout: ${var.wait}
+"""
+WEB = Address("VirtualMachine", "web")
+
+
+def spec(folder, environment=None, **variables):
+    stack = load_stack(folder, {"main.yaml": STACK + MACHINE}, environment, **variables)
+    return stack.declarations[WEB].spec
+
+
+def test_a_whole_text_becomes_the_typed_value(tmp_path):
+    assert {
+        "cpu": {"count": 2},
+        "memory": {"size": 2**30},
+        "autostart": True,
+        "shutdownTimeout": 30_000,
+        "labels": {"a": "hello", "b": "2", "c": "true", "d": "x-1.5-y"},
+    } == spec(tmp_path)
+
+
+def test_the_environment_goes_before_the_default(tmp_path):
+    found = spec(tmp_path, "prod")
+    assert (3, 2**33) == (found["cpu"]["count"], found["memory"]["size"])
+
+
+def test_the_command_line_goes_before_the_environment(tmp_path):
+    found = spec(tmp_path, "prod", count="5", flag="false", ratio="2", text="${var.count}")
+    assert 5 == found["cpu"]["count"]
+    assert found["autostart"] is False
+    assert {"a": "${var.count}", "b": "5", "c": "false", "d": "x-2-y"} == found["labels"]
+
+
+def test_the_command_line_may_give_typed_values(tmp_path):
+    assert 4 == spec(tmp_path, count=4)["cpu"]["count"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code", "summary"),
+    [
+        ("count", "two", "PRV1212", "was given 'two', expected a whole number"),
+        ("count", "1.5", "PRV1212", "expected a whole number"),
+        ("count", True, "PRV1212", "was given true, expected a whole number"),
+        ("flag", "yes", "PRV1212", "expected true or false"),
+        ("size", "4", "PRV1212", "expected a size with a unit"),
+        ("wait", "30", "PRV1212", "expected a duration with a unit"),
+        ("counts", "2", "PRV1211", "there is no variable 'counts'"),
+    ],
+)
+def test_a_wrong_value_on_the_command_line(tmp_path, name, value, code, summary):
+    write(tmp_path, {"main.yaml": STACK + MACHINE})
+    found = [item for item in errors_of(tmp_path, **{name: value}) if item.source is None]
+    assert [code] == [item.code for item in found]
+    assert summary in found[0].summary
+
+
+def test_a_wrong_value_on_the_command_line_hides_nothing_else(tmp_path):
+    write(tmp_path, {"main.yaml": STACK + MACHINE.replace("web", "Web")})
+    assert ["PRV1212", "PRV1107"] == [item.code for item in errors_of(tmp_path, count="x")]
+
+
+def test_wrong_values_in_the_stack(tmp_path):
+    check(
+        tmp_path,
+        """\
+        apiVersion: provisioner/v1
+        kind: Stack
+        metadata: {name: shop}
+        spec:
+          variables:
+            count: {type: integer, default: §two}
+            §needed: {type: size}
+          environments:
+            prod:
+              variables: {§coun: 3, needed: §12}
+        """,
+        "PRV1212", "PRV1213", "PRV1211", "PRV1212",
+    )  # fmt: skip
+
+
+def test_a_required_variable_is_named_with_the_ways_to_give_it(tmp_path):
+    text = """\
+        apiVersion: provisioner/v1
+        kind: Stack
+        metadata: {name: shop}
+        spec:
+          variables:
+            §domain: {type: string}
+          environments: {prod: {}}
+        """
+    found = one(tmp_path, text, "PRV1213", environment="prod")
+    assert "--var domain=" in found.hint
+    assert "spec.environments.prod.variables" in found.hint
+    check(tmp_path, text.replace("§", ""), environment="prod", domain="shop.example")
+
+
+def test_an_unknown_variable_is_marked_within_the_text(tmp_path):
+    text = STACK + MACHINE.replace("x-${var.ratio}-y", "x-§${var.ration}-y")
+    found = one(tmp_path, text, "PRV1220")
+    assert "'${var.ratio}'" in found.hint
+    assert found.source is not None
+    assert len("${var.ration}") == found.source.length
+
+
+def test_an_unknown_variable_does_not_break_the_type_of_its_field_too(tmp_path):
+    check(tmp_path, STACK + MACHINE.replace('count: "${var.count}"', 'count: "§${var.counts}"'), "PRV1220")
+
+
+def test_a_variable_of_the_wrong_type_is_shown_where_it_is_used(tmp_path):
+    text = STACK + MACHINE.replace('count: "${var.count}"', 'count: §"${var.text}"')
+    assert "found 'hello', expected a whole number" == one(tmp_path, text, "PRV1104").summary
+
+
+def test_other_dollars_stay_as_they_are(tmp_path):
+    shell = "echo ${HOME} ${x:-y} $${var.text} $$${var.text} ${A/b.c} $(date) ${#x} ${var.text}"
+    text = MACHINE + f"  cloudInit:\n    userData: |\n      {shell}\n"
+    stack = load_stack(tmp_path, {"main.yaml": STACK + text})
+    assert (
+        "echo ${HOME} ${x:-y} ${var.text} $${var.text} ${A/b.c} $(date) ${#x} hello\n"
+        == stack.declarations[WEB].spec["cloudInit"]["userData"]
+    )
+
+
+def test_what_looks_like_a_mistake_is_left_alone_with_a_warning(tmp_path):
+    text = MACHINE.replace("x-${var.ratio}-y", "${vars.text} ${VirtualMachin/db.address}")
+    stack = load_stack(tmp_path, {"main.yaml": STACK + text})
+    assert ["PRV1224", "PRV1224"] == [item.code for item in stack.warnings]
+    assert "${vars.text} ${VirtualMachin/db.address}" == stack.declarations[WEB].spec["labels"]["d"]
+
+
+@pytest.mark.parametrize("environment", ["prd", "nothing"])
+def test_an_unknown_environment(tmp_path, environment):
+    text = STACK.replace("environments", "§environments") + MACHINE
+    found = one(tmp_path, text, "PRV1203", environment=environment)
+    assert ("'prod'" in found.hint) == (environment == "prd")
+
+
+def test_the_environment_is_part_of_the_stack(tmp_path):
+    stack = load_stack(tmp_path, {"main.yaml": STACK + MACHINE}, "dev")
+    assert ("shop", "dev") == (stack.name, stack.environment)
+
+
+def test_no_stack_manifest(tmp_path):
+    write(tmp_path, {"main.yaml": "apiVersion: provisioner/v1\nkind: Host\nmetadata: {name: lab}\nspec: {provider: kvm}\n"})
+    assert ["PRV1201"] == [item.code for item in errors_of(tmp_path)]
+
+
+def test_two_stack_manifests(tmp_path):
+    one = "apiVersion: provisioner/v1\nkind: Stack\nmetadata: {name: shop}\nspec: {}\n"
+    check(tmp_path, one + "---\n§" + one, "PRV1202")
+
+
+def test_a_damaged_stack_manifest_makes_no_variable_unknown(tmp_path):
+    text = STACK.replace("variables:\n    text", "§variable:\n    text") + MACHINE
+    check(tmp_path, text, "PRV1103")
+
+
+def test_the_catalog_is_the_installed_one():
+    assert ["Stack", "Host", "Network", "StoragePool"] == list(catalog().kinds)[:4]

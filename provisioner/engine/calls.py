@@ -8,9 +8,9 @@ threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
@@ -43,6 +43,15 @@ MAX_ATTEMPTS = 8
 LONGEST_WAIT = 60.0
 
 
+class Intent(NamedTuple):
+    """An intent that was written: its number in the journal, and what it says."""
+
+    sequence: int
+    step: str
+    action: Action
+    known: Known
+
+
 class StepCalls:
     """The provider calls and records of one run."""
 
@@ -67,7 +76,7 @@ class StepCalls:
         self._sink = sink
         self._interrupt = threading.Event()
         stop.on_request(self._interrupt.set)
-        self._retired: dict[str, int] = {}
+        self._retired: dict[str, Intent] = {}
         self._left_open: dict[str, list[int]] = {}
         self._related: dict[str, dict[Address, Resource]] = {}
         # A predecessor has the address of its successor, which is what others refer to by now.
@@ -163,7 +172,7 @@ class StepCalls:
             doing="deleting",
             endpoint=old.endpoint,
         )
-        self._store.settle(intent, remove=[old.address])
+        self._settle(intent, remove=[old.address])
 
     def _change(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         resource = self._resource(step)
@@ -198,15 +207,15 @@ class StepCalls:
             lambda session: session.delete(resource, deadline),
             doing="deleting",
         )
-        self._store.settle(intent, remove=[] if step.removes_predecessor else [step.address])
+        self._settle(intent, remove=[] if step.removes_predecessor else [step.address])
         return ()
 
     def _forget(self, step: Step) -> tuple[str, ...]:
         intent = self._intend(step.id, Action.FORGET, step.known)
-        self._store.settle(intent, remove=[step.address])
+        self._settle(intent, remove=[step.address])
         return ()
 
-    def _intend(self, step_id: str, action: Action, known: Known) -> int:
+    def _intend(self, step_id: str, action: Action, known: Known) -> Intent:
         detail = {
             "endpoint": known.endpoint,
             "name": known.name,
@@ -217,7 +226,8 @@ class StepCalls:
             "dependencies": [str(address) for address in known.dependencies],
         }
         address = stamp_address(known.address)
-        return self._store.intend(self._operation, step_id, action.value, address, detail)
+        sequence = self._store.intend(self._operation, step_id, action.value, address, detail)
+        return Intent(sequence, step_id, action, known)
 
     def _resource(self, step: Step) -> Resource:
         """The resource with all outputs put in; raises ProvisionerError (PRV3004) if one is still
@@ -255,7 +265,7 @@ class StepCalls:
     def _call(
         self,
         step: Step,
-        intent: int,
+        intent: Intent,
         deadline: Deadline,
         call: Callable[[Session], Result],
         *,
@@ -289,11 +299,26 @@ class StepCalls:
                 self._fail(intent, failure.diagnostics[0])
                 raise failure from problem
 
-    def _fail(self, intent: int, diagnostic: Diagnostic) -> None:
-        self._store.settle(intent, failure=diagnostic.as_json())
+    def _fail(self, intent: Intent, diagnostic: Diagnostic) -> None:
+        """Note the failure. If no entry tells of the object, of which there may now be a part, an
+        intent stays open, so that the next plan looks for it.
+        """
+        entry = self._entries.get(stamp_address(intent.known.address))
+        if entry is None or entry.generation != intent.known.generation:
+            self._intend(intent.step, intent.action, intent.known)
+        self._store.settle(intent.sequence, failure=diagnostic.as_json())
+
+    def _settle(
+        self, intent: Intent, *, put: Sequence[Entry] = (), remove: Sequence[Address] = ()
+    ) -> None:
+        self._store.settle(intent.sequence, put=put, remove=remove)
+        for address in remove:
+            self._entries.pop(address, None)
+        for entry in put:
+            self._entries[entry.address] = entry
 
     def _record(
-        self, step: Step, intent: int, resource: Resource, outcome: Outcome
+        self, step: Step, intent: Intent, resource: Resource, outcome: Outcome
     ) -> tuple[str, ...]:
         known = step.known
         entry = Entry(
@@ -313,8 +338,7 @@ class StepCalls:
         remove: list[Address] = []
         if step.previous is not None and step.previous.address != step.address:
             remove.append(step.previous.address)
-        self._store.settle(intent, put=[entry], remove=remove)
-        self._entries[step.address] = entry
+        self._settle(intent, put=[entry], remove=remove)
         shared = self._related[known.endpoint]
         shared[step.address] = replace(
             resource, external_id=outcome.external_id, outputs=outcome.outputs

@@ -145,3 +145,33 @@ def test_a_replacement_that_was_cut_in_two_is_found_by_its_identity(world: World
     assert ["Disk/d#1", "StoragePool/p#0"] == world.names()
     assert 1 == world.state().entries[DISK.address].generation
     assert [] == outline(world.plan(POOL, again))
+
+
+def test_what_a_failed_creation_left_is_removed_when_nobody_wants_it(world: World) -> None:
+    left = declare("Disk/e", DISK.spec, "StoragePool/p")
+    world.half_done = {"create Disk/e"}
+    assert "failed" == world.apply(world.plan(POOL, DISK, left)).outcome
+    world.half_done.clear()
+    world.made(POOL, DISK, consents=(left.address,))
+    assert ["Disk/d#0", "StoragePool/p#0"] == world.names()
+
+
+def test_a_predecessor_that_could_not_be_deleted_is_deleted_later(world: World) -> None:
+    world.refused = {"delete Disk/d"}
+    plan = world.plan(POOL, OTHER, consents=CONSENT)
+    assert ("Disk/d#old",) == world.apply(plan).failed
+    assert ["Disk/d#0", "Disk/d#1", "StoragePool/p#0"] == world.names()
+    world.refused.clear()
+    plan = world.plan(POOL, OTHER, consents=CONSENT)
+    assert ["delete Disk/d#0"] == outline(plan)
+    assert "its successor has replaced it" == plan.steps[0].reason
+    assert "done" == world.apply(plan).outcome
+    assert ["Disk/d#1", "StoragePool/p#0"] == world.names()
+    assert () == world.state().open_intents
+
+
+def test_a_failed_update_leaves_nothing_to_look_for(world: World) -> None:
+    world.refused = {"update Disk/d"}
+    grown = replace(DISK, spec={**DISK.spec, "size": 2048})
+    assert "failed" == world.apply(world.plan(POOL, grown)).outcome
+    assert () == world.state().open_intents

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from provisioner.core.address import Address
+from provisioner.core.values import Json
 from provisioner.engine.unknowns import OutputName, resolve, unknowns
 
-KNOWN = {
+KNOWN: dict[Address, dict[str, Json]] = {
     Address("Network", "lan"): {"bridge": "virbr3"},
     Address("VirtualMachine", "db.v1"): {
         "mac": {"lan": "52:54:00:00:00:01"},

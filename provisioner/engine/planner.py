@@ -72,7 +72,7 @@ def make_plan(request: PlanRequest) -> Plan:
     order = _dependency_graph(request.subjects).order()
     decisions, specs = _decide_all(request, policy, order)
     _keep_what_kept_objects_need(request, decisions)
-    _hold_what_held_steps_need(request, decisions)
+    _hold_what_others_need(request, decisions)
     completed = _leave_to_replacements(request, decisions)
     steps, held = link_steps(request, decisions, specs, order)
     providers = {
@@ -209,33 +209,44 @@ def _keep_what_kept_objects_need(request: PlanRequest, decisions: dict[Address, 
                     )
 
 
-def _hold_what_held_steps_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
+def _hold_what_others_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
+    """Hold whatever would take away what an unselected resource or a held step needs, and what that
+    needs in turn.
+    """
+    for target, keeper in sorted(_needed_by_unselected(request).items()):
+        if target in decisions and _removes(request, target, decisions[target]):
+            decisions[target] = replace(
+                decisions[target], held=f"{keeper}, which is not selected, needs it"
+            )
     needed = [address for address, decision in decisions.items() if decision.held is not None]
     while needed:
         holder = needed.pop()
         subject = request.subjects[holder]
-        for target in {*subject.recorded_dependencies, *subject.dependencies}:
+        for target in sorted(_targets(subject)):
             decision = decisions.get(target)
             if decision is None or decision.held is not None:
                 continue
-            if decision.action in (Action.DELETE, Action.REPLACE):
+            if decision.action is Action.REPLACE or _removes(request, target, decision):
                 decisions[target] = replace(decision, held=f"{holder}, which is held, needs it")
                 needed.append(target)
-    for address, decision in list(decisions.items()):
-        if decision.action in (Action.DELETE, Action.REPLACE) and decision.held is None:
-            keeper = _unselected_dependent(request, address)
-            if keeper is not None and decision.action is Action.DELETE:
-                decisions[address] = replace(
-                    decision, held=f"{keeper}, which is not selected, needs it"
-                )
 
 
-def _unselected_dependent(request: PlanRequest, address: Address) -> Address | None:
-    for other in sorted(request.unselected):
-        entry = request.state.entries.get(other)
-        if entry is not None and address in entry.dependencies:
-            return other
-    return None
+def _removes(request: PlanRequest, address: Address, decision: Decision) -> bool:
+    """Whether the object goes, or goes on without us: a pool under a disk that is kept but still in
+    use has to stay, too.
+    """
+    if decision.action is Action.FORGET:
+        return isinstance(request.observations[address], Present)
+    return decision.action is Action.DELETE
+
+
+def _needed_by_unselected(request: PlanRequest) -> dict[Address, Address]:
+    needed: dict[Address, Address] = {}
+    for address in sorted(request.unselected):
+        entry = request.state.entries.get(address)
+        for target in entry.dependencies if entry is not None else ():
+            needed.setdefault(target, address)
+    return needed
 
 
 def _leave_to_replacements(

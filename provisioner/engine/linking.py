@@ -10,7 +10,7 @@ from uuid import UUID
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.identity import identity
-from provisioner.engine.decide import CREATE_FIRST, Decision
+from provisioner.engine.decide import CREATE_FIRST, DELETE_FIRST, Decision
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.plan import ABSENT_FINGERPRINT, OLD_SUFFIX, Known, Step
 from provisioner.engine.subjects import Subject, known_of
@@ -166,10 +166,14 @@ def _links(request: PlanRequest, steps: Mapping[str, Step]) -> dict[str, set[str
         dependent = steps.get(str(address))
         if dependent is None:
             continue
+        old = steps.get(f"{address}{OLD_SUFFIX}")
+        if old is not None:
+            links[old.id].add(dependent.id)
         for target in subject.recorded_dependencies:
-            _after_dependent(links, steps, target, dependent)
-        if dependent.action is Action.REPLACE and dependent.replace_order == CREATE_FIRST:
-            links[f"{address}{OLD_SUFFIX}"].add(str(address))
+            for half in (dependent, old):
+                if half is not None:
+                    _after_dependent(links, steps, target, half)
+    _replace_after_release(request, steps, links)
     return links
 
 
@@ -183,3 +187,23 @@ def _after_dependent(
     old = steps.get(f"{target}{OLD_SUFFIX}")
     if old is not None:
         links[old.id].add(dependent.id)
+
+
+def _replace_after_release(
+    request: PlanRequest, steps: Mapping[str, Step], links: dict[str, set[str]]
+) -> None:
+    """A replacement that deletes first waits for those that are to let go of the object for good,
+    unless one of them waits for it.
+    """
+    released: dict[str, set[str]] = {}
+    for address, subject in request.subjects.items():
+        dependent = steps.get(str(address))
+        if dependent is None:
+            continue
+        for target in subject.recorded_dependencies:
+            step = steps.get(str(target))
+            lets_go = dependent.action in _REMOVING or target not in subject.dependencies
+            if lets_go and step is not None and step.replace_order == DELETE_FIRST:
+                released.setdefault(step.id, set()).add(dependent.id)
+    for step_id, dependents in sorted(released.items()):
+        links[step_id] |= dependents - DependencyGraph(links).all_dependents([step_id])

@@ -184,7 +184,7 @@ def _change(
     recorded = subject.entry.spec if subject.entry is not None else None
     changes: list[Change] = differences(spec, recorded, observed, rules)
     if changes:
-        assessments = provider.impact(subject.resource, observed, changes)
+        assessments = provider.impact(replace(subject.resource, spec=spec), observed, changes)
         changes = [
             replace(change, impact=assessment.impact, reason=assessment.reason)
             for change, assessment in zip(changes, assessments, strict=True)
@@ -197,6 +197,7 @@ def _change(
         return bookkeeping
     impact = worst([change.impact for change in changes])
     if impact.exceeds(Impact.RESTART):
+        impact = worst([impact, rules.impact_on_delete])  # the predecessor is deleted
         return _replacement(subject, provider, tuple(changes), impact, moved is not None)
     return _update(subject, changes, policy, bookkeeping)
 

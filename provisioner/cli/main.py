@@ -17,7 +17,7 @@ from provisioner.cli.root import root
 from provisioner.cli.terminal import Terminal
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 
-_COLLECT_EVERY = 100_000
+COLLECT_EVERY = 100_000
 """New objects between two looks for garbage in cycles. A run makes trees of plain data, which hold
 none, and with Python's default of 700 a fifth of all time goes there with 10,000 resources.
 """
@@ -25,7 +25,7 @@ none, and with Python's default of 700 a fifth of all time goes there with 10,00
 
 def main() -> int:
     """Run with the arguments and the environment of this process; returns the exit code."""
-    gc.set_threshold(_COLLECT_EVERY)
+    gc.set_threshold(COLLECT_EVERY)
     return run(sys.argv[1:])
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tests.bench.estate import API_VERSION, write_documents
 
+DISKS = "disk-"
+"""How the names of all disks begin, and so those of their volumes."""
+
 
 def write(folder: Path, objects: int, uri: str, volumes: Path) -> None:
     """Write a stack of ``objects`` stopped machines, each with a disk of its own and a card in user
@@ -29,8 +32,8 @@ def write(folder: Path, objects: int, uri: str, volumes: Path) -> None:
         (
             _document(
                 "Disk",
-                f"disk-{number:04}",
-                {"pool": "pool", "size": "1MiB", "format": "raw", "retention": "delete"},
+                f"{DISKS}{number:04}",
+                {"pool": "pool", "size": "1GiB", "retention": "delete"},
             )
             for number in numbers
         ),
@@ -46,7 +49,7 @@ def _machine(number: int) -> dict[str, object]:
             "description": f"Machine {number} of the benchmark",
             "cpu": {"count": 1, "max": 2},
             "memory": {"size": "64MiB", "max": "128MiB"},
-            "disks": [{"disk": f"disk-{number:04}", "bootOrder": 1}],
+            "disks": [{"disk": f"{DISKS}{number:04}", "bootOrder": 1}],
             "nics": [
                 {
                     "name": "lan",

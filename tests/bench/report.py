@@ -34,7 +34,7 @@ def phase_rows(samples: Samples, baseline: str | None) -> Rows:
     """
     rows: list[tuple[str, ...]] = [_PHASES]
     for phase, size in samples:
-        cpu = samples.cpu(phase, size)
+        peak = samples.peak(phase, size).greatest
         times = ""
         if baseline is not None and (baseline, size) in samples:
             ratio = samples.ratio((phase, size), (baseline, size), lambda cost: cost.cpu)
@@ -43,9 +43,9 @@ def phase_rows(samples: Samples, baseline: str | None) -> Rows:
             (
                 phase,
                 f"{size:,}" if size else "",
-                *(f"{value:.2f}" for value in cpu),
-                f"{samples.wall(phase, size).median:.2f}",
-                f"{samples.peak(phase, size).greatest:.0f}",
+                *_figures(samples.cpu(phase, size)),
+                _figure(samples.wall(phase, size).median),
+                f"{peak:.0f}" if peak else "",
                 times,
             )
         )
@@ -67,7 +67,14 @@ def goal_rows(samples: Samples, goals: Iterable[Goal]) -> Rows:
 
 
 def _figures(spread: Spread) -> list[str]:
-    return [f"{value:.0f}" if value >= 100 else f"{value:.2f}" for value in spread]
+    return [_figure(value) for value in spread]
+
+
+def _figure(value: float) -> str:
+    """Three digits, more or less."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
 def text_table(rows: Rows) -> str:

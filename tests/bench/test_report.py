@@ -10,6 +10,7 @@ def samples() -> Samples:
     for cpu in (3.0, 1.0, 2.0):
         found.add("baseline", 10, Cost(1.0, 1.0, 10.0))
         found.add("plan", 10, Cost(cpu, cpu * 2, cpu * 100))
+        found.add("within", 10, Cost(0.1234, 123.4, 0.0))
     return found
 
 
@@ -55,6 +56,7 @@ def test_text_table() -> None:
         "phase     size  CPU s: least  median  greatest  seconds  peak MiB  x baseline",
         "baseline    10          1.00    1.00      1.00     1.00        10        1.00",
         "plan        10          1.00    2.00      3.00     4.00       300        2.00",
+        "within      10         0.123   0.123     0.123      123                  0.12",
     ] == report.text_table(rows).splitlines()
 
 

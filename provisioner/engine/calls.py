@@ -16,7 +16,7 @@ from provisioner.core.actions import Action
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.core.values import Json, Path, path_text
+from provisioner.core.values import Json, path_text
 from provisioner.engine.decide import CREATE_FIRST
 from provisioner.engine.events import EventSink, StepRetrying
 from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step, stamp_address
@@ -235,8 +235,8 @@ class StepCalls:
         """
         missing: set[str] = set()
 
-        def lookup(name: OutputName, path: Path) -> Json:
-            value = self._lookup(name, path)
+        def lookup(name: OutputName) -> Json:
+            value = self._lookup(name)
             if value is None:
                 missing.add(f"{name.address}.{name.output}")
             return value
@@ -257,7 +257,7 @@ class StepCalls:
         shared[step.address] = resource
         return resource
 
-    def _lookup(self, name: OutputName, _path: Path) -> Json:
+    def _lookup(self, name: OutputName) -> Json:
         """An output as it is recorded, by this run or by an earlier one."""
         entry = self._entries.get(name.address)
         return name.of(entry.outputs) if entry is not None else None

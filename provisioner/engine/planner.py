@@ -28,7 +28,7 @@ from provisioner.engine.planfile import plan_digest
 from provisioner.engine.rules import Rules
 from provisioner.engine.selection import Selection
 from provisioner.engine.subjects import Subject, known_of
-from provisioner.engine.unknowns import OutputName, resolve
+from provisioner.engine.unknowns import OutputName, fill, is_marker, resolve, unknowns
 from provisioner.manifest.model import Stack
 from provisioner.providers.api import Observation, Present, Provider
 from provisioner.state.model import EndpointRecord, State
@@ -171,21 +171,29 @@ def _known_spec(
         return subject.resource.spec
     recorded = subject.entry.spec if subject.entry is not None else {}
 
-    def lookup(name: OutputName, path: Path) -> Json:
-        decided = decisions.get(name.address, NOTHING)
-        if decided.action in (Action.CREATE, Action.REPLACE):
+    def is_made_anew(address: Address) -> bool:
+        return decisions.get(address, NOTHING).action in (Action.CREATE, Action.REPLACE)
+
+    def lookup(name: OutputName) -> Json:
+        if is_made_anew(name.address):
             return None
         observed = request.observations.get(name.address)
-        value: Json = None
         if isinstance(observed, Present):
-            value = name.of(observed.outputs)
-        elif name.address in request.state.entries:
-            value = name.of(request.state.entries[name.address].outputs)
-        # An output that the endpoint does not tell at the moment has not changed for all we know.
-        return value if value is not None else get_path(recorded, path)
+            return name.of(observed.outputs)
+        entry = request.state.entries.get(name.address)
+        return name.of(entry.outputs) if entry is not None else None
 
-    resolved: Mapping[str, Any] = resolve(subject.resource.spec, lookup)
-    return resolved
+    def give(marker: Mapping[str, Any], path: Path) -> Any:
+        known = resolve(marker, lookup)
+        if not is_marker(known):
+            return known
+        if any(is_made_anew(name.address) for name in unknowns(marker)):
+            return None
+        # What the endpoint does not tell at the moment has not changed for all we know.
+        return get_path(recorded, path)
+
+    spec: Mapping[str, Any] = fill(subject.resource.spec, give)
+    return spec
 
 
 def _keep_what_kept_objects_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:

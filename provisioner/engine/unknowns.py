@@ -37,8 +37,11 @@ class OutputName(NamedTuple):
         return value.get(member) if isinstance(value, dict) else None
 
 
-Lookup = Callable[[OutputName, Path], Json]
-"""Gives an output's value, or None while it is not known; the path is where it is needed."""
+Lookup = Callable[[OutputName], Json]
+"""Gives an output's value, or None while it is not known."""
+
+Fill = Callable[[Mapping[str, Any], Path], Any]
+"""Gives what a marker stands for at a path, or None while it is not known."""
 
 
 def is_marker(value: object) -> bool:
@@ -50,34 +53,38 @@ def is_marker(value: object) -> bool:
     )
 
 
-def resolve(value: Any, lookup: Lookup, path: Path = ()) -> Any:
+def resolve(value: Any, lookup: Lookup) -> Any:
     """``value`` with all known outputs put in; what is unknown stays as it is. Unchanged parts are
     shared.
     """
+    return fill(value, lambda marker, _path: _meaning(marker, lookup))
+
+
+def fill(value: Any, give: Fill, path: Path = ()) -> Any:
+    """``value`` with each marker replaced by what it stands for, if that is known. Unchanged parts
+    are shared.
+    """
     if isinstance(value, Mapping):
         if is_marker(value):
-            return _resolve_marker(value, lookup, path)
-        resolved = {key: resolve(item, lookup, (*path, key)) for key, item in value.items()}
-        return resolved if any(resolved[key] is not value[key] for key in value) else value
+            known = give(value, path)
+            return value if known is None else known
+        filled = {key: fill(item, give, (*path, key)) for key, item in value.items()}
+        return filled if any(filled[key] is not value[key] for key in value) else value
     if isinstance(value, list):
-        items = [resolve(item, lookup, (*path, str(index))) for index, item in enumerate(value)]
+        items = [fill(item, give, (*path, str(index))) for index, item in enumerate(value)]
         return (
             items if any(new is not old for new, old in zip(items, value, strict=True)) else value
         )
     return value
 
 
-def _resolve_marker(value: Mapping[str, Any], lookup: Lookup, path: Path) -> Any:
-    if UNKNOWN_KEY in value:
-        known = lookup(OutputName.parse(value[UNKNOWN_KEY]), path)
-        return value if known is None else known
+def _meaning(marker: Mapping[str, Any], lookup: Lookup) -> Any:
+    if UNKNOWN_KEY in marker:
+        return lookup(OutputName.parse(marker[UNKNOWN_KEY]))
     parts = [
-        part if isinstance(part, str) else _resolve_marker(part, lookup, path)
-        for part in value[TEMPLATE_KEY]
+        part if isinstance(part, str) else _meaning(part, lookup) for part in marker[TEMPLATE_KEY]
     ]
-    if any(is_marker(part) for part in parts):
-        return value
-    return "".join(_text(part) for part in parts)
+    return None if any(part is None for part in parts) else "".join(map(_text, parts))
 
 
 def _text(value: object) -> str:

@@ -17,7 +17,7 @@ KNOWN: dict[Address, dict[str, Json]] = {
 }
 
 
-def lookup(name: OutputName, _path: tuple[str, ...]) -> Any:
+def lookup(name: OutputName) -> Any:
     return name.of(KNOWN.get(name.address, {}))
 
 

@@ -1,4 +1,5 @@
-"""Golden files: expected output kept in tests/golden, read in review, refreshed by ``--update-goldens``.
+"""Golden files: expected output kept in tests/golden, read in review, refreshed by
+``--update-goldens``.
 
 A pytest plugin, loaded by tests/conftest.py.
 """

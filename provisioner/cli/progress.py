@@ -74,13 +74,19 @@ class PlainLines:
         with self._lock:
             if isinstance(event, PhaseStarted):
                 if terminal.verbose or (event.phase not in _QUIET_PHASES and event.total):
-                    terminal.note(render_event(event, terminal.paint(terminal.err)))
+                    self._tell(event)
             elif isinstance(event, StepProgress) and not self._is_news(event):
                 return
-            elif self._steps:
-                terminal.print(render_event(event, terminal.paint(terminal.out)))
-            elif terminal.verbose:
-                terminal.note(render_event(event, terminal.paint(terminal.err)))
+            elif self._steps or terminal.verbose:
+                self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        """Where steps are carried out their log is the result; a plan is a result of its own."""
+        terminal = self._terminal
+        if self._steps:
+            terminal.print(render_event(event, terminal.paint(terminal.out)))
+        else:
+            terminal.note(render_event(event, terminal.paint(terminal.err)))
 
     def _is_news(self, event: StepProgress) -> bool:
         tenth = 10 * event.done // event.total if event.total else 0

@@ -20,11 +20,12 @@ __all__ = ["Condition", "DriftReport", "DriftedField", "ResourceDrift", "detect_
 def detect_drift(workspace: Workspace, choices: PlanChoices, sink: EventSink) -> DriftReport:
     """Compare every recorded resource that is selected with what its endpoint says now.
 
-    The manifests are not read: an edit that was not applied yet is no drift.
+    Of the manifests only those of hosts count, for how to connect: an edit of a resource that was
+    not applied yet is no drift.
     """
     workspace.require_state()
     with workspace.recorded_store() as store:
-        state = store.read()
+        state = workspace.with_declared_hosts(store.read())
     with workspace.sessions(sink) as sessions:
         found = survey(
             None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from provisioner.core.address import Address
@@ -39,7 +40,7 @@ def recorded_resource(
     """
     workspace.require_state()
     with workspace.recorded_store() as store:
-        state = store.read()
+        state = workspace.with_declared_hosts(store.read())
     entry = state.entries.get(address)
     if entry is None:
         raise ProvisionerError(_not_recorded(address, sorted(state.entries)))
@@ -53,9 +54,14 @@ def recorded_resource(
                 address=str(address),
             )
         )
-    subject = collect(None, state)[address]
+    related = {
+        other: subject.resource
+        for other, subject in collect(None, state).items()
+        if subject.endpoint == entry.endpoint
+    }
+    resource = replace(related[address], related=related)
     with workspace.sessions(sink) as sessions:
-        yield entry, subject.resource, sessions.get(state.endpoints[entry.endpoint])
+        yield entry, resource, sessions.get(state.endpoints[entry.endpoint])
 
 
 def _not_recorded(address: Address, recorded: list[Address]) -> Diagnostic:

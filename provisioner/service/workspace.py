@@ -12,16 +12,18 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from provisioner.core.clock import Clock, SystemClock
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostics, ProvisionerError, error, warning
 from provisioner.engine.sessions import Sessions
+from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import Stack
 from provisioner.providers.registry import Registry
 from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER
-from provisioner.service.model import EventSink, PhaseStarted
+from provisioner.service.model import EventSink, PhaseStarted, State
 from provisioner.service.secrets import ReferencedSecrets
 from provisioner.state.database import read_meta
 from provisioner.state.sqlite import SqliteStore
@@ -61,6 +63,8 @@ class Workspace:
         self.registry = registry or Registry()
         self.secrets = ReferencedSecrets(environ, self.root)
         self.catalog = SchemaCatalog.installed()
+        self.notices = Diagnostics()
+        """Warnings for the person, beside what a use-case returns."""
 
     @property
     def state_path(self) -> Path:
@@ -118,6 +122,23 @@ class Workspace:
                     hint="Name the stack's folder and its environment (--env), or plan it first.",
                 )
             )
+
+    def with_declared_hosts(self, state: State) -> State:
+        """The state with its endpoints as the Host manifests describe them now; where the manifests
+        have errors as they were recorded, with a warning in :attr:`notices`.
+        """
+        try:
+            stack = self.load()
+        except ProvisionerError:
+            self.notices.add(
+                warning(
+                    "PRV6015",
+                    "the manifests have errors; hosts are connected to as the last apply did",
+                    hint="'provisioner validate' shows the errors.",
+                )
+            )
+            return state
+        return replace(state, endpoints=endpoints_of(stack, state))
 
     def sessions(self, sink: EventSink) -> Sessions:
         """Sessions to this stack's endpoints; a context manager that closes them."""

@@ -1,10 +1,15 @@
-"""The scenario fixture of lifecycle tests."""
+"""Fixtures of lifecycle tests: use-cases called as functions (``scenario``), and the program itself
+(``cli``, ``shop``).
+"""
 
 from pathlib import Path
 
 import pytest
 
+from tests.lifecycle.commandline import cli, shop
 from tests.lifecycle.scenario import Scenario
+
+__all__ = ["cli", "scenario", "shop"]
 
 
 @pytest.fixture

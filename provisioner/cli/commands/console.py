@@ -53,4 +53,5 @@ def command(invocation: Invocation, name: str, stack: Path, log: bool, graphics:
         else:
             with service.serial_console(workspace, address, sink) as stream:
                 converse(terminal, stream, str(address))
+    terminal.report(list(workspace.notices))
     return ExitCode.DONE

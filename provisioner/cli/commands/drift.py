@@ -25,8 +25,9 @@ def command(
 ) -> ExitCode:
     """Show where reality differs from what was applied.
 
-    Compares what the last apply recorded with what the endpoints say now. The manifests are not
-    read: use plan to see what an edit would do. Exits with 2 if there is drift.
+    Compares what the last apply recorded with what the endpoints say now. An edit of a manifest
+    that was not applied yet is no drift: plan shows what it would do. Exits with 2 if there is
+    drift.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.planning import choices_of
@@ -39,6 +40,7 @@ def command(
     workspace = open_workspace(invocation, stack)
     with progress(terminal, steps=False) as sink:
         report = detect_drift(workspace, choices_of(target, exclude), sink)
+    terminal.report(list(workspace.notices))
     vocabulary = Vocabulary()
     if terminal.json:
         terminal.print_json(drift_json(report, vocabulary))

@@ -54,6 +54,7 @@ def revert(invocation: Invocation, name: str, stack: Path, yes: bool) -> None:
             raise click.Abort
     with progress(terminal, steps=True) as sink:
         service.revert(workspace, address, sink)
+    terminal.report(list(workspace.notices))
     if terminal.json:
         terminal.print_json({"event": "reverted", "snapshot": str(address)}, indent=None)
     else:

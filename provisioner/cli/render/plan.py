@@ -82,7 +82,9 @@ def summary(plan: Plan) -> str:
     waiting = len(plan.pending) + sum(len(step.deferred) for step in plan.steps)
     if waiting:
         text += f"; {count(waiting, 'field')} waiting for a restart"
-    return f"{text}; {plan.unchanged} unchanged."
+    if plan.unchanged:
+        text += f"; {plan.unchanged} unchanged"
+    return f"{text}."
 
 
 def _impacts(impacts: list[Impact]) -> str:

@@ -10,7 +10,7 @@ from tests.golden_support import CheckGolden
 TYPO = error(
     "PRV1203",
     "unknown field 'memroy'",
-    detail="Expected one of cpu, memory, disks, nics, firmware, machineType, boot, cloudInit, console.",
+    detail="Expected one of cpu, memory, disks, nics, firmware, machineType, boot, console.",
     source=SourceRange("web.yaml", 12, 3, "  memroy: 4GiB", 6),
     hint="Did you mean 'memory'?",
     address="VirtualMachine/web01",

@@ -118,7 +118,7 @@ DRIFT = DriftReport(
                 DriftedField(("memory", "size"), 2 * GIB, GIB),
                 DriftedField(("cpu", "count"), 2, 4, 3, differs_running=True),
                 DriftedField(("cloudInit", "userData"), "hunter2", "hunter3"),
-                DriftedField(("autostart",), True, False),
+                DriftedField(("autostart",), recorded=True, observed=False),
             ),
         ),
     )
@@ -246,7 +246,7 @@ def test_progress_text(done: int, total: int, expected: str) -> None:
 
 def test_plain_lines_tell_progress_by_tenths(capsys: pytest.CaptureFixture[str]) -> None:
     sink = PlainLines(Terminal({}), steps=True)
-    for done in range(0, 1001):
+    for done in range(1001):
         sink(StepProgress("Disk/d", "uploading", done, 1000))
     assert 11 == len(capsys.readouterr().out.splitlines())
 

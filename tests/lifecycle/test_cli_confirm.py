@@ -1,0 +1,133 @@
+"""Questions: asked on a terminal, never answered by silence."""
+
+import os
+import pty
+import re
+import select
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.lifecycle.commandline import SECONDS, CommandLine
+
+
+class Person:
+    """Somebody at a terminal who starts the program and types."""
+
+    def __init__(
+        self, folder: Path, *arguments: str, environ: dict[str, str] | None = None
+    ) -> None:
+        self.screen = ""
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            os.environ.update({"TERM": "xterm", "COLUMNS": "80", **(environ or {})})
+            os.execv(sys.executable, [sys.executable, "-m", "provisioner", *arguments])
+
+    def see(self, text: str) -> None:
+        """Read until the text is on the screen."""
+        deadline = time.monotonic() + SECONDS
+        while text not in self.screen:
+            assert time.monotonic() < deadline, self.screen
+            assert self._read(), self.screen
+
+    def type(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def is_there(self) -> bool:
+        """Wait for half a second; whether the program still runs then."""
+        with suppress(OSError):
+            if select.select([self._terminal], [], [], 0.5)[0]:
+                return self._read()
+        return True
+
+    def leave(self) -> int:
+        """Read to the end; returns the exit code."""
+        while self._read():
+            pass
+        os.close(self._terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._terminal], [], [], SECONDS)
+        try:
+            data = os.read(self._terminal, 4096) if ready else b""
+        except OSError:  # Linux: the other end was closed
+            data = b""
+        self.screen += data.decode()
+        return bool(data)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "objects"), [("y\n", 0, 4), ("n\n", 130, 0), ("\n", 130, 0)]
+)
+def test_apply_asks(shop: CommandLine, answer: str, code: int, objects: int) -> None:
+    person = Person(shop.root, "apply")
+    person.see("Apply this plan? [y/N]")
+    assert "Plan: 4 to create." in person.screen
+    person.type(answer)
+    assert code == person.leave()
+    assert objects == len(shop.objects())
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("test\n", 0, 1), ("y\n", 130, 4)])
+def test_destroy_wants_the_name(shop: CommandLine, answer: str, code: int, left: int) -> None:
+    shop("apply", "--yes")
+    person = Person(shop.root, "destroy")
+    person.see("type the name of the stack (test)")
+    person.type(answer)
+    assert code == person.leave()
+    assert left == len(shop.objects())
+
+
+def test_ctrl_c_at_the_question(shop: CommandLine) -> None:
+    person = Person(shop.root, "apply")
+    person.see("[y/N]")
+    # A signal that comes just before Python begins to read a line waits for the line: type again.
+    while person.is_there():
+        person.type("\x03")
+    # The second one while Python was already about to end: shells see the same 130.
+    assert person.leave() in (130, -signal.SIGINT)
+    assert "Traceback" not in person.screen
+    assert [] == shop.objects()
+
+
+@pytest.mark.parametrize("command", ["apply", "destroy"])
+def test_nobody_to_ask(shop: CommandLine, command: str) -> None:
+    if command == "destroy":
+        shop("apply", "--yes")
+    before = shop.objects()
+    refused = shop(command)
+    assert 1 == refused.code
+    assert "PRV6002" in refused.err
+    assert "--yes" in refused.err
+    assert before == shop.objects()
+
+
+def test_nothing_to_ask_about(shop: CommandLine) -> None:
+    shop("apply", "--yes")
+    assert 0 == shop("apply").code
+
+
+def test_live_view_leaves_the_log_behind(shop: CommandLine) -> None:
+    """On a terminal steps under way are drawn at the bottom and erased; finished ones stay."""
+    shop.faults({"call": "create", "effect": "delay", "seconds": 0.3, "times": 0})
+    person = Person(shop.root, "apply", "--yes")
+    assert 0 == person.leave()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", person.screen)
+    assert "VirtualMachine/web: creating" in text
+    assert 4 == len(re.findall(r": created in \d\.\d s", text))
+    assert "Applied: 4 steps done." in text
+    assert "\x1b[32m" in person.screen
+
+
+@pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colours_on_request(shop: CommandLine, environ: dict[str, str]) -> None:
+    person = Person(shop.root, "plan", environ=environ)
+    assert 0 == person.leave()
+    assert "create" in person.screen
+    assert "\x1b[3" not in person.screen

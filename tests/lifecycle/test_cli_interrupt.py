@@ -1,0 +1,123 @@
+"""Ctrl-C, termination, a reader that goes away and sudden death: every end leaves a state that the
+next run understands."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.lifecycle.commandline import SECONDS, CommandLine
+
+SLOW = {"call": "create", "effect": "delay", "seconds": 1.5, "times": 0}
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout is not None
+    seen = ""
+    while text not in seen:
+        line = process.stdout.readline()
+        assert line, seen
+        seen += line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_request_finishes_what_is_under_way(shop: CommandLine, number: int) -> None:
+    shop.faults(SLOW)
+    process = shop.start("apply", "--yes")
+    wait_for(process, ": creating")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=SECONDS)
+    assert 6 == process.returncode
+    assert "Stopping after the steps under way" in err
+    # The network and the pool were being made; the disk and the machine were not begun.
+    assert ["Network/lan", "StoragePool/pool"] == shop.objects()
+    assert "Not begun: Disk/web-root, VirtualMachine/web." in out
+    (operation,) = shop("state", "history", "--json").json
+    assert "interrupted" == operation["outcome"]
+    shop.faults()
+    assert 0 == shop("apply", "--yes").code
+    assert 4 == len(shop.objects())
+
+
+def test_the_second_request_abandons(shop: CommandLine) -> None:
+    shop.faults({**SLOW, "seconds": 60.0})
+    process = shop.start("apply", "--yes")
+    wait_for(process, ": creating")
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "Stopping" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=SECONDS)
+    assert time.monotonic() - began < 20
+    assert 6 == process.returncode
+    assert "Abandoned, to be looked at by the next run" in out
+    assert "The last run did not finish" in shop("state", "list").err
+    shop.faults()
+    assert 0 == shop("apply", "--yes").code
+    assert 4 == len(shop.objects())
+
+
+def test_sudden_death_in_the_middle(shop: CommandLine) -> None:
+    shop.faults({"call": "create", "address": "Disk/*", "effect": "kill-after"})
+    process = shop.start("apply", "--yes")
+    process.communicate(timeout=SECONDS)
+    assert -signal.SIGKILL == process.returncode
+    # Made, but nobody lived to write that down.
+    assert "Disk/web-root" in shop.objects()
+    assert "Disk/web-root" not in shop("state", "list").out
+    shop.faults()
+    assert 0 == shop("apply", "--yes").code
+    assert 4 == len(shop.objects())
+    assert 0 == shop("plan", "--detailed-exitcode").code
+
+
+def test_an_apply_goes_on_when_its_reader_goes_away(shop: CommandLine) -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        shop.start_arguments("apply", "--yes"),
+        cwd=shop.root,
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    os.close(reader)
+    _, err = process.communicate(timeout=SECONDS)
+    assert 0 == process.returncode
+    assert "Traceback" not in err
+    assert "Broken" not in err
+    assert 4 == len(shop.objects())
+
+
+def test_two_at_once(shop: CommandLine) -> None:
+    """The second one names who works, since when and on what, and changes nothing."""
+    shop.faults(SLOW)
+    first = shop.start("apply", "--yes")
+    wait_for(first, ": creating")
+    second = shop("apply", "--yes", "--json")
+    assert 1 == second.code
+    assert ["PRV4004"] == second.codes
+    assert f"(process {first.pid})" in second.err
+    assert "apply" in second.err
+    shown = shop("state", "unlock")
+    assert f"(process {first.pid}) for apply" in shown.out
+    first.communicate(timeout=SECONDS)
+    assert 0 == first.returncode
+
+
+def test_a_lock_can_be_broken_by_its_token(shop: CommandLine) -> None:
+    shop.faults({**SLOW, "seconds": 3.0})
+    first = shop.start("apply", "--yes")
+    wait_for(first, ": creating")
+    token = shop("state", "unlock", "--json").json["lock"]["token"]
+    assert 1 == shop("state", "unlock", "000000").code
+    assert 0 == shop("state", "unlock", token).code
+    assert "not locked" in shop("state", "unlock").out
+    _, err = first.communicate(timeout=SECONDS)
+    assert first.returncode in (1, 6)
+    assert "PRV4005" in err

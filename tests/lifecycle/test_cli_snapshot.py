@@ -1,0 +1,82 @@
+"""``provisioner snapshot revert`` and ``console``: capabilities of a provider, asked for by
+name."""
+
+import pytest
+
+from tests.lifecycle.commandline import CommandLine
+from tests.lifecycle.stacks import ALL, DISK, LAN, POOL, WEB
+
+SNAPSHOT = "Snapshot/before\nmachine: web\n"
+
+
+@pytest.fixture
+def changed(shop: CommandLine) -> CommandLine:
+    """A machine with a snapshot, changed since."""
+    shop.declare(*ALL, SNAPSHOT)
+    assert 0 == shop("apply", "--yes").code
+    shop.declare(LAN, POOL, DISK, WEB.replace("count: 1", "count: 3"), SNAPSHOT)
+    assert 0 == shop("apply", "--yes").code
+    return shop
+
+
+def cpu_count(shop: CommandLine) -> int:
+    machine = shop.outside.find("VirtualMachine", "web")
+    assert machine is not None
+    count: int = machine.spec["cpu"]["count"]
+    return count
+
+
+@pytest.mark.parametrize("name", ["before", "Snapshot/before"])
+def test_revert(changed: CommandLine, name: str) -> None:
+    assert 3 == cpu_count(changed)
+    assert 0 == changed("snapshot", "revert", name, "--yes").code
+    assert 1 == cpu_count(changed)
+    newest = changed("state", "history", "--json").json[0]
+    assert ("revert", "done") == (newest["kind"], newest["outcome"])
+    # The manifest says something else: that is drift, and apply mends it.
+    assert 2 == changed("drift").code
+    assert 0 == changed("apply", "--yes").code
+    assert 3 == cpu_count(changed)
+
+
+def test_revert_is_not_done_without_being_confirmed(changed: CommandLine) -> None:
+    refused = changed("snapshot", "revert", "before")
+    assert (1, True) == (refused.code, "PRV6002" in refused.err)
+    assert 3 == cpu_count(changed)
+
+
+def test_a_failing_revert_is_recorded_as_failed(changed: CommandLine) -> None:
+    changed.faults({"call": "revert", "effect": "terminal"})
+    failed = changed("snapshot", "revert", "before", "--yes")
+    assert (1, True) == (failed.code, "PRV5202" in failed.err)
+    newest = changed("state", "history", "--json").json[0]
+    assert ("revert", "failed") == (newest["kind"], newest["outcome"])
+    changed.faults()
+    assert 0 == changed("plan", "--detailed-exitcode").code
+
+
+def test_a_snapshot_that_is_not_there(changed: CommandLine) -> None:
+    failed = changed("snapshot", "revert", "other", "--yes")
+    assert (1, True) == (failed.code, "PRV6007" in failed.err)
+    assert "Snapshot/before" in failed.err
+
+
+def test_a_provider_without_consoles(changed: CommandLine) -> None:
+    for option in ("--log", "--graphics"):
+        failed = changed("console", "web", option)
+        assert (1, True) == (failed.code, "PRV5006" in failed.err)
+        assert "console" in failed.err
+
+
+def test_console_of_what_was_never_applied(shop: CommandLine) -> None:
+    failed = shop("console", "web", "--log")
+    assert (1, True) == (failed.code, "PRV6004" in failed.err)
+
+
+def test_graph_and_show(changed: CommandLine) -> None:
+    assert '"VirtualMachine/web" -> "Disk/web-root";' in changed("graph", "--format", "dot").out
+    assert "flowchart LR" in changed("graph", "--format", "mermaid").out
+    shown = changed("show", "VirtualMachine/web").out
+    assert "Needed by\n  Snapshot/before" in shown
+    near = changed("show", "VirtualMachine/wbe")
+    assert (1, True) == (near.code, "Did you mean VirtualMachine/web?" in near.err)

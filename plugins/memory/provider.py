@@ -50,8 +50,8 @@ class MemoryProvider:
     def impact(
         self, resource: Resource, observed: Present, changes: Sequence[Change]
     ) -> Sequence[Assessment]:
-        """The schema's impact, except that a stopped machine has nothing to restart and that a disk
-        cannot shrink.
+        """The schema's impact, except that a stopped machine has nothing to restart, that a start
+        interrupts nobody, and that a disk cannot shrink.
         """
         stopped = resource.kind == MACHINE and observed.facts.get("power") == "stopped"
         return [_assess(resource.kind, change, stopped=stopped) for change in changes]
@@ -97,6 +97,8 @@ class MemoryProvider:
 def _assess(kind: str, change: Change, *, stopped: bool) -> Assessment:
     if kind == "Disk" and change.path == ("size",) and _shrinks(change):
         return Assessment(Impact.DATA_LOSS, "a disk cannot shrink")
+    if kind == MACHINE and change.path == ("power",) and change.after in (None, "running"):
+        return Assessment(Impact.LIVE, "the machine is started")
     if stopped and change.impact is Impact.RESTART:
         return Assessment(Impact.LIVE, "the machine is stopped")
     return Assessment(change.impact, change.reason)

@@ -169,16 +169,18 @@ class MemorySession:
 
         def work() -> None:
             before = self._ours(machine, machine.external_id or str(machine.uid))
+            now = before.running.get(POWER, before.spec.get("power", POWER_DEFAULT))
             # What waits for a restart comes into force when a machine is started or stopped, not
             # when it wakes up.
-            now = before.running.get(POWER, before.spec.get("power", POWER_DEFAULT))
-            keeps = {now, state} == {"running", "suspended"} or now == state
-            running = dict(before.running) if keeps else {}
-            if before.spec.get("power", POWER_DEFAULT) == state:
-                running.pop(POWER, None)
-            else:
-                running[POWER] = state
-            self._inventory.put(replace(before, running=running))
+            stays_up = "stopped" not in (now, state)
+            kept = {path: value for path, value in before.running.items() if path != POWER}
+            self._inventory.put(
+                replace(
+                    before,
+                    spec={**before.spec, "power": state},
+                    running=kept if stays_up else {},
+                )
+            )
 
         self._change("power", machine, deadline, work)
 

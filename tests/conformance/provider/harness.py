@@ -129,9 +129,15 @@ class Harness:
     # Plan and apply
 
     def plan(
-        self, *, consents: Iterable[Address] | None = None, adopt: Iterable[Address] = ()
+        self,
+        *,
+        consents: Iterable[Address] | None = None,
+        adopt: Iterable[Address] = (),
+        max_impact: Impact = Impact.DATA_LOSS,
     ) -> Plan:
-        """A plan; everything is allowed, loss of data too unless ``consents`` are given."""
+        """A plan. If nothing else is said everything is allowed, loss of data too; ``consents``
+        are the only ones whose data may go.
+        """
         stack = self.load()
         state = self.store.read()
         allowed = {*stack.declarations, *state.entries} if consents is None else {*consents}
@@ -144,7 +150,7 @@ class Harness:
                 sessions,
                 rules=self.catalog,
                 options=PlanOptions(
-                    max_impact=Impact.DATA_LOSS,
+                    max_impact=max_impact,
                     consents=tuple(allowed),
                     adopt=tuple(AddressPattern(item.kind, item.name) for item in adopt),
                 ),

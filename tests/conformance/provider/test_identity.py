@@ -5,9 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import pytest
+
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
-from provisioner.providers.api import Absent, Outcome, Present, Retryable
+from provisioner.providers.api import Absent, Naming, Outcome, Present, Retryable
 from tests.conformance.provider.harness import Harness, actions
 
 
@@ -79,6 +81,32 @@ def test_an_object_that_was_never_recorded_is_found_again(world: Harness, subjec
     plan = world.converge()
     assert {subject: Action.ADOPT} == actions(plan)
     assert created == world.entry(subject).external_id
+
+
+def test_it_is_found_by_its_identity_whatever_it_is_called(
+    world: Harness, subject: Address
+) -> None:
+    world.converge()
+    resource = replace(world.resource(subject), name="quite-another-name", external_id=None)
+    session = world.session()
+    found = session.observe([resource])[subject]
+    session.close()
+    assert isinstance(found, Present)
+    assert world.entry(subject).external_id == found.external_id
+
+
+def test_what_was_adopted_is_found_by_its_external_id(world: Harness, subject: Address) -> None:
+    """It has an identity that we did not choose, where the endpoint does not let it be changed."""
+    if world.provider.describe().naming[subject.kind] is not Naming.UNIQUE:
+        pytest.skip(f"a {subject.kind} is not adopted by its name there")
+    external_id = world.under_test.outside.add(*subject)
+    world.carry_out(world.plan(adopt=[subject]))
+    resource = replace(world.resource(subject), name="quite-another-name")
+    session = world.session()
+    found = session.observe([resource])[subject]
+    session.close()
+    assert isinstance(found, Present)
+    assert external_id == found.external_id
 
 
 def test_deleting_twice_is_done_already(world: Harness, subject: Address) -> None:

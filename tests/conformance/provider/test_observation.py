@@ -124,7 +124,7 @@ def test_the_number_of_calls_does_not_grow_with_the_targets(world: Harness) -> N
 
     few, many = cost(missing(2)), cost(missing(200))
     session.close()
-    assert few == many
+    assert 0 < few == many
 
 
 def test_reading_a_running_machine_waits_for_no_guest(world: Harness) -> None:

@@ -1,0 +1,90 @@
+"""Optional capabilities, for the providers that promise them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from provisioner.core.actions import Action, Impact
+from provisioner.core.address import Address
+from provisioner.providers.capabilities import POWER, SNAPSHOT_REVERT, Power, SnapshotRevert
+from tests.conformance.provider.conftest import forget
+from tests.conformance.provider.harness import Harness, actions
+
+
+def need(world: Harness, capability: str, *fields: str) -> None:
+    if capability not in world.provider.describe().capabilities:
+        pytest.skip(f"{world.provider.describe().name} does not promise {capability}")
+    for field in fields:
+        kind, _, name = field.partition(".")
+        reason = world.under_test.refuses(kind, name)
+        if reason is not None:
+            pytest.skip(reason)
+
+
+@pytest.fixture
+def machine(world: Harness) -> Iterator[Address]:
+    need(world, POWER, "VirtualMachine.power")
+    address = world.subject("VirtualMachine")
+    world.write(address, {"memory": {"size": "64MiB"}, "power": "running"})
+    world.converge()
+    yield address
+    forget(world, address)
+
+
+@pytest.mark.parametrize("state", ["stopped", "suspended"])
+def test_power_is_seen_and_mended_without_a_restart(
+    world: Harness, machine: Address, state: str
+) -> None:
+    need(world, POWER, f"VirtualMachine.power.{state}")
+    session = world.session()
+    assert isinstance(session, Power)
+    session.power(world.resource(machine), state, world.deadline())
+    session.close()
+    assert state == world.present(machine).spec["power"]
+    plan = world.plan(max_impact=Impact.LIVE)
+    assert {machine: Action.UPDATE} == actions(plan)
+    assert [[("power",)]] == [[change.path for change in step.changes] for step in plan.steps]
+    world.carry_out(plan)
+    assert "running" == world.present(machine).spec["power"]
+    world.expect_nothing_to_do()
+
+
+def test_stopping_and_starting_brings_into_force_what_waits(
+    world: Harness, machine: Address
+) -> None:
+    spec = {"memory": {"size": "64MiB"}, "power": "running", "guestAgent": True}
+    world.write(machine, spec)
+    world.carry_out(world.plan(max_impact=Impact.LIVE))
+    assert {("guestAgent",)} == set(world.present(machine).running)
+    session = world.session()
+    assert isinstance(session, Power)
+    for state in ("stopped", "running"):
+        session.power(world.resource(machine), state, world.deadline())
+    session.close()
+    assert {} == world.present(machine).running
+    world.expect_nothing_to_do()
+
+
+def test_reverting_brings_the_machine_back(world: Harness) -> None:
+    need(world, SNAPSHOT_REVERT, "Snapshot.")
+    machine, snapshot = world.subject("VirtualMachine"), world.subject("Snapshot")
+    stopped = {"memory": {"size": "64MiB"}, "power": "stopped"}
+    world.write(machine, stopped)
+    world.converge()
+    world.write(snapshot, {"machine": machine.name})
+    world.converge()
+    before = world.present(machine)
+    world.write(machine, stopped | {"description": "changed since"})
+    world.converge()
+    assert before.spec != world.present(machine).spec
+    session = world.session()
+    assert isinstance(session, SnapshotRevert)
+    session.revert(world.resource(snapshot), world.deadline())
+    session.close()
+    after = world.present(machine)
+    assert (before.external_id, before.spec) == (after.external_id, after.spec)
+    assert {machine: Action.UPDATE} == actions(world.converge())
+    forget(world, snapshot)
+    forget(world, machine)

@@ -135,7 +135,7 @@ class Inventory:
         self._documents: dict[tuple[str, str], Element | None] = {}
 
     def domains(self) -> Index[DomainRecord]:
-        """All domains with their definitions: 4 calls, one for each domain, and one more for each
+        """All domains with their definitions: 5 calls, one for each domain, and one more for each
         that runs.
         """
         if self._domains is None:
@@ -185,7 +185,7 @@ class Inventory:
         return self._running
 
     def networks(self) -> Index[NetworkRecord]:
-        """All networks with their definitions: 2 calls, one for each network, one more for each
+        """All networks with their definitions: 4 calls, one for each network, one more for each
         active one.
         """
         if self._networks is None:
@@ -193,14 +193,14 @@ class Inventory:
         return self._networks
 
     def pools(self) -> Index[PoolRecord]:
-        """All storage pools: 3 calls and one for each pool."""
+        """All storage pools: 4 calls and one for each pool."""
         if self._pools is None:
             self._pools = Index(self.connection.read("read the storage pools", self._read_pools))
         return self._pools
 
     def volumes(self, pool: PoolRecord) -> VolumeListing:
-        """The volumes of a pool as they are in its storage now: 2 calls (the daemon looks afresh,
-        then lists).
+        """The volumes of a pool as they are in its storage now: 3 calls (find it, look
+        afresh, list).
         """
         if pool.name not in self._volumes:
             self._volumes[pool.name] = self._list_volumes(pool)
@@ -226,7 +226,7 @@ class Inventory:
     def _read_domains(
         self, handle: Any, is_meant: Callable[[Any], bool] = lambda _: True
     ) -> list[DomainRecord]:
-        self.calls += 4
+        self.calls += 5
         listed = handle.listAllDomains(0)
         self._listed_domains = len(listed)
         states = {
@@ -235,12 +235,15 @@ class Inventory:
         }
         autostart = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART))
         saved = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE))
+        persistent = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT))
 
         def read(domain: Any) -> DomainRecord | None:
             identity = domain.UUID()
             live = None
             if domain.ID() != -1:
                 live = self._document(domain.XMLDesc, 0)
+                if live is not None and live.get("id") is None:
+                    live = None  # it stopped since it was listed
             configured = self._document(domain.XMLDesc, libvirt.VIR_DOMAIN_XML_INACTIVE)
             if configured is None:
                 return None
@@ -251,7 +254,7 @@ class Inventory:
                 live=live,
                 state=states.get(identity, libvirt.VIR_DOMAIN_NOSTATE),
                 autostart=identity in autostart,
-                persistent=bool(domain.isPersistent()) if live is not None else True,
+                persistent=identity in persistent,
                 managed_save=identity in saved,
                 handle=domain,
             )
@@ -270,7 +273,7 @@ class Inventory:
         )
 
     def _read_networks(self, handle: Any) -> list[NetworkRecord]:
-        self.calls += 3
+        self.calls += 4
         listed = handle.listAllNetworks(0)
         active = _uuids(handle.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE))
         autostart = _uuids(handle.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART))

@@ -56,9 +56,10 @@ def write(document: Element, spec: Mapping[str, Any]) -> None:
     """Make a definition say what ``spec`` says. A field that is not set is left to libvirt."""
     _write_forward(document, spec)
     _write_bridge(document, spec)
-    remove_all(document, "mtu")
     if "mtu" in spec:
-        document.append(element("mtu", {"size": spec["mtu"]}))
+        child(document, "mtu").set("size", str(spec["mtu"]))
+    else:
+        remove_all(document, "mtu")
     _write_dns(document, spec)
     _write_ipv4(document, spec)
     _write_ipv6(document, spec)
@@ -170,12 +171,14 @@ def _write_bridge(document: Element, spec: Mapping[str, Any]) -> None:
         bridge.set("name", spec["bridge"])
     if "bridge" in spec and document.find("bridge") is None:
         document.append(element("bridge", {"name": spec["bridge"]}))
-    remove_all(document, "virtualport")
     if spec.get("virtualSwitch", "linux") == "openvswitch":
-        document.append(element("virtualport", {"type": "openvswitch"}))
+        child(document, "virtualport").set("type", "openvswitch")
+    else:
+        remove_all(document, "virtualport")
     if "vlan" in spec:
-        remove_all(document, "vlan")
-        document.append(element("vlan", element("tag", {"id": spec["vlan"]})))
+        if len(document.findall("vlan/tag")) > 1:
+            remove_all(document, "vlan")
+        child(document, "vlan/tag").set("id", str(spec["vlan"]))
     elif len(document.findall("vlan/tag")) == 1:
         remove_all(document, "vlan")
 

@@ -32,7 +32,7 @@ class PoolRules:
         if spec["type"] == "logical" and spec.get("path", target_path(spec)) != target_path(spec):
             raise ProvisionerError(
                 error(
-                    "PRV2503",
+                    "PRV2506",
                     "the path of a volume group cannot be chosen",
                     detail=f"Found spec.path: {spec['path']}; libvirt uses {target_path(spec)}.",
                     hint="Remove path.",

@@ -15,14 +15,12 @@ from pathlib import Path as FilePath
 from typing import Any
 from uuid import UUID, uuid4
 
-from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline, SystemClock
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.identity import Stamp, identity
 from provisioner.core.values import Path, Secret
 from provisioner.engine.diff import differences
-from provisioner.manifest.annotations import KindInfo
 from provisioner.manifest.canonical import Findings
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.providers.api import (
@@ -61,44 +59,6 @@ class AbsolutePaths:
 
     def content(self, text: str, *_: object) -> str:
         return FilePath(text).read_text()
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the engine asks of a schema."""
-
-    info: KindInfo
-
-    def impact_of(self, path: Path) -> Impact:
-        return self.info.impact_of(path)
-
-    def default_of(self, path: Path) -> Any:
-        return self.info.default_of(path)
-
-    def is_write_only(self, path: Path) -> bool:
-        return self.info.is_write_only(path)
-
-    def owned_whole(self, path: Path) -> bool:
-        field = self.info.field(path)
-        return field is not None and (
-            field.set_key is not None or (field.rest is not None and not field.children)
-        )
-
-    @property
-    def host_field(self) -> Path | None:
-        return self.info.host_field
-
-    @property
-    def impact_on_delete(self) -> Impact:
-        return self.info.impact_on_delete
-
-    @property
-    def retention_field(self) -> str | None:
-        return self.info.retention_field
-
-    @property
-    def keeps(self) -> frozenset[Path]:
-        return frozenset(self.info.keeps)
 
 
 @dataclass(frozen=True)
@@ -176,7 +136,7 @@ class Bench:
             return Planned(resource, observed)
         before = self.recorded.get(resource.address)
         changes = differences(
-            resource.spec, before.spec if before else None, observed, Rules(CATALOG.kind(kind))
+            resource.spec, before.spec if before else None, observed, CATALOG.kind(kind)
         )
         assessed = self.rules[kind].impact(resource, observed, changes)
         changes = [

@@ -203,7 +203,7 @@ def test_ssh_to_a_host_that_is_not_known(ssh: SshServer, libvirt_session: Libvir
     ssh.known_hosts.write_text("")
     assert "PRV5102" == refusal(uri=uri, ssh={"keyFile": str(ssh.key)}).code
     # Accepting any key has to be said twice, and is warned about.
-    unchecked = {"uri": f"{uri}&no_verify=1", "ssh": {"keyFile": str(ssh.key)}}
+    unchecked: dict[str, Any] = {"uri": f"{uri}&no_verify=1", "ssh": {"keyFile": str(ssh.key)}}
     assert "PRV5105" == refusal(**unchecked).code
     connection = connect(**unchecked, insecure=True)
     assert ["PRV5106"] == [warning.code for warning in connection.warnings]

@@ -267,4 +267,5 @@ def test_a_present_image_is_ours_by_its_name(bench: Any, boot_image: BootImage) 
     bench.recorded.pop(Address("Image", "boot"))
     observed = bench.plan("Image", "boot", uploaded(boot_image.raw)).observed
     assert isinstance(observed, Present)
+    assert observed.owner is not None
     assert str(bench.lineage) == observed.owner.lineage

@@ -199,4 +199,5 @@ def test_a_pool_is_found_by_its_uuid_after_the_state_was_lost(bench: Any, folder
     bench.recorded.clear()
     observed = bench.plan("StoragePool", "images", spec).observed
     assert isinstance(observed, Present)
+    assert observed.owner is not None
     assert str(bench.lineage) == observed.owner.lineage

@@ -1,0 +1,129 @@
+"""Reading local files for an upload, without a daemon."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("libvirt")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provisioner.core.clock import Deadline, SystemClock
+from provisioner.providers.api import Terminal
+from provisioner_plugins._libvirt.upload import LocalFile, local_file, send
+
+CLOCK = SystemClock()
+
+
+class Stream:
+    """Takes what is sent, less than offered at a time, as libvirt's streams may."""
+
+    def __init__(self) -> None:
+        self.content = b""
+        self.holes = 0
+        self.state = "open"
+
+    def send(self, data: bytes) -> int:
+        taken = data[:100_000]
+        self.content += taken
+        return len(taken)
+
+    def sendHole(self, length: int, _flags: int) -> None:  # noqa: N802 - libvirt's name
+        self.holes += length
+        self.content += bytes(length)
+
+    def finish(self) -> None:
+        self.state = "finished"
+
+    def abort(self) -> None:
+        self.state = "aborted"
+
+
+class Daemon:
+    """What ``send`` needs of a connection and a volume."""
+
+    def __init__(self) -> None:
+        self.stream = Stream()
+
+    def newStream(self, _flags: int) -> Stream:  # noqa: N802 - libvirt's name
+        return self.stream
+
+    def upload(self, *_: Any) -> None:
+        assert "open" == self.stream.state
+
+
+def sent(source: LocalFile, seconds: float = 60) -> tuple[Stream, str, list[Any]]:
+    daemon = Daemon()
+    reports: list[Any] = []
+    report = lambda done, total: reports.append((done, total))  # noqa: E731
+    checksum = send(daemon, daemon, source, report, Deadline.after(seconds, CLOCK))
+    return daemon.stream, checksum, reports
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 300_000)), max_size=4),
+    st.integers(0, 500_000),
+)
+def test_any_file_arrives_whole(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[int, int]], tail: int
+) -> None:
+    path = tmp_path_factory.mktemp("upload") / "file.raw"
+    end = 0
+    with path.open("wb") as file:
+        for position, length in parts:
+            file.seek(position * 65_536)
+            file.write(b"x" * length)
+            end = max(end, file.tell())
+        file.truncate(end + tail)
+    stream, checksum, reports = sent(local_file(path, "raw"))
+    assert path.read_bytes() == stream.content
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == checksum
+    assert "finished" == stream.state
+    assert not reports or reports[-1][0] == end + tail
+
+
+class Forgetful(Stream):
+    """Does not keep the zeros of holes, of which there are many."""
+
+    def sendHole(self, length: int, _flags: int) -> None:  # noqa: N802 - libvirt's name
+        self.holes += length
+
+
+def test_a_hole_is_not_sent_as_data(tmp_path: Path) -> None:
+    path = tmp_path / "file.raw"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    daemon = Daemon()
+    daemon.stream = Forgetful()
+    send(daemon, daemon, local_file(path, "raw"), lambda *_: None, Deadline.after(60, CLOCK))
+    assert (1 << 30, b"") == (daemon.stream.holes, daemon.stream.content)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_file_that_changes_meanwhile_is_told(tmp_path: Path, change: int) -> None:
+    path = tmp_path / "file.raw"
+    path.write_bytes(b"x" * 1000)
+    with pytest.raises(Terminal) as caught:
+        sent(LocalFile(path, 1000 - change))
+    assert "PRV5130" == caught.value.diagnostic.code
+
+
+def test_a_deadline_ends_the_copy(tmp_path: Path) -> None:
+    path = tmp_path / "file.raw"
+    path.write_bytes(b"x" * (1 << 20))
+    daemon = Daemon()
+    deadline = Deadline.after(-1, CLOCK)
+    with pytest.raises(Terminal) as caught:
+        send(daemon, daemon, local_file(path, "raw"), lambda *_: None, deadline)
+    assert "PRV5132" == caught.value.diagnostic.code
+    assert "aborted" == daemon.stream.state
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(Terminal) as caught:
+        local_file(tmp_path, "raw")
+    assert "PRV5130" == caught.value.diagnostic.code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,6 @@ def run(
     argv: Sequence[str],
     log: Path,
     *,
-    environment: Mapping[str, str] | None = None,
     expected: Collection[int] = (0,),
 ) -> Cost:
     """Run a program with its output in ``log``; raises UnexpectedExitError for another exit status
@@ -41,7 +40,7 @@ def run(
         child = os.posix_spawnp(
             argv[0],
             list(argv),
-            dict(os.environ if environment is None else environment),
+            _environment(),
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, nothing.fileno(), 0),
                 (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
@@ -55,3 +54,10 @@ def run(
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         raise UnexpectedExitError(f"{' '.join(argv)} ended with {code}:\n{tail}")
     return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without what it says to Python: a program that may not keep its
+    compiled modules, say, would compile them again every time.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

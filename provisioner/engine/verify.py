@@ -88,9 +88,14 @@ def check_records(plan: Plan, state: State) -> None:
         if serial != step.prior_serial:
             problems.add(
                 _stale(
-                    step, f"its entry was written again (serial {step.prior_serial}, now {serial})"
+                    step.address,
+                    f"its entry was written again (serial {step.prior_serial}, now {serial})",
                 )
             )
+    for known in plan.refresh:
+        entry = state.entries.get(known.address)
+        if entry is None or entry.serial > plan.serial:
+            problems.add(_stale(known.address, "its entry was written again or removed"))
     if len(problems):
         raise StalePlan(list(problems))
 
@@ -109,7 +114,7 @@ def check_objects(plan: Plan, sessions: Sessions) -> dict[Address, Observation]:
             continue
         found = _fingerprint(observation)
         if found != step.fingerprint:
-            problems.add(_stale(step, _difference(step.fingerprint, found)))
+            problems.add(_stale(step.address, _difference(step.fingerprint, found)))
     unknown.raise_errors()
     if len(problems):
         raise StalePlan(list(problems))
@@ -128,12 +133,12 @@ def _difference(before: str, now: str) -> str:
     return "the object has changed"
 
 
-def _stale(step: Step, what: str) -> Diagnostic:
+def _stale(address: Address, what: str) -> Diagnostic:
     return error(
         STALE,
-        f"the plan is stale: {step.address}: {what}",
+        f"the plan is stale: {address}: {what}",
         hint="Make a new plan and look at it again.",
-        address=str(step.address),
+        address=str(address),
     )
 
 

@@ -81,7 +81,9 @@ class WatchedSession:
         self._world = world
 
     def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
-        return self._inner.observe(targets)
+        answers = self._inner.observe(targets)
+        silent = self._world.unanswered
+        return {key: value for key, value in answers.items() if str(key) not in silent}
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         return self._noted("create", resource, lambda: self._inner.create(resource, deadline))
@@ -155,8 +157,9 @@ class World:
     """One stack on the endpoints ``here`` and ``there``.
 
     ``refused`` calls (``create Disk/a``) fail before anything is done, ``half_done`` ones after it
-    was, and after ``deadly`` ones the run dies. ``calls`` are those made, in order, ``handed`` the
-    resources they were about, ``judged`` those whose changes were judged.
+    was, and after ``deadly`` ones the run dies; of ``unanswered`` addresses observe says nothing.
+    ``calls`` are those made, in order, ``handed`` the resources they were about, ``judged`` those
+    whose changes were judged.
     """
 
     def __init__(self, root: Path) -> None:
@@ -171,6 +174,7 @@ class World:
         self.refused: set[str] = set()
         self.half_done: set[str] = set()
         self.deadly: set[str] = set()
+        self.unanswered: set[str] = set()
         self.hosts = {
             name: HostDeclaration(name, "memory", {"provider": "memory"}, SOURCE)
             for name in ("here", "there")

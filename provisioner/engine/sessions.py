@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -12,7 +13,6 @@ from provisioner.engine.events import EventSink, StepProgress
 from provisioner.engine.subjects import endpoint_value
 from provisioner.providers.api import (
     Context,
-    ProviderError,
     Retryable,
     SecretResolver,
     Session,
@@ -89,6 +89,8 @@ class Sessions:
                         problem.diagnostic.about(f"Host/{endpoint.name}")
                     ) from problem
                 waiter.wait(problem.after)
+            except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
+                raise provider_failure(problem, f"connecting to Host/{endpoint.name}") from problem
         raise AssertionError("the loop returns or raises")
 
     def close(self) -> None:
@@ -96,11 +98,9 @@ class Sessions:
         with self._lock:
             sessions, self._open = list(self._open.values()), {}
         for session in sessions:
-            try:
+            # The work is done and recorded; a failing logout changes nothing about it.
+            with suppress(Exception):
                 session.close()
-            except ProviderError:
-                # The work is done and recorded; a failing logout changes nothing about it.
-                continue
 
     def __enter__(self) -> Sessions:
         return self

@@ -112,6 +112,8 @@ class WatchedSession:
 
     def close(self) -> None:
         self._inner.close()
+        if self._world.closing is not None:
+            raise self._world.closing
 
     def _noted(self, call: str, resource: Resource, work: Callable[[], Any]) -> Any:
         text = f"{call} {resource.address}"
@@ -157,9 +159,9 @@ class World:
     """One stack on the endpoints ``here`` and ``there``.
 
     ``refused`` calls (``create Disk/a``) fail before anything is done, ``half_done`` ones after it
-    was, and after ``deadly`` ones the run dies; of ``unanswered`` addresses observe says nothing.
-    ``calls`` are those made, in order, ``handed`` the resources they were about, ``judged`` those
-    whose changes were judged.
+    was, and after ``deadly`` ones the run dies; of ``unanswered`` addresses observe says nothing;
+    ``closing`` is raised when a session is closed. ``calls`` are those made, in order, ``handed``
+    the resources they were about, ``judged`` those whose changes were judged.
     """
 
     def __init__(self, root: Path) -> None:
@@ -175,6 +177,7 @@ class World:
         self.half_done: set[str] = set()
         self.deadly: set[str] = set()
         self.unanswered: set[str] = set()
+        self.closing: Exception | None = None
         self.hosts = {
             name: HostDeclaration(name, "memory", {"provider": "memory"}, SOURCE)
             for name in ("here", "there")

@@ -98,7 +98,8 @@ class Bindings:
             return self._by_volume.get((kind, pool, volume)) or f"{pool}/{volume}"
         path = source.get("file") or source.get("dev") or source.get("name")
         if path is None:
-            return node.get("type", "unknown")
+            # The live definition of an empty drive has a source that says nothing.
+            return None if node.get("type") in ("file", "block") else node.get("type")
         return self._by_path.get((kind, path), path)
 
     def network_name(self, node: Element, wanted: object) -> str | None:

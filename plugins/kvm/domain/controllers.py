@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from provisioner_plugins._libvirt.xml import Element, attribute, child, element
 
-SPARE_PORTS = 8
-_FEWEST_PORTS = 14
+SPARE_PORTS = 6
+_PORT_CONTROLLERS = ("scsi", "usb", "virtio-serial")
 _PCI_BUS_SLOTS = 31
 """Slots of a conventional PCI bus beside the host bridge."""
 
@@ -15,17 +15,48 @@ def is_express(domain: Element) -> bool:
     return "q35" in (attribute(domain, "os/type", "machine") or "")
 
 
-def add_ports(domain: Element, devices: int) -> None:
-    """Give a PCI Express board root ports for ``devices`` and spare ones for what is plugged in
-    later: a running machine gets no new ports.
+def ensure_spare_ports(domain: Element) -> None:
+    """Give a PCI Express board root ports for the devices that it has and ``SPARE_PORTS`` more: a
+    running machine gets no new ones, so what is plugged into it then needs them.
+
+    In a definition that libvirt has not laid out yet every device of a kind that takes a port is
+    counted.
     """
     if not is_express(domain):
         return
-    where = child(domain, "devices")
-    where.append(element("controller", {"type": "pci", "index": 0, "model": "pcie-root"}))
-    for index in range(1, max(_FEWEST_PORTS, devices + SPARE_PORTS) + 1):
+    devices = child(domain, "devices")
+    controllers = [node for node in devices.findall("controller") if node.get("type") == "pci"]
+    if not controllers:
+        devices.append(element("controller", {"type": "pci", "index": 0, "model": "pcie-root"}))
+    taken = {
+        int(address.get("bus", "0"), 16)
+        for device in devices
+        if (address := device.find("address")) is not None and address.get("type") == "pci"
+    }
+    homeless = sum(1 for device in devices if _takes_port(device) and not _has_address(device))
+    ports = [node for node in controllers if node.get("model") == "pcie-root-port"]
+    free = sum(1 for node in ports if int(node.get("index", "0")) not in taken)
+    first = max((int(node.get("index", "0")) for node in controllers), default=0) + 1
+    for index in range(first, first + max(0, homeless + SPARE_PORTS - free)):
         port = {"type": "pci", "index": index, "model": "pcie-root-port"}
-        where.append(element("controller", port))
+        devices.append(element("controller", port))
+
+
+def _takes_port(device: Element) -> bool:
+    match device.tag:
+        case "disk":
+            return attribute(device, "target", "bus") == "virtio"
+        case "interface" | "rng" | "filesystem" | "hostdev":
+            return True
+        case "controller":
+            return device.get("type") in _PORT_CONTROLLERS and device.get("model") != "none"
+        case "memballoon":
+            return device.get("model") != "none"
+    return False
+
+
+def _has_address(device: Element) -> bool:
+    return device.find("address") is not None
 
 
 def ensure_scsi(domain: Element) -> None:

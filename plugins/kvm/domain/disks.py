@@ -58,12 +58,13 @@ def set_volume(node: Element, volume: VolumeRef | None) -> None:
     """Put a volume into a disk or drive; None: nothing."""
     remove_all(node, "source")
     remove_all(node, "backingStore")
-    if volume is None:
-        node.set("type", "file")
-        return
-    node.set("type", "volume")
     driver = child(node, "driver")
     driver.set("name", "qemu")
+    if volume is None:
+        node.set("type", "file")
+        driver.set("type", "raw")
+        return
+    node.set("type", "volume")
     driver.set("type", volume.format)
     node.append(element("source", {"pool": volume.pool, "volume": volume.volume}))
 

@@ -33,6 +33,7 @@ from provisioner_plugins.kvm.domain import (
     processor,
 )
 
+_PLUGGED = frozenset({"disks", "nics", "machineType"})
 _ALWAYS_SET = ("cpu", "memory", "disks", "cloudInit", "console")
 
 
@@ -70,7 +71,8 @@ def build(name: str, uuid: UUID, spec: Mapping[str, Any], around: Surroundings) 
     )
     wanted = {**spec, "machineType": spec.get("machineType", _default_machine(spec, around))}
     child(domain, "os/type").set("machine", wanted["machineType"])
-    controllers.add_ports(domain, _device_count(spec))
+    # libvirt would add it by itself, and it takes a place.
+    child(domain, "devices").append(element("memballoon", {"model": "virtio"}))
     controllers.set_usb(domain, wanted=False)
     edit(domain, wanted, spec, {*wanted, *_ALWAYS_SET}, around)
     return domain
@@ -78,10 +80,6 @@ def build(name: str, uuid: UUID, spec: Mapping[str, Any], around: Surroundings) 
 
 def _default_machine(spec: Mapping[str, Any], around: Surroundings) -> str:
     return firmware.default_machine(spec, around.arch)
-
-
-def _device_count(spec: Mapping[str, Any]) -> int:
-    return sum(len(spec.get(kind, ())) for kind in boot_order.SETS)
 
 
 def edit(
@@ -105,6 +103,8 @@ def edit(
     for concerned, editor in _EDITORS:
         if concerned & set(fields):
             editor(domain, spec, authored, around)
+    if _PLUGGED & set(fields):
+        controllers.ensure_spare_ports(domain)
     if reorder:
         places = boot_order.order(authored, _bootable(authored, around.bindings))
         boot_order.write(domain, places, _devices(domain, authored, around.bindings))
@@ -247,6 +247,10 @@ def running_differences(
         for spec in (one, other):
             spec["cpu"].pop("model", None)
             spec["cpu"].pop("nested", None)
+    if configured.find("cpu/topology") is None and live.find("cpu/topology") is None:
+        # It follows the number of processors, which is compared by itself.
+        for spec in (one, other):
+            spec["cpu"].pop("topology")
     if "nested" not in one["cpu"]:
         other["cpu"].pop("nested", None)
     if firmware.names_loader_only_when_live(configured, live):

@@ -214,9 +214,11 @@ class LiveChanges:
         if cdroms.seed_volume(configured) == cdroms.seed_volume(live):
             return
         wanted = cdroms.find_seed(configured)
-        node = _with_medium(present, wanted if wanted is not None else present)
+        node = deepcopy(present)
         if wanted is None:
             disks.set_volume(node, None)
+        else:
+            node = _with_medium(present, wanted)
         # By force: it is ours, and nobody reads it but cloud-init when the guest first starts.
         self._update(
             "exchange the cloud-init medium of", node, libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
@@ -243,15 +245,10 @@ def _attributes(node: Element, tag: str) -> Mapping[str, str]:
 def _with_medium(drive: Element, other: Element) -> Element:
     """A drive with the medium that another one holds."""
     node = deepcopy(drive)
-    for tag in ("source", "backingStore"):
-        remove_all(node, tag)
-    node.set("type", other.get("type", "file"))
-    source = other.find("source")
-    if source is not None:
+    disks.set_volume(node, None)
+    source, driver = other.find("source"), other.find("driver")
+    if source is not None and driver is not None:
+        node.set("type", other.get("type", "file"))
         node.append(deepcopy(source))
-        child(node, "driver").set("name", "qemu")
-        driver = other.find("driver")
-        child(node, "driver").set(
-            "type", (driver.get("type") if driver is not None else None) or "raw"
-        )
+        child(node, "driver").set("type", driver.get("type", "raw"))
     return node

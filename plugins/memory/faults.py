@@ -129,12 +129,12 @@ class Faults:
         if rule.effect == "kill-before":
             os.kill(os.getpid(), signal.SIGKILL)
         if rule.effect == "terminal":
-            raise Terminal(_diagnostic("PRV5202", call, address, "refuses"))
+            raise Terminal(_diagnostic("PRV5902", call, address, "refuses"))
         if rule.effect == "retryable":
-            raise Retryable(_diagnostic("PRV5203", call, address, "is too busy for"), rule.seconds)
+            raise Retryable(_diagnostic("PRV5903", call, address, "is too busy for"), rule.seconds)
         if rule.effect == "hang":
             self._never.wait(rule.seconds if deadline is None else deadline.remaining())
-            raise Retryable(_diagnostic("PRV5204", call, address, "did not answer"), rule.seconds)
+            raise Retryable(_diagnostic("PRV5904", call, address, "did not answer"), rule.seconds)
         if rule.effect == "delay":
             self._never.wait(rule.seconds)
             return None
@@ -145,7 +145,7 @@ class Faults:
         if effect == "kill-after":
             os.kill(os.getpid(), signal.SIGKILL)
         if effect == "lost-answer":
-            raise Retryable(_diagnostic("PRV5205", call, address, "was lost in the middle of"), 0.0)
+            raise Retryable(_diagnostic("PRV5905", call, address, "was lost in the middle of"), 0.0)
 
     def _next(self, call: str, address: Address) -> _Rule | None:
         with self._mutex:
@@ -179,4 +179,4 @@ def _diagnostic(code: str, call: str, address: Address, does: str) -> Diagnostic
 
 def undetermined(address: Address) -> Diagnostic:
     """What observe answers where a rule keeps it from finding out."""
-    return _diagnostic("PRV5206", "observe", address, "gave half an answer to")
+    return _diagnostic("PRV5906", "observe", address, "gave half an answer to")

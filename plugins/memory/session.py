@@ -207,7 +207,7 @@ class MemorySession:
         if self._closed:
             raise Terminal(
                 error(
-                    "PRV5207",
+                    "PRV5907",
                     f"the session to Host/{self._name} is closed",
                     hint="This is a defect of the program; please report it.",
                 )
@@ -222,7 +222,7 @@ class MemorySession:
         if deadline.passed:
             raise Retryable(
                 error(
-                    "PRV5204",
+                    "PRV5904",
                     f"there was no time left to {call} {resource.address}",
                     address=str(resource.address),
                 )
@@ -241,7 +241,7 @@ class MemorySession:
         except DamagedFileError as problem:
             raise Terminal(
                 error(
-                    "PRV5201",
+                    "PRV5901",
                     f"the file of Host/{self._name} is damaged",
                     detail=f"{self._inventory.path}, {problem}",
                     hint="Put a copy in its place, or remove it to begin with an empty endpoint.",
@@ -250,7 +250,7 @@ class MemorySession:
         except OSError as problem:
             raise Terminal(
                 error(
-                    "PRV5200",
+                    "PRV5900",
                     f"the file of Host/{self._name} cannot be used",
                     detail=f"{self._inventory.path}: {problem.strerror}",
                     hint="Check the path in the Host's connection, its owner and the room left.",
@@ -301,7 +301,7 @@ class MemorySession:
         if found is None:
             raise Terminal(
                 error(
-                    "PRV5211",
+                    "PRV5911",
                     f"there is no machine {address.name!r} on Host/{self._name}",
                     hint="Apply the machine before its snapshot.",
                     address=str(snapshot.address),
@@ -325,7 +325,7 @@ class MemorySession:
 
     def _vanished(self, resource: Resource) -> Diagnostic:
         return error(
-            "PRV5210",
+            "PRV5910",
             f"{resource.address} is not on Host/{self._name} any more",
             hint="Make a new plan.",
             address=str(resource.address),
@@ -336,7 +336,7 @@ class MemorySession:
         if found.owner is not None and found.owner.lineage == resource.stamp.lineage:
             owner = f"{found.owner.address} of this stack"
         return error(
-            "PRV5212",
+            "PRV5912",
             f"the {found.kind} {found.name!r} on Host/{self._name} is not {resource.address}",
             detail=f"It is {owner}. What is not ours is never changed or deleted.",
             hint="Give the resource another name, or adopt an object without an owner.",

@@ -26,7 +26,7 @@ def test_1_nothing_could_be_done(shop: CommandLine) -> None:
     shop.faults({"call": "create", "effect": "terminal", "times": 0})
     finished = shop("apply", "--yes")
     assert 1 == finished.code
-    assert "PRV5202" in finished.err
+    assert "PRV5902" in finished.err
 
 
 def test_2_changes_only_if_asked_for(shop: CommandLine) -> None:

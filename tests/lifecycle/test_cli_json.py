@@ -19,7 +19,7 @@ def test_failures_are_in_the_last_line(shop: CommandLine) -> None:
     finished = shop("apply", "--yes", "--json")
     last = finished.lines[-1]
     assert (6, 6, "partial") == (finished.code, last["exitCode"], last["outcome"])
-    assert ["PRV5202"] == [item["code"] for item in last["diagnostics"]]
+    assert ["PRV5902"] == [item["code"] for item in last["diagnostics"]]
     assert ["VirtualMachine/web"] == last["skipped"]
 
 

@@ -48,7 +48,7 @@ def test_revert_is_not_done_without_being_confirmed(changed: CommandLine) -> Non
 def test_a_failing_revert_is_recorded_as_failed(changed: CommandLine) -> None:
     changed.faults({"call": "revert", "effect": "terminal"})
     failed = changed("snapshot", "revert", "before", "--yes")
-    assert (1, True) == (failed.code, "PRV5202" in failed.err)
+    assert (1, True) == (failed.code, "PRV5902" in failed.err)
     newest = changed("state", "history", "--json").json[0]
     assert ("revert", "failed") == (newest["kind"], newest["outcome"])
     changed.faults()

@@ -8,26 +8,57 @@ cycles by the engine.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provisioner.core.address import Address
 from provisioner.core.units import format_size
+from provisioner.core.values import Path
 from provisioner.manifest.infrastructure import NETWORK_CHECKS, POOL_CHECKS, Check
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 
 _KIB = 1024
+_SECRET = re.compile(r"env://[A-Za-z_][A-Za-z0-9_]*|file://[^$]+")
 
 
 def check_drafts(drafts: Mapping[Address, Draft]) -> None:
     """Check every draft by itself, and all of them together."""
     for draft in drafts.values():
+        check_secrets(draft)
         for check in _CHECKS.get(draft.address.kind, ()):
             draft.problems += check(draft)
     _check_disks(drafts)
     _check_images(drafts)
     _check_renames(drafts)
+
+
+def check_secrets(draft: Draft) -> None:
+    """A reference to a secret says in the manifest where the secret is."""
+    if draft.templated:
+        for path, reference in _secret_references(draft.spec, ()):
+            if not isinstance(reference, str) or not _SECRET.fullmatch(reference):
+                draft.problems.append(
+                    Problem(
+                        ("spec", *path),
+                        "PRV1407",
+                        "a reference to a secret that is not known before other resources are made",
+                        "Write env://NAME or file://PATH; only ${var.NAME} is replaced in it.",
+                    )
+                )
+
+
+def _secret_references(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            if name == "secretRef":
+                yield (*path, name), child
+            else:
+                yield from _secret_references(child, (*path, name))
+    elif isinstance(value, list):
+        for number, child in enumerate(value):
+            yield from _secret_references(child, (*path, str(number)))
 
 
 def _number(value: object) -> int | None:

@@ -43,14 +43,16 @@ class CompiledSchema:
         """Brings a value into canonical form."""
         return Canonicaliser(self.fields)
 
-    def problems(self, value: object, kinds: Set[str] = frozenset()) -> list[Problem]:
-        """What is wrong with a value; paths start at the value. Texts that wait for an output of
-        one of ``kinds`` are right.
+    def problems(
+        self, value: object, kinds: Set[str] = frozenset(), prefix: tuple[str, ...] = ()
+    ) -> list[Problem]:
+        """What is wrong with a value that stands at ``prefix`` in its document. Texts that wait for
+        an output of one of ``kinds`` are right.
         """
         if self.validator.accepts(value):
             return []
         found = [item for item in self.validator.violations(value) if not _awaits(item, kinds)]
-        return problems(found, self.fields)
+        return problems(found, self.fields, prefix)
 
 
 def _awaits(violation: Violation, kinds: Set[str]) -> bool:

@@ -80,7 +80,8 @@ class TextFiles:
                     "PRV1240",
                     f"the file {path} lies outside of the stack's folder",
                     detail="Its content becomes part of the manifest, so it has to lie with it.",
-                    hint="Copy it into the stack's folder; for a secret use 'secretRef: file://PATH'.",
+                    hint="Copy it into the stack's folder; for a secret use 'secretRef: "
+                    "file://PATH'.",
                 )
             )
         try:

@@ -8,7 +8,7 @@ not stop the next one; what could only be a consequence of an error already foun
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity,
 from provisioner.core.values import Json
 from provisioner.manifest.addressing import settle_addresses
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.checks import check_drafts
+from provisioner.manifest.checks import check_drafts, check_secrets
 from provisioner.manifest.documents import Reading, read_manifests
 from provisioner.manifest.drafting import Drafter
 from provisioner.manifest.expand import Expander
@@ -27,14 +27,10 @@ from provisioner.manifest.model import Declaration, HostDeclaration, Stack
 from provisioner.manifest.outputs import link
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
-from provisioner.manifest.providers import check_host, check_native
+from provisioner.manifest.providers import Describe, ProviderSections
 from provisioner.manifest.references import Draft, Names, find_hosts, link_references
 from provisioner.manifest.stackfile import StackFile, read_stack_file
 from provisioner.manifest.yamlstrict import LIBYAML
-from provisioner.providers.api import Description
-
-Describe = Callable[[str], Description]
-"""What a provider says of itself, by its name; raises ProvisionerError if there is none."""
 
 
 def load(
@@ -131,7 +127,7 @@ class _Loading:
         return lost
 
     def _link(self, stack: StackFile, places: Places, *, lost: bool) -> None:
-        names = Names(self.drafts, self.hosts.keys(), frozenset(), lost, self.catalog)
+        names = Names(self.drafts, self.hosts.keys(), lost, self.catalog)
         default = stack.default_host
         if default is not None and default not in self.hosts and stack.manifest is not None:
             kinds = (self.catalog.endpoint_kind,)
@@ -149,17 +145,16 @@ class _Loading:
         self.diagnostics += _idle_protection(stack, self.drafts)
 
     def _check_providers(self) -> None:
-        described: dict[str, Description] = {}
         for host in self.hosts.values():
+            check_secrets(host)
             host.spec, _ = link(host.spec, (), self.drafts, frozenset())
-            if self.describe is not None and not host.failed:
-                description = check_host(host, self.describe, self.catalog)
-                if description is not None:
-                    described[host.address.name] = description
+        if self.describe is None:
+            return
+        sections = ProviderSections(self.describe, self.catalog)
+        for host in self.hosts.values():
+            sections.check_host(host)
         for draft in self.drafts.values():
-            description = described.get(draft.host or "")
-            if description is not None:
-                check_native(draft, description)
+            sections.check_resource(draft)
 
     def _report(self, places: Places, origin: Origin, address: Address, problem: Problem) -> None:
         self.diagnostics.append(places.report(origin, address.kind, problem, address=str(address)))

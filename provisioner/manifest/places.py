@@ -75,6 +75,8 @@ class Places:
         origin = self._origins.get(address)
         if origin is None:
             return None
+        if not path:
+            return origin.source
         top = "metadata" if path[:1] in {("labels",), ("tenant",)} else "spec"
         return self.find(origin, self.keyed(address.kind, (top, *path)))
 

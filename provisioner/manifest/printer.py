@@ -1,7 +1,8 @@
 """Prints a loaded stack as manifests again: what it comes down to, with variables, replicas and
 overlays resolved.
 
-The service layer calls it. Loading the text again gives the same stack: the same declarations and hosts, and the same name and policy.
+The service layer calls it. Loading the text again gives the same stack: the same declarations and
+hosts, and the same name and policy.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ def print_stack(
 ) -> str:
     """The stack as YAML, a document for each resource, in the order of its declarations.
 
-    ``connections`` are the schemas of ``Host.spec.connection`` by provider, needed where the stack was loaded with
-    descriptions of providers: units in connections are numbers then. File names in it stay relative to the stack's folder.
+    ``connections`` are the schemas of ``Host.spec.connection`` by provider, needed where the stack
+    was loaded with descriptions of providers: units in connections are numbers then. File names in
+    it stay relative to the stack's folder.
     """
     return write_documents(_documents(stack, catalog, connections or {}))
 

@@ -6,10 +6,11 @@ descriptions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.manifest.canonical import Findings
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.compiled import CompiledSchema
@@ -17,58 +18,89 @@ from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 from provisioner.providers.api import Description
 
+Describe = Callable[[str], Description]
+"""What a provider says of itself, by its name; raises ProvisionerError if there is none."""
+
 _CONNECTION = ("spec", "connection")
 
 
-def check_host(
-    host: Draft, describe: Callable[[str], Description], catalog: SchemaCatalog
-) -> Description | None:
-    """Check a Host against its provider and bring its connection into canonical form; what is
-    wrong is added to its problems.
-    """
-    try:
-        description = describe(str(host.spec["provider"]))
-    except ProvisionerError as problem:
-        for found in problem.diagnostics:
-            host.problems.append(
-                Problem(("spec", "provider"), found.code, found.summary, found.hint, found.detail)
-            )
-        return None
-    schema = CompiledSchema(catalog.standalone(description.connection_schema))
-    connection = host.spec.get("connection", {})
-    problems = section_problems(schema, connection, _CONNECTION)
-    if not problems:
-        findings = Findings()
-        connection = schema.canonicalise(connection, findings)
-        problems = [item._replace(path=(*_CONNECTION, *item.path)) for item in findings.problems]
-        if "connection" in host.spec:
-            host.spec["connection"] = connection
-    host.problems += problems
-    return description
+class _Provider(NamedTuple):
+    description: Description
+    connection: CompiledSchema
+    native: CompiledSchema
 
 
-def check_native(draft: Draft, description: Description) -> None:
-    """Check that the provider serves the kind, and its part of the ``native`` section."""
+@dataclass(slots=True)
+class ProviderSections:
+    """Checks what providers understand; each provider is asked once."""
+
+    describe: Describe
+    catalog: SchemaCatalog
+    _asked: dict[str, _Provider | ProvisionerError] = field(default_factory=dict)
+    _by_host: dict[str, _Provider] = field(default_factory=dict)
+
+    def check_host(self, host: Draft) -> None:
+        """Check a Host against its provider and bring its connection into canonical form."""
+        name = host.spec.get("provider")
+        if not isinstance(name, str):
+            return
+        provider = self._ask(name)
+        if isinstance(provider, ProvisionerError):
+            host.problems += [_of(item, ("spec", "provider")) for item in provider.diagnostics]
+            return
+        self._by_host[host.address.name] = provider
+        connection = host.spec.get("connection", {})
+        problems = provider.connection.problems(connection, prefix=_CONNECTION)
+        if not problems and "connection" in host.spec:
+            findings = Findings()
+            host.spec["connection"] = provider.connection.canonicalise(connection, findings)
+            problems = [
+                item._replace(path=(*_CONNECTION, *item.path)) for item in findings.problems
+            ]
+        host.problems += problems
+
+    def check_resource(self, draft: Draft) -> None:
+        """Check that the provider of its host serves the kind, and every part of ``native``."""
+        provider = self._by_host.get(draft.host or "")
+        if provider is not None and draft.address.kind not in provider.description.naming:
+            draft.problems.append(_unserved(draft, provider.description))
+        native = draft.spec.get("native")
+        if isinstance(native, dict):
+            for name, part in native.items():
+                draft.problems += self._native(name, part)
+
+    def _native(self, name: str, part: Any) -> list[Problem]:
+        path = ("spec", "native", name)
+        provider = self._ask(name)
+        if isinstance(provider, ProvisionerError):
+            return [_of(item, path)._replace(at_key=True) for item in provider.diagnostics]
+        return provider.native.problems(part, prefix=path)
+
+    def _ask(self, name: str) -> _Provider | ProvisionerError:
+        if name not in self._asked:
+            try:
+                description = self.describe(name)
+            except ProvisionerError as problem:
+                self._asked[name] = problem
+            else:
+                self._asked[name] = _Provider(
+                    description,
+                    CompiledSchema(self.catalog.standalone(description.connection_schema)),
+                    CompiledSchema(self.catalog.standalone(description.native_schema)),
+                )
+        return self._asked[name]
+
+
+def _of(found: Diagnostic, path: tuple[str, ...]) -> Problem:
+    return Problem(path, found.code, found.summary, found.hint, found.detail)
+
+
+def _unserved(draft: Draft, description: Description) -> Problem:
     kind = draft.address.kind
-    if kind not in description.naming:
-        draft.problems.append(
-            Problem(
-                ("kind",),
-                "PRV1320",
-                f"the provider {description.name!r} of Host/{draft.host} does not serve {kind}",
-                "Let it live on another host, or remove it.",
-                f"It serves {', '.join(sorted(description.naming))}.",
-            )
-        )
-    native = draft.spec.get("native")
-    part: Any = native.get(description.name) if isinstance(native, Mapping) else None
-    if part is not None:
-        schema = CompiledSchema(description.native_schema)
-        draft.problems += section_problems(schema, part, ("spec", "native", description.name))
-
-
-def section_problems(schema: CompiledSchema, value: Any, path: tuple[str, ...]) -> list[Problem]:
-    """What is wrong with a section by a provider's schema; paths start at the top of the
-    document.
-    """
-    return [item._replace(path=(*path, *item.path)) for item in schema.problems(value)]
+    return Problem(
+        ("kind",),
+        "PRV1320",
+        f"the provider {description.name!r} of Host/{draft.host} does not serve {kind}",
+        "Let it live on another host, or remove it.",
+        f"It serves {', '.join(sorted(description.naming))}.",
+    )

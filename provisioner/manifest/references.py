@@ -48,22 +48,19 @@ class Draft:
 
 @dataclass(slots=True)
 class Names:
-    """What can be referred to. ``failed`` are further addresses, which are declared but not
-    usable; ``lost``: there may be more of them.
-    """
+    """What can be referred to. ``lost``: there may be more, in documents that could not be read."""
 
     drafts: Mapping[Address, Draft]
     hosts: Set[str]
-    failed: Set[Address]
     lost: bool
     catalog: SchemaCatalog
     _searches: int = 0
 
     def exists(self, address: Address) -> bool:
-        """Whether the address is declared, rightly or not."""
+        """Whether the address is declared."""
         if address.kind == self.catalog.endpoint_kind:
-            return address.name in self.hosts or address in self.failed
-        return address in self.drafts or address in self.failed
+            return address.name in self.hosts
+        return address in self.drafts
 
     def missing(self, kinds: Iterable[str], name: str, path: tuple[str, ...]) -> Problem | None:
         """Why ``name`` is no resource of one of the kinds; None if it may be one whose document
@@ -200,16 +197,11 @@ class HostFinder:
             return self.default if self.default in self.names.hosts else None
         if len(self.names.hosts) == 1:
             return next(iter(self.names.hosts))
-        silent = draft.failed or self.names.lost or self._failed_hosts() or self._told_of_none
+        silent = draft.failed or self.names.lost or self._told_of_none
         if not silent:
             draft.problems.append(self._undecided(draft))
             self._told_of_none = not self.names.hosts
         return None
-
-    def _failed_hosts(self) -> bool:
-        return any(
-            address.kind == self.names.catalog.endpoint_kind for address in self.names.failed
-        )
 
     def _undecided(self, draft: Draft) -> Problem:
         endpoint = self.names.catalog.endpoint_kind

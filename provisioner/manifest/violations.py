@@ -35,21 +35,37 @@ _MOST_NAMES = 20
 Describe = Callable[[Violation, Field], Iterator[Problem]]
 
 
-def problems(violations: Iterable[Violation], top: Field) -> list[Problem]:
-    """The problems of one document; ``top`` is the field that the violations' paths start from."""
+def problems(
+    violations: Iterable[Violation], top: Field, prefix: tuple[str, ...] = ()
+) -> list[Problem]:
+    """The problems of one document, or of a section of it that stands at ``prefix``.
+
+    ``top`` is the field that the violations' paths start from; the problems' paths start with
+    ``prefix``.
+    """
     violations = list(violations)
     chosen = {item.path for item in violations if item.keyword in {"enum", "const"}}
     found: list[Problem] = []
     for violation in violations:
         if violation.keyword == "type" and violation.path in chosen:
             continue
+        field = _at(top, violation.path)
+        placed = _placed(violation, prefix)
         if violation.keyword in _CLOSED:
-            found_now = _unknown_fields(violation, top)
+            found_now = _unknown_fields(placed, top)
         else:
-            describe = _KEYWORDS.get(violation.keyword, _other)
-            found_now = describe(violation, _at(top, violation.path))
+            found_now = _KEYWORDS.get(violation.keyword, _other)(placed, field)
         found += [problem for problem in found_now if problem not in found]
     return found
+
+
+def _placed(violation: Violation, prefix: tuple[str, ...]) -> Violation:
+    if not prefix:
+        return violation
+    branches = tuple(
+        tuple(_placed(below, prefix) for below in branch) for branch in violation.branches
+    )
+    return violation._replace(path=(*prefix, *violation.path), branches=branches)
 
 
 def found_text(value: object, *, sensitive: bool = False) -> str:

@@ -1,4 +1,6 @@
-"""Small stacks for tests: written to a folder, loaded, and compared with the places that the text marks."""
+"""Small stacks for tests: written to a folder, loaded, and compared with the places that the
+text marks.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,9 @@ def expected(folder: Path, files: Mapping[str, str], *codes: str) -> list[str]:
     return [f"{code} {place}" for code, place in zip(codes, marked, strict=True)]
 
 
-def check(folder: Path, text: str, *codes: str, environment: str | None = None, **variables: Any) -> list[Diagnostic]:
+def check(
+    folder: Path, text: str, *codes: str, environment: str | None = None, **variables: Any
+) -> list[Diagnostic]:
     """Load ``text`` (beside the base) and see that exactly the marked errors are reported."""
     wanted = expected(folder, {"main.yaml": text}, *codes)
     _write_base(folder, text)
@@ -149,6 +153,8 @@ def _write_with_base(folder: Path, files: Mapping[str, str]) -> None:
 
 def _write_base(folder: Path, text: str) -> None:
     stack, host = BASE.split("---\n")
-    parts = [part for part, kind in ((stack, "Stack"), (host, "Host")) if f"kind: {kind}\n" not in text]
+    parts = [
+        part for part, kind in ((stack, "Stack"), (host, "Host")) if f"kind: {kind}\n" not in text
+    ]
     if parts:
         (folder / "zz-base.yaml").write_text("---\n".join(parts), encoding="utf-8")

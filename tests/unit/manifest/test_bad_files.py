@@ -8,7 +8,16 @@ import pytest
 
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.manifest.documents import manifest_files
-from tests.unit.manifest.stacks import BASE, POOL, catalog, errors, errors_of, load_stack, places, write
+from tests.unit.manifest.stacks import (
+    BASE,
+    POOL,
+    catalog,
+    errors,
+    errors_of,
+    load_stack,
+    places,
+    write,
+)
 
 MIB = 2**20
 
@@ -67,7 +76,9 @@ def test_a_byte_order_mark_is_allowed(tmp_path):
 
 
 def test_windows_line_ends(tmp_path):
-    (tmp_path / "a.yaml").write_bytes(POOL.replace("type: dir", "type: dire").replace("\n", "\r\n").encode())
+    (tmp_path / "a.yaml").write_bytes(
+        POOL.replace("type: dir", "type: dire").replace("\n", "\r\n").encode()
+    )
     found = errors(tmp_path, {})
     assert ["PRV1106 a.yaml:4:14"] == places(tmp_path, found)
     assert found[0].source is not None

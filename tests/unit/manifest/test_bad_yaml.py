@@ -51,7 +51,7 @@ HEAD = "apiVersion: provisioner/v1\nkind: Network\n"
         ("§- a\n- b\n", "PRV1100", "found a list, expected a manifest"),
         ("§just text\n", "PRV1100", "found 'just text', expected a manifest"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_has_its_place(tmp_path, text, code, summary):
     assert summary in one(tmp_path, text, code).summary
 
@@ -61,7 +61,9 @@ def test_the_line_is_quoted_and_the_length_known(tmp_path):
     assert found.source is not None
     assert "b: {c: 1, c: 2}  # twice" == found.source.text
     assert 1 == found.source.length
-    assert ["main.yaml:2:5"] == [f"{place.file[-9:]}:{place.line}:{place.column}" for place in found.related]
+    assert ["main.yaml:2:5"] == [
+        f"{place.file[-9:]}:{place.line}:{place.column}" for place in found.related
+    ]
 
 
 def test_every_mistake_of_every_document_in_one_run(tmp_path):

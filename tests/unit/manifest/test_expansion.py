@@ -51,7 +51,9 @@ def test_the_number_has_the_type_of_its_field(tmp_path):
           replicas: {count: 1, start: 4}
         spec: {memory: {size: 1GiB}, cpu: {count: "${replica.index}"}}
         """
-    spec = load_stack(tmp_path, {"a.yaml": text}).declarations[Address("VirtualMachine", "web4")].spec
+    spec = (
+        load_stack(tmp_path, {"a.yaml": text}).declarations[Address("VirtualMachine", "web4")].spec
+    )
     assert 4 == spec["cpu"]["count"]
     assert {"number": "4", "padded": "004"} == spec["labels"]
 
@@ -162,7 +164,9 @@ def test_an_overlay_is_merged(tmp_path):
 
 def test_other_environments_do_not_have_it(tmp_path):
     stack = load_stack(tmp_path, {"a.yaml": overlaid(OVERLAY)}, "dev")
-    assert {"count": 1, "max": 2} == stack.declarations[Address("VirtualMachine", "web1")].spec["cpu"]
+    assert {"count": 1, "max": 2} == stack.declarations[Address("VirtualMachine", "web1")].spec[
+        "cpu"
+    ]
 
 
 @pytest.mark.parametrize("environment", ["prod", "dev", None])
@@ -207,13 +211,18 @@ def test_files_are_read_relative_to_the_manifest_and_left_as_they_are(tmp_path):
     user = "#cloud-config\nruncmd: [echo ${HOME} $${x} ${var.a} ${VirtualMachine/web.address}]\n"
     write(tmp_path, {"net.yaml": "version: 2\n", "sub/cloud/user.yaml": user})
     stack = load_stack(tmp_path, {"sub/a.yaml": CLOUD})
-    assert {"userData": user, "networkConfig": "version: 2\n"} == stack.declarations[WEB].spec["cloudInit"]
+    assert {"userData": user, "networkConfig": "version: 2\n"} == stack.declarations[WEB].spec[
+        "cloudInit"
+    ]
     assert () == stack.declarations[WEB].references
     assert ("sub/a.yaml", "zz-base.yaml") == stack.files
 
 
 def test_a_named_file_is_no_manifest_whatever_the_environment(tmp_path):
-    stack = STACK + "        VirtualMachine/web: {spec: {cloudInit: {userDataFile: 'c/${replica.x}.yaml'}}}\n"
+    stack = (
+        STACK
+        + "        VirtualMachine/web: {spec: {cloudInit: {userDataFile: 'c/${replica.x}.yaml'}}}\n"
+    )
     write(tmp_path, {"c/prod.yaml": "packages: [\n", "c/dev.yaml": "a: 1\na: 2\n"})
     assert [] == errors(tmp_path, {"a.yaml": stack + "---\n" + MACHINE}, "dev")
 

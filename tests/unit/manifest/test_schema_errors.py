@@ -17,55 +17,208 @@ DISK = "apiVersion: provisioner/v1\nkind: Disk\nmetadata: {name: d}\n"
 @pytest.mark.parametrize(
     ("text", "code", "summary", "hint"),
     [
-        ("apiVersion: provisioner/v1\nkind: §VirtualMachin\n", "PRV1102", "unknown kind 'VirtualMachin'", "'VirtualMachine'"),
+        (
+            "apiVersion: provisioner/v1\nkind: §VirtualMachin\n",
+            "PRV1102",
+            "unknown kind 'VirtualMachin'",
+            "'VirtualMachine'",
+        ),
         ("apiVersion: provisioner/v1\nkind: §vm\n", "PRV1102", "unknown kind 'vm'", ""),
         ("apiVersion: provisioner/v1\nkind: §7\n", "PRV1102", "found the number 7", ""),
         ("apiVersion: §apps/v1\nkind: Deployment\n", "PRV1101", "found 'apps/v1'", "another tool"),
         ("§metadata: {name: x}\n", "PRV1101", "'kind' is missing", ""),
-        (NET.replace("v1\n", "v2\n").replace("provisioner/", "§provisioner/") + "spec: {mode: user}\n", "PRV1106", "found 'provisioner/v2', expected provisioner/v1", ""),
+        (
+            NET.replace("v1\n", "v2\n").replace("provisioner/", "§provisioner/")
+            + "spec: {mode: user}\n",
+            "PRV1106",
+            "found 'provisioner/v2', expected provisioner/v1",
+            "",
+        ),
         (MACHINE + "  §cpus: 2\n", "PRV1103", "unknown field 'cpus' in spec", "'cpu'"),
         (MACHINE + "  §count: 2\n", "PRV1103", "unknown field 'count' in spec", "spec.cpu.count"),
-        (MACHINE + "  nics: [{name: a, network: lan, §adress: 10.0.0.1}]\n---\n" + NETWORK, "PRV1103", "unknown field 'adress' in spec.nics[0]", "'address'"),
-        (VM + "metadata: {name: web, §lables: {}}\nspec: {memory: {size: 1GiB}}\n", "PRV1103", "'lables'", "'labels'"),
+        (
+            MACHINE + "  nics: [{name: a, network: lan, §adress: 10.0.0.1}]\n---\n" + NETWORK,
+            "PRV1103",
+            "unknown field 'adress' in spec.nics[0]",
+            "'address'",
+        ),
+        (
+            VM + "metadata: {name: web, §lables: {}}\nspec: {memory: {size: 1GiB}}\n",
+            "PRV1103",
+            "'lables'",
+            "'labels'",
+        ),
         (MACHINE + "  cpu: §two\n", "PRV1104", "found 'two', expected a mapping", ""),
-        (MACHINE + "  cpu: {count: §'2'}\n", "PRV1104", "found '2', expected a whole number", "Remove the quotes"),
-        (MACHINE + "  cpu: {count: §1.5}\n", "PRV1104", "found the number 1.5, expected a whole number", ""),
+        (
+            MACHINE + "  cpu: {count: §'2'}\n",
+            "PRV1104",
+            "found '2', expected a whole number",
+            "Remove the quotes",
+        ),
+        (
+            MACHINE + "  cpu: {count: §1.5}\n",
+            "PRV1104",
+            "found the number 1.5, expected a whole number",
+            "",
+        ),
         (MACHINE + "  cpu: {count: §true}\n", "PRV1104", "found true, expected a whole number", ""),
         (MACHINE + "  cpu:§\n", "PRV1104", "found nothing, expected a mapping", "remove the field"),
-        (MACHINE + "  autostart: §yes\n", "PRV1104", "found 'yes', expected true or false", "without quotes"),
+        (
+            MACHINE + "  autostart: §yes\n",
+            "PRV1104",
+            "found 'yes', expected true or false",
+            "without quotes",
+        ),
         (MACHINE + "  §disks: {disk: a}\n", "PRV1104", "found a mapping, expected a list", "'- '"),
-        (MACHINE + "  description: §12\n", "PRV1104", "found the number 12, expected text", 'quotes: "12"'),
-        (VM + "metadata: {name: web, labels: {port: §80}}\nspec: {memory: {size: 1GiB}}\n", "PRV1104", "found the number 80", 'quotes: "80"'),
-        (VM + "metadata: {name: web}\n§spec: {}\n", "PRV1105", "the field 'memory' is missing in spec", "a mapping"),
-        (VM + "§metadata: {}\nspec: {memory: {size: 1GiB}}\n", "PRV1105", "the field 'name' is missing in metadata", "a name of"),
+        (
+            MACHINE + "  description: §12\n",
+            "PRV1104",
+            "found the number 12, expected text",
+            'quotes: "12"',
+        ),
+        (
+            VM + "metadata: {name: web, labels: {port: §80}}\nspec: {memory: {size: 1GiB}}\n",
+            "PRV1104",
+            "found the number 80",
+            'quotes: "80"',
+        ),
+        (
+            VM + "metadata: {name: web}\n§spec: {}\n",
+            "PRV1105",
+            "the field 'memory' is missing in spec",
+            "a mapping",
+        ),
+        (
+            VM + "§metadata: {}\nspec: {memory: {size: 1GiB}}\n",
+            "PRV1105",
+            "the field 'name' is missing in metadata",
+            "a name of",
+        ),
         ("§" + VM + "metadata: {name: web}\n", "PRV1105", "the field 'spec' is missing", ""),
-        (MACHINE + "  nics:\n    - §name: a\n", "PRV1105", "the field 'network' is missing in spec.nics[0]", ""),
-        (MACHINE + "  power: §runing\n", "PRV1106", "found 'runing', expected one of running, stopped, suspended", "'running'"),
+        (
+            MACHINE + "  nics:\n    - §name: a\n",
+            "PRV1105",
+            "the field 'network' is missing in spec.nics[0]",
+            "",
+        ),
+        (
+            MACHINE + "  power: §runing\n",
+            "PRV1106",
+            "found 'runing', expected one of running, stopped, suspended",
+            "'running'",
+        ),
         (MACHINE + "  power: §true\n", "PRV1106", "found true, expected one of running", ""),
         (MACHINE + "  firmware: {type: §UEFI}\n", "PRV1106", "found 'UEFI'", "'uefi'"),
-        (VM + "metadata: {name: §Web_1}\nspec: {memory: {size: 1GiB}}\n", "PRV1107", "found 'Web_1', expected a name", ""),
-        (VM + "metadata: {name: web, labels: {§-x: a}}\nspec: {memory: {size: 1GiB}}\n", "PRV1107", "found the name '-x', expected a label name", ""),
-        (VM + "metadata: {name: web}\nspec: {memory: {size: §4GX}}\n", "PRV1107", "found '4GX', expected a size with a unit", ""),
-        (VM + "metadata: {name: web}\nspec: {memory: {size: §0.3B}}\n", "PRV1107", "not a whole number of bytes", ""),
-        (VM + "metadata: {name: web}\nspec: {memory: {size: §4}}\n", "PRV1108", "a bare number (4) where a unit is needed", "4GiB"),
-        (VM + "metadata: {name: web}\nspec: {memory: {size: §'4'}}\n", "PRV1108", "a bare number (4)", ""),
+        (
+            VM + "metadata: {name: §Web_1}\nspec: {memory: {size: 1GiB}}\n",
+            "PRV1107",
+            "found 'Web_1', expected a name",
+            "",
+        ),
+        (
+            VM + "metadata: {name: web, labels: {§-x: a}}\nspec: {memory: {size: 1GiB}}\n",
+            "PRV1107",
+            "found the name '-x', expected a label name",
+            "",
+        ),
+        (
+            VM + "metadata: {name: web}\nspec: {memory: {size: §4GX}}\n",
+            "PRV1107",
+            "found '4GX', expected a size with a unit",
+            "",
+        ),
+        (
+            VM + "metadata: {name: web}\nspec: {memory: {size: §0.3B}}\n",
+            "PRV1107",
+            "not a whole number of bytes",
+            "",
+        ),
+        (
+            VM + "metadata: {name: web}\nspec: {memory: {size: §4}}\n",
+            "PRV1108",
+            "a bare number (4) where a unit is needed",
+            "4GiB",
+        ),
+        (
+            VM + "metadata: {name: web}\nspec: {memory: {size: §'4'}}\n",
+            "PRV1108",
+            "a bare number (4)",
+            "",
+        ),
         (MACHINE + "  shutdownTimeout: §30\n", "PRV1108", "a bare number (30)", "30s"),
-        (MACHINE + "  cpu: {count: §0}\n", "PRV1109", "found the number 0, expected at least 1", ""),
+        (
+            MACHINE + "  cpu: {count: §0}\n",
+            "PRV1109",
+            "found the number 0, expected at least 1",
+            "",
+        ),
         (MACHINE + "  cloudInit: {userDataFile: §''}\n", "PRV1109", "found empty text", ""),
-        (MACHINE + f"  description: §{'x' * 5000}\n", "PRV1109", "found 5000 characters, expected at most 4096 characters", ""),
-        (MACHINE + "  §cloudInit: {userData: a, userDataFile: b}\n", "PRV1110", "expected only one of userData and userDataFile", ""),
-        (NET + "spec: {mode: user, cidr: 10.0.0.0/8, §vlan: 3}\n", "PRV1110", "'vlan' needs the field 'virtualSwitch'", ""),
+        (
+            MACHINE + f"  description: §{'x' * 5000}\n",
+            "PRV1109",
+            "found 5000 characters, expected at most 4096 characters",
+            "",
+        ),
+        (
+            MACHINE + "  §cloudInit: {userData: a, userDataFile: b}\n",
+            "PRV1110",
+            "expected only one of userData and userDataFile",
+            "",
+        ),
+        (
+            NET + "spec: {mode: user, cidr: 10.0.0.0/8, §vlan: 3}\n",
+            "PRV1110",
+            "'vlan' needs the field 'virtualSwitch'",
+            "",
+        ),
         (NET + "§spec: {mode: bridge}\n", "PRV1105", "'bridge' is missing in spec", ""),
-        (DISK + "§spec: {pool: images}\n---\n" + POOL, "PRV1105", "'size' is missing in spec", "a size with a unit"),
-        (DISK + "spec: {pool: images, size: 1GiB, §clone: full}\n---\n" + POOL, "PRV1110", "'clone' needs the field 'image'", ""),
-        (NET + "spec: {mode: nat, cidr: §10.20.0.1/24}\n", "PRV1107", "an address within a network", "10.20.0.0/24"),
+        (
+            DISK + "§spec: {pool: images}\n---\n" + POOL,
+            "PRV1105",
+            "'size' is missing in spec",
+            "a size with a unit",
+        ),
+        (
+            DISK + "spec: {pool: images, size: 1GiB, §clone: full}\n---\n" + POOL,
+            "PRV1110",
+            "'clone' needs the field 'image'",
+            "",
+        ),
+        (
+            NET + "spec: {mode: nat, cidr: §10.20.0.1/24}\n",
+            "PRV1107",
+            "an address within a network",
+            "10.20.0.0/24",
+        ),
         (NET + "spec: {mode: nat, cidr: §10.20.0.0/40}\n", "PRV1107", "is not an IP network", ""),
-        (NET + "spec: {mode: nat, cidr: 10.20.0.0/24, gateway: §10.20.0.300}\n", "PRV1107", "is not an IP address", ""),
-        (NET + "spec: {mode: nat, cidr: 10.20.0.0/24, dns: {forwarders: [9.9.9.9, §9.9.9.9]}}\n", "PRV1109", "'9.9.9.9' stands in the list twice", ""),
-        (MACHINE + "  nics:\n    - {name: a, network: lan}\n    - {name: §a, network: lan}\n---\n" + NETWORK, "PRV1111", "'a' stands in the list twice", ""),
-        (MACHINE + "  nics: [{name: a, network: lan, mac: §52:54:00:12:34}]\n---\n" + NETWORK, "PRV1107", "expected a MAC address", ""),
+        (
+            NET + "spec: {mode: nat, cidr: 10.20.0.0/24, gateway: §10.20.0.300}\n",
+            "PRV1107",
+            "is not an IP address",
+            "",
+        ),
+        (
+            NET + "spec: {mode: nat, cidr: 10.20.0.0/24, dns: {forwarders: [9.9.9.9, §9.9.9.9]}}\n",
+            "PRV1109",
+            "'9.9.9.9' stands in the list twice",
+            "",
+        ),
+        (
+            MACHINE
+            + "  nics:\n    - {name: a, network: lan}\n    - {name: §a, network: lan}\n---\n"
+            + NETWORK,
+            "PRV1111",
+            "'a' stands in the list twice",
+            "",
+        ),
+        (
+            MACHINE + "  nics: [{name: a, network: lan, mac: §52:54:00:12:34}]\n---\n" + NETWORK,
+            "PRV1107",
+            "expected a MAC address",
+            "",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_explained(tmp_path, text, code, summary, hint):
     found = one(tmp_path, text, code)
     assert summary in found.summary
@@ -108,7 +261,9 @@ def test_all_mistakes_of_one_document(tmp_path):
 
 
 def test_a_secret_is_not_shown(tmp_path):
-    text = VM + "metadata: {name: web}\nspec: {memory: {size: 1GiB}, cloudInit: {userData: §12345}}\n"
+    text = (
+        VM + "metadata: {name: web}\nspec: {memory: {size: 1GiB}, cloudInit: {userData: §12345}}\n"
+    )
     found = one(tmp_path, text, "PRV1104")
     assert "12345" not in found.summary + found.detail
 
@@ -156,7 +311,8 @@ def test_a_valid_stack_needs_no_positions(tmp_path, monkeypatch):
 
 def test_ten_thousand_mistakes_take_no_searching(tmp_path):
     disks = "---\n".join(
-        f"apiVersion: provisioner/v1\nkind: Disk\nmetadata: {{name: d{number}}}\nspec: {{pool: nowhere{number}, size: 1GiB}}\n"
+        f"apiVersion: provisioner/v1\nkind: Disk\nmetadata: {{name: d{number}}}\nspec: "
+        f"{{pool: nowhere{number}, size: 1GiB}}\n"
         for number in range(2000)
     )
     found = errors(tmp_path, {"a.yaml": disks})

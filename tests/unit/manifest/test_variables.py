@@ -137,7 +137,11 @@ def test_an_unknown_variable_is_marked_within_the_text(tmp_path):
 
 
 def test_an_unknown_variable_does_not_break_the_type_of_its_field_too(tmp_path):
-    check(tmp_path, STACK + MACHINE.replace('count: "${var.count}"', 'count: "§${var.counts}"'), "PRV1220")
+    check(
+        tmp_path,
+        STACK + MACHINE.replace('count: "${var.count}"', 'count: "§${var.counts}"'),
+        "PRV1220",
+    )
 
 
 def test_a_variable_of_the_wrong_type_is_shown_where_it_is_used(tmp_path):
@@ -175,7 +179,13 @@ def test_the_environment_is_part_of_the_stack(tmp_path):
 
 
 def test_no_stack_manifest(tmp_path):
-    write(tmp_path, {"main.yaml": "apiVersion: provisioner/v1\nkind: Host\nmetadata: {name: lab}\nspec: {provider: kvm}\n"})
+    write(
+        tmp_path,
+        {
+            "main.yaml": "apiVersion: provisioner/v1\nkind: Host\nmetadata: {name: lab}\nspec: "
+            "{provider: kvm}\n"
+        },
+    )
     assert ["PRV1201"] == [item.code for item in errors_of(tmp_path)]
 
 

@@ -43,7 +43,9 @@ def test_documents_with_their_first_lines():
 
 @pytest.mark.usefixtures("parser")
 def test_quotes_make_text():
-    assert [{"a": "1", "b": "true", "c": "", "d": None}] == values("a: '1'\nb: \"true\"\nc: ''\nd:\n")
+    assert [{"a": "1", "b": "true", "c": "", "d": None}] == values(
+        "a: '1'\nb: \"true\"\nc: ''\nd:\n"
+    )
 
 
 @pytest.mark.usefixtures("parser")
@@ -102,14 +104,19 @@ SCALARS = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(
-        st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"), exclude_characters="\ufeff\ufffe\uffff")
+        st.characters(
+            codec="utf-8", exclude_categories=("Cs", "Cc"), exclude_characters="\ufeff\ufffe\uffff"
+        )
         | st.sampled_from("\n \t#:-[]{}'\"&*!|>%@`$~0189_eE.xo"),
         max_size=20,
     ),
 )
 DATA = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("ab: -'1~<#", max_size=4), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text("ab: -'1~<#", max_size=4), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -141,14 +148,35 @@ def plain(node: Node | None) -> Any:
 FRAGMENTS = st.lists(
     st.sampled_from(
         [
-            "a: 1\n", "b: x\n", "a: {b: 1, b: 2}\n", "? [x]\n: 1\n", "1: 2\n", "c: &a [1, 2]\n", "d: *a\n",
-            "e: *b\n", "<<: {x: 1}\n", "f: !!str 1\n", "g: ! 1\n", "h: .inf\n", "i: 99999999999999999999\n",
-            "j: [[[[1]]]]\n", "k:\n  - 1\n  - [2]\n", "'<<': 1\n", "l: &b {m: *a}\n", "&c n: 1\n", "~: 1\n",
-            "---\n", "%YAML 1.1\n---\n", "*a : 1\n", "o: 'it''s'\n", "p: |\n  t\n", "q: [&d [1], *d, *d]\n",
+            "a: 1\n",
+            "b: x\n",
+            "a: {b: 1, b: 2}\n",
+            "? [x]\n: 1\n",
+            "1: 2\n",
+            "c: &a [1, 2]\n",
+            "d: *a\n",
+            "e: *b\n",
+            "<<: {x: 1}\n",
+            "f: !!str 1\n",
+            "g: ! 1\n",
+            "h: .inf\n",
+            "i: 99999999999999999999\n",
+            "j: [[[[1]]]]\n",
+            "k:\n  - 1\n  - [2]\n",
+            "'<<': 1\n",
+            "l: &b {m: *a}\n",
+            "&c n: 1\n",
+            "~: 1\n",
+            "---\n",
+            "%YAML 1.1\n---\n",
+            "*a : 1\n",
+            "o: 'it''s'\n",
+            "p: |\n  t\n",
+            "q: [&d [1], *d, *d]\n",
         ]
     ),
     max_size=8,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=400)
@@ -159,7 +187,14 @@ def test_the_reader_refuses_exactly_what_the_composer_explains(fragments):
     file = SourceFile("f", text)
     for result in read_documents(text, limits):
         if isinstance(result, BrokenDocument):
-            found = compose(file, result.start, result.end, result.first_line, limits=limits, expanded=result.expanded)
+            found = compose(
+                file,
+                result.start,
+                result.end,
+                result.first_line,
+                limits=limits,
+                expanded=result.expanded,
+            )
             assert found.problems
         elif isinstance(result, YamlDocument):
             first_line = text.count("\n", 0, result.start)

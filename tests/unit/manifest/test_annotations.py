@@ -1,0 +1,147 @@
+"""What the engine is told about kinds."""
+
+import pytest
+
+from provisioner.core.actions import Impact
+from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.fields import bundled, field_tree, walk
+from tests.unit.manifest.stacks import catalog
+
+VM = "VirtualMachine"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "impact"),
+    [
+        (VM, ("cpu", "count"), "live"),
+        (VM, ("cpu", "max"), "restart"),
+        (VM, ("disks",), "live"),
+        (VM, ("disks", "any"), "live"),
+        (VM, ("disks", "any", "bus"), "restart"),
+        (VM, ("nics", "a", "mac"), "restart"),
+        (VM, ("labels", "tier"), "live"),
+        (VM, ("tenant",), "live"),
+        (VM, ("native", "kvm", "domain"), "restart"),
+        (VM, ("placement", "host"), "replace"),
+        (VM, ("nothing", "of", "this"), "restart"),
+        ("Disk", ("size",), "live"),
+        ("Disk", ("pool",), "data-loss"),
+        ("Network", ("dhcp", "reservations", "52:54:00:00:00:01", "address"), "live"),
+    ],
+)
+def test_impacts(kind, path, impact):
+    assert Impact(impact) is catalog().kind(kind).impact_of(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "default"),
+    [
+        (VM, ("shutdownTimeout",), 60_000),
+        (VM, ("firmware", "type"), "bios"),
+        (VM, ("disks", "any", "bus"), "virtio"),
+        (VM, ("cpu", "max"), None),
+        (VM, ("labels", "x"), None),
+        (VM, ("no", "such"), None),
+        ("Network", ("dhcp", "leaseTime"), 3_600_000),
+        ("Disk", ("retention",), "keep"),
+    ],
+)
+def test_defaults_are_canonical(kind, path, default):
+    assert default == catalog().kind(kind).default_of(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "whole"),
+    [
+        (("disks",), True),
+        (("disks", "any"), False),
+        (("labels",), True),
+        (("cpu",), False),
+        (("cloudInit",), False),
+        (("cloudInit", "metaData"), True),
+        (("cloudInit", "userData"), False),
+        (("native",), True),
+        (("native", "kvm"), True),
+        (("no", "such"), False),
+    ],
+)
+def test_what_an_author_owns_whole(path, whole):
+    assert whole is catalog().kind(VM).owned_whole(path)
+
+
+def test_secrecy_and_write_only_are_inherited():
+    machine = catalog().kind(VM)
+    assert machine.is_sensitive(("cloudInit", "userData"))
+    assert machine.is_sensitive(("cloudInit", "userData", "secretRef"))
+    assert not machine.is_sensitive(("cloudInit", "metaData"))
+    assert machine.is_write_only(("cloudInit", "metaData", "x"))
+    assert not machine.is_write_only(("disks", "any", "bus"))
+
+
+def test_hosts_retention_and_keeping():
+    kinds = catalog()
+    assert ("placement", "host") == kinds.kind(VM).host_field
+    assert ("host",) == kinds.kind("Network").host_field
+    assert kinds.kind("Disk").host_field is None
+    assert ("pool",) == kinds.kind("Disk").host_from
+    assert (("image",),) == kinds.kind("Disk").keeps
+    assert "retention" == kinds.kind("Disk").retention_field
+    assert kinds.kind(VM).retention_field is None
+    assert Impact.DATA_LOSS is kinds.kind("Disk").impact_on_delete
+    assert {"uuid", "address", "addresses", "mac"} == set(kinds.kind(VM).outputs)
+
+
+def test_references_name_elements_by_a_star():
+    paths = {reference.path for reference in catalog().kind(VM).references}
+    assert {
+        ("placement", "host"),
+        ("disks", "*"),
+        ("nics", "*", "network"),
+        ("cdroms", "*", "image"),
+    } == paths
+
+
+def test_kinds_of_their_own_sort():
+    assert ("Stack", "Host") == (catalog().stack_kind, catalog().endpoint_kind)
+
+
+def test_the_digest_follows_the_schemas():
+    schema = {"title": "A", "properties": {"spec": {"type": "object"}}}
+    other = {"title": "A", "properties": {"spec": {"type": "object", "x-impact": "none"}}}
+    digests = {SchemaCatalog.of({"a.v1.json": one}).digest for one in (schema, other, dict(schema))}
+    assert 2 == len(digests)
+    assert 64 == len(catalog().digest)
+
+
+def test_keywords_beside_a_reference_win():
+    definitions = {"$defs": {"size": {"type": "string", "x-unit": "bytes", "x-impact": "live"}}}
+    schema = {
+        "properties": {"a": {"$ref": "definitions.v1.json#/$defs/size", "x-impact": "replace"}}
+    }
+    field = field_tree(bundled(schema, definitions)).children["a"]
+    assert (Impact.REPLACE, "bytes") == (field.impact, field.unit)
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"properties": {"a": {"$ref": "#/$defs/none"}}}, "is not there"),
+        (
+            {
+                "properties": {"a": {"$ref": "#/$defs/x"}},
+                "$defs": {"x": {"properties": {"b": {"$ref": "#/$defs/x"}}}},
+            },
+            "itself",
+        ),
+    ],
+)
+def test_schemas_that_cannot_be_walked(schema, reason):
+    with pytest.raises(ValueError, match=reason):
+        field_tree(schema)
+
+
+def test_every_field_of_every_kind_can_be_asked():
+    for info in catalog().kinds.values():
+        for path, _ in walk(info.canonical):
+            assert info.impact_of(path) in Impact
+            info.default_of(path)

@@ -1,0 +1,219 @@
+"""Rules that go beyond a schema."""
+
+import pytest
+
+from tests.unit.manifest.stacks import NETWORK, POOL, check, one
+
+VM = """\
+apiVersion: provisioner/v1
+kind: VirtualMachine
+metadata: {name: NAME}
+spec:
+  memory: {size: 1GiB}
+"""
+NET = "apiVersion: provisioner/v1\nkind: Network\nmetadata: {name: net}\nspec:\n"
+POOLS = "apiVersion: provisioner/v1\nkind: StoragePool\nmetadata: {name: p}\nspec:\n"
+DISKS = (
+    "".join(
+        f"apiVersion: provisioner/v1\nkind: Disk\nmetadata: {{name: {name}}}\nspec: "
+        f"{{pool: images, size: 1GiB}}\n---\n"
+        for name in ("root", "data")
+    )
+    + POOL
+)
+
+
+def vm(text: str, name: str = "web") -> str:
+    return VM.replace("NAME", name) + text
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "summary"),
+    [
+        (vm("  cpu: {count: §4, max: 2}\n"), "PRV1410", "4 processors, more than its max of 2"),
+        (
+            vm("  cpu: {max: 4, §topology: {sockets: 1, cores: 2, threads: 1}}\n"),
+            "PRV1411",
+            "1 sockets x 2 cores x 1 threads are 2 processors, expected 4",
+        ),
+        (
+            vm("  cpu: {count: 2, §topology: {sockets: 3, cores: 1, threads: 1}}\n"),
+            "PRV1411",
+            "expected 2",
+        ),
+        (
+            vm("").replace("{size: 1GiB}", "{size: §2GiB, max: 1GiB}"),
+            "PRV1412",
+            "2GiB of memory are more than the max of 1GiB",
+        ),
+        (
+            vm("").replace("{size: 1GiB}", "{size: §1000B}"),
+            "PRV1413",
+            "1000B is not a whole number of KiB",
+        ),
+        (vm("").replace("{size: 1GiB}", "{size: §0MiB}"), "PRV1413", "0B is not"),
+        (
+            NET + "  {mode: nat, cidr: 10.0.0.0/24, gateway: §10.0.1.1}\n",
+            "PRV1414",
+            "the gateway, 10.0.1.1, lies outside of 10.0.0.0/24",
+        ),
+        (
+            NET
+            + "  {mode: nat, cidr: 10.0.0.0/24, dhcp: {start: §10.0.1.1, end: 10.0.1.9}}\n".replace(
+                "end: ", "end: §"
+            ),
+            "PRV1414 PRV1414",
+            "the start of the DHCP range",
+        ),
+        (
+            NET + "  {mode: nat, cidr: 10.0.0.0/24, dhcp: {start: §10.0.0.9, end: 10.0.0.2}}\n",
+            "PRV1415",
+            "begins with 10.0.0.9, behind its end 10.0.0.2",
+        ),
+        (
+            NET + "  {mode: nat, cidr: 10.0.0.0/24, dhcp: {leaseTime: §90s}}\n",
+            "PRV1417",
+            "a lease of 90s",
+        ),
+        (
+            NET + "  {mode: nat, cidr: 10.0.0.0/24, dhcp: {leaseTime: §120500ms}}\n",
+            "PRV1417",
+            "a lease of 120500ms",
+        ),
+        (NET + "  {mode: user, §mtu: 1500}\n", "PRV1418", "a network of mode user has no 'mtu'"),
+        (
+            NET + "  {mode: bridge, bridge: br0, §cidr: 10.0.0.0/24}\n",
+            "PRV1418",
+            "mode bridge has no 'cidr'",
+        ),
+        (
+            NET + "  {mode: isolated, §forwardDevice: eth0}\n",
+            "PRV1418",
+            "mode isolated has no 'forwardDevice'",
+        ),
+        (
+            NET + "  {mode: bridge, bridge: br0, §vlan: 3, virtualSwitch: linux}\n",
+            "PRV1418",
+            "a Linux bridge cannot",
+        ),
+        (NET + "  {mode: §routed}\n", "PRV1419", "mode routed needs addresses"),
+        (
+            POOLS + "  {type: dir, path: /p, §source: {host: nas}}\n",
+            "PRV1418",
+            "type dir has no 'source'",
+        ),
+        (
+            POOLS + "  {type: netfs, path: /p, source: {host: n, directory: /d, §target: "
+            "iqn.2024-01.a:b}}\n",
+            "PRV1418",
+            "type netfs has no 'target'",
+        ),
+        (
+            DISKS.replace("1GiB}", "1GiB, format: raw}", 1)
+            + "---\n"
+            + vm("  disks: [{disk: root}]\n"),
+            "",
+            "",
+        ),
+        (
+            vm("  disks: [{disk: root, bootOrder: 1}, {disk: data, bootOrder: §1}]\n---\n") + DISKS,
+            "PRV1416",
+            "bootOrder 1 belongs to disks[root]",
+        ),
+        (
+            vm(
+                "  disks: [{disk: root, bootOrder: 2}]\n  nics: [{name: a, network: lan, "
+                "bootOrder: §2}]\n---\n"
+            )
+            + DISKS
+            + "---\n"
+            + NETWORK,
+            "PRV1416",
+            "disks[root]",
+        ),
+        (
+            vm("  disks: [{disk: root}]\n---\n")
+            + vm("  disks: [{disk: §root}]\n---\n", "db")
+            + DISKS,
+            "PRV1420",
+            "Disk/root is plugged into VirtualMachine/web already",
+        ),
+        (
+            vm("  disks: [{disk: root, readOnly: true}]\n---\n")
+            + vm("  disks: [{disk: §root}]\n---\n", "db")
+            + DISKS,
+            "PRV1420",
+            "",
+        ),
+        (
+            vm("  disks: [{disk: root, readOnly: true}]\n---\n")
+            + vm("  disks: [{disk: root, readOnly: true}]\n---\n", "db")
+            + DISKS,
+            "",
+            "",
+        ),
+    ],
+)
+def test_figures_that_do_not_fit(tmp_path, text, code, summary):
+    found = check(tmp_path, text, *code.split())
+    assert not found or summary in found[0].summary
+
+
+IMAGE = """\
+apiVersion: provisioner/v1
+kind: Image
+metadata: {name: i}
+spec: {pool: images, source: {volume: v}, format: FORM}
+---
+"""
+FROM_IMAGE = """\
+apiVersion: provisioner/v1
+kind: Disk
+metadata: {name: d}
+spec: {pool: images, §image: i}
+---
+"""
+
+
+@pytest.mark.parametrize("form", ["qcow2", "raw", "iso"])
+def test_images_have_the_right_kind_of_format(tmp_path, form):
+    drive = vm("  cdroms: [{name: c, image: §i}]\n---\n")
+    disk = FROM_IMAGE.replace("§image: i", "image: §i")
+    image = IMAGE.replace("FORM", form) + POOL
+    wrong, right = (drive, disk) if form != "iso" else (disk, drive)
+    assert f"Image/i has the format {form}" in one(tmp_path, wrong + image, "PRV1421").summary
+    check(tmp_path, right.replace("§", "") + image)
+
+
+def test_a_raw_disk_is_no_linked_clone(tmp_path):
+    image = IMAGE.replace("FORM", "qcow2") + POOL
+    disk = FROM_IMAGE.replace("§image: i", "image: i, format: §raw")
+    check(tmp_path, disk + image, "PRV1422")
+    check(tmp_path, disk.replace("§raw", "raw, clone: full") + image)
+
+
+def renamed(name: str, old: str) -> str:
+    return POOL.replace("{name: images}", f"{{name: {name}, renamedFrom: {old}}}") + "---\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        (renamed("a", "§images") + POOL, "StoragePool/images is still in the stack"),
+        (renamed("a", "§a"), "is its own old name"),
+        (renamed("a", "x") + renamed("b", "§x"), "was renamed to StoragePool/a already"),
+    ],
+)
+def test_renames_that_cannot_be(tmp_path, text, summary):
+    assert summary in one(tmp_path, text, "PRV1430").summary
+
+
+@pytest.mark.parametrize("reference", ["vault://x", "env://", "env://1A", "password", "${HOME}"])
+def test_forms_of_secret_references(tmp_path, reference):
+    text = vm(f"  cloudInit: {{userData: {{secretRef: §'{reference}'}}}}\n")
+    check(tmp_path, text, "PRV1107" if "$" not in reference else "PRV1407")
+
+
+def test_an_output_cannot_be_a_secret_reference(tmp_path):
+    text = vm("  cloudInit: {userData: {secretRef: §'${Network/lan.bridge}'}}\n---\n") + NETWORK
+    check(tmp_path, text, "PRV1407")

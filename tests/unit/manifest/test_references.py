@@ -1,0 +1,314 @@
+"""References, hosts and outputs."""
+
+import pytest
+
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address
+from provisioner.manifest.model import Reference
+from tests.unit.manifest.stacks import BASE, NETWORK, POOL, check, errors, load_stack, one, places
+
+DISK = """\
+apiVersion: provisioner/v1
+kind: Disk
+metadata: {name: root}
+spec: {pool: images, image: debian, size: 2GiB}
+---
+"""
+IMAGE = """\
+apiVersion: provisioner/v1
+kind: Image
+metadata: {name: debian}
+spec: {pool: images, source: {volume: debian.qcow2}, format: qcow2}
+---
+"""
+WEB = """\
+apiVersion: provisioner/v1
+kind: VirtualMachine
+metadata: {name: web}
+spec:
+  memory: {size: 1GiB}
+  disks: [{disk: root}]
+  nics: [{name: a, network: lan}]
+  description: on ${Network/lan.bridge}
+  cloudInit: {userData: "${Disk/root.path}"}
+---
+"""
+ALL = DISK + IMAGE + WEB + POOL + "---\n" + NETWORK
+MACHINE = Address("VirtualMachine", "web")
+
+
+def test_references_are_collected(tmp_path):
+    stack = load_stack(tmp_path, {"a.yaml": ALL})
+    assert (
+        Reference(("disks", "root"), Address("Disk", "root")),
+        Reference(("nics", "a", "network"), Address("Network", "lan")),
+        Reference(("description",), Address("Network", "lan"), "bridge"),
+        Reference(("cloudInit", "userData"), Address("Disk", "root"), "path"),
+    ) == stack.declarations[MACHINE].references
+    assert (
+        Reference(("pool",), Address("StoragePool", "images")),
+        Reference(("image",), Address("Image", "debian")),
+    ) == stack.declarations[Address("Disk", "root")].references
+
+
+def test_outputs_become_markers(tmp_path):
+    spec = load_stack(tmp_path, {"a.yaml": ALL}).declarations[MACHINE].spec
+    assert {"$template": ["on ", {"$unknown": "Network/lan:bridge"}]} == spec["description"]
+    assert {"$unknown": "Disk/root:path"} == spec["cloudInit"]["userData"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "summary", "hint"),
+    [
+        ("disk: root", "disk: §rot", "PRV1301", "there is no Disk 'rot'", "'root'"),
+        ("disk: root", "disk: §zzz", "PRV1301", "there is no Disk 'zzz'", "root"),
+        ("disk: root", "disk: §lan", "PRV1302", "'lan' is a Network, expected a Disk", "root"),
+        (
+            "network: lan",
+            "network: §images",
+            "PRV1302",
+            "'images' is a StoragePool, expected a Network",
+            "lan",
+        ),
+        (
+            "pool: images, image",
+            "pool: §lab, image",
+            "PRV1302",
+            "'lab' is a Host, expected a StoragePool",
+            "",
+        ),
+        (
+            "{pool: images, source",
+            "{pool: §imags, source",
+            "PRV1301",
+            "no StoragePool 'imags'",
+            "'images'",
+        ),
+        (
+            "Network/lan.bridge",
+            "§${Network/lam.bridge}",
+            "PRV1301",
+            "there is no Network 'lam'",
+            "'lan'",
+        ),
+        ("Network/lan.bridge", "§${Disk/lan.path}", "PRV1302", "'lan' is a Network", ""),
+        ("Network/lan.bridge", "§${Network/lan.bridg}", "PRV1304", "no output 'bridg'", "'bridge'"),
+        ("Network/lan.bridge", "§${Network/lan.x}", "PRV1304", "no output 'x'", "bridge"),
+        ("Network/lan.bridge", "§${Network/lan.bridge.x}", "PRV1304", "no output 'bridge.x'", ""),
+        (
+            "Network/lan.bridge",
+            "§${VirtualMachine/web.address}",
+            "PRV1306",
+            "an output of its own",
+            "",
+        ),
+        (
+            "network: lan",
+            "network: '§${Disk/root.path}'",
+            "PRV1310",
+            "cannot come from another",
+            "",
+        ),
+        ("network: lan", "network: '§${lan}'", "PRV1107", "found '${lan}', expected a name", ""),
+    ],
+)
+def test_wrong_references(tmp_path, old, new, code, summary, hint):  # noqa: PLR0917 - a table's columns
+    text = (
+        ALL.replace("${Network/lan.bridge}", new)
+        if old == "Network/lan.bridge"
+        else ALL.replace(old, new)
+    )
+    text = text.replace("network: '§", "network: §'")
+    found = one(tmp_path, text, code)
+    assert summary in found.summary
+    assert hint in found.hint
+    assert found.address in {"VirtualMachine/web", "Disk/root", "Image/debian", None}
+
+
+def test_a_mapping_of_outputs_cannot_stand_alone(tmp_path):
+    other = (
+        WEB.replace("web", "db")
+        .replace("disks: [{disk: root}]", "")
+        .replace("Network/lan.bridge", "VirtualMachine/web.mac")
+    )
+    text = ALL + "---\n" + other.replace("${Virt", "§${Virt").replace("---\n", "")
+    assert "${VirtualMachine/web.mac.NAME}" in one(tmp_path, text, "PRV1305").hint
+
+
+def test_names_with_dots_are_read_as_the_longest_that_exists(tmp_path):
+    text = (ALL + "---\n" + NETWORK.replace("lan", "lan.bridge")).replace(
+        "${Network/lan.bridge}", "${Network/lan.bridge.bridge}"
+    )
+    stack = load_stack(tmp_path, {"a.yaml": text})
+    assert {"$unknown": "Network/lan.bridge:bridge"} == stack.declarations[MACHINE].spec[
+        "description"
+    ]["$template"][1]
+
+
+def test_an_output_may_stand_where_a_pattern_or_a_choice_is(tmp_path):
+    text = ALL.replace(
+        "  description:",
+        '  machineType: "${Network/lan.bridge}"\n  power: "${Network/lan.bridge}"\n  description:',
+    )
+    spec = load_stack(tmp_path, {"a.yaml": text}).declarations[MACHINE].spec
+    assert {"$unknown": "Network/lan:bridge"} == spec["power"]
+
+
+def test_an_output_within_text_is_no_number(tmp_path):
+    text = ALL.replace(
+        "  description:", '  cpu: {count: §"1${Network/lan.bridge}"}\n  description:'
+    )
+    check(tmp_path, text, "PRV1104")
+
+
+def test_nothing_is_missing_while_a_document_cannot_be_read(tmp_path):
+    assert ["PRV1010 b.yaml:1:5"] == places(
+        tmp_path, errors(tmp_path, {"a.yaml": WEB + POOL, "b.yaml": "a: [\n "})
+    )
+
+
+def test_a_resource_with_mistakes_is_there_all_the_same(tmp_path):
+    check(tmp_path, ALL.replace("size: 2GiB", "size: §2"), "PRV1108")
+
+
+HOSTS = """\
+apiVersion: provisioner/v1
+kind: Stack
+metadata: {name: shop}
+spec: {DEFAULTS}
+---
+apiVersion: provisioner/v1
+kind: Host
+metadata: {name: one}
+spec: {provider: memory}
+---
+apiVersion: provisioner/v1
+kind: Host
+metadata: {name: two}
+spec: {provider: memory}
+---
+"""
+
+
+def two_hosts(defaults: str = "", text: str = ALL) -> str:
+    return HOSTS.replace("DEFAULTS", defaults) + text
+
+
+def test_the_only_host_is_meant(tmp_path):
+    stack = load_stack(tmp_path, {"a.yaml": ALL})
+    assert {"lab"} == {declaration.host for declaration in stack.declarations.values()}
+
+
+def test_the_default_host_is_meant(tmp_path):
+    stack = load_stack(tmp_path, {"a.yaml": two_hosts("defaults: {host: two}")})
+    assert {"two"} == {declaration.host for declaration in stack.declarations.values()}
+
+
+def test_a_disk_lives_where_its_pool_is(tmp_path):
+    text = ALL.replace("path: /images", "path: /images, host: one")
+    text = text.replace("mode: nat", "mode: nat, host: one").replace(
+        "  memory:", "  placement: {host: one}\n  memory:"
+    )
+    stack = load_stack(tmp_path, {"a.yaml": two_hosts("defaults: {host: two}", text)})
+    assert {"one"} == {declaration.host for declaration in stack.declarations.values()}
+    host = Reference(("host",), Address("Host", "one"))
+    assert host not in stack.declarations[Address("Network", "lan")].references
+
+
+def test_a_host_that_cannot_be_told(tmp_path):
+    found = errors(tmp_path, {"a.yaml": two_hosts()})
+    assert {"PRV1312"} == {item.code for item in found}
+    assert ["VirtualMachine/web", "StoragePool/images", "Network/lan"] == [
+        item.address for item in found
+    ]
+    assert "spec.placement.host" in found[0].hint
+    assert "one, two" in found[0].detail
+
+
+def test_no_host_at_all_is_said_once(tmp_path):
+    text = (
+        BASE.split("---\n")[0]
+        + "---\n§"
+        + WEB.replace("§", "")
+        + DISK
+        + IMAGE
+        + POOL
+        + "---\n"
+        + NETWORK
+    )
+    (tmp_path / "zz-base.yaml").touch()
+    from tests.unit.manifest import stacks  # noqa: PLC0415
+
+    stacks.write(tmp_path, {"main.yaml": text})
+    assert ["PRV1312 main.yaml:6:1"] == places(tmp_path, stacks.errors_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("defaults", "old", "new", "code"),
+    [
+        ("defaults: {host: §tow}", "", "", "PRV1301"),
+        ("defaults: {host: §lan}", "", "", "PRV1302"),
+        ("defaults: {host: one}", "mode: nat", "mode: nat, host: §three", "PRV1301"),
+        ("defaults: {host: one}", "path: /images", "path: /images, host: §lan", "PRV1302"),
+    ],
+)
+def test_wrong_hosts(tmp_path, defaults, old, new, code):
+    text = ALL.replace(old, new) if old else ALL
+    check(tmp_path, two_hosts(defaults, text), code)
+
+
+def test_what_is_used_lives_on_the_same_host(tmp_path):
+    text = ALL.replace("mode: nat", "mode: nat, host: two").replace("network: lan", "network: §lan")
+    found = one(tmp_path, two_hosts("defaults: {host: one}", text), "PRV1313")
+    assert "Network/lan lives on two, and VirtualMachine/web on one" == found.summary
+
+
+def test_protection_and_policy(tmp_path):
+    text = two_hosts(
+        "defaults: {host: one}, policy: {maxImpact: restart, protect: [Disk, 'Net*/l*', Snapshot]}"
+    )
+    stack = load_stack(
+        tmp_path, {"a.yaml": text.replace("{name: debian}", "{name: debian, protect: true}")}
+    )
+    assert Impact.RESTART is stack.max_impact
+    protected = {str(address) for address, item in stack.declarations.items() if item.protect}
+    assert {"Disk/root", "Network/lan", "Image/debian"} == protected
+    assert ["PRV1431"] == [item.code for item in stack.warnings]
+
+
+def test_metadata_of_a_declaration(tmp_path):
+    text = ALL.replace(
+        "{name: root}",
+        "{name: root, renamedFrom: old, replace: delete-first, tenant: t, labels: {a: b}}",
+    )
+    disk = load_stack(tmp_path, {"a.yaml": text}).declarations[Address("Disk", "root")]
+    assert ("old", "delete-first", False) == (disk.renamed_from, disk.replace_order, disk.protect)
+    assert ("t", {"a": "b"}) == (disk.spec["tenant"], disk.spec["labels"])
+
+
+def test_places_of_fields(tmp_path):
+    stack = load_stack(
+        tmp_path,
+        {
+            "main.yaml": WEB.replace("{name: web}", "{name: web, labels: {tier: a}}")
+            + DISK
+            + IMAGE
+            + POOL
+            + "---\n"
+            + NETWORK
+        },
+    )
+
+    def place(*path):
+        found = stack.locate(MACHINE, path)
+        assert found is not None
+        return f"{found.line}:{found.column} {found.text[found.column - 1 :][: found.length]}"
+
+    assert "1:1 a" == place()
+    assert "6:18 root" == place("disks", "root")
+    assert "6:11 {" == place("disks", "root", "bus")
+    assert "7:29 lan" == place("nics", "a", "network")
+    assert "3:38 a" == place("labels", "tier")
+    assert "5:3 memory" == place("memory", "max")
+    assert stack.locate(Address("Disk", "none")) is None
+    assert stack.declarations[MACHINE].source == stack.locate(MACHINE)

@@ -30,21 +30,32 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class DomainRecord:
-    """A domain. ``configured`` is the inactive definition, ``live`` that of the running guest
-    (None: not running).
+    """A domain. ``state`` is a virDomainState. ``handle`` is libvirt's object, valid as long as the
+    connection.
 
-    ``state`` is a virDomainState. ``handle`` is libvirt's object, valid as long as the connection.
+    Definitions are kept as text and parsed at each look: hundreds of parsed ones at once keep the
+    garbage collector busy for longer than parsing them takes.
     """
 
     uuid: UUID
     name: str
-    configured: Element
-    live: Element | None
+    configured_text: str = field(repr=False)
+    live_text: str | None = field(repr=False)
     state: int
     autostart: bool
     persistent: bool
     managed_save: bool
     handle: Any = field(repr=False, compare=False)
+
+    @property
+    def configured(self) -> Element:
+        """The inactive definition, parsed anew."""
+        return _parsed(self.configured_text)
+
+    @property
+    def live(self) -> Element | None:
+        """The definition of the running guest, parsed anew; None: not running."""
+        return _parsed(self.live_text) if self.live_text is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +190,8 @@ class Inventory:
     def running(self) -> Sequence[tuple[str, Element]]:
         """Name and live definition of every running domain, without reading the others."""
         if self._domains is not None:
-            return [(d.name, d.live) for d in self._domains if d.live is not None]
+            running = [(domain.name, domain.live) for domain in self._domains]
+            return [(name, live) for name, live in running if live is not None]
         if self._running is None:
             self._running = self.connection.read("read the running domains", self._read_running)
         return self._running
@@ -241,17 +253,17 @@ class Inventory:
             identity = domain.UUID()
             live = None
             if domain.ID() != -1:
-                live = self._document(domain.XMLDesc, 0)
-                if live is not None and live.get("id") is None:
+                live = self._text(domain.XMLDesc, 0)
+                if live is not None and " id=" not in live.partition(">")[0]:
                     live = None  # it stopped since it was listed
-            configured = self._document(domain.XMLDesc, libvirt.VIR_DOMAIN_XML_INACTIVE)
+            configured = self._text(domain.XMLDesc, libvirt.VIR_DOMAIN_XML_INACTIVE)
             if configured is None:
                 return None
             return DomainRecord(
                 uuid=UUID(bytes=identity),
                 name=domain.name(),
-                configured=configured,
-                live=live,
+                configured_text=configured,
+                live_text=live,
                 state=states.get(identity, libvirt.VIR_DOMAIN_NOSTATE),
                 autostart=identity in autostart,
                 persistent=identity in persistent,
@@ -358,17 +370,18 @@ class Inventory:
 
     def _document(self, read: Callable[[int], str], flags: int) -> Element | None:
         """The parsed document, or None where the object was removed since it was listed."""
+        text = self._text(read, flags)
+        return _parsed(text) if text is not None else None
+
+    def _text(self, read: Callable[[int], str], flags: int) -> str | None:
+        """A document, or None where the object was removed since it was listed."""
         self.calls += 1
         try:
-            text = read(flags)
+            return read(flags)
         except libvirt.libvirtError as problem:
             if problem.get_error_code() in NOT_FOUND:
                 return None
             raise
-        try:
-            return parse(text)
-        except XmlError as problem:
-            raise _unreadable(str(problem)) from problem
 
     def _each(self, function: Callable[[S], T], items: Sequence[S]) -> list[T]:
         """``function`` of every item, in order; in a few threads where round trips are long."""
@@ -377,6 +390,13 @@ class Inventory:
             return [function(item) for item in items]
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(function, items))
+
+
+def _parsed(text: str) -> Element:
+    try:
+        return parse(text)
+    except XmlError as problem:
+        raise _unreadable(str(problem)) from problem
 
 
 def _uuids(objects: Iterable[Any]) -> frozenset[bytes]:

@@ -71,8 +71,12 @@ class MachineHandler:
             target.address: domains.find(target.uid, target.external_id, target.name)
             for target in targets
         }
-        running = [record for record in found.values() if record is not None and record.live]
-        leases = Leases.read(self._connection, running)
+        lives = {
+            record.uuid: live
+            for record in found.values()
+            if record is not None and (live := record.live) is not None
+        }
+        leases = Leases.read(self._connection, lives.values())
         shared: dict[int, Bindings] = {}
         result: dict[Address, Observation] = {}
         for target in targets:
@@ -88,7 +92,7 @@ class MachineHandler:
                 record,
                 shared[key],
                 target.spec,
-                _addresses(target, leases.of(record.live)),
+                _addresses(target, leases.of(lives.get(record.uuid))),
                 snapshots=record.uuid in inventory.with_snapshots(),
             )
         return result

@@ -10,7 +10,6 @@ import libvirt
 from provisioner.providers.api import ProviderError
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
-from provisioner_plugins._libvirt.inventory import DomainRecord
 from provisioner_plugins._libvirt.xml import Element, attribute
 from provisioner_plugins.kvm.domain.nics import mac_of
 
@@ -22,15 +21,14 @@ class Leases:
         self._by_mac = by_mac
 
     @classmethod
-    def read(cls, connection: Connection, running: Iterable[DomainRecord]) -> Leases:
-        """Read the leases of every network that a running machine is plugged into: one look-up and
-        one call for each network.
+    def read(cls, connection: Connection, running: Iterable[Element]) -> Leases:
+        """Read the leases of every network that these running machines are plugged into: two calls
+        for each network.
         """
         networks = {
             name
-            for record in running
-            if record.live is not None
-            for node in record.live.findall("devices/interface")
+            for live in running
+            for node in live.findall("devices/interface")
             if (name := attribute(node, "source", "network")) is not None
         }
         by_mac: dict[str, list[str]] = {}

@@ -63,14 +63,15 @@ def present(
     snapshots: bool = False,
 ) -> Present:
     """A domain as observed. ``wanted`` is the desired spec, ``addresses`` are the leases known."""
-    mark = stamp.read(record.configured)
-    spec = document.read(record.configured, bindings, wanted)
+    configured, live = record.configured, record.live
+    mark = stamp.read(configured)
+    spec = document.read(configured, bindings, wanted)
     spec["power"] = power_of(record.state)
     spec["autostart"] = record.autostart
     spec |= mark.fields() if mark is not None else {"labels": {}}
     running: dict[Path, Json] = {}
-    if record.live is not None:
-        running = document.running_differences(record.configured, record.live, bindings, wanted)
+    if live is not None:
+        running = document.running_differences(configured, live, bindings, wanted)
     owner = mark.stamp if mark is not None else None
     return Present(
         external_id=str(record.uuid),
@@ -87,8 +88,8 @@ def present(
             }
         ),
         running=running,
-        outputs=outputs(record.configured, str(record.uuid), addresses),
-        facts=_facts(record, snapshots=snapshots),
+        outputs=outputs(configured, str(record.uuid), addresses),
+        facts=_facts(configured, live, snapshots=snapshots),
     )
 
 
@@ -106,13 +107,12 @@ def outputs(domain: Element, uuid: str, addresses: Sequence[str]) -> dict[str, J
     return found
 
 
-def _facts(record: DomainRecord, *, snapshots: bool) -> dict[str, Json]:
-    emulated = processor.is_emulated(record.configured)
+def _facts(configured: Element, live: Element | None, *, snapshots: bool) -> dict[str, Json]:
+    emulated = processor.is_emulated(configured)
     facts: dict[str, Json] = {
         "accelerator": "tcg" if emulated else "kvm",
         "snapshots": snapshots,
     }
-    live = record.live
     if live is None:
         return facts
     balloon = live.find("devices/memballoon")

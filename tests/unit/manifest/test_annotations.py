@@ -3,6 +3,7 @@
 import pytest
 
 from provisioner.core.actions import Impact
+from provisioner.core.diagnostics import ProvisionerError
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.fields import bundled, field_tree, walk
 from tests.unit.manifest.stacks import catalog
@@ -145,3 +146,10 @@ def test_every_field_of_every_kind_can_be_asked():
         for path, _ in walk(info.canonical):
             assert info.impact_of(path) in Impact
             info.default_of(path)
+
+
+def test_a_damaged_installation_is_named(tmp_path, monkeypatch):
+    (tmp_path / "disk.v1.json").write_text("{", encoding="utf-8")
+    monkeypatch.setattr("provisioner.manifest.catalog.files", lambda _package: tmp_path)
+    with pytest.raises(ProvisionerError, match="PRV1008 the schema disk.v1.json"):
+        SchemaCatalog.installed()

@@ -151,5 +151,5 @@ def test_every_field_of_every_kind_can_be_asked():
 def test_a_damaged_installation_is_named(tmp_path, monkeypatch):
     (tmp_path / "disk.v1.json").write_text("{", encoding="utf-8")
     monkeypatch.setattr("provisioner.manifest.catalog.files", lambda _package: tmp_path)
-    with pytest.raises(ProvisionerError, match="PRV1008 the schema disk.v1.json"):
+    with pytest.raises(ProvisionerError, match=r"PRV1008 the schema disk\.v1\.json"):
         SchemaCatalog.installed()

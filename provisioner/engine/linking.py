@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from provisioner.core.actions import Action, Impact
@@ -13,11 +13,9 @@ from provisioner.core.identity import identity
 from provisioner.engine.decide import CREATE_FIRST, DELETE_FIRST, Decision
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.plan import ABSENT_FINGERPRINT, OLD_SUFFIX, Known, Step
+from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.providers.api import Observation, Present
-
-if TYPE_CHECKING:
-    from provisioner.engine.planner import PlanRequest
 
 _REMOVING = (Action.DELETE, Action.FORGET)
 

@@ -13,11 +13,11 @@ as it is;
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from provisioner.core.actions import Action, Impact
-from provisioner.core.address import Address, AddressPattern
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostics
 from provisioner.core.values import Json, Path, get_path
 from provisioner.engine.decide import CREATE_FIRST, NOTHING, Decision, Policy, decide
@@ -25,45 +25,10 @@ from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.linking import link_steps
 from provisioner.engine.plan import Known, Plan, Step, stamp_address
 from provisioner.engine.planfile import plan_digest
-from provisioner.engine.rules import Rules
-from provisioner.engine.selection import Selection
+from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.engine.unknowns import OutputName, fill, is_marker, resolve, unknowns
-from provisioner.manifest.model import Stack
-from provisioner.providers.api import Observation, Present, Provider
-from provisioner.state.model import EndpointRecord, State
-
-
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
-    """What the caller of ``plan`` chose. ``max_impact`` None: the stack's default."""
-
-    destroy: bool = False
-    selection: Selection = field(default_factory=Selection)
-    max_impact: Impact | None = None
-    consents: tuple[Address, ...] = ()
-    adopt: tuple[AddressPattern, ...] = ()
-    now: str = ""
-    tool_version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRequest:
-    """Everything a plan is made of. ``subjects`` are the selected ones, with specs as the provider
-    normalised them.
-    """
-
-    name: str
-    environment: str | None
-    stack: Stack | None
-    state: State
-    subjects: Mapping[Address, Subject]
-    observations: Mapping[Address, Observation]
-    endpoints: Mapping[str, EndpointRecord]
-    providers: Mapping[str, Provider]
-    rules: Rules
-    options: PlanOptions
-    unselected: frozenset[Address] = frozenset()
+from provisioner.providers.api import Present
 
 
 def make_plan(request: PlanRequest) -> Plan:

@@ -18,7 +18,8 @@ from provisioner.engine.events import EventSink, PhaseStarted
 from provisioner.engine.graph import DependencyGraph, ResourceGraph
 from provisioner.engine.observe import observe
 from provisioner.engine.plan import Plan
-from provisioner.engine.planner import PlanOptions, PlanRequest, make_plan
+from provisioner.engine.planner import make_plan
+from provisioner.engine.request import PlanOptions, PlanRequest
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import Subject, collect, endpoints_of

@@ -10,8 +10,8 @@ from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.engine import planfile
-from provisioner.engine.planner import PlanOptions
 from provisioner.engine.prepare import prepare_plan
+from provisioner.engine.request import PlanOptions
 from provisioner.engine.selection import Selection
 from provisioner.service.model import EventSink, Plan, Stack
 from provisioner.service.secrets import missing_secrets

@@ -20,8 +20,8 @@ from provisioner.core.identity import Stamp, identity
 from provisioner.core.values import path_text
 from provisioner.engine.apply import Applier, ApplyReport
 from provisioner.engine.plan import Plan, Step
-from provisioner.engine.planner import PlanOptions
 from provisioner.engine.prepare import prepare_plan
+from provisioner.engine.request import PlanOptions
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import endpoint_value
 from provisioner.manifest.catalog import SchemaCatalog

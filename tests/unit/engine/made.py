@@ -19,7 +19,8 @@ from provisioner.core.diagnostics import SourceRange
 from provisioner.core.identity import Stamp, identity
 from provisioner.core.values import Json, Path
 from provisioner.engine.plan import Plan
-from provisioner.engine.planner import PlanOptions, PlanRequest, make_plan
+from provisioner.engine.planner import make_plan
+from provisioner.engine.request import PlanOptions, PlanRequest
 from provisioner.engine.subjects import Subject, collect, endpoints_of
 from provisioner.manifest.model import Declaration, HostDeclaration, Reference, Stack
 from provisioner.providers.api import (

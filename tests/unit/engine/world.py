@@ -18,8 +18,8 @@ from provisioner.core.diagnostics import SourceRange, error
 from provisioner.engine.apply import Applier, ApplyReport
 from provisioner.engine.events import Event
 from provisioner.engine.plan import Plan
-from provisioner.engine.planner import PlanOptions
 from provisioner.engine.prepare import prepare_plan
+from provisioner.engine.request import PlanOptions
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.stop import StopSignal
 from provisioner.manifest.model import Declaration, HostDeclaration, Reference, Stack

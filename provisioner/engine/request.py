@@ -1,0 +1,50 @@
+"""What a plan is made of: the request that the planner is handed, and the options in it.
+
+Made by :mod:`provisioner.engine.prepare`; read by the planner's stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from provisioner.core.actions import Impact
+from provisioner.core.address import Address, AddressPattern
+from provisioner.engine.rules import Rules
+from provisioner.engine.selection import Selection
+from provisioner.engine.subjects import Subject
+from provisioner.manifest.model import Stack
+from provisioner.providers.api import Observation, Provider
+from provisioner.state.model import EndpointRecord, State
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the caller of ``plan`` chose. ``max_impact`` None: the stack's default."""
+
+    destroy: bool = False
+    selection: Selection = field(default_factory=Selection)
+    max_impact: Impact | None = None
+    consents: tuple[Address, ...] = ()
+    adopt: tuple[AddressPattern, ...] = ()
+    now: str = ""
+    tool_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """Everything a plan is made of. ``subjects`` are the selected ones, with specs as the provider
+    normalised them.
+    """
+
+    name: str
+    environment: str | None
+    stack: Stack | None
+    state: State
+    subjects: Mapping[Address, Subject]
+    observations: Mapping[Address, Observation]
+    endpoints: Mapping[str, EndpointRecord]
+    providers: Mapping[str, Provider]
+    rules: Rules
+    options: PlanOptions
+    unselected: frozenset[Address] = frozenset()

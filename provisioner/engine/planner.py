@@ -162,7 +162,7 @@ def _known_spec(
 
 
 def _keep_what_kept_objects_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
-    for address in list(decisions):
+    for address in reversed(list(decisions)):  # dependents first: what is kept may keep in turn
         subject = request.subjects[address]
         rules = request.rules.kind(address.kind)
         if decisions[address].action is not Action.FORGET or not rules.keeps:
@@ -215,9 +215,8 @@ def _removes(request: PlanRequest, address: Address, decision: Decision) -> bool
 
 def _needed_by_unselected(request: PlanRequest) -> dict[Address, Address]:
     needed: dict[Address, Address] = {}
-    for address in sorted(request.unselected):
-        entry = request.state.entries.get(address)
-        for target in entry.dependencies if entry is not None else ():
+    for address, subject in sorted(request.unselected.items()):
+        for target in subject.recorded_dependencies:
             needed.setdefault(target, address)
     return needed
 
@@ -287,7 +286,7 @@ def _context(
     frontier = [target for address in acting for target in _targets(request.subjects[address])]
     while frontier:
         address = frontier.pop()
-        subject = request.subjects.get(address)
+        subject = request.subjects.get(address) or request.unselected.get(address)
         if subject is None or address in found:
             continue
         if address not in with_step:

@@ -37,7 +37,7 @@ class Survey:
     observations: Mapping[Address, Observation]
     endpoints: Mapping[str, EndpointRecord]
     providers: Mapping[str, Provider]
-    unselected: frozenset[Address]
+    unselected: Mapping[Address, Subject]
 
 
 def survey(
@@ -62,7 +62,8 @@ def survey(
     subjects = _normalised(subjects, everything, endpoints, providers, rules)
     sink(PhaseStarted("observe", len(subjects)))
     observations = observe(sessions, endpoints, subjects.values())
-    return Survey(subjects, observations, endpoints, providers, frozenset(everything) - selected)
+    unselected = {address: s for address, s in everything.items() if address not in selected}
+    return Survey(subjects, observations, endpoints, providers, unselected)
 
 
 def check_stack(stack: Stack, registry: Registry, rules: Rules) -> None:

@@ -47,4 +47,4 @@ class PlanRequest:
     providers: Mapping[str, Provider]
     rules: Rules
     options: PlanOptions
-    unselected: frozenset[Address] = frozenset()
+    unselected: Mapping[Address, Subject] = field(default_factory=dict)

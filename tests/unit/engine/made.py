@@ -255,7 +255,7 @@ class Situation:
             providers={"made": self.provider},
             rules=MadeRules(),
             options=options,
-            unselected=left_out,
+            unselected={a: s for a, s in subjects.items() if a in left_out},
         )
 
     def plan(self, unselected: Sequence[str] = (), **options: Any) -> Plan:

@@ -12,6 +12,7 @@ from provisioner_plugins._libvirt.xml import Element, attribute, child, element
 from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
 from provisioner_plugins.kvm.domain.controllers import is_express
 from provisioner_plugins.kvm.domain.disks import place, set_volume
+from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
 # No device name begins with an underscore, so that no network card can have the same alias.
 _DRIVE_ALIAS = "ua-_cdrom-"
@@ -76,7 +77,7 @@ def find(domain: Element, ignored: Collection[Element] = ()) -> dict[str, Elemen
     A drive that we did not name goes by its device name (``hda``).
     """
     found = {}
-    for node in domain.findall("devices/disk"):
+    for node in devices_of(domain, "disk"):
         if node.get("device") != "cdrom" or node in ignored:
             continue
         alias = attribute(node, "alias", "name") or ""
@@ -91,7 +92,7 @@ def find(domain: Element, ignored: Collection[Element] = ()) -> dict[str, Elemen
 
 def find_seed(domain: Element) -> Element | None:
     """The drive that holds the seed."""
-    for node in domain.findall("devices/disk"):
+    for node in devices_of(domain, "disk"):
         if attribute(node, "alias", "name") == SEED_ALIAS:
             return node
     return None

@@ -13,6 +13,8 @@ from provisioner_plugins._libvirt.xml import (
     remove_all,
 )
 from provisioner_plugins.kvm.domain.controllers import set_usb
+from provisioner_plugins.kvm.domain.tree import at
+from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
 AGENT = "org.qemu.guest_agent.0"
 LOOPBACK = "127.0.0.1"
@@ -82,7 +84,7 @@ def read(domain: Element) -> dict[str, Any]:
         "graphics": NONE,
         "listen": LOOPBACK,
     }
-    graphics = domain.find("devices/graphics")
+    graphics = at(domain, "devices", "graphics")
     if graphics is not None:
         console["graphics"] = graphics.get("type", NONE)
         listen = attribute(graphics, "listen", "address") or graphics.get("listen")
@@ -92,11 +94,11 @@ def read(domain: Element) -> dict[str, Any]:
 
 
 def _has_serial(domain: Element) -> bool:
-    if domain.find("devices/serial") is not None:
+    if at(domain, "devices", "serial") is not None:
         return True
     return any(
         attribute(console, "target", "type") == "serial"
-        for console in domain.findall("devices/console")
+        for console in devices_of(domain, "console")
     )
 
 
@@ -124,7 +126,7 @@ def has_agent(domain: Element) -> bool:
 
 
 def _agent_channel(domain: Element) -> Element | None:
-    for channel in domain.findall("devices/channel"):
+    for channel in devices_of(domain, "channel"):
         if attribute(channel, "target", "name") == AGENT:
             return channel
     return None

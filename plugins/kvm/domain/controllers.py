@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from provisioner_plugins._libvirt.xml import Element, attribute, child, element
+from provisioner_plugins.kvm.domain.tree import all_devices, at
+from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
 SPARE_PORTS = 6
 _PORT_CONTROLLERS = ("scsi", "usb", "virtio-serial")
@@ -12,7 +14,8 @@ _PCI_BUS_SLOTS = 31
 
 def is_express(domain: Element) -> bool:
     """Whether the board has PCI Express (q35), where each hotplug needs a free root port."""
-    return "q35" in (attribute(domain, "os/type", "machine") or "")
+    system = at(domain, "os", "type")
+    return system is not None and "q35" in system.get("machine", "")
 
 
 def ensure_spare_ports(domain: Element) -> None:
@@ -68,7 +71,7 @@ def ensure_scsi(domain: Element) -> None:
 
 def has_scsi(domain: Element) -> bool:
     """Whether a SCSI disk or drive can be plugged in without another controller."""
-    return any(node.get("type") == "scsi" for node in domain.findall("devices/controller"))
+    return any(node.get("type") == "scsi" for node in devices_of(domain, "controller"))
 
 
 def scsi_controller() -> Element:
@@ -114,7 +117,7 @@ def free_slots(domain: Element) -> int | None:
     used: dict[int, set[int]] = {}
     ports: list[int] = []
     buses: list[int] = []
-    for device in domain.findall("devices/*"):
+    for device in all_devices(domain):
         if device.tag == "controller" and device.get("type") == "pci":
             index = int(device.get("index", "0"))
             if device.get("model") == "pcie-root-port":

@@ -8,6 +8,7 @@ from typing import Any
 from provisioner_plugins._libvirt.xml import Element, child, element, remove_all
 from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
 from provisioner_plugins.kvm.domain.controllers import ensure_scsi
+from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
 _PREFIXES = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "fdc": "fd"}
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -73,8 +74,8 @@ def place(domain: Element, node: Element, bus: str) -> None:
     """Give a disk or drive a free device name on a bus; libvirt chooses its address."""
     remove_all(node, "address")
     target = child(node, "target")
-    others = [other for other in domain.findall("devices/disk/target") if other is not target]
-    taken = {other.get("dev", "") for other in others}
+    others = [other.find("target") for other in devices_of(domain, "disk") if other is not node]
+    taken = {other.get("dev", "") for other in others if other is not None}
     prefix = _PREFIXES[bus]
     target.set("dev", next(name for name in _names(prefix) if name not in taken))
     target.set("bus", bus)
@@ -98,7 +99,7 @@ def find(
     A disk that is no resource's goes by what it is: pool and volume, or its path.
     """
     found = {}
-    for node in domain.findall("devices/disk"):
+    for node in devices_of(domain, "disk"):
         if node.get("device", "disk") != "disk" or node in ignored:
             continue
         found[bindings.disk_name(node)] = node

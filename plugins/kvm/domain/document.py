@@ -32,6 +32,7 @@ from provisioner_plugins.kvm.domain import (
     nics,
     processor,
 )
+from provisioner_plugins.kvm.domain.tree import at
 
 _PLUGGED = frozenset({"disks", "nics", "machineType"})
 _ALWAYS_SET = ("cpu", "memory", "disks", "cloudInit", "console")
@@ -237,8 +238,7 @@ def running_differences(
     """What is in force in a running machine where that is not what is configured, by path."""
     one, other = read(configured, bindings, wanted), read(live, bindings, wanted)
     for spec in (one, other):
-        # Neither is for the guest, which cannot have missed them.
-        spec.pop("description", None)
+        # What a fragment asks for is compared as a whole, when it is written.
         spec.pop("native", None)
         # The balloon moves as the guest lets it; no restart would change that.
         spec["memory"].pop("size")
@@ -247,7 +247,7 @@ def running_differences(
         for spec in (one, other):
             spec["cpu"].pop("model", None)
             spec["cpu"].pop("nested", None)
-    if configured.find("cpu/topology") is None and live.find("cpu/topology") is None:
+    if at(configured, "cpu", "topology") is None and at(live, "cpu", "topology") is None:
         # It follows the number of processors, which is compared by itself.
         for spec in (one, other):
             spec["cpu"].pop("topology")

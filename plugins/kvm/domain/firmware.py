@@ -12,13 +12,13 @@ from typing import Any
 
 from provisioner_plugins._libvirt.xml import (
     Element,
-    attribute,
     child,
     element,
     remove_all,
     text_of,
 )
 from provisioner_plugins.kvm.domain.controllers import forget_addresses
+from provisioner_plugins.kvm.domain.tree import at
 
 _FAMILIES = (
     (re.compile(r"pc-q35-.*"), "q35"),
@@ -110,13 +110,14 @@ def read(domain: Element, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
     The machine type has its version only if ``wanted`` has one: ``q35`` is any ``pc-q35-*``.
     """
-    machine = attribute(domain, "os/type", "machine") or ""
+    board = at(domain, "os", "type")
+    machine = board.get("machine", "") if board is not None else ""
     asked = wanted.get("machineType")
     pinned = isinstance(asked, str) and family(asked) != asked
     spec: dict[str, Any] = {
         "firmware": {
             "type": _firmware_type(domain),
-            "tpm": domain.find("devices/tpm") is not None,
+            "tpm": at(domain, "devices", "tpm") is not None,
         },
         "machineType": machine if pinned else family(machine),
     }
@@ -136,7 +137,8 @@ def _firmware_type(domain: Element) -> str:
     is_flash = loader is not None and loader.get("type") == "pflash"
     if system.get("firmware") != "efi" and not is_flash:
         return "bios"
-    for feature in system.findall("firmware/feature"):
+    firmware = system.find("firmware")
+    for feature in firmware if firmware is not None else ():
         if feature.get("name") == "secure-boot":
             return "uefi-secure" if feature.get("enabled") == "yes" else "uefi"
     return "uefi-secure" if loader is not None and loader.get("secure") == "yes" else "uefi"

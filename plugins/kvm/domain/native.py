@@ -20,6 +20,7 @@ from provisioner_plugins._libvirt.xml import (
     element,
     parse_fragment,
 )
+from provisioner_plugins.kvm.domain.tree import at
 
 NAMESPACE = "urn:provisioner:native:1"
 SECTION = "domain"
@@ -99,7 +100,7 @@ IDENTIFY: Mapping[str, Identify] = {
 
 def recorded(domain: Element) -> list[str]:
     """The fragments that were merged, as their author wrote them."""
-    node = domain.find(f"metadata/{_TAG}")
+    node = at(domain, "metadata", _TAG)
     if node is None:
         return []
     return [fragment.text or "" for fragment in node.findall(_FRAGMENT)]

@@ -11,6 +11,7 @@ from typing import Any
 
 from provisioner_plugins._libvirt.xml import Element, attribute, child, element, remove_all
 from provisioner_plugins.kvm.bindings import Bindings
+from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
 ALIAS = "ua-"
 USER = "user"
@@ -79,7 +80,7 @@ def find(
     """The cards of a definition by name; one that is nobody's goes by its MAC address."""
     named: dict[str, Element] = {}
     nameless: list[Element] = []
-    for node in domain.findall("devices/interface"):
+    for node in devices_of(domain, "interface"):
         if node in ignored:
             continue
         name = alias_name(node)

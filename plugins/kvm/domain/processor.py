@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from provisioner_plugins._libvirt.xml import Element, child, element, remove_all, text_of
+from provisioner_plugins.kvm.domain.tree import at
 
 HOST_MODES = ("host-passthrough", "host-model", "maximum")
 """Values of ``model`` that are modes of libvirt's and not names of processors."""
@@ -81,7 +82,7 @@ def _remove_feature(node: Element, name: str) -> None:
 
 
 def _write_topology(domain: Element, topology: Mapping[str, int] | None, most: int) -> None:
-    node = domain.find("cpu/topology")
+    node = at(domain, "cpu", "topology")
     if topology is not None:
         node = child(domain, "cpu/topology")
         node.attrib.clear()
@@ -151,7 +152,8 @@ def fixed(live: Element) -> int:
 
     ``<vcpus>`` tells it of each one; without it none was plugged in later.
     """
-    listed = live.findall("vcpus/vcpu")
+    vcpus = live.find("vcpus")
+    listed = [] if vcpus is None else vcpus.findall("vcpu")
     if not listed:
         return int(read(live, {})["count"])
     return sum(

@@ -12,6 +12,7 @@ from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.xml import Element, attribute
 from provisioner_plugins.kvm.domain.nics import mac_of
+from provisioner_plugins.kvm.domain.tree import devices
 
 
 class Leases:
@@ -28,7 +29,7 @@ class Leases:
         networks = {
             name
             for live in running
-            for node in live.findall("devices/interface")
+            for node in devices(live, "interface")
             if (name := attribute(node, "source", "network")) is not None
         }
         by_mac: dict[str, list[str]] = {}
@@ -43,7 +44,7 @@ class Leases:
             return []
         return [
             address
-            for node in live.findall("devices/interface")
+            for node in devices(live, "interface")
             for address in self._by_mac.get(mac_of(node) or "", [])
         ]
 

@@ -18,13 +18,14 @@ from provisioner.core.clock import Deadline
 from provisioner.core.values import Path
 from provisioner.providers.api import ProviderError, Terminal
 from provisioner_plugins._libvirt.errors import code_of
-from provisioner_plugins._libvirt.xml import Element, child, remove_all, serialize
+from provisioner_plugins._libvirt.xml import Element, child, remove_all, serialize, text_of
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import cdroms, controllers, disks, document, memory, nics
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.unplug import unplug
 
 _LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
+_DESCRIPTION = libvirt.VIR_DOMAIN_METADATA_DESCRIPTION
 _BALLOON_SECONDS = 3.0
 _LOOK_SECONDS = 0.2
 _KIB = 1024
@@ -63,14 +64,25 @@ class LiveChanges:
                 if device not in done:
                     done.add(device)
                     self._device(device, configured, live)
+            elif path == ("description",):
+                continue  # below, with what is no longer configured
             elif path == ("cpu", "count"):
                 self._set_vcpus(configured)
             else:
                 self.pending.append(path)
         if "memory" in fields:
             self._set_memory(configured, live)
+        if "description" in fields:
+            self._set_description(configured, live)
         if "cloudInit" in fields:
             self._exchange_seed(configured, live)
+
+    def _set_description(self, configured: Element, live: Element) -> None:
+        text = text_of(configured, "description")
+        if text != text_of(live, "description"):
+            self._domain.call(
+                "describe", lambda domain: domain.setMetadata(_DESCRIPTION, text, None, None, _LIVE)
+            )
 
     # --- processors and memory ---
 

@@ -39,6 +39,7 @@ from provisioner_plugins.kvm.domain import (
     nics,
     processor,
 )
+from provisioner_plugins.kvm.domain.tree import all_devices, at, devices
 
 _POWER = {
     libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -96,7 +97,7 @@ def present(
 def outputs(domain: Element, uuid: str, addresses: Sequence[str]) -> dict[str, Json]:
     """What the host knows of a machine."""
     macs: dict[str, Any] = {}
-    for node in domain.findall("devices/interface"):
+    for node in devices(domain, "interface"):
         name = nics.alias_name(node)
         mac = nics.mac_of(node)
         if name is not None and mac is not None:
@@ -115,7 +116,7 @@ def _facts(configured: Element, live: Element | None, *, snapshots: bool) -> dic
     }
     if live is None:
         return facts
-    balloon = live.find("devices/memballoon")
+    balloon = at(live, "devices", "memballoon")
     facts |= {
         "maxVcpus": processor.read(live, {})["max"],
         "fixedVcpus": processor.fixed(live),
@@ -133,7 +134,7 @@ def _facts(configured: Element, live: Element | None, *, snapshots: bool) -> dic
 def inexpressible(domain: Element) -> tuple[str, ...]:
     """What a domain has and the common model cannot say, for people."""
     counted: dict[str, int] = {}
-    for device in domain.findall("devices/*"):
+    for device in all_devices(domain):
         if device.tag in _UNKNOWN_DEVICES:
             counted[device.tag] = counted.get(device.tag, 0) + 1
     found = [f"{count} x <{tag}>" for tag, count in sorted(counted.items())]

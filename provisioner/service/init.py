@@ -108,6 +108,9 @@ spec:
   nics:
     - name: lan
       network: STACK-NAME-net
+  # How long the guest may take to shut down before it is switched off. An empty disk has no system
+  # that could be asked; for one that has, leave this out.
+  shutdownTimeout: 5s
 """
 
 _IGNORE = """\

@@ -90,6 +90,7 @@ def counting(made: Stack, boot_image: BootImage) -> Iterator[Stack]:
         "  format: qcow2\n"
     )
     made.edit("disk.yaml", "size: 64MiB", "image: guest")
+    made.edit("machine.yaml", "shutdownTimeout: 5s", "shutdownTimeout: 500ms")
     made.run("apply", "--yes")
     yield made
     made.run("destroy", "--yes")

@@ -9,6 +9,7 @@ from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
 
 machinebench = pytest.importorskip("tests.live.machinebench")
+libvirt = pytest.importorskip("libvirt")
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -64,6 +65,7 @@ def test_the_guest_counts_on_through_every_live_change(bench: Any) -> None:
         outcome = bench.apply(VM, "web", changed)
     assert () == outcome.pending
     live = bench.live()
+    assert "Shop, second floor" == live.findtext("description")
     assert "3" == live.find("vcpu").get("current")
     assert {"vda", "vdb"} < {target.get("dev") for target in live.findall("devices/disk/target")}
     assert "DATA" in [serial.text for serial in live.findall("devices/disk/serial")]
@@ -110,6 +112,18 @@ def test_the_seed_of_before_is_removed(bench: Any) -> None:
     assert first != second
     source = next(disk for disk in bench.live().findall("devices/disk") if _is_cdrom(disk))
     assert second == source.find("source").get("volume")
+
+
+def test_a_description_that_somebody_changed_in_force_only_is_put_right(bench: Any) -> None:
+    spec = {"memory": {"size": "16MiB"}, "disks": [{"disk": "root"}], "shutdownTimeout": "0s"}
+    bench.apply(VM, "web", {**spec, "description": "Shop"})
+    domain = bench.domain("web")
+    domain.setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, "Bob's", None, None, libvirt.VIR_DOMAIN_AFFECT_LIVE
+    )
+    assert {("description",): "Bob's"} == bench.present(VM, "web").running
+    bench.apply(VM, "web", {**spec, "description": "Shop"})
+    assert "Shop" == bench.live().findtext("description")
 
 
 def seeds(bench: Any) -> list[str]:

@@ -227,6 +227,11 @@ def _no_name(text: str, path: tuple[Part, ...], findings: Findings) -> Problem:
             f"found {text!r}, expected a name",
             "In a name only ${var.NAME} and ${replica.index} are replaced.",
         )
+    return output_as_name(path)
+
+
+def output_as_name(path: tuple[Part, ...]) -> Problem:
+    """The problem of a name that only another resource's output could tell."""
     return Problem(
         path,
         "PRV1310",

@@ -27,7 +27,8 @@ _MOST_REPLICAS = 10_000
 
 class Expanded(NamedTuple):
     """One resource's document. ``templated``: text in it may hold outputs or escapes.
-    ``failed``: a placeholder in it has no value.
+    ``failed``: a placeholder in it has no value, or it is not known how many replicas it has.
+    ``absent``: it is only to be checked, for it has no replicas.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Expanded(NamedTuple):
     scope: Scope
     templated: bool = False
     failed: bool = False
+    absent: bool = False
 
 
 @dataclass(slots=True)
@@ -52,12 +54,11 @@ class Expander:
     def expand(self, manifests: Sequence[Manifest]) -> Iterator[Expanded]:
         """The documents of all resources and hosts, in order; the Stack manifest is left out."""
         variables = self.stack.variables
-        usable = self.stack.manifest is not None
         scope = Scope(
             variables.values,
             frozenset(self.catalog.kinds),
             missing=frozenset(variables.missing),
-            complete=usable,
+            complete=not self.stack.damaged,
         )
         for manifest in manifests:
             if manifest.kind != self.catalog.stack_kind:
@@ -103,14 +104,30 @@ class Expander:
         substitution = _Substitution(self, origin, manifest.kind, fields)
         if replicas is None:
             value = substitution.run(value, scope)
-            failed = substitution.failed
-            yield Expanded(manifest.kind, value, origin, manifest.folder, scope, True, failed)  # noqa: FBT003
+            yield Expanded(
+                manifest.kind,
+                value,
+                origin,
+                manifest.folder,
+                scope,
+                templated=True,
+                failed=substitution.failed,
+            )
             return
-        for number in self._numbers(manifest, origin, replicas, substitution, scope):
-            inner = replace(scope, replica=1 if number is None else number)
+        numbers = self._numbers(manifest, origin, replicas, substitution, scope)
+        for number in numbers or [1]:
+            inner = replace(scope, replica=number)
             copy = substitution.run(value, inner) if templated else value
-            failed = substitution.failed or number is None
-            yield Expanded(manifest.kind, copy, origin, manifest.folder, inner, True, failed)  # noqa: FBT003
+            yield Expanded(
+                manifest.kind,
+                copy,
+                origin,
+                manifest.folder,
+                inner,
+                templated=True,
+                failed=substitution.failed or numbers is None,
+                absent=not numbers,
+            )
 
     def _laid_over(
         self, manifest: Manifest, overlay: Mapping[str, Any], fields: Field
@@ -139,16 +156,13 @@ class Expander:
         replicas: Any,
         substitution: _Substitution,
         scope: Scope,
-    ) -> Iterator[int | None]:
-        """The number of each replica; one None where the section is wrong: the schema will say
-        how.
-        """
+    ) -> range | None:
+        """The numbers of the replicas; None where the section is wrong: the schema will say how."""
         replicas = substitution.run(replicas, scope, ("metadata", "replicas"))
         count = _number(replicas.get("count")) if isinstance(replicas, dict) else None
         start = _number(replicas.get("start", 1)) if isinstance(replicas, dict) else None
         if count is None or start is None or not 0 <= count <= _MOST_REPLICAS:
-            yield None
-            return
+            return None
         if "${replica." not in manifest.name:
             problem = Problem(
                 ("metadata", "name"),
@@ -157,9 +171,8 @@ class Expander:
                 f"Put the number into the name: {manifest.name}-${{replica.index}}.",
             )
             self.diagnostics.append(self.places.report(origin, manifest.kind, problem))
-            yield None
-            return
-        yield from range(start, start + count)
+            return None
+        return range(start, start + count)
 
 
 def _number(value: Any) -> int | None:

@@ -24,11 +24,10 @@ from provisioner.manifest.drafting import Drafter
 from provisioner.manifest.expand import Expander
 from provisioner.manifest.files import TextFiles
 from provisioner.manifest.model import Declaration, HostDeclaration, Stack
-from provisioner.manifest.outputs import link
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.providers import Describe, ProviderSections
-from provisioner.manifest.references import Draft, Names, find_hosts, link_references
+from provisioner.manifest.references import Draft, Names, find_hosts, link_host, link_references
 from provisioner.manifest.stackfile import StackFile, read_stack_file
 from provisioner.manifest.yamlstrict import LIBYAML
 
@@ -112,8 +111,8 @@ class _Loading:
         lost = reading.lost
         for document in expander.expand(reading.manifests):
             draft = drafter.draft(document)
-            if draft is None:
-                lost = True
+            if draft is None or document.absent:
+                lost = lost or draft is None or document.failed
                 continue
             other = self.origins.get(draft.address)
             if other is not None:
@@ -135,7 +134,7 @@ class _Loading:
             if problem is not None:
                 self._report(places, stack.manifest.origin, Address("Stack", stack.name), problem)
         link_references(names)
-        find_hosts(names, default)
+        find_hosts(names, default, silent=stack.damaged)
         settle_addresses(stack.name, self.drafts)
         check_drafts(self.drafts)
         self._check_providers()
@@ -147,7 +146,7 @@ class _Loading:
     def _check_providers(self) -> None:
         for host in self.hosts.values():
             check_secrets(host)
-            host.spec, _ = link(host.spec, (), self.drafts, frozenset())
+            link_host(host, self.catalog)
         if self.describe is None:
             return
         sections = ProviderSections(self.describe, self.catalog)

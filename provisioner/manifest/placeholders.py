@@ -13,13 +13,14 @@ import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from provisioner.core.values import Json
+from provisioner.manifest.problems import Problem
 
 PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^${}]*)\}")
 _OUTPUT = re.compile(r"([A-Z][A-Za-z0-9]{0,62})/([a-z0-9][a-z0-9.-]*)\.([A-Za-z][A-Za-z0-9_.-]*)")
-_INDEX = re.compile(r"index(?::(0?)([1-9]))?")
+_INDEX = re.compile(r"index(?::(0[1-9]))?")
 _SCOPES = ("var", "replica")
 
 
@@ -96,9 +97,7 @@ class Scope:
                 f"{literal} stands in a manifest without replicas",
                 "Add metadata.replicas, or write $${ for text that shall stay as it is.",
             )
-        if match[2] is None:
-            return self.replica
-        return f"{self.replica:{match[1]}{match[2]}}"
+        return self.replica if match[1] is None else f"{self.replica:{match[1]}}"
 
     def _other(self, body: str) -> Kept:
         scope, dot, _ = body.partition(".")
@@ -148,6 +147,41 @@ def is_output(text: str, kinds: Set[str]) -> bool:
     """Whether the text is nothing but one output."""
     match = PLACEHOLDER.fullmatch(text)
     return match is not None and match[1] is not None and output_of(match[1], kinds) is not None
+
+
+SHIELD = "$\ufe5b"
+"""Stands for a ``${`` that means itself (with a small brace, which nobody writes)."""
+
+
+def shielded(value: Any, kinds: Set[str]) -> Any:
+    """The value as schemas shall see it, in which no ``${`` is left that stands for nothing.
+
+    Patterns in schemas let every ``${...}`` pass, for the sake of editors.
+    """
+    if isinstance(value, dict):
+        return {name: shielded(child, kinds) for name, child in value.items()}
+    if isinstance(value, list):
+        return [shielded(child, kinds) for child in value]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+
+    def shield(match: re.Match[str]) -> str:
+        body = match[1]
+        if body is None:
+            return SHIELD
+        means_something = body.startswith(("var.", "replica.")) or output_of(body, kinds)
+        return match[0] if means_something else f"{SHIELD}{body}}}"
+
+    return PLACEHOLDER.sub(shield, value)
+
+
+def unshielded(problem: Problem) -> Problem:
+    """A problem of a shielded value, in the author's words."""
+    return problem._replace(
+        summary=problem.summary.replace(SHIELD, "${"),
+        hint=problem.hint.replace(SHIELD, "${"),
+        detail=problem.detail.replace(SHIELD, "${"),
+    )
 
 
 def unresolved(text: str) -> bool:

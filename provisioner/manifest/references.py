@@ -120,6 +120,26 @@ def link_references(names: Names) -> None:
         draft.references = tuple(references)
 
 
+def link_host(host: Draft, catalog: SchemaCatalog) -> None:
+    """Give a Host its final spec. It is connected to before anything is made, so that it cannot
+    wait for an output.
+    """
+    if not host.templated:
+        return
+    _, outputs = link(host.spec, (), (), frozenset(catalog.kinds))
+    host.problems += [
+        Problem(
+            ("spec", *output.path),
+            "PRV1307",
+            f"a {catalog.endpoint_kind} cannot wait for an output",
+            "Write the value itself, or a variable.",
+            within=output.literal,
+        )
+        for output in outputs
+    ]
+    host.spec, _ = link(host.spec, (), (), frozenset())
+
+
 def _target(names: Names, kinds: tuple[str, ...], name: str) -> Address | None:
     for kind in kinds:
         address = Address(kind, name)
@@ -164,6 +184,8 @@ class HostFinder:
 
     names: Names
     default: str | None
+    silent: bool = False
+    """Say nothing about hosts that cannot be told: the reason is known."""
     _open: set[Address] = field(default_factory=set)
     _known: dict[Address, str | None] = field(default_factory=dict)
     _told_of_none: bool = False
@@ -197,7 +219,7 @@ class HostFinder:
             return self.default if self.default in self.names.hosts else None
         if len(self.names.hosts) == 1:
             return next(iter(self.names.hosts))
-        silent = draft.failed or self.names.lost or self._told_of_none
+        silent = self.silent or draft.failed or self.names.lost or self._told_of_none
         if not silent:
             draft.problems.append(self._undecided(draft))
             self._told_of_none = not self.names.hosts
@@ -223,9 +245,12 @@ class HostFinder:
         )
 
 
-def find_hosts(names: Names, default: str | None) -> None:
-    """Give every draft its host, and check that what it refers to lives on the same one."""
-    finder = HostFinder(names, default)
+def find_hosts(names: Names, default: str | None, *, silent: bool = False) -> None:
+    """Give every draft its host, and check that what it refers to lives on the same one.
+
+    ``silent``: the Stack manifest has mistakes, so that its default may be one that is not known.
+    """
+    finder = HostFinder(names, default, silent)
     for draft in names.drafts.values():
         draft.host = finder.find(draft)
     endpoint = names.catalog.endpoint_kind

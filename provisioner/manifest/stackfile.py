@@ -18,17 +18,20 @@ from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
 from provisioner.manifest.places import Places
 from provisioner.manifest.problems import Problem
+from provisioner.manifest.pruning import pruned
 from provisioner.manifest.variables import Variables, resolve_variables
 from provisioner.manifest.violations import names_text
 
 
 @dataclass(slots=True)
 class StackFile:
-    """What the Stack manifest says. ``manifest`` is None, and everything empty, where there is
-    no usable one.
+    """What the Stack manifest says; ``manifest`` is None where there is none.
+
+    ``damaged``: it is missing or has mistakes, so that there may be more than what stands here.
     """
 
     manifest: Manifest | None = None
+    damaged: bool = True
     name: str = ""
     variables: Variables = field(default_factory=Variables)
     overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -74,35 +77,34 @@ def read_stack_file(
     )
     manifest = found[0]
     problems = catalog.compiled[kind].problems(manifest.value)
-    if problems:
-        diagnostics += [
-            places.report(manifest.origin, kind, problem, manifest.value) for problem in problems
-        ]
-        return StackFile()
-    return _read(manifest, places, environment, given, diagnostics)
-
-
-def _read(
-    manifest: Manifest,
-    places: Places,
-    environment: str | None,
-    given: Mapping[str, Json],
-    diagnostics: list[Diagnostic],
-) -> StackFile:
-    spec: Mapping[str, Any] = manifest.value["spec"]
+    spec: Mapping[str, Any] = pruned(manifest.value, problems).get("spec") or {}
     environments: Mapping[str, Any] = spec.get("environments", {})
-    if environment is not None and environment not in environments:
-        problem = _no_environment(environment, environments)
-        diagnostics.append(places.report(manifest.origin, manifest.kind, problem))
-    variables = resolve_variables(spec, environment, given)
+    if environment is not None and environment not in environments and not problems:
+        problems = [_no_environment(environment, environments)]
+    damaged = bool(problems)
+    variables = resolve_variables(spec, environment, given, damaged=damaged)
     diagnostics += [
-        places.report(manifest.origin, manifest.kind, item) for item in variables.problems
+        places.report(manifest.origin, kind, problem, manifest.value)
+        for problem in (*problems, *variables.problems)
     ]
     diagnostics += variables.diagnostics
+    return _stack_file(manifest, spec, variables, environment, damaged=damaged)
+
+
+def _stack_file(
+    manifest: Manifest,
+    spec: Mapping[str, Any],
+    variables: Variables,
+    environment: str | None,
+    *,
+    damaged: bool,
+) -> StackFile:
     policy = spec.get("policy", {})
+    environments: Mapping[str, Any] = spec.get("environments", {})
     chosen = environments.get(environment, {}) if environment is not None else {}
     return StackFile(
         manifest,
+        damaged,
         manifest.name,
         variables,
         chosen.get("overlays", {}),

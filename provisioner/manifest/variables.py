@@ -46,29 +46,39 @@ class Variables:
 
 
 def resolve_variables(
-    spec: Mapping[str, Any], environment: str | None, given: Mapping[str, Json]
+    spec: Mapping[str, Any],
+    environment: str | None,
+    given: Mapping[str, Json],
+    *,
+    damaged: bool = False,
 ) -> Variables:
-    """The value of each variable that the spec of a (valid) Stack manifest declares."""
-    declared: Mapping[str, Any] = spec.get("variables", {})
-    result = Variables()
+    """The value of each variable that the spec of a Stack manifest declares.
+
+    ``damaged``: parts of the spec were wrong and are left out, so that nothing is called missing.
+    """
+    everything: Mapping[str, Any] = spec.get("variables", {})
+    declared = {name: item for name, item in everything.items() if "type" in item}
+    result = Variables(missing=set(everything.keys() - declared.keys()))
     for name, declaration in declared.items():
         _default(name, declaration, result)
     for other, settings in spec.get("environments", {}).items():
         for name, value in settings.get("variables", {}).items():
             path = ("spec", "environments", other, "variables", name)
             if name not in declared:
-                result.problems.append(_undeclared(name, declared, path))
+                result.problems += [] if damaged else [_undeclared(name, declared, path)]
             elif not _fits(declared[name]["type"], value):
                 result.problems.append(_misfit(name, declared[name]["type"], value, path))
                 result.missing.update({name} if other == environment else ())
             elif other == environment:
                 result.values[name] = value
     for name, value in given.items():
-        _from_command_line(name, value, declared, result)
+        if name in declared or not damaged:
+            _from_command_line(name, value, declared, result)
     for name in declared:
         if name not in result.values and name not in result.missing:
             result.missing.add(name)
-            result.problems.append(_required(name, declared[name]["type"], environment))
+            required = _required(name, declared[name]["type"], environment)
+            result.problems += [] if damaged else [required]
     return result
 
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 from provisioner.core.values import path_text
 from provisioner.manifest.fields import Field, walk
+from provisioner.manifest.placeholders import SHIELD
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.validation import Violation
 
@@ -222,7 +223,7 @@ def _malformed(violation: Violation, field: Field) -> Iterator[Problem]:
     expected = violation.schema.get("x-expected") or "another form"
     what = "the name " if violation.of_name else ""
     hint = ""
-    if "${" in str(value):
+    if "${" in str(value) or SHIELD in str(value):
         hint = "Variables, replica numbers and outputs are the only ${...} that are replaced."
     elif isinstance(value, str) and value != value.strip():
         hint = "Remove the space around it."

@@ -281,3 +281,29 @@ def test_a_file_outside_has_an_absolute_path(tmp_path):
     stack = load_stack(tmp_path / "stack", {"a.yaml": image, "b.yaml": POOL})
     spec = stack.declarations[Address("Image", "debian")].spec
     assert str(tmp_path / "debian.qcow2") == spec["source"]["file"]
+
+
+def test_a_document_without_replicas_is_checked_all_the_same(tmp_path):
+    text = DISKS.replace("{count: 3}", "{count: 0}").replace("1GiB", "§1")
+    check(tmp_path, text + "---\n" + POOL, "PRV1108")
+
+
+def test_nothing_is_missing_while_replicas_cannot_be_counted(tmp_path):
+    machine = MACHINE + "  disks: [{disk: data-01}]\n---\n"
+    text = DISKS.replace("{count: 3}", "{count: §x}")
+    check(tmp_path, machine + text + "---\n" + POOL, "PRV1104")
+
+
+def test_names_that_would_have_to_wait(tmp_path):
+    text = POOL.replace(
+        "name: images", "name: 'a${Network/lan.bridge}', renamedFrom: §'${Network/lan.bridge}'"
+    )
+    check(tmp_path, text.replace("'a$", "§'a$") + "---\n" + NETWORK, "PRV1310", "PRV1310")
+
+
+@pytest.mark.parametrize("value", ["${anything}", "$${var.x}"])
+def test_what_stands_for_nothing_passes_no_pattern(tmp_path, value):
+    found = one(tmp_path, MACHINE + f"  machineType: §'{value}'\n", "PRV1107")
+    assert (
+        f"found '{value.replace('$$', '$')}', expected the name of a machine type" == found.summary
+    )

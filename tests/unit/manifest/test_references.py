@@ -312,3 +312,13 @@ def test_places_of_fields(tmp_path):
     assert "5:3 memory" == place("memory", "max")
     assert stack.locate(Address("Disk", "none")) is None
     assert stack.declarations[MACHINE].source == stack.locate(MACHINE)
+
+
+def test_a_host_cannot_wait_for_an_output(tmp_path):
+    text = BASE.replace(
+        "{provider: memory}",
+        "{provider: memory, connection: {uri: 'x§${Network/lan.bridge}', a: '$${x}'}}",
+    )
+    check(tmp_path, text + "---\n" + NETWORK, "PRV1307")
+    stack = load_stack(tmp_path, {"main.yaml": text.replace("§${Network/lan.bridge}", "")})
+    assert {"uri": "x", "a": "${x}"} == stack.hosts["lab"].spec["connection"]

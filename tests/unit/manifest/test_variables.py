@@ -3,7 +3,7 @@
 import pytest
 
 from provisioner.core.address import Address
-from tests.unit.manifest.stacks import catalog, check, errors_of, load_stack, one, write
+from tests.unit.manifest.stacks import BASE, POOL, catalog, check, errors_of, load_stack, one, write
 
 STACK = """\
 apiVersion: provisioner/v1
@@ -201,3 +201,20 @@ def test_a_damaged_stack_manifest_makes_no_variable_unknown(tmp_path):
 
 def test_the_catalog_is_the_installed_one():
     assert ["Stack", "Host", "Network", "StoragePool"] == list(catalog().kinds)[:4]
+
+
+def test_a_damaged_stack_manifest_still_says_what_it_says(tmp_path):
+    two = BASE.split("---\n")[1].replace("lab", "two")
+    stack = """\
+apiVersion: provisioner/v1
+kind: Stack
+metadata: {name: shop}
+spec:
+  variables: {n: {type: integer, default: 3}, §m: {default: 4}}
+  environments: {prod: {overlays: {StoragePool/images: {spec: {path: §relative}}}}}
+  defaults: {hots: lab}
+---
+"""
+    pool = POOL.replace("/images", "'/${var.n}/${var.m}/${var.o}'")
+    text = stack.replace("hots", "§hots") + two + "---\n" + BASE.split("---\n")[1] + "---\n" + pool
+    check(tmp_path, text, "PRV1105", "PRV1107", "PRV1103", environment="prod")

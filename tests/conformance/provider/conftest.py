@@ -8,10 +8,28 @@ import pytest
 
 from provisioner.core.address import Address
 from provisioner.manifest.catalog import SchemaCatalog
-from tests.conformance.provider.cases import MissingValueError, base, surroundings
+from tests.conformance.provider.cases import FieldCase, MissingValueError, base
 from tests.conformance.provider.harness import Harness
 from tests.conformance.provider.providers import CANDIDATES
 from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about kinds that a provider does not serve."""
+    apart = [item for item in items if isinstance(item, pytest.Function) and _is_other_kind(item)]
+    if apart:
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if item not in apart]
+
+
+def _is_other_kind(item: pytest.Function) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    candidate = parameters.get("under_test")
+    if not isinstance(candidate, Candidate):
+        return False
+    case = parameters.get("case")
+    kind = case.kind if isinstance(case, FieldCase) else parameters.get("kind")
+    return isinstance(kind, str) and not candidate.serves(kind)
 
 
 @pytest.fixture(scope="session")
@@ -62,20 +80,22 @@ def neighbour(
     harness.close()
 
 
-def kinds_of(world: Harness, *wanted: str) -> list[str]:
-    served = world.provider.describe().kinds
-    return [kind for kind in wanted if kind in served]
+def need(world: Harness, kind: str, *fields: str) -> None:
+    """Skip where the endpoint has no such kind, or cannot have one of the fields."""
+    description = world.provider.describe()
+    if kind not in description.kinds:
+        pytest.skip(f"{description.name} does not serve {kind}")
+    for field in ("", *fields):
+        reason = world.under_test.refuses(kind, field)
+        if reason is not None:
+            pytest.skip(reason)
 
 
 @pytest.fixture(params=["Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot"])
 def kind(request: pytest.FixtureRequest, world: Harness) -> str:
     """Each kind that the provider serves."""
     name: str = request.param
-    if name not in world.provider.describe().kinds:
-        pytest.skip(f"{world.provider.describe().name} does not serve {name}")
-    reason = world.under_test.refuses(name, "")
-    if reason is not None:
-        pytest.skip(reason)
+    need(world, name)
     return name
 
 
@@ -97,9 +117,3 @@ def forget(world: Harness, address: Address) -> None:
     world.carry_out(world.plan())
     if world.under_test.outside.picture(address.kind, address.name) is not None:
         world.under_test.outside.remove(address.kind, address.name)
-
-
-def has_surrounding(world: Harness, text: str) -> bool:
-    """Whether this endpoint has one of the surroundings."""
-    address = Address.parse(text)
-    return world.under_test.surroundings.get(address, surroundings()[address]) is not None

@@ -9,23 +9,19 @@ import pytest
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.providers.capabilities import POWER, SNAPSHOT_REVERT, Power, SnapshotRevert
-from tests.conformance.provider.conftest import forget
+from tests.conformance.provider.conftest import forget, need
 from tests.conformance.provider.harness import Harness, actions
 
 
-def need(world: Harness, capability: str, *fields: str) -> None:
+def promised(world: Harness, capability: str) -> None:
     if capability not in world.provider.describe().capabilities:
         pytest.skip(f"{world.provider.describe().name} does not promise {capability}")
-    for field in fields:
-        kind, _, name = field.partition(".")
-        reason = world.under_test.refuses(kind, name)
-        if reason is not None:
-            pytest.skip(reason)
 
 
 @pytest.fixture
 def machine(world: Harness) -> Iterator[Address]:
-    need(world, POWER, "VirtualMachine.power")
+    promised(world, POWER)
+    need(world, "VirtualMachine", "power", "guestAgent")
     address = world.subject("VirtualMachine")
     world.write(address, {"memory": {"size": "64MiB"}, "power": "running"})
     world.converge()
@@ -37,7 +33,6 @@ def machine(world: Harness) -> Iterator[Address]:
 def test_power_is_seen_and_mended_without_a_restart(
     world: Harness, machine: Address, state: str
 ) -> None:
-    need(world, POWER, f"VirtualMachine.power.{state}")
     session = world.session()
     assert isinstance(session, Power)
     session.power(world.resource(machine), state, world.deadline())
@@ -68,7 +63,8 @@ def test_stopping_and_starting_brings_into_force_what_waits(
 
 
 def test_reverting_brings_the_machine_back(world: Harness) -> None:
-    need(world, SNAPSHOT_REVERT, "Snapshot.")
+    promised(world, SNAPSHOT_REVERT)
+    need(world, "Snapshot")
     machine, snapshot = world.subject("VirtualMachine"), world.subject("Snapshot")
     stopped = {"memory": {"size": "64MiB"}, "power": "stopped"}
     world.write(machine, stopped)

@@ -10,7 +10,7 @@ from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.engine.verify import RefusedPlan
 from provisioner.providers.api import Absent
-from tests.conformance.provider.conftest import forget
+from tests.conformance.provider.conftest import forget, need
 from tests.conformance.provider.harness import Harness, actions
 
 MACHINE = {"memory": {"size": "64MiB"}, "power": "stopped"}
@@ -18,8 +18,8 @@ MACHINE = {"memory": {"size": "64MiB"}, "power": "stopped"}
 
 @pytest.fixture
 def disk(world: Harness) -> Iterator[Address]:
-    if not {"Disk", "VirtualMachine"} <= world.provider.describe().kinds:
-        pytest.skip("the provider has no disks or no machines")
+    need(world, "Disk")
+    need(world, "VirtualMachine")
     address = world.subject("Disk")
     world.write(address, {"pool": "pool", "size": "4MiB", "retention": "delete"})
     yield address
@@ -99,9 +99,6 @@ def test_deleting_data_needs_consent(world: Harness, disk: Address) -> None:
 
 
 def test_a_disk_that_would_shrink_is_a_loss_of_data(world: Harness, disk: Address) -> None:
-    reason = world.under_test.refuses("Disk", "size.shrink")
-    if reason is not None:
-        pytest.skip(reason)
     world.write(disk, {"pool": "pool", "size": "8MiB", "retention": "delete"})
     world.converge()
     world.write(disk, {"pool": "pool", "size": "4MiB", "retention": "delete"})

@@ -20,17 +20,14 @@ from tests.conformance.provider.cases import (
     MissingValueError,
     field_cases,
 )
-from tests.conformance.provider.conftest import forget
+from tests.conformance.provider.conftest import forget, need
 from tests.conformance.provider.harness import Harness, told
 
 
 @pytest.fixture(params=list(field_cases()), ids=lambda case: case.id)
 def case(request: pytest.FixtureRequest, world: Harness) -> FieldCase:
     found: FieldCase = request.param
-    for field in ("", *found.fields):
-        reason = world.under_test.refuses(found.kind, field)
-        if reason is not None:
-            pytest.skip(reason)
+    need(world, found.kind, *found.fields)
     return found
 
 

@@ -26,6 +26,7 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
+from tests.conformance.provider.conftest import need
 from tests.conformance.provider.harness import Harness, actions
 
 NOWHERE = UUID("00000000-0000-5000-8000-00000000dead")
@@ -99,10 +100,12 @@ def test_what_was_removed_outside_is_made_again(world: Harness, subject: Address
     assert {subject: Action.CREATE} == actions(world.converge())
 
 
-def test_the_number_of_calls_does_not_grow_with_the_targets(world: Harness) -> None:
-    resources = list(world.resources().values())
+def test_the_number_of_calls_does_not_grow_with_the_targets(
+    world: Harness, subject: Address
+) -> None:
+    resource = world.resource(subject)
     session = world.session()
-    session.observe(resources)
+    session.observe([resource])
 
     def cost(targets: list[Resource]) -> int:
         before = world.under_test.calls()
@@ -113,8 +116,8 @@ def test_the_number_of_calls_does_not_grow_with_the_targets(world: Harness) -> N
     def missing(count: int) -> list[Resource]:
         return [
             replace(
-                resources[0],
-                address=Address(resources[0].kind, f"missing-{number}"),
+                resource,
+                address=Address(resource.kind, f"missing-{number}"),
                 name=f"missing-{number}",
                 uid=UUID(int=NOWHERE.int + number),
                 external_id=None,
@@ -128,9 +131,7 @@ def test_the_number_of_calls_does_not_grow_with_the_targets(world: Harness) -> N
 
 
 def test_reading_a_running_machine_waits_for_no_guest(world: Harness) -> None:
-    reason = world.under_test.refuses("VirtualMachine", "power")
-    if reason is not None:
-        pytest.skip(reason)
+    need(world, "VirtualMachine", "power", "guestAgent")
     address = world.subject("VirtualMachine")
     # No disk, no operating system: whoever asks the guest anything waits for ever.
     world.write(address, {"memory": {"size": "64MiB"}, "guestAgent": True, "power": "running"})

@@ -8,7 +8,7 @@ import pytest
 
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
-from tests.conformance.provider.conftest import forget
+from tests.conformance.provider.conftest import forget, need
 from tests.conformance.provider.harness import Harness, actions
 
 RUNNING = {"memory": {"size": "64MiB"}, "power": "running"}
@@ -18,10 +18,7 @@ AGENT = ("guestAgent",)
 @pytest.fixture
 def machine(world: Harness) -> Iterator[Address]:
     """A running machine; its guest agent's channel is what cannot be changed under it."""
-    for field in ("", "power", "guestAgent"):
-        reason = world.under_test.refuses("VirtualMachine", field)
-        if reason is not None:
-            pytest.skip(reason)
+    need(world, "VirtualMachine", "power", "guestAgent")
     address = world.subject("VirtualMachine")
     world.write(address, RUNNING | {"guestAgent": False})
     world.converge()

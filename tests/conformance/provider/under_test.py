@@ -94,7 +94,14 @@ class ProviderUnderTest(Protocol):
 
 
 class Candidate(NamedTuple):
-    """A provider that can be put under test. ``start`` is given an empty folder; it may skip."""
+    """A provider that can be put under test. ``start`` is given an empty folder; it may skip.
+    ``kinds``: the only ones it serves; None: all.
+    """
 
     name: str
     start: Callable[[Path], ProviderUnderTest]
+    kinds: frozenset[str] | None = None
+
+    def serves(self, kind: str) -> bool:
+        """Whether tests about this kind concern it."""
+        return self.kinds is None or kind in self.kinds

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, NoReturn
 
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
@@ -38,7 +38,8 @@ def write(plan: Plan, path: FilePath) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             json.dump(plan_json(plan), stream, ensure_ascii=False, separators=(",", ":"))
             stream.write("\n")
@@ -59,17 +60,18 @@ def read(path: FilePath) -> Plan:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise _no_plan_file(path, f"it is larger than {MAX_BYTES} bytes")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise _no_plan_file(path, f"expected the format {FORMAT}")
+        claimed = data.pop("digest", None)
+        found = digest(data)
     except OSError as problem:
         raise ProvisionerError(
             error("PRV2021", f"the plan file {path} cannot be read", detail=str(problem))
         ) from problem
     except (ValueError, RecursionError) as problem:
         raise _no_plan_file(path, str(problem)) from problem
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise _no_plan_file(path, f"expected the format {FORMAT}")
-    claimed = data.pop("digest", None)
-    if claimed != digest(data):
+    if claimed != found:
         raise ProvisionerError(
             error(
                 "PRV2023",
@@ -80,8 +82,12 @@ def read(path: FilePath) -> Plan:
         )
     try:
         return _plan(data, str(claimed))
-    except (KeyError, TypeError, ValueError) as problem:
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
         raise _no_plan_file(path, f"{type(problem).__name__}: {problem}") from problem
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _no_plan_file(path: FilePath, detail: str) -> ProvisionerError:
@@ -234,16 +240,20 @@ def _step(data: Mapping[str, Any]) -> Step:
     )
 
 
+def _source(data: Mapping[str, Any]) -> SourceRange:
+    return SourceRange(data["file"], data["line"], data["column"])
+
+
 def _diagnostic(data: Mapping[str, Any]) -> Diagnostic:
-    source = data.get("source")
     return Diagnostic(
         Severity(data["severity"]),
         data["code"],
         data["summary"],
         data.get("detail", ""),
-        SourceRange(source["file"], source["line"], source["column"]) if source else None,
+        _source(data["source"]) if "source" in data else None,
         data.get("hint", ""),
         data.get("address"),
+        tuple(_source(place) for place in data.get("related", ())),
     )
 
 

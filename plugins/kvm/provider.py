@@ -91,7 +91,10 @@ def _description() -> Description:
         name="kvm",
         version=VERSION,
         api_version=API_VERSION,
-        naming=dict.fromkeys(_rules(), Naming.UNIQUE),
+        # The name of a volume carries the identity of its resource; other names can be had once.
+        naming={
+            kind: Naming.FREE if kind in ("Disk", "Image") else Naming.UNIQUE for kind in _rules()
+        },
         connection_schema=_schema("connection.v1.json"),
         native_schema=_schema("native.v1.json"),
         capabilities=frozenset({CONSOLE, POWER, SNAPSHOT_REVERT}),

@@ -129,11 +129,11 @@ def _edit_disks(domain: Element, spec: _Spec, _authored: _Spec, around: Surround
 
 
 def _edit_nics(domain: Element, spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
-    nics.write(domain, spec.get("nics", {}), around.bindings)
+    nics.write(domain, _by_name(spec, "nics"), around.bindings)
 
 
 def _edit_cdroms(domain: Element, spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
-    cdroms.write(domain, spec.get("cdroms", {}), around.bindings)
+    cdroms.write(domain, _by_name(spec, "cdroms"), around.bindings)
 
 
 def _edit_seed(domain: Element, _spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
@@ -180,6 +180,11 @@ def _in_order(spec: Mapping[str, Any], bindings: Bindings) -> dict[str, Mapping[
         name: listed[name]
         for name in sorted(listed, key=lambda name: (places.get(("disks", name), last), name))
     }
+
+
+def _by_name(spec: _Spec, kind: str) -> dict[str, Mapping[str, Any]]:
+    """Devices in an order that does not depend on how the spec was written down."""
+    return dict(sorted(spec.get(kind, {}).items()))
 
 
 def _bootable(spec: Mapping[str, Any], bindings: Bindings) -> set[str]:

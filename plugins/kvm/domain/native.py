@@ -69,12 +69,14 @@ IDENTIFY: Mapping[str, Identify] = {
     "page": lambda node: (node.get("size"), node.get("nodeset")),
     "entry": lambda node: (node.get("name"), node.get("file")),
     "sysinfo": lambda node: node.get("type"),
-    "acpi": lambda node: node.get("index"),
+    # The same words are plain settings elsewhere: <memory> of the domain, <serial> of a disk.
+    "memory": lambda node: None if node.get("model") else "memory",
+    "serial": lambda node: None if node.get("type") else "serial",
+    "vcpu": lambda node: node.get("id", "vcpu"),
     **dict.fromkeys(
         (
             "hostdev",
             "rng",
-            "memory",
             "sound",
             "video",
             "watchdog",
@@ -82,7 +84,6 @@ IDENTIFY: Mapping[str, Identify] = {
             "shmem",
             "panic",
             "smartcard",
-            "serial",
             "parallel",
             "console",
             "hub",

@@ -1,0 +1,150 @@
+"""What a change does to a guest is judged by the machine as it runs, and said in words."""
+
+from typing import Any
+
+import pytest
+
+from provisioner.core.actions import Impact
+from provisioner.providers.api import Assessment, Change, Present
+from provisioner_plugins.kvm import provider
+from tests.unit.kvm.specs import KIB, MIB, machine
+
+FACTS: dict[str, Any] = {
+    "maxVcpus": 4,
+    "fixedVcpus": 2,
+    "maxMemory": 64 * MIB,
+    "balloon": True,
+    "freeSlots": 2,
+    "scsi": False,
+    "seed": True,
+    "snapshots": False,
+}
+
+
+def judge(*changes: Change, power: str = "running", **facts: Any) -> list[Assessment]:
+    observed = Present("id", None, {"power": power}, "print", facts={**FACTS, **facts})
+    return list(provider().impact(machine({"memory": {"size": MIB}}), observed, changes))
+
+
+def change(path: str, before: Any, after: Any, **rest: Any) -> Change:
+    return Change(tuple(path.split(".")), before, after, **rest)
+
+
+@pytest.mark.parametrize(
+    ("changed", "facts", "impact", "reason"),
+    [
+        (change("description", "a", "b"), {}, "none", ""),
+        (change("labels.tier", "a", "b"), {}, "live", ""),
+        (change("autostart", 0, 1), {}, "live", ""),
+        (change("shutdownTimeout", 1, 2), {}, "none", ""),
+        (change("cpu.count", 2, 4), {}, "live", ""),
+        (
+            change("cpu.count", 2, 8),
+            {},
+            "restart",
+            "8 vCPUs exceed the maximum of 4 that the running machine was started with",
+        ),
+        (change("cpu.count", 4, 2), {}, "live", ""),
+        (
+            change("cpu.count", 4, 1),
+            {},
+            "restart",
+            "2 of its vCPUs were there when it was started, and those cannot be unplugged",
+        ),
+        (change("memory.size", 16 * MIB, 64 * MIB), {}, "live", "balloon"),
+        (
+            change("memory.size", 16 * MIB, 128 * MIB),
+            {},
+            "restart",
+            "128MiB exceed the maximum of 64MiB that the running machine was started with",
+        ),
+        (change("memory.size", 1, KIB), {"balloon": False}, "restart", "no memory balloon"),
+        (change("firmware.type", "bios", "uefi"), {}, "restart", "keeps what it was started with"),
+        (change("disks.alpha", None, {}), {}, "live", "plugged in"),
+        (change("disks.alpha", None, {}), {"freeSlots": 0}, "restart", "no free slot"),
+        (change("disks.alpha", None, {"bus": "scsi"}), {"freeSlots": 0}, "restart", "no free slot"),
+        (change("disks.alpha", None, {"bus": "scsi"}), {"freeSlots": 0, "scsi": True}, "live", ""),
+        (change("disks.alpha", None, {"bus": "sata"}), {}, "restart", "on the bus sata"),
+        (change("disks.alpha", {"bus": "virtio"}, None), {}, "live", "unplugged"),
+        (change("disks.alpha", {"bus": "virtio"}, None), {"snapshots": True}, "live", "snapshots"),
+        (change("disks.alpha", {"bus": "sata"}, None), {}, "restart", "cannot be unplugged"),
+        (change("disks.alpha.cache", "none", "unsafe"), {}, "restart", "plugged in"),
+        (change("nics.lan", None, {"network": "blue"}), {}, "live", "plugged in"),
+        (change("nics.lan.link", "up", "down"), {}, "live", ""),
+        (change("nics.lan.network", "blue", "red"), {}, "live", ""),
+        (change("nics.lan.network", "blue", "outside"), {}, "restart", "mode user"),
+        (change("nics.lan.mac", "52:54:00:00:00:01", None), {}, "none", "stays"),
+        (change("nics.lan.mac", "52:54:00:00:00:01", "52:54:00:00:00:02"), {}, "restart", ""),
+        (change("cdroms.setup.image", "installer", None), {}, "live", ""),
+        (change("cdroms.setup", None, {}), {}, "restart", "CD drive"),
+        (change("cloudInit.userData", "a", "b"), {}, "live", "exchanged"),
+        (change("cloudInit", None, {"userData": "a"}), {"seed": False}, "restart", "no drive"),
+        (change("power", "running", "stopped"), {}, "restart", "shut down"),
+        (change("power", "running", "suspended"), {}, "restart", "halted"),
+        (change("native", None, {"kvm": {}}), {}, "restart", "started with"),
+    ],
+    ids=lambda value: ".".join(value.path) if isinstance(value, Change) else None,
+)
+def test_a_change_of_a_running_machine(
+    changed: Change, facts: dict[str, Any], impact: str, reason: str
+) -> None:
+    (found,) = judge(changed, **facts)
+    assert impact == found.impact
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize("path", ["cpu.max", "firmware.type", "disks.alpha.cache", "native"])
+def test_a_stopped_machine_has_nothing_to_restart(path: str) -> None:
+    assert [Assessment(Impact.LIVE, "the machine is stopped")] == judge(
+        change(path, 1, 2), power="stopped"
+    )
+
+
+@pytest.mark.parametrize(
+    ("power", "after", "impact"),
+    [
+        ("stopped", "running", Impact.LIVE),
+        ("stopped", "suspended", Impact.LIVE),
+        ("suspended", "running", Impact.LIVE),
+        ("suspended", "stopped", Impact.RESTART),
+    ],
+)
+def test_starting_interrupts_nobody(power: str, after: str, impact: Impact) -> None:
+    (found,) = judge(change("power", power, after), power=power)
+    assert impact == found.impact
+
+
+def test_slots_are_used_up_one_after_the_other() -> None:
+    changes = [change(f"disks.{name}", None, {}) for name in ("alpha", "beta", "gamma")]
+    impacts = [found.impact for found in judge(*changes)]
+    assert [Impact.LIVE, Impact.LIVE, Impact.RESTART] == impacts
+
+
+def test_a_halted_guest_lets_go_of_nothing() -> None:
+    (found,) = judge(change("disks.alpha", {"bus": "virtio"}, None), power="suspended")
+    assert Impact.RESTART == found.impact
+
+
+@pytest.mark.parametrize(
+    ("pending", "impact"),
+    [
+        # The guest did not let go of it: nothing but a restart will help.
+        (change("disks.alpha", None, None, running={"bus": "virtio"}), "restart"),
+        # Somebody added it to the definition only.
+        (change("disks.alpha", {"bus": "virtio"}, {"bus": "virtio"}, running=None), "live"),
+        (change("cpu.count", 3, 3, running=2), "live"),
+        (change("cpu.count", 1, 1, running=3), "restart"),
+        (change("nics.lan.network", "red", "red", running="blue"), "live"),
+        (change("cdroms.setup.image", "tools", "tools", running="installer"), "restart"),
+    ],
+    ids=lambda value: ".".join(value.path) if isinstance(value, Change) else None,
+)
+def test_what_waits_already_is_judged_by_what_is_in_force(pending: Change, impact: str) -> None:
+    waiting = Change(
+        pending.path,
+        pending.before,
+        pending.after,
+        running=pending.running,
+        differs_running=True,
+    )
+    assert impact == judge(waiting)[0].impact

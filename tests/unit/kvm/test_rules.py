@@ -1,0 +1,105 @@
+"""A spec that libvirt cannot carry is refused before anything is touched, with a way out."""
+
+from typing import Any
+
+import pytest
+
+from provisioner.core.diagnostics import ProvisionerError
+from provisioner_plugins.kvm import provider
+from tests.unit.kvm.specs import MIB, machine, resource
+
+SPEC: dict[str, Any] = {"memory": {"size": 16 * MIB}}
+
+
+def normalised(**fields: Any) -> dict[str, Any]:
+    return dict(provider().normalise(machine({**SPEC, **fields})))
+
+
+def complaint(**fields: Any) -> str:
+    with pytest.raises(ProvisionerError) as raised:
+        normalised(**fields)
+    (found,) = raised.value.diagnostics
+    assert found.hint
+    return f"{found.code} {found.detail}"
+
+
+def test_a_spec_comes_back_as_its_author_wrote_it() -> None:
+    spec = {
+        **SPEC,
+        "cpu": {"count": 2},
+        "disks": {"alpha": {}},
+        "nics": {"lan": {"network": "blue", "address": "10.0.0.5"}},
+        "labels": {"tier": "web"},
+    }
+    assert spec == provider().normalise(machine(spec))
+
+
+def test_what_nothing_could_show_is_left_out() -> None:
+    found = normalised(console={"serial": True, "listen": "0.0.0.0"}, description="")
+    assert {**SPEC, "console": {"serial": True}} == found
+
+
+def test_the_settings_of_other_providers_are_left_out() -> None:
+    native = {"kvm": {"domain": ["<clock offset='localtime'/>"]}, "memory": {"note": "x"}}
+    assert {"kvm": native["kvm"]} == normalised(native=native)["native"]
+
+
+@pytest.mark.parametrize("kind", ["disks", "cdroms"])
+def test_q35_has_no_ide(kind: str) -> None:
+    text = complaint(machineType="q35", **{kind: {"alpha": {"bus": "ide"}}})
+    assert text.startswith("PRV2502")
+    assert "no IDE" in text
+
+
+def test_secure_boot_needs_q35() -> None:
+    assert "machine type q35" in complaint(machineType="pc", firmware={"type": "uefi-secure"})
+    assert "because it has IDE devices" in complaint(
+        disks={"alpha": {"bus": "ide"}}, firmware={"type": "uefi-secure"}
+    )
+
+
+def test_memory_is_whole_kib() -> None:
+    assert "1025 bytes" in complaint(memory={"size": 1025})
+
+
+def test_a_seed_needs_a_pool() -> None:
+    lonely = resource("VirtualMachine", "web", {**SPEC, "cloudInit": {"userData": "#!/bin/sh"}})
+    with pytest.raises(ProvisionerError, match="cloudInit"):
+        provider().normalise(lonely)
+    assert normalised(cloudInit={"userData": "#!/bin/sh"})
+
+
+@pytest.mark.parametrize(
+    ("fragment", "text"),
+    [
+        ("<memory unit='KiB'>1</memory>", "other fields make it"),
+        ("<vcpu>7</vcpu>", "other fields make it"),
+        ("<os><type arch='x86_64' machine='pc'>hvm</type></os>", "other fields make it 'q35'"),
+        (
+            "<devices><interface><alias name='ua-lan'/><model type='e1000'/></interface></devices>",
+            "other fields make it 'virtio'",
+        ),
+        ("<uuid>0b7e2a52-9c1d-5f3b-8a44-6d2f1e0c9b8b</uuid>", "not for fragments to write"),
+        ("<metadata><x/></metadata>", "not for fragments to write"),
+        ("<features>", "not well-formed"),
+        ("<!DOCTYPE a><features/>", "DOCTYPE"),
+    ],
+)
+def test_a_fragment_that_contradicts_or_cannot_be_read_is_refused(fragment: str, text: str) -> None:
+    found = complaint(nics={"lan": {"network": "blue"}}, native={"kvm": {"domain": [fragment]}})
+    assert found.startswith("PRV2501")
+    assert text in found
+
+
+def test_a_fragment_may_complete_a_device_and_overrule_libvirts_own_defaults() -> None:
+    fragments = [
+        "<devices><interface><alias name='ua-lan'/><mtu size='9000'/></interface></devices>",
+        "<clock offset='localtime'/>",
+        "<devices><memballoon model='virtio'><stats period='5'/></memballoon></devices>",
+    ]
+    assert normalised(nics={"lan": {"network": "blue"}}, native={"kvm": {"domain": fragments}})
+
+
+def test_a_spec_that_waits_for_an_output_is_not_built() -> None:
+    waiting = {"$unknown": "Network/blue:bridge"}
+    assert normalised(description=waiting, native={"kvm": {"domain": ["<vcpu>7</vcpu>"]}})

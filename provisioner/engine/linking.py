@@ -160,6 +160,10 @@ def _links(request: PlanRequest, steps: Mapping[str, Step]) -> dict[str, set[str
         for target in subject.dependencies:
             if str(target) in steps and steps[str(target)].action not in _REMOVING:
                 links[step_id].add(str(target))
+    removals: dict[Address, list[str]] = {}
+    for step in steps.values():
+        if step.action in _REMOVING:
+            removals.setdefault(step.consent_address, []).append(step.id)
     for address, subject in request.subjects.items():
         dependent = steps.get(str(address))
         if dependent is None:
@@ -167,24 +171,13 @@ def _links(request: PlanRequest, steps: Mapping[str, Step]) -> dict[str, set[str
         old = steps.get(f"{address}{OLD_SUFFIX}")
         if old is not None:
             links[old.id].add(dependent.id)
+        halves = {half.id for half in (dependent, old) if half is not None}
         for target in subject.recorded_dependencies:
-            for half in (dependent, old):
-                if half is not None:
-                    _after_dependent(links, steps, target, half)
+            # Whatever removes the target, of any generation, waits until it was let go of.
+            for removal in removals.get(target, ()):
+                links[removal] |= halves
     _replace_after_release(request, steps, links)
     return links
-
-
-def _after_dependent(
-    links: dict[str, set[str]], steps: Mapping[str, Step], target: Address, dependent: Step
-) -> None:
-    """Whatever removes ``target`` waits until ``dependent`` has let go of it."""
-    removal = steps.get(str(target))
-    if removal is not None and removal.action in _REMOVING:
-        links[removal.id].add(dependent.id)
-    old = steps.get(f"{target}{OLD_SUFFIX}")
-    if old is not None:
-        links[old.id].add(dependent.id)
 
 
 def _replace_after_release(

@@ -1,7 +1,7 @@
 """The order of steps: what stands on something goes before it, in both halves of a replacement."""
 
 from provisioner.engine.plan import Plan
-from tests.unit.engine.made import Situation, declared, ours, recorded
+from tests.unit.engine.made import Situation, declared, intent, ours, recorded
 
 
 def before(plan: Plan, first: str, second: str) -> bool:
@@ -81,3 +81,17 @@ def test_no_step_waits_for_itself() -> None:
         },
     ).plan()
     assert ["Pool/p", "Vm/v", "Disk/d"] == [step.id for step in plan.steps]
+
+
+def test_a_retired_generation_goes_after_those_that_move_on_from_it() -> None:
+    plan = Situation(
+        (declared("Disk/d"), declared("Vm/v", {"cpu": 2}, "Disk/d")),
+        (recorded("Disk/d", generation=1), recorded("Vm/v", {"cpu": 1}, "Disk/d")),
+        {
+            "Disk/d": ours("Disk/d", generation=1),
+            "Disk/d#0": ours("Disk/d"),
+            "Vm/v": ours("Vm/v", {"cpu": 1}),
+        },
+        (intent("Disk/d", "delete"),),
+    ).plan()
+    assert before(plan, "Vm/v", "Disk/d#0")

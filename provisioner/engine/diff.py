@@ -59,6 +59,8 @@ def _reset(
         default = rules.default_of(here)
         if default is not None:
             result[key] = default
+            if isinstance(default, Mapping) and isinstance(old, Mapping):
+                removed |= {(*here, name) for name in old if name not in default}
         elif isinstance(old, Mapping) and not rules.owned_whole(here):
             inner: set[Path] = set()
             nested = _reset({}, old, rules, here, inner)
@@ -72,6 +74,33 @@ def _reset(
         else:
             removed.add(here)
     return result
+
+
+def with_sections(
+    desired: Mapping[str, Any], observed: Mapping[str, Any], rules: KindRules
+) -> Mapping[str, Any]:
+    """``desired`` with what the mere presence of a section says: where its absence has a default of
+    its own (no DHCP service), its fields have theirs (``enabled: true``) unless the author sets
+    them.
+    """
+    result: dict[str, Any] | None = None
+    for key, section in desired.items():
+        found = observed.get(key)
+        if not (isinstance(section, Mapping) and isinstance(found, Mapping)) or section == found:
+            continue
+        here = (key,)
+        absence = None if rules.owned_whole(here) else rules.default_of(here)
+        if not isinstance(absence, Mapping):
+            continue
+        said = {
+            name: rules.default_of((*here, name))
+            for name in absence
+            if name in found and name not in section
+        }
+        if said:
+            result = result or dict(desired)
+            result[key] = {**said, **section}
+    return desired if result is None else result
 
 
 def _says_something(spec: Mapping[str, Any]) -> bool:
@@ -166,6 +195,7 @@ def differences(
     ``differs_running``.
     """
     wanted, removed = with_resets(desired, recorded, rules)
+    wanted = with_sections(wanted, observed.spec, rules)
     found = project(wanted, recorded, observed.spec, rules)
     changes: dict[Path, tuple[Json, Json]] = {}
     if found != wanted:
@@ -244,7 +274,14 @@ def _walk(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple
     """The leaves in which two documents differ; a list or an unknown value differs as a whole."""
     from deepdiff import DeepDiff  # noqa: PLC0415 - its import costs 0.3 s, paid only for a change
 
-    tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0, ignore_order=False)
+    tree = DeepDiff(
+        before,
+        after,
+        view="tree",
+        threshold_to_diff_deeper=0,
+        ignore_order=False,
+        ignore_private_variables=False,  # by default it skips keys that begin with __
+    )
     seen: set[Path] = set()
     for levels in tree.values():
         for level in levels:

@@ -118,6 +118,7 @@ def test_a_lock_can_be_broken_by_its_token(shop: CommandLine) -> None:
     assert 1 == shop("state", "unlock", "000000").code
     assert 0 == shop("state", "unlock", token).code
     assert "not locked" in shop("state", "unlock").out
+    assert "not locked" in shop("state", "unlock", shop.root).out
     _, err = first.communicate(timeout=SECONDS)
     assert first.returncode in (1, 6)
     assert "PRV4005" in err

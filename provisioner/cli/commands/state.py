@@ -113,7 +113,10 @@ def history(invocation: Invocation, stack: Path, limit: int, operation: str | No
 @global_options
 @pass_invocation
 def verify(invocation: Invocation, stack: Path) -> ExitCode:
-    """Check every page and record of the state; exits with 1 if something is wrong."""
+    """Check every page and record.
+
+    Exits with 1 if something is wrong.
+    """
     from provisioner.cli.opening import open_workspace
     from provisioner.service import state as service
 
@@ -144,7 +147,10 @@ def verify(invocation: Invocation, stack: Path) -> ExitCode:
 @global_options
 @pass_invocation
 def backup(invocation: Invocation, file: Path, stack: Path) -> None:
-    """Write a verified copy of the state into FILE, also while it is in use."""
+    """Write a verified copy into FILE.
+
+    Works while the state is in use, and never overwrites a file.
+    """
     from provisioner.cli.opening import open_workspace
     from provisioner.service import state as service
 
@@ -159,7 +165,10 @@ def backup(invocation: Invocation, file: Path, stack: Path) -> None:
 @global_options
 @pass_invocation
 def restore(invocation: Invocation, file: Path, stack: Path, yes: bool) -> None:
-    """Put the backup FILE in the place of the state; what was there is kept beside it."""
+    """Put the backup FILE in the state's place.
+
+    What was there is kept beside it.
+    """
     from provisioner.cli.opening import open_workspace
     from provisioner.service import state as service
 
@@ -176,7 +185,9 @@ def restore(invocation: Invocation, file: Path, stack: Path, yes: bool) -> None:
 @global_options
 @pass_invocation
 def forget(invocation: Invocation, resources: AddressPattern, stack: Path, yes: bool) -> None:
-    """Forget what is recorded; the objects themselves stay where they are.
+    """Forget what is recorded.
+
+    The objects themselves stay where they are: apply would find them and take them for its own.
 
     PATTERN is an address, which may have wildcards: 'VirtualMachine/web*'.
     """
@@ -192,20 +203,23 @@ def forget(invocation: Invocation, resources: AddressPattern, stack: Path, yes: 
 
 
 @command.command("unlock")
-@click.argument("token", required=False)
+@click.argument("token", metavar="[TOKEN]", required=False)
 @stack_argument
 @global_options
 @pass_invocation
 def unlock(invocation: Invocation, token: str | None, stack: Path) -> None:
-    """Break the lock that has TOKEN; without TOKEN, show who holds the lock.
+    """Show the lock, or break it by its TOKEN.
 
-    Only for a lock whose holder is gone for certain: two applies at once could undo each other's
+    Break only a lock whose holder is gone for certain: two applies at once could undo each other's
     work.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.state import render_lock
     from provisioner.service import state as service
 
+    if token is not None and Path(token).is_dir():
+        # 'state unlock DIR' asks about the lock there; a token is no folder.
+        stack, token = Path(token), None
     workspace = open_workspace(invocation, stack)
     if token is not None:
         service.unlock(workspace, token)

@@ -15,7 +15,5 @@ def test_codes_are_documented() -> None:
     documented = set(re.findall(r"^\| (PRV\d{4}) ", text, re.MULTILINE))
     # Others are given by the layers below and only told apart here.
     own = {code for code in given if code.startswith(("PRV15", "PRV6", "PRV9999"))}
-    assert own == {
-        code for code in documented if code.startswith(("PRV15", "PRV6", "PRV9999"))
-    }
+    assert own == {code for code in documented if code.startswith(("PRV15", "PRV6", "PRV9999"))}
     assert len(own) > 10

@@ -227,5 +227,5 @@ def render_refusal(plan: Plan, width: int = 80, paint: Paint = plain) -> list[st
 def consent(step: Step) -> str:
     """The option that lets a refused step pass."""
     if step.impact is Impact.DATA_LOSS:
-        return f"--allow-data-loss {step.address}"
+        return f"--allow-data-loss {step.consent_address}"
     return f"--max-impact {step.impact.value}"

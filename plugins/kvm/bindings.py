@@ -6,6 +6,7 @@ Made from :attr:`~provisioner.providers.api.Resource.related` by the rules and t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
@@ -25,27 +26,43 @@ class VolumeRef(NamedTuple):
     format: str
 
 
+class _Names(NamedTuple):
+    """Names of resources by what libvirt calls them."""
+
+    by_volume: dict[tuple[str, str, str], str]
+    by_path: dict[tuple[str, str], str]
+    by_network: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, related: Mapping[Address, Resource]) -> _Names:
+        names = cls({}, {}, {})
+        for address, resource in related.items():
+            if address.kind in ("Disk", "Image"):
+                names.add_volume(resource)
+            elif address.kind == "Network" and not _is_user_mode(resource):
+                names.by_network.setdefault(resource.name, []).append(address.name)
+        return names
+
+    def add_volume(self, resource: Resource) -> None:
+        kind, name = resource.address
+        volume = _volume(resource)
+        self.by_volume[kind, volume.pool, volume.volume] = name
+        path = resource.outputs.get("path")
+        if isinstance(path, str):
+            self.by_path[kind, path] = name
+
+
 class Bindings:
     """Names of Disk, Image and Network resources, and what libvirt calls them."""
 
     def __init__(self, related: Mapping[Address, Resource]) -> None:
         self._related = related
-        self._by_volume: dict[tuple[str, str, str], str] = {}
-        self._by_path: dict[tuple[str, str], str] = {}
-        self._by_network: dict[str, list[str]] = {}
-        for address, resource in related.items():
-            if address.kind in ("Disk", "Image"):
-                self._add_volume(resource)
-            elif address.kind == "Network" and not _is_user_mode(resource):
-                self._by_network.setdefault(resource.name, []).append(address.name)
 
-    def _add_volume(self, resource: Resource) -> None:
-        kind, name = resource.address
-        volume = _volume(resource)
-        self._by_volume[kind, volume.pool, volume.volume] = name
-        path = resource.outputs.get("path")
-        if isinstance(path, str):
-            self._by_path[kind, path] = name
+    @cached_property
+    def _names(self) -> _Names:
+        # Made when first asked for: most of what makes a definition asks the other way only, and
+        # to go through the whole stack for each machine would make it quadratic.
+        return _Names.of(self._related)
 
     # --- from the stack to the host ---
 
@@ -95,12 +112,12 @@ class Bindings:
             return None
         pool, volume = source.get("pool"), source.get("volume")
         if pool is not None and volume is not None:
-            return self._by_volume.get((kind, pool, volume)) or f"{pool}/{volume}"
+            return self._names.by_volume.get((kind, pool, volume)) or f"{pool}/{volume}"
         path = source.get("file") or source.get("dev") or source.get("name")
         if path is None:
             # The live definition of an empty drive has a source that says nothing.
             return None if node.get("type") in ("file", "block") else node.get("type")
-        return self._by_path.get((kind, path), path)
+        return self._names.by_path.get((kind, path), path)
 
     def network_name(self, node: Element, wanted: object) -> str | None:
         """The Network that a card is plugged into. ``wanted`` decides where several could be meant:
@@ -115,7 +132,7 @@ class Bindings:
             return kind
         network = source.get("network")
         if network is not None:
-            names = self._by_network.get(network)
+            names = self._names.by_network.get(network)
             if names is None:
                 return network
             return str(wanted) if wanted in names else names[0]

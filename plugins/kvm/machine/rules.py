@@ -70,8 +70,11 @@ def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnosti
                 f"{size} bytes is not a whole number of KiB, in which libvirt counts memory",
                 "Use a multiple of 1KiB, such as 512MiB.",
             )
-    kinds = {address.kind for address in resource.related}
-    if "cloudInit" in spec and not spec.get("disks") and "StoragePool" not in kinds:
+    if (
+        "cloudInit" in spec
+        and not spec.get("disks")
+        and not any(address.kind == "StoragePool" for address in resource.related)
+    ):
         yield _unusable(
             "cloudInit",
             "its disk needs a storage pool, and the machine has no disk whose pool could take it",

@@ -23,6 +23,7 @@ from provisioner.providers.api import Context, Endpoint, ProviderError, Retryabl
 from provisioner_plugins._libvirt.errors import LOST, NOT_FOUND, TIMEOUT, code_of, translate
 from provisioner_plugins._libvirt.events import start_event_loop
 from provisioner_plugins._libvirt.uri import Target, target_of
+from provisioner_plugins._libvirt.xml import XmlError
 
 T = TypeVar("T")
 
@@ -96,6 +97,14 @@ class Connection:
         handle = self._alive()
         try:
             return function(handle)
+        except XmlError as problem:
+            raise Terminal(
+                error(
+                    "PRV5121",
+                    f"{what}: a definition that libvirt gave cannot be read",
+                    detail=f"{problem}.",
+                )
+            ) from problem
         except libvirt.libvirtError as problem:
             failure = translate(problem, what)
             if _is_lost(failure) or not handle.isAlive():
@@ -176,7 +185,7 @@ class Connection:
             self._keep_alive(handle)
         except libvirt.libvirtError as problem:
             _close(handle)
-            raise translate(problem, what) from problem
+            raise translate(problem, what, opening=True) from problem
         except ProviderError:
             _close(handle)
             raise
@@ -326,7 +335,7 @@ def _open_within(seconds: float, what: str, opening: Callable[[], Any]) -> Any:
     if failure:
         problem = failure[0]
         if isinstance(problem, libvirt.libvirtError):
-            raise translate(problem, what) from problem
+            raise translate(problem, what, opening=True) from problem
         raise problem
     return result[0]
 

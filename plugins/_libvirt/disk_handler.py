@@ -102,20 +102,23 @@ class DiskHandler:
         self._volumes.require_pool(pool)
         name = identity_name(resource.name, resource.uid, format_of(resource.spec))
         volume = VolumeId(pool, name)
-        names = self._volumes.names(pool)
-        if name + PARTIAL in names:
+        partial = VolumeId(pool, name + PARTIAL)
+        if self._volumes.exists(partial):
             # What an attempt that did not end has left; nobody can have written data to it.
             self._volumes.remove(volume)
-            self._volumes.remove(VolumeId(pool, name + PARTIAL))
-        elif name in names:
+            self._volumes.remove(partial)
+        elif self._volumes.exists(volume):
             return self._outcome(volume)
         try:
             self._make(resource, volume, deadline)
         except Terminal as problem:
-            # A volume that somebody else made in between is not ours to remove.
             if problem.diagnostic.code != EXISTS.code:
                 self._remove_quietly(volume)
-            raise
+                raise
+            # In the storage, but not yet known to the daemon: it has our identity, so it is ours.
+            if name not in self._volumes.names(pool):
+                raise
+            return self.create(resource, deadline)
         return self._outcome(volume)
 
     def update(
@@ -174,7 +177,9 @@ class DiskHandler:
         if "image" not in spec:
             self._make_empty(resource, volume, int(spec["size"]))
             return
-        image = resource.related[Address("Image", str(spec["image"]))]
+        image = resource.related.get(Address("Image", str(spec["image"])))
+        if image is None:
+            raise Terminal(taken(resource, f"needs Image/{spec['image']}, which is not known here"))
         source = image_volume(image)
         source_format = "qcow2" if image.spec.get("format") == "qcow2" else "raw"
         facts = self._volumes.settled_facts(source, source_format, deadline)

@@ -174,6 +174,7 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("operation not permitted", FORBIDDEN),
     ("already exists with uuid", EXISTS),
     ("storage source conflict", EXISTS),
+    ("volume target path '", EXISTS),
     ("is already in use by interface", CONFLICT),
     ("already in use by another network", EXISTS),
     ("has asynchronous jobs running", BUSY),
@@ -204,11 +205,13 @@ def rule_for(problem: libvirt.libvirtError) -> Rule:
     return RULES.get(number, OTHER)
 
 
-def translate(problem: libvirt.libvirtError, what: str) -> ProviderError:
+def translate(problem: libvirt.libvirtError, what: str, *, opening: bool = False) -> ProviderError:
     """The error that leaves the plugin. ``what`` is the call as a person would say it: ``define
     network lan``.
     """
     rule = rule_for(problem)
+    if opening and rule is LOST:
+        rule = UNREACHABLE  # there was no connection yet that could have been lost
     diagnostic = error(
         rule.code,
         rule.summary.format(what=what),

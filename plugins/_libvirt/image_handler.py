@@ -30,7 +30,7 @@ from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
 from provisioner_plugins._libvirt.ownership import not_ours
-from provisioner_plugins._libvirt.storage import Volumes
+from provisioner_plugins._libvirt.storage import Volumes, no_volume
 from provisioner_plugins._libvirt.upload import content_checksum, local_file, send
 from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
 from provisioner_plugins._libvirt.volume import (
@@ -200,15 +200,9 @@ class ImageHandler:
         """Check a volume that is there already: that it is, its format, its checksum if the
         author gave one.
         """
-        facts = self._volumes.facts(volume)
+        facts = self._volumes.facts(volume, afresh=True)
         if facts is None:
-            raise Terminal(
-                error(
-                    "PRV5133",
-                    f"there is no volume {volume.volume} in pool {volume.pool}",
-                    hint="Correct source.volume in the Image, or put the volume there.",
-                )
-            )
+            raise Terminal(no_volume(volume))
         wanted_format = str(resource.spec["format"])
         if facts.format(wanted_format) != wanted_format:
             raise Terminal(

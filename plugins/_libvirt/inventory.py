@@ -135,7 +135,7 @@ class Inventory:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.calls = 0
+        self._tally: list[int] = []
         self._domains: Index[DomainRecord] | None = None
         self._listed_domains = -1
         self._with_snapshots: frozenset[UUID] | None = None
@@ -144,6 +144,12 @@ class Inventory:
         self._pools: Index[PoolRecord] | None = None
         self._volumes: dict[str, VolumeListing] = {}
         self._documents: dict[tuple[str, str], Element | None] = {}
+
+    @property
+    def calls(self) -> int:
+        """Round trips to the daemon so far."""
+        # A list, because several threads add to it: appending needs no lock.
+        return sum(self._tally)
 
     def domains(self) -> Index[DomainRecord]:
         """All domains with their definitions: 5 calls, one for each domain, and one more for each
@@ -183,7 +189,7 @@ class Inventory:
                 "list the domains with snapshots",
                 lambda handle: _uuids(handle.listAllDomains(flag)),
             )
-            self.calls += 1
+            self._tally.append(1)
             self._with_snapshots = frozenset(UUID(bytes=identity) for identity in found)
         return self._with_snapshots
 
@@ -210,12 +216,14 @@ class Inventory:
             self._pools = Index(self.connection.read("read the storage pools", self._read_pools))
         return self._pools
 
-    def volumes(self, pool: PoolRecord) -> VolumeListing:
-        """The volumes of a pool as they are in its storage now: 3 calls (find it, look
-        afresh, list).
+    def volumes(self, pool: PoolRecord, *, afresh: bool = True) -> VolumeListing:
+        """The volumes of a pool: 3 calls (find it, look at its storage, list).
+
+        Without ``afresh`` the daemon's last look counts. That is for pools that are not ours: a
+        look that fails makes libvirt stop the pool.
         """
         if pool.name not in self._volumes:
-            self._volumes[pool.name] = self._list_volumes(pool)
+            self._volumes[pool.name] = self._list_volumes(pool, afresh)
         return self._volumes[pool.name]
 
     def volume(self, record: VolumeRecord) -> Element | None:
@@ -238,7 +246,7 @@ class Inventory:
     def _read_domains(
         self, handle: Any, is_meant: Callable[[Any], bool] = lambda _: True
     ) -> list[DomainRecord]:
-        self.calls += 5
+        self._tally.append(5)
         listed = handle.listAllDomains(0)
         self._listed_domains = len(listed)
         states = {
@@ -275,7 +283,7 @@ class Inventory:
         return [record for record in self._each(read, meant) if record is not None]
 
     def _read_running(self, handle: Any) -> tuple[tuple[str, Element], ...]:
-        self.calls += 1
+        self._tally.append(1)
         listed = handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
         documents = self._each(lambda domain: self._document(domain.XMLDesc, 0), listed)
         return tuple(
@@ -285,7 +293,7 @@ class Inventory:
         )
 
     def _read_networks(self, handle: Any) -> list[NetworkRecord]:
-        self.calls += 4
+        self._tally.append(4)
         listed = handle.listAllNetworks(0)
         active = _uuids(handle.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE))
         autostart = _uuids(handle.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART))
@@ -312,7 +320,7 @@ class Inventory:
         return [record for record in self._each(read, listed) if record is not None]
 
     def _read_pools(self, handle: Any) -> list[PoolRecord]:
-        self.calls += 4
+        self._tally.append(4)
         listed = handle.listAllStoragePools(0)
         active = _uuids(handle.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE))
         autostart = _uuids(
@@ -340,16 +348,17 @@ class Inventory:
 
         return [record for record in self._each(read, listed) if record is not None]
 
-    def _list_volumes(self, pool: PoolRecord) -> VolumeListing:
+    def _list_volumes(self, pool: PoolRecord, afresh: bool) -> VolumeListing:
         what = f"list the volumes of pool {pool.name}"
         if not pool.active:
             return VolumeListing(problem=_inactive(pool.name))
 
         def read(handle: Any) -> dict[str, VolumeRecord]:
-            self.calls += 3
+            self._tally.append(3)
             found = handle.storagePoolLookupByUUID(pool.uuid.bytes)
             try:
-                found.refresh(0)
+                if afresh:
+                    found.refresh(0)
             except libvirt.libvirtError as problem:
                 # While a volume is being made the daemon will not look afresh; its list is still
                 # right for the others.
@@ -375,7 +384,7 @@ class Inventory:
 
     def _text(self, read: Callable[[int], str], flags: int) -> str | None:
         """A document, or None where the object was removed since it was listed."""
-        self.calls += 1
+        self._tally.append(1)
         try:
             return read(flags)
         except libvirt.libvirtError as problem:

@@ -61,7 +61,7 @@ def discovered_volumes(inventory: Inventory) -> Iterator[tuple[VolumeRecord, fro
     markers.
     """
     for pool in inventory.pools():
-        listing = inventory.volumes(pool)
+        listing = inventory.volumes(pool, afresh=False)
         names = frozenset(listing.volumes)
         for record in listing.volumes.values():
             if not is_marker(record.name):

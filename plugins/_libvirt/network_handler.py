@@ -7,6 +7,7 @@ it. It is there once it was recorded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from provisioner.providers.api import (
     Present,
     ProviderError,
     Resource,
+    Retryable,
     Terminal,
 )
 from provisioner_plugins._libvirt import native, stamp
@@ -187,11 +189,19 @@ class NetworkHandler:
         if guests and not restart:
             return tuple(sorted(left)), ()
         self._call("stop", name, lambda _: network.destroy())
-        self._start(network, name, previous=before)
+        try:
+            self._start(network, name, previous=before)
+        except ProviderError:
+            # By now the previous definition runs again, without its guests.
+            self._replug(network, name, guests)
+            raise
+        return (), self._replug(network, name, guests)
+
+    def _replug(self, network: Any, name: str, guests: Sequence[str]) -> tuple[str, ...]:
         bridge = self._outputs(network).get("bridge")
         if not guests or not isinstance(bridge, str):
-            return (), ()
-        return (), replug(self._connection, guests, name, bridge)
+            return ()
+        return replug(self._connection, guests, name, bridge)
 
     def _start(self, network: Any, name: str, previous: Element | None = None) -> None:
         """Start it if it does not run; if that fails, put ``previous`` back and start that."""
@@ -199,11 +209,22 @@ class NetworkHandler:
             return
         try:
             self._call("start", name, lambda _: network.create())
-        except ProviderError:
+        except (Retryable, Terminal) as problem:
             if previous is not None:
-                restored = self._define(previous, name)
-                self._call("start the previous definition of", name, lambda _: restored.create())
+                self._restore(name, previous, problem)
             raise
+
+    def _restore(self, name: str, previous: Element, cause: Retryable | Terminal) -> None:
+        try:
+            restored = self._define(previous, name)
+            self._call("start the previous definition of", name, lambda _: restored.create())
+        except (Retryable, Terminal) as problem:
+            diagnostic = replace(
+                cause.diagnostic,
+                detail=f"{cause.diagnostic.detail} Its previous definition could not be started "
+                f"again either: {problem.diagnostic.summary}; {problem.diagnostic.detail}",
+            )
+            raise Terminal(diagnostic) from problem
 
     def _set_autostart(self, network: Any, name: str, wanted: bool) -> None:
         def change(_: Any) -> None:

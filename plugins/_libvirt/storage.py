@@ -11,14 +11,14 @@ from typing import Any
 import libvirt
 
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import error
+from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import ProviderError, Retryable, Terminal
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import BUSY, code_of
 from provisioner_plugins._libvirt.volume import VolumeFacts, VolumeId, build
 from provisioner_plugins._libvirt.xml import parse, serialize
 
-_PAUSE = 0.1
+_PAUSE = 0.05
 _SETTLE_SECONDS = 20.0
 
 
@@ -51,37 +51,48 @@ class Volumes:
             )
 
     def names(self, pool: str) -> frozenset[str]:
-        """Names of all volumes of a pool, as they are in its storage now."""
+        """Names of all volumes of a pool, as they are in its storage now. Costs as much as the pool
+        is large.
+        """
 
         def read(handle: Any) -> frozenset[str]:
             found = handle.storagePoolLookupByName(pool)
-            _refresh(found)
+            look_afresh(found)
             return frozenset(found.listVolumes())
 
         return self.connection.read(f"list the volumes of pool {pool}", read)
 
-    def facts(self, volume: VolumeId) -> VolumeFacts | None:
-        """What a volume's XML says now; None if there is no such volume."""
+    def exists(self, volume: VolumeId) -> bool:
+        """Whether the daemon knows a volume, without a look at its storage."""
+
+        def read(handle: Any) -> bool:
+            handle.storagePoolLookupByName(volume.pool).storageVolLookupByName(volume.volume)
+            return True
+
+        return self.connection.find(f"find volume {volume}", read) or False
+
+    def facts(self, volume: VolumeId, *, afresh: bool = False) -> VolumeFacts | None:
+        """What a volume's XML says; None if there is no such volume. ``afresh``: after a look at
+        the pool's storage, which costs as much as the pool is large.
+        """
 
         def read(handle: Any) -> VolumeFacts:
             found = handle.storagePoolLookupByName(volume.pool)
-            _refresh(found)
+            if afresh:
+                look_afresh(found)
             return VolumeFacts.read(parse(found.storageVolLookupByName(volume.volume).XMLDesc(0)))
 
         return self.connection.find(f"read volume {volume}", read)
 
     def settled_facts(self, volume: VolumeId, kind_of_file: str, deadline: Deadline) -> VolumeFacts:
-        """As :meth:`facts`, once the daemon has looked into a volume that was written to from
-        outside.
+        """As :meth:`facts`, once the daemon has seen what was written into the volume.
 
         A pool with another copy under way does not look. Raises Retryable (PRV5112) if that lasts.
         """
         clock = self.connection.context.clock
         patience = Deadline.after(min(_SETTLE_SECONDS, deadline.remaining()), clock)
-        while True:
-            facts = self.facts(volume)
-            if facts is not None and facts.format(kind_of_file) == kind_of_file:
-                return facts
+        facts = self.facts(volume)
+        while facts is None or facts.format(kind_of_file) != kind_of_file:
             if patience.passed:
                 raise Retryable(
                     error(
@@ -94,6 +105,10 @@ class Volumes:
                     5.0,
                 )
             time.sleep(_PAUSE)
+            facts = self.facts(volume, afresh=True)
+            if facts is None:
+                raise Terminal(no_volume(volume))
+        return facts
 
     def create(self, pool: str, text: str, flags: int = 0) -> None:
         """Make a volume from its XML."""
@@ -147,13 +162,22 @@ class Volumes:
         return self.connection.call(what, run)
 
 
-def _refresh(pool: Any) -> None:
+def look_afresh(pool: Any) -> None:
     """Have the daemon look at the storage afresh; while it makes a volume there it will not."""
     try:
         pool.refresh(0)
     except libvirt.libvirtError as problem:
         if not jobs_running(problem):
             raise
+
+
+def no_volume(volume: VolumeId) -> Diagnostic:
+    """The diagnostic for a volume that should be there."""
+    return error(
+        "PRV5133",
+        f"there is no volume {volume.volume} in pool {volume.pool}",
+        hint="Apply its Image first, or correct source.volume in the Image.",
+    )
 
 
 def jobs_running(problem: libvirt.libvirtError) -> bool:

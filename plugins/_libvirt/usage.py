@@ -13,11 +13,12 @@ import libvirt
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND
-from provisioner_plugins._libvirt.storage import jobs_running
+from provisioner_plugins._libvirt.storage import look_afresh
 from provisioner_plugins._libvirt.volume import VolumeFacts, VolumeId, is_marker
 from provisioner_plugins._libvirt.xml import Element, parse
 
-_LOOK_AFRESH_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 5.0
+"""A look costs as much as the pool is large; deleting a hundred disks must not cost a hundred."""
 
 
 class VolumeUsers:
@@ -32,12 +33,13 @@ class VolumeUsers:
         self._connection = connection
         self._lock = threading.Lock()
         self._backing: dict[VolumeId, str | None] = {}
-        self._refreshed = float("-inf")
+        self._looked: dict[str, float] = {}
 
     def of(self, volume: VolumeId, path: str) -> list[str]:
         """Users in words, sorted: ``domain web01``, ``volume images/web-root.1f2e3d4c.qcow2``."""
 
         def ask(handle: Any) -> list[str]:
+            self._look_afresh(handle, volume.pool)
             return [
                 *(f"domain {name}" for name in _domains(handle, volume, path)),
                 *(f"volume {other}" for other in self._based_on(handle, path)),
@@ -45,44 +47,40 @@ class VolumeUsers:
 
         return sorted(self._connection.read(f"look for users of volume {volume}", ask))
 
+    def _look_afresh(self, handle: Any, pool: str) -> None:
+        """Find volumes that something other than libvirt has made in the pool since the last."""
+        now = self._connection.context.clock.monotonic()
+        with self._lock:
+            if now - self._looked.get(pool, float("-inf")) < _LOOK_AGAIN_SECONDS:
+                return
+            self._looked[pool] = now
+        look_afresh(handle.storagePoolLookupByName(pool))
+
     def _based_on(self, handle: Any, path: str) -> list[VolumeId]:
         with self._lock:
             self._read_backing(handle)
             candidates = [known for known, below in self._backing.items() if below == path]
-        found = []
-        for known in candidates:
-            pool = handle.storagePoolLookupByName(known.pool)
-            facts = _facts(pool.storageVolLookupByName(known.volume))
-            if facts is not None and facts.backing == path:
-                found.append(known)
-        return found
+        return [known for known in candidates if _backing_of(handle, known) == path]
 
     def _read_backing(self, handle: Any) -> None:
-        now = self._connection.context.clock.monotonic()
-        afresh = now - self._refreshed > _LOOK_AFRESH_SECONDS
         present = set()
         for pool in handle.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-            if afresh:
-                try:
-                    pool.refresh(0)
-                except libvirt.libvirtError as problem:
-                    if not jobs_running(problem):
-                        raise
-            for volume in pool.listAllVolumes(0):
-                known = VolumeId(pool.name(), volume.name())
+            for name in pool.listVolumes():
+                known = VolumeId(pool.name(), name)
                 present.add(known)
                 if known not in self._backing:
-                    facts = None if is_marker(known.volume) else _facts(volume)
-                    self._backing[known] = facts.backing if facts is not None else None
-        if afresh:
-            self._refreshed = now
+                    self._backing[known] = _backing_of(handle, known)
         for gone in self._backing.keys() - present:
             del self._backing[gone]
 
 
-def _facts(volume: Any) -> VolumeFacts | None:
+def _backing_of(handle: Any, volume: VolumeId) -> str | None:
+    """The path of what a volume is based on; None if nothing, or if it went since it was listed."""
+    if is_marker(volume.volume):
+        return None
     try:
-        return VolumeFacts.read(parse(volume.XMLDesc(0)))
+        found = handle.storagePoolLookupByName(volume.pool).storageVolLookupByName(volume.volume)
+        return VolumeFacts.read(parse(found.XMLDesc(0))).backing
     except libvirt.libvirtError as problem:
         if problem.get_error_code() in NOT_FOUND:
             return None

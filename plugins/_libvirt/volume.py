@@ -11,6 +11,7 @@ Source: libvirt, "Storage pool and volume XML format" (https://libvirt.org/forma
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -100,13 +101,14 @@ class VolumeFacts:
     def read(cls, document: Element) -> VolumeFacts:
         """From a volume's document."""
         capacity = int(text_of(document, "capacity") or 0)
+        path = text_of(document, "target/path") or ""
         return cls(
             name=text_of(document, "name") or "",
-            path=text_of(document, "target/path") or "",
+            path=path,
             capacity=capacity,
             physical=int(text_of(document, "physical") or capacity),
             probed=attribute(document, "target/format", "type") or "raw",
-            backing=text_of(document, "backingStore/path"),
+            backing=_resolved(text_of(document, "backingStore/path"), path),
         )
 
     def format(self, declared: str) -> str:
@@ -120,6 +122,11 @@ class VolumeFacts:
         like.
         """
         return self.capacity if declared == "qcow2" else self.physical
+
+
+def _resolved(backing: str | None, path: str) -> str | None:
+    """The path of a backing file; in an image it may stand relative to the image's folder."""
+    return None if backing is None else posixpath.join(posixpath.dirname(path), backing)
 
 
 def build(

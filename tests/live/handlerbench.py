@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -181,6 +182,10 @@ class Bench:
         assert self.present(kind, name).owner == planned.resource.stamp
         return outcome
 
+    def refresh(self, pool: str = "images") -> None:
+        """Have the daemon look at what was put into a pool by hand."""
+        self.connection.call("refresh", lambda h: h.storagePoolLookupByName(pool).refresh(0))
+
     def discover(self, kind: str) -> list[Discovered]:
         return list(self.handlers[kind].discover(Inventory(self.connection)))
 
@@ -214,10 +219,16 @@ def pool_text(resource: Resource) -> str:
     return serialize(pool_xml.build(resource.name, resource.uid, resource.spec))
 
 
-def mount_tmpfs(pid: int, folder: FilePath, size: str) -> None:
-    """Mount a small file system where a daemon of the lab, and nobody else, sees it."""
+@contextmanager
+def mounted_tmpfs(pid: int, folder: FilePath, size: str) -> Iterator[None]:
+    """A small file system where a daemon of the lab, and nobody else, sees it."""
+    inside = ["nsenter", "-t", str(pid), "-m"]
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
-    subprocess.run(["nsenter", "-t", str(pid), "-m", *mount], check=True, capture_output=True)
+    subprocess.run([*inside, *mount], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*inside, "umount", str(folder)], check=True, capture_output=True)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:

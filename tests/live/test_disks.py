@@ -244,6 +244,26 @@ def test_creating_twice_gives_one_disk_and_keeps_its_data(bench: Any) -> None:
     assert b"precious" == path.read_bytes()[:8]
 
 
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_a_volume_that_the_daemon_does_not_know_yet_is_found(bench: Any, kind: str) -> None:
+    """Put back from a backup, say: it has the disk's identity, and its data must survive."""
+    spec = {"pool": "images", "size": "16MiB", "format": kind}
+    resource = bench.resource("Disk", "data", spec)
+    back = bench.pool_folder() / f"data.{resource.uid.hex[:8]}.{kind}"
+    back.write_bytes(b"precious".ljust(16 * MIB, b"."))
+    outcome = bench.handlers["Disk"].create(resource, bench.deadline())
+    assert str(back) == outcome.outputs["path"]
+    assert b"precious" == back.read_bytes()[:8]
+
+
+def test_an_image_that_is_gone_is_told(bench: Any) -> None:
+    Path(bench.recorded[Address("Image", "boot")].outputs["path"]).unlink()
+    bench.refresh()
+    with pytest.raises(Terminal) as caught:
+        bench.apply("Disk", "data", {"pool": "images", "image": "boot"})
+    assert "PRV5133" == caught.value.diagnostic.code
+
+
 def test_what_an_interrupted_copy_left_is_made_anew(bench: Any, boot_image: BootImage) -> None:
     spec = {"pool": "images", "image": "boot", "clone": "full", "format": "raw"}
     planned = bench.plan("Disk", "data", spec)
@@ -287,6 +307,18 @@ def test_an_image_with_a_linked_clone_is_not_deleted(bench: Any) -> None:
     assert ["copy"] == [path.name.partition(".")[0] for path in bench.pool_folder().iterdir()]
 
 
+def test_an_overlay_that_another_program_made_protects_its_disk(bench: Any) -> None:
+    bench.apply("Disk", "base", {"pool": "images", "size": "16MiB"})
+    path = str(bench.present("Disk", "base").outputs["path"])
+    overlay = bench.pool_folder() / "overlay.qcow2"
+    options = ["-q", "-f", "qcow2", "-F", "qcow2", "-b", Path(path).name]
+    subprocess.run(["qemu-img", "create", *options, str(overlay)], check=True)
+    resource = bench.recorded[Address("Disk", "base")]
+    with pytest.raises(Terminal) as caught:
+        bench.handlers["Disk"].delete(resource, bench.deadline())
+    assert "volume images/overlay.qcow2" in caught.value.diagnostic.detail
+
+
 def test_a_foreign_volume_of_that_name_is_left_alone(bench: Any) -> None:
     foreign = bench.pool_folder() / "data"
     foreign.write_bytes(b"foreign")
@@ -308,6 +340,7 @@ def test_a_foreign_volume_of_that_name_is_left_alone(bench: Any) -> None:
 def test_a_foreign_volume_is_adopted_as_it_is(bench: Any) -> None:
     foreign = bench.pool_folder() / "data.raw"
     foreign.write_bytes(bytes(MIB))
+    bench.refresh()
     (found,) = [item for item in bench.discover("Disk") if item.name == "data.raw"]
     assert {"pool": "images", "format": "raw", "size": MIB} == found.observed.spec
     spec = {"pool": "images", "size": "1MiB", "format": "raw"}

@@ -228,6 +228,7 @@ def test_discovery_tells_images_from_disks(bench: Any, boot_image: BootImage) ->
     bench.apply("Image", "boot", uploaded(boot_image.qcow2))
     bench.apply("Disk", "root", {"pool": "images", "image": "boot"})
     (bench.pool_folder() / "tools.iso").write_bytes(bytes(MIB))
+    bench.refresh()
     images = {item.name: item.observed.spec for item in bench.discover("Image")}
     boot = bench.recorded[Address("Image", "boot")].outputs["volume"]
     assert {boot, "tools.iso"} == set(images)
@@ -239,26 +240,35 @@ def test_discovery_tells_images_from_disks(bench: Any, boot_image: BootImage) ->
     )
 
 
-def test_a_full_pool_is_told_and_nothing_is_left(
-    libvirt_system: LibvirtDaemon, tmp_path: Path
-) -> None:
+@pytest.fixture
+def small(libvirt_system: LibvirtDaemon) -> Iterator[Any]:
+    """A stack whose pool holds 2 MiB."""
     stack = handlerbench.Bench(libvirt_system.uri)
-    folder = libvirt_system.directory / "small"
+    folder = libvirt_system.directory / f"small-{stack.lineage.hex[:8]}"
     folder.mkdir()
-    handlerbench.mount_tmpfs(libvirt_system.pid, folder, "2m")
-    stack.apply("StoragePool", "images", {"type": "dir", "path": str(folder)})
+    with handlerbench.mounted_tmpfs(libvirt_system.pid, folder, "2m"):
+        stack.apply("StoragePool", "images", {"type": "dir", "path": str(folder)})
+        yield stack
+        stack.delete("StoragePool", "images")
+    stack.close()
+
+
+def test_an_image_that_does_not_fit_is_told_and_nothing_is_left(small: Any, tmp_path: Path) -> None:
     source = tmp_path / "big.raw"
     source.write_bytes(b"x" * (8 * MIB))
     with pytest.raises(Terminal) as caught:
-        stack.apply("Image", "big", uploaded(source))
+        small.apply("Image", "big", uploaded(source))
     assert "PRV5114" == caught.value.diagnostic.code
-    full = {"pool": "images", "size": "16MiB", "preallocation": "full"}
-    for name, kind in (("data", "raw"), ("table", "qcow2")):
-        with pytest.raises(Terminal) as caught:
-            stack.apply("Disk", name, {**full, "format": kind})
-        assert "PRV5114" == caught.value.diagnostic.code
-    assert frozenset() == frozenset(volume.name() for volume in stack.volumes("images"))
-    stack.close()
+    assert [] == small.volumes("images")
+
+
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_a_disk_that_does_not_fit_is_told_and_nothing_is_left(small: Any, kind: str) -> None:
+    spec = {"pool": "images", "size": "16MiB", "preallocation": "full", "format": kind}
+    with pytest.raises(Terminal) as caught:
+        small.apply("Disk", "data", spec)
+    assert "PRV5114" == caught.value.diagnostic.code
+    assert [] == small.volumes("images")
 
 
 def test_a_present_image_is_ours_by_its_name(bench: Any, boot_image: BootImage) -> None:

@@ -196,6 +196,16 @@ def test_a_volume_s_definition() -> None:
     assert build("d", 1, "raw").find("backingStore") is None
 
 
+@pytest.mark.parametrize(
+    ("backing", "expected"), [("base.raw", "/p/base.raw"), ("/q/base.raw", "/q/base.raw")]
+)
+def test_a_backing_file_may_be_named_relative_to_the_volume(backing: str, expected: str) -> None:
+    document = build("d.qcow2", MIB, "qcow2", backing=(backing, "raw"))
+    document.append(parse("<target><path>/p/d.qcow2</path></target>"))
+    document.remove(document.findall("target")[0])
+    assert expected == VolumeFacts.read(document).backing
+
+
 def test_the_content_of_a_raw_volume_says_nothing() -> None:
     """libvirt looks into a raw file on which a guest has written the header of a qcow2 image."""
     document = parse(

@@ -8,7 +8,7 @@ ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -16,7 +16,7 @@ import libvirt
 
 from provisioner.core.clock import Deadline
 from provisioner.core.values import Path
-from provisioner.providers.api import ProviderError, Terminal
+from provisioner.providers.api import ProviderError, Retryable, Terminal
 from provisioner_plugins._libvirt.errors import code_of
 from provisioner_plugins._libvirt.xml import Element, child, remove_all, serialize, text_of
 from provisioner_plugins.kvm.bindings import Bindings
@@ -27,6 +27,7 @@ from provisioner_plugins.kvm.machine.unplug import unplug
 _LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
 _DESCRIPTION = libvirt.VIR_DOMAIN_METADATA_DESCRIPTION
 _BALLOON_SECONDS = 3.0
+_UNPLUG_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
 _KIB = 1024
 
@@ -90,8 +91,28 @@ class LiveChanges:
         count = document.read(configured, self._bindings, self._wanted)["cpu"]["count"]
         try:
             self._domain.call("set the vCPUs of", lambda domain: domain.setVcpusFlags(count, _LIVE))
-        except Terminal as problem:
+        except ProviderError as problem:
+            # The guest was asked to let go of some, and may still do so.
+            unanswered = code_of(problem) == libvirt.VIR_ERR_OPERATION_TIMEOUT
+            if unanswered and self._comes_to(self._vcpus, count, _UNPLUG_SECONDS):
+                return
+            if not unanswered and not isinstance(problem, Terminal):
+                raise
             self._wait_for_restart(("cpu", "count"), problem)
+
+    def _vcpus(self) -> int:
+        """How many processors the guest has now."""
+        return int(self._domain.read("read the vCPUs of", lambda domain: domain.vcpusFlags(_LIVE)))
+
+    def _comes_to(self, read: Callable[[], int], wanted: int, seconds: float) -> bool:
+        """Whether something reaches a value within so many seconds, and before the deadline."""
+        clock = self._deadline.clock
+        end = min(self._deadline.at, clock.monotonic() + seconds)
+        while read() != wanted:
+            if clock.monotonic() > end:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        return True
 
     def _set_memory(self, configured: Element, live: Element) -> None:
         size, most = memory.read(configured)["size"], memory.read(live)["max"]
@@ -104,15 +125,11 @@ class LiveChanges:
             "set the memory of",
             lambda domain: domain.setMemoryFlags(size // _KIB, _LIVE),
         )
-        end = min(self._deadline.at, self._deadline.clock.monotonic() + _BALLOON_SECONDS)
-        while self._balloon() != size:
-            if self._deadline.clock.monotonic() > end:
-                self.notes.append(
-                    "the guest has not moved its memory balloon yet; without a balloon driver it "
-                    "keeps the memory that it has"
-                )
-                return
-            time.sleep(_LOOK_SECONDS)
+        if not self._comes_to(self._balloon, size, _BALLOON_SECONDS):
+            self.notes.append(
+                "the guest has not moved its memory balloon yet; without a balloon driver it keeps "
+                "the memory that it has"
+            )
 
     def _balloon(self) -> int:
         """Bytes that the guest has now."""
@@ -243,7 +260,9 @@ class LiveChanges:
     def _wait_for_restart(self, path: Path, problem: ProviderError) -> None:
         """Note that a change has to wait, and what libvirt said of it."""
         self.pending.append(path)
-        detail = problem.diagnostic.detail if isinstance(problem, Terminal) else str(problem)
+        detail = str(problem)
+        if isinstance(problem, Terminal | Retryable):
+            detail = problem.diagnostic.detail
         self.notes.append(f"{'.'.join(path)} cannot be changed now: {detail}")
 
 

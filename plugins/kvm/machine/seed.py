@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from provisioner.providers.api import Resource, SecretResolver
 LABEL = "cidata"
 _MARK = ".seed-"
 _DIGITS = 16
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 def files(resource: Resource, secrets: SecretResolver) -> dict[str, bytes]:
@@ -36,8 +38,11 @@ def files(resource: Resource, secrets: SecretResolver) -> dict[str, bytes]:
         **section.get("metaData", {}),
     }
     found = {
-        # JSON is YAML, and needs no library that quotes what has to be quoted.
-        "meta-data": json.dumps(meta, indent=2, sort_keys=True) + "\n",
+        # A JSON string is a YAML one, and needs no library that knows what has to be quoted.
+        "meta-data": "".join(
+            f"{key if _PLAIN.fullmatch(key) else json.dumps(key)}: {json.dumps(value)}\n"
+            for key, value in sorted(meta.items())
+        ),
         "user-data": _text(section.get("userData"), secrets) or "#cloud-config\n{}\n",
     }
     network = _text(section.get("networkConfig"), secrets)

@@ -1,10 +1,10 @@
 """The seed is a CD image that cloud-init takes, named by its content."""
 
 import io
-import json
 from typing import Any
 
 import pytest
+import yaml
 
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.values import Secret
@@ -27,13 +27,14 @@ def files(section: dict[str, Any]) -> dict[str, bytes]:
 
 
 def test_the_instance_is_the_machine() -> None:
-    meta = json.loads(files({"userData": "#!/bin/sh\n"})["meta-data"])
-    assert {"instance-id": str(UID), "local-hostname": "web"} == meta
+    text = files({"userData": "#!/bin/sh\n"})["meta-data"].decode()
+    assert f'instance-id: "{UID}"\nlocal-hostname: "web"\n' == text
 
 
 def test_meta_data_of_the_author_goes_first() -> None:
-    meta = json.loads(files({"metaData": {"local-hostname": "a.b", "zone": "1"}})["meta-data"])
-    assert ("a.b", "1", str(UID)) == (meta["local-hostname"], meta["zone"], meta["instance-id"])
+    given = {"local-hostname": "a.b", "zone": "1", "odd key: ä": 'say "no"\n'}
+    meta = yaml.safe_load(files({"metaData": given})["meta-data"])
+    assert {**given, "instance-id": str(UID)} == meta
 
 
 def test_files_are_as_the_author_wrote_them() -> None:

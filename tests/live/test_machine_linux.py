@@ -1,0 +1,137 @@
+"""What only a guest with an operating system can show: seed, agent, hotplug seen from within."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab import agent
+from tests.lab.daemon import LibvirtDaemon
+from tests.lab.linux import LinuxGuest
+
+machinebench = pytest.importorskip("tests.live.machinebench")
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
+
+VM = "VirtualMachine"
+USER_DATA = "#cloud-config\nhostname: seeded\n"
+
+
+@pytest.fixture
+def bench(libvirt_session: LibvirtDaemon) -> Iterator[Any]:
+    stack = machinebench.MachineBench(libvirt_session.uri, libvirt_session.directory)
+    stack.disk("root", "4MiB")
+    stack.disk("data", "6MiB")
+    stack.network("lan")
+    yield stack
+    stack.close()
+
+
+@pytest.fixture
+def spec(linux_guest: LinuxGuest) -> dict[str, Any]:
+    return {
+        **machinebench.linux_boot(linux_guest),
+        "cpu": {"count": 1, "max": 2},
+        "disks": [{"disk": "root"}],
+        "shutdownTimeout": "20s",
+    }
+
+
+def test_the_guest_finds_its_seed_and_a_new_one_in_the_same_drive(
+    bench: Any, spec: dict[str, Any]
+) -> None:
+    spec["cloudInit"] = {"userData": USER_DATA}
+    bench.apply(VM, "web", spec)
+    found = bench.wait_for(r"LAB-SEED hostname=(\S*) instance=(\S*) sha256=(\S*)")
+    digest = hashlib.sha256(USER_DATA.encode()).hexdigest()
+    assert ("seeded", str(bench.machine().uid), digest) == found.groups()
+    changed = {**spec, "cloudInit": {"userData": USER_DATA + "# again\n"}}
+    assert {"cloudInit.userData": "live"} == bench.plan(VM, "web", changed).impacts
+    assert () == bench.apply(VM, "web", changed).pending
+    # It is there for the next boot, and still of the same instance.
+    bench.session.power(bench.machine(), "stopped", bench.deadline())
+    bench.session.power(bench.machine(), "running", bench.deadline())
+    digest = hashlib.sha256((USER_DATA + "# again\n").encode()).hexdigest()
+    bench.wait_for(rf"LAB-SEED hostname=seeded instance={bench.machine().uid} sha256={digest}")
+
+
+def test_a_secret_reaches_the_guest_and_nothing_else(bench: Any, spec: dict[str, Any]) -> None:
+    bench.secrets.known["env://USER_DATA"] = USER_DATA
+    spec["cloudInit"] = {"userData": {"secretRef": "env://USER_DATA"}}
+    bench.apply(VM, "web", spec)
+    digest = hashlib.sha256(USER_DATA.encode()).hexdigest()
+    bench.wait_for(rf"LAB-SEED [^\n]*sha256={digest}")
+    assert "seeded" not in repr(bench.present(VM, "web"))
+    assert "seeded" not in bench.domain().XMLDesc(0)
+
+
+def test_the_agent_answers(bench: Any, spec: dict[str, Any]) -> None:
+    bench.apply(VM, "web", {**spec, "guestAgent": True})
+    bench.wait_for("LAB-UP")
+    assert "lab" == agent.ask(bench.domain(), "guest-get-osinfo", 60)["id"]
+
+
+def test_processors_are_plugged_in_and_out_again(bench: Any, spec: dict[str, Any]) -> None:
+    bench.apply(VM, "web", spec)
+    bench.wait_for("LAB-LINUX [^\n]*cpus=1 ")
+    more = {**spec, "cpu": {"count": 2, "max": 2}}
+    assert () == bench.apply(VM, "web", more).pending
+    bench.wait_for("LAB-LINUX [^\n]*cpus=2 ")
+    # The one that was plugged in can go; the one that it was started with cannot.
+    assert {"cpu.count": "live"} == bench.plan(VM, "web", spec).impacts
+    outcome = bench.apply(VM, "web", spec)
+    bench.wait_for(r"cpus=2 (?s:.*)LAB-LINUX [^\n]*cpus=1 ")
+    # QEMU 7.2 does not notice under software emulation that the guest has let go of it.
+    assert outcome.pending in ((), (("cpu", "count"),)), outcome.notes
+    assert 1 == bench.said().count("LAB-UP")
+
+
+def test_a_disk_is_plugged_in_and_let_go_and_keeps_its_data(
+    bench: Any, spec: dict[str, Any]
+) -> None:
+    bench.apply(VM, "web", spec)
+    bench.wait_for(r"LAB-LINUX [^\n]*disks=vda:8192 ")
+    both = {**spec, "disks": [{"disk": "root"}, {"disk": "data"}]}
+    assert () == bench.apply(VM, "web", both).pending
+    bench.wait_for(r"LAB-LINUX [^\n]*disks=vda:8192,vdb:12288 ")
+    assert {"disks.data": "live"} == bench.plan(VM, "web", spec).impacts
+    outcome = bench.apply(VM, "web", spec)
+    assert () == outcome.pending, outcome.notes
+    bench.wait_for(r"vdb:12288 (?s:.*)LAB-LINUX [^\n]*disks=vda:8192 ")
+    assert {} == bench.present(VM, "web").running
+    assert 6 << 20 == bench.present("Disk", "data").spec["size"]
+    assert 1 == bench.said().count("LAB-UP")
+
+
+def test_a_network_card_is_plugged_in_and_let_go(bench: Any, spec: dict[str, Any]) -> None:
+    bench.apply(VM, "web", spec)
+    bench.wait_for("LAB-LINUX")
+    card = {**spec, "nics": [{"name": "lan", "network": "lan", "mac": "52:54:00:00:00:07"}]}
+    assert () == bench.apply(VM, "web", card).pending
+    # User mode has a DHCP service of its own.
+    bench.wait_for(r"LAB-DHCP nic=eth0 mac=52:54:00:00:00:07 address=10\.0\.2\.")
+    assert () == bench.apply(VM, "web", spec).pending
+    bench.wait_for(r"nics=eth0\s(?s:.*)LAB-LINUX [^\n]*nics=\r?\n")
+    assert {} == bench.present(VM, "web").running
+
+
+def test_the_guest_gives_memory_back_and_gets_it_again(bench: Any, spec: dict[str, Any]) -> None:
+    spec["memory"] = {"size": "160MiB", "max": "160MiB"}
+    bench.apply(VM, "web", spec)
+    bench.wait_for("LAB-LINUX")
+    less = {**spec, "memory": {"size": "128MiB", "max": "160MiB"}}
+    assert {"memory.size": "live"} == bench.plan(VM, "web", less).impacts
+    outcome = bench.apply(VM, "web", less)
+    assert () == outcome.notes
+    assert 128 << 10 == bench.domain().info()[2]
+    assert () == bench.apply(VM, "web", spec).notes
+    assert 160 << 10 == bench.domain().info()[2]
+
+
+def test_a_guest_is_shut_down_in_good_order(bench: Any, spec: dict[str, Any]) -> None:
+    bench.apply(VM, "web", spec)
+    bench.wait_for("LAB-LINUX")
+    bench.apply(VM, "web", {**spec, "power": "stopped"}, restart=True)
+    assert "LAB-POWER-BUTTON" in bench.said()
+    assert "stopped" == bench.present(VM, "web").spec["power"]

@@ -81,10 +81,11 @@ class MachineFiles:
         """The pool of the machine's first disk that can hold a file, else the stack's first one."""
         used = [bindings.disk(name) for name in sorted(resource.spec.get("disks", {}))]
         pools = [volume.pool for volume in used if volume is not None]
+        related = resource.related
+        # Filtered before they are sorted: this is done for each machine of the stack.
+        declared = sorted(address for address in related if address.kind == "StoragePool")
         others = [
-            (other.name, other.spec.get("type"))
-            for address, other in sorted(resource.related.items())
-            if address.kind == "StoragePool"
+            (related[address].name, related[address].spec.get("type")) for address in declared
         ]
         unsuitable = {name for name, kind in others if kind in _NO_FILES}
         for pool in [*pools, *(name for name, _ in others)]:

@@ -35,18 +35,18 @@ class _Card(NamedTuple):
         return ("spec", "nics", self.name, field)
 
 
-def derived_mac(stack: str, machine: str, card: str) -> str:
+def derived_mac(scope: str, machine: str, card: str) -> str:
     """A locally administered unicast MAC address (IEEE 802, section 8.4) that depends on these
-    names only.
+    names only; ``scope`` is the stack, with its environment where there is one.
 
     ``52:54`` as QEMU's and libvirt's own, then 32 bits of SHA-256: among 10,000 cards two are equal
     in one stack of a hundred, which is reported as a duplicate.
     """
-    bits = hashlib.sha256(f"{stack}/{machine}/{card}".encode()).digest()[:4]
+    bits = hashlib.sha256(f"{scope}/{machine}/{card}".encode()).digest()[:4]
     return ":".join(["52", "54", *(f"{byte:02x}" for byte in bits)])
 
 
-def settle_addresses(stack: str, drafts: Mapping[Address, Draft]) -> None:
+def settle_addresses(scope: str, drafts: Mapping[Address, Draft]) -> None:
     """Derive MAC addresses, fold reservations into the networks' specs and check both.
 
     A renamed machine keeps the address derived from its old name for as long as ``renamedFrom``
@@ -56,7 +56,7 @@ def settle_addresses(stack: str, drafts: Mapping[Address, Draft]) -> None:
     owners: dict[str, str] = {}
     for draft in drafts.values():
         if draft.address.kind == MACHINE and isinstance(draft.spec.get("nics"), dict):
-            for network, card in _cards(stack, draft):
+            for network, card in _cards(scope, draft):
                 if card.mac is not None and owners.setdefault(card.mac, card.text) != card.text:
                     what = f"the MAC address {card.mac}"
                     problem = _taken(card.path("mac"), "PRV1402", what, owners[card.mac])
@@ -68,13 +68,13 @@ def settle_addresses(stack: str, drafts: Mapping[Address, Draft]) -> None:
             _settle(draft, by_network.get(address, []))
 
 
-def _cards(stack: str, draft: Draft) -> Iterator[tuple[Address, _Card]]:
+def _cards(scope: str, draft: Draft) -> Iterator[tuple[Address, _Card]]:
     machine = draft.renamed_from or draft.address.name
     nics: dict[str, Any] = draft.spec["nics"]
     for name, nic in nics.items():
         mac, address = nic.get("mac"), nic.get("address")
         if mac is None and address is not None:
-            mac = derived_mac(stack, machine, name)
+            mac = derived_mac(scope, machine, name)
             nics[name] = {**nic, "mac": mac}
         if isinstance(mac, str) and int(mac[:2], 16) & 1:
             draft.problems.append(

@@ -231,7 +231,7 @@ def _set_aside(reading: Reading, root: Path, catalog: SchemaCatalog) -> None:
 
 def _file_fields(schema: Any) -> Iterator[str]:
     if isinstance(schema, Mapping):
-        for name, child in schema.get("properties", {}).items() if "properties" in schema else ():
+        for name, child in schema.get("properties", {}).items():
             if isinstance(child, Mapping) and child.get("x-file"):
                 yield name
         for child in schema.values():

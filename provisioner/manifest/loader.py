@@ -135,7 +135,8 @@ class _Loading:
                 self._report(places, stack.manifest.origin, Address("Stack", stack.name), problem)
         link_references(names)
         find_hosts(names, default, silent=stack.damaged)
-        settle_addresses(stack.name, self.drafts)
+        scope = stack.name if self.environment is None else f"{stack.name}/{self.environment}"
+        settle_addresses(scope, self.drafts)
         check_drafts(self.drafts)
         self._check_providers()
         for draft in (*self.hosts.values(), *self.drafts.values()):

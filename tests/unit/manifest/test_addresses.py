@@ -157,3 +157,13 @@ def test_reservations_have_to_fit_too(tmp_path):
 def test_a_network_with_mistakes_of_its_own_is_not_blamed_for_them(tmp_path):
     text = NETWORK.replace("  dhcp:\n", "  §dhpc:\n")
     check(tmp_path, text + machine("a", "{name: x, network: lan, address: 10.20.0.9}"), "PRV1103")
+
+
+def test_environments_do_not_share_derived_macs(tmp_path):
+    stack = (
+        "apiVersion: provisioner/v1\nkind: Stack\nmetadata: {name: shop}\n"
+        "spec: {environments: {dev: {}}}\n---\n"
+    )
+    text = stack + NETWORK + machine("a", "{name: x, network: lan, address: 10.20.0.10}")
+    spec = load_stack(tmp_path, {"a.yaml": text}, "dev").declarations[LAN].spec
+    assert derived_mac("shop/dev", "a", "x") in spec["dhcp"]["reservations"]

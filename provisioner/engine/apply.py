@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 from provisioner.core.clock import Clock, Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
@@ -29,8 +28,6 @@ from provisioner.engine.stop import StopSignal
 from provisioner.engine.verify import check_gate, check_objects, check_records
 from provisioner.state.model import EndpointRecord
 from provisioner.state.store import Store
-
-LEASE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ from provisioner.state.model import (
     State,
 )
 
+LEASE = timedelta(seconds=60)
+"""How long a lock outlives a process that no longer renews it."""
+
 
 class Lock(Protocol):
     """A held lock; renewed until it is released."""

@@ -27,7 +27,7 @@ from provisioner.engine.sessions import Sessions
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.verify import check_gate, check_objects, check_records
 from provisioner.state.model import EndpointRecord
-from provisioner.state.store import Store
+from provisioner.state.store import LEASE, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 SECONDS = 60
@@ -20,6 +20,8 @@ class Person:
         self, folder: Path, *arguments: str, environ: dict[str, str] | None = None
     ) -> None:
         self.screen = ""
+        # A read may end within a character.
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
@@ -36,11 +38,12 @@ class Person:
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode())
 
-    def is_there(self) -> bool:
-        """Wait for half a second; whether the program still runs then."""
-        with suppress(OSError):
-            if select.select([self._terminal], [], [], 0.5)[0]:
-                return self._read()
+    def is_there(self, seconds: float = 1.0) -> bool:
+        """Read for a while; whether the program still runs then."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self._terminal], [], [], left)[0] and not self._read():
+                return False
         return True
 
     def leave(self) -> int:
@@ -56,5 +59,5 @@ class Person:
             data = os.read(self._terminal, 4096) if ready else b""
         except OSError:  # Linux: the other end was closed
             data = b""
-        self.screen += data.decode()
+        self.screen += self._decode(data)
         return bool(data)

@@ -11,7 +11,7 @@ import click
 
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.planning import plan_document_of
-from provisioner.cli.progress import progress
+from provisioner.cli.progress import Progress, progress
 from provisioner.cli.render.report import render_report
 from provisioner.cli.terminal import Terminal
 from provisioner.core.diagnostics import ProvisionerError, error
@@ -58,7 +58,7 @@ def carry_out(
     if terminal.json:
         terminal.print_json({"event": "plan", "plan": plan_document_of(plan)}, indent=None)
     stop = StopSignal()
-    with progress(terminal, steps=True) as sink, _stopping(terminal, stop):
+    with progress(terminal, steps=True) as sink, _stopping(sink, stop):
         report = apply_plan(workspace, plan, sink, stop, parallel)
     code = _exit_code(report)
     if terminal.json:
@@ -70,7 +70,7 @@ def carry_out(
 
 
 @contextmanager
-def _stopping(terminal: Terminal, stop: StopSignal) -> Iterator[None]:
+def _stopping(view: Progress, stop: StopSignal) -> Iterator[None]:
     """Ctrl-C (and a request to terminate) asks the run to stop instead of killing it."""
 
     def request(_number: int, _frame: FrameType | None) -> None:
@@ -78,7 +78,7 @@ def _stopping(terminal: Terminal, stop: StopSignal) -> Iterator[None]:
             text = "Stopping after the steps under way; Ctrl-C again abandons them."
         else:
             text = "Abandoning the steps under way; the next run looks at what they left."
-        terminal.note([text])
+        view.say(text)
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

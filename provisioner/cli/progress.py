@@ -9,41 +9,56 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-from provisioner.cli.render.events import doing, phase_text, progress_text, render_event
+from provisioner.cli.render.events import render_event
 from provisioner.cli.terminal import Terminal
-from provisioner.service.model import (
-    Event,
-    EventSink,
-    PhaseStarted,
-    StepFailed,
-    StepFinished,
-    StepProgress,
-    StepSkipped,
-    StepStarted,
-    event_json,
-)
+from provisioner.service.model import Event, PhaseStarted, StepProgress, event_json
 
 _QUIET_PHASES = frozenset({"load", "plan", "verify"})
 """Phases that take no time worth a line, unless ``--verbose`` asks for them."""
 
 
+class Progress(Protocol):
+    """An event sink that can also say something by itself."""
+
+    def __call__(self, event: Event) -> None:
+        """Show it, or not."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell the person something while events come in; safe in a signal handler."""
+        ...
+
+
 @contextmanager
-def progress(terminal: Terminal, *, steps: bool) -> Iterator[EventSink]:
+def progress(terminal: Terminal, *, steps: bool) -> Iterator[Progress]:
     """A sink that fits the terminal. ``steps`` is whether steps will be carried out, or only a plan
     be made."""
     if terminal.json:
         # While a plan is made, its JSON document is all that goes to the output.
-        yield JsonLines(terminal) if steps else _ignore
+        yield JsonLines(terminal) if steps else Silence(terminal)
     elif steps and terminal.live:
-        with _live(terminal) as sink:
+        from provisioner.cli.live import LiveView  # noqa: PLC0415 - it imports rich
+
+        with LiveView(terminal) as sink:
             yield sink
     else:
         yield PlainLines(terminal, steps)
 
 
-def _ignore(_: Event) -> None:
-    """Swallow it."""
+class Silence:
+    """Shows no event."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def __call__(self, event: Event) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Write it to the error stream."""
+        self._terminal.note([text])
 
 
 class JsonLines:
@@ -57,6 +72,10 @@ class JsonLines:
         """Write it."""
         with self._lock:
             self._terminal.print_json(event_json(event), indent=None)
+
+    def say(self, text: str) -> None:
+        """Write it to the error stream."""
+        self._terminal.note([text])
 
 
 class PlainLines:
@@ -80,6 +99,10 @@ class PlainLines:
             elif self._steps or terminal.verbose:
                 self._tell(event)
 
+    def say(self, text: str) -> None:
+        """Write it to the error stream."""
+        self._terminal.note([text])
+
     def _tell(self, event: Event) -> None:
         """Where steps are carried out their log is the result; a plan is a result of its own."""
         terminal = self._terminal
@@ -95,60 +118,3 @@ class PlainLines:
             return False
         self._told[event.address] = news
         return True
-
-
-@contextmanager
-def _live(terminal: Terminal) -> Iterator[EventSink]:
-    """Steps under way with spinner and time at the bottom; finished ones scroll away above."""
-    # rich costs 0.09 s, which only a command with a live view pays.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    plain_colors = terminal.colorless
-    console = Console(file=terminal.out, no_color=plain_colors, highlight=False)
-    view = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-    under_way: dict[str, object] = {}
-    lock = threading.Lock()
-    overall = view.add_task("waiting", total=None)
-    paint = terminal.paint(terminal.out)
-
-    def sink(event: Event) -> None:
-        with lock:
-            if isinstance(event, PhaseStarted):
-                view.update(
-                    overall, description=phase_text(event), total=event.total or None, completed=0
-                )
-                return
-            if isinstance(event, StepStarted):
-                under_way[event.address] = view.add_task(
-                    f"{event.address}: {doing(event.action)}", total=None
-                )
-                return
-            if isinstance(event, StepProgress):
-                task = under_way.get(event.address)
-                if task is not None:
-                    view.update(
-                        task,  # type: ignore[arg-type]  # a TaskID, whose type needs rich imported
-                        description=f"{event.address}: {progress_text(event)}",
-                        total=event.total or None,
-                        completed=event.done,
-                    )
-                return
-            if isinstance(event, (StepFinished, StepFailed, StepSkipped)):
-                task = under_way.pop(event.address, None)
-                if task is not None:
-                    view.remove_task(task)  # type: ignore[arg-type]  # as above
-                view.advance(overall)
-            for line in render_event(event, paint):
-                view.console.print(Text.from_ansi(line))
-
-    with view:
-        yield sink

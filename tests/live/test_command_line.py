@@ -5,6 +5,7 @@ stack that ``init`` makes.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_serial_console_through_pipes(counting: Stack) -> None:
     assert console.stdout is not None
     seen = b""
     while b"LAB-SEQ" not in seen:
-        data = console.stdout.read1(100)
+        data = os.read(console.stdout.fileno(), 100)
         assert data
         seen += data
     _, err = console.communicate(timeout=SECONDS)

@@ -5,8 +5,9 @@ volume is deleted.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
-from xml.sax.saxutils import escape
+from uuid import UUID
 
 import libvirt
 
@@ -18,22 +19,26 @@ from provisioner_plugins._libvirt.volume import VolumeFacts, VolumeId, is_marker
 from provisioner_plugins._libvirt.xml import Element, parse
 
 _LOOK_AGAIN_SECONDS = 5.0
-"""A look costs as much as the pool is large; deleting a hundred disks must not cost a hundred."""
+"""A look costs as much as the pool, or all definitions of domains, are large; deleting a hundred
+disks must not cost a hundred.
+"""
 
 
 class VolumeUsers:
     """Finds users of volumes on one daemon.
 
-    What a volume is based on never changes while it lives, so it is read once per session: deleting
-    n volumes costs n documents, not n times n. An answer that would forbid a deletion is read again
-    before it is believed.
+    What a volume is based on never changes while it lives, so it is read once per session; the
+    definitions of domains are read every few seconds. So deleting n volumes costs about n
+    documents, not n times n. An answer that would forbid a deletion is read again before it is
+    believed.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._backing: dict[VolumeId, str | None] = {}
-        self._looked: dict[str, float] = {}
+        self._sources: dict[str | VolumeId, set[UUID]] = {}
+        self._looked: dict[str | None, float] = {}
 
     def of(self, volume: VolumeId, path: str) -> list[str]:
         """Users in words, sorted: ``domain web01``, ``volume images/web-root.1f2e3d4c.qcow2``."""
@@ -41,7 +46,7 @@ class VolumeUsers:
         def ask(handle: Any) -> list[str]:
             self._look_afresh(handle, volume.pool)
             return [
-                *(f"domain {name}" for name in _domains(handle, volume, path)),
+                *(f"domain {name}" for name in self._domains(handle, volume, path)),
                 *(f"volume {other}" for other in self._based_on(handle, path)),
             ]
 
@@ -49,12 +54,28 @@ class VolumeUsers:
 
     def _look_afresh(self, handle: Any, pool: str) -> None:
         """Find volumes that something other than libvirt has made in the pool since the last."""
-        now = self._connection.context.clock.monotonic()
         with self._lock:
-            if now - self._looked.get(pool, float("-inf")) < _LOOK_AGAIN_SECONDS:
-                return
-            self._looked[pool] = now
-        look_afresh(handle.storagePoolLookupByName(pool))
+            if self._is_due(pool):
+                look_afresh(handle.storagePoolLookupByName(pool))
+                self._looked[pool] = self._now()
+
+    def _is_due(self, pool: str | None) -> bool:
+        """Whether a pool, or the domains (None), were not looked at lately. A look that failed is
+        none.
+        """
+        return self._now() - self._looked.get(pool, float("-inf")) >= _LOOK_AGAIN_SECONDS
+
+    def _now(self) -> float:
+        return self._connection.context.clock.monotonic()
+
+    def _domains(self, handle: Any, volume: VolumeId, path: str) -> list[str]:
+        with self._lock:
+            if self._is_due(None):
+                self._sources = _sources_of_domains(handle)
+                self._looked[None] = self._now()
+            likely = self._sources.get(volume, set()) | self._sources.get(path, set())
+        names = (_name_if_user(handle, domain, volume, path) for domain in likely)
+        return [name for name in names if name is not None]
 
     def _based_on(self, handle: Any, path: str) -> list[VolumeId]:
         with self._lock:
@@ -87,32 +108,57 @@ def _backing_of(handle: Any, volume: VolumeId) -> str | None:
         raise
 
 
-def _domains(handle: Any, volume: VolumeId, path: str) -> list[str]:
-    names = []
+def _sources_of_domains(handle: Any) -> dict[str | VolumeId, set[UUID]]:
+    """What the disks of all domains are made of, and which domains those are."""
+    sources: dict[str | VolumeId, set[UUID]] = {}
     for domain in handle.listAllDomains(0):
-        try:
-            texts = [domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)]
-            if domain.ID() != -1:
-                texts.append(domain.XMLDesc(0))
-        except libvirt.libvirtError as problem:
-            if problem.get_error_code() in NOT_FOUND:
-                continue
-            raise
-        # Parsing hundreds of definitions would cost far more than a look at their text.
-        likely = [text for text in texts if escape(volume.volume) in text]
-        if any(uses(parse(text), volume, path) for text in likely):
-            names.append(domain.name())
-    return names
+        for definition in _definitions(domain):
+            for source in sources_of(definition):
+                sources.setdefault(source, set()).add(UUID(bytes=domain.UUID()))
+    return sources
+
+
+def _definitions(domain: Any) -> list[Element]:
+    """The configured definition and, of a domain that runs, the live one; none if it is gone."""
+    try:
+        texts = [domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)]
+        if domain.ID() != -1:
+            texts.append(domain.XMLDesc(0))
+    except libvirt.libvirtError as problem:
+        if problem.get_error_code() in NOT_FOUND:
+            return []
+        raise
+    return [parse(text) for text in texts]
+
+
+def _name_if_user(handle: Any, identity: UUID, volume: VolumeId, path: str) -> str | None:
+    """The name of a domain if it uses the volume now."""
+    try:
+        domain = handle.lookupByUUID(identity.bytes)
+    except libvirt.libvirtError as problem:
+        if problem.get_error_code() in NOT_FOUND:
+            return None
+        raise
+    used = any(uses(definition, volume, path) for definition in _definitions(domain))
+    return str(domain.name()) if used else None
+
+
+def sources_of(definition: Element) -> Iterator[str | VolumeId]:
+    """What a domain's disks are made of, and what lies below them: paths, and volumes of pools."""
+    for disk in definition.findall("devices/disk"):
+        for source in disk.iter("source"):
+            pool, volume = source.get("pool"), source.get("volume")
+            if pool is not None and volume is not None:
+                yield VolumeId(pool, volume)
+            for attribute in ("file", "dev"):
+                path = source.get(attribute)
+                if path is not None:
+                    yield path
 
 
 def uses(definition: Element, volume: VolumeId, path: str) -> bool:
     """Whether a domain's definition names the volume, as a disk or below one."""
-    return any(
-        path in (source.get("file"), source.get("dev"))
-        or (source.get("pool"), source.get("volume")) == volume
-        for disk in definition.findall("devices/disk")
-        for source in disk.iter("source")
-    )
+    return any(source in (volume, path) for source in sources_of(definition))
 
 
 def in_use(kind: str, name: str, users: list[str]) -> Diagnostic:

@@ -1,0 +1,412 @@
+"""Makes a rough draft of a stack valid: what no schema can say about how fields and resources go
+together.
+
+Called by :mod:`tests.lifecycle.generate`. Everything here takes fields away or puts sensible ones
+in their place; it draws nothing, so that a smaller draft stays a smaller stack.
+"""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioner.core.units import parse_size
+
+Document = dict[str, Any]
+
+ORDER = ("Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot")
+"""Kinds, each after all that it can refer to."""
+
+_INDEX = "${replica.index}"
+_NOT_WITH_MODE = {
+    "user": ("bridge", "forwardDevice", "dhcp", "dns", "vlan", "virtualSwitch", "mtu", "gateway"),
+    "bridge": ("cidr", "cidr6", "gateway", "dhcp", "dns", "forwardDevice", "mtu"),
+    "isolated": ("forwardDevice",),
+}
+_POOL_SOURCES = {
+    "dir": {},
+    "netfs": {"host": "nas.example", "directory": "/export", "format": None},
+    "logical": {"volumeGroup": "vg0", "devices": None},
+    "iscsi": {"host": "nas.example", "target": "iqn.2024-01.example:storage", "initiator": None},
+}
+
+
+def expanded_names(document: Document) -> tuple[str, ...]:
+    """The names of the resources that a document makes."""
+    metadata = document["metadata"]
+    if "replicas" not in metadata:
+        return (metadata["name"],)
+    return tuple(metadata["name"].replace(_INDEX, str(number)) for number in _numbers(metadata))
+
+
+def _numbers(metadata: Document) -> range:
+    replicas = metadata["replicas"]
+    start = replicas.get("start", 1)
+    return range(start, start + replicas["count"])
+
+
+def host_of(document: Document, documents: list[Document]) -> str:
+    """The host that a document names itself or through what it lives in."""
+    spec = document["spec"]
+    own = spec.get("host") or spec.get("placement", {}).get("host")
+    if own is not None:
+        return str(own)
+    for kind, name in (("StoragePool", "pool"), ("VirtualMachine", "machine")):
+        for other in documents:
+            names = (other["metadata"]["name"], *expanded_names(other))
+            if other["kind"] == kind and spec.get(name) in names:
+                return host_of(other, documents)
+    return "here"
+
+
+@dataclass
+class _World:
+    """The documents that are valid already, and what they use up."""
+
+    documents: list[Document] = field(default_factory=list)
+    names: set[tuple[str, str]] = field(default_factory=set)
+    renamed: dict[tuple[str, str], str] = field(default_factory=dict)
+    plugged: set[str] = field(default_factory=set)
+    macs: set[str] = field(default_factory=set)
+    addresses: set[tuple[str, int]] = field(default_factory=set)
+
+    def find(self, kind: str, name: str) -> Document | None:
+        for document in self.documents:
+            if document["kind"] == kind and name in expanded_names(document):
+                return document
+        return None
+
+    def targets(self, user: Document, kind: str, name: str) -> str | None:
+        """What a reference may say: the name as it is, the new name of what was renamed, or None
+        where nothing fits.
+        """
+        host = host_of(user, self.documents)
+        name = self.renamed.get((kind, name), name)
+        for document in self.documents:
+            if document["kind"] != kind or host_of(document, self.documents) != host:
+                continue
+            if name in expanded_names(document):
+                return name
+            theirs, mine = document["metadata"], user["metadata"]
+            both = {"replicas"} <= theirs.keys() & mine.keys()
+            if name == theirs["name"] and both and set(_numbers(mine)) <= set(_numbers(theirs)):
+                return name
+        return None
+
+
+def fit_together(rough: list[Document]) -> list[Document]:
+    """The documents without whatever would be refused, in the order of their kinds."""
+    world = _World()
+    for document in copy.deepcopy(rough):
+        old = document["metadata"].get("renamedFrom")
+        if old is not None:
+            world.renamed[document["kind"], old] = document["metadata"]["name"]
+    for kind in ORDER:
+        for document in copy.deepcopy(rough):
+            if document["kind"] != kind or not _names_are_free(document, world):
+                continue
+            _fit_metadata(document, rough)
+            if _FITTERS[kind](document, world):
+                world.documents.append(document)
+                world.names.update((kind, name) for name in expanded_names(document))
+    for document in world.documents:
+        _fit_description(document, world)
+    return world.documents
+
+
+def _names_are_free(document: Document, world: _World) -> bool:
+    return not any((document["kind"], name) in world.names for name in expanded_names(document))
+
+
+def _fit_metadata(document: Document, rough: list[Document]) -> None:
+    metadata = document["metadata"]
+    if document["kind"] not in ("Image", "Disk"):
+        # Where names are unique, creating first is refused.
+        metadata.pop("replace", None)
+    same_kind = {
+        name
+        for other in rough
+        if other["kind"] == document["kind"]
+        for name in expanded_names(other)
+    }
+    if metadata.get("renamedFrom") in same_kind:
+        del metadata["renamedFrom"]
+    if "replicas" not in metadata:
+        document["spec"] = _without_index(document["spec"])
+        for field_name in ("labels", "tenant"):
+            if field_name in metadata:
+                metadata[field_name] = _without_index(metadata[field_name])
+    if metadata.get("tenant") == "":
+        del metadata["tenant"]
+
+
+def _without_index(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(_INDEX, "1")
+    if isinstance(value, dict):
+        return {key: _without_index(child) for key, child in value.items()}
+    return [_without_index(child) for child in value] if isinstance(value, list) else value
+
+
+def _fit_description(document: Document, world: _World) -> None:
+    """A text may only wait for a resource that is there and has the output."""
+    text = document["spec"].get("description", "")
+    if not text.startswith("on ${"):
+        return
+    address = text.removeprefix("on ${").removesuffix("}").rpartition(".")[0]
+    kind, _, name = address.partition("/")
+    name = world.renamed.get((kind, name), name)
+    target = world.find(kind, name)
+    me = ORDER.index(document["kind"])
+    if target is None or target["spec"].get("mode") == "user" or ORDER.index(kind) >= me:
+        del document["spec"]["description"]
+        return
+    document["spec"]["description"] = f"on ${{{kind}/{name}.{text.rpartition('.')[2]}"
+
+
+def _fit_network(document: Document, world: _World) -> bool:
+    spec = document["spec"]
+    for name in _NOT_WITH_MODE.get(spec["mode"], ()):
+        spec.pop(name, None)
+    if spec["mode"] in ("nat", "routed") and not {"cidr", "cidr6"} & spec.keys():
+        spec["cidr"] = "10.99.0.0/24"
+    if "cidr" not in spec:
+        spec.pop("gateway", None)
+        spec.pop("dhcp", None)
+    if spec["mode"] == "bridge":
+        spec.setdefault("bridge", "br0")
+    if "vlan" in spec:
+        spec["virtualSwitch"] = "openvswitch"
+    if "gateway" in spec:
+        number = int(spec["gateway"].rpartition(".")[2])
+        spec["gateway"] = _within(spec["cidr"], spec["gateway"])
+        world.addresses.update((name, number) for name in expanded_names(document))
+    if isinstance(spec.get("dns"), dict) and "hosts" in spec["dns"]:
+        spec["dns"]["hosts"] = _unique(spec["dns"]["hosts"], "address", _canonical_ip)
+    _fit_dhcp(spec, expanded_names(document), world)
+    return True
+
+
+def _fit_dhcp(spec: Document, names: tuple[str, ...], world: _World) -> None:
+    dhcp = spec.get("dhcp", {})
+    ends = sorted(
+        (_within(spec["cidr"], dhcp.pop(name)) for name in ("start", "end") if name in dhcp),
+        key=ipaddress.ip_address,
+    )
+    if len(ends) == 2:
+        dhcp["start"], dhcp["end"] = ends
+    reservations = []
+    for number, reservation in enumerate(dhcp.get("reservations", ()), start=100):
+        # Numbers and cards of their own, so that no machine contradicts them.
+        reservation["address"] = _within(spec["cidr"], f"10.0.0.{number}")
+        reservation["mac"] = f"02:00:00:00:01:{number:02X}"
+        reservations.append(reservation)
+        world.addresses.update((name, number) for name in names)
+    if "reservations" in dhcp:
+        dhcp["reservations"] = reservations
+
+
+def _within(cidr: str, address: str) -> str:
+    """The address with the same last byte in another network."""
+    return str(ipaddress.ip_network(cidr)[int(address.rpartition(".")[2])])
+
+
+def _canonical_ip(text: str) -> str:
+    return str(ipaddress.ip_address(text))
+
+
+def _unique(
+    elements: list[Document], key: str, canonical: Callable[[str], str] = str
+) -> list[Document]:
+    found: dict[str, Document] = {}
+    for element in elements:
+        found.setdefault(canonical(element[key]), element)
+    return list(found.values())
+
+
+def _fit_pool(document: Document, _: _World) -> bool:
+    spec = document["spec"]
+    allowed = _POOL_SOURCES[spec["type"]]
+    if spec["type"] in ("dir", "netfs"):
+        spec.setdefault("path", "/srv/pool")
+    if not allowed:
+        spec.pop("source", None)
+        return True
+    source = {name: value for name, value in spec.get("source", {}).items() if name in allowed}
+    for name, default in allowed.items():
+        if default is not None:
+            source.setdefault(name, default)
+    spec["source"] = source
+    return True
+
+
+def _fit_image(document: Document, world: _World) -> bool:
+    spec = document["spec"]
+    if not _refer(document, world, "pool", "StoragePool"):
+        return False
+    if len(spec["source"]) != 1:
+        spec["source"] = {"file": "base.qcow2"}
+    return True
+
+
+def _refer(document: Document, world: _World, name: str, kind: str) -> bool:
+    """Mend the reference in a field of the spec; whether it can stay."""
+    target = document["spec"].get(name)
+    found = world.targets(document, kind, target) if target is not None else None
+    if found is None:
+        return False
+    document["spec"][name] = found
+    return True
+
+
+def _fit_disk(document: Document, world: _World) -> bool:
+    spec = document["spec"]
+    if not _refer(document, world, "pool", "StoragePool"):
+        return False
+    if not _refer(document, world, "image", "Image") or _format(world, spec["image"]) == "iso":
+        spec.pop("image", None)
+        spec.pop("clone", None)
+        spec.setdefault("size", "1GiB")
+    elif spec.get("format") == "raw":
+        spec["clone"] = "full"
+    return True
+
+
+def _format(world: _World, image: str) -> str:
+    """The format of an image, by any of its names."""
+    for document in world.documents:
+        if document["kind"] == "Image" and image in (
+            document["metadata"]["name"],
+            *expanded_names(document),
+        ):
+            return str(document["spec"]["format"])
+    raise KeyError(image)
+
+
+def _fit_machine(document: Document, world: _World) -> bool:
+    spec = document["spec"]
+    cpu, memory = spec.get("cpu", {}), spec["memory"]
+    if "max" in cpu:
+        cpu["max"] = max(cpu["max"], cpu.get("count", 1))
+    if "topology" in cpu:
+        cpu["topology"] = {"sockets": cpu.get("max", cpu.get("count", 1)), "cores": 1, "threads": 1}
+    for name in ("size", "max"):
+        if name in memory and parse_size(memory[name]) % 1024:
+            memory[name] = "2GiB"
+    if "max" in memory and parse_size(memory["max"]) < parse_size(memory["size"]):
+        memory["max"] = memory["size"]
+    for first, second in (("userData", "userDataFile"), ("networkConfig", "networkConfigFile")):
+        if first in spec.get("cloudInit", {}):
+            spec["cloudInit"].pop(second, None)
+    if "disks" in spec:
+        spec["disks"] = list(_disks(document, world))
+    if "nics" in spec:
+        spec["nics"] = list(_cards(document, world))
+    if "cdroms" in spec:
+        spec["cdroms"] = list(_drives(document, world))
+    _fit_boot_order(spec)
+    return True
+
+
+def _disks(document: Document, world: _World) -> Iterator[Document]:
+    for element in _unique(document["spec"]["disks"], "disk"):
+        replicated = "replicas" in document["metadata"]
+        numbers = _numbers(document["metadata"]) if replicated else (0,)
+        for name in _disk_names(document, element["disk"], world):
+            used = {name.replace(_INDEX, str(number)) for number in numbers}
+            if (replicated and _INDEX not in name) or used & world.plugged:
+                continue
+            world.plugged |= used
+            yield {**element, "disk": name}
+            break
+
+
+def _disk_names(document: Document, wanted: str, world: _World) -> Iterator[str]:
+    """The disk that is wanted, then others that would do."""
+    disks = [other for other in world.documents if other["kind"] == "Disk"]
+    for name in (
+        wanted,
+        *(other["metadata"]["name"] for other in disks),
+        *(name for other in disks for name in expanded_names(other)),
+    ):
+        found = world.targets(document, "Disk", name)
+        if found is not None:
+            yield found
+
+
+def _cards(document: Document, world: _World) -> Iterator[Document]:
+    replicated = "replicas" in document["metadata"]
+    for element in _unique(document["spec"]["nics"], "name"):
+        network = world.targets(document, "Network", element["network"])
+        if network is None:
+            continue
+        card = {**element, "network": network}
+        mac = card.get("mac", "").lower().replace("-", ":")
+        if replicated or mac in world.macs:
+            card.pop("mac", None)
+        elif mac:
+            world.macs.add(mac)
+        if "address" in card and (replicated or not _takes_address(card, world)):
+            del card["address"]
+        yield card
+
+
+def _takes_address(card: Document, world: _World) -> bool:
+    """Whether the card's network gives it its address, moved into that network; one that could
+    serve does.
+    """
+    network = world.find("Network", card["network"])
+    if network is None or network["spec"]["mode"] in ("bridge", "user"):
+        return False
+    spec = network["spec"]
+    spec.setdefault("cidr", "10.98.0.0/24")
+    spec.setdefault("dhcp", {}).pop("enabled", None)
+    number = int(card["address"].rpartition(".")[2])
+    if any((name, number) in world.addresses for name in expanded_names(network)):
+        return False
+    world.addresses.add((card["network"], number))
+    card["address"] = _within(spec["cidr"], card["address"])
+    return True
+
+
+def _drives(document: Document, world: _World) -> Iterator[Document]:
+    for element in _unique(document["spec"]["cdroms"], "name"):
+        drive = dict(element)
+        if drive.pop("image", None) is not None:
+            discs = [
+                name
+                for other in world.documents
+                if other["kind"] == "Image" and other["spec"]["format"] == "iso"
+                for name in expanded_names(other)
+                if world.targets(document, "Image", name) is not None
+            ]
+            if discs:
+                drive["image"] = discs[0]
+        yield drive
+
+
+def _fit_boot_order(spec: Document) -> None:
+    taken: set[int] = set()
+    for section in ("disks", "nics", "cdroms"):
+        for device in spec.get(section, ()):
+            if device.get("bootOrder") in taken:
+                del device["bootOrder"]
+            elif "bootOrder" in device:
+                taken.add(device["bootOrder"])
+
+
+def _fit_snapshot(document: Document, world: _World) -> bool:
+    return _refer(document, world, "machine", "VirtualMachine")
+
+
+_FITTERS: dict[str, Callable[[Document, _World], bool]] = {
+    "Network": _fit_network,
+    "StoragePool": _fit_pool,
+    "Image": _fit_image,
+    "Disk": _fit_disk,
+    "VirtualMachine": _fit_machine,
+    "Snapshot": _fit_snapshot,
+}

@@ -49,7 +49,6 @@ class Expander:
     catalog: SchemaCatalog
     places: Places
     diagnostics: list[Diagnostic]
-    _used: set[str] = field(default_factory=set)
 
     def expand(self, manifests: Sequence[Manifest]) -> Iterator[Expanded]:
         """The documents of all resources and hosts, in order; the Stack manifest is left out."""

@@ -67,7 +67,7 @@ class Validator:
 
 def _authority(schema: Mapping[str, Any]) -> JsonSchemaValidator:
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import, and seldom needed
-    from jsonschema.validators import extend  # noqa: PLC0415
+    from jsonschema.validators import extend  # noqa: PLC0415 - as above
 
     dialect: Any = extend  # the typeshed stubs leave it untyped
     validator: JsonSchemaValidator = dialect(Draft202012Validator, {"pattern": _pattern})(schema)
@@ -80,7 +80,7 @@ def _pattern(
     """``pattern`` as ECMA 262 has it: ``$`` is the very end of the text, not the place before a
     last line end.
     """
-    from jsonschema.exceptions import ValidationError  # noqa: PLC0415
+    from jsonschema.exceptions import ValidationError  # noqa: PLC0415 - as above
 
     if validator.is_type(instance, "string") and not _compiled(pattern).search(str(instance)):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")

@@ -119,6 +119,15 @@ def address(text: str) -> Address:
         raise click.BadParameter(f"{problem}, such as VirtualMachine/web01.") from problem
 
 
+def named(kind: str) -> Callable[[str], Address]:
+    """Read the name of a resource of this kind, ``web01``, or its whole address."""
+
+    def read(text: str) -> Address:
+        return address(text if "/" in text else f"{kind}/{text}")
+
+    return read
+
+
 _SELECTION = (
     click.option(
         "--target",

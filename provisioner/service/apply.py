@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from provisioner.core.diagnostics import ProvisionerError
 from provisioner.engine.apply import Applier, ApplyReport
 from provisioner.service.model import EventSink, Plan, StopSignal
+from provisioner.service.secrets import missing_secrets_of_plan
 from provisioner.service.workspace import Workspace
 
 __all__ = ["ApplyReport", "apply_plan"]
@@ -18,10 +20,13 @@ def apply_plan(
 ) -> ApplyReport:
     """Carry out exactly this plan; steps that fail are in the report.
 
-    Raises ProvisionerError, before anything was done, if the gate refuses the plan, it is stale, or
-    somebody else works on the state.
+    Raises ProvisionerError, before anything was done, if the gate refuses the plan, it is stale, a
+    secret that it needs is missing, or somebody else works on the state.
     """
     workspace.require_state()
+    missing = missing_secrets_of_plan(plan, workspace.secrets)
+    if missing:
+        raise ProvisionerError(missing)
     with workspace.store(plan.stack) as store, workspace.sessions(sink) as sessions:
         applier = Applier(
             store,

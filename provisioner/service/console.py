@@ -16,13 +16,6 @@ from provisioner.service.workspace import Workspace
 
 __all__ = ["ConsoleStream", "GraphicsAddress", "graphics_address", "serial_console", "serial_log"]
 
-MACHINE = "VirtualMachine"
-
-
-def machine(name: str) -> Address:
-    """The address that a name on the command line means: ``web01`` or ``VirtualMachine/web01``."""
-    return Address.parse(name if "/" in name else f"{MACHINE}/{name}")
-
 
 @contextmanager
 def serial_console(

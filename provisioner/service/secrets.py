@@ -7,19 +7,23 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
+from provisioner.core.actions import Action
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Path, Secret
+from provisioner.engine.plan import Plan
 from provisioner.manifest.model import Stack
 from provisioner.providers.api import SecretResolver
 
 REFERENCE_KEY = "secretRef"
 LARGEST_FILE = 1024 * 1024
+
+_NEEDING_SECRETS = (Action.CREATE, Action.REPLACE, Action.UPDATE, Action.RENAME)
 
 
 class ReferencedSecrets:
@@ -87,28 +91,49 @@ class ReferencedSecrets:
 
 
 def missing_secrets(stack: Stack, secrets: SecretResolver) -> list[Diagnostic]:
-    """One error for each reference of the stack that leads to no secret, at the manifest that holds
-    it."""
-    found: list[Diagnostic] = []
+    """One error for each reference of the stack that leads to no secret, at its place."""
     holders = [
-        *((Address("Host", host.name), host.source, host.spec) for host in stack.hosts.values()),
-        *((item.address, item.source, item.spec) for item in stack.declarations.values()),
+        *((Address("Host", host.name), host.spec) for host in stack.hosts.values()),
+        *((item.address, item.spec) for item in stack.declarations.values()),
     ]
-    for address, source, spec in holders:
+    return [
+        item.at(stack.locate(address, path)) for address, path, item in _missing(holders, secrets)
+    ]
+
+
+def missing_secrets_of_plan(plan: Plan, secrets: SecretResolver) -> list[Diagnostic]:
+    """One error for each reference that carrying the plan out would need and that leads nowhere."""
+    holders = [
+        *((Address("Host", name), record.spec) for name, record in plan.endpoints.items()),
+        *(
+            (step.address, step.known.spec)
+            for step in plan.steps
+            if step.action in _NEEDING_SECRETS
+        ),
+    ]
+    return [item for _, _, item in _missing(holders, secrets)]
+
+
+def _missing(
+    holders: Iterable[tuple[Address, Mapping[str, Any]]], secrets: SecretResolver
+) -> Iterator[tuple[Address, Path, Diagnostic]]:
+    """Who needs what where. Each reference is tried once, however many need it."""
+    tried: dict[str, tuple[Diagnostic, ...]] = {}
+    for address, spec in holders:
         for path, reference in _references(spec, ()):
-            try:
-                secrets.resolve(reference)
-            except ProvisionerError as problem:
-                found += [
-                    replace(
-                        item,
-                        detail=f"{item.detail} {address} needs it.",
-                        source=stack.locate(address, path) or source,
-                        address=str(address),
-                    )
-                    for item in problem.diagnostics
-                ]
-    return found
+            if reference not in tried:
+                tried[reference] = _problems(reference, secrets)
+            for item in tried[reference]:
+                detail = f"{item.detail} {address} needs it."
+                yield address, path, replace(item, detail=detail, address=str(address))
+
+
+def _problems(reference: str, secrets: SecretResolver) -> tuple[Diagnostic, ...]:
+    try:
+        secrets.resolve(reference)
+    except ProvisionerError as problem:
+        return problem.diagnostics
+    return ()
 
 
 def _references(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

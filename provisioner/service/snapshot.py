@@ -15,15 +15,8 @@ from provisioner.service.model import EventSink
 from provisioner.service.recorded import intent_detail, recorded_resource
 from provisioner.service.workspace import Workspace
 
-SNAPSHOT = "Snapshot"
 LEASE = timedelta(seconds=60)
 REVERT_SECONDS = 1800.0
-
-
-def snapshot(name: str) -> Address:
-    """The address that a name on the command line means: ``before-upgrade`` or
-    ``Snapshot/before-upgrade``."""
-    return Address.parse(name if "/" in name else f"{SNAPSHOT}/{name}")
 
 
 def revert(workspace: Workspace, address: Address, sink: EventSink) -> None:

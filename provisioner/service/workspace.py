@@ -46,10 +46,11 @@ class Workspace:
         """Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or environment can
         be."""
         if not folder.is_dir():
+            what = "is no folder" if folder.exists() else "does not exist"
             raise ProvisionerError(
                 error(
                     "PRV6003",
-                    f"there is no folder {str(folder)!r}",
+                    f"{str(folder)!r} {what}",
                     hint="Name the folder of a stack, or make one with 'provisioner init'.",
                 )
             )

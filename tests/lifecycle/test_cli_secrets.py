@@ -53,6 +53,20 @@ def test_no_value_is_shown_or_stored(
     assert [] == [path for path in files if VALUE.encode() in path.read_bytes()]
 
 
+def test_a_plan_file_is_not_begun_without_its_secrets(
+    shop: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USER_DATA", VALUE)
+    stack_with(shop, "env://USER_DATA")
+    shop("plan", "-o", "first.plan")
+    monkeypatch.delenv("USER_DATA")
+    failed = shop("apply", "first.plan", "--json")
+    assert (1, ["PRV1501"]) == (failed.code, failed.codes)
+    assert [] == shop.objects()
+    monkeypatch.setenv("USER_DATA", VALUE)
+    assert 0 == shop("apply", "first.plan").code
+
+
 @pytest.mark.parametrize(
     ("content", "reason"), [(b"\xff\xfe", "not UTF-8"), (None, "No such file")]
 )

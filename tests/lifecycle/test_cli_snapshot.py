@@ -68,6 +68,12 @@ def test_a_provider_without_consoles(changed: CommandLine) -> None:
         assert "console" in failed.err
 
 
+@pytest.mark.parametrize("command", ["console", "snapshot revert"])
+def test_a_name_that_is_none(changed: CommandLine, command: str) -> None:
+    failed = changed(*command.split(), "a/b")
+    assert (1, True) == (failed.code, "PRV6001" in failed.err)
+
+
 def test_console_of_what_was_never_applied(shop: CommandLine) -> None:
     failed = shop("console", "web", "--log")
     assert (1, True) == (failed.code, "PRV6004" in failed.err)

@@ -69,6 +69,8 @@ def command(
         plan = read_plan(what)
         workspace = open_workspace(invocation, stack or Path(), plan.environment)
         return carry_out(terminal, workspace, plan, parallel)
+    if not what.exists():
+        raise click.UsageError(f"There is neither a stack's folder nor a plan file {str(what)!r}.")
     if stack is not None:
         raise click.UsageError("--stack goes with a plan file only.")
     workspace = open_workspace(invocation, what)

@@ -17,7 +17,7 @@ _WHERE = {
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(sorted(_WHERE)))
+@click.argument("shell", metavar="SHELL", type=click.Choice(sorted(_WHERE)))
 @global_options
 @pass_invocation
 def command(invocation: Invocation, shell: str) -> None:

@@ -8,17 +8,20 @@ import click
 
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
-from provisioner.cli.options import global_options, stack_argument
+from provisioner.cli.options import global_options, named, stack_argument
+from provisioner.core.address import Address
 
 
 @click.command("console")
-@click.argument("name")
+@click.argument("name", metavar="NAME", type=named("VirtualMachine"))
 @stack_argument
 @click.option("--log", is_flag=True, help="Print what the guest has written so far.")
 @click.option("--graphics", is_flag=True, help="Print the address for a VNC or SPICE viewer.")
 @global_options
 @pass_invocation
-def command(invocation: Invocation, name: str, stack: Path, log: bool, graphics: bool) -> ExitCode:
+def command(
+    invocation: Invocation, name: Address, stack: Path, log: bool, graphics: bool
+) -> ExitCode:
     """Reach a machine's serial or graphical console.
 
     NAME is that of a machine that was applied. Without an option the serial console is connected to
@@ -34,16 +37,15 @@ def command(invocation: Invocation, name: str, stack: Path, log: bool, graphics:
     if log and graphics:
         raise click.UsageError("--log and --graphics exclude each other.")
     workspace = open_workspace(invocation, stack)
-    address = service.machine(name)
     with progress(terminal, steps=False) as sink:
         if graphics:
-            found = service.graphics_address(workspace, address, sink)
+            found = service.graphics_address(workspace, name, sink)
             if terminal.json:
                 terminal.print_json({"protocol": found.protocol, "uri": found.uri})
             else:
                 terminal.print([found.uri])
         elif log:
-            text = service.serial_log(workspace, address, sink)
+            text = service.serial_log(workspace, name, sink)
             if terminal.json:
                 terminal.print_json({"log": text})
             else:
@@ -51,7 +53,7 @@ def command(invocation: Invocation, name: str, stack: Path, log: bool, graphics:
         elif terminal.json:
             raise click.UsageError("--json goes with --log or --graphics.")
         else:
-            with service.serial_console(workspace, address, sink) as stream:
-                converse(terminal, stream, str(address))
+            with service.serial_console(workspace, name, sink) as stream:
+                converse(terminal, stream, str(name))
     terminal.report(list(workspace.notices))
     return ExitCode.DONE

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from provisioner.cli.invocation import Invocation, pass_invocation
-from provisioner.cli.options import global_options, stack_argument
+from provisioner.cli.options import global_options, named, stack_argument
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 
 
@@ -22,12 +23,12 @@ def command(**_: Any) -> None:
 
 
 @command.command("revert")
-@click.argument("name")
+@click.argument("name", metavar="NAME", type=named("Snapshot"))
 @stack_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @global_options
 @pass_invocation
-def revert(invocation: Invocation, name: str, stack: Path, yes: bool) -> None:
+def revert(invocation: Invocation, name: Address, stack: Path, yes: bool) -> None:
     """Bring the machine of the snapshot NAME back to it.
 
     What the machine has written to its disks since then is lost.
@@ -38,7 +39,6 @@ def revert(invocation: Invocation, name: str, stack: Path, yes: bool) -> None:
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
-    address = service.snapshot(name)
     if not yes:
         if terminal.json or not terminal.interactive:
             raise ProvisionerError(
@@ -49,13 +49,13 @@ def revert(invocation: Invocation, name: str, stack: Path, yes: bool) -> None:
                     hint="Pass --yes.",
                 )
             )
-        question = f"Go back to {address}, and lose what was written since?"
+        question = f"Go back to {name}, and lose what was written since?"
         if not click.confirm(question, default=False, err=True):
             raise click.Abort
     with progress(terminal, steps=True) as sink:
-        service.revert(workspace, address, sink)
+        service.revert(workspace, name, sink)
     terminal.report(list(workspace.notices))
     if terminal.json:
-        terminal.print_json({"event": "reverted", "snapshot": str(address)}, indent=None)
+        terminal.print_json({"event": "reverted", "snapshot": str(name)}, indent=None)
     else:
-        terminal.print([f"Went back to {address}."])
+        terminal.print([f"Went back to {name}."])

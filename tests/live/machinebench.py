@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -36,7 +36,7 @@ from tests.lab.bootsector import BootImage
 from tests.lab.linux import LinuxGuest
 from tests.live.handlerbench import Bench
 
-__all__ = ["MachineBench", "linux_boot", "same"]
+__all__ = ["MachineBench", "linux_boot", "parse", "replace", "same"]
 
 VM = "VirtualMachine"
 MIB = 1 << 20

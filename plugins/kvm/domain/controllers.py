@@ -8,8 +8,11 @@ from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
 SPARE_PORTS = 6
 _PORT_CONTROLLERS = ("scsi", "usb", "virtio-serial")
-_PCI_BUS_SLOTS = 31
-"""Slots of a conventional PCI bus beside the host bridge."""
+_PCI_BUS_SLOTS = 32
+_RESERVED_SLOTS = frozenset({0, 1, 2})
+"""Of the first conventional PCI bus: host bridge, ISA bridge, and graphics whether or not there are
+any.
+"""
 
 
 def is_express(domain: Element) -> bool:
@@ -124,6 +127,7 @@ def free_slots(domain: Element) -> int | None:
                 ports.append(index)
             elif device.get("model") in ("pci-root", "pci-bridge", "pcie-to-pci-bridge"):
                 buses.append(index)
+                used.setdefault(index, set()).update(_RESERVED_SLOTS if index == 0 else {0})
         address = device.find("address")
         if address is not None and address.get("type") == "pci":
             slot = int(address.get("slot", "0"), 16)
@@ -131,5 +135,5 @@ def free_slots(domain: Element) -> int | None:
     if ports:
         return sum(1 for index in ports if index not in used)
     if buses:
-        return sum(_PCI_BUS_SLOTS - len(used.get(index, set()) - {0}) for index in buses)
+        return sum(_PCI_BUS_SLOTS - len(used[index]) for index in buses)
     return None

@@ -33,18 +33,23 @@ _KIB = 1024
 
 
 class LiveChanges:
-    """One attempt on one running machine."""
+    """One attempt on one running machine. ``waiting``: paths that were judged to need a restart,
+    and are not tried.
+    """
 
     def __init__(
         self,
         domain: DomainCalls,
         bindings: Bindings,
         wanted: Mapping[str, Any],
+        *,
+        waiting: Collection[Path],
         deadline: Deadline,
     ) -> None:
         self._domain = domain
         self._bindings = bindings
         self._wanted = wanted
+        self._waiting = waiting
         self._deadline = deadline
         self.pending: list[Path] = []
         self.notes: list[str] = []
@@ -60,7 +65,9 @@ class LiveChanges:
         for path in differing:
             if path[0] not in fields:
                 continue
-            if path[0] in ("disks", "nics", "cdroms") and len(path) > 1:
+            if self._has_to_wait(path):
+                self.pending.append(path)
+            elif path[0] in ("disks", "nics", "cdroms") and len(path) > 1:
                 device = (path[0], path[1])
                 if device not in done:
                     done.add(device)
@@ -84,6 +91,11 @@ class LiveChanges:
             self._domain.call(
                 "describe", lambda domain: domain.setMetadata(_DESCRIPTION, text, None, None, _LIVE)
             )
+
+    def _has_to_wait(self, path: Path) -> bool:
+        return any(
+            path[: len(other)] == other or other[: len(path)] == path for other in self._waiting
+        )
 
     # --- processors and memory ---
 

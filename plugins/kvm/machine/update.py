@@ -179,7 +179,10 @@ class Update:
 
     def _change_live(self, live: Element, deadline: Deadline) -> list[Path]:
         configured = self._domain.configured()
-        attempt = LiveChanges(self._domain, self._bindings, self._wanted, deadline)
+        waiting = [change.path for change in self._changes if change.impact is Impact.RESTART]
+        attempt = LiveChanges(
+            self._domain, self._bindings, self._wanted, waiting=waiting, deadline=deadline
+        )
         try:
             attempt.apply(configured, live, self._fields)
         except Terminal:

@@ -277,9 +277,12 @@ class StepCalls:
         """
         record = self._plan.endpoints[endpoint or step.known.endpoint]
         attempt = 1
+        called = False
         while True:
             try:
-                return call(self._sessions.get(record))
+                session = self._sessions.get(record)
+                called = True
+                return call(session)
             except Retryable as problem:
                 wait = min(problem.after * 2 ** (attempt - 1), LONGEST_WAIT)
                 if (
@@ -287,7 +290,7 @@ class StepCalls:
                     or wait > deadline.remaining()
                     or self._interrupt.is_set()
                 ):
-                    self._fail(intent, problem.diagnostic)
+                    self._fail(intent, problem.diagnostic, called=called)
                     raise provider_failure(problem, f"{doing} {step.address}") from problem
                 attempt += 1
                 self._sink(
@@ -296,15 +299,15 @@ class StepCalls:
                 self._interrupt.wait(wait)
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 failure = provider_failure(problem, f"{doing} {step.address}")
-                self._fail(intent, failure.diagnostics[0])
+                self._fail(intent, failure.diagnostics[0], called=called)
                 raise failure from problem
 
-    def _fail(self, intent: Intent, diagnostic: Diagnostic) -> None:
-        """Note the failure. If no entry tells of the object, of which there may now be a part, an
-        intent stays open, so that the next plan looks for it.
+    def _fail(self, intent: Intent, diagnostic: Diagnostic, *, called: bool) -> None:
+        """Note the failure. If the provider was called and no entry tells of the object, of which
+        there may now be a part, an intent stays open, so that the next plan looks for it.
         """
         entry = self._entries.get(stamp_address(intent.known.address))
-        if entry is None or entry.generation != intent.known.generation:
+        if called and (entry is None or entry.generation != intent.known.generation):
             self._intend(intent.step, intent.action, intent.known)
         self._store.settle(intent.sequence, failure=diagnostic.as_json())
 

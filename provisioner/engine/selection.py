@@ -52,7 +52,12 @@ class Selection:
     ) -> set[Address]:
         found: set[Address] = set()
         for pattern in patterns:
-            matches = {item for item in known if pattern.matches(stamp_address(item))}
+            # A pattern for a resource means what is left of its other generations, too.
+            matches = {
+                item
+                for item in known
+                if pattern.matches(item) or pattern.matches(stamp_address(item))
+            }
             if not matches:
                 problems.add(
                     error(

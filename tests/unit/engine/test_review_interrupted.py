@@ -175,3 +175,22 @@ def test_a_failed_update_leaves_nothing_to_look_for(world: World) -> None:
     grown = replace(DISK, spec={**DISK.spec, "size": 2048})
     assert "failed" == world.apply(world.plan(POOL, grown)).outcome
     assert () == world.state().open_intents
+
+
+def test_a_creation_that_was_never_asked_for_leaves_nothing_to_look_for(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.made(POOL)
+    moved = replace(POOL, host="there")
+    plan = world.plan(moved, **WORST)
+    world.unreachable = {"there"}
+    report = world.apply(plan)
+    assert ("StoragePool/p",) == report.failed
+    assert {"delete"} == {record.action for record in world.state().open_intents}
+
+
+def test_what_is_left_of_another_generation_can_be_left_out(world: World) -> None:
+    world.die("create Disk/d", POOL, OTHER, consents=CONSENT)
+    disk = AddressPattern("Disk", "d")
+    assert ["delete Disk/d#1"] == outline(world.plan(POOL, DISK, selection=Selection((disk,))))
+    other = AddressPattern("Disk", "d#*")
+    assert [] == outline(world.plan(POOL, DISK, selection=Selection(exclude=(other,))))

@@ -149,6 +149,8 @@ class Watched:
         return self._inner.impact(resource, observed, changes)
 
     def open(self, endpoint: Endpoint, context: Context) -> Any:
+        if endpoint.name in self._world.unreachable:
+            raise Terminal(error("PRV5999", f"no way to Host/{endpoint.name}"))
         return WatchedSession(self._inner.open(endpoint, context), self._world)
 
     def outside(self, endpoint: str, root: Path) -> Outside:
@@ -159,9 +161,10 @@ class World:
     """One stack on the endpoints ``here`` and ``there``.
 
     ``refused`` calls (``create Disk/a``) fail before anything is done, ``half_done`` ones after it
-    was, and after ``deadly`` ones the run dies; of ``unanswered`` addresses observe says nothing;
-    ``closing`` is raised when a session is closed. ``calls`` are those made, in order, ``handed``
-    the resources they were about, ``judged`` those whose changes were judged.
+    was, and after ``deadly`` ones the run dies; of ``unanswered`` addresses observe says nothing,
+    ``unreachable`` hosts refuse sessions; ``closing`` is raised when a session is closed. ``calls``
+    are those made, in order, ``handed`` the resources they were about, ``judged`` those whose
+    changes were judged.
     """
 
     def __init__(self, root: Path) -> None:
@@ -177,6 +180,7 @@ class World:
         self.half_done: set[str] = set()
         self.deadly: set[str] = set()
         self.unanswered: set[str] = set()
+        self.unreachable: set[str] = set()
         self.closing: Exception | None = None
         self.hosts = {
             name: HostDeclaration(name, "memory", {"provider": "memory"}, SOURCE)

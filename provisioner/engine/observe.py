@@ -42,7 +42,8 @@ def observe(
     result: dict[Address, Observation] = {}
     if not groups:
         return result
-    with ThreadPoolExecutor(max_workers=min(16, len(groups))) as pool:
+    pool = ThreadPoolExecutor(max_workers=min(16, len(groups)))
+    try:
         futures = [
             pool.submit(_observe_one, sessions, endpoints[name], group)
             for name, group in groups.items()
@@ -52,6 +53,9 @@ def observe(
                 result.update(future.result())
             except ProvisionerError as problem:
                 problems.extend(problem.diagnostics)
+    finally:
+        # Everything is answered by now, or the caller was interrupted and waits for nobody.
+        pool.shutdown(wait=False, cancel_futures=True)
     problems.raise_errors()
     return result
 

@@ -275,8 +275,7 @@ def _walk(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple
     from deepdiff import DeepDiff  # noqa: PLC0415 - its import costs 0.3 s, paid only for a change
 
     tree = DeepDiff(
-        before,
-        after,
+        *_without_common(before, after),
         view="tree",
         threshold_to_diff_deeper=0,
         ignore_order=False,
@@ -289,6 +288,26 @@ def _walk(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple
             if path not in seen:
                 seen.add(path)
                 yield path, _at(before, path), _at(after, path)
+
+
+def _without_common(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both documents without what they agree in: deepdiff takes half a millisecond to find out what
+    equality tells at once.
+    """
+    one: dict[str, Any] = {}
+    other: dict[str, Any] = {}
+    for key in {**before, **after}:
+        if key not in after:
+            one[key] = before[key]
+        elif key not in before:
+            other[key] = after[key]
+        elif before[key] != after[key]:
+            one[key], other[key] = before[key], after[key]
+            if isinstance(one[key], Mapping) and isinstance(other[key], Mapping):
+                one[key], other[key] = _without_common(one[key], other[key])
+    return one, other
 
 
 def _mapping_prefix(after: Mapping[str, Any], before: Mapping[str, Any], keys: list[Any]) -> Path:

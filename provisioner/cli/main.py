@@ -26,7 +26,11 @@ none, and with Python's default of 700 a fifth of all time goes there with 10,00
 def main() -> int:
     """Run with the arguments and the environment of this process; returns the exit code."""
     gc.set_threshold(COLLECT_EVERY)
-    return run(sys.argv[1:])
+    code = run(sys.argv[1:])
+    if code == ExitCode.INTERRUPTED:
+        # Python would wait for threads that still wait for an endpoint.
+        os._exit(code)
+    return code
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -61,6 +61,23 @@ def test_the_second_request_abandons(shop: CommandLine) -> None:
     assert 4 == len(shop.objects())
 
 
+@pytest.mark.parametrize("command", ["plan", "drift", "apply"])
+def test_one_request_is_enough_while_nothing_is_changed(shop: CommandLine, command: str) -> None:
+    """An endpoint that does not answer cannot hold the program."""
+    shop("apply", "--yes")
+    shop.faults({"call": "observe", "effect": "delay", "seconds": 60.0, "times": 0})
+    process = shop.start(command)
+    assert process.stderr is not None
+    while "Observing" not in process.stderr.readline():
+        assert process.poll() is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=SECONDS)
+    assert time.monotonic() - began < 20
+    assert 130 == process.returncode
+    assert "Traceback" not in err
+
+
 def test_sudden_death_in_the_middle(shop: CommandLine) -> None:
     shop.faults({"call": "create", "address": "Disk/*", "effect": "kill-after"})
     process = shop.start("apply", "--yes")

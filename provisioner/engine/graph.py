@@ -14,6 +14,7 @@ import networkx as nx
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error
+from provisioner.core.values import path_text
 from provisioner.manifest.model import Stack
 
 Node = TypeVar("Node", bound=Hashable)
@@ -109,13 +110,12 @@ def _cycle_error(stack: Stack, ring: list[Address]) -> Diagnostic:
     places: list[SourceRange] = []
     for address, target in pairwise(ring):
         declaration = stack.declarations[address]
-        field = next(
-            ".".join(("spec", *reference.path))
-            for reference in declaration.references
-            if reference.target == target
+        path = next(
+            reference.path for reference in declaration.references if reference.target == target
         )
-        lines.append(f"{address} needs {target} ({field}) at {declaration.source}")
-        places.append(declaration.source)
+        place = stack.locate(address, path) or declaration.source
+        lines.append(f"{address} needs {target} ({path_text(('spec', *path))}) at {place}")
+        places.append(place)
     return error(
         "PRV2001",
         "resources depend on each other in a ring: "

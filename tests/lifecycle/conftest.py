@@ -1,5 +1,5 @@
 """Fixtures of lifecycle tests: use-cases called as functions (``scenario``), and the program itself
-(``cli``, ``shop``).
+(``cli``, ``shop``, and ``applied`` for a stack that was applied).
 """
 
 from pathlib import Path
@@ -8,8 +8,9 @@ import pytest
 
 from tests.lifecycle.commandline import cli, shop
 from tests.lifecycle.scenario import Scenario
+from tests.lifecycle.unharmed import applied, applied_once
 
-__all__ = ["cli", "scenario", "shop"]
+__all__ = ["applied", "applied_once", "cli", "scenario", "shop"]
 
 
 @pytest.fixture

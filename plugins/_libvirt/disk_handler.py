@@ -37,7 +37,7 @@ from provisioner_plugins._libvirt.grow import grow
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
 from provisioner_plugins._libvirt.native import merge_all
-from provisioner_plugins._libvirt.ownership import not_ours, taken
+from provisioner_plugins._libvirt.ownership import gone, not_ours, require_time, taken
 from provisioner_plugins._libvirt.storage import Volumes
 from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
 from provisioner_plugins._libvirt.volume import (
@@ -98,6 +98,7 @@ class DiskHandler:
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        require_time(resource, deadline)
         pool = pool_of(resource)
         self._volumes.require_pool(pool)
         name = identity_name(resource.name, resource.uid, format_of(resource.spec))
@@ -130,9 +131,12 @@ class DiskHandler:
         deadline: Deadline,
     ) -> Outcome:
         """Grow; nothing else of a disk can be changed in place."""
-        del restart, deadline
+        del restart
+        require_time(resource, deadline)
         volume = VolumeId.parse(observed.external_id)
         self._require_ours(resource, volume)
+        if not self._volumes.exists(volume):
+            raise Terminal(gone(resource))
         for change in changes:
             if change.path == ("size",) and isinstance(change.after, int):
                 grow(self._connection, volume, format_of(resource.spec), change.after)
@@ -140,14 +144,14 @@ class DiskHandler:
 
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """Nothing can be written on a volume: that it is recorded makes it ours."""
-        del deadline
-        if self._volumes.facts(VolumeId.parse(observed.external_id)) is None:
-            raise Terminal(taken(resource, "vanished since it was read"))
+        require_time(resource, deadline)
+        if not self._volumes.exists(VolumeId.parse(observed.external_id)):
+            raise Terminal(gone(resource))
         return Outcome(observed.external_id, observed.outputs)
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """Delete the volume with its data; refused while a machine or another volume needs it."""
-        del deadline
+        require_time(resource, deadline)
         volume = self._volume_of(resource)
         self._require_ours(resource, volume)
         facts = self._volumes.facts(volume)
@@ -320,7 +324,6 @@ def _present(
                 "volume": str(volume),
                 "path": facts.path,
                 "spec": spec,
-                "owner": stamp.as_json() if stamp is not None else None,
             }
         ),
         outputs={"path": facts.path, "volume": facts.name},

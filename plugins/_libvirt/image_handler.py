@@ -29,7 +29,7 @@ from provisioner.providers.api import (
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
-from provisioner_plugins._libvirt.ownership import not_ours
+from provisioner_plugins._libvirt.ownership import gone, not_ours, require_time
 from provisioner_plugins._libvirt.storage import Volumes, no_volume
 from provisioner_plugins._libvirt.upload import content_checksum, local_file, send
 from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
@@ -40,6 +40,7 @@ from provisioner_plugins._libvirt.volume import (
     checksum_marker,
     checksum_of,
     declared_format,
+    has_identity,
     identity_name,
     identity_names,
     image_volume,
@@ -75,13 +76,13 @@ class ImageHandler:
         }
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
-        """ISO files, and volumes with the marker of an image. Pools that are not active show
+        """Whole images, and every volume that could be used as one. Pools that are not active show
         nothing.
         """
         for record, names in discovered_volumes(inventory):
             checksum = checksum_of(record.name, names)
-            if checksum is None and not record.name.endswith(".iso"):
-                continue
+            if checksum is None and has_identity(record.name):
+                continue  # a disk, or an upload that did not end
             document = inventory.volume(record)
             if document is None:
                 continue
@@ -93,6 +94,8 @@ class ImageHandler:
             }
             if checksum is not None:
                 spec["checksum"] = checksum
+            if facts.backing is not None:
+                continue  # what needs another volume below it is a disk
             volume = VolumeId(record.pool, record.name)
             yield Discovered(self.kind, record.name, _present(volume, facts, spec, None))
 
@@ -100,6 +103,7 @@ class ImageHandler:
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        require_time(resource, deadline)
         pool = pool_of(resource)
         self._volumes.require_pool(pool)
         if "volume" in resource.spec["source"]:
@@ -124,25 +128,29 @@ class ImageHandler:
         restart: bool,
         deadline: Deadline,
     ) -> Outcome:
-        """Nothing of an image can be changed on the endpoint; what reaches here is book-keeping."""
-        del resource, changes, restart, deadline
+        """Nothing of an image can be changed on the endpoint: it is only looked for."""
+        del changes, restart
+        require_time(resource, deadline)
+        volume = VolumeId.parse(observed.external_id)
+        self._require_ours(resource, volume)
+        if not self._volumes.exists(volume):
+            raise Terminal(gone(resource))
         return Outcome(observed.external_id, observed.outputs)
 
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """Nothing can be written on a volume: that it is recorded makes it ours. Its checksum is
         verified.
         """
+        require_time(resource, deadline)
         self._verify(resource, VolumeId.parse(observed.external_id), deadline)
         return Outcome(observed.external_id, observed.outputs)
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """Remove the volume and its marker; refused while a linked clone or a machine needs it."""
-        del deadline
+        require_time(resource, deadline)
         volume = image_volume(resource)
         if "volume" not in resource.spec["source"]:
-            recorded = resource.external_id
-            if volume.volume not in identity_names(resource) and recorded != str(volume):
-                raise Terminal(not_ours(resource, None))
+            self._require_ours(resource, volume)
             facts = self._volumes.facts(volume)
             users = self._users.of(volume, facts.path) if facts is not None else []
             if users:
@@ -153,6 +161,11 @@ class ImageHandler:
                 self._volumes.remove(VolumeId(volume.pool, name))
 
     # --- the parts of writing ---
+
+    def _require_ours(self, resource: Resource, volume: VolumeId) -> None:
+        if volume.volume in identity_names(resource) or str(volume) == resource.external_id:
+            return
+        raise Terminal(not_ours(resource, None))
 
     def _names_or_none(self, pool: str) -> frozenset[str]:
         try:
@@ -250,8 +263,8 @@ class ImageHandler:
 
 
 def _names(target: Resource) -> tuple[str, ...]:
-    source = target.spec.get("source", {})
-    return (str(source["volume"]),) if "volume" in source else identity_names(target)
+    """The names that only its own volume has; one with ``source.volume`` has none."""
+    return () if "volume" in target.spec.get("source", {}) else identity_names(target)
 
 
 def _observed(
@@ -262,23 +275,22 @@ def _observed(
     volume = VolumeId(place.record.pool, place.record.name)
     checksum = checksum_of(volume.volume, place.names)
     recorded = target.external_id == str(volume)
-    borrowed = target.spec.get("source", {}).get("volume") == volume.volume
     document = inventory.volume(place.record)
-    if document is None or (checksum is None and not recorded and (place.ours or borrowed)):
-        # An upload that did not end, or a volume that was not looked at yet: creating completes it.
+    if document is None or (place.ours and checksum is None and not recorded):
+        # An upload that did not end: creating completes it.
         return Absent()
     facts = VolumeFacts.read(document)
-    declared = declared_format(volume.volume, str(target.spec.get("format", facts.probed)))
-    spec: dict[str, Any] = {
-        "pool": pool_reference(target, volume.pool),
-        "format": facts.format(declared),
-    }
-    if borrowed:
+    # Of an uploaded image the name tells the format, of another one the author does.
+    wanted = str(target.spec.get("format", facts.probed))
+    spec: dict[str, Any] = {"pool": pool_reference(target, volume.pool)}
+    if volume.volume in identity_names(target):
+        spec["format"] = facts.format(declared_format(volume.volume, wanted))
+    else:
         spec["source"] = {"volume": volume.volume}
-        spec["format"] = facts.format(str(target.spec.get("format")))
+        spec["format"] = facts.format(wanted)
     if checksum is not None:
         spec["checksum"] = checksum
-    return _present(volume, facts, spec, target if place.ours or recorded or borrowed else None)
+    return _present(volume, facts, spec, target if place.ours else None)
 
 
 def _present(
@@ -294,7 +306,6 @@ def _present(
                 "volume": str(volume),
                 "path": facts.path,
                 "spec": spec,
-                "owner": stamp.as_json() if stamp is not None else None,
             }
         ),
         outputs={"path": facts.path, "volume": facts.name},

@@ -21,6 +21,7 @@ from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import ProviderError, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, translate
+from provisioner_plugins._libvirt.events import quiet
 from provisioner_plugins._libvirt.ownership import uuid_or_none
 from provisioner_plugins._libvirt.xml import Element, XmlError, parse
 
@@ -395,10 +396,11 @@ class Inventory:
     def _each(self, function: Callable[[S], T], items: Sequence[S]) -> list[T]:
         """``function`` of every item, in order; in a few threads where round trips are long."""
         workers = min(self.connection.parallel, len(items))
-        if workers < 2:
-            return [function(item) for item in items]
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(function, items))
+        with quiet():
+            if workers < 2:
+                return [function(item) for item in items]
+            with ThreadPoolExecutor(workers) as pool:
+                return list(pool.map(function, items))
 
 
 def _parsed(text: str) -> Element:

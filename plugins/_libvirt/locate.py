@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from provisioner.providers.api import Absent, Resource, Undetermined
 from provisioner_plugins._libvirt.inventory import Inventory, VolumeRecord
-from provisioner_plugins._libvirt.volume import VolumeId, is_marker, pool_of
+from provisioner_plugins._libvirt.volume import VolumeId, is_marker, names_a_file, pool_of
 
 
 class Located(NamedTuple):
@@ -38,10 +38,14 @@ class Locator:
         not know has no volumes that it could know.
         """
         places = [VolumeId(pool_of(target), name) for name in identities]
-        owned = [(place, True) for place in places]
+        candidates = [(place, True) for place in places]
         if target.external_id is not None:
-            owned.append((VolumeId.parse(target.external_id), True))
-        for place, ours in [*owned, (VolumeId(pool_of(target), target.name), False)]:
+            candidates.append((VolumeId.parse(target.external_id), True))
+        # Ours are never called like their resource, so a foreign volume is in nobody's way, unless
+        # the author gave the whole name of a file: that is how one is taken over.
+        if names_a_file(target.name):
+            candidates.append((VolumeId(pool_of(target), target.name), False))
+        for place, ours in candidates:
             pool = self._inventory.pools().by_name.get(place.pool)
             if pool is None:
                 continue

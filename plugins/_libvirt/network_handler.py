@@ -36,7 +36,14 @@ from provisioner_plugins._libvirt.inventory import Inventory, NetworkRecord
 from provisioner_plugins._libvirt.network import USER, final_spec
 from provisioner_plugins._libvirt.network_live import update_live
 from provisioner_plugins._libvirt.network_xml import IDENTIFY, build, notes, read, write
-from provisioner_plugins._libvirt.ownership import is_stamped_by, not_ours, taken, uuid_or_none
+from provisioner_plugins._libvirt.ownership import (
+    gone,
+    is_stamped_by,
+    not_ours,
+    require_time,
+    taken,
+    uuid_or_none,
+)
 from provisioner_plugins._libvirt.replug import attached, replug
 from provisioner_plugins._libvirt.xml import Element, attribute, parse, same, serialize
 
@@ -83,7 +90,7 @@ class NetworkHandler:
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del deadline  # every call is short, and libvirt has no way to end one
+        require_time(resource, deadline)
         if resource.spec["mode"] == USER:
             return Outcome(f"{_USER_ID}{resource.uid}")
         found = self._lookup(resource.uid)
@@ -114,7 +121,7 @@ class NetworkHandler:
         deadline: Deadline,
     ) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del deadline
+        require_time(resource, deadline)
         if observed.external_id.startswith(_USER_ID):
             return Outcome(observed.external_id)
         network = self._own(resource, observed.external_id)
@@ -136,12 +143,12 @@ class NetworkHandler:
 
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del deadline
+        require_time(resource, deadline)
         if observed.external_id.startswith(_USER_ID):
             return Outcome(observed.external_id)
         found = self._lookup(UUID(observed.external_id))
         if found is None:
-            raise Terminal(taken(resource, "vanished since it was read"))
+            raise Terminal(gone(resource))
         document = self._configured(found)
         mark = stamp.read(document)
         uuid = UUID(observed.external_id)
@@ -153,7 +160,7 @@ class NetworkHandler:
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del deadline
+        require_time(resource, deadline)
         recorded = resource.external_id or str(resource.uid)
         if recorded.startswith(_USER_ID):
             return
@@ -246,7 +253,7 @@ class NetworkHandler:
         """The network, which must carry our stamp; raises Terminal otherwise."""
         network = self._lookup(uuid_or_none(external_id) or resource.uid)
         if network is None:
-            raise Terminal(taken(resource, "is not there any more"))
+            raise Terminal(gone(resource))
         mark = stamp.read(self._configured(network))
         found = mark.stamp if mark is not None else None
         if not is_stamped_by(resource, found, UUID(bytes=network.UUID())):

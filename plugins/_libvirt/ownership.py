@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.identity import Stamp
-from provisioner.providers.api import Resource
+from provisioner.providers.api import Resource, Terminal
 
 
 def is_stamped_by(resource: Resource, found: Stamp | None, uuid: UUID) -> bool:
@@ -46,6 +47,29 @@ def taken(resource: Resource, found: str) -> Diagnostic:
         f"--adopt {resource.address}.",
         address=str(resource.address),
     )
+
+
+def gone(resource: Resource) -> Diagnostic:
+    """The object that shall be changed is not there any more."""
+    return error(
+        "PRV5115",
+        f"{resource.kind} {resource.name} is not on the host any more",
+        hint="Somebody else removed it since it was read: plan again.",
+        address=str(resource.address),
+    )
+
+
+def require_time(resource: Resource, deadline: Deadline) -> None:
+    """Raise Terminal (PRV5132) if nothing may be begun any more."""
+    if deadline.passed:
+        raise Terminal(
+            error(
+                "PRV5132",
+                f"{resource.kind} {resource.name}: there is no time left to begin",
+                hint="Raise the time limit of the step.",
+                address=str(resource.address),
+            )
+        )
 
 
 def uuid_or_none(text: str) -> UUID | None:

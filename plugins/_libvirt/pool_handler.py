@@ -32,7 +32,13 @@ from provisioner.providers.api import (
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.inventory import Inventory, PoolRecord
 from provisioner_plugins._libvirt.native import merge_all
-from provisioner_plugins._libvirt.ownership import not_ours, taken, uuid_or_none
+from provisioner_plugins._libvirt.ownership import (
+    gone,
+    not_ours,
+    require_time,
+    taken,
+    uuid_or_none,
+)
 from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, notes, read, target_path
 from provisioner_plugins._libvirt.xml import serialize
 
@@ -70,7 +76,7 @@ class PoolHandler:
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del deadline  # every call but the build of a volume group is short, and none can be ended
+        require_time(resource, deadline)
         found = self._lookup(resource.uid)
         pool = found
         if pool is None:
@@ -94,7 +100,8 @@ class PoolHandler:
         deadline: Deadline,
     ) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del restart, deadline
+        del restart
+        require_time(resource, deadline)
         pool = self._own(resource, observed.external_id)
         for change in changes:
             if change.path == ("autostart",):
@@ -105,14 +112,14 @@ class PoolHandler:
 
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """Nothing can be written on a pool: that its UUID is recorded makes it ours."""
-        del deadline
+        require_time(resource, deadline)
         if self._lookup(UUID(observed.external_id)) is None:
-            raise Terminal(taken(resource, "vanished since it was read"))
+            raise Terminal(gone(resource))
         return Outcome(observed.external_id, observed.outputs)
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """Stop and undefine; the folder, file system or volume group stays as it is."""
-        del deadline
+        require_time(resource, deadline)
         if self._lookup(_recorded(resource)) is None:
             return
         pool = self._own(resource, str(_recorded(resource)))
@@ -159,7 +166,7 @@ class PoolHandler:
     def _own(self, resource: Resource, external_id: str) -> Any:
         pool = self._lookup(uuid_or_none(external_id) or resource.uid)
         if pool is None:
-            raise Terminal(taken(resource, "is not there any more"))
+            raise Terminal(gone(resource))
         if not _is_ours(resource, UUID(bytes=pool.UUID())):
             raise Terminal(not_ours(resource, None))
         return pool
@@ -209,7 +216,6 @@ def _present(record: PoolRecord, owner: Stamp | None) -> Present:
                 "uuid": str(record.uuid),
                 "spec": spec,
                 "active": record.active,
-                "owner": owner.as_json() if owner is not None else None,
             }
         ),
         running=running,

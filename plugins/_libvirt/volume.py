@@ -24,6 +24,7 @@ from provisioner_plugins._libvirt.xml import Element, attribute, element, text_o
 
 EXTENSIONS = (".qcow2", ".raw", ".iso")
 PARTIAL = ".partial"
+_IDENTITY = re.compile(r".+\.[0-9a-f]{8}\.(qcow2|raw|iso)")
 _CHECKSUM = re.compile(r"(?P<volume>.+)\.sha256-(?P<digits>[0-9a-f]{64})")
 SECTOR = 512
 LOGICAL_EXTENT = 4 << 20
@@ -56,6 +57,16 @@ def identity_names(resource: Resource) -> tuple[str, ...]:
     return tuple(
         identity_name(resource.name, resource.uid, extension[1:]) for extension in EXTENSIONS
     )
+
+
+def has_identity(volume: str) -> bool:
+    """Whether a name is one that :func:`identity_name` gives."""
+    return _IDENTITY.fullmatch(volume) is not None
+
+
+def names_a_file(name: str) -> bool:
+    """Whether a resource is called like a volume file: its author may mean the one of that name."""
+    return name.endswith(EXTENSIONS)
 
 
 def declared_format(volume: str, otherwise: str) -> str:

@@ -319,22 +319,62 @@ def test_an_overlay_that_another_program_made_protects_its_disk(bench: Any) -> N
     assert "volume images/overlay.qcow2" in caught.value.diagnostic.detail
 
 
-def test_a_foreign_volume_of_that_name_is_left_alone(bench: Any) -> None:
+def test_a_foreign_volume_of_that_name_is_in_nobody_s_way(bench: Any) -> None:
     foreign = bench.pool_folder() / "data"
     foreign.write_bytes(b"foreign")
-    planned = bench.plan("Disk", "data", {"pool": "images", "size": "16MiB"})
+    bench.apply("Disk", "data", {"pool": "images", "size": "16MiB"})
+    assert str(foreign) != bench.present("Disk", "data").outputs["path"]
+    bench.delete("Disk", "data")
+    assert b"foreign" == foreign.read_bytes()
+
+
+def test_a_foreign_volume_that_the_author_names_is_left_alone(bench: Any) -> None:
+    foreign = bench.pool_folder() / "data.qcow2"
+    foreign.write_bytes(b"foreign")
+    planned = bench.plan("Disk", "data.qcow2", {"pool": "images", "size": "16MiB"})
     assert isinstance(planned.observed, Present)
     assert planned.observed.owner is None
+    handler = bench.handlers["Disk"]
     with pytest.raises(Terminal) as caught:
-        bench.handlers["Disk"].update(
-            planned.resource,
-            planned.observed,
-            planned.changes,
-            restart=False,
-            deadline=bench.deadline(),
+        handler.update(
+            planned.resource, planned.observed, (), restart=False, deadline=bench.deadline()
         )
     assert "PRV5119" == caught.value.diagnostic.code
+    handler.delete(planned.resource, bench.deadline())
     assert b"foreign" == foreign.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["StoragePool", "Image", "Disk"])
+def test_nothing_begins_once_the_time_is_over(bench: Any, boot_image: BootImage, kind: str) -> None:
+    specs = {
+        "StoragePool": {"type": "dir", "path": str(bench.pool_folder() / "late")},
+        "Image": {"pool": "images", "source": {"file": str(boot_image.raw)}, "format": "raw"},
+        "Disk": {"pool": "images", "size": "16MiB"},
+    }
+    resource = bench.resource(kind, "late", specs[kind])
+    with pytest.raises(Terminal) as caught:
+        bench.handlers[kind].create(resource, bench.deadline(-1))
+    assert "PRV5132" == caught.value.diagnostic.code
+    assert isinstance(bench.observe(resource), Absent)
+
+
+@pytest.mark.parametrize("kind", ["StoragePool", "Image", "Disk"])
+def test_changing_what_is_gone_is_told(bench: Any, kind: str) -> None:
+    bench.apply("Disk", "data", {"pool": "images", "size": "16MiB"})
+    name = {"StoragePool": "images", "Image": "boot", "Disk": "data"}[kind]
+    resource, observed = bench.recorded[Address(kind, name)], bench.present(kind, name)
+    for item in ("Disk", "Image", "StoragePool"):
+        bench.handlers[item].delete(
+            bench.recorded[Address(item, {"Disk": "data", "Image": "boot"}.get(item, "images"))],
+            bench.deadline(),
+        )
+        if item == kind:
+            break
+    with pytest.raises(Terminal) as caught:
+        bench.handlers[kind].update(
+            resource, observed, (), restart=False, deadline=bench.deadline()
+        )
+    assert "PRV5115" == caught.value.diagnostic.code
 
 
 def test_a_foreign_volume_is_adopted_as_it_is(bench: Any) -> None:

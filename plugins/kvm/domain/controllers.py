@@ -6,7 +6,7 @@ from provisioner_plugins._libvirt.xml import Element, attribute, child, element
 from provisioner_plugins.kvm.domain.tree import all_devices, at
 from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
-SPARE_PORTS = 6
+SPARE_PORTS = 4
 _PORT_CONTROLLERS = ("scsi", "usb", "virtio-serial")
 _PCI_BUS_SLOTS = 32
 _RESERVED_SLOTS = frozenset({0, 1, 2})

@@ -98,7 +98,7 @@ def test_the_smallest_spec_gets_a_board_with_room_to_grow() -> None:
     assert "q35" == definition.find("os/type").get("machine")  # type: ignore[union-attr]
     ports = definition.findall("devices/controller[@model='pcie-root-port']")
     # One is for the memory balloon.
-    assert 7 == len(ports)
+    assert 5 == len(ports)
     assert ["serial", "virtio"] == [
         "serial" if definition.find("devices/serial") is not None else "",
         definition.find("devices/memballoon").get("model"),  # type: ignore[union-attr]

@@ -41,6 +41,11 @@ def write(folder: Path, objects: int, uri: str, volumes: Path) -> None:
     write_documents(folder / "machines.yaml", (_machine(number) for number in numbers))
 
 
+def disks(objects: int) -> list[str]:
+    """The addresses of all disks."""
+    return [f"Disk/{DISKS}{number:04}" for number in range(1, objects + 1)]
+
+
 def _machine(number: int) -> dict[str, object]:
     return _document(
         "VirtualMachine",

@@ -71,6 +71,11 @@ def measure(objects: int, rounds: int, say: Callable[[str], None]) -> Samples:
                 samples.add(OBSERVATION, objects, _observation(stack))
             command = [*provisioner("plan", "--detailed-exitcode"), str(stack)]
             samples.add(PLAN, objects, run(command, log))
+        consents = [
+            part for disk in libvirt_stack.disks(objects) for part in ("--allow-data-loss", disk)
+        ]
+        gone = run([*provisioner("destroy", "--yes"), *consents, str(stack)], log)
+        samples.add("destroy", objects, gone)
     return samples
 
 

@@ -16,7 +16,7 @@ from provisioner.cli.render.report import render_report
 from provisioner.cli.terminal import Terminal
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.apply import ApplyReport, apply_plan
-from provisioner.service.model import Plan, StopSignal
+from provisioner.service.model import Event, EventSink, Plan, StepStarted, StopSignal
 from provisioner.service.workspace import Workspace
 
 
@@ -58,7 +58,7 @@ def carry_out(
     if terminal.json:
         terminal.print_json({"event": "plan", "plan": plan_document_of(plan)}, indent=None)
     stop = StopSignal()
-    with progress(terminal, steps=True) as sink, _stopping(sink, stop):
+    with progress(terminal, steps=True) as view, _stopping(view, stop) as sink:
         report = apply_plan(workspace, plan, sink, stop, parallel)
     code = _exit_code(report)
     if terminal.json:
@@ -70,10 +70,20 @@ def carry_out(
 
 
 @contextmanager
-def _stopping(view: Progress, stop: StopSignal) -> Iterator[None]:
-    """Ctrl-C (and a request to terminate) asks the run to stop instead of killing it."""
+def _stopping(view: Progress, stop: StopSignal) -> Iterator[EventSink]:
+    """A sink for the run. As soon as steps are carried out, Ctrl-C (and a request to terminate)
+    asks the run to stop instead of ending it; before that nothing can be left half done.
+    """
+    begun = False
+
+    def sink(event: Event) -> None:
+        nonlocal begun
+        begun = begun or isinstance(event, StepStarted)
+        view(event)
 
     def request(_number: int, _frame: FrameType | None) -> None:
+        if not begun:
+            raise KeyboardInterrupt
         if stop.request() == 1:
             text = "Stopping after the steps under way; Ctrl-C again abandons them."
         else:
@@ -82,7 +92,7 @@ def _stopping(view: Progress, stop: StopSignal) -> Iterator[None]:
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield sink
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

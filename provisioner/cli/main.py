@@ -60,8 +60,12 @@ def _invoke(arguments: list[str], terminal: Terminal) -> int:
         terminal.json |= "--json" in arguments
         terminal.report([_usage_error(problem)])
         return ExitCode.ERROR
-    except (click.Abort, KeyboardInterrupt):
-        terminal.note(["Interrupted; nothing was changed."])
+    except (click.Abort, KeyboardInterrupt) as end:
+        # click turns Ctrl-C into its own exception, too; the other way to it is an answer of no.
+        asked = isinstance(end, click.Abort) and not isinstance(
+            end.__cause__ or end.__context__, KeyboardInterrupt
+        )
+        terminal.note(["Nothing was changed." if asked else "Interrupted."])
         return ExitCode.INTERRUPTED
     except ProvisionerError as failure:
         terminal.report(failure.diagnostics)

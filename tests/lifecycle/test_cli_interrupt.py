@@ -61,6 +61,18 @@ def test_the_second_request_abandons(shop: CommandLine) -> None:
     assert 4 == len(shop.objects())
 
 
+def test_one_request_is_enough_before_the_first_step(shop: CommandLine) -> None:
+    """The plan is checked against the endpoint again; nothing can be left half done by then."""
+    shop.faults({"call": "observe", "effect": "delay", "seconds": 3.0, "times": 0})
+    shop("plan", "-o", "first.plan")
+    process = shop.start("apply", "first.plan", "--verbose")
+    wait_for(process, "Checking that the plan still fits")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=SECONDS)
+    assert 130 == process.returncode
+    assert [] == shop.objects()
+
+
 @pytest.mark.parametrize("command", ["plan", "drift", "apply"])
 def test_one_request_is_enough_while_nothing_is_changed(shop: CommandLine, command: str) -> None:
     """An endpoint that does not answer cannot hold the program."""

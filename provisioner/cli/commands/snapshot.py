@@ -52,8 +52,18 @@ def revert(invocation: Invocation, name: Address, stack: Path, yes: bool) -> Non
         question = f"Go back to {name}, and lose what was written since?"
         if not click.confirm(question, default=False, err=True):
             raise click.Abort
-    with progress(terminal, steps=True) as sink:
-        service.revert(workspace, name, sink)
+    try:
+        with progress(terminal, steps=True) as sink:
+            service.revert(workspace, name, sink)
+    except KeyboardInterrupt:
+        raise ProvisionerError(
+            error(
+                "PRV6016",
+                f"interrupted while going back to {name}",
+                detail="The call may still be under way on the endpoint.",
+                hint="'provisioner plan' looks at what is there now.",
+            )
+        ) from None
     terminal.report(list(workspace.notices))
     if terminal.json:
         terminal.print_json({"event": "reverted", "snapshot": str(name)}, indent=None)

@@ -34,6 +34,10 @@ class SourceRange(NamedTuple):
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; the keys are the fields."""
+        return self._asdict()
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -74,15 +78,9 @@ class Diagnostic:
         if self.address is not None:
             data["address"] = self.address
         if self.source is not None:
-            data["source"] = {
-                "file": self.source.file,
-                "line": self.source.line,
-                "column": self.source.column,
-            }
+            data["source"] = self.source.as_json()
         if self.related:
-            data["related"] = [
-                {"file": r.file, "line": r.line, "column": r.column} for r in self.related
-            ]
+            data["related"] = [place.as_json() for place in self.related]
         return data
 
 

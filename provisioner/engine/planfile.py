@@ -241,7 +241,7 @@ def _step(data: Mapping[str, Any]) -> Step:
 
 
 def _source(data: Mapping[str, Any]) -> SourceRange:
-    return SourceRange(data["file"], data["line"], data["column"])
+    return SourceRange(**{name: data[name] for name in SourceRange._fields})
 
 
 def _diagnostic(data: Mapping[str, Any]) -> Diagnostic:

@@ -61,7 +61,7 @@ def view_resource(workspace: Workspace, address: Address) -> ResourceView:
 
 
 def _state(workspace: Workspace) -> State | None:
-    if not workspace.state_path.exists():
+    if not workspace.has_state:
         return None
     with workspace.recorded_store() as store:
         return store.read()

@@ -26,6 +26,7 @@ from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER
 from provisioner.service.model import EventSink, PhaseStarted, State
 from provisioner.service.secrets import ReferencedSecrets
 from provisioner.state.database import read_meta
+from provisioner.state.mark import Mark
 from provisioner.state.sqlite import SqliteStore
 
 
@@ -73,6 +74,12 @@ class Workspace:
         folder = self.root.resolve() / STATE_FOLDER
         return folder / (self.environment or NO_ENVIRONMENT) / "state.db"
 
+    @property
+    def has_state(self) -> bool:
+        """Whether something was planned here; the file may be gone since, which the store then
+        says."""
+        return self.state_path.exists() or Mark.of(self.state_path).path.exists()
+
     def load(self, sink: EventSink | None = None) -> Stack:
         """The stack of the folder; raises ProvisionerError with every error in its manifests."""
         # State commands and plan files work without manifests; they need not pay for YAML.
@@ -114,7 +121,7 @@ class Workspace:
 
     def require_state(self) -> None:
         """Raise ProvisionerError (PRV6004) if nothing was ever planned here."""
-        if not self.state_path.exists():
+        if not self.has_state:
             raise ProvisionerError(
                 error(
                     "PRV6004",

@@ -45,6 +45,11 @@ class Outside:
         with self._inventory.changing():
             self._inventory.remove(self._only(kind, name).id)
 
+    def restart(self, kind: str, name: str) -> StoredObject:
+        """Restart a machine: what is configured comes into force."""
+        with self._inventory.changing():
+            return self._inventory.put(replace(self._only(kind, name), running={}))
+
     def find(self, kind: str, name: str) -> StoredObject | None:
         """The object with this name, if there is one; raises ValueError if there are several."""
         with self._inventory.reading():

@@ -26,7 +26,7 @@ from provisioner.engine.plan import Plan, Step
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.verify import check_gate, check_objects, check_records
-from provisioner.state.model import EndpointRecord
+from provisioner.state.model import EndpointRecord, State
 from provisioner.state.store import LEASE, Store
 
 
@@ -97,15 +97,11 @@ class Applier:
         check_records(plan, state)
         held = tuple(step.id for step in plan.held)
         if not plan.steps and not plan.refresh and not state.open_intents:
+            self._record_endpoints(plan, state)
             return ApplyReport(None, held=held)
         self._sink(PhaseStarted("verify", len(plan.steps)))
         observations = check_objects(plan, self._sessions)
-        self._store.record_endpoints(
-            [
-                EndpointRecord(name, record.provider, record.spec)
-                for name, record in plan.endpoints.items()
-            ]
-        )
+        self._record_endpoints(plan, state)
         operation = self._store.begin(purpose, self._actor, plan.digest)
         outcome = "failed"
         report = ApplyReport(operation, held=held)
@@ -132,6 +128,14 @@ class Applier:
             }
             self._store.finish(operation, outcome, summary)
         return report
+
+    def _record_endpoints(self, plan: Plan, state: State) -> None:
+        """Remember how the plan's endpoints are reached, where that is not recorded yet."""
+        changed = [
+            record for name, record in plan.endpoints.items() if state.endpoints.get(name) != record
+        ]
+        if changed:
+            self._store.record_endpoints(changed)
 
     def _execute(self, plan: Plan, operation: str, calls: StepCalls) -> ApplyReport:
         problems: list[Diagnostic] = []

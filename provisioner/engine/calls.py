@@ -110,11 +110,16 @@ class StepCalls:
     def refresh(self, unchanged: Iterable[Known]) -> None:
         """Write entries of resources that are as they should be."""
         entries = []
+        waiting = {note.address for note in self._plan.pending}
         for known in unchanged:
             entry = self._entries[known.address]
             entries.append(
                 replace(
-                    entry, spec=known.spec, dependencies=known.dependencies, protect=known.protect
+                    entry,
+                    spec=known.spec,
+                    dependencies=known.dependencies,
+                    protect=known.protect,
+                    pending=entry.pending if known.address in waiting else (),
                 )
             )
         if entries:

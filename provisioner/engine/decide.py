@@ -162,7 +162,7 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
         reason = "an interrupted run made it" if made else "its successor has replaced it"
         return Decision(Action.DELETE, impact=rules.impact_on_delete, reason=reason)
     field = rules.retention_field
-    if field is not None:
+    if field is not None and subject.entry is not None:
         retention = subject.resource.spec.get(field) or rules.default_of((field,))
         if retention == "keep":
             return Decision(Action.FORGET, reason="its data is kept (retention: keep)")

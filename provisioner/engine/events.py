@@ -13,7 +13,7 @@ from provisioner.core.diagnostics import Diagnostic
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A phase of the operation began: ``load``, ``observe``, ``plan``, ``recover``, ``verify``,
+    """A phase of the operation began: ``load``, ``observe``, ``plan``, ``verify``,
     ``apply``.
     """
 
@@ -24,7 +24,7 @@ class PhaseStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """A step's provider call is about to begin; its intent is durable."""
+    """A step is about to begin; its intent is made durable before the provider is called."""
 
     step: str
     action: str

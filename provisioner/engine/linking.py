@@ -177,6 +177,7 @@ def _links(request: PlanRequest, steps: Mapping[str, Step]) -> dict[str, set[str
             for removal in removals.get(target, ()):
                 links[removal] |= halves
     _replace_after_release(request, steps, links)
+    _take_after_release(request, steps, links)
     return links
 
 
@@ -198,3 +199,25 @@ def _replace_after_release(
                 released.setdefault(step.id, set()).add(dependent.id)
     for step_id, dependents in sorted(released.items()):
         links[step_id] |= dependents - DependencyGraph(links).all_dependents([step_id])
+
+
+def _take_after_release(
+    request: PlanRequest, steps: Mapping[str, Step], links: dict[str, set[str]]
+) -> None:
+    """Whoever begins to refer to an object waits for those that cease to, unless one of them waits
+    for it: a disk is let go of before another machine takes it.
+    """
+    released: dict[Address, set[str]] = {}
+    taken: dict[Address, set[str]] = {}
+    for address, subject in request.subjects.items():
+        step = steps.get(str(address))
+        if step is None:
+            continue
+        wanted, had = set(subject.dependencies), set(subject.recorded_dependencies)
+        for target in had if step.action in _REMOVING else had - wanted:
+            released.setdefault(target, set()).add(step.id)
+        for target in wanted - had:
+            taken.setdefault(target, set()).add(step.id)
+    for target in sorted(released.keys() & taken.keys()):
+        for step_id in sorted(taken[target]):
+            links[step_id] |= released[target] - DependencyGraph(links).all_dependents([step_id])

@@ -46,9 +46,8 @@ def make_plan(request: PlanRequest) -> Plan:
             {record.provider for record in request.endpoints.values()} & set(request.providers)
         )
     }
-    used = {step.known.endpoint for step in steps} | {
-        step.previous.endpoint for step in steps if step.previous is not None
-    }
+    used = {subject.endpoint for subject in request.subjects.values()}
+    used |= {step.known.endpoint for step in steps}
     plan = Plan(
         stack=request.name,
         environment=request.environment,
@@ -256,7 +255,7 @@ def _refresh(
     specs: Mapping[Address, Mapping[str, Any]],
 ) -> tuple[Known, ...]:
     """Unchanged resources whose entry no longer says what the author wrote (a field set to what it
-    is already, protection).
+    is already, protection), or says that a restart is pending after there was one.
     """
     result: list[Known] = []
     for address, decision in decisions.items():
@@ -265,7 +264,9 @@ def _refresh(
         if decision.action is not None or subject.declaration is None or entry is None:
             continue
         known = known_of(subject, specs[address])
-        if (known.spec, known.dependencies, known.protect) != (
+        observed = request.observations[address]
+        restarted = bool(entry.pending) and isinstance(observed, Present) and not observed.running
+        if restarted or (known.spec, known.dependencies, known.protect) != (
             entry.spec,
             entry.dependencies,
             entry.protect,

@@ -1,6 +1,7 @@
 """A change that needs a restart waits for one until it is allowed."""
 
 from provisioner.core.actions import Impact
+from provisioner.core.address import Address
 from tests.lifecycle.scenario import Scenario, outline
 from tests.lifecycle.stacks import DISK, LAN, POOL, WEB
 
@@ -60,3 +61,15 @@ def test_the_stack_may_allow_restarts(scenario: Scenario) -> None:
     scenario.apply()
     scenario.declare(LAN, POOL, DISK, EDITED)
     assert Impact.RESTART == scenario.plan().steps[0].impact
+
+
+def test_a_restart_by_somebody_else_is_noticed(scenario: Scenario) -> None:
+    scenario.declare(LAN, POOL, DISK, WEB)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, EDITED)
+    scenario.apply()
+    machine = Address("VirtualMachine", "web")
+    assert ("cpu.max",) == scenario.state().entries[machine].pending
+    scenario.outside.restart("VirtualMachine", "web")
+    scenario.apply()
+    assert () == scenario.state().entries[machine].pending

@@ -61,17 +61,19 @@ def read(path: FilePath) -> Plan:
         if path.stat().st_size > MAX_BYTES:
             raise _no_plan_file(path, f"it is larger than {MAX_BYTES} bytes")
         data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise _no_plan_file(path, f"expected the format {FORMAT}")
+        given = data.get("format") if isinstance(data, dict) else None
+        if given != FORMAT:
+            found = f"the format {given}" if isinstance(given, str) else "no format"
+            raise _no_plan_file(path, f"found {found}, expected {FORMAT}")
         claimed = data.pop("digest", None)
-        found = digest(data)
+        worked_out = digest(data)
     except OSError as problem:
         raise ProvisionerError(
             error("PRV2021", f"the plan file {path} cannot be read", detail=str(problem))
         ) from problem
     except (ValueError, RecursionError) as problem:
         raise _no_plan_file(path, str(problem)) from problem
-    if claimed != found:
+    if claimed != worked_out:
         raise ProvisionerError(
             error(
                 "PRV2023",

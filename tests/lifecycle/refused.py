@@ -40,9 +40,8 @@ def diagnostics(finished: Finished) -> list[dict[str, Any]]:
     """What a run with ``--json`` told: lines of the error stream, or a part of the answer where the
     command is about nothing else.
     """
-    lines = [json.loads(line) for line in finished.err.splitlines()]
-    found: list[dict[str, Any]] = finished.json["diagnostics"] if finished.out else []
-    return [*found, *lines]
+    lines: list[dict[str, Any]] = [json.loads(line) for line in finished.err.splitlines()]
+    return lines or finished.json["diagnostics"]
 
 
 def check_errors(root: Path, found: list[dict[str, Any]], expected: Sequence[str]) -> None:

@@ -60,6 +60,17 @@ def test_a_change_waits_and_is_then_in_force(bench: Any) -> None:
     assert "4" == bench.live().find("vcpu").get("current")
 
 
+def test_memory_beyond_what_the_machine_was_started_with_waits(bench: Any) -> None:
+    more = {**SPEC, "memory": {"size": "24MiB"}}
+    assert {"memory.size": "restart"} == bench.plan(VM, "web", more).impacts
+    with bench.uninterrupted():
+        pending = bench.apply(VM, "web", more).pending
+    assert (("memory", "max"), ("memory", "size")) == pending
+    assert {"memory.size": "restart"} == bench.plan(VM, "web", more).impacts
+    assert () == bench.apply(VM, "web", more, restart=True).pending
+    assert {} == bench.plan(VM, "web", more).impacts
+
+
 def test_a_stopped_machine_has_nothing_to_restart(bench: Any) -> None:
     stopped = {**SPEC, "power": "stopped"}
     bench.apply(VM, "web", stopped, restart=True)

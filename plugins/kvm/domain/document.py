@@ -242,11 +242,11 @@ def running_differences(
 ) -> dict[Path, Json]:
     """What is in force in a running machine where that is not what is configured, by path."""
     one, other = read(configured, bindings, wanted), read(live, bindings, wanted)
+    # The balloon moves as the guest lets it; only beyond its maximum would a restart change that.
+    size, _ = one["memory"].pop("size"), other["memory"].pop("size")
     for spec in (one, other):
         # What a fragment asks for is compared as a whole, when it is written.
         spec.pop("native", None)
-        # The balloon moves as the guest lets it; no restart would change that.
-        spec["memory"].pop("size")
     if configured.find("cpu") is None or _mode(configured) != _mode(live):
         # The live definition names the model that libvirt chose for host-model.
         for spec in (one, other):
@@ -260,7 +260,10 @@ def running_differences(
         other["cpu"].pop("nested", None)
     if firmware.names_loader_only_when_live(configured, live):
         other["firmware"]["type"] = one["firmware"]["type"]
-    return edits.running_differences(one, other)
+    differences = edits.running_differences(one, other)
+    if size > other["memory"]["max"]:
+        differences["memory", "size"] = other["memory"]["max"]
+    return differences
 
 
 def _mode(domain: Element) -> str | None:

@@ -72,8 +72,8 @@ class LiveChanges:
                 if device not in done:
                     done.add(device)
                     self._device(device, configured, live)
-            elif path == ("description",):
-                continue  # below, with what is no longer configured
+            elif path in {("description",), ("memory", "size")}:
+                continue  # below, where less is needed to see that they differ
             elif path == ("cpu", "count"):
                 self._set_vcpus(configured)
             else:

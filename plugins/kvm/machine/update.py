@@ -67,7 +67,7 @@ class Update:
         if replaced and not self._has_snapshots():
             # A snapshot's definition names the seed of its time, and needs it.
             self._files.remove_seed(old_seed)
-        return tuple(pending), tuple(self._notes)
+        return tuple(dict.fromkeys(pending)), tuple(self._notes)
 
     def _has_snapshots(self) -> bool:
         found = self._domain.read("read the snapshots of", lambda domain: domain.snapshotNum())

@@ -34,7 +34,7 @@ PARSED = "bare calls, XML parsed"
 OBSERVATION = "observation"
 PLAN = "no-op plan"
 
-_TIMES = 5
+_TIMES = 10
 """How often the figures of tens of milliseconds are taken in each round."""
 
 

@@ -12,11 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import error
 from provisioner.core.values import Json
 from provisioner.core.values import Path as FieldPath
-from provisioner.providers.api import Retryable
 from tests.conformance.provider.cases import surroundings
+from tests.conformance.provider.interference import Lossy
 
 PAGE = Path(__file__).parents[3] / "docs" / "provider-contract.md"
 KIND = "Network"
@@ -39,6 +38,7 @@ def example(folder: Path) -> ModuleType:
 class FolderUnderTest:
     """Implements ProviderUnderTest for one kind, and Outside for itself."""
 
+    unstamped: frozenset[str] = frozenset()
     drift: Mapping[str, Mapping[str, Any]] = {KIND: {"mtu": 1400}}
     surroundings: Mapping[Address, Mapping[str, Any] | None] = dict.fromkeys(surroundings())
 
@@ -46,9 +46,8 @@ class FolderUnderTest:
         self._folder = folder / "networks"
         self._folder.mkdir()
         self._calls = 0
-        self._lost: set[str] = set()
         module = example(folder)
-        self.provider: Any = module.FolderProvider()
+        self.provider = Lossy(module.FolderProvider())
         self.host: Mapping[str, Any] = {"connection": {"folder": str(self._folder)}}
         self.outside = self
         self.values: Mapping[str, Json] = {
@@ -60,7 +59,7 @@ class FolderUnderTest:
         self._watch(module.FolderSession)
 
     def _watch(self, session: Any) -> None:
-        """Count what touches the folder, and lose answers where a test asks for it."""
+        """Count how often the folder is listed."""
         listing = session._list
 
         def counted(this: Any) -> Any:
@@ -68,24 +67,12 @@ class FolderUnderTest:
             return listing(this)
 
         session._list = counted
-        for call in ("create", "update", "delete"):
-            setattr(session, call, self._losing(call, getattr(session, call)))
-
-    def _losing(self, call: str, method: Any) -> Any:
-        def wrapper(*args: Any, **rest: Any) -> Any:
-            result = method(*args, **rest)
-            if call in self._lost:
-                self._lost.remove(call)
-                raise Retryable(error("PRV5804", "the answer was lost"), 0.0)
-            return result
-
-        return wrapper
 
     def refuses(self, kind: str, field: str) -> str | None:  # noqa: ARG002 - a file can hold all
         return None
 
     def lose_answer(self, call: str) -> None:
-        self._lost.add(call)
+        self.provider.lose(call)
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:

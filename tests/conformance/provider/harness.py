@@ -113,6 +113,17 @@ class Harness:
         """Remove the manifest of a resource."""
         self._file(address.kind, address.name).unlink(missing_ok=True)
 
+    def abandon(self, address: Address) -> None:
+        """Drop all that is recorded of a resource, and the object behind the provider's back."""
+        operation = self.store.begin("forget", "the suite", None)
+        for left in self.store.read().open_intents:
+            self.store.settle(left.sequence, failure={})
+        intent = self.store.intend(operation, str(address), "forget", address, {})
+        self.store.settle(intent, remove=[address])
+        self.store.finish(operation, "done", {})
+        if self.under_test.outside.picture(*address) is not None:
+            self.under_test.outside.remove(*address)
+
     def surround(self) -> None:
         """Make what cases may refer to."""
         given = self.under_test.surroundings

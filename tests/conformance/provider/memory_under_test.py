@@ -71,6 +71,7 @@ class MemoryUnderTest:
     """Implements :class:`tests.conformance.provider.under_test.ProviderUnderTest`."""
 
     surroundings: Mapping[Address, Mapping[str, Any] | None] = {}
+    unstamped: frozenset[str] = frozenset()
     drift = _DRIFT
 
     def __init__(self, folder: Path, *, in_file: bool) -> None:

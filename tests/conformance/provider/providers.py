@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
 from tests.conformance.provider.example_under_test import KIND, FolderUnderTest
 from tests.conformance.provider.memory_under_test import MemoryUnderTest
-from tests.conformance.provider.under_test import Candidate
+from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
+
+
+def _kvm(flavour: str) -> Callable[[Path], ProviderUnderTest]:
+    def start(folder: Path) -> ProviderUnderTest:
+        if importlib.util.find_spec("libvirt") is None:
+            pytest.skip("libvirt-python is not installed: install the project's extra kvm")
+        from tests.conformance.provider.kvm_under_test import KvmUnderTest  # noqa: PLC0415
+
+        started: ProviderUnderTest = getattr(KvmUnderTest, flavour)(folder)
+        return started
+
+    return start
+
 
 CANDIDATES = (
     Candidate("memory", MemoryUnderTest.in_file),
     Candidate("memory-in-process", MemoryUnderTest.in_process),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
+    Candidate("kvm-system", _kvm("system"), live=True),
+    Candidate("kvm-session", _kvm("session"), live=True),
 )

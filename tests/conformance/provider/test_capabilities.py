@@ -12,6 +12,8 @@ from provisioner.providers.capabilities import POWER, SNAPSHOT_REVERT, Power, Sn
 from tests.conformance.provider.conftest import forget, need
 from tests.conformance.provider.harness import Harness, actions
 
+RUNNING = {"memory": {"size": "64MiB"}, "power": "running", "shutdownTimeout": "0s"}
+
 
 def promised(world: Harness, capability: str) -> None:
     if capability not in world.provider.describe().capabilities:
@@ -23,7 +25,7 @@ def machine(world: Harness) -> Iterator[Address]:
     promised(world, POWER)
     need(world, "VirtualMachine", "power", "guestAgent")
     address = world.subject("VirtualMachine")
-    world.write(address, {"memory": {"size": "64MiB"}, "power": "running"})
+    world.write(address, RUNNING)
     world.converge()
     yield address
     forget(world, address)
@@ -49,8 +51,7 @@ def test_power_is_seen_and_mended_without_a_restart(
 def test_stopping_and_starting_brings_into_force_what_waits(
     world: Harness, machine: Address
 ) -> None:
-    spec = {"memory": {"size": "64MiB"}, "power": "running", "guestAgent": True}
-    world.write(machine, spec)
+    world.write(machine, RUNNING | {"guestAgent": True})
     world.carry_out(world.plan(max_impact=Impact.LIVE))
     assert {("guestAgent",)} == set(world.present(machine).running)
     session = world.session()
@@ -65,8 +66,12 @@ def test_stopping_and_starting_brings_into_force_what_waits(
 def test_reverting_brings_the_machine_back(world: Harness) -> None:
     promised(world, SNAPSHOT_REVERT)
     need(world, "Snapshot")
-    machine, snapshot = world.subject("VirtualMachine"), world.subject("Snapshot")
-    stopped = {"memory": {"size": "64MiB"}, "power": "stopped"}
+    need(world, "Disk")
+    disk, machine, snapshot = (
+        world.subject(kind) for kind in ("Disk", "VirtualMachine", "Snapshot")
+    )
+    stopped = {**RUNNING, "power": "stopped", "disks": [{"disk": disk.name}]}
+    world.write(disk, {"pool": "pool", "size": "4MiB", "retention": "delete"})
     world.write(machine, stopped)
     world.converge()
     world.write(snapshot, {"machine": machine.name})
@@ -82,5 +87,5 @@ def test_reverting_brings_the_machine_back(world: Harness) -> None:
     after = world.present(machine)
     assert (before.external_id, before.spec) == (after.external_id, after.spec)
     assert {machine: Action.UPDATE} == actions(world.converge())
-    forget(world, snapshot)
-    forget(world, machine)
+    for address in (snapshot, machine, disk):
+        forget(world, address)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import pytest
-
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
-from provisioner.providers.api import Absent, Naming, Outcome, Present, Retryable
+from provisioner.providers.api import (
+    Absent,
+    Outcome,
+    Present,
+    ProviderError,
+    Retryable,
+    Session,
+)
 from tests.conformance.provider.harness import Harness, actions
+
+
+def ids(session: Session, kind: str) -> Counter[str]:
+    """The external ids of all objects of a kind."""
+    return Counter(item.observed.external_id for item in session.discover({kind}))
 
 
 def test_it_carries_its_stamp_from_the_start(world: Harness, subject: Address) -> None:
@@ -28,39 +39,40 @@ def test_it_carries_its_stamp_from_the_start(world: Harness, subject: Address) -
 def test_creating_twice_gives_one_object(world: Harness, subject: Address) -> None:
     resource = world.resource(subject)
     first, second = world.session(), world.session()
+    before = ids(first, subject.kind)
     outcomes = [
         session.create(resource, world.deadline()).external_id for session in (first, first, second)
     ]
-    alike = [
-        item.observed.external_id
-        for item in second.discover({subject.kind})
-        if item.observed.owner == resource.stamp
-    ]
+    after = ids(second, subject.kind)
     first.close()
     second.close()
     assert 1 == len(set(outcomes))
-    assert outcomes[:1] == alike
+    assert Counter(outcomes[:1]) == after - before
 
 
 def test_creating_at_the_same_time_gives_one_object(world: Harness, subject: Address) -> None:
+    """An attempt that was given up may still be under way: some may fail, none may spoil another's
+    work, and asking once more completes it."""
     resource = world.resource(subject)
     session = world.session()
+    before = ids(session, subject.kind)
 
-    def create(_: int) -> Outcome | Retryable:
+    def create(_: int) -> Outcome | ProviderError:
         try:
             return session.create(resource, world.deadline())
-        except Retryable as problem:
+        except ProviderError as problem:
             return problem
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(create, range(4)))
-    outcomes = [answer for answer in answers if isinstance(answer, Outcome)]
-    owned = [
-        item for item in session.discover({subject.kind}) if item.observed.owner == resource.stamp
-    ]
+    last = session.create(resource, world.deadline())
+    after = ids(session, subject.kind)
     session.close()
-    assert 1 == len({outcome.external_id for outcome in outcomes})
-    assert 1 == len(owned)
+    assert {last.external_id} >= {
+        answer.external_id for answer in answers if isinstance(answer, Outcome)
+    }
+    assert Counter({last.external_id: 1}) == after - before
+    world.converge()
 
 
 def test_a_lost_answer_is_made_good_by_asking_again(world: Harness, subject: Address) -> None:
@@ -81,32 +93,6 @@ def test_an_object_that_was_never_recorded_is_found_again(world: Harness, subjec
     plan = world.converge()
     assert {subject: Action.ADOPT} == actions(plan)
     assert created == world.entry(subject).external_id
-
-
-def test_it_is_found_by_its_identity_whatever_it_is_called(
-    world: Harness, subject: Address
-) -> None:
-    world.converge()
-    resource = replace(world.resource(subject), name="quite-another-name", external_id=None)
-    session = world.session()
-    found = session.observe([resource])[subject]
-    session.close()
-    assert isinstance(found, Present)
-    assert world.entry(subject).external_id == found.external_id
-
-
-def test_what_was_adopted_is_found_by_its_external_id(world: Harness, subject: Address) -> None:
-    """It has an identity that we did not choose, where the endpoint does not let it be changed."""
-    if world.provider.describe().naming[subject.kind] is not Naming.UNIQUE:
-        pytest.skip(f"a {subject.kind} is not adopted by its name there")
-    external_id = world.under_test.outside.add(*subject)
-    world.carry_out(world.plan(adopt=[subject]))
-    resource = replace(world.resource(subject), name="quite-another-name")
-    session = world.session()
-    found = session.observe([resource])[subject]
-    session.close()
-    assert isinstance(found, Present)
-    assert external_id == found.external_id
 
 
 def test_deleting_twice_is_done_already(world: Harness, subject: Address) -> None:

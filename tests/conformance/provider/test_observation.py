@@ -134,7 +134,8 @@ def test_reading_a_running_machine_waits_for_no_guest(world: Harness) -> None:
     need(world, "VirtualMachine", "power", "guestAgent")
     address = world.subject("VirtualMachine")
     # No disk, no operating system: whoever asks the guest anything waits for ever.
-    world.write(address, {"memory": {"size": "64MiB"}, "guestAgent": True, "power": "running"})
+    silent = {"memory": {"size": "64MiB"}, "guestAgent": True, "shutdownTimeout": "0s"}
+    world.write(address, silent | {"power": "running"})
     try:
         world.converge()
         session = world.session()

@@ -11,7 +11,8 @@ from provisioner.core.address import Address
 from tests.conformance.provider.conftest import forget, need
 from tests.conformance.provider.harness import Harness, actions
 
-RUNNING = {"memory": {"size": "64MiB"}, "power": "running"}
+PLAIN = {"memory": {"size": "64MiB"}, "shutdownTimeout": "0s"}
+RUNNING = PLAIN | {"power": "running"}
 AGENT = ("guestAgent",)
 
 
@@ -66,9 +67,9 @@ def test_taking_it_back_leaves_nothing_waiting(world: Harness, machine: Address)
 
 
 def test_a_stopped_machine_has_nothing_to_restart(world: Harness, machine: Address) -> None:
-    world.write(machine, {"memory": {"size": "64MiB"}, "power": "stopped"})
+    world.write(machine, PLAIN | {"power": "stopped"})
     world.converge()
-    world.write(machine, {"memory": {"size": "64MiB"}, "power": "stopped", "guestAgent": True})
+    world.write(machine, PLAIN | {"power": "stopped", "guestAgent": True})
     plan = world.plan(max_impact=Impact.LIVE)
     assert [()] == [step.deferred for step in plan.steps]
     world.carry_out(plan)

@@ -68,6 +68,13 @@ class ProviderUnderTest(Protocol):
         ...
 
     @property
+    def unstamped(self) -> frozenset[str]:
+        """Kinds whose objects have no room for a stamp: what proves that one is ours is its
+        identity, or that it is recorded.
+        """
+        ...
+
+    @property
     def outside(self) -> Outside:
         """Somebody else at the same endpoint."""
         ...
@@ -95,12 +102,13 @@ class ProviderUnderTest(Protocol):
 
 class Candidate(NamedTuple):
     """A provider that can be put under test. ``start`` is given an empty folder; it may skip.
-    ``kinds``: the only ones it serves; None: all.
+    ``kinds``: the only ones it serves; None: all. ``live``: a real hypervisor stands behind it.
     """
 
     name: str
     start: Callable[[Path], ProviderUnderTest]
     kinds: frozenset[str] | None = None
+    live: bool = False
 
     def serves(self, kind: str) -> bool:
         """Whether tests about this kind concern it."""

@@ -1,0 +1,317 @@
+"""The kvm provider under test, on a real libvirtd of the lab with QEMU behind it.
+
+Needs libvirt-python; providers.py names it only where that is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import libvirt
+import pytest
+
+from provisioner.core.address import Address
+from provisioner.core.values import Json
+from provisioner.core.values import Path as FieldPath
+from provisioner_plugins.kvm import provider
+from tests.conformance.provider.cases import surroundings
+from tests.conformance.provider.interference import Lossy
+from tests.lab.daemon import Flavour, LibvirtDaemon
+from tests.lab.requirements import daemon_unavailable
+
+POOL = "pool"
+MACHINE = "machine"
+_PLAIN_DOMAIN = """<domain type='qemu'><name/><memory unit='MiB'>16</memory><vcpu>1</vcpu>
+<os><type arch='x86_64'>hvm</type></os></domain>"""
+_PLAIN_NETWORK = "<network><name/></network>"
+_PLAIN_POOL = "<pool type='dir'><name/><target><path/></target></pool>"
+_PLAIN_VOLUME = "<volume><name/><capacity>1048576</capacity><target><format/></target></volume>"
+_PLAIN_SNAPSHOT = "<domainsnapshot><name/></domainsnapshot>"
+_UNDEFINE = (
+    libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+)
+# What asks no daemon, and what happens at any time by itself, is not counted.
+_LOCAL = ("Free", "Event", "LastError", "GetName", "GetUUID", "IsAlive", "GetConnect")
+_MOVING = ("timestamps", "allocation", "physical", "available")
+"""What libvirt tells of storage that moves by itself."""
+
+
+class CallCounter:
+    """Stands before libvirt's own module and counts what is asked of a daemon."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        # Looked up here and not in a call: between a call that fails and the question why, nothing
+        # may be made that wakes the garbage collector, which frees handles and so clears the error.
+        self._counted = frozenset(
+            name for name in dir(module) if not any(part in name for part in _LOCAL)
+        )
+        self.count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._counted:
+            self.count += 1
+        return getattr(self._module, name)
+
+
+class LibvirtOutside:
+    """Implements Outside with libvirt's own calls."""
+
+    def __init__(self, uri: str, folder: Path) -> None:
+        self._uri = uri
+        self._folder = folder
+
+    def add(self, kind: str, name: str) -> str:
+        with self._connected() as handle:
+            if kind == "VirtualMachine":
+                return str(handle.defineXML(_named(_PLAIN_DOMAIN, name)).UUIDString())
+            if kind == "Network":
+                return str(handle.networkDefineXML(_named(_PLAIN_NETWORK, name)).UUIDString())
+            if kind == "StoragePool":
+                path = str(self._folder / f"foreign-{name}")
+                Path(path).mkdir(exist_ok=True)
+                text = _named(_PLAIN_POOL, name, path=path)
+                return str(handle.storagePoolDefineXML(text).UUIDString())
+            if kind == "Snapshot":
+                machine = handle.lookupByName(MACHINE)
+                machine.snapshotCreateXML(_named(_PLAIN_SNAPSHOT, name))
+                return f"{machine.UUIDString()}/{name}"
+            if kind == "Image":
+                pytest.skip("a volume that is no image of ours is taken for a disk")
+            text = _named(_PLAIN_VOLUME, name, format="qcow2")
+            handle.storagePoolLookupByName(POOL).createXML(text)
+            return f"{POOL}/{name}"
+
+    def change(self, kind: str, name: str) -> FieldPath:
+        with self._connected() as handle:
+            if kind == "VirtualMachine":
+                machine = handle.lookupByName(name)
+                machine.setMetadata(
+                    libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, "changed outside", None, None
+                )
+                return ("description",)
+            thing = (
+                handle.networkLookupByName(name)
+                if kind == "Network"
+                else handle.storagePoolLookupByName(name)
+            )
+            thing.setAutostart(0)
+            return ("autostart",)
+
+    def remove(self, kind: str, name: str) -> None:
+        with self._connected() as handle:
+            if kind == "VirtualMachine":
+                machine = handle.lookupByName(name)
+                if machine.isActive():
+                    machine.destroy()
+                machine.undefineFlags(_UNDEFINE)
+            elif kind == "Network":
+                _end(handle.networkLookupByName(name))
+            elif kind == "StoragePool":
+                _end(handle.storagePoolLookupByName(name))
+            elif kind == "Snapshot":
+                for snapshot in self._snapshots(handle, name):
+                    snapshot.delete()
+            else:
+                for volume in self._volumes(handle, name):
+                    volume.delete()
+
+    def picture(self, kind: str, name: str) -> object:
+        with self._connected() as handle:
+            if kind == "VirtualMachine":
+                found = [item for item in handle.listAllDomains() if item.name() == name]
+                flags = libvirt.VIR_DOMAIN_XML_INACTIVE
+                return [(item.XMLDesc(flags), item.state()[0]) for item in found] or None
+            if kind == "Network":
+                networks = [item for item in handle.listAllNetworks() if item.name() == name]
+                inactive = libvirt.VIR_NETWORK_XML_INACTIVE
+                return [(item.XMLDesc(inactive), item.isActive()) for item in networks] or None
+            if kind == "StoragePool":
+                pools = [item for item in handle.listAllStoragePools() if item.name() == name]
+                return [(_still(item.XMLDesc()), item.isActive()) for item in pools] or None
+            if kind == "Snapshot":
+                return [_still(item.getXMLDesc()) for item in self._snapshots(handle, name)] or None
+            return [
+                (
+                    item.name(),
+                    _still(item.XMLDesc()),
+                    hashlib.sha256(Path(item.path()).read_bytes()).hexdigest(),
+                )
+                for item in self._volumes(handle, name)
+            ] or None
+
+    def _volumes(self, handle: Any, name: str) -> list[Any]:
+        """Volumes of this name, and those whose name begins with it and a dot: a resource's own."""
+        found = []
+        for pool in handle.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+            pool.refresh()
+            found += [
+                item
+                for item in pool.listAllVolumes()
+                if item.name() == name or item.name().startswith(f"{name}.")
+            ]
+        return sorted(found, key=lambda item: str(item.key()))
+
+    def _snapshots(self, handle: Any, name: str) -> list[Any]:
+        return [
+            snapshot
+            for machine in handle.listAllDomains()
+            for snapshot in machine.listAllSnapshots()
+            if snapshot.getName() == name
+        ]
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
+        handle = libvirt.open(self._uri)
+        try:
+            yield handle
+        finally:
+            handle.close()
+
+
+class KvmUnderTest:
+    """Implements ProviderUnderTest on a daemon of its own."""
+
+    unstamped = frozenset({"Disk", "Image", "StoragePool"})
+    drift: Mapping[str, Mapping[str, Any]] = {
+        "VirtualMachine": {"description": "as the author wants it"},
+        "Network": {"autostart": True},
+        "StoragePool": {"autostart": True},
+    }
+
+    def __init__(self, flavour: Flavour) -> None:
+        reason = daemon_unavailable(flavour)
+        if reason is not None:
+            pytest.skip(reason)
+        self._flavour = flavour
+        self._stack = ExitStack()
+        self._daemon = self._stack.enter_context(LibvirtDaemon(flavour))
+        folder = self._daemon.directory / "conformance"
+        (folder / "pool").mkdir(parents=True)
+        for path in (folder, folder / "pool"):
+            # An unprivileged daemon is another user.
+            path.chmod(0o777)
+        for name in ("ready-a.raw", "ready-b.raw"):
+            (folder / "pool" / name).write_bytes(name.encode() * 4096)
+            (folder / "pool" / name).chmod(0o666)
+        self.provider = Lossy(provider())
+        self.host: Mapping[str, Any] = {
+            "connection": {"uri": self._daemon.uri},
+            "accelerator": "tcg",
+        }
+        self.outside = LibvirtOutside(self._daemon.uri, folder)
+        self.values = _values(folder)
+        self._counter = CallCounter(libvirt.libvirtmod)
+        libvirt.libvirtmod = self._counter
+        self._stack.callback(setattr, libvirt, "libvirtmod", self._counter._module)
+
+    @classmethod
+    def system(cls, folder: Path) -> KvmUnderTest:  # noqa: ARG003 - the daemon has its own
+        return cls(Flavour.SYSTEM)
+
+    @classmethod
+    def session(cls, folder: Path) -> KvmUnderTest:  # noqa: ARG003 - the daemon has its own
+        return cls(Flavour.SESSION)
+
+    @property
+    def surroundings(self) -> Mapping[Address, Mapping[str, Any] | None]:
+        """An unprivileged daemon cannot make bridges."""
+        if self._flavour is Flavour.SYSTEM:
+            return {}
+        return {address: None for address in surroundings() if address.name == "net-dhcp"}
+
+    def refuses(self, kind: str, field: str) -> str | None:
+        if self._flavour is Flavour.SESSION and (kind == "Network" or field == "nics.address"):
+            return "an unprivileged daemon cannot make bridges"
+        return _REFUSED.get((kind, field))
+
+    def lose_answer(self, call: str) -> None:
+        self.provider.lose(call)
+
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        self._daemon.kill()
+        try:
+            yield
+        finally:
+            self._daemon.start()
+
+    def calls(self) -> int:
+        return self._counter.count
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+_REFUSED = {
+    ("Snapshot", "memory"): "the machine of the surroundings is stopped and has no memory to keep",
+}
+
+
+def _values(folder: Path) -> Mapping[str, Json]:
+    relaxed = "<features><hyperv><relaxed state='on'/></hyperv></features>"
+    vapic = "<features><hyperv><vapic state='on'/></hyperv></features>"
+    mode = "<target><permissions><mode>{}</mode></permissions></target>"
+    fragments: Mapping[str, tuple[str, str, str]] = {
+        "network": ("network", "<portgroup name='fast'/>", "<portgroup name='slow'/>"),
+        "pool": ("pool", mode.format("0750"), mode.format("0755")),
+        "disk": ("volume", mode.format("0640"), mode.format("0644")),
+        "machine": ("domain", relaxed, vapic),
+    }
+    natives: dict[str, Json] = {}
+    for name, (section, one, two) in fragments.items():
+        natives[f"{name}Native"] = {"kvm": {section: [one]}}
+        natives[f"other{name.title()}Native"] = {"kvm": {section: [two]}}
+    return {
+        "folder": str(folder),
+        "bridge": "cnf-one",
+        "otherBridge": "cnf-two",
+        "device": "cnf-out",
+        "otherDevice": "cnf-way",
+        "volume": "ready-a.raw",
+        "otherVolume": "ready-b.raw",
+        **natives,
+    }
+
+
+def _named(template: str, name: str, path: str | None = None, format: str | None = None) -> str:  # noqa: A002
+    """A definition with its open places filled in."""
+    document = ElementTree.fromstring(template)
+    _text(document, "name", name)
+    if path is not None:
+        _text(document, "target/path", path)
+    if format is not None:
+        place = document.find("target/format")
+        assert place is not None
+        place.set("type", format)
+    return ElementTree.tostring(document, encoding="unicode")
+
+
+def _text(document: ElementTree.Element, where: str, text: str) -> None:
+    place = document.find(where)
+    assert place is not None
+    place.text = text
+
+
+def _end(thing: Any) -> None:
+    if thing.isActive():
+        thing.destroy()
+    with suppress(libvirt.libvirtError):
+        thing.undefine()
+
+
+def _still(text: str) -> str:
+    """A definition without what moves by itself."""
+    document = ElementTree.fromstring(text)
+    for parent in list(document.iter()):
+        for child in list(parent):
+            if child.tag in _MOVING:
+                parent.remove(child)
+    return ElementTree.tostring(document, encoding="unicode")

@@ -35,12 +35,11 @@ def render_plan(
     execution.
     """
     lines = [paint("strong", _title(plan)), ""]
-    for step in sorted(_own_steps(plan), key=lambda step: -step.impact.rank):
-        lines += [*_step(step, plan, vocabulary, width, paint), ""]
+    by_severity = sorted(_own_steps(plan), key=lambda step: -step.impact.rank)
+    lines += _spaced(list(_step(step, plan, vocabulary, width, paint)) for step in by_severity)
     if plan.held:
         lines += [paint("strong", "Held: shown, never carried out"), ""]
-        for step in plan.held:
-            lines += [*_step(step, plan, vocabulary, width, paint), ""]
+        lines += _spaced(list(_step(step, plan, vocabulary, width, paint)) for step in plan.held)
     if plan.pending:
         lines += [paint("strong", "Waiting for a restart of the guest"), ""]
         lines += [*_pending(plan.pending, vocabulary, width), ""]
@@ -50,6 +49,20 @@ def render_plan(
         lines += [*render_refusal(plan, width, paint), ""]
     lines += wrap(summary(plan), width)
     return lines
+
+
+def _spaced(blocks: Iterable[list[str]]) -> list[str]:
+    """The lines of all blocks, each set off by an empty line unless it and the one before are a
+    single line each.
+    """
+    lines: list[str] = []
+    before = 0
+    for block in blocks:
+        if before > 1 or (before and len(block) > 1):
+            lines.append("")
+        lines += block
+        before = len(block)
+    return [*lines, ""] if lines else []
 
 
 def _own_steps(plan: Plan) -> list[Step]:

@@ -12,6 +12,8 @@ from provisioner.core.units import format_duration, format_size
 from provisioner.core.values import UNKNOWN_KEY, Path
 
 KNOWN_AFTER_APPLY = "(known after apply)"
+AS_BY_DEFAULT = "(defaults)"
+"""An element of which the author says only that it is there."""
 SENSITIVE = "(sensitive)"
 TEMPLATE_KEY = "$template"
 
@@ -87,6 +89,8 @@ def _mapping(value: Mapping[str, Any], kind: str, path: Path, vocabulary: Vocabu
             part if isinstance(part, str) else KNOWN_AFTER_APPLY for part in value[TEMPLATE_KEY]
         ]
         return printable("".join(parts))
+    if not value:
+        return AS_BY_DEFAULT
     items = [
         f"{printable(key)}: {render_value(item, kind, (*path, key), vocabulary)}"
         for key, item in value.items()

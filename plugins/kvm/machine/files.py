@@ -78,7 +78,9 @@ class MachineFiles:
             raise
 
     def _pool(self, resource: Resource, bindings: Bindings) -> str:
-        """The pool of the machine's first disk that can hold a file, else the stack's first one."""
+        """The pool of the machine's first disk that can hold a file, else the stack's first one,
+        else the first folder that the host has.
+        """
         used = [bindings.disk(name) for name in sorted(resource.spec.get("disks", {}))]
         pools = [volume.pool for volume in used if volume is not None]
         related = resource.related
@@ -91,14 +93,24 @@ class MachineFiles:
         for pool in [*pools, *(name for name, _ in others)]:
             if pool not in unsuitable:
                 return pool
+        for pool in self._folders():
+            return pool
         raise Terminal(
             error(
                 "PRV5203",
                 f"there is no storage pool for the cloud-init disk of {resource.address}",
-                detail="Neither the pools of its disks nor others of the stack on this host can "
-                "hold a file.",
+                detail="No pool on this host can hold a file.",
                 hint="Declare a StoragePool of type dir on this host.",
             )
+        )
+
+    def _folders(self) -> list[str]:
+        """The active pools of the host that are folders, sorted."""
+        flags = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+        flags |= libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_DIR
+        return self._connection.read(
+            "list the storage pools",
+            lambda handle: sorted(pool.name() for pool in handle.listAllStoragePools(flags)),
         )
 
     def remove_seed(self, volume: VolumeRef | None) -> None:

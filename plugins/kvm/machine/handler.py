@@ -26,8 +26,10 @@ from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.ownership import (
+    gone,
     is_stamped_by,
     not_ours,
+    require_time,
     taken,
     uuid_or_none,
 )
@@ -112,6 +114,7 @@ class MachineHandler:
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        require_time(resource, deadline)
         domain = self._calls(resource, resource.uid)
         found = self._find(resource.uid)
         if found is None:
@@ -155,6 +158,7 @@ class MachineHandler:
         deadline: Deadline,
     ) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        require_time(resource, deadline)
         uuid = UUID(observed.external_id)
         domain = self._calls(resource, uuid)
         before = self._require(resource, domain, uuid)
@@ -165,7 +169,7 @@ class MachineHandler:
 
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del deadline
+        require_time(resource, deadline)
         uuid = UUID(observed.external_id)
         domain = self._calls(resource, uuid)
         definition = self._read(resource, domain)
@@ -181,6 +185,7 @@ class MachineHandler:
 
         The guest is asked to shut down first, as ``shutdownTimeout`` says; its disks stay.
         """
+        require_time(resource, deadline)
         uuid = uuid_or_none(resource.external_id or "") or resource.uid
         domain = self._calls(resource, uuid)
         if self._find(uuid) is None:
@@ -221,7 +226,7 @@ class MachineHandler:
 
     def _read(self, resource: Resource, domain: DomainCalls) -> Element:
         if self._find(domain.uuid) is None:
-            raise Terminal(taken(resource, "is not there any more"))
+            raise Terminal(gone(resource))
         return domain.configured()
 
     def _require(self, resource: Resource, domain: DomainCalls, uuid: UUID) -> Element:

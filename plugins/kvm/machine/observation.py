@@ -41,6 +41,9 @@ from provisioner_plugins.kvm.domain import (
 )
 from provisioner_plugins.kvm.domain.tree import all_devices, at, devices
 
+_NOTHING_BOUND = Bindings({})
+"""Names nothing: a fingerprint must not depend on what the stack calls things at the moment."""
+
 _POWER = {
     libvirt.VIR_DOMAIN_RUNNING: "running",
     libvirt.VIR_DOMAIN_BLOCKED: "running",
@@ -82,8 +85,8 @@ def present(
             {
                 "uuid": str(record.uuid),
                 "name": record.name,
-                "spec": spec,
-                "running": [[*path, value] for path, value in sorted(running.items())],
+                "spec": {**spec, **document.read(configured, _NOTHING_BOUND, {})},
+                "running": _plain_differences(configured, live),
                 "owner": owner.as_json() if owner is not None else None,
                 "persistent": record.persistent,
             }
@@ -92,6 +95,14 @@ def present(
         outputs=outputs(configured, str(record.uuid), addresses),
         facts=_facts(configured, live, snapshots=snapshots),
     )
+
+
+def _plain_differences(configured: Element, live: Element | None) -> list[list[Json]]:
+    """What differs in the running machine, in libvirt's own names."""
+    if live is None:
+        return []
+    found = document.running_differences(configured, live, _NOTHING_BOUND, {})
+    return [[*path, value] for path, value in sorted(found.items())]
 
 
 def outputs(domain: Element, uuid: str, addresses: Sequence[str]) -> dict[str, Json]:

@@ -33,7 +33,13 @@ from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.inventory import DomainRecord, Inventory
-from provisioner_plugins._libvirt.ownership import not_ours, taken, uuid_or_none
+from provisioner_plugins._libvirt.ownership import (
+    gone,
+    not_ours,
+    require_time,
+    taken,
+    uuid_or_none,
+)
 from provisioner_plugins._libvirt.xml import Element, parse, serialize
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.snapshot import definition
@@ -61,24 +67,21 @@ class SnapshotHandler:
 
         One call for each machine and one for each snapshot that is asked about.
         """
-        machines = [machine for target in targets if (machine := _machine(target)) is not None]
-        domains = inventory.domains_of(machines)
+        with_snapshots = inventory.with_snapshots()
+        places = {target.address: _places(target) for target in targets}
+        wanted: dict[UUID, set[str]] = {}
+        for uuid, name in (place for several in places.values() for place in several):
+            if uuid in with_snapshots:
+                wanted.setdefault(uuid, set()).add(name)
+        found = {uuid: self._documents(uuid, names) for uuid, names in wanted.items()}
         result: dict[Address, Observation] = {}
-        wanted: dict[UUID, list[Resource]] = {}
         for target in targets:
-            machine = _machine(target)
-            record = None
-            if machine is not None:
-                record = domains.find(machine.uid, machine.external_id, machine.name)
             result[target.address] = Absent()
-            if record is not None and record.uuid in inventory.with_snapshots():
-                wanted.setdefault(record.uuid, []).append(target)
-        for uuid, group in wanted.items():
-            found = self._documents(uuid, {target.name for target in group})
-            for target in group:
-                if target.name in found:
-                    machine_name = str(target.spec.get("machine"))
-                    result[target.address] = _present(uuid, found[target.name], machine_name)
+            for uuid, name in places[target.address]:
+                document = found.get(uuid, {}).get(name)
+                if document is not None:
+                    result[target.address] = _present(uuid, document, _machine_name(target, uuid))
+                    break
         return result
 
     def _documents(self, uuid: UUID, names: set[str] | None) -> dict[str, Element]:
@@ -109,7 +112,7 @@ class SnapshotHandler:
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del deadline
+        require_time(resource, deadline)
         domain = self._machine_of(resource)
         present = self._documents(domain.uuid, {resource.name}).get(resource.name)
         if present is not None:
@@ -160,20 +163,22 @@ class SnapshotHandler:
         deadline: Deadline,
     ) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del changes, restart, deadline
+        del changes, restart
+        require_time(resource, deadline)
         return self._rewrite(resource, observed)
 
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del deadline
+        require_time(resource, deadline)
         return self._rewrite(resource, observed, adopting=True)
 
     def _rewrite(self, resource: Resource, observed: Present, *, adopting: bool = False) -> Outcome:
         """Write description and mark anew."""
-        uuid, name = _parse_id(observed.external_id)
-        document = self._documents(uuid, {name}).get(name)
-        if document is None:
-            raise Terminal(taken(resource, "is not there any more"))
+        where = _parse_id(observed.external_id)
+        document = self._documents(where[0], {where[1]}).get(where[1]) if where else None
+        if where is None or document is None:
+            raise Terminal(gone(resource))
+        uuid, name = where
         mark = definition.read(document)[1]
         found = mark.stamp if mark is not None else None
         if not (adopting and found is None) and not _is_ours(resource, found):
@@ -190,7 +195,7 @@ class SnapshotHandler:
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        del deadline
+        require_time(resource, deadline)
         where = _where(resource)
         if where is None:
             return
@@ -216,11 +221,11 @@ class SnapshotHandler:
 
         Raises Terminal (PRV5115, PRV5119) if the snapshot is not there, or not ours.
         """
-        del deadline
+        require_time(snapshot, deadline)
         where = _where(snapshot)
         document = self._documents(where[0], {where[1]}).get(where[1]) if where else None
         if where is None or document is None:
-            raise Terminal(taken(snapshot, "is not there any more"))
+            raise Terminal(gone(snapshot))
         self._require_ours(snapshot, document)
         uuid, name = where
         domain = DomainCalls(self._connection, uuid, name, snapshot.address)
@@ -296,9 +301,36 @@ def _where(resource: Resource) -> tuple[UUID, str] | None:
     return (_uuid_of(machine), resource.name) if machine is not None else None
 
 
-def _parse_id(external_id: str) -> tuple[UUID, str]:
-    uuid, _, name = external_id.partition("/")
-    return UUID(uuid), name
+def _parse_id(external_id: str) -> tuple[UUID, str] | None:
+    """UUID of the machine and name of the snapshot; None for what is no id of ours."""
+    text, _, name = external_id.partition("/")
+    uuid = uuid_or_none(text)
+    return (uuid, name) if uuid is not None else None
+
+
+def _places(target: Resource) -> list[tuple[UUID, str]]:
+    """Where a snapshot can be: as it was recorded, else by its name at the machine that the spec
+    names (which may be another one by now).
+    """
+    places = []
+    recorded = _parse_id(target.external_id or "")
+    if recorded is not None:
+        places.append(recorded)
+    machine = _machine(target)
+    if machine is not None:
+        places.append((_uuid_of(machine), target.name))
+    return places
+
+
+def _machine_name(target: Resource, uuid: UUID) -> str:
+    """The VirtualMachine with this UUID; one that the stack does not have goes by its UUID."""
+    machine = _machine(target)
+    if machine is not None and _uuid_of(machine) == uuid:
+        return machine.address.name
+    for address, other in target.related.items():
+        if address.kind == "VirtualMachine" and _uuid_of(other) == uuid:
+            return address.name
+    return str(uuid)
 
 
 def _is_ours(resource: Resource, found: Stamp | None) -> bool:

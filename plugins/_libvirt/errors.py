@@ -34,6 +34,18 @@ UNREACHABLE = Rule(
     "Check that the daemon runs, and the address, port and socket in the Host's connection.",
     2.0,
 )
+NO_SYSTEM_DAEMON = Rule(
+    "PRV5101",
+    "{what}: the libvirt daemon cannot be reached",
+    "This is the system's daemon: start it (systemctl start libvirtd, or libvirtd -d). For root "
+    "qemu:///session means the same one; only an ordinary user's daemon starts by itself.",
+    2.0,
+)
+NO_CERTIFICATE = Rule(
+    "PRV5110",
+    "{what}: the connection cannot be used",
+    "Name the folder of cacert.pem, clientcert.pem and clientkey.pem: connection.tls.folder.",
+)
 REFUSED = Rule(
     "PRV5102",
     "{what}: the daemon refused the credentials or the certificate",
@@ -163,7 +175,10 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("no space left on device", FULL),
     ("disk quota exceeded", FULL),
     ("insufficient free space", FULL),
+    ("connect socket to '/var/run/libvirt/libvirt-sock'", NO_SYSTEM_DAEMON),
+    ("connect socket to '/run/libvirt/libvirt-sock'", NO_SYSTEM_DAEMON),
     ("failed to connect socket", UNREACHABLE),
+    ("cannot read ca certificate", NO_CERTIFICATE),
     ("unable to connect to server", UNREACHABLE),
     ("unable to resolve address", UNREACHABLE),
     ("client socket is closed", LOST),

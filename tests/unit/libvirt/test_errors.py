@@ -55,6 +55,7 @@ TABLE: list[Any] = [
     ("CONFIG_UNSUPPORTED", 0, "", "PRV5111", False),
     ("NO_SUPPORT", 0, "", "PRV5111", False),
     ("UNKNOWN_HOST", 0, "", "PRV5101", True),
+    ("SYSTEM_ERROR", errno.ENOENT, "Cannot read CA certificate '/x'", "PRV5110", False),
 ]
 
 
@@ -69,6 +70,13 @@ def test_every_error_has_a_meaning(
     assert code == failure.diagnostic.code
     assert failure.diagnostic.summary.startswith("define network lan: ")
     assert message in failure.diagnostic.detail
+
+
+def test_the_daemon_of_the_system_does_not_start_by_itself() -> None:
+    text = "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory"
+    failure = translate(problem(libvirt.VIR_ERR_SYSTEM_ERROR, text, errno.ENOENT), "connect")
+    assert isinstance(failure, Retryable)
+    assert failure.diagnostic.hint.startswith("This is the system's daemon: start it")
 
 
 def test_what_is_not_found_is_never_worth_a_retry() -> None:

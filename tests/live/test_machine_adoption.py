@@ -96,7 +96,7 @@ def test_taken_over_it_keeps_its_identity_and_goes_on(bench: Any, log: SerialLog
     assert before.findtext("uuid") == outcome.external_id
     after.remove(after.find("metadata"))
     assert machinebench.same(before, after)
-    count = log.sequence()
+    count = log.sequence() or 0
     # From now on it is changed like any other, live where that can be.
     bench.apply(VM, "web", {**SPEC, "description": "Mine now"})
     assert "Mine now" in domain_text(bench)

@@ -1,4 +1,4 @@
-"""Reads the case tables (tests/conformance/provider/cases) and makes manifests of their cases."""
+"""Reads the case tables (tests/conformance/provider/tables) and makes manifests of their cases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from provisioner.core.address import Address
 from provisioner.core.values import Json
 
-FOLDER = Path(__file__).parent / "cases"
+FOLDER = Path(__file__).parent / "tables"
 
 CREATE, CHANGE, REMOVE = "create", "change", "remove"
 

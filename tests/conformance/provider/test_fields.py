@@ -1,6 +1,6 @@
 """Law 1: apply, then plan: nothing to do, for every field of every kind. Law 4: edited in place.
 
-The cases are data: tests/conformance/provider/cases.
+The cases are data: tests/conformance/provider/tables.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class ProviderUnderTest(Protocol):
 
     @property
     def surroundings(self) -> Mapping[Address, Mapping[str, Any] | None]:
-        """Specs to use instead of those in cases/surroundings.yaml; None leaves one out."""
+        """Specs to use instead of those in tables/surroundings.yaml; None leaves one out."""
         ...
 
     @property

@@ -30,6 +30,8 @@ from provisioner.engine.subjects import Subject, known_of
 from provisioner.engine.unknowns import OutputName, fill, is_marker, resolve, unknowns
 from provisioner.providers.api import Present
 
+_USING = (Action.CREATE, Action.REPLACE, Action.UPDATE, Action.RENAME)
+
 
 def make_plan(request: PlanRequest) -> Plan:
     """The plan; raises ProvisionerError with every problem found if there is one."""
@@ -190,17 +192,50 @@ def _hold_what_others_need(request: PlanRequest, decisions: dict[Address, Decisi
             decisions[target] = replace(
                 decisions[target], held=f"{keeper}, which is not selected, needs it"
             )
-    needed = [address for address, decision in decisions.items() if decision.held is not None]
-    while needed:
-        holder = needed.pop()
-        subject = request.subjects[holder]
-        for target in sorted(_targets(subject)):
-            decision = decisions.get(target)
-            if decision is None or decision.held is not None:
-                continue
-            if decision.action is Action.REPLACE or _removes(request, target, decision):
-                decisions[target] = replace(decision, held=f"{holder}, which is held, needs it")
-                needed.append(target)
+    holders = [address for address, decision in decisions.items() if decision.held is not None]
+    while holders:
+        while holders:
+            holder = holders.pop()
+            for target in sorted(_targets(request.subjects[holder])):
+                decision = decisions.get(target)
+                if decision is None or decision.held is not None:
+                    continue
+                if decision.action is Action.REPLACE or _removes(request, target, decision):
+                    decisions[target] = replace(decision, held=f"{holder}, which is held, needs it")
+                    holders.append(target)
+        holders = _hold_what_has_to_wait(request, decisions)
+
+
+def _hold_what_has_to_wait(
+    request: PlanRequest, decisions: dict[Address, Decision]
+) -> list[Address]:
+    """Hold whatever would be made or changed with something that a held step does not bring: it is
+    not there yet, or on another host still. Returns what is held by this.
+    """
+    waiting: list[Address] = []
+    for address, decision in decisions.items():
+        declaration = request.subjects[address].declaration
+        if declaration is None or decision.held is not None or decision.action not in _USING:
+            continue
+        for target in request.subjects[address].dependencies:
+            if _is_awaited(request, decisions, target, declaration.host):
+                decisions[address] = replace(decision, held=f"it needs {target}, which is held")
+                waiting.append(address)
+                break
+    return waiting
+
+
+def _is_awaited(
+    request: PlanRequest, decisions: Mapping[Address, Decision], target: Address, host: str | None
+) -> bool:
+    decision = decisions.get(target)
+    if decision is None or decision.held is None:
+        return False
+    if decision.action is Action.CREATE:
+        return True
+    found = request.subjects[target]
+    moves = found.declaration is not None and found.declaration.host == host != found.endpoint
+    return decision.action is Action.REPLACE and moves
 
 
 def _removes(request: PlanRequest, address: Address, decision: Decision) -> bool:

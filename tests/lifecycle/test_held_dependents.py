@@ -1,0 +1,57 @@
+"""What needs something that a held step does not bring is held, too: it could only fail."""
+
+from tests.lifecycle.scenario import HOST, STACK, Scenario, outline
+from tests.lifecycle.stacks import POOL
+
+THERE = HOST.replace("name: here", "name: there")
+BOTH = STACK.replace("spec: {}", "spec: {defaults: {host: here}}")
+MACHINE = """
+VirtualMachine/web
+metadata.protect: true
+memory: {size: 256MiB}
+placement: {host: here}
+"""
+SNAPSHOT = "Snapshot/before\nmachine: web\n"
+DISK = "Disk/data\npool: pool\nsize: 1GiB\n"
+
+
+def two_hosts(scenario: Scenario) -> None:
+    scenario.write("stack.yaml", BOTH)
+    scenario.write("there.yaml", THERE)
+
+
+def test_a_snapshot_waits_for_a_machine_that_may_not_move(scenario: Scenario) -> None:
+    two_hosts(scenario)
+    scenario.declare(MACHINE)
+    scenario.apply()
+    scenario.declare(MACHINE.replace("host: here", "host: there"), SNAPSHOT)
+    plan = scenario.plan(max_impact="replace")
+    assert [
+        "(create Snapshot/before: it needs VirtualMachine/web, which is held)",
+        "(replace VirtualMachine/web: it is protected (metadata.protect))",
+    ] == sorted(outline(plan))
+    assert "done" == scenario.apply(plan).outcome
+    assert ["VirtualMachine/web"] == scenario.objects()
+
+
+def test_one_that_stays_where_it_is_goes_on(scenario: Scenario) -> None:
+    scenario.declare(MACHINE.replace("placement: {host: here}\n", ""), POOL)
+    scenario.apply()
+    scenario.declare(MACHINE.replace("placement: {host: here}\n", ""), POOL, SNAPSHOT, DISK)
+    scenario.apply()
+    assert {"Snapshot/before", "Disk/data"} <= set(scenario.objects())
+
+
+def test_nothing_is_made_with_what_maintenance_keeps_from_being_made(scenario: Scenario) -> None:
+    """A text on one host waits for what a host in maintenance would tell."""
+    two_hosts(scenario)
+    scenario.write("there.yaml", THERE.replace("memory", "memory, maintenance: true"))
+    network = "Network/lan\nhost: there\nmode: isolated\n"
+    scenario.declare(
+        network, MACHINE.strip() + "\ndescription: on ${Network/lan.bridge}\n", SNAPSHOT
+    )
+    assert [
+        "(create Network/lan: Host/there is in maintenance)",
+        "(create Snapshot/before: it needs VirtualMachine/web, which is held)",
+        "(create VirtualMachine/web: it needs Network/lan, which is held)",
+    ] == sorted(outline(scenario.plan()))

@@ -90,10 +90,7 @@ class Estate:
         make = self.scenario.plan_destroy if destroy else self.scenario.plan
         first = make(max_impact="replace")
         lost = {
-            str(known.address)
-            for step in first.steps
-            if step.impact is Impact.DATA_LOSS
-            for known in (step.known, step.previous or step.known)
+            str(step.consent_address) for step in first.steps if step.impact is Impact.DATA_LOSS
         }
         if not lost:
             return first

@@ -65,8 +65,12 @@ def carry_out(world: Estate, documents: Sequence[Document]) -> None:
     world.declare(documents)
     plan = world.plan()
     objects, state = world.objects(), world.state()
+    note("\n".join(outline(plan)))
     report = world.scenario.apply(plan)
-    assert ("done", ()) == (report.outcome, report.problems)
+    for problem in report.problems:
+        note(f"{problem.address}: {problem.summary}")
+    assert () == report.problems
+    assert "done" == report.outcome
     check_result(world, plan, objects, state)
     check_settled(world)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -24,6 +25,9 @@ from provisioner_plugins._libvirt.errors import NOT_FOUND, translate
 from provisioner_plugins._libvirt.events import quiet
 from provisioner_plugins._libvirt.ownership import uuid_or_none
 from provisioner_plugins._libvirt.xml import Element, XmlError, parse
+
+_BURST = 8
+"""Calls in a row from which on it pays to have the event loop rest."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -250,13 +254,15 @@ class Inventory:
         self._tally.append(5)
         listed = handle.listAllDomains(0)
         self._listed_domains = len(listed)
+        # Only of those that run: the others have no state worth a look at each of them.
+        active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
         states = {
             domain.UUID(): stats["state.state"]
-            for domain, stats in handle.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+            for domain, stats in handle.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, active)
         }
         autostart = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART))
         saved = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE))
-        persistent = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT))
+        transient = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT))
 
         def read(domain: Any) -> DomainRecord | None:
             identity = domain.UUID()
@@ -273,9 +279,9 @@ class Inventory:
                 name=domain.name(),
                 configured_text=configured,
                 live_text=live,
-                state=states.get(identity, libvirt.VIR_DOMAIN_NOSTATE),
+                state=states.get(identity, libvirt.VIR_DOMAIN_SHUTOFF),
                 autostart=identity in autostart,
-                persistent=identity in persistent,
+                persistent=identity not in transient,
                 managed_save=identity in saved,
                 handle=domain,
             )
@@ -396,7 +402,7 @@ class Inventory:
     def _each(self, function: Callable[[S], T], items: Sequence[S]) -> list[T]:
         """``function`` of every item, in order; in a few threads where round trips are long."""
         workers = min(self.connection.parallel, len(items))
-        with quiet():
+        with quiet() if len(items) > _BURST else nullcontext():
             if workers < 2:
                 return [function(item) for item in items]
             with ThreadPoolExecutor(workers) as pool:

@@ -19,6 +19,7 @@ left out:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,6 @@ from provisioner_plugins.kvm.domain import (
 from provisioner_plugins.kvm.domain.tree import all_devices, at, devices
 
 _NOTHING_BOUND = Bindings({})
-"""Names nothing: a fingerprint must not depend on what the stack calls things at the moment."""
 
 _POWER = {
     libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -81,28 +81,31 @@ def present(
         external_id=str(record.uuid),
         owner=owner,
         spec=spec,
-        fingerprint=digest(
-            {
-                "uuid": str(record.uuid),
-                "name": record.name,
-                "spec": {**spec, **document.read(configured, _NOTHING_BOUND, {})},
-                "running": _plain_differences(configured, live),
-                "owner": owner.as_json() if owner is not None else None,
-                "persistent": record.persistent,
-            }
-        ),
+        fingerprint=_fingerprint(record, configured, live),
         running=running,
         outputs=outputs(configured, str(record.uuid), addresses),
         facts=_facts(configured, live, snapshots=snapshots),
     )
 
 
-def _plain_differences(configured: Element, live: Element | None) -> list[list[Json]]:
-    """What differs in the running machine, in libvirt's own names."""
-    if live is None:
-        return []
-    found = document.running_differences(configured, live, _NOTHING_BOUND, {})
-    return [[*path, value] for path, value in sorted(found.items())]
+def _fingerprint(record: DomainRecord, configured: Element, live: Element | None) -> str:
+    """Changes with the definition, whatever in it somebody changed: an update edits all of it.
+
+    What is in force is compared in libvirt's own names, which the stack does not change.
+    """
+    differing: dict[Path, Json] = {}
+    if live is not None:
+        differing = document.running_differences(configured, live, _NOTHING_BOUND, {})
+    return digest(
+        {
+            "name": record.name,
+            "definition": hashlib.sha256(record.configured_text.encode()).hexdigest(),
+            "power": power_of(record.state),
+            "autostart": record.autostart,
+            "persistent": record.persistent,
+            "running": [[*path, value] for path, value in sorted(differing.items())],
+        }
+    )
 
 
 def outputs(domain: Element, uuid: str, addresses: Sequence[str]) -> dict[str, Json]:

@@ -15,6 +15,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine.calls import StepCalls
 from provisioner.engine.events import (
     EventSink,
+    Noticed,
     PhaseStarted,
     StepFailed,
     StepFinished,
@@ -88,6 +89,8 @@ class Applier:
         purpose = "destroy" if plan.destroy else "apply"
         lock = self._store.lock(self._actor, purpose, LEASE)
         try:
+            if lock.note is not None:
+                self._sink(Noticed(lock.note))
             return self._locked(plan, purpose)
         finally:
             lock.release()

@@ -23,6 +23,13 @@ class PhaseStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something about the operation as a whole that its reader should know."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted:
     """A step is about to begin; its intent is made durable before the provider is called."""
 
@@ -86,6 +93,7 @@ class StepSkipped:
 
 Event: TypeAlias = (
     PhaseStarted
+    | Noticed
     | StepStarted
     | StepProgress
     | StepRetrying

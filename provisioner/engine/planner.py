@@ -37,9 +37,7 @@ def make_plan(request: PlanRequest) -> Plan:
     """The plan; raises ProvisionerError with every problem found if there is one."""
     policy = _policy(request)
     order = _dependency_graph(request.subjects).order()
-    decisions, specs = _decide_all(request, policy, order)
-    _keep_what_kept_objects_need(request, decisions)
-    _hold_what_others_need(request, decisions)
+    decisions, specs = _decide(request, policy, order)
     completed = _leave_to_replacements(request, decisions)
     steps, held = link_steps(request, decisions, specs, order)
     providers = {
@@ -102,15 +100,39 @@ def _dependency_graph(subjects: Mapping[Address, Subject]) -> DependencyGraph[Ad
     )
 
 
-def _decide_all(
+def _decide(
     request: PlanRequest, policy: Policy, order: list[Address]
+) -> tuple[dict[Address, Decision], dict[Address, Mapping[str, Any]]]:
+    """Stages 1 to 3, again if they hold something whose outputs were taken for unknown: it stays as
+    it is.
+    """
+    waited_for = {
+        reference.target
+        for subject in request.subjects.values()
+        if subject.declaration is not None
+        for reference in subject.declaration.references
+        if reference.output is not None
+    }
+    staying: frozenset[Address] = frozenset()
+    while True:
+        decisions, specs = _decide_all(request, policy, order, staying)
+        _keep_what_kept_objects_need(request, decisions)
+        _hold_what_others_need(request, decisions)
+        held = {address for address in waited_for & decisions.keys() if decisions[address].held}
+        if held <= staying:
+            return decisions, specs
+        staying |= held
+
+
+def _decide_all(
+    request: PlanRequest, policy: Policy, order: list[Address], staying: frozenset[Address]
 ) -> tuple[dict[Address, Decision], dict[Address, Mapping[str, Any]]]:
     decisions: dict[Address, Decision] = {}
     specs: dict[Address, Mapping[str, Any]] = {}
     problems = Diagnostics()
     for address in order:
         subject = request.subjects[address]
-        spec = _known_spec(request, decisions, subject)
+        spec = _known_spec(request, decisions, subject, staying)
         specs[address] = spec
         provider = request.providers[request.endpoints[subject.endpoint].provider]
         decision = decide(
@@ -129,7 +151,10 @@ def _decide_all(
 
 
 def _known_spec(
-    request: PlanRequest, decisions: Mapping[Address, Decision], subject: Subject
+    request: PlanRequest,
+    decisions: Mapping[Address, Decision],
+    subject: Subject,
+    staying: frozenset[Address],
 ) -> Mapping[str, Any]:
     """The subject's spec with the outputs of resources that stay as they are put in."""
     declaration = subject.declaration
@@ -138,7 +163,8 @@ def _known_spec(
     recorded = subject.entry.spec if subject.entry is not None else {}
 
     def is_made_anew(address: Address) -> bool:
-        return decisions.get(address, NOTHING).action in (Action.CREATE, Action.REPLACE)
+        action = decisions.get(address, NOTHING).action
+        return action in (Action.CREATE, Action.REPLACE) and address not in staying
 
     def lookup(name: OutputName) -> Json:
         if is_made_anew(name.address):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from provisioner.engine.events import (
     Event,
     EventSink,
+    Noticed,
     PhaseStarted,
     StepFailed,
     StepFinished,
@@ -31,6 +32,7 @@ __all__ = [
     "JournalRecord",
     "Known",
     "LockHolder",
+    "Noticed",
     "OperationRecord",
     "PhaseStarted",
     "Plan",

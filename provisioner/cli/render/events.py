@@ -7,6 +7,7 @@ from provisioner.cli.render.text import Paint, count, plain, printable
 from provisioner.core.units import format_size
 from provisioner.service.model import (
     Event,
+    Noticed,
     PhaseStarted,
     StepFailed,
     StepFinished,
@@ -37,7 +38,6 @@ _PHASES = {
     "load": "Reading {}",
     "observe": "Observing {}",
     "plan": "Comparing {}",
-    "recover": "Recovering {}",
     "verify": "Checking that the plan still fits: {}",
     "apply": "Applying {}",
 }
@@ -53,6 +53,8 @@ def render_event(event: Event, paint: Paint = plain) -> list[str]:
     """Lines for one event; none for what only a live view can show well."""
     if isinstance(event, PhaseStarted):
         return [paint("muted", phase_text(event))]
+    if isinstance(event, Noticed):
+        return [paint("warning", printable(event.text))]
     if isinstance(event, StepStarted):
         return [f"  {event.address}: {doing(event.action)}"]
     if isinstance(event, StepProgress):

@@ -129,21 +129,21 @@ def project(
             if untold is not None:
                 result[key] = untold
             continue
-        found = observed[key]
-        if wanted == found or not (isinstance(wanted, Mapping) and isinstance(found, Mapping)):
-            result[key] = found
-        elif rules.owned_whole(here):
-            result[key] = {
-                name: project(
-                    wanted[name], _section(_part(before, name)), element, rules, (*here, name)
-                )
-                if isinstance(wanted.get(name), Mapping) and isinstance(element, Mapping)
-                else element
-                for name, element in found.items()
-            }
-        else:
-            result[key] = project(wanted, _section(before), found, rules, here)
+        result[key] = _project_value(wanted, _section(before), observed[key], rules, here)
     return result
+
+
+def _project_value(wanted: Any, recorded: Any, found: Any, rules: KindRules, path: Path) -> Any:
+    if wanted == found or not (isinstance(wanted, Mapping) and isinstance(found, Mapping)):
+        return found
+    if not rules.owned_whole(path):
+        return project(wanted, recorded, found, rules, path)
+    return {
+        name: _project_value(
+            wanted.get(name), _section(_part(recorded, name)), element, rules, (*path, name)
+        )
+        for name, element in found.items()
+    }
 
 
 class _Missing:

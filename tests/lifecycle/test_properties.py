@@ -78,6 +78,8 @@ def carry_out(world: Estate, documents: Sequence[Document]) -> None:
 def check_settled(world: Estate) -> None:
     """Nothing is left to do, half done, or there twice."""
     again = world.plan()
+    for step in again.steps:
+        note(f"once more: {step.action.value} {step.id} {step.reason} {step.changes}")
     assert ([], ()) == (steps_of(again), again.refresh)
     state, objects = world.state(), world.objects()
     assert () == state.open_intents

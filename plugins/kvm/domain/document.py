@@ -99,6 +99,7 @@ def edit(
     """
     if "native" in fields:
         native.replace(domain, _fragments(spec))
+        controllers.set_usb(domain, wanted=False)
         # What fragments had said as well as common fields went with them.
         fields = {*fields, *spec}
     for concerned, editor in _EDITORS:

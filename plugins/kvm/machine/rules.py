@@ -10,7 +10,7 @@ from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import is_known
 from provisioner_plugins._libvirt.native import PROVIDER, merge_all
 from provisioner_plugins.kvm.bindings import Bindings
-from provisioner_plugins.kvm.domain import native
+from provisioner_plugins.kvm.domain import controllers, native
 from provisioner_plugins.kvm.domain.document import Surroundings, build
 from provisioner_plugins.kvm.domain.firmware import default_machine, family
 from provisioner_plugins.kvm.machine.impact import assess
@@ -56,6 +56,8 @@ def _check_native(resource: Resource, spec: Mapping[str, Any]) -> None:
         return
     around = Surroundings(Bindings(resource.related))
     document = build(resource.name, resource.uid, hardware, around)
+    # That there is no USB is nobody's wish.
+    controllers.remove_no_usb(document)
     merge_all(document, spec, native.SECTION, native.IDENTIFY)
 
 

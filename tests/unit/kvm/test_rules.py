@@ -96,6 +96,7 @@ def test_a_fragment_may_complete_a_device_and_overrule_libvirts_own_defaults() -
         "<devices><interface><alias name='ua-lan'/><mtu size='9000'/></interface></devices>",
         "<clock offset='localtime'/>",
         "<devices><memballoon model='virtio'><stats period='5'/></memballoon></devices>",
+        "<devices><controller type='usb' index='0' model='qemu-xhci'/></devices>",
     ]
     assert normalised(nics={"lan": {"network": "blue"}}, native={"kvm": {"domain": fragments}})
 

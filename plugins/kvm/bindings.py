@@ -16,6 +16,7 @@ from provisioner_plugins._libvirt.volume import VolumeId, identity_name, image_v
 from provisioner_plugins._libvirt.xml import Element
 
 _USER_MODE = "user"
+_VOLUMES = ("Disk", "Image")
 
 
 class VolumeRef(NamedTuple):
@@ -57,12 +58,6 @@ class Bindings:
 
     def __init__(self, related: Mapping[Address, Resource]) -> None:
         self._related = related
-
-    @cached_property
-    def _names(self) -> _Names:
-        # Made when first asked for: most of what makes a definition asks the other way only, and
-        # to go through the whole stack for each machine would make it quadratic.
-        return _Names.of(self._related)
 
     # --- from the stack to the host ---
 
@@ -112,12 +107,20 @@ class Bindings:
             return None
         pool, volume = source.get("pool"), source.get("volume")
         if pool is not None and volume is not None:
-            return self._names.by_volume.get((kind, pool, volume)) or f"{pool}/{volume}"
+            return self._of_volume(kind, VolumeId(pool, volume))
         path = source.get("file") or source.get("dev") or source.get("name")
         if path is None:
             # The live definition of an empty drive has a source that says nothing.
             return None if node.get("type") in ("file", "block") else node.get("type")
-        return self._names.by_path.get((kind, path), path)
+        return self._by_path.get((kind, path), path)
+
+    def _of_volume(self, kind: str, place: VolumeId) -> str:
+        # Nearly always the volume is called after its resource.
+        likely = place.volume.rsplit(".", 2)[0]
+        resource = self._related.get(Address(kind, likely))
+        if resource is not None and _place(resource) == place:
+            return likely
+        return self._by_volume.get((kind, place)) or str(place)
 
     def network_name(self, node: Element, wanted: object) -> str | None:
         """The Network that a card is plugged into. ``wanted`` decides where several could be meant:
@@ -131,28 +134,63 @@ class Bindings:
         if source is None:
             return kind
         network = source.get("network")
-        if network is not None:
-            names = self._names.by_network.get(network)
-            if names is None:
-                return network
-            return str(wanted) if wanted in names else names[0]
-        where = source.get("bridge") or source.get("dev")
-        return f"{kind}:{where}" if where is not None else kind
+        if network is None:
+            where = source.get("bridge") or source.get("dev")
+            return f"{kind}:{where}" if where is not None else kind
+        for likely in (str(wanted), network):
+            if self._is_called(likely, network):
+                return likely
+        return self._by_network.get(network, network)
+
+    def _is_called(self, name: str, network: str) -> bool:
+        """Whether a Network of the stack is this one of libvirt's."""
+        resource = self._related.get(Address("Network", name))
+        return resource is not None and resource.name == network and not _is_user_mode(resource)
+
+    # Whole stacks are looked through only for what is not called after its resource.
+
+    @cached_property
+    def _by_volume(self) -> Mapping[tuple[str, VolumeId], str]:
+        return {
+            (address.kind, _place(resource)): address.name
+            for address, resource in self._related.items()
+            if address.kind in _VOLUMES
+        }
+
+    @cached_property
+    def _by_path(self) -> Mapping[tuple[str, str], str]:
+        return {
+            (address.kind, str(resource.outputs["path"])): address.name
+            for address, resource in self._related.items()
+            if address.kind in _VOLUMES and "path" in resource.outputs
+        }
+
+    @cached_property
+    def _by_network(self) -> Mapping[str, str]:
+        return {
+            resource.name: address.name
+            for address, resource in self._related.items()
+            if address.kind == "Network" and not _is_user_mode(resource)
+        }
 
 
 def _is_user_mode(resource: Resource) -> bool:
     return resource.spec.get("mode") == _USER_MODE
 
 
-def _volume(resource: Resource) -> VolumeRef:
+def _place(resource: Resource) -> VolumeId:
+    """Where the volume of a Disk or Image is."""
     if resource.kind == "Image":
-        place, form = image_volume(resource), str(resource.spec.get("format", "raw"))
-        # A CD image has no format of its own.
-        return VolumeRef(place.pool, place.volume, "raw" if form == "iso" else form)
-    form = str(resource.spec.get("format", "qcow2"))
+        return image_volume(resource)
     if resource.external_id is not None:
-        place = VolumeId.parse(resource.external_id)
-    else:
-        name = identity_name(resource.name, resource.uid, form)
-        place = VolumeId(pool_of(resource), name)
-    return VolumeRef(place.pool, place.volume, form)
+        return VolumeId.parse(resource.external_id)
+    name = identity_name(resource.name, resource.uid, str(resource.spec.get("format", "qcow2")))
+    return VolumeId(pool_of(resource), name)
+
+
+def _volume(resource: Resource) -> VolumeRef:
+    place = _place(resource)
+    otherwise = "raw" if resource.kind == "Image" else "qcow2"
+    form = str(resource.spec.get("format", otherwise))
+    # A CD image has no format of its own.
+    return VolumeRef(place.pool, place.volume, "raw" if form == "iso" else form)

@@ -17,6 +17,8 @@ from provisioner_plugins._libvirt.xml import Element, element, parse, serialize,
 
 _SHORTEST_LIMIT = 0.5
 _SLACK = 3
+_LIMIT_ALONE = 5.0
+"""Where there is no emulation to compare with."""
 _LOOK_SECONDS = 0.01
 _LONGEST_EMULATION = 20.0
 _PROBE_MIB = 16
@@ -98,7 +100,9 @@ class Host:
             return True
         self._connection.report("trying whether its KVM is usable")
         emulated = self._seconds_to_give_up("qemu", _LONGEST_EMULATION)
-        limit = max(_SHORTEST_LIMIT, _SLACK * (emulated or _LONGEST_EMULATION))
+        limit = _LIMIT_ALONE
+        if emulated is not None:
+            limit = max(_SHORTEST_LIMIT, _SLACK * emulated)
         accelerated = self._seconds_to_give_up("kvm", limit)
         if accelerated is not None:
             return True

@@ -84,6 +84,10 @@ def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnosti
         )
 
 
+def _has_pool(resource: Resource) -> bool:
+    return any(address.kind == "StoragePool" for address in resource.related)
+
+
 def _board_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     machine = spec.get("machineType", default_machine(spec))
     if not isinstance(machine, str):

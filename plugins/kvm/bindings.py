@@ -27,32 +27,6 @@ class VolumeRef(NamedTuple):
     format: str
 
 
-class _Names(NamedTuple):
-    """Names of resources by what libvirt calls them."""
-
-    by_volume: dict[tuple[str, str, str], str]
-    by_path: dict[tuple[str, str], str]
-    by_network: dict[str, list[str]]
-
-    @classmethod
-    def of(cls, related: Mapping[Address, Resource]) -> _Names:
-        names = cls({}, {}, {})
-        for address, resource in related.items():
-            if address.kind in ("Disk", "Image"):
-                names.add_volume(resource)
-            elif address.kind == "Network" and not _is_user_mode(resource):
-                names.by_network.setdefault(resource.name, []).append(address.name)
-        return names
-
-    def add_volume(self, resource: Resource) -> None:
-        kind, name = resource.address
-        volume = _volume(resource)
-        self.by_volume[kind, volume.pool, volume.volume] = name
-        path = resource.outputs.get("path")
-        if isinstance(path, str):
-            self.by_path[kind, path] = name
-
-
 class Bindings:
     """Names of Disk, Image and Network resources, and what libvirt calls them."""
 

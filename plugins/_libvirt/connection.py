@@ -20,7 +20,7 @@ import libvirt
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.providers.api import Context, Endpoint, ProviderError, Retryable, Terminal
-from provisioner_plugins._libvirt.errors import LOST, NOT_FOUND, TIMEOUT, code_of, translate
+from provisioner_plugins._libvirt.errors import LOST, NOT_FOUND, TIMEOUT, UNTOLD, code_of, translate
 from provisioner_plugins._libvirt.events import start_event_loop
 from provisioner_plugins._libvirt.uri import Target, target_of
 from provisioner_plugins._libvirt.xml import XmlError
@@ -42,6 +42,7 @@ _CONNECT_SECONDS = 15.0
 _KEEPALIVE_SECONDS = 5
 _KEEPALIVE_COUNT = 6
 _PARALLEL_REMOTE = 5
+_READ_ATTEMPTS = 3
 """A daemon works on this many requests of one client at once (max_client_requests in
 libvirtd.conf).
 """
@@ -114,16 +115,17 @@ class Connection:
             raise failure from problem
 
     def read(self, what: str, function: Callable[[Any], T]) -> T:
-        """As :meth:`call`, but ``function`` only reads: after a lost connection it is run once more
-        on a new one.
+        """As :meth:`call`, but ``function`` only reads: after a lost connection it is run again on
+        a new one, and after an error whose reason was lost, too.
 
         It must use nothing that an earlier connection gave.
         """
-        try:
-            return self.call(what, function)
-        except Retryable as problem:
-            if not _is_lost(problem):
-                raise
+        for _ in range(_READ_ATTEMPTS - 1):
+            try:
+                return self.call(what, function)
+            except Retryable as problem:
+                if not _is_lost(problem) and problem.diagnostic.code != UNTOLD.code:
+                    raise
         return self.call(what, function)
 
     def find(self, what: str, function: Callable[[Any], T]) -> T | None:

@@ -107,6 +107,15 @@ EXISTS = Rule(
     "{what}: an object with that name or identity exists already",
     "Rename the resource, or remove or adopt the object on the host.",
 )
+UNTOLD = Rule(
+    "PRV5128",
+    "{what}: libvirt failed, and the reason was lost",
+    "The daemon's log may say more.",
+    0.1,
+)
+"""libvirt keeps the last error of a thread; freeing another object, which the interpreter may do at
+any moment, clears it before the binding reads it.
+"""
 OTHER = Rule("PRV5117", "{what}: libvirt reported an error", "The daemon's log may say more.")
 
 NOT_FOUND = frozenset(
@@ -207,6 +216,8 @@ _SSH_REFUSED = (
 def rule_for(problem: libvirt.libvirtError) -> Rule:
     """What an error of libvirt means; every error has a rule."""
     number = problem.get_error_code()
+    if number is None:
+        return UNTOLD
     text = (problem.get_error_message() or "").lower()
     if any(words in text for words in _SSH_REFUSED):
         return REFUSED

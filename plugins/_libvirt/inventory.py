@@ -49,7 +49,6 @@ class DomainRecord:
     state: int
     autostart: bool
     persistent: bool
-    managed_save: bool
     handle: Any = field(repr=False, compare=False)
 
     @property
@@ -157,8 +156,8 @@ class Inventory:
         return sum(self._tally)
 
     def domains(self) -> Index[DomainRecord]:
-        """All domains with their definitions: 5 calls, one for each domain, and one more for each
-        that runs.
+        """All domains with their definitions: 4 calls (2 if none runs), one for each domain, and
+        one more for each that runs.
         """
         if self._domains is None:
             self._domains = Index(self.connection.read("read the domains", self._read_domains))
@@ -251,18 +250,11 @@ class Inventory:
     def _read_domains(
         self, handle: Any, is_meant: Callable[[Any], bool] = lambda _: True
     ) -> list[DomainRecord]:
-        self._tally.append(5)
+        self._tally.append(2)
         listed = handle.listAllDomains(0)
         self._listed_domains = len(listed)
-        # Only of those that run: the others have no state worth a look at each of them.
-        active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
-        states = {
-            domain.UUID(): stats["state.state"]
-            for domain, stats in handle.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, active)
-        }
         autostart = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART))
-        saved = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE))
-        transient = _uuids(handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT))
+        states, transient = self._read_active(handle, listed)
 
         def read(domain: Any) -> DomainRecord | None:
             identity = domain.UUID()
@@ -282,12 +274,26 @@ class Inventory:
                 state=states.get(identity, libvirt.VIR_DOMAIN_SHUTOFF),
                 autostart=identity in autostart,
                 persistent=identity not in transient,
-                managed_save=identity in saved,
                 handle=domain,
             )
 
         meant = [domain for domain in listed if is_meant(domain)]
         return [record for record in self._each(read, meant) if record is not None]
+
+    def _read_active(
+        self, handle: Any, listed: Sequence[Any]
+    ) -> tuple[Mapping[bytes, int], frozenset[bytes]]:
+        """States of the domains that run, and which of them are transient: 2 calls, none if nothing
+        runs.
+        """
+        if all(domain.ID() == -1 for domain in listed):
+            return {}, frozenset()
+        self._tally.append(2)
+        active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+        found = handle.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, active)
+        states = {domain.UUID(): stats["state.state"] for domain, stats in found}
+        transient = handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)
+        return states, _uuids(transient)
 
     def _read_running(self, handle: Any) -> tuple[tuple[str, Element], ...]:
         self._tally.append(1)

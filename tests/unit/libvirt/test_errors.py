@@ -90,3 +90,11 @@ def test_the_number_behind_a_translated_error() -> None:
     assert libvirt.VIR_ERR_NO_DOMAIN == code_of(caught.value)
     assert libvirt.VIR_ERR_NO_DOMAIN == code_of(origin)
     assert code_of(ValueError()) is None
+
+
+def test_an_error_whose_reason_was_lost_is_worth_a_retry() -> None:
+    lost = libvirt.libvirtError("virStorageVolLookupByName() failed")
+    lost.err = None
+    failure = translate(lost, "find volume a")
+    assert isinstance(failure, Retryable)
+    assert "PRV5128" == failure.diagnostic.code

@@ -22,6 +22,7 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import ConsoleStream, GraphicsAddress
 from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.events import quiet
 from provisioner_plugins._libvirt.handler import KindHandler
 from provisioner_plugins._libvirt.handlers import shared_handlers
 from provisioner_plugins._libvirt.inventory import Inventory
@@ -63,8 +64,9 @@ class KvmSession:
         for target in sorted(targets, key=lambda target: target.kind != MachineHandler.kind):
             groups.setdefault(target.kind, []).append(target)
         result: dict[Address, Observation] = {}
-        for kind, group in groups.items():
-            result.update(self._handler(kind).observe(inventory, group))
+        with quiet():
+            for kind, group in groups.items():
+                result.update(self._handler(kind).observe(inventory, group))
         return result
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:

@@ -27,6 +27,7 @@ _UNSEEN = {
 
 _FIXED = "the running machine keeps what it was started with until it is restarted"
 _HOTPLUG_BUSES = ("virtio", "scsi")
+_CONVENTIONAL_MODELS = ("e1000", "rtl8139")
 
 
 @dataclass(slots=True)
@@ -95,6 +96,8 @@ def _cpu(judged: Judged, change: Change) -> Assessment:
             "with",
         )
     if wanted < _int(change.running if change.differs_running else change.before, 1):
+        if change.before == change.after:
+            return Assessment(Impact.RESTART, "the guest has not let go of its vCPUs")
         fixed = judged.number("fixedVcpus")
         if wanted < fixed:
             return Assessment(
@@ -137,6 +140,8 @@ def _nics(judged: Judged, change: Change) -> Assessment:
     if len(change.path) == 1:
         return Assessment(Impact.RESTART, _FIXED)
     if len(change.path) == 2:
+        if change.after is not None and _model_of(change) in _CONVENTIONAL_MODELS:
+            return _conventional(judged, change)
         return _device(judged, change, "network card", "virtio")
     match change.path[2]:
         case "address":
@@ -148,6 +153,20 @@ def _nics(judged: Judged, change: Change) -> Assessment:
         case "network":
             return _network(judged, change)
     return Assessment(Impact.RESTART, f"the card is plugged in; {_FIXED}")
+
+
+def _model_of(change: Change) -> str:
+    return str(change.after.get("model", "virtio")) if isinstance(change.after, Mapping) else ""
+
+
+def _conventional(judged: Judged, change: Change) -> Assessment:
+    """Plugging in a card of conventional PCI, for which q35 keeps no slots free."""
+    if judged.slots is None:
+        return _device(judged, change, "network card", "virtio")
+    return Assessment(
+        Impact.RESTART,
+        f"a card of the model {_model_of(change)} fits no slot that is free for plugging in",
+    )
 
 
 def _network(judged: Judged, change: Change) -> Assessment:

@@ -29,14 +29,14 @@ from provisioner.providers.api import (
     Resource,
 )
 from provisioner_plugins._libvirt.inventory import Inventory
-from provisioner_plugins._libvirt.xml import Element, parse, same
+from provisioner_plugins._libvirt.xml import Element, parse, same, serialize
 from provisioner_plugins.kvm import provider
 from provisioner_plugins.kvm.session import KvmSession
 from tests.lab.bootsector import BootImage
 from tests.lab.linux import LinuxGuest
 from tests.live.handlerbench import Bench
 
-__all__ = ["MachineBench", "linux_boot", "parse", "replace", "same"]
+__all__ = ["MachineBench", "linux_boot", "parse", "replace", "same", "serialize"]
 
 VM = "VirtualMachine"
 MIB = 1 << 20

@@ -167,11 +167,15 @@ class MachineFiles:
                     self._volumes.remove(VolumeId(pool, volume))
 
     def _listed(self, pool: str) -> list[str]:
-        found = self._connection.find(
-            f"list the volumes of pool {pool}",
-            lambda handle: handle.storagePoolLookupByName(pool).listVolumes(),
-        )
-        return list(found or ())
+        """The volumes of a pool; none of one that is gone or stopped, where nothing can be removed
+        now.
+        """
+
+        def read(handle: Any) -> list[str]:
+            found = handle.storagePoolLookupByName(pool)
+            return list(found.listVolumes()) if found.isActive() else []
+
+        return self._connection.find(f"list the volumes of pool {pool}", read) or []
 
     def _create(self, place: VolumeId, size: int) -> None:
         document = element(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from provisioner.core.clock import Clock, Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.engine.calls import StepCalls
+from provisioner.engine.calls import RunIsOver, StepCalls
 from provisioner.engine.events import (
     EventSink,
     Noticed,
@@ -148,6 +148,8 @@ class Applier:
             try:
                 self._sink(StepStarted(step.id, step.action.value, str(step.address)))
                 notes = calls.carry_out(step, Deadline.after(self._step_seconds, self._clock))
+            except RunIsOver:
+                return False
             except ProvisionerError as problem:
                 seconds = self._clock.monotonic() - began
                 for item in problem.diagnostics:
@@ -175,7 +177,7 @@ class Applier:
 
         self._sink(PhaseStarted("apply", len(plan.steps)))
         limits = _limits(plan.endpoints, self._parallel, self._step_seconds)
-        execution = Executor(
+        executor = Executor(
             plan.steps,
             carry_out=carry_out,
             skipped=skipped,
@@ -183,7 +185,11 @@ class Applier:
             limits=limits,
             clock=self._clock,
             stop=self._stop,
-        ).run()
+        )
+        try:
+            execution = executor.run()
+        finally:
+            calls.end()
         return ApplyReport(
             operation,
             execution.done,

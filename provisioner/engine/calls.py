@@ -52,6 +52,10 @@ class Intent(NamedTuple):
     known: Known
 
 
+class RunIsOver(Exception):
+    """A call came back after its step had been given up and the run had ended."""
+
+
 class StepCalls:
     """The provider calls and records of one run."""
 
@@ -75,6 +79,7 @@ class StepCalls:
         self._operation = operation
         self._sink = sink
         self._interrupt = threading.Event()
+        self._over = threading.Event()
         stop.on_request(self._interrupt.set)
         self._retired: dict[str, Intent] = {}
         self._left_open: dict[str, list[int]] = {}
@@ -127,8 +132,16 @@ class StepCalls:
             intent = self._store.intend(self._operation, "refresh", "refresh", first, {})
             self._store.settle(intent, put=entries)
 
+    def end(self) -> None:
+        """The run is over: a call that comes back from now on writes nothing and goes no further.
+        Its intent stays open, and the next run looks for what it did.
+        """
+        self._over.set()
+
     def carry_out(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
-        """Carry the step out; returns notes for the reader, raises ProvisionerError if it fails."""
+        """Carry the step out; returns notes for the reader, raises ProvisionerError if it fails and
+        RunIsOver if it was given up.
+        """
         notes = self._carry_out(step, deadline)
         for sequence in self._left_open.get(step.id, ()):
             self._close(sequence)
@@ -262,6 +275,16 @@ class StepCalls:
         shared[step.address] = resource
         return resource
 
+    def _still_pending(self, step: Step, outcome: Outcome) -> tuple[str, ...]:
+        """What waits for a restart now: what this step wrote, and what waited before and still
+        does; a restart, or a new object, leaves nothing of that.
+        """
+        waiting = [path_text(path) for path in outcome.pending]
+        if not step.restart and step.action not in (Action.CREATE, Action.REPLACE):
+            notes = (note for note in self._plan.pending if note.address == step.address)
+            waiting += [path_text(note.path) for note in notes]
+        return tuple(dict.fromkeys(waiting))
+
     def _lookup(self, name: OutputName) -> Json:
         """An output as it is recorded, by this run or by an earlier one."""
         entry = self._entries.get(name.address)
@@ -287,8 +310,9 @@ class StepCalls:
             try:
                 session = self._sessions.get(record)
                 called = True
-                return call(session)
+                result = call(session)
             except Retryable as problem:
+                self._check_not_over()
                 wait = min(problem.after * 2 ** (attempt - 1), LONGEST_WAIT)
                 if (
                     attempt == MAX_ATTEMPTS
@@ -303,9 +327,17 @@ class StepCalls:
                 )
                 self._interrupt.wait(wait)
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
+                self._check_not_over()
                 failure = provider_failure(problem, f"{doing} {step.address}")
                 self._fail(intent, failure.diagnostics[0], called=called)
                 raise failure from problem
+            else:
+                self._check_not_over()
+                return result
+
+    def _check_not_over(self) -> None:
+        if self._over.is_set():
+            raise RunIsOver
 
     def _fail(self, intent: Intent, diagnostic: Diagnostic, *, called: bool) -> None:
         """Note the failure. If the provider was called and no entry tells of the object, of which
@@ -341,7 +373,7 @@ class StepCalls:
             dependencies=known.dependencies,
             generation=known.generation,
             protect=known.protect,
-            pending=tuple(path_text(path) for path in outcome.pending),
+            pending=self._still_pending(step, outcome),
         )
         remove: list[Address] = []
         if step.previous is not None and step.previous.address != step.address:

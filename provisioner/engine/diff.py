@@ -211,7 +211,7 @@ def differences(
         for path, (before, after) in changes.items()
     ]
     if observed.running:
-        result = _with_running(result, wanted, observed, rules)
+        result = _with_running(result, wanted, found, observed, rules=rules)
     return sorted(result, key=lambda change: change.path)
 
 
@@ -220,8 +220,16 @@ def _covered(path: Path, wanted: Mapping[str, Any]) -> bool:
 
 
 def _with_running(
-    changes: list[Change], wanted: Mapping[str, Any], observed: Present, rules: KindRules
+    changes: list[Change],
+    wanted: Mapping[str, Any],
+    found: Mapping[str, Any],
+    observed: Present,
+    *,
+    rules: KindRules,
 ) -> list[Change]:
+    """The changes with what is in force instead of what is configured, and those that only that
+    makes; ``found`` is the part of the configuration that ``wanted`` speaks about.
+    """
     by_path = {change.path: change for change in changes}
     for path, running in observed.running.items():
         change = by_path.get(path)
@@ -243,7 +251,7 @@ def _with_running(
             continue
         by_path[path] = Change(
             path,
-            _at(observed.spec, path),
+            _at(found, path),
             after,
             rules.impact_of(path),
             "",

@@ -73,3 +73,14 @@ def test_a_restart_by_somebody_else_is_noticed(scenario: Scenario) -> None:
     scenario.outside.restart("VirtualMachine", "web")
     scenario.apply()
     assert () == scenario.state().entries[machine].pending
+
+
+def test_what_waits_goes_on_waiting_while_other_things_change(scenario: Scenario) -> None:
+    scenario.declare(LAN, POOL, DISK, WEB)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, EDITED)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, EDITED + "description: Shop\n")
+    scenario.apply()
+    assert ("cpu.max",) == scenario.state().entries[Address("VirtualMachine", "web")].pending
+    assert () == scenario.drift().drifted

@@ -207,3 +207,10 @@ def test_a_field_that_an_endpoint_cannot_tell_is_new_where_the_record_lacks_it()
     added = compare(desired, {"size": 1}, {"size": 1})
     assert [(("seed",), None, {"user": "x"})] == [(c.path, c.before, c.after) for c in added]
     assert [] == compare(desired, {"size": 1})
+
+
+def test_an_element_that_waits_for_a_restart_is_configured_as_it_is_wanted() -> None:
+    observed = {"disks": {"a": {"bus": "scsi", "cache": "none"}}}
+    (change,) = compare({"disks": {"a": {"bus": "scsi"}}}, observed, running={("disks", "a"): None})
+    assert (change.after, change.running) == (change.before, None)
+    assert change.differs_running

@@ -1,8 +1,8 @@
 """Snapshots of machines on a libvirt daemon.
 
 They are internal ones (inside the qcow2 disks), which libvirt 9.0 can take, go back to and delete
-while the machine runs; of external ones it can only take. The memory of a running machine is always
-in an internal snapshot: where it was not asked for, going back starts the machine afresh.
+while the machine runs; to external ones it cannot go back. The memory of a running machine is
+always in an internal snapshot: where it was not asked for, going back starts the machine afresh.
 """
 
 from __future__ import annotations

@@ -47,7 +47,9 @@ def resource_of(known: Known, lineage: str, related: Mapping[Address, Resource])
 def check_gate(plan: Plan) -> None:
     """Raise :class:`RefusedPlan` with every step that the gate forbids."""
     problems: list[Diagnostic] = []
-    for step in plan.refused:
+    # The halves of a replacement pass together: one consent, one diagnostic.
+    refused = {(step.consent_address, step.impact): step for step in reversed(plan.refused)}
+    for step in reversed(refused.values()):
         if step.impact is Impact.DATA_LOSS:
             why = "Loss of data needs the resource's address on the command line."
             hint = f"Allow it with --allow-data-loss {step.consent_address}."

@@ -174,10 +174,14 @@ def _type_hint(types: list[str], value: object) -> str:
     return ""
 
 
+_DIGITS_OF_MEBIBYTES = 3
+
+
 def _without_unit(violation: Violation, field: Field) -> Problem:
     example = "4GiB or 200GB" if field.unit == "bytes" else "30s or 5m"
     text = str(violation.instance)
-    unit = "GiB" if field.unit == "bytes" else "s"
+    # Nobody asks for thousands of gibibytes by leaving the unit out.
+    unit = "s" if field.unit != "bytes" else "GiB" if len(text) < _DIGITS_OF_MEBIBYTES else "MiB"
     expected = violation.schema.get("x-expected") or f"a value with a unit, such as {example}"
     return Problem(
         violation.path,

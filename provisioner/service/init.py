@@ -39,7 +39,8 @@ metadata:
 spec:
   provider: kvm
   connection:
-    # The libvirt daemon of the user who runs the command; it starts by itself.
+    # The libvirt daemon of the user who runs the command, which starts by itself. For root this is
+    # the system's daemon, which does not.
     uri: qemu:///session
 """
 

@@ -62,7 +62,8 @@ def command(
 
     terminal = invocation.terminal
     if what.is_file():
-        if target or exclude or max_impact or allow_data_loss or adopt:
+        decided = (target, exclude, max_impact, allow_data_loss, adopt, invocation.variables)
+        if any(decided):
             raise click.UsageError(
                 "A plan file is carried out as it is: give these options to 'provisioner plan'."
             )

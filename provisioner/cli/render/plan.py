@@ -120,7 +120,8 @@ def _step(
     yield paint(role, printable(head)) + impact + paint("error", mark)
     if step.action is Action.RENAME and step.previous is not None:
         yield from wrap(f"was {step.previous.address}; the object stays", width, _MARGIN)
-    for reason in (step.held, step.reason):
+    reason_of_action = None if step.action is Action.RENAME else step.reason
+    for reason in (step.held, reason_of_action):
         if reason:
             yield from wrap(reason, width, _MARGIN)
     if step.action is Action.CREATE:
@@ -227,7 +228,10 @@ def _pending(items: Iterable[RestartPending], vocabulary: Vocabulary, width: int
 
 def render_refusal(plan: Plan, width: int = 80, paint: Paint = plain) -> list[str]:
     """Which steps the gate forbids, and the exact option that would let each pass."""
-    refused = plan.refused
+    # Both halves of a replacement may need the same consent, which is one thing to a reader.
+    refused = list(
+        {consent(step) + str(step.consent_address): step for step in plan.refused}.values()
+    )
     lines = [paint("error", f"Refused: {count(len(refused), 'step')} beyond what is allowed")]
     for step in refused:
         lines += wrap(

@@ -30,8 +30,8 @@ def render_report(
     lines += _list("Abandoned, to be looked at by the next run", report.abandoned, width)
     lines += _list("Held", report.held, width)
     waiting = [step.id for step in plan.steps if step.deferred and step.id in report.done]
-    waiting += sorted({str(item.address) for item in plan.pending})
-    lines += _list("Waiting for a restart of the guest", waiting, width)
+    waiting += [str(item.address) for item in plan.pending]
+    lines += _list("Waiting for a restart of the guest", sorted(set(waiting)), width)
     return lines
 
 

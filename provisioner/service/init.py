@@ -109,6 +109,8 @@ spec:
   nics:
     - name: lan
       network: STACK-NAME-net
+  # Said, it is held: a guest that was switched off by hand is drift, and is started again.
+  power: running
   # How long the guest may take to shut down before it is switched off. An empty disk has no system
   # that could be asked; for one that has, leave this out.
   shutdownTimeout: 5s

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from provisioner.core.clock import Clock
 from provisioner.core.diagnostics import ProvisionerError, error
-from provisioner.engine.events import EventSink, StepProgress
+from provisioner.engine.events import EventSink, Noticed, StepProgress
 from provisioner.engine.subjects import endpoint_value
 from provisioner.providers.api import (
     Context,
@@ -39,6 +39,7 @@ class Sessions:
         """``root`` is the stack's folder: what relative paths in specs start from."""
         self._registry = registry
         self._clock = clock
+        self._sink = sink
         self._context = Context(
             root,
             clock,
@@ -88,6 +89,8 @@ class Sessions:
                     raise ProvisionerError(
                         problem.diagnostic.about(f"Host/{endpoint.name}")
                     ) from problem
+                what = problem.diagnostic.summary
+                self._sink(Noticed(f"{what}; trying again in {problem.after:g} s"))
                 waiter.wait(problem.after)
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 raise provider_failure(problem, f"connecting to Host/{endpoint.name}") from problem

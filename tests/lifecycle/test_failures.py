@@ -1,6 +1,6 @@
 """A failed step holds back what needs it and nothing else; a retryable one is tried again."""
 
-from provisioner.engine.events import StepRetrying, StepSkipped
+from provisioner.engine.events import Noticed, StepRetrying, StepSkipped
 from tests.lifecycle.scenario import HOST, Scenario, outline
 from tests.lifecycle.stacks import ALL
 
@@ -42,3 +42,11 @@ def test_a_lost_answer_makes_nothing_twice(scenario: Scenario) -> None:
     assert "done" == scenario.apply().outcome
     assert 4 == len(scenario.objects())
     assert [] == outline(scenario.plan())
+
+
+def test_a_host_that_does_not_answer_at_once_is_tried_again_and_said(scenario: Scenario) -> None:
+    with_fault(scenario, "{call: open, effect: retryable}")
+    scenario.declare(*ALL)
+    assert 4 == len(scenario.plan().steps)
+    (notice,) = [event for event in scenario.events if isinstance(event, Noticed)]
+    assert notice.text.endswith("; trying again in 0.05 s")

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from provisioner.cli.render.events import render_event
 from provisioner.cli.terminal import Terminal
-from provisioner.service.model import Event, PhaseStarted, StepProgress, event_json
+from provisioner.service.model import Event, Noticed, PhaseStarted, StepProgress, event_json
 
 _QUIET_PHASES = frozenset({"load", "plan", "verify"})
 """Phases that take no time worth a line, unless ``--verbose`` asks for them."""
@@ -96,7 +96,7 @@ class PlainLines:
                     self._tell(event)
             elif isinstance(event, StepProgress) and not self._is_news(event):
                 return
-            elif self._steps or terminal.verbose:
+            elif self._steps or terminal.verbose or isinstance(event, Noticed):
                 self._tell(event)
 
     def say(self, text: str) -> None:

@@ -7,8 +7,9 @@ resource's entry) after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from provisioner.core.clock import Clock, Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
@@ -91,9 +92,12 @@ class Applier:
         try:
             if lock.note is not None:
                 self._sink(Noticed(lock.note))
-            return self._locked(plan, purpose)
-        finally:
-            lock.release()
+            report = self._locked(plan, purpose)
+        except BaseException:
+            with suppress(ProvisionerError):
+                lock.release()
+            raise
+        return _after(report, lock.release)
 
     def _locked(self, plan: Plan, purpose: str) -> ApplyReport:
         state = self._store.read()
@@ -106,7 +110,6 @@ class Applier:
         observations = check_objects(plan, self._sessions)
         self._record_endpoints(plan, state)
         operation = self._store.begin(purpose, self._actor, plan.digest)
-        outcome = "failed"
         report = ApplyReport(operation, held=held)
         try:
             calls = StepCalls(
@@ -122,15 +125,13 @@ class Applier:
             calls.settle_interrupted(state.open_intents)
             calls.refresh(plan.refresh)
             report = self._execute(plan, operation, calls)
-            outcome = report.outcome
-        finally:
-            summary = {
-                "done": len(report.done),
-                "failed": len(report.failed),
-                "skipped": len(report.skipped),
-            }
-            self._store.finish(operation, outcome, summary)
-        return report
+        except BaseException:
+            with suppress(ProvisionerError):
+                self._store.finish(operation, "failed", _summary(report))
+            raise
+        return _after(
+            report, lambda: self._store.finish(operation, report.outcome, _summary(report))
+        )
 
     def _record_endpoints(self, plan: Plan, state: State) -> None:
         """Remember how the plan's endpoints are reached, where that is not recorded yet."""
@@ -200,6 +201,27 @@ class Applier:
             tuple(problems),
             self._stop.stopping and bool(execution.skipped or execution.abandoned),
         )
+
+
+def _after(report: ApplyReport, closing: Callable[[], None]) -> ApplyReport:
+    """Close something when the steps have been carried out. That this fails (the disk is full, say)
+    must not hide how they went.
+    """
+    try:
+        closing()
+    except ProvisionerError as problem:
+        if report.outcome == "done":
+            raise
+        return replace(report, problems=(*report.problems, *problem.diagnostics))
+    return report
+
+
+def _summary(report: ApplyReport) -> dict[str, int]:
+    return {
+        "done": len(report.done),
+        "failed": len(report.failed),
+        "skipped": len(report.skipped),
+    }
 
 
 def _limits(

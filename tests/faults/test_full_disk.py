@@ -1,0 +1,127 @@
+"""A disk that is full: nothing is done that could not be recorded, and with room again the next run
+brings everything to its end.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lifecycle.commandline import OBJECTS, SECONDS, CommandLine, Finished
+from tests.lifecycle.stacks import ALL, DISK, LAN, POOL, WEB
+
+KIB = 1024
+SIZE = 8 * 1024 * KIB
+COUNT = 120
+
+
+class SmallDisk:
+    """A file system of 8 MiB that holds nothing but a stack's state."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ballast = folder / "ballast"
+
+    def fill(self, leave: int = 0) -> None:
+        """Leave so many bytes of room."""
+        free = shutil.disk_usage(self._ballast.parent).free - leave
+        with self._ballast.open("ab") as file:
+            while free > 0:
+                try:
+                    free -= file.write(b"x" * min(free, 4 * KIB))
+                    file.flush()
+                except OSError:
+                    return
+
+    def clear(self) -> None:
+        """Make room again."""
+        self._ballast.unlink()
+
+
+@pytest.fixture
+def disk(shop: CommandLine) -> Iterator[SmallDisk]:
+    """The folder of the state is on a small disk."""
+    folder = shop.root / ".provisioner"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE},nosuid,nodev", "none", folder],
+        capture_output=True,
+        text=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount a file system: {mounted.stderr.strip()}")
+    try:
+        yield SmallDisk(folder)
+    finally:
+        # Lazily: a handle that a failed test left open must not keep it.
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def networks(number: int) -> list[str]:
+    """So many networks, and a text in each that takes room in every record."""
+    return [
+        f"Network/n{i}\nmode: isolated\nmetadata.labels: {{note: {'x' * 250}}}\n"
+        for i in range(number)
+    ]
+
+
+def run(cli: CommandLine, *arguments: str) -> Finished:
+    """Run a command as a process of its own: what it cannot give back, it loses by ending."""
+    process = cli.start(*arguments)
+    out, err = process.communicate(timeout=SECONDS)
+    return Finished(process.returncode, out, err)
+
+
+def test_from_the_start(shop: CommandLine, disk: SmallDisk) -> None:
+    disk.fill()
+    for command in (("plan",), ("apply", "--yes")):
+        refused = run(shop, *command, "--json")
+        assert (1, ["PRV4008"]) == (refused.code, refused.codes)
+    assert [] == shop.objects()
+    disk.clear()
+    assert 0 == shop("apply", "--yes").code
+    assert 4 == len(shop.objects())
+
+
+def test_before_an_edit(shop: CommandLine, disk: SmallDisk) -> None:
+    assert 0 == shop("apply", "--yes").code
+    before = shop("state", "list", "--json").json["resources"]
+    objects = (shop.root / OBJECTS).read_bytes()
+    shop.declare(LAN, POOL, DISK, WEB.replace("count: 1", "count: 2"))
+    disk.fill()
+    for command in (("plan",), ("apply", "--yes"), ("destroy", "--yes")):
+        refused = run(shop, *command, "--json")
+        assert (1, {"PRV4008"}) == (refused.code, set(refused.codes))
+    assert objects == (shop.root / OBJECTS).read_bytes()
+    disk.clear()
+    assert before == shop("state", "list", "--json").json["resources"]
+    assert 0 == shop("apply", "--yes").code
+    assert 0 == shop("plan", "--detailed-exitcode").code
+
+
+@pytest.mark.parametrize("leave", [100 * KIB, 160 * KIB, 400 * KIB])
+def test_in_the_middle(shop: CommandLine, disk: SmallDisk, leave: int) -> None:
+    """Some steps were made and recorded, at most those under way were made and not recorded."""
+    assert 0 == shop("plan").code
+    shop.declare(*ALL, *networks(COUNT))
+    disk.fill(leave)
+    stopped = run(shop, "apply", "--yes")
+    assert 6 == stopped.code
+    assert "PRV4008" in stopped.err
+    assert "no room left on the disk of the state database" in stopped.err
+    made = shop.objects()
+    assert 0 < len(made) < COUNT + 4
+    disk.clear()
+    assert 0 == shop("state", "verify").code
+    recorded = {item["address"] for item in shop("state", "list", "--json").json["resources"]}
+    assert recorded <= set(made)
+    # 8 calls at a time go to one endpoint.
+    assert len(made) - len(recorded) <= 8
+
+    assert 0 == shop("apply", "--yes").code
+    assert COUNT + 4 == len(shop.objects())
+    assert 0 == shop("plan", "--detailed-exitcode").code
+    assert "" == shop("state", "list").err

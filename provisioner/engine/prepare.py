@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostics, ProvisionerError
+from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError
 from provisioner.core.values import Path
 from provisioner.engine.events import EventSink, PhaseStarted
 from provisioner.engine.graph import DependencyGraph, ResourceGraph
@@ -61,7 +61,12 @@ def survey(
     providers = _providers(sessions.registry, endpoints, subjects)
     subjects = _normalised(subjects, everything, endpoints, providers, rules)
     sink(PhaseStarted("observe", len(subjects)))
-    observations = observe(sessions, endpoints, subjects.values())
+    try:
+        observations = observe(sessions, endpoints, subjects.values())
+    except ProvisionerError as problem:
+        raise ProvisionerError(
+            [_at_its_host(item, stack) for item in problem.diagnostics]
+        ) from problem
     unselected = {address: s for address, s in everything.items() if address not in selected}
     return Survey(subjects, observations, endpoints, providers, unselected)
 
@@ -76,6 +81,17 @@ def check_stack(stack: Stack, registry: Registry, rules: Rules) -> None:
     subjects = collect(stack, nothing)
     providers = _providers(registry, endpoints, subjects)
     _normalised(subjects, subjects, endpoints, providers, rules)
+
+
+def _at_its_host(problem: Diagnostic, stack: Stack | None) -> Diagnostic:
+    """A problem with an endpoint at the place of its manifest, where the stack has one."""
+    if stack is None or problem.address is None:
+        return problem
+    kind, _, name = problem.address.partition("/")
+    host = stack.hosts.get(name)
+    if kind != "Host" or host is None:
+        return problem
+    return problem.at(stack.locate(Address(kind, name), ("connection",)) or host.source)
 
 
 def prepare_plan(

@@ -28,6 +28,7 @@ from provisioner.engine.planfile import plan_digest
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.engine.unknowns import OutputName, fill, is_marker, resolve, unknowns
+from provisioner.manifest.model import Reference
 from provisioner.providers.api import Present
 
 _USING = (Action.CREATE, Action.REPLACE, Action.UPDATE, Action.RENAME)
@@ -162,12 +163,17 @@ def _known_spec(
         return subject.resource.spec
     recorded = subject.entry.spec if subject.entry is not None else {}
 
-    def is_made_anew(address: Address) -> bool:
-        action = decisions.get(address, NOTHING).action
-        return action in (Action.CREATE, Action.REPLACE) and address not in staying
+    def is_new(name: OutputName) -> bool:
+        decision = decisions.get(name.address, NOTHING)
+        if name.address in staying or decision.action is None:
+            return False
+        # An output follows the field that is called like it: a bridge's name, a card's address.
+        field = name.output.partition(".")[0]
+        made = decision.action in (Action.CREATE, Action.REPLACE)
+        return made or any(field in change.path for change in decision.changes)
 
     def lookup(name: OutputName) -> Json:
-        if is_made_anew(name.address):
+        if is_new(name):
             return None
         observed = request.observations.get(name.address)
         if isinstance(observed, Present):
@@ -179,7 +185,7 @@ def _known_spec(
         known = resolve(marker, lookup)
         if not is_marker(known):
             return known
-        if any(is_made_anew(name.address) for name in unknowns(marker)):
+        if any(is_new(name) for name in unknowns(marker)):
             return None
         # What the endpoint does not tell at the moment has not changed for all we know.
         return get_path(recorded, path)
@@ -243,23 +249,27 @@ def _hold_what_has_to_wait(
         declaration = request.subjects[address].declaration
         if declaration is None or decision.held is not None or decision.action not in _USING:
             continue
-        for target in request.subjects[address].dependencies:
-            if _is_awaited(request, decisions, target, declaration.host):
-                decisions[address] = replace(decision, held=f"it needs {target}, which is held")
+        for reference in declaration.references:
+            if _is_awaited(request, decisions, reference, declaration.host):
+                held = f"it needs {reference.target}, which is held"
+                decisions[address] = replace(decision, held=held)
                 waiting.append(address)
                 break
     return waiting
 
 
 def _is_awaited(
-    request: PlanRequest, decisions: Mapping[Address, Decision], target: Address, host: str | None
+    request: PlanRequest,
+    decisions: Mapping[Address, Decision],
+    reference: Reference,
+    host: str | None,
 ) -> bool:
-    decision = decisions.get(target)
+    decision = decisions.get(reference.target)
     if decision is None or decision.held is None:
         return False
-    if decision.action is Action.CREATE:
-        return True
-    found = request.subjects[target]
+    if decision.action is Action.CREATE or reference.output is not None:
+        return decision.action is Action.CREATE
+    found = request.subjects[reference.target]
     moves = found.declaration is not None and found.declaration.host == host != found.endpoint
     return decision.action is Action.REPLACE and moves
 

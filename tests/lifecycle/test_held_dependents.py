@@ -87,3 +87,22 @@ def test_what_is_held_for_another_keeps_its_outputs(scenario: Scenario) -> None:
     plan = scenario.plan(max_impact="replace")
     assert [] == [step.id for step in plan.steps]
     assert "(replace StoragePool/pool: Disk/web-root, which is held, needs it)" in outline(plan)
+
+
+def test_an_output_of_what_may_not_move_is_known(scenario: Scenario) -> None:
+    """A text needs what an endpoint tells, and not that it is told from the same host."""
+    two_hosts(scenario)
+    protected = POOL.replace("StoragePool/pool", "StoragePool/pool\nmetadata.protect: true")
+    machine = (
+        "VirtualMachine/web\nmemory: {size: 256MiB}\nplacement: {host: there}\n"
+        "description: ${StoragePool/pool.path}\n"
+    )
+    scenario.declare(protected)
+    scenario.apply()
+    scenario.declare(protected.replace("type:", "host: there\ntype:"), machine)
+    plan = scenario.plan(max_impact="replace")
+    assert [
+        "create VirtualMachine/web",
+        "(replace StoragePool/pool: it is protected (metadata.protect))",
+    ] == outline(plan)
+    assert "done" == scenario.apply(plan).outcome

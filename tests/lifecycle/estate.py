@@ -115,13 +115,22 @@ class Estate:
         """What is recorded."""
         return self.scenario.state()
 
+    def declared(self) -> Mapping[Address, Declaration]:
+        """What the manifests declare."""
+        return self.scenario.workspace().load().declarations
+
     def desired(self) -> dict[Address, Mapping[str, Any]]:
         """The specs that objects must have, by address: outputs put in, without the host."""
-        declarations = self.scenario.workspace().load().declarations
+        declarations = self.declared()
         entries = self.state().entries
 
         def lookup(name: OutputName) -> Json:
-            return name.of(entries[name.address].outputs) if name.address in entries else None
+            # A rename that is held has not happened: the record has the old name.
+            old = declarations[name.address].renamed_from
+            entry = entries.get(name.address) or entries.get(
+                Address(name.address.kind, old or name.address.name)
+            )
+            return name.of(entry.outputs) if entry is not None else None
 
         return {
             address: resolve(without_host(declaration), lookup)

@@ -241,7 +241,12 @@ def _place(document: Document, host: str) -> None:
 
 def _let_wait(drafter: _Drafter, document: Document, before: list[Document]) -> None:
     """Have a text wait for what another resource's endpoint tells."""
-    sources = {"StoragePool": "path", "Disk": "volume", "VirtualMachine": "uuid"}
+    sources = {
+        "Network": "bridge",
+        "StoragePool": "path",
+        "Disk": "volume",
+        "VirtualMachine": "uuid",
+    }
     known = tuple(
         f"${{{other['kind']}/{name}.{sources[other['kind']]}}}"
         for other in before

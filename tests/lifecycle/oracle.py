@@ -95,10 +95,11 @@ def _given_up(
     found: Any, recorded: Any, before: Any, rules: KindRules, path: Path
 ) -> Iterator[str]:
     default = rules.default_of(path)
-    if found is None or found == default:
+    if found == default:
         return
     if not (isinstance(recorded, Mapping) and isinstance(found, Mapping)):
-        yield _line(path, f"its default ({default!r}) or nothing", found)
+        if found is not None or not isinstance(recorded, Mapping):
+            yield _line(path, "its default" if default is not None else "nothing", found)
     elif not rules.owned_whole(path):
         views = Views(found, _mapping(default), recorded, _mapping(before))
         yield from disagreements(views, rules, path)

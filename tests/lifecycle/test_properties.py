@@ -98,10 +98,12 @@ def check_result(world: Estate, plan: Plan, objects: Objects, state: State) -> N
     steps = {step.id: step for step in plan.steps}
     after, found = world.state(), world.objects()
     wrong: list[str] = []
+    declared = world.declared()
     for address, desired in world.desired().items():
         if address in held:
             continue
         entry = after.entries[address]
+        assert declared[address].host == entry.endpoint
         item = found[entry.endpoint, str(entry.external_id)]
         assert Stamp(str(after.lineage), str(address), entry.generation) == item.owner
         assert {} == item.running
@@ -114,6 +116,7 @@ def check_result(world: Estate, plan: Plan, objects: Objects, state: State) -> N
             continue
         was = objects[before.endpoint, str(before.external_id)]
         wrong += disagreement(address, Views(item.spec, desired, before.spec, was.spec))
+    note("\n".join(wrong))
     assert [] == wrong
 
 

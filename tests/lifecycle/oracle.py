@@ -64,22 +64,31 @@ def _wanted(views: Views, rules: KindRules, path: Path) -> Iterator[str]:
 
 def _set(found: Any, want: Spec, recorded: Spec, rules: KindRules, path: Path) -> Iterator[str]:
     """A set is its author's: it has the elements that are desired and no others."""
-    if _mapping(found).keys() != want.keys():
+    there = _mapping(found)
+    untold = rules.is_write_only(path)
+    missing = {
+        name
+        for name in want.keys() - there.keys()
+        if not (untold and recorded.get(name) == want[name])
+    }
+    if missing or there.keys() - want.keys():
         yield _line(path, f"the elements {sorted(want)}", found)
         return
     for name, element in want.items():
         here = (*path, name)
+        if name not in there:
+            continue
         if not isinstance(element, Mapping):
-            if found[name] != element:
-                yield _line(here, repr(element), found[name])
+            if there[name] != element:
+                yield _line(here, repr(element), there[name])
             continue
         before = _mapping(recorded.get(name))
         for field, value in element.items():
-            if not _holds(value, found[name].get(field), before, rules, (*here, field)):
-                yield _line((*here, field), repr(value), found[name].get(field))
+            if not _holds(value, there[name].get(field), before, rules, (*here, field)):
+                yield _line((*here, field), repr(value), there[name].get(field))
         for field, value in before.items():
             if field not in element:
-                yield from _given_up(found[name].get(field), value, None, rules, (*here, field))
+                yield from _given_up(there[name].get(field), value, None, rules, (*here, field))
 
 
 def _holds(want: Any, found: Any, recorded: Spec, rules: KindRules, path: Path) -> bool:
@@ -97,14 +106,28 @@ def _given_up(
     default = rules.default_of(path)
     if found == default:
         return
+    if found is None and rules.is_write_only(path) and recorded == default:
+        return  # it is not told, and was the default all the time
     if not (isinstance(recorded, Mapping) and isinstance(found, Mapping)):
         if found is not None or not isinstance(recorded, Mapping):
             yield _line(path, "its default" if default is not None else "nothing", found)
+    elif isinstance(default, Mapping):
+        yield from _absent_section(Views(found, default, recorded, _mapping(before)), path)
     elif not rules.owned_whole(path):
-        views = Views(found, _mapping(default), recorded, _mapping(before))
-        yield from disagreements(views, rules, path)
+        yield from disagreements(Views(found, {}, recorded, _mapping(before)), rules, path)
     elif found:
         yield _line(path, "no elements any more", found)
+
+
+def _absent_section(views: Views, path: Path) -> Iterator[str]:
+    """A section whose absence has a default of its own: that, and none of what was recorded."""
+    for key in sorted({*views.after, *views.desired, *views.recorded}):
+        found, before = views.after.get(key), views.before.get(key)
+        if key in views.desired or key in views.recorded:
+            if found != views.desired.get(key):
+                yield _line((*path, key), repr(views.desired.get(key)), found)
+        elif found != before:
+            yield _line((*path, key), f"{before!r}, as it was found", found)
 
 
 def _mapping(value: Any) -> Spec:

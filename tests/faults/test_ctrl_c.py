@@ -86,6 +86,8 @@ def test_twice(shop: CommandLine, start: Start) -> None:
 def test_at_the_question(shop: CommandLine, start: Start) -> None:
     person = start("apply")
     person.see("Apply this plan?")
+    # Between writing the question and waiting for the answer, readline does not see the signal.
+    time.sleep(0.5)
     person.type(CTRL_C)
     assert 130 == leave_soon(person)
     assert "Interrupted." in person.screen

@@ -198,16 +198,9 @@ class ImageHandler:
             self._volumes.settled_facts(volume, kind, deadline)
             self._volumes.mark(volume.pool, checksum_marker(volume.volume, found))
         except ProviderError:
-            self._remove_quietly(volume)
+            # What is left nevertheless has no marker; the next attempt removes it.
+            self._volumes.remove_quietly(volume)
             raise
-
-    def _remove_quietly(self, volume: VolumeId) -> None:
-        try:
-            self._volumes.remove(volume)
-        except ProviderError:
-            # The reason of the failure counts; what is left has no marker and is removed by the
-            # next attempt.
-            return
 
     def _verify(self, resource: Resource, volume: VolumeId, deadline: Deadline) -> None:
         """Check a volume that is there already: that it is, its format, its checksum if the

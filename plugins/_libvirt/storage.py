@@ -152,6 +152,13 @@ class Volumes:
                 5.0,
             ) from problem
 
+    def remove_quietly(self, volume: VolumeId) -> None:
+        """As :meth:`remove`, after a failure whose reason counts more than what is left of it."""
+        try:
+            self.remove(volume)
+        except ProviderError:
+            return
+
     def with_volume(self, what: str, volume: VolumeId, function: Callable[[Any], Any]) -> Any:
         """Run ``function`` on libvirt's object of a volume."""
 

@@ -1,7 +1,8 @@
 """Streams: a local file into a volume, with its SHA-256 on the way, and a volume's content for its
 SHA-256.
 
-Called by the Image handler. Holes of a sparse file are sent as holes.
+Called by the Image handler and for cloud-init seeds. Holes of a sparse file are sent as holes. What
+was sent is looked for afterwards, see :mod:`arrival`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import libvirt
 from provisioner.core.clock import Clock, Deadline
 from provisioner.core.diagnostics import error
 from provisioner.providers.api import Terminal
+from provisioner_plugins._libvirt.arrival import Tail, require_arrived
 
 CHUNK = 256 * 1024
 """A stream message of libvirt holds a little less than 256 KiB
@@ -77,23 +79,48 @@ def local_file(path: Path, kind_of_file: str) -> LocalFile:
 def send(handle: Any, volume: Any, source: LocalFile, report: Report, deadline: Deadline) -> str:
     """Send a file into a volume of its size; returns the SHA-256 in hexadecimal digits.
 
-    Raises Terminal (PRV5130 unreadable or changed meanwhile, PRV5132 out of time) and libvirtError;
-    the volume's content is then undefined.
+    Raises Terminal (PRV5114 no space, PRV5130 unreadable or changed meanwhile, PRV5132 out of time,
+    PRV5137 not kept) and libvirtError; the volume's content is then undefined.
     """
     stream = handle.newStream(0)
     volume.upload(stream, 0, source.size, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
     try:
-        checksum = _send_extents(stream, source, _Meter(report, source.size, deadline))
+        sent = _send_extents(stream, source, _Meter(report, source.size, deadline))
     except BaseException:
         _abort(stream)
         raise
     stream.finish()
-    return checksum
+    if sent.tail is not None:
+        require_arrived(handle, volume, sent.tail)
+    return sent.checksum
 
 
-def _send_extents(stream: Any, source: LocalFile, meter: _Meter) -> str:
+def send_bytes(handle: Any, volume: Any, data: bytes) -> None:
+    """Send some bytes into a volume of their length or more.
+
+    Raises Terminal (PRV5114, PRV5137) and libvirtError; the volume's content is then undefined.
+    """
+    stream = handle.newStream(0)
+    volume.upload(stream, 0, len(data), 0)
+    try:
+        _send_all(stream, data)
+    except BaseException:
+        _abort(stream)
+        raise
+    stream.finish()
+    require_arrived(handle, volume, Tail(0, data))
+
+
+class _Sent(NamedTuple):
+    checksum: str
+    tail: Tail | None
+    """None of a file that is all zeros."""
+
+
+def _send_extents(stream: Any, source: LocalFile, meter: _Meter) -> _Sent:
     checksum = hashlib.sha256()
     zeros = bytes(CHUNK)
+    tail: Tail | None = None
     done = 0
     with source.path.open("rb") as file:
         for is_data, length in _extents(file, source.size):
@@ -107,18 +134,20 @@ def _send_extents(stream: Any, source: LocalFile, meter: _Meter) -> str:
                 checksum.update(chunk)
                 if is_data:
                     _send_all(stream, chunk)
+                    if chunk != zeros[: len(chunk)]:
+                        tail = Tail(done, chunk)
                 left -= len(chunk)
                 done += len(chunk)
                 meter.passed(done)
         if file.seek(0, os.SEEK_END) != source.size:
             raise _changed(source)
-    return checksum.hexdigest()
+    return _Sent(checksum.hexdigest(), tail)
 
 
-def _send_all(stream: Any, chunk: bytes) -> None:
-    view = memoryview(chunk)
+def _send_all(stream: Any, data: bytes) -> None:
+    view = memoryview(data)
     while view:
-        view = view[stream.send(bytes(view)) :]
+        view = view[stream.send(bytes(view[:CHUNK])) :]
 
 
 def _extents(file: BinaryIO, size: int) -> Iterator[tuple[bool, int]]:

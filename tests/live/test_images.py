@@ -14,6 +14,7 @@ from tests.lab.daemon import LibvirtDaemon
 
 libvirt = pytest.importorskip("libvirt")
 handlerbench = pytest.importorskip("tests.live.handlerbench")
+CHUNK = pytest.importorskip("provisioner_plugins._libvirt.upload").CHUNK
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -253,9 +254,13 @@ def small(libvirt_system: LibvirtDaemon) -> Iterator[Any]:
     stack.close()
 
 
-def test_an_image_that_does_not_fit_is_told_and_nothing_is_left(small: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("excess", [1, CHUNK, CHUNK + 1, 6 * MIB])
+def test_an_image_that_does_not_fit_is_told_and_nothing_is_left(
+    small: Any, tmp_path: Path, excess: int
+) -> None:
+    """libvirt tells of a write that fails while more is sent; if the last one does, it does not."""
     source = tmp_path / "big.raw"
-    source.write_bytes(b"x" * (8 * MIB))
+    source.write_bytes(b"x" * (2 * MIB + excess))
     with pytest.raises(Terminal) as caught:
         small.apply("Image", "big", uploaded(source))
     assert "PRV5114" == caught.value.diagnostic.code

@@ -20,6 +20,7 @@ from provisioner.providers.api import ProviderError, Resource, Terminal
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import code_of
 from provisioner_plugins._libvirt.storage import Volumes
+from provisioner_plugins._libvirt.upload import send_bytes
 from provisioner_plugins._libvirt.volume import VolumeId
 from provisioner_plugins._libvirt.xml import attribute, element, parse, serialize, text_of
 from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
@@ -45,7 +46,8 @@ class MachineFiles:
     def put_seed(self, resource: Resource, bindings: Bindings) -> VolumeRef | None:
         """Upload the seed that the spec asks for; None if it asks for none.
 
-        Raises Terminal (PRV1501 for a secret that is not there, PRV5203 without a pool).
+        Raises Terminal (PRV1501 for a secret that is not there, PRV5203 without a pool, PRV5114 and
+        PRV5137 where it cannot be written).
         """
         if "cloudInit" not in resource.spec:
             return None
@@ -59,23 +61,16 @@ class MachineFiles:
         )
         data = seed.image(content)
         self._create(place, len(data))
-        self._volumes.with_volume(
-            f"upload volume {place}", place, lambda volume: self._send(volume, data)
-        )
-        return VolumeRef(place.pool, place.volume, "raw")
-
-    def _send(self, volume: Any, data: bytes) -> None:
-        stream = volume.connect().newStream()
         try:
-            volume.upload(stream, 0, len(data), 0)
-            view = memoryview(data)
-            sent = 0
-            while sent < len(data):
-                sent += stream.send(bytes(view[sent : sent + (1 << 18)]))
-            stream.finish()
-        except libvirt.libvirtError:
-            stream.abort()
+            self._volumes.with_volume(
+                f"upload volume {place}",
+                place,
+                lambda volume: send_bytes(volume.connect(), volume, data),
+            )
+        except ProviderError:
+            self._volumes.remove_quietly(VolumeId(place.pool, place.volume))
             raise
+        return VolumeRef(place.pool, place.volume, "raw")
 
     def _pool(self, resource: Resource, bindings: Bindings) -> str:
         """The pool of the machine's first disk that can hold a file, else the stack's first one,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from provisioner.core.clock import Deadline, SystemClock
 from provisioner.providers.api import Terminal
-from provisioner_plugins._libvirt.upload import LocalFile, local_file, send
+from provisioner_plugins._libvirt.upload import LocalFile, local_file, send, send_bytes
 
 CLOCK = SystemClock()
 
@@ -35,6 +35,10 @@ class Stream:
         self.holes += length
         self.content += bytes(length)
 
+    def recv(self, length: int) -> bytes:
+        part, self.content = self.content[: min(length, 70_000)], self.content[70_000:]
+        return part
+
     def finish(self) -> None:
         self.state = "finished"
 
@@ -43,16 +47,37 @@ class Stream:
 
 
 class Daemon:
-    """What ``send`` needs of a connection and a volume."""
+    """What ``send`` needs of a connection, a pool and a volume. ``keeps``: how many bytes of what
+    is sent it keeps; ``available``: how many it has room for.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, keeps: int | None = None, available: int = 1 << 40) -> None:
         self.stream = Stream()
+        self.keeps = keeps
+        self.available = available
 
     def newStream(self, _flags: int) -> Stream:  # noqa: N802 - libvirt's name
-        return self.stream
+        return self.stream if "open" == self.stream.state else Stream()
 
     def upload(self, *_: Any) -> None:
         assert "open" == self.stream.state
+
+    def download(self, stream: Stream, offset: int, length: int, _flags: int) -> None:
+        assert "finished" == self.stream.state
+        kept = self.stream.content[: self.keeps].ljust(len(self.stream.content), b"\0")
+        stream.content = kept[offset : offset + length]
+
+    def name(self) -> str:
+        return "big.raw"
+
+    def storagePoolLookupByVolume(self) -> "Daemon":  # noqa: N802 - libvirt's name
+        return self
+
+    def refresh(self, _flags: int) -> None:
+        """Nothing changes behind its back."""
+
+    def info(self) -> list[int]:
+        return [2, 1 << 40, 1 << 40, self.available]
 
 
 def sent(source: LocalFile, seconds: float = 60) -> tuple[Stream, str, list[Any]]:
@@ -101,6 +126,32 @@ def test_a_hole_is_not_sent_as_data(tmp_path: Path) -> None:
     daemon.stream = Forgetful()
     send(daemon, daemon, local_file(path, "raw"), lambda *_: None, Deadline.after(60, CLOCK))
     assert (1 << 30, b"") == (daemon.stream.holes, daemon.stream.content)
+
+
+@pytest.mark.parametrize(("available", "code"), [(4096, "PRV5114"), (1 << 30, "PRV5137")])
+@pytest.mark.parametrize("zeros", [0, 1 << 20])
+@pytest.mark.parametrize("lost", [1, 1000, 1 << 20])
+def test_what_the_host_did_not_keep_is_told(
+    tmp_path: Path, lost: int, zeros: int, available: int, code: str
+) -> None:
+    """Though it says that all is well; zeros behind it, sent or not, hide nothing."""
+    path = tmp_path / "file.raw"
+    path.write_bytes(b"x" * (2 << 20) + bytes(zeros))
+    daemon = Daemon((2 << 20) - lost, available)
+    with pytest.raises(Terminal) as caught:
+        send(daemon, daemon, local_file(path, "raw"), lambda *_: None, Deadline.after(60, CLOCK))
+    assert code == caught.value.diagnostic.code
+    assert "big.raw" in caught.value.diagnostic.summary
+    daemon = Daemon((2 << 20) - lost, available)
+    with pytest.raises(Terminal) as caught:
+        send_bytes(daemon, daemon, path.read_bytes())
+    assert code == caught.value.diagnostic.code
+
+
+def test_bytes_arrive_whole() -> None:
+    daemon = Daemon()
+    send_bytes(daemon, daemon, bytes(range(256)) * 4096)
+    assert bytes(range(256)) * 4096 == daemon.stream.content
 
 
 @pytest.mark.parametrize("change", [-1, 1])

@@ -30,6 +30,7 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
+from provisioner.providers.capabilities import User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.disk import format_of, is_linked
 from provisioner_plugins._libvirt.errors import EXISTS
@@ -154,13 +155,17 @@ class DiskHandler:
         require_time(resource, deadline)
         volume = self._volume_of(resource)
         self._require_ours(resource, volume)
-        facts = self._volumes.facts(volume)
-        if facts is not None:
-            users = self._users.of(volume, facts.path)
-            if users:
-                raise Terminal(in_use(resource.kind, resource.name, users))
-            self._volumes.remove(volume)
+        users = self.users(resource)
+        if users:
+            raise in_use(resource.kind, resource.name, users)
+        self._volumes.remove(volume)
         self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
+
+    def users(self, resource: Resource) -> list[User]:
+        """Who needs the volume of a disk."""
+        volume = self._volume_of(resource)
+        facts = self._volumes.facts(volume)
+        return self._users.of(volume, facts.path) if facts is not None else []
 
     # --- the parts of writing ---
 

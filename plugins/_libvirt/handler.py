@@ -9,7 +9,7 @@ promises.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
@@ -22,6 +22,7 @@ from provisioner.providers.api import (
     Present,
     Resource,
 )
+from provisioner.providers.capabilities import User
 
 if TYPE_CHECKING:
     # The inventory imports libvirt, which rules must never do.
@@ -92,4 +93,13 @@ class KindHandler(Protocol):
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """Remove it; done already if it is not there."""
+        ...
+
+
+@runtime_checkable
+class UsedKind(Protocol):
+    """A handler whose objects others on the host may need."""
+
+    def users(self, resource: Resource) -> Sequence[User]:
+        """Who needs it, so that it cannot be deleted."""
         ...

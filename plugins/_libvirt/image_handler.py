@@ -26,6 +26,7 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
+from provisioner.providers.capabilities import User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
@@ -149,16 +150,25 @@ class ImageHandler:
         """Remove the volume and its marker; refused while a linked clone or a machine needs it."""
         require_time(resource, deadline)
         volume = image_volume(resource)
+        users = self.users(resource)
+        if users:
+            raise in_use(resource.kind, resource.name, users)
         if "volume" not in resource.spec["source"]:
             self._require_ours(resource, volume)
-            facts = self._volumes.facts(volume)
-            users = self._users.of(volume, facts.path) if facts is not None else []
-            if users:
-                raise Terminal(in_use(resource.kind, resource.name, users))
             self._volumes.remove(volume)
         for name in self._names_or_none(volume.pool):
             if is_marker(name) and name.startswith(f"{volume.volume}."):
                 self._volumes.remove(VolumeId(volume.pool, name))
+
+    def users(self, resource: Resource) -> list[User]:
+        """Who needs the volume of an image; nobody needs that of somebody else to stay, for it is
+        never removed.
+        """
+        if "volume" in resource.spec["source"]:
+            return []
+        volume = image_volume(resource)
+        facts = self._volumes.facts(volume)
+        return self._users.of(volume, facts.path) if facts is not None else []
 
     # --- the parts of writing ---
 

@@ -5,13 +5,15 @@ volume is deleted.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from uuid import UUID
 
 import libvirt
 
-from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.diagnostics import error
+from provisioner.providers.api import InUse
+from provisioner.providers.capabilities import User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND
 from provisioner_plugins._libvirt.storage import look_afresh
@@ -40,17 +42,22 @@ class VolumeUsers:
         self._sources: dict[str | VolumeId, set[UUID]] = {}
         self._looked: dict[str | None, float] = {}
 
-    def of(self, volume: VolumeId, path: str) -> list[str]:
-        """Users in words, sorted: ``domain web01``, ``volume images/web-root.1f2e3d4c.qcow2``."""
+    def of(self, volume: VolumeId, path: str) -> list[User]:
+        """Users by their words: ``domain web01``, ``volume images/web-root.1f2e3d4c.qcow2``.
 
-        def ask(handle: Any) -> list[str]:
+        A domain that has a volume which is based on this one is told by that volume.
+        """
+
+        def ask(handle: Any) -> list[User]:
             self._look_afresh(handle, volume.pool)
+            volumes = self._based_on(handle, path)
             return [
-                *(f"domain {name}" for name in self._domains(handle, volume, path)),
-                *(f"volume {other}" for other in self._based_on(handle, path)),
+                *self._domains(handle, volume, path, volumes),
+                *(User(str(other), f"volume {other}") for other in volumes),
             ]
 
-        return sorted(self._connection.read(f"look for users of volume {volume}", ask))
+        users = self._connection.read(f"look for users of volume {volume}", ask)
+        return sorted(users, key=lambda user: user.text)
 
     def _look_afresh(self, handle: Any, pool: str) -> None:
         """Find volumes that something other than libvirt has made in the pool since the last."""
@@ -68,14 +75,16 @@ class VolumeUsers:
     def _now(self) -> float:
         return self._connection.context.clock.monotonic()
 
-    def _domains(self, handle: Any, volume: VolumeId, path: str) -> list[str]:
+    def _domains(
+        self, handle: Any, volume: VolumeId, path: str, above: Collection[VolumeId]
+    ) -> list[User]:
         with self._lock:
             if self._is_due(None):
                 self._sources = _sources_of_domains(handle)
                 self._looked[None] = self._now()
             likely = self._sources.get(volume, set()) | self._sources.get(path, set())
-        names = (_name_if_user(handle, domain, volume, path) for domain in likely)
-        return [name for name in names if name is not None]
+        users = (_user(handle, domain, volume, path, above) for domain in likely)
+        return [user for user in users if user is not None]
 
     def _based_on(self, handle: Any, path: str) -> list[VolumeId]:
         with self._lock:
@@ -131,43 +140,63 @@ def _definitions(domain: Any) -> list[Element]:
     return [parse(text) for text in texts]
 
 
-def _name_if_user(handle: Any, identity: UUID, volume: VolumeId, path: str) -> str | None:
-    """The name of a domain if it uses the volume now."""
+def _user(
+    handle: Any, identity: UUID, volume: VolumeId, path: str, above: Collection[VolumeId]
+) -> User | None:
+    """A domain, if it uses the volume now, and not only through those ``above`` it."""
     try:
         domain = handle.lookupByUUID(identity.bytes)
     except libvirt.libvirtError as problem:
         if problem.get_error_code() in NOT_FOUND:
             return None
         raise
-    used = any(uses(definition, volume, path) for definition in _definitions(domain))
-    return str(domain.name()) if used else None
+    used = any(uses(definition, volume, path, above) for definition in _definitions(domain))
+    return User(str(identity), f"domain {domain.name()}") if used else None
 
 
 def sources_of(definition: Element) -> Iterator[str | VolumeId]:
     """What a domain's disks are made of, and what lies below them: paths, and volumes of pools."""
     for disk in definition.findall("devices/disk"):
         for source in disk.iter("source"):
-            pool, volume = source.get("pool"), source.get("volume")
-            if pool is not None and volume is not None:
-                yield VolumeId(pool, volume)
-            for attribute in ("file", "dev"):
-                path = source.get(attribute)
-                if path is not None:
-                    yield path
+            yield from _named(source)
 
 
-def uses(definition: Element, volume: VolumeId, path: str) -> bool:
-    """Whether a domain's definition names the volume, as a disk or below one."""
-    return any(source in (volume, path) for source in sources_of(definition))
+def _named(source: Element) -> Iterator[str | VolumeId]:
+    pool, volume = source.get("pool"), source.get("volume")
+    if pool is not None and volume is not None:
+        yield VolumeId(pool, volume)
+    for attribute in ("file", "dev"):
+        path = source.get(attribute)
+        if path is not None:
+            yield path
 
 
-def in_use(kind: str, name: str, users: list[str]) -> Diagnostic:
-    """The diagnostic for a volume that cannot be deleted because of its users."""
-    shown = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
-    return error(
-        "PRV5124",
-        f"{kind} {name} is in use and was not deleted",
-        detail=f"It is used by {shown}.",
-        hint="Remove or change what uses it first; a linked clone needs its image as long as it "
-        "lives.",
+def uses(
+    definition: Element, volume: VolumeId, path: str, above: Collection[VolumeId] = ()
+) -> bool:
+    """Whether a domain's definition names the volume, as a disk or below one that is none of those
+    ``above``.
+    """
+    for disk in definition.findall("devices/disk"):
+        top = disk.find("source")
+        if top is not None and any(name in above for name in _named(top)):
+            continue
+        if any(name in (volume, path) for source in disk.iter("source") for name in _named(source)):
+            return True
+    return False
+
+
+def in_use(kind: str, name: str, users: list[User]) -> InUse:
+    """The error for a volume that cannot be deleted because of its users."""
+    shown = ", ".join(user.text for user in users[:5])
+    if len(users) > 5:
+        shown += f" and {len(users) - 5} more"
+    return InUse(
+        error(
+            "PRV5124",
+            f"{kind} {name} is in use and was not deleted",
+            detail=f"It is used by {shown}.",
+            hint="Remove or change what uses it first; a linked clone needs its image as long as "
+            "it lives.",
+        )
     )

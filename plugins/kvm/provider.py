@@ -22,7 +22,7 @@ from provisioner.providers.api import (
     Session,
     Terminal,
 )
-from provisioner.providers.capabilities import CONSOLE, POWER, SNAPSHOT_REVERT
+from provisioner.providers.capabilities import CONSOLE, POWER, SNAPSHOT_REVERT, USAGE
 from provisioner_plugins._libvirt.handler import KindRules
 from provisioner_plugins._libvirt.rules import shared_rules
 from provisioner_plugins.kvm.machine.rules import MachineRules
@@ -97,7 +97,7 @@ def _description() -> Description:
         },
         connection_schema=_schema("connection.v1.json"),
         native_schema=_schema("native.v1.json"),
-        capabilities=frozenset({CONSOLE, POWER, SNAPSHOT_REVERT}),
+        capabilities=frozenset({CONSOLE, POWER, SNAPSHOT_REVERT, USAGE}),
     )
 
 

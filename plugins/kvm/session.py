@@ -22,10 +22,10 @@ from provisioner.providers.api import (
     Resource,
     Terminal,
 )
-from provisioner.providers.capabilities import ConsoleStream, GraphicsAddress
+from provisioner.providers.capabilities import ConsoleStream, GraphicsAddress, User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.events import quiet
-from provisioner_plugins._libvirt.handler import KindHandler
+from provisioner_plugins._libvirt.handler import KindHandler, UsedKind
 from provisioner_plugins._libvirt.handlers import shared_handlers
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.ownership import uuid_or_none
@@ -53,8 +53,8 @@ def _no_collector() -> Iterator[None]:
 
 
 class KvmSession:
-    """See :class:`provisioner.providers.api.Session`; with the capabilities console, power and
-    snapshot-revert.
+    """See :class:`provisioner.providers.api.Session`; with the capabilities console, power,
+    snapshot-revert and usage.
     """
 
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
@@ -142,6 +142,14 @@ class KvmSession:
     def revert(self, snapshot: Resource, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.SnapshotRevert`."""
         self._snapshots.revert(snapshot, deadline)
+
+    def users(self, resources: Sequence[Resource]) -> Mapping[Address, Sequence[User]]:
+        """See :class:`provisioner.providers.capabilities.Usage`."""
+        return {resource.address: self._users_of(resource) for resource in resources}
+
+    def _users_of(self, resource: Resource) -> Sequence[User]:
+        handler = self._handler(resource.kind)
+        return handler.users(resource) if isinstance(handler, UsedKind) else ()
 
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""

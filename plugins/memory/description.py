@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from provisioner.providers.api import API_VERSION, Description, Naming
-from provisioner.providers.capabilities import POWER, SNAPSHOT_REVERT
+from provisioner.providers.capabilities import POWER, SNAPSHOT_REVERT, USAGE
 from provisioner_plugins.memory.faults import SCHEMA as FAULTS_SCHEMA
 
 NAMING: Mapping[str, Naming] = {
@@ -54,5 +54,5 @@ def describe(version: str) -> Description:
         naming=NAMING,
         connection_schema=CONNECTION_SCHEMA,
         native_schema=NATIVE_SCHEMA,
-        capabilities=frozenset({POWER, SNAPSHOT_REVERT}),
+        capabilities=frozenset({POWER, SNAPSHOT_REVERT, USAGE}),
     )

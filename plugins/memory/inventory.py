@@ -47,6 +47,7 @@ class Inventory:
         self._lines: dict[str, str] = {}
         self._presents: dict[str, Present] = {}
         self._names: dict[tuple[str, str], dict[str, None]] = {}
+        self._holders: dict[str, dict[str, None]] = {}
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -82,6 +83,11 @@ class Inventory:
     def named(self, kind: str, name: str) -> list[StoredObject]:
         """The objects of a kind that have this name, oldest first."""
         return [self._objects[key] for key in self._names.get((kind, name), ())]
+
+    def holders(self, object_id: str) -> list[StoredObject]:
+        """The objects that hold on to this one, by kind and name."""
+        found = [self._objects[key] for key in self._holders.get(object_id, ())]
+        return sorted(found, key=lambda item: (item.kind, item.name, item.id))
 
     def objects(self) -> list[StoredObject]:
         """All objects, by kind and name."""
@@ -142,6 +148,7 @@ class Inventory:
         self._lines.clear()
         self._presents.clear()
         self._names.clear()
+        self._holders.clear()
 
     def _refresh(self, handle: int, *, mend: bool) -> None:
         """Take in what was added to the file. ``mend``: cut off a line without its end; whoever
@@ -193,15 +200,27 @@ class Inventory:
         before = self._objects.get(stored.id)
         if before is not None and (before.kind, before.name) != (stored.kind, stored.name):
             self._drop(stored.id)
+        elif before is not None:
+            self._let_go(before)
         self._objects[stored.id] = stored
         self._lines[stored.id] = line
         self._presents.pop(stored.id, None)
         self._names.setdefault((stored.kind, stored.name), {})[stored.id] = None
+        for held in stored.holds.values():
+            self._holders.setdefault(held, {})[stored.id] = None
+
+    def _let_go(self, stored: StoredObject) -> None:
+        for held in stored.holds.values():
+            holders = self._holders.get(held, {})
+            holders.pop(stored.id, None)
+            if not holders:
+                self._holders.pop(held, None)
 
     def _drop(self, object_id: str) -> None:
         stored = self._objects.pop(object_id, None)
         if stored is None:
             return
+        self._let_go(stored)
         del self._lines[object_id]
         self._presents.pop(object_id, None)
         alike = self._names[stored.kind, stored.name]

@@ -27,6 +27,8 @@ _encoder = json.JSONEncoder(
 class StoredObject:
     """One object. ``spec`` is what is configured; ``running`` holds, by path, the values in force
     where they are others. ``saved`` is what a snapshot holds: the machine's spec when it was taken.
+    ``holds`` are the ids of the objects that it holds on to, by the place in its spec that names
+    them.
     """
 
     id: str
@@ -37,6 +39,7 @@ class StoredObject:
     running: Mapping[Path, Json] = field(default_factory=dict)
     outputs: Mapping[str, Json] = field(default_factory=dict)
     saved: Mapping[str, Any] | None = None
+    holds: Mapping[str, str] = field(default_factory=dict)
 
 
 def encode(stored: StoredObject) -> str:
@@ -56,6 +59,8 @@ def encode(stored: StoredObject) -> str:
         line["outputs"] = stored.outputs
     if stored.saved is not None:
         line["saved"] = stored.saved
+    if stored.holds:
+        line["holds"] = stored.holds
     return _encoder.encode(line)
 
 
@@ -80,6 +85,7 @@ def decode(line: Mapping[str, Any]) -> StoredObject | None:
         running={tuple(path): value for path, value in line.get("running", ())},
         outputs=line.get("outputs", {}),
         saved=line.get("saved"),
+        holds=line.get("holds", {}),
     )
 
 

@@ -26,11 +26,17 @@ class Outside:
         self._inventory = inventory
 
     def add(
-        self, kind: str, name: str, spec: Mapping[str, Any], owner: Stamp | None = None
+        self,
+        kind: str,
+        name: str,
+        spec: Mapping[str, Any],
+        owner: Stamp | None = None,
+        holds: Mapping[str, str] | None = None,
     ) -> StoredObject:
-        """Make an object that has no stamp, or somebody's."""
+        """Make an object that has no stamp, or somebody's. ``holds``: see StoredObject."""
+        made = StoredObject(str(uuid4()), kind, name, owner, spec, holds=holds or {})
         with self._inventory.changing():
-            return self._inventory.put(StoredObject(str(uuid4()), kind, name, owner, spec))
+            return self._inventory.put(made)
 
     def change(self, kind: str, name: str, path: Path, value: Json) -> StoredObject:
         """Put a value into an object's configuration; None takes the field out."""

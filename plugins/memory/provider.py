@@ -40,7 +40,7 @@ class MemoryProvider:
         self._calls: dict[str, Counter[str]] = {}
 
     def describe(self) -> Description:
-        """Every kind, power and snapshot-revert."""
+        """Every kind; power, snapshot-revert and usage."""
         return describe(VERSION)
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:

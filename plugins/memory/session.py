@@ -2,7 +2,7 @@
 provider contract.
 
 Opened by :class:`provisioner_plugins.memory.provider.MemoryProvider`. Implements the session
-protocol with the capabilities power and snapshot-revert.
+protocol with the capabilities power, snapshot-revert and usage.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from provisioner.providers.api import (
     Absent,
     Change,
     Discovered,
+    InUse,
     Naming,
     Observation,
     Outcome,
@@ -31,9 +32,11 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
+from provisioner.providers.capabilities import User
 from provisioner_plugins.memory.description import NAMING
 from provisioner_plugins.memory.documents import changed, outermost
 from provisioner_plugins.memory.faults import Faults, undetermined
+from provisioner_plugins.memory.holding import held, places, renamed
 from provisioner_plugins.memory.inventory import DamagedFileError, Inventory
 from provisioner_plugins.memory.objects import MACHINE, POWER_DEFAULT, StoredObject
 from provisioner_plugins.memory.outputs import outputs_of
@@ -74,7 +77,7 @@ class MemorySession:
                 elif found is None:
                     answers[target.address] = Absent()
                 else:
-                    answers[target.address] = self._inventory.present(found)
+                    answers[target.address] = self._told(found, target)
         return answers
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
@@ -108,6 +111,7 @@ class MemorySession:
                     spec=dict(resource.spec),
                     outputs=before.outputs if before is not None else self._born(resource),
                     saved=saved,
+                    holds=held(resource, resource.spec, before, self._id_of),
                 )
             )
 
@@ -126,13 +130,19 @@ class MemorySession:
         """
 
         def work() -> Outcome:
-            before = self._ours(resource, observed.external_id)
+            found = self._ours(resource, observed.external_id)
+            before = renamed(found, resource.related, self._id_of)
             values = [(change.path, change.after) for change in changes]
             spec = changed(before.spec, values, resource.spec)
             running = {} if restart else _still_running(before, spec, changes, resource.spec)
-            return self._write(
-                replace(before, owner=resource.stamp, spec=spec, running=running), running
+            after = replace(
+                before,
+                owner=resource.stamp,
+                spec=spec,
+                running=running,
+                holds=held(resource, spec, before, self._id_of),
             )
+            return self._write(after, running)
 
         return self._change("update", resource, deadline, work)
 
@@ -145,7 +155,8 @@ class MemorySession:
                 raise Terminal(self._vanished(resource))
             if before.owner is not None and before.owner.lineage != resource.stamp.lineage:
                 raise Terminal(self._foreign(resource, before))
-            return self._write(replace(before, owner=resource.stamp), before.running)
+            holds = held(resource, before.spec, before, self._id_of)
+            return self._write(replace(before, owner=resource.stamp, holds=holds), before.running)
 
         return self._change("adopt", resource, deadline, work)
 
@@ -159,6 +170,9 @@ class MemorySession:
                     continue
                 if found.owner is None or found.owner.lineage != resource.stamp.lineage:
                     raise Terminal(self._foreign(resource, found))
+                users = self._users(found)
+                if users:
+                    raise InUse(self._in_use(resource, users))
                 self._inventory.remove(found.id)
                 return
 
@@ -188,12 +202,24 @@ class MemorySession:
         """Give a snapshot's machine the spec that it had when the snapshot was taken."""
 
         def work() -> None:
-            held = self._ours(snapshot, snapshot.external_id or str(snapshot.uid))
+            taken = self._ours(snapshot, snapshot.external_id or str(snapshot.uid))
             machine = self._machine_of(snapshot)
-            assert held.saved is not None
-            self._inventory.put(replace(machine, spec=held.saved, running={}))
+            assert taken.saved is not None
+            left = {place.key for place in places(MACHINE, taken.saved)}
+            holds = {key: value for key, value in machine.holds.items() if key in left}
+            self._inventory.put(replace(machine, spec=taken.saved, running={}, holds=holds))
 
         self._change("revert", snapshot, deadline, work)
+
+    def users(self, resources: Sequence[Resource]) -> Mapping[Address, Sequence[User]]:
+        """Who holds on to each of these objects."""
+        self._begin("users")
+        with self._access(self._inventory.reading):
+            return {
+                resource.address: self._users(found) if found is not None else ()
+                for resource in resources
+                for found in (self._find(resource),)
+            }
 
     def close(self) -> None:
         """End the session; the inventory stays with its provider."""
@@ -265,6 +291,23 @@ class MemorySession:
             if self._faults.before("observe", target.address) == "undetermined"
         )
 
+    def _told(self, found: StoredObject, target: Resource) -> Present:
+        """What observing an object tells, in the words of the stack that asks."""
+        told = self._inventory.present(found)
+        called = renamed(found, target.related, self._id_of)
+        if called is found:
+            return told
+        return replace(told, spec=called.spec, running=called.running)
+
+    def _id_of(self, resource: Resource) -> str:
+        found = self._find(resource)
+        return found.id if found is not None else str(resource.uid)
+
+    def _users(self, found: StoredObject) -> list[User]:
+        return [
+            User(item.id, f"{item.kind} {item.name}") for item in self._inventory.holders(found.id)
+        ]
+
     def _find(self, target: Resource) -> StoredObject | None:
         found = self._inventory.get(str(target.uid))
         if found is None and target.external_id is not None:
@@ -328,6 +371,15 @@ class MemorySession:
             "PRV5910",
             f"{resource.address} is not on Host/{self._name} any more",
             hint="Make a new plan.",
+            address=str(resource.address),
+        )
+
+    def _in_use(self, resource: Resource, users: Sequence[User]) -> Diagnostic:
+        return error(
+            "PRV5913",
+            f"{resource.address} is in use and was not deleted",
+            detail=f"It is used by {', '.join(user.text for user in users[:5])}.",
+            hint="Remove or change what uses it first.",
             address=str(resource.address),
         )
 

@@ -115,6 +115,7 @@ def _report_json(report: ApplyReport, code: ExitCode) -> dict[str, object]:
         "failed": report.failed,
         "skipped": report.skipped,
         "abandoned": report.abandoned,
+        "kept": report.kept,
         "held": report.held,
         "diagnostics": [item.as_json() for item in report.problems],
         "exitCode": int(code),

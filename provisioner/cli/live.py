@@ -28,6 +28,7 @@ from provisioner.service.model import (
     PhaseStarted,
     StepFailed,
     StepFinished,
+    StepKept,
     StepProgress,
     StepSkipped,
     StepStarted,
@@ -105,7 +106,7 @@ class LiveView:
         elif isinstance(event, StepProgress):
             self._show_progress(event)
         else:
-            if isinstance(event, (StepFinished, StepFailed, StepSkipped)):
+            if isinstance(event, (StepFinished, StepFailed, StepSkipped, StepKept)):
                 task = self._under_way.pop(event.address, None)
                 if task is not None:
                     self._view.remove_task(task)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 from provisioner.core.clock import Clock, Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.engine.calls import RunIsOver, StepCalls
+from provisioner.engine.calls import RunIsOver, StepCalls, StillNeeded, settles
 from provisioner.engine.events import (
     EventSink,
     Noticed,
     PhaseStarted,
     StepFailed,
     StepFinished,
+    StepKept,
     StepSkipped,
     StepStarted,
 )
@@ -34,13 +35,17 @@ from provisioner.state.store import LEASE, Store
 
 @dataclass(frozen=True, slots=True)
 class ApplyReport:
-    """How an apply went: addresses (step ids) by fate, and what was said about the failures."""
+    """How an apply went: addresses (step ids) by fate, and what was said about the failures.
+
+    ``kept`` are predecessors that are still needed, which is no failure.
+    """
 
     operation: str | None
     done: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     abandoned: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
     stopped: bool = False
@@ -103,7 +108,7 @@ class Applier:
         state = self._store.read()
         check_records(plan, state)
         held = tuple(step.id for step in plan.held)
-        if not plan.steps and not plan.refresh and not state.open_intents:
+        if not plan.steps and not plan.refresh and not settles(plan, state.open_intents):
             self._record_endpoints(plan, state)
             return ApplyReport(None, held=held)
         self._sink(PhaseStarted("verify", len(plan.steps)))
@@ -143,6 +148,7 @@ class Applier:
 
     def _execute(self, plan: Plan, operation: str, calls: StepCalls) -> ApplyReport:
         problems: list[Diagnostic] = []
+        kept: set[str] = set()
 
         def carry_out(step: Step) -> bool:
             began = self._clock.monotonic()
@@ -151,6 +157,11 @@ class Applier:
                 notes = calls.carry_out(step, Deadline.after(self._step_seconds, self._clock))
             except RunIsOver:
                 return False
+            except StillNeeded as needed:
+                kept.add(step.id)
+                reason = needed.diagnostic.detail or needed.diagnostic.summary
+                self._sink(StepKept(step.id, step.action.value, str(step.address), reason))
+                return True
             except ProvisionerError as problem:
                 seconds = self._clock.monotonic() - began
                 for item in problem.diagnostics:
@@ -193,10 +204,11 @@ class Applier:
             calls.end()
         return ApplyReport(
             operation,
-            execution.done,
+            tuple(step_id for step_id in execution.done if step_id not in kept),
             execution.failed,
             execution.skipped,
             execution.abandoned,
+            tuple(step_id for step_id in execution.done if step_id in kept),
             tuple(step.id for step in plan.held),
             tuple(problems),
             self._stop.stopping and bool(execution.skipped or execution.abandoned),

@@ -22,10 +22,12 @@ from provisioner.engine.events import EventSink, StepRetrying
 from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step, stamp_address
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
+from provisioner.engine.subjects import retired_address
 from provisioner.engine.unknowns import OutputName, resolve
 from provisioner.engine.verify import resource_of
 from provisioner.providers.api import (
     Absent,
+    InUse,
     Observation,
     Outcome,
     Present,
@@ -52,8 +54,24 @@ class Intent(NamedTuple):
     known: Known
 
 
+class StillNeeded(Exception):
+    """The predecessor in a replacement has to stay for now; its intent stays open."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.summary)
+        self.diagnostic = diagnostic
+
+
 class RunIsOver(Exception):
     """A call came back after its step had been given up and the run had ended."""
+
+
+def settles(plan: Plan, intents: Iterable[JournalRecord]) -> bool:
+    """Whether a plan has something to say about intents that are open: all but those of
+    predecessors that it keeps.
+    """
+    known = {sequence for sequences in plan.interrupted.values() for sequence in sequences}
+    return any(not record.detail or record.sequence in known for record in intents)
 
 
 class StepCalls:
@@ -89,6 +107,13 @@ class StepCalls:
         for known in (*plan.context, *acting):
             shared = self._related.setdefault(known.endpoint, {})
             shared[known.address] = resource_of(known, plan.lineage, shared)
+        self._succeeded = {s.address for s in plan.steps if s.replace_order == CREATE_FIRST}
+        for step in plan.steps:
+            # Those that move over to a successor are told what they still have of the predecessor.
+            if step.removes_predecessor:
+                left = retired_address(step.address, step.known.generation)
+                shared = self._related.setdefault(step.known.endpoint, {})
+                shared[left] = resource_of(replace(step.known, address=left), plan.lineage, shared)
 
     def settle_interrupted(self, intents: Iterable[JournalRecord]) -> None:
         """Close what an earlier run left open and this plan has looked at; what a step deals with,
@@ -139,13 +164,20 @@ class StepCalls:
         self._over.set()
 
     def carry_out(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
-        """Carry the step out; returns notes for the reader, raises ProvisionerError if it fails and
-        RunIsOver if it was given up.
+        """Carry the step out; returns notes for the reader, raises ProvisionerError if it fails,
+        StillNeeded if a predecessor has to stay, and RunIsOver if it was given up.
         """
-        notes = self._carry_out(step, deadline)
+        try:
+            notes = self._carry_out(step, deadline)
+        except StillNeeded:
+            self._close_left_open(step)  # the intent of this run stays open in their place
+            raise
+        self._close_left_open(step)
+        return notes
+
+    def _close_left_open(self, step: Step) -> None:
         for sequence in self._left_open.get(step.id, ()):
             self._close(sequence)
-        return notes
 
     def _carry_out(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         if step.action in (Action.CREATE, Action.REPLACE):
@@ -199,10 +231,15 @@ class StepCalls:
             replace(change, after=resolve(change.after, self._lookup)) for change in step.changes
         ]
 
+        moves = not self._succeeded.isdisjoint(step.known.dependencies)
+
         def change(session: Session) -> Outcome:
-            # What was verified serves the first attempt; after that, only a fresh look will do.
+            # What was verified serves the first attempt; after that, and where it was asked before
+            # its successor was there, only a fresh look will do.
             verified = self._observations.pop(step.address, None)
-            observed = verified or session.observe([resource])[resource.address]
+            observed = (None if moves else verified) or session.observe([resource])[
+                resource.address
+            ]
             found = _present(step, observed)
             if step.action is Action.ADOPT:
                 return session.adopt(resource, found, deadline)
@@ -328,6 +365,9 @@ class StepCalls:
                 self._interrupt.wait(wait)
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 self._check_not_over()
+                if isinstance(problem, InUse) and step.is_of_predecessor:
+                    self._fail(intent, problem.diagnostic, called=True)
+                    raise StillNeeded(problem.diagnostic) from problem
                 failure = provider_failure(problem, f"{doing} {step.address}")
                 self._fail(intent, failure.diagnostics[0], called=called)
                 raise failure from problem

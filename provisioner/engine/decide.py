@@ -42,6 +42,8 @@ class Decision:
     pending: tuple[RestartPending, ...] = ()
     replace_order: str | None = None
     held: str | None = None
+    kept: str | None = None
+    """Why a predecessor has to stay, where nothing can be done about it now."""
     problem: Diagnostic | None = None
 
 
@@ -159,8 +161,14 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
         return Decision(Action.FORGET, reason="the object found under its name is not ours")
     if subject.retired:
         made = any(record.action == Action.CREATE for record in subject.interrupted)
-        reason = "an interrupted run made it" if made else "its successor has replaced it"
-        return Decision(Action.DELETE, impact=rules.impact_on_delete, reason=reason)
+        if made:
+            reason = "an interrupted run made it"
+            return Decision(Action.DELETE, impact=rules.impact_on_delete, reason=reason)
+        return Decision(
+            Action.DELETE,
+            impact=predecessor_impact(rules.impact_on_delete),
+            reason="its successor has replaced it",
+        )
     field = rules.retention_field
     if field is not None and subject.entry is not None:
         retention = subject.resource.spec.get(field) or rules.default_of((field,))
@@ -170,6 +178,11 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
         "" if subject.entry is not None else "an interrupted run made it and nothing declares it"
     )
     return Decision(Action.DELETE, impact=rules.impact_on_delete, reason=reason)
+
+
+def predecessor_impact(impact_on_delete: Impact) -> Impact:
+    """Of deleting what has a successor: guests have moved over, only data can be lost."""
+    return impact_on_delete if impact_on_delete is Impact.DATA_LOSS else Impact.NONE
 
 
 def _change(

@@ -91,6 +91,16 @@ class StepSkipped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class StepKept:
+    """The predecessor in a replacement was not deleted: others need it still."""
+
+    step: str
+    action: str
+    address: str
+    reason: str
+
+
 Event: TypeAlias = (
     PhaseStarted
     | Noticed
@@ -100,6 +110,7 @@ Event: TypeAlias = (
     | StepFinished
     | StepFailed
     | StepSkipped
+    | StepKept
 )
 EventSink: TypeAlias = Callable[[Event], None]
 

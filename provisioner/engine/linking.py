@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from provisioner.core.actions import Action, Impact
+from provisioner.core.actions import Action
 from provisioner.core.address import Address
 from provisioner.core.identity import identity
-from provisioner.engine.decide import CREATE_FIRST, DELETE_FIRST, Decision
+from provisioner.engine.decide import CREATE_FIRST, DELETE_FIRST, Decision, predecessor_impact
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.plan import ABSENT_FINGERPRINT, OLD_SUFFIX, Known, Step
 from provisioner.engine.request import PlanRequest
@@ -145,7 +145,7 @@ def _old_half(step: Step) -> Step:
         action=Action.DELETE,
         known=step.previous,
         fingerprint=step.fingerprint,
-        impact=step.impact if step.impact is Impact.DATA_LOSS else Impact.NONE,
+        impact=predecessor_impact(step.impact),
         reason="its successor has replaced it",
         prior_serial=step.prior_serial,
     )

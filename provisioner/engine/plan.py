@@ -90,6 +90,13 @@ class Step:
         return stamp_address(Address(kind, name))
 
     @property
+    def is_of_predecessor(self) -> bool:
+        """Whether it is about an object whose successor has its address: in this plan or since an
+        earlier one.
+        """
+        return "#" in self.id
+
+    @property
     def removes_predecessor(self) -> bool:
         """Whether it is the second half of a replacement that creates first."""
         return self.id.endswith(OLD_SUFFIX)
@@ -107,11 +114,22 @@ class RestartPending:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The predecessor of something that was replaced: it stays as long as others need it."""
+
+    address: Address
+    """With the mark of its generation: ``Image/base#0``."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Ordered steps (a step stands after all that it depends on) and what they were derived from.
 
     ``steps`` are carried out; ``held`` are not. ``refresh`` are resources that are as they should
-    be but recorded with other words: apply writes their entries and calls no provider. ``context``
+    be but recorded with other words: apply writes their entries and calls no provider. ``kept`` are
+    predecessors without a step; apply leaves their intents open, so that later plans know of them.
+    ``context``
     are resources without a step that steps refer to. ``consents`` are the addresses whose loss of
     data was allowed on the command line. ``digest`` is over everything else and is the plan's
     identity.
@@ -130,6 +148,7 @@ class Plan:
     steps: tuple[Step, ...]
     held: tuple[Step, ...] = ()
     pending: tuple[RestartPending, ...] = ()
+    kept: tuple[Kept, ...] = ()
     refresh: tuple[Known, ...] = ()
     context: tuple[Known, ...] = ()
     endpoints: Mapping[str, EndpointRecord] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange, error
 from provisioner.core.values import digest
-from provisioner.engine.plan import Known, Plan, RestartPending, Step
+from provisioner.engine.plan import Kept, Known, Plan, RestartPending, Step
 from provisioner.providers.api import Change
 from provisioner.state.model import EndpointRecord
 
@@ -130,6 +130,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             }
             for note in plan.pending
         ],
+        "kept": [{"address": str(kept.address), "reason": kept.reason} for kept in plan.kept],
         "refresh": [_known_json(known) for known in plan.refresh],
         "context": [_known_json(known) for known in plan.context],
         "endpoints": {
@@ -283,6 +284,7 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
             )
             for note in data["pending"]
         ),
+        kept=tuple(Kept(_address(kept["address"]), kept["reason"]) for kept in data["kept"]),
         refresh=tuple(_known(known) for known in data["refresh"]),
         context=tuple(_known(known) for known in data["context"]),
         endpoints={

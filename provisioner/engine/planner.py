@@ -6,13 +6,14 @@ The work is a row of small stages, each of which needs what the one before it fo
 as it is;
 2. keep what a kept object needs (the image under a kept disk);
 3. hold what a held step needs (the network of a protected machine);
-4. make steps of the decisions and link them;
-5. order the steps and collect the context that their provider calls need.
+4. keep predecessors that earlier replacements left and that are still needed;
+5. make steps of the decisions and link them;
+6. order the steps and collect the context that their provider calls need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +24,11 @@ from provisioner.core.values import Json, Path, get_path
 from provisioner.engine.decide import CREATE_FIRST, NOTHING, Decision, Policy, decide
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.linking import link_steps
-from provisioner.engine.plan import Known, Plan, Step, stamp_address
+from provisioner.engine.plan import Kept, Known, Plan, Step, stamp_address
 from provisioner.engine.planfile import plan_digest
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
+from provisioner.engine.succession import as_found, keep_needed, plain_targets
 from provisioner.engine.unknowns import OutputName, fill, is_marker, resolve, unknowns
 from provisioner.manifest.model import Reference
 from provisioner.providers.api import Present
@@ -39,7 +41,9 @@ def make_plan(request: PlanRequest) -> Plan:
     policy = _policy(request)
     order = _dependency_graph(request.subjects).order()
     decisions, specs = _decide(request, policy, order)
+    keep_needed(request, decisions)
     completed = _leave_to_replacements(request, decisions)
+    kept = {address: d.kept for address, d in decisions.items() if d.kept is not None}
     steps, held = link_steps(request, decisions, specs, order)
     providers = {
         name: request.providers[name].describe().version
@@ -63,6 +67,7 @@ def make_plan(request: PlanRequest) -> Plan:
         steps=steps,
         held=held,
         pending=tuple(note for address in order for note in decisions[address].pending),
+        kept=tuple(Kept(address, reason) for address, reason in sorted(kept.items())),
         refresh=_refresh(request, decisions, specs),
         context=_context(request, steps, specs),
         endpoints={name: request.endpoints[name] for name in sorted(used)},
@@ -71,8 +76,8 @@ def make_plan(request: PlanRequest) -> Plan:
             "target": tuple(str(pattern) for pattern in request.options.selection.target),
             "exclude": tuple(str(pattern) for pattern in request.options.selection.exclude),
         },
-        interrupted=_interrupted(request, completed),
-        unchanged=sum(1 for decision in decisions.values() if decision.action is None),
+        interrupted=_interrupted(request, completed, kept.keys()),
+        unchanged=sum(1 for d in decisions.values() if d.action is None and d.kept is None),
         warnings=request.stack.warnings if request.stack is not None else (),
     )
     return replace(plan, digest=plan_digest(plan))
@@ -104,8 +109,8 @@ def _dependency_graph(subjects: Mapping[Address, Subject]) -> DependencyGraph[Ad
 def _decide(
     request: PlanRequest, policy: Policy, order: list[Address]
 ) -> tuple[dict[Address, Decision], dict[Address, Mapping[str, Any]]]:
-    """Stages 1 to 3, again if they hold something whose outputs were taken for unknown: it stays as
-    it is.
+    """Stages 1 to 3, again if they hold something that others were decided to follow: its outputs
+    were taken for unknown, or its successor for there. It stays as it is.
     """
     waited_for = {
         reference.target
@@ -114,6 +119,8 @@ def _decide(
         for reference in subject.declaration.references
         if reference.output is not None
     }
+    for moved in request.moved.values():
+        waited_for |= plain_targets(moved.subject)
     staying: frozenset[Address] = frozenset()
     while True:
         decisions, specs = _decide_all(request, policy, order, staying)
@@ -132,14 +139,14 @@ def _decide_all(
     specs: dict[Address, Mapping[str, Any]] = {}
     problems = Diagnostics()
     for address in order:
-        subject = request.subjects[address]
+        subject, observation = as_found(request, request.subjects[address], decisions, staying)
         spec = _known_spec(request, decisions, subject, staying)
         specs[address] = spec
         provider = request.providers[request.endpoints[subject.endpoint].provider]
         decision = decide(
             subject,
             spec,
-            request.observations[address],
+            observation,
             provider,
             rules=request.rules.kind(address.kind),
             policy=policy,
@@ -311,10 +318,12 @@ def _leave_to_replacements(
 
 
 def _interrupted(
-    request: PlanRequest, completed: Mapping[Address, Address]
+    request: PlanRequest, completed: Mapping[Address, Address], kept: Collection[Address]
 ) -> dict[str, tuple[int, ...]]:
     found: dict[str, list[int]] = {}
     for address, subject in sorted(request.subjects.items()):
+        if address in kept:
+            continue
         for record in subject.interrupted:
             found.setdefault(str(completed.get(address, address)), []).append(record.sequence)
     return {step: tuple(sorted(sequences)) for step, sequences in found.items()}

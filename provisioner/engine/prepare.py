@@ -6,7 +6,7 @@ Called by the service layer. This is where the pure planner meets the endpoints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -14,17 +14,20 @@ from uuid import UUID
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError
 from provisioner.core.values import Path
+from provisioner.engine.decide import owned
 from provisioner.engine.events import EventSink, PhaseStarted
 from provisioner.engine.graph import DependencyGraph, ResourceGraph
 from provisioner.engine.observe import observe
 from provisioner.engine.plan import Plan
 from provisioner.engine.planner import make_plan
-from provisioner.engine.request import PlanOptions, PlanRequest
+from provisioner.engine.request import Moved, PlanOptions, PlanRequest
 from provisioner.engine.rules import Rules
-from provisioner.engine.sessions import Sessions
+from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.subjects import Subject, collect, endpoints_of
+from provisioner.engine.succession import movers
 from provisioner.manifest.model import Stack
-from provisioner.providers.api import Observation, Provider, Resource
+from provisioner.providers.api import Observation, Present, Provider, Resource
+from provisioner.providers.capabilities import USAGE, Usage, User
 from provisioner.providers.registry import Registry
 from provisioner.state.model import EndpointRecord, State
 
@@ -109,22 +112,50 @@ def prepare_plan(
     found.
     """
     found = survey(stack, state, sessions, rules=rules, options=options, sink=sink)
+    users = _users_of_predecessors(found, sessions)
     sink(PhaseStarted("plan", len(found.subjects)))
-    return make_plan(
-        PlanRequest(
-            name=name,
-            environment=environment,
-            stack=stack,
-            state=state,
-            subjects=found.subjects,
-            observations=found.observations,
-            endpoints=found.endpoints,
-            providers=found.providers,
-            rules=rules,
-            options=options,
-            unselected=found.unselected,
-        )
+    request = PlanRequest(
+        name=name,
+        environment=environment,
+        stack=stack,
+        state=state,
+        subjects=found.subjects,
+        observations=found.observations,
+        endpoints=found.endpoints,
+        providers=found.providers,
+        rules=rules,
+        options=options,
+        unselected=found.unselected,
+        users=users,
     )
+    plan = make_plan(request)
+    again = movers(request, plan)
+    if not again:
+        return plan
+    answers = observe(sessions, found.endpoints, again.values())
+    moved = {address: Moved(again[address], answers[address]) for address in again}
+    return make_plan(replace(request, moved=moved))
+
+
+def _users_of_predecessors(found: Survey, sessions: Sessions) -> dict[Address, Sequence[User]]:
+    """Who needs what earlier replacements have left, where the provider can tell."""
+    asked: dict[str, list[Subject]] = {}
+    for address, subject in found.subjects.items():
+        observed = found.observations[address]
+        if subject.retired and isinstance(observed, Present) and owned(subject, observed):
+            asked.setdefault(subject.endpoint, []).append(subject)
+    users: dict[Address, Sequence[User]] = {}
+    for name, subjects in sorted(asked.items()):
+        record = found.endpoints[name]
+        if USAGE not in found.providers[record.provider].describe().capabilities:
+            continue
+        session = sessions.get(record)
+        assert isinstance(session, Usage)
+        try:
+            users |= session.users([subject.resource for subject in subjects])
+        except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
+            raise provider_failure(problem, f"reading {name}") from problem
+    return users
 
 
 def _select(everything: Mapping[Address, Subject], options: PlanOptions) -> frozenset[Address]:

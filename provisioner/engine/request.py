@@ -5,8 +5,9 @@ Made by :mod:`provisioner.engine.prepare`; read by the planner's stages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
@@ -15,6 +16,7 @@ from provisioner.engine.selection import Selection
 from provisioner.engine.subjects import Subject
 from provisioner.manifest.model import Stack
 from provisioner.providers.api import Observation, Provider
+from provisioner.providers.capabilities import User
 from provisioner.state.model import EndpointRecord, State
 
 
@@ -31,10 +33,23 @@ class PlanOptions:
     tool_version: str = ""
 
 
+class Moved(NamedTuple):
+    """A subject that refers to what a replacement will make, and how it was found when asked with
+    that in its predecessor's place: what it still has of the predecessor differs from what it shall
+    have.
+    """
+
+    subject: Subject
+    observation: Observation
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """Everything a plan is made of. ``subjects`` are the selected ones, with specs as the provider
-    normalised them.
+    """Everything a plan is made of.
+
+    ``subjects`` are the selected ones, with specs as the provider normalised them. ``users`` are
+    those of predecessors that earlier runs have left. ``moved`` is known only once a first plan has
+    shown what is replaced.
     """
 
     name: str
@@ -48,3 +63,5 @@ class PlanRequest:
     rules: Rules
     options: PlanOptions
     unselected: Mapping[Address, Subject] = field(default_factory=dict)
+    users: Mapping[Address, Sequence[User]] = field(default_factory=dict)
+    moved: Mapping[Address, Moved] = field(default_factory=dict)

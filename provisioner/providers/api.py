@@ -11,6 +11,7 @@ Nothing but the two errors below leaves a plugin::
     ProviderError
     ├── Retryable   the same call may succeed after a while
     └── Terminal    it will not; carries the diagnostic to show
+        └── InUse   it will once others on the endpoint have let go of the object
 """
 
 from __future__ import annotations
@@ -59,6 +60,13 @@ class Terminal(ProviderError):
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.summary)
         self.diagnostic = diagnostic
+
+
+class InUse(Terminal):
+    """A deletion was refused because something else on the endpoint needs the object.
+
+    For the predecessor in a replacement this is no failure: it stays until nothing needs it.
+    """
 
 
 class Naming(StrEnum):

@@ -6,15 +6,18 @@ time, never by trying.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.providers.api import Resource
 
 CONSOLE = "console"
 SNAPSHOT_REVERT = "snapshot-revert"
 POWER = "power"
+USAGE = "usage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +82,24 @@ class Power(Protocol):
 
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """Bring the machine to ``running``, ``stopped`` or ``suspended``."""
+        ...
+
+
+class User(NamedTuple):
+    """An object on the endpoint, ours or not, that needs another one."""
+
+    external_id: str
+    text: str
+    """For people: ``domain web01``."""
+
+
+@runtime_checkable
+class Usage(Protocol):
+    """Knowing beforehand what :class:`~provisioner.providers.api.InUse` would say."""
+
+    def users(self, resources: Sequence[Resource]) -> Mapping[Address, Sequence[User]]:
+        """Who needs each of these objects, so that it cannot be deleted; in a stable order.
+
+        Asked only about predecessors that an earlier run has left. Raises as ``observe`` does.
+        """
         ...

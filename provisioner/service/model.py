@@ -10,13 +10,14 @@ from provisioner.engine.events import (
     PhaseStarted,
     StepFailed,
     StepFinished,
+    StepKept,
     StepProgress,
     StepRetrying,
     StepSkipped,
     StepStarted,
     event_json,
 )
-from provisioner.engine.plan import Known, Plan, RestartPending, Step
+from provisioner.engine.plan import Kept, Known, Plan, RestartPending, Step
 from provisioner.engine.planfile import plan_json
 from provisioner.engine.stop import StopSignal
 from provisioner.manifest.model import Declaration, Reference, Stack
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "EventSink",
     "JournalRecord",
+    "Kept",
     "Known",
     "LockHolder",
     "Noticed",
@@ -43,6 +45,7 @@ __all__ = [
     "Step",
     "StepFailed",
     "StepFinished",
+    "StepKept",
     "StepProgress",
     "StepRetrying",
     "StepSkipped",

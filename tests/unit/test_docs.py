@@ -19,7 +19,7 @@ import pytest
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import SourceRange, warning
-from provisioner.engine.plan import Plan, RestartPending
+from provisioner.engine.plan import Kept, Plan, RestartPending
 from provisioner.engine.planfile import plan_digest, plan_json
 from tests.unit.engine.made import Situation, declared, intent, ours, recorded
 
@@ -128,8 +128,12 @@ def every_part() -> Plan:
     place = SourceRange("web.yaml", 3, 5)
     note = RestartPending(Address("Vm", "web"), ("firmware",), "a", "b", "it is fixed")
     warned = warning("PRV1431", "it matches nothing", detail="d", hint="h", source=place)
+    kept = Kept(Address("Disk", "d#0"), "needed by domain web")
     return replace(
-        plan, pending=(note,), warnings=(replace(warned, related=(place,), address="Vm/web"),)
+        plan,
+        pending=(note,),
+        kept=(kept,),
+        warnings=(replace(warned, related=(place,), address="Vm/web"),),
     )
 
 
@@ -190,7 +194,7 @@ def test_the_document_names_every_key_of_a_plan() -> None:
     text = (ROOT / "docs/plan-format.md").read_text(encoding="utf-8")
     definitions = plan_schema()["$defs"]
     keys = {*plan_schema()["properties"]}
-    for part in ("step", "change", "resource", "pending", "endpoint"):
+    for part in ("step", "change", "resource", "pending", "kept", "endpoint"):
         keys |= set(definitions[part]["properties"])
     assert set() == {key for key in keys if f"`{key}`" not in text}
 

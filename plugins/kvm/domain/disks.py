@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from provisioner_plugins._libvirt.xml import Element, child, element, remove_all
@@ -81,6 +82,30 @@ def place(domain: Element, node: Element, bus: str) -> None:
     target.set("bus", bus)
     if bus == "scsi":
         ensure_scsi(domain)
+
+
+def clashes(node: Element, domain: Element) -> bool:
+    """Whether a disk cannot be plugged into a domain as it is: another device has its name or its
+    place in the boot order.
+    """
+    target, boot = node.find("target"), node.find("boot")
+    names = {other.get("dev") for other in domain.findall("devices/*/target")}
+    places = {other.get("order") for other in domain.findall("devices/*/boot")}
+    taken_name = target is not None and target.get("dev") in names
+    return taken_name or (boot is not None and boot.get("order") in places)
+
+
+def fitted(node: Element, domain: Element) -> Element:
+    """A disk as it can be plugged into a domain: with a free name, and without a place in the boot
+    order if another device has it until the next start.
+    """
+    if not clashes(node, domain):
+        return node
+    result = deepcopy(node)
+    place(domain, result, child(result, "target").get("bus", "virtio"))
+    if clashes(result, domain):
+        remove_all(result, "boot")
+    return result
 
 
 def _names(prefix: str) -> Iterable[str]:

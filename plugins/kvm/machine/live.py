@@ -62,7 +62,8 @@ class LiveChanges:
         """
         differing = document.running_differences(configured, live, self._bindings, self._wanted)
         done: set[tuple[str, str]] = set()
-        for path in differing:
+        # What is not in force is plugged in last: it may take the place of what is unplugged.
+        for path in sorted(differing, key=lambda path: differing[path] is None):
             if path[0] not in fields:
                 continue
             if self._has_to_wait(path):
@@ -194,6 +195,8 @@ class LiveChanges:
         if is_scsi and not controllers.has_scsi(live):
             self._attach(controllers.scsi_controller())
             controllers.ensure_scsi(live)
+        if kind == "disks" and disks.clashes(wanted, live):
+            wanted = disks.fitted(wanted, self._domain.live() or live)
         self._attach(wanted)
 
     def _attach(self, device: Element) -> None:

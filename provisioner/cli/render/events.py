@@ -11,8 +11,10 @@ from provisioner.service.model import (
     PhaseStarted,
     StepFailed,
     StepFinished,
+    StepKept,
     StepProgress,
     StepRetrying,
+    StepSkipped,
     StepStarted,
 )
 
@@ -56,20 +58,27 @@ def render_event(event: Event, paint: Paint = plain) -> list[str]:
     if isinstance(event, Noticed):
         return [paint("warning", printable(event.text))]
     if isinstance(event, StepStarted):
-        return [f"  {event.address}: {doing(event.action)}"]
+        return [f"  {_subject(event)}: {doing(event.action)}"]
     if isinstance(event, StepProgress):
         return [f"  {event.address}: {progress_text(event)}"]
     if isinstance(event, StepRetrying):
         text = f"  {event.address}: {event.diagnostic.summary}; attempt {event.attempt}"
         return [paint("warning", printable(f"{text} in {event.after:.0f} s"))]
     if isinstance(event, StepFinished):
-        done = f"  {event.address}: {_DONE.get(event.action, event.action)}"
+        done = f"  {_subject(event)}: {_DONE.get(event.action, event.action)}"
         lines = [f"{paint('add', done)} in {event.seconds:.1f} s"]
         return lines + [printable(f"    {note}") for note in event.notes]
     if isinstance(event, StepFailed):
-        text = f"  {event.address}: FAILED after {event.seconds:.1f} s: {event.diagnostic.summary}"
-        return [paint("error", printable(text))]
-    return [paint("warning", printable(f"  {event.address}: skipped, {event.reason}"))]
+        text = f"  {_subject(event)}: FAILED after {event.seconds:.1f} s: "
+        return [paint("error", printable(text + event.diagnostic.summary))]
+    if isinstance(event, StepKept):
+        return [printable(f"  {_subject(event)}: kept for now. {event.reason}")]
+    return [paint("warning", printable(f"  {_subject(event)}: skipped, {event.reason}"))]
+
+
+def _subject(event: StepStarted | StepFinished | StepFailed | StepKept | StepSkipped) -> str:
+    """The address, and which of two objects that have it."""
+    return f"{event.address} (predecessor)" if event.step.endswith("#old") else event.address
 
 
 def phase_text(event: PhaseStarted) -> str:

@@ -11,7 +11,7 @@ from provisioner.cli.render.text import Paint, cells, count, plain, printable, w
 from provisioner.cli.render.values import Vocabulary, leaves, render_value
 from provisioner.core.actions import Action, Impact
 from provisioner.core.values import Path, path_text
-from provisioner.service.model import Change, Plan, RestartPending, Step
+from provisioner.service.model import Change, Kept, Plan, RestartPending, Step
 
 _SYMBOLS = {
     Action.CREATE: ("+", "add"),
@@ -43,6 +43,9 @@ def render_plan(
     if plan.pending:
         lines += [paint("strong", "Waiting for a restart of the guest"), ""]
         lines += [*_pending(plan.pending, vocabulary, width), ""]
+    if plan.kept:
+        lines += [paint("strong", "Replaced, and kept until nothing needs it"), ""]
+        lines += [*_kept(plan.kept, width), ""]
     for warning in plan.warnings:
         lines += [*render_diagnostic(warning, width, paint), ""]
     if plan.refused:
@@ -101,11 +104,10 @@ def summary(plan: Plan) -> str:
 
 
 def _impacts(impacts: list[Impact]) -> str:
-    """``(1 live, 1 restart)``; nothing if no guest is concerned."""
-    if all(impact is Impact.NONE for impact in impacts):
-        return ""
-    counted = [f"{impacts.count(impact)} {impact.value}" for impact in Impact if impact in impacts]
-    return f" ({', '.join(counted)})"
+    """``(1 live, 1 restart)``; nothing of those that concern no guest."""
+    felt = [impact for impact in Impact if impact in impacts and impact is not Impact.NONE]
+    counted = ", ".join(f"{impacts.count(impact)} {impact.value}" for impact in felt)
+    return f" ({counted})" if counted else ""
 
 
 def _step(
@@ -224,6 +226,11 @@ def _pending(items: Iterable[RestartPending], vocabulary: Vocabulary, width: int
         )
         if item.reason:
             yield from wrap(item.reason, width, _MARGIN)
+
+
+def _kept(items: Iterable[Kept], width: int) -> Iterator[str]:
+    for item in items:
+        yield from wrap(f"{item.address}: {item.reason}", width, "    ", "        ")
 
 
 def render_refusal(plan: Plan, width: int = 80, paint: Paint = plain) -> list[str]:

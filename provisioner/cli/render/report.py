@@ -28,6 +28,8 @@ def render_report(
         lines = [paint(role, line) for line in wrap(f"{text}.", width)]
     lines += _list("Not begun", report.skipped, width)
     lines += _list("Abandoned, to be looked at by the next run", report.abandoned, width)
+    kept = (step.replace("#old", " (predecessor)") for step in report.kept)
+    lines += _list("Kept until nothing needs it", kept, width)
     lines += _list("Held", report.held, width)
     waiting = [step.id for step in plan.steps if step.deferred and step.id in report.done]
     waiting += [str(item.address) for item in plan.pending]

@@ -21,6 +21,7 @@ PROTOCOLS = {
     capabilities.CONSOLE: capabilities.Console,
     capabilities.SNAPSHOT_REVERT: capabilities.SnapshotRevert,
     capabilities.POWER: capabilities.Power,
+    capabilities.USAGE: capabilities.Usage,
 }
 
 

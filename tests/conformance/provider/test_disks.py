@@ -98,6 +98,23 @@ def test_deleting_data_needs_consent(world: Harness, disk: Address) -> None:
     assert Absent() == found
 
 
+def test_a_machine_moves_over_to_the_successor_of_its_disk(
+    world: Harness, machine: Address, disk: Address
+) -> None:
+    """One plan makes the new disk, gives it to the machine, and deletes the old one."""
+    before = world.resource(disk)
+    world.write(disk, {"pool": "pool", "size": "4MiB", "format": "raw", "retention": "delete"})
+    plan = world.converge()
+    assert [(Action.REPLACE, disk), (Action.UPDATE, machine), (Action.DELETE, disk)] == [
+        (step.action, step.address) for step in plan.steps
+    ]
+    assert () == world.plan().kept
+    session = world.session()
+    found = session.observe([before])[disk]
+    session.close()
+    assert Absent() == found
+
+
 def test_a_disk_that_would_shrink_is_a_loss_of_data(world: Harness, disk: Address) -> None:
     world.write(disk, {"pool": "pool", "size": "8MiB", "retention": "delete"})
     world.converge()

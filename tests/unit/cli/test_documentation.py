@@ -68,6 +68,7 @@ def test_every_event_is_described() -> None:
         "StepFinished",
         "StepFailed",
         "StepSkipped",
+        "StepKept",
     ):
         kind = getattr(events, name)
         example = kind(**{field.name: "" for field in fields(kind)})

@@ -30,6 +30,7 @@ from provisioner.engine.events import (
     PhaseStarted,
     StepFailed,
     StepFinished,
+    StepKept,
     StepProgress,
     StepRetrying,
     StepSkipped,
@@ -224,6 +225,8 @@ EVENTS: list[Event] = [
     StepFinished("Disk/data", "create", "Disk/data", 2.34, ("cpu.max waits for a restart",)),
     StepFailed(str(WEB), "create", str(WEB), 0.5, error("PRV5103", "out of \x1b[31mmemory")),
     StepSkipped(str(NETWORK), "delete", str(NETWORK), f"{WEB} was not carried out"),
+    StepStarted("Image/base#old", "delete", "Image/base"),
+    StepKept("Image/base#old", "delete", "Image/base", "It is used by volume pool/root."),
 ]
 
 
@@ -270,6 +273,7 @@ def test_plain_lines_of_a_plan_stay_out_of_the_result(capsys: pytest.CaptureFixt
                 done=("Network/backend",),
                 failed=("Disk/data",),
                 skipped=("VirtualMachine/web01",),
+                kept=("Image/base#old",),
                 held=("VirtualMachine/vault",),
                 problems=(error("PRV5103", "pool full"),),
             ),

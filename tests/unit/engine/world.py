@@ -35,6 +35,7 @@ from provisioner.providers.api import (
     Resource,
     Terminal,
 )
+from provisioner.providers.capabilities import User
 from provisioner.providers.registry import Registry
 from provisioner.state.model import State
 from provisioner.state.sqlite import SqliteStore
@@ -109,6 +110,9 @@ class WatchedSession:
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         self._noted("delete", resource, lambda: self._inner.delete(resource, deadline))
+
+    def users(self, resources: Sequence[Resource]) -> Mapping[Address, Sequence[User]]:
+        return self._inner.users(resources)
 
     def close(self) -> None:
         self._inner.close()

@@ -1,0 +1,121 @@
+"""What a replacement that creates first means for others: those that refer to the resource have to
+move over to the successor, and the predecessor has to stay as long as somebody needs it.
+
+Called by :mod:`prepare` (who is to be asked again) and by the planner. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from provisioner.core.actions import Action
+from provisioner.core.address import Address
+from provisioner.engine.decide import CREATE_FIRST, NOTHING, Decision
+from provisioner.engine.plan import Plan
+from provisioner.engine.request import Moved, PlanRequest
+from provisioner.engine.subjects import Subject, retired_address
+from provisioner.engine.verify import resource_of
+from provisioner.providers.api import Change, Observation, Present, Resource
+from provisioner.providers.capabilities import User
+
+_CHANGING = (Action.UPDATE, Action.RENAME)
+
+
+def movers(request: PlanRequest, plan: Plan) -> dict[Address, Subject]:
+    """Subjects that may have to move over to the successors that a plan makes, to be observed with
+    the successors in the place of what they replace.
+    """
+    related: dict[str, dict[Address, Resource]] = {}
+    for step in plan.steps:
+        old = step.previous
+        if step.replace_order != CREATE_FIRST or old is None or old.endpoint != step.known.endpoint:
+            continue
+        shared = related.setdefault(old.endpoint, {})
+        shared[step.address] = resource_of(step.known, plan.lineage, shared)
+        left = retired_address(step.address, old.generation)
+        shared[left] = resource_of(replace(old, address=left), plan.lineage, shared)
+    if not related:
+        return {}
+    found: dict[Address, Subject] = {}
+    for address, subject in request.subjects.items():
+        replaced = related.get(subject.endpoint, {})
+        if subject.declaration is None or not isinstance(request.observations[address], Present):
+            continue
+        if any(target in replaced for target in plain_targets(subject)):
+            mixed = {**subject.resource.related, **replaced}
+            found[address] = replace(subject, resource=replace(subject.resource, related=mixed))
+    return found
+
+
+def plain_targets(subject: Subject) -> set[Address]:
+    """What a declared subject refers to by name, now and before: values that were taken from
+    another resource do not hold on to it.
+    """
+    if subject.declaration is None:
+        return set()
+    wanted = {item.target for item in subject.declaration.references if item.output is None}
+    return wanted & set(subject.recorded_dependencies)
+
+
+def as_found(
+    request: PlanRequest,
+    subject: Subject,
+    decisions: Mapping[Address, Decision],
+    staying: frozenset[Address],
+) -> tuple[Subject, Observation]:
+    """A subject and how it was found; the one that has to move over, if what it refers to is
+    replaced. ``decisions`` hold at least those about what it refers to.
+    """
+    moved: Moved | None = request.moved.get(subject.address)
+    if moved is not None:
+        for target in plain_targets(subject) - staying:
+            decision = decisions.get(target, NOTHING)
+            if decision.replace_order == CREATE_FIRST and decision.held is None:
+                return moved
+    return subject, request.observations[subject.address]
+
+
+def keep_needed(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
+    """Keep predecessors that earlier runs left and that are still needed when this plan is done."""
+    if not request.users:
+        return
+    owners = {
+        observed.external_id: address
+        for address, observed in request.observations.items()
+        if isinstance(observed, Present)
+    }
+    for address, users in request.users.items():
+        if decisions[address].action is not Action.DELETE:
+            continue
+        staying = [user for user in users if not _lets_go(user, owners, decisions, address)]
+        if staying:
+            decisions[address] = Decision(kept=f"needed by {_words(staying)}")
+
+
+def _lets_go(
+    user: User,
+    owners: Mapping[str, Address],
+    decisions: Mapping[Address, Decision],
+    target: Address,
+) -> bool:
+    decision = decisions.get(owners[user.external_id]) if user.external_id in owners else None
+    if decision is None or decision.held is not None:
+        return False
+    if decision.action in _CHANGING:
+        return any(
+            _lets_go_of(change, target.name)
+            for change in decision.changes
+            if change.path not in decision.deferred
+        )
+    return decision.action in (Action.DELETE, Action.REPLACE)
+
+
+def _lets_go_of(change: Change, name: str) -> bool:
+    """Whether a change takes a reference of that name away: an element called so, or a value."""
+    return change.before == name or (change.after is None and name in change.path)
+
+
+def _words(users: list[User]) -> str:
+    shown = ", ".join(user.text for user in users[:3])
+    return f"{shown} and {len(users) - 3} more" if len(users) > 3 else shown

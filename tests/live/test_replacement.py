@@ -1,0 +1,194 @@
+"""Replacing what real machines use: they move over, and what is still needed stays."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.bootsector import BootImage
+from tests.lab.daemon import LibvirtDaemon
+from tests.lab.linux import LinuxGuest
+
+libvirt = pytest.importorskip("libvirt")
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
+
+STACK = """\
+apiVersion: provisioner/v1
+kind: Stack
+metadata: {{name: shop}}
+spec: {{}}
+---
+apiVersion: provisioner/v1
+kind: Host
+metadata: {{name: here}}
+spec: {{provider: kvm, connection: {{uri: "{uri}"}}, accelerator: tcg}}
+---
+apiVersion: provisioner/v1
+kind: StoragePool
+metadata: {{name: disks}}
+spec: {{type: dir, path: "{pool}"}}
+---
+apiVersion: provisioner/v1
+kind: Image
+metadata: {{name: boot}}
+spec: {{pool: disks, source: {{file: boot.qcow2}}, format: qcow2}}
+---
+apiVersion: provisioner/v1
+kind: Disk
+metadata: {{name: root}}
+spec: {{pool: disks, image: boot, retention: delete}}
+---
+apiVersion: provisioner/v1
+kind: Disk
+metadata: {{name: data}}
+spec: {{pool: disks, size: 4MiB, format: qcow2, retention: delete}}
+---
+apiVersion: provisioner/v1
+kind: VirtualMachine
+metadata: {{name: web}}
+spec:
+  memory: {{size: 16MiB}}
+  disks: [{{disk: root}}, {{disk: data}}]
+  shutdownTimeout: 0s
+"""
+LOSE_DATA = ("--max-impact", "replace", "--allow-data-loss", "Disk/data")
+
+
+class Stack:
+    """One folder with a stack, and the program in it."""
+
+    def __init__(self, folder: Path, uri: str, pool: Path) -> None:
+        self.folder = folder
+        self.pool = pool
+        self.uri = uri
+        self.write(STACK.format(uri=uri, pool=pool))
+
+    def write(self, text: str) -> None:
+        (self.folder / "stack.yaml").write_text(text)
+
+    def edit(self, old: str, new: str) -> None:
+        text = (self.folder / "stack.yaml").read_text()
+        assert old in text
+        self.write(text.replace(old, new))
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        finished = subprocess.run(
+            [sys.executable, "-m", "provisioner", *arguments],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert expect == finished.returncode, finished.stdout + finished.stderr
+        return finished.stdout
+
+    def plan(self, *options: str) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.run("plan", "--json", *options))
+        return document
+
+    def steps(self, *options: str) -> list[str]:
+        return [f"{step['action']} {step['id']}" for step in self.plan(*options)["steps"]]
+
+    def volumes(self, name: str) -> list[str]:
+        """Files of the pool that are called so, less the digits of their identities."""
+        found = (re.sub(r"\.[0-9a-f]{8}\.", ".", path.name) for path in self.pool.iterdir())
+        return [file for file in found if file.rpartition(".")[0] == name]
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the guest says something."""
+        for _ in range(200):
+            if text in self.run("console", "web", "--log"):
+                return
+        pytest.fail(f"the guest has not said {text}")
+
+
+@pytest.fixture
+def stack(libvirt_session: LibvirtDaemon, boot_image: BootImage, tmp_path: Path) -> Iterator[Stack]:
+    pool = libvirt_session.directory / f"pool-{tmp_path.name}"
+    boot_image.copy(tmp_path / "boot.qcow2")
+    made = Stack(tmp_path, libvirt_session.uri, pool)
+    yield made
+    consents = [f"--allow-data-loss=Disk/{name}" for name in ("root", "data", "copy")]
+    made.run("destroy", "--yes", *consents)
+    assert not pool.exists() or [] == list(pool.iterdir())
+
+
+def test_a_disk_of_a_stopped_machine(stack: Stack) -> None:
+    stack.edit("  shutdownTimeout: 0s", "  power: stopped")
+    stack.run("apply", "--yes")
+    stack.edit("4MiB, format: qcow2", "4MiB, format: raw")
+    assert ["replace Disk/data", "update VirtualMachine/web", "delete Disk/data#old"] == (
+        stack.steps(*LOSE_DATA)
+    )
+    stack.run("apply", "--yes", *LOSE_DATA)
+    assert ([], []) == (stack.plan()["steps"], stack.plan()["kept"])
+    assert ["data.raw"] == stack.volumes("data")
+
+
+def test_a_disk_that_the_guest_does_not_let_go_of(stack: Stack) -> None:
+    """The boot-sector guest answers no request to unplug: its disk goes at the next restart."""
+    stack.run("apply", "--yes")
+    stack.edit("4MiB, format: qcow2", "4MiB, format: raw")
+    said = stack.run("apply", "--yes", *LOSE_DATA)
+    assert "Disk/data (predecessor): kept for now. It is used by domain web." in said
+    plan = stack.plan()
+    assert [{"address": "Disk/data#0", "reason": "needed by domain web"}] == plan["kept"]
+    assert ([], [["disks", "data#0"]]) == (
+        plan["steps"],
+        [note["path"] for note in plan["pending"]],
+    )
+    stack.run("apply", "--yes")
+    stack.run("apply", "--yes", *LOSE_DATA)
+    assert ([], []) == (stack.plan()["steps"], stack.plan()["kept"])
+    assert ["data.raw"] == stack.volumes("data")
+
+
+@pytest.mark.timeout(600)
+def test_a_disk_of_a_guest_that_lets_go_and_runs_on(stack: Stack, linux_guest: LinuxGuest) -> None:
+    boot = (
+        f"  boot: {{kernel: {linux_guest.kernel}, initrd: {linux_guest.initrd}, "
+        f'cmdline: "{linux_guest.cmdline}"}}\n'
+    )
+    stack.edit("  memory: {size: 16MiB}\n", f"  memory: {{size: 128MiB}}\n{boot}")
+    stack.run("apply", "--yes")
+    connection = libvirt.open(stack.uri)
+    domain = connection.lookupByName("web")
+    stack.wait_for("LAB-LINUX")
+    number = domain.ID()
+    stack.edit("4MiB, format: qcow2", "4MiB, format: raw")
+    stack.run("apply", "--yes", *LOSE_DATA)
+    assert ([], [], []) == tuple(stack.plan()[key] for key in ("steps", "kept", "pending"))
+    assert (number, True) == (domain.ID(), domain.isActive() == 1)
+    assert ["data.raw"] == stack.volumes("data")
+    connection.close()
+
+
+def test_an_image_under_a_linked_clone(stack: Stack) -> None:
+    stack.edit("  shutdownTimeout: 0s", "  power: stopped")
+    stack.run("apply", "--yes")
+    image = stack.folder / "boot.qcow2"
+    (stack.folder / "new.qcow2").write_bytes(image.read_bytes() + bytes(512))
+    stack.edit("file: boot.qcow2", "file: new.qcow2")
+    said = stack.run("apply", "--yes", "--max-impact", "replace")
+    assert "Kept until nothing needs it: Image/boot (predecessor)." in said
+    (kept,) = stack.plan()["kept"]
+    assert "Image/boot#0" == kept["address"]
+    assert re.fullmatch(r"needed by volume disks/root\.[0-9a-f]{8}\.qcow2", kept["reason"])
+    assert "Nothing to do" in stack.run("apply", "--yes")
+    # A new disk starts from the new image; the predecessor goes with the last of its clones.
+    stack.edit("metadata: {name: root}", "metadata: {name: copy}")
+    stack.edit("{disk: root}", "{disk: copy}")
+    lose = ("--max-impact", "replace", "--allow-data-loss", "Disk/root")
+    assert "delete Image/boot#0" in stack.steps(*lose)
+    stack.run("apply", "--yes", *lose)
+    assert ([], []) == (stack.plan()["steps"], stack.plan()["kept"])
+    assert ["boot.qcow2"] == stack.volumes("boot")

@@ -81,7 +81,7 @@ def decide(
         decision = _foreign(subject, observation, policy)
     else:
         decision = _change(subject, spec, observation, provider, rules=rules, policy=policy)
-    return _hold(subject, decision, policy)
+    return _hold(subject, observation, decision, policy)
 
 
 def owned(subject: Subject, observed: Present) -> bool:
@@ -302,12 +302,18 @@ def _update(
     )
 
 
-def _hold(subject: Subject, decision: Decision, policy: Policy) -> Decision:
+def _hold(
+    subject: Subject, observation: Observation, decision: Decision, policy: Policy
+) -> Decision:
     if decision.action is None or decision.problem is not None:
         return decision
     declaration, entry = subject.declaration, subject.entry
     protected = declaration.protect if declaration is not None else bool(entry and entry.protect)
-    if protected and decision.action in (Action.DELETE, Action.REPLACE):
+    lets_go = decision.action in (Action.DELETE, Action.REPLACE)
+    if decision.action is Action.FORGET:
+        # What is kept but no longer recorded would be protected no more.
+        lets_go = isinstance(observation, Present) and owned(subject, observation)
+    if protected and lets_go:
         return replace(decision, held="it is protected (metadata.protect)")
     hosts = {subject.endpoint, declaration.host if declaration is not None else subject.endpoint}
     for host in sorted(name for name in hosts if name in policy.maintenance):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.plan import ABSENT_FINGERPRINT, OLD_SUFFIX, Known, Step
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
+from provisioner.manifest.annotations import ReferenceField
 from provisioner.providers.api import Observation, Present
 
 _REMOVING = (Action.DELETE, Action.FORGET)
@@ -151,15 +152,56 @@ def _old_half(step: Step) -> Step:
     )
 
 
-def _links(request: PlanRequest, steps: Mapping[str, Step]) -> dict[str, set[str]]:
-    links: dict[str, set[str]] = {step_id: set() for step_id in steps}
+class _Links:
+    """Which step waits for which, with a quick answer to whether one may wait for another."""
+
+    def __init__(self, steps: Iterable[str]) -> None:
+        self.needs: dict[str, set[str]] = {step: set() for step in steps}
+        self._needed_by: dict[str, set[str]] = {step: set() for step in self.needs}
+
+    def add(self, step: str, needed: str) -> None:
+        """Have one step wait for another."""
+        self.needs[step].add(needed)
+        self._needed_by[needed].add(step)
+
+    def add_unless_awaited(self, step: str, needed: str) -> None:
+        """The same, unless the other one waits for this one already."""
+        if needed not in self._waiting_for(step):
+            self.add(step, needed)
+
+    def _waiting_for(self, step: str) -> set[str]:
+        """The step and all that wait for it, however far."""
+        found = {step}
+        frontier = [step]
+        while frontier:
+            for dependent in self._needed_by[frontier.pop()] - found:
+                found.add(dependent)
+                frontier.append(dependent)
+        return found
+
+
+def _links(request: PlanRequest, steps: Mapping[str, Step]) -> Mapping[str, set[str]]:
+    links = _Links(steps)
+    _make_in_order(request, steps, links)
+    _remove_after_release(request, steps, links)
+    _replace_after_release(request, steps, links)
+    _take_after_release(request, steps, links)
+    return links.needs
+
+
+def _make_in_order(request: PlanRequest, steps: Mapping[str, Step], links: _Links) -> None:
+    """Whatever is made or changed waits for what it refers to."""
     for step_id, step in steps.items():
         subject = request.subjects.get(step.address)
         if step.action in _REMOVING or subject is None:
             continue
         for target in subject.dependencies:
             if str(target) in steps and steps[str(target)].action not in _REMOVING:
-                links[step_id].add(str(target))
+                links.add(step_id, str(target))
+
+
+def _remove_after_release(request: PlanRequest, steps: Mapping[str, Step], links: _Links) -> None:
+    """Whatever removes an object, of any generation, waits until it was let go of."""
     removals: dict[Address, list[str]] = {}
     for step in steps.values():
         if step.action in _REMOVING:
@@ -170,25 +212,19 @@ def _links(request: PlanRequest, steps: Mapping[str, Step]) -> dict[str, set[str
             continue
         old = steps.get(f"{address}{OLD_SUFFIX}")
         if old is not None:
-            links[old.id].add(dependent.id)
-        halves = {half.id for half in (dependent, old) if half is not None}
+            links.add(old.id, dependent.id)
         for target in subject.recorded_dependencies:
-            # Whatever removes the target, of any generation, waits until it was let go of.
             for removal in removals.get(target, ()):
-                links[removal] |= halves
-    _replace_after_release(request, steps, links)
-    _take_after_release(request, steps, links)
-    return links
+                links.add(removal, dependent.id)
+                if old is not None:
+                    links.add(removal, old.id)
 
 
-def _replace_after_release(
-    request: PlanRequest, steps: Mapping[str, Step], links: dict[str, set[str]]
-) -> None:
+def _replace_after_release(request: PlanRequest, steps: Mapping[str, Step], links: _Links) -> None:
     """A replacement that deletes first waits for those that are to let go of the object for good,
     unless one of them waits for it.
     """
-    released: dict[str, set[str]] = {}
-    for address, subject in request.subjects.items():
+    for address, subject in sorted(request.subjects.items()):
         dependent = steps.get(str(address))
         if dependent is None:
             continue
@@ -196,16 +232,12 @@ def _replace_after_release(
             step = steps.get(str(target))
             lets_go = dependent.action in _REMOVING or target not in subject.dependencies
             if lets_go and step is not None and step.replace_order == DELETE_FIRST:
-                released.setdefault(step.id, set()).add(dependent.id)
-    for step_id, dependents in sorted(released.items()):
-        links[step_id] |= dependents - DependencyGraph(links).all_dependents([step_id])
+                links.add_unless_awaited(step.id, dependent.id)
 
 
-def _take_after_release(
-    request: PlanRequest, steps: Mapping[str, Step], links: dict[str, set[str]]
-) -> None:
-    """Whoever begins to refer to an object waits for those that cease to, unless one of them waits
-    for it: a disk is let go of before another machine takes it.
+def _take_after_release(request: PlanRequest, steps: Mapping[str, Step], links: _Links) -> None:
+    """Whoever begins to refer to what only one can have waits for the one that ceases to, unless
+    that waits for it: a disk is let go of before another machine takes it.
     """
     released: dict[Address, set[str]] = {}
     taken: dict[Address, set[str]] = {}
@@ -213,11 +245,23 @@ def _take_after_release(
         step = steps.get(str(address))
         if step is None:
             continue
-        wanted, had = set(subject.dependencies), set(subject.recorded_dependencies)
-        for target in had if step.action in _REMOVING else had - wanted:
+        fields = [f for f in request.rules.kind(address.kind).references if f.exclusive]
+        if not fields:
+            continue
+        wanted = _targets_of(fields, step.known.spec) & set(subject.dependencies)
+        had_spec = step.previous.spec if step.previous is not None else {}
+        had = _targets_of(fields, had_spec) & set(subject.recorded_dependencies)
+        if step.action in _REMOVING:
+            wanted, had = set(), _targets_of(fields, step.known.spec)
+        for target in had - wanted:
             released.setdefault(target, set()).add(step.id)
         for target in wanted - had:
             taken.setdefault(target, set()).add(step.id)
     for target in sorted(released.keys() & taken.keys()):
-        for step_id in sorted(taken[target]):
-            links[step_id] |= released[target] - DependencyGraph(links).all_dependents([step_id])
+        for taker in sorted(taken[target]):
+            for giver in sorted(released[target]):
+                links.add_unless_awaited(taker, giver)
+
+
+def _targets_of(fields: Iterable[ReferenceField], spec: Mapping[str, Any]) -> set[Address]:
+    return {target for field in fields for target in field.targets(spec)}

@@ -21,8 +21,15 @@ from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostics
 from provisioner.core.values import Json, Path, get_path
-from provisioner.engine.decide import CREATE_FIRST, NOTHING, Decision, Policy, decide
+from provisioner.engine.decide import (
+    CREATE_FIRST,
+    NOTHING,
+    Decision,
+    Policy,
+    decide,
+)
 from provisioner.engine.graph import DependencyGraph
+from provisioner.engine.holding import hold_what_others_need, targets_of
 from provisioner.engine.linking import link_steps
 from provisioner.engine.plan import Kept, Known, Plan, Step, stamp_address
 from provisioner.engine.planfile import plan_digest
@@ -30,10 +37,7 @@ from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.engine.succession import as_found, keep_needed, plain_targets
 from provisioner.engine.unknowns import OutputName, fill, is_marker, resolve, unknowns
-from provisioner.manifest.model import Reference
 from provisioner.providers.api import Present
-
-_USING = (Action.CREATE, Action.REPLACE, Action.UPDATE, Action.RENAME)
 
 
 def make_plan(request: PlanRequest) -> Plan:
@@ -125,7 +129,7 @@ def _decide(
     while True:
         decisions, specs = _decide_all(request, policy, order, staying)
         _keep_what_kept_objects_need(request, decisions)
-        _hold_what_others_need(request, decisions)
+        hold_what_others_need(request, decisions)
         held = {address for address in waited_for & decisions.keys() if decisions[address].held}
         if held <= staying:
             return decisions, specs
@@ -174,10 +178,10 @@ def _known_spec(
         decision = decisions.get(name.address, NOTHING)
         if name.address in staying or decision.action is None:
             return False
-        # An output follows the field that is called like it: a bridge's name, a card's address.
-        field = name.output.partition(".")[0]
-        made = decision.action in (Action.CREATE, Action.REPLACE)
-        return made or any(field in change.path for change in decision.changes)
+        if decision.action in (Action.CREATE, Action.REPLACE):
+            return True
+        rules = request.rules.kind(name.address.kind)
+        return any(rules.decides(change.path, name.output) for change in decision.changes)
 
     def lookup(name: OutputName) -> Json:
         if is_new(name):
@@ -204,98 +208,17 @@ def _known_spec(
 def _keep_what_kept_objects_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
     for address in reversed(list(decisions)):  # dependents first: what is kept may keep in turn
         subject = request.subjects[address]
-        rules = request.rules.kind(address.kind)
-        if decisions[address].action is not Action.FORGET or not rules.keeps:
+        if decisions[address].action is not Action.FORGET:
             continue
         if not isinstance(request.observations[address], Present):
             continue
-        for path in rules.keeps:
-            name = get_path(subject.resource.spec, path)
-            for target in subject.recorded_dependencies:
-                if (
-                    target.name == name
-                    and target in decisions
-                    and decisions[target].action is Action.DELETE
-                ):
+        for field in request.rules.kind(address.kind).references:
+            targets = field.targets(subject.resource.spec) if field.keeps else ()
+            for target in set(targets).intersection(subject.recorded_dependencies):
+                if target in decisions and decisions[target].action is Action.DELETE:
                     decisions[target] = Decision(
                         Action.FORGET, reason=f"{address}, whose data is kept, needs it"
                     )
-
-
-def _hold_what_others_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
-    """Hold whatever would take away what an unselected resource or a held step needs, and what that
-    needs in turn.
-    """
-    for target, keeper in sorted(_needed_by_unselected(request).items()):
-        if target in decisions and _removes(request, target, decisions[target]):
-            decisions[target] = replace(
-                decisions[target], held=f"{keeper}, which is not selected, needs it"
-            )
-    holders = [address for address, decision in decisions.items() if decision.held is not None]
-    while holders:
-        while holders:
-            holder = holders.pop()
-            for target in sorted(_targets(request.subjects[holder])):
-                decision = decisions.get(target)
-                if decision is None or decision.held is not None:
-                    continue
-                if decision.action is Action.REPLACE or _removes(request, target, decision):
-                    decisions[target] = replace(decision, held=f"{holder}, which is held, needs it")
-                    holders.append(target)
-        holders = _hold_what_has_to_wait(request, decisions)
-
-
-def _hold_what_has_to_wait(
-    request: PlanRequest, decisions: dict[Address, Decision]
-) -> list[Address]:
-    """Hold whatever would be made or changed with something that a held step does not bring: it is
-    not there yet, or on another host still. Returns what is held by this.
-    """
-    waiting: list[Address] = []
-    for address, decision in decisions.items():
-        declaration = request.subjects[address].declaration
-        if declaration is None or decision.held is not None or decision.action not in _USING:
-            continue
-        for reference in declaration.references:
-            if _is_awaited(request, decisions, reference, declaration.host):
-                held = f"it needs {reference.target}, which is held"
-                decisions[address] = replace(decision, held=held)
-                waiting.append(address)
-                break
-    return waiting
-
-
-def _is_awaited(
-    request: PlanRequest,
-    decisions: Mapping[Address, Decision],
-    reference: Reference,
-    host: str | None,
-) -> bool:
-    decision = decisions.get(reference.target)
-    if decision is None or decision.held is None:
-        return False
-    if decision.action is Action.CREATE or reference.output is not None:
-        return decision.action is Action.CREATE
-    found = request.subjects[reference.target]
-    moves = found.declaration is not None and found.declaration.host == host != found.endpoint
-    return decision.action is Action.REPLACE and moves
-
-
-def _removes(request: PlanRequest, address: Address, decision: Decision) -> bool:
-    """Whether the object goes, or goes on without us: a pool under a disk that is kept but still in
-    use has to stay, too.
-    """
-    if decision.action is Action.FORGET:
-        return isinstance(request.observations[address], Present)
-    return decision.action is Action.DELETE
-
-
-def _needed_by_unselected(request: PlanRequest) -> dict[Address, Address]:
-    needed: dict[Address, Address] = {}
-    for address, subject in sorted(request.unselected.items()):
-        for target in subject.recorded_dependencies:
-            needed.setdefault(target, address)
-    return needed
 
 
 def _leave_to_replacements(
@@ -364,7 +287,7 @@ def _context(
     with_step = {step.address for step in steps}
     found: dict[Address, Known] = {}
     acting = (step.address for step in steps if not step.removes_predecessor)
-    frontier = [target for address in acting for target in _targets(request.subjects[address])]
+    frontier = [target for address in acting for target in targets_of(request.subjects[address])]
     while frontier:
         address = frontier.pop()
         subject = request.subjects.get(address) or request.unselected.get(address)
@@ -376,9 +299,5 @@ def _context(
             if isinstance(observed, Present):
                 known = replace(known, external_id=observed.external_id, outputs=observed.outputs)
             found[address] = known
-            frontier.extend(_targets(subject))
+            frontier.extend(targets_of(subject))
     return tuple(found[address] for address in sorted(found))
-
-
-def _targets(subject: Subject) -> set[Address]:
-    return {*subject.dependencies, *subject.recorded_dependencies}

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from provisioner.core.actions import Impact
 from provisioner.core.values import Json, Path
+from provisioner.manifest.annotations import ReferenceField
 
 
 class KindRules(Protocol):
@@ -52,10 +53,12 @@ class KindRules(Protocol):
         ...
 
     @property
-    def keeps(self) -> Sequence[Path]:
-        """Reference fields whose target has to be kept as long as a kept object of this kind refers
-        to it.
-        """
+    def references(self) -> Sequence[ReferenceField]:
+        """Every field that names another resource."""
+        ...
+
+    def decides(self, path: Path, output: str) -> bool:
+        """Whether changing the field at ``path`` may change an output."""
         ...
 
 

@@ -7,12 +7,13 @@ documentation reads it whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from provisioner.core.actions import Impact
+from provisioner.core.address import Address
 from provisioner.core.values import Json, Path
 from provisioner.manifest.canonical import Canonicaliser, canonical_default
 from provisioner.manifest.fields import Field, field_tree, walk
@@ -23,13 +24,46 @@ METADATA_FIELDS = ("labels", "tenant")
 
 class ReferenceField(NamedTuple):
     """A field that names another resource. In ``path`` (below ``spec``) ``*`` stands for any
-    element.
+    element; where it stands at the end, the element's key is the name.
+
+    ``host_from``: the resource lives in its target. ``keeps``: the target is kept where the
+    resource is. ``exclusive``: one resource at a time has the target.
     """
 
     path: Path
     kinds: tuple[str, ...]
-    host_from: bool
-    keeps: bool
+    host_from: bool = False
+    keeps: bool = False
+    exclusive: bool = False
+
+    def targets(self, spec: Mapping[str, Any]) -> Iterator[Address]:
+        """What a canonical spec may refer to by it: every name there, as one of each kind."""
+        for name in _names(spec, self.path):
+            for kind in self.kinds:
+                yield Address(kind, name)
+
+
+def _covers(path: Path, pattern: Path) -> bool:
+    """Whether a path is the field of a pattern, or above it."""
+    return len(path) <= len(pattern) and all(
+        wanted in ("*", part) for part, wanted in zip(path, pattern, strict=False)
+    )
+
+
+def _names(value: Any, path: Path) -> Iterator[str]:
+    if not path:
+        if isinstance(value, str):
+            yield value
+        return
+    if not isinstance(value, Mapping):
+        return
+    if path == ("*",):
+        yield from value
+    elif path[0] == "*":
+        for element in value.values():
+            yield from _names(element, path[1:])
+    elif path[0] in value:
+        yield from _names(value[path[0]], path[1:])
 
 
 @dataclass(frozen=True)
@@ -111,13 +145,12 @@ class KindInfo:
                 parent = self._above(path)
                 is_key = parent is not None and parent.set_key == path[-1]
                 place = path[:-1] if is_key else path
-                found.append(ReferenceField(place, field.references, field.host_from, field.keeps))
+                found.append(
+                    ReferenceField(
+                        place, field.references, field.host_from, field.keeps, field.exclusive
+                    )
+                )
         return tuple(found)
-
-    @property
-    def keeps(self) -> tuple[Path, ...]:
-        """References whose targets have to be kept as long as the resource is kept."""
-        return tuple(reference.path for reference in self.references if reference.keeps)
 
     @property
     def host_from(self) -> Path | None:
@@ -128,6 +161,21 @@ class KindInfo:
     def host_field(self) -> Path | None:
         """The field that names the host, where there is one."""
         return next((ref.path for ref in self.references if "Host" in ref.kinds), None)
+
+    def decides(self, path: Path, output: str) -> bool:
+        """Whether changing the field at ``path`` may change an output: a field that the output
+        follows (``x-follows``), or one above it; without that, the field that is called like it.
+        """
+        name, _, member = output.partition(".")
+        follows = self.outputs.get(name, {}).get("x-follows")
+        if follows is None:
+            return name in path
+        # Of an output that is a mapping, the member stands for the element.
+        patterns = [
+            tuple(member or part if part == "*" else part for part in field.split("."))
+            for field in follows
+        ]
+        return any(_covers(path, pattern) for pattern in patterns)
 
     def field(self, path: Path) -> Field | None:
         """The field at a canonical path; None where the schema knows none (inside of a

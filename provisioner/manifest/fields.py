@@ -38,6 +38,7 @@ class Field:
     references: tuple[str, ...] = ()
     host_from: bool = False
     keeps: bool = False
+    exclusive: bool = False
     set_key: str | None = None
     sensitive: bool = False
     write_only: bool = False
@@ -96,6 +97,7 @@ def _field(
         references=(references,) if isinstance(references, str) else tuple(references),
         host_from=bool(schema.get("x-host-from")),
         keeps=bool(schema.get("x-ref-keeps")),
+        exclusive=bool(schema.get("x-ref-exclusive")),
         set_key=schema.get("x-set"),
         sensitive=above.sensitive or bool(schema.get("x-sensitive")),
         write_only=above.write_only or bool(schema.get("writeOnly")),

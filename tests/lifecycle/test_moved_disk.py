@@ -2,9 +2,11 @@
 
 import pytest
 
-from tests.lifecycle.scenario import Scenario, outline
-from tests.lifecycle.stacks import POOL
+from tests.lifecycle.scenario import HOST, Scenario, outline
+from tests.lifecycle.stacks import LAN, POOL
 
+MEMORY = "memory: {size: 64MiB}\n"
+FAULT = "connection: {faults: [{call: delete, effect: terminal}]}"
 DISKS = tuple(f"Disk/{name}\npool: pool\nsize: 1GiB\n" for name in ("x", "y"))
 
 
@@ -22,6 +24,16 @@ def test_a_disk_moves(scenario: Scenario, giver: str, taker: str) -> None:
     assert [f"update VirtualMachine/{giver}", f"update VirtualMachine/{taker}"] == outline(plan)
     assert (f"VirtualMachine/{giver}",) == plan.steps[1].depends_on
     assert "done" == scenario.apply(plan).outcome
+
+
+def test_what_many_may_have_is_not_waited_for(scenario: Scenario) -> None:
+    """A network is no disk: a new machine on it does not care whether an old one goes."""
+    scenario.write("host.yaml", HOST.replace("provider: memory", f"provider: memory, {FAULT}"))
+    scenario.declare(LAN, "VirtualMachine/old\nnics: [{name: a, network: lan}]\n" + MEMORY)
+    scenario.apply()
+    scenario.declare(LAN, "VirtualMachine/new\nnics: [{name: a, network: lan}]\n" + MEMORY)
+    report = scenario.apply(max_impact="replace")
+    assert (("VirtualMachine/old",), ("VirtualMachine/new",)) == (report.failed, report.done)
 
 
 def test_disks_that_change_places_wait_for_nobody(scenario: Scenario) -> None:

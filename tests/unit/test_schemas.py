@@ -18,6 +18,8 @@ import provisioner_schemas
 from provisioner.core.actions import Impact
 from provisioner.core.address import NAME_PATTERN
 from provisioner.core.units import parse_duration, parse_size
+from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.fields import walk as fields_below
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(provisioner_schemas.__file__).parent
@@ -38,6 +40,7 @@ ANNOTATIONS = {
     "x-endpoint",
     "x-expected",
     "x-file",
+    "x-follows",
     "x-format",
     "x-host-from",
     "x-impact",
@@ -46,6 +49,7 @@ ANNOTATIONS = {
     "x-order",
     "x-provider-schema",
     "x-ref",
+    "x-ref-exclusive",
     "x-ref-keeps",
     "x-retention",
     "x-sensitive",
@@ -187,7 +191,9 @@ def test_quantities_have_units():
 
 def test_annotations_are_known_documented_and_have_values_that_exist():
     documentation = (ROOT / "docs" / "schema-annotations.md").read_text("utf-8")
-    used = {key for node in NODES for key in node.schema if key.startswith("x-")}
+    outputs = [output for kind in KINDS.values() for output in kind.get("x-computed", {}).values()]
+    described = [*(node.schema for node in NODES), *outputs]
+    used = {key for schema in described for key in schema if key.startswith("x-")}
     assert used == ANNOTATIONS
     assert not [name for name in used if f"`{name}`" not in documentation]
     impacts = {impact.value for impact in Impact}
@@ -206,7 +212,7 @@ def test_references_name_kinds():
         node.schema["x-ref"] for node in referring
     }
     for node in NODES:
-        if {"x-host-from", "x-ref-keeps"} & node.schema.keys():
+        if {"x-host-from", "x-ref-keeps", "x-ref-exclusive"} & node.schema.keys():
             assert "x-ref" in node.schema, node.pointer
 
 
@@ -225,6 +231,17 @@ def test_text_files_are_read_into_a_sibling():
             if "x-inline-as" in field:
                 assert field["x-file"] is True
                 assert field["x-inline-as"] in node.schema["properties"], node.pointer
+
+
+def test_outputs_follow_fields_that_there_are():
+    followed = 0
+    for info in SchemaCatalog.installed().kinds.values():
+        fields = {".".join(path) for path, _ in fields_below(info.spec)}
+        for name, output in info.outputs.items():
+            for field in output.get("x-follows", ()):
+                assert field in fields, f"{info.kind}: {name}"
+                followed += 1
+    assert followed > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,6 +22,7 @@ from provisioner.engine.plan import Plan
 from provisioner.engine.planner import make_plan
 from provisioner.engine.request import PlanOptions, PlanRequest
 from provisioner.engine.subjects import Subject, collect, endpoints_of
+from provisioner.manifest.annotations import ReferenceField
 from provisioner.manifest.model import Declaration, HostDeclaration, Reference, Stack
 from provisioner.providers.api import (
     Absent,
@@ -55,7 +56,7 @@ class MadeKind:
     host_field: Path | None = ("host",)
     impact_on_delete: Impact = Impact.REPLACE
     retention_field: str | None = None
-    keeps: tuple[Path, ...] = ()
+    references: tuple[ReferenceField, ...] = ()
 
     def impact_of(self, path: Path) -> Impact:
         return self.impacts.get(path[0], Impact.LIVE)
@@ -65,6 +66,9 @@ class MadeKind:
 
     def owned_whole(self, path: Path) -> bool:
         return path in self.sets
+
+    def decides(self, path: Path, output: str) -> bool:
+        return output in path
 
     def is_write_only(self, path: Path) -> bool:
         return any(path[: len(other)] == other for other in self.write_only)
@@ -79,13 +83,20 @@ KINDS: Mapping[str, MadeKind] = {
         write_only=frozenset({("retention",)}),
         impact_on_delete=Impact.DATA_LOSS,
         retention_field="retention",
-        keeps=(("image",),),
+        references=(
+            ReferenceField(("image",), ("Disk",), keeps=True),
+            ReferenceField(("pool",), ("Pool",), host_from=True),
+        ),
     ),
     "Vm": MadeKind(
         {"machine": Impact.REPLACE, "firmware": Impact.RESTART},
         defaults={("cpu",): 1},
         sets=frozenset({("disks",), ("labels",)}),
         write_only=frozenset({("seed",)}),
+        references=(
+            ReferenceField(("disks", "*"), ("Disk",), exclusive=True),
+            ReferenceField(("net",), ("Net",)),
+        ),
     ),
 }
 

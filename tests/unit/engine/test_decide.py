@@ -377,9 +377,12 @@ def test_protection_holds_nothing_else(
     assert (action, None) == (decision.action, decision.held)
 
 
-def test_keeping_data_of_a_protected_disk_is_not_held() -> None:
+def test_a_protected_disk_is_not_even_forgotten() -> None:
     decision = about(ours("Disk/d"), entry=recorded("Disk/d", {"retention": "keep"}, protect=True))
-    assert (Action.FORGET, None) == (decision.action, decision.held)
+    assert (Action.FORGET, "it is protected (metadata.protect)") == (
+        decision.action,
+        decision.held,
+    )
 
 
 @pytest.mark.parametrize("host", ["here", "there"])

@@ -7,6 +7,7 @@ import pytest
 from provisioner.core.actions import Impact
 from provisioner.core.values import Json, Path
 from provisioner.engine.diff import differences
+from provisioner.manifest.annotations import ReferenceField
 from provisioner.providers.api import Change, Present
 
 SETS = {("disks",), ("labels",), ("seed", "meta")}
@@ -23,7 +24,7 @@ class Rules:
     host_field = None
     impact_on_delete = Impact.REPLACE
     retention_field = None
-    keeps: tuple[Path, ...] = ()
+    references: tuple[ReferenceField, ...] = ()
 
     def impact_of(self, path: Path) -> Impact:
         return Impact.RESTART if path[0] == "firmware" else Impact.LIVE
@@ -36,6 +37,9 @@ class Rules:
 
     def owned_whole(self, path: Path) -> bool:
         return path in SETS
+
+    def decides(self, path: Path, output: str) -> bool:
+        return output in path
 
 
 def compare(

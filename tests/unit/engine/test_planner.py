@@ -175,9 +175,9 @@ def test_what_was_made_and_not_recorded_keeps_its_generation() -> None:
 
 
 def test_deleting_first_is_one_step_that_keeps_the_identity() -> None:
-    plan = edited("Pool/main", path="/q").plan()
-    assert ["replace Pool/main"] == outline(plan)
-    step = the_step(plan, "Pool/main")
+    plan = edited("Net/lan", mode="routed").plan()
+    assert ["replace Net/lan"] == outline(plan)
+    step = the_step(plan, "Net/lan")
     assert step.previous is not None
     assert ("delete-first", 0, step.previous.uid) == (
         step.replace_order,

@@ -1,6 +1,8 @@
 """What is held keeps all that it stands on, however far down and in whichever way it would go."""
 
-from tests.unit.engine.made import Situation, ours, recorded
+from provisioner.core.actions import Impact
+from provisioner.engine.plan import Plan
+from tests.unit.engine.made import Situation, declared, ours, outline, recorded
 
 POOL = recorded("Pool/p")
 IMAGE = recorded("Disk/image", {"retention": "delete"}, "Pool/p")
@@ -29,6 +31,49 @@ def test_a_machine_that_is_not_selected_keeps_the_pool_under_its_disk() -> None:
         "Disk/d": "Vm/v, which is not selected, needs it",
         "Pool/p": "Disk/d, which is held, needs it",
     } == {step.id: step.held for step in plan.held}
+
+
+def test_a_pool_is_not_made_anew_under_its_disks() -> None:
+    declarations = (
+        declared("Pool/p", {"path": "/new"}),
+        declared("Disk/d", {"pool": "p"}, "Pool/p"),
+    )
+    entries = (recorded("Pool/p", {"path": "/old"}), recorded("Disk/d", {"pool": "p"}, "Pool/p"))
+    found = {"Pool/p": ours("Pool/p", {"path": "/old"}), "Disk/d": ours("Disk/d", {"pool": "p"})}
+    lived_in = Situation(declarations, entries, found)
+    held = [("replace Pool/p", "Disk/d lives in it: move or remove that first")]
+    plan = lived_in.plan(max_impact=Impact.DATA_LOSS)
+    assert ((), held) == (plan.steps, reasons(plan))
+    plan = lived_in.plan(["Disk/d"], max_impact=Impact.DATA_LOSS)
+    assert ((), held) == (plan.steps, reasons(plan))
+
+
+def test_a_pool_is_made_anew_when_its_disks_are_gone() -> None:
+    pool = declared("Pool/p", {"path": "/new"})
+    entries = (recorded("Pool/p", {"path": "/old"}), recorded("Disk/d", {"pool": "p"}, "Pool/p"))
+    there = {"Pool/p": ours("Pool/p", {"path": "/old"})}
+    disk = ours("Disk/d", {"pool": "p"})
+    removed = Situation((pool,), entries, {**there, "Disk/d": disk}).plan()
+    assert ["delete Disk/d", "replace Pool/p"] == outline(removed)
+    again = Situation((pool, declared("Disk/d", {"pool": "p"}, "Pool/p")), entries, there).plan()
+    assert ["replace Pool/p", "create Disk/d"] == outline(again)
+
+
+def test_protection_does_not_end_with_the_record() -> None:
+    """A protected disk with retention keep would lose its protection if it were forgotten."""
+    disk = recorded("Disk/d", {"retention": "keep", "pool": "p"}, "Pool/p", protect=True)
+    found = {"Pool/p": ours("Pool/p"), "Disk/d": ours("Disk/d")}
+    plan = Situation(entries=(POOL, disk), found=found).plan(destroy=True)
+    assert [
+        ("delete Pool/p", "Disk/d, which is held, needs it"),
+        ("forget Disk/d", "it is protected (metadata.protect)"),
+    ] == sorted(reasons(plan))
+    gone = Situation(entries=(POOL, disk), found={"Pool/p": ours("Pool/p")}).plan(destroy=True)
+    assert ["forget Disk/d", "delete Pool/p"] == outline(gone)
+
+
+def reasons(plan: Plan) -> list[tuple[str, str | None]]:
+    return [(f"{step.action.value} {step.id}", step.held) for step in plan.held]
 
 
 def test_what_is_gone_already_is_not_held() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from provisioner.core.actions import Impact
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.fields import bundled, field_tree, walk
@@ -85,7 +86,7 @@ def test_hosts_retention_and_keeping():
     assert ("host",) == kinds.kind("Network").host_field
     assert kinds.kind("Disk").host_field is None
     assert ("pool",) == kinds.kind("Disk").host_from
-    assert (("image",),) == kinds.kind("Disk").keeps
+    assert [("image",)] == [field.path for field in kinds.kind("Disk").references if field.keeps]
     assert "retention" == kinds.kind("Disk").retention_field
     assert kinds.kind(VM).retention_field is None
     assert Impact.DATA_LOSS is kinds.kind("Disk").impact_on_delete
@@ -100,6 +101,40 @@ def test_references_name_elements_by_a_star():
         ("nics", "*", "network"),
         ("cdroms", "*", "image"),
     } == paths
+
+
+def test_what_a_spec_refers_to():
+    fields = {field.path: field for field in catalog().kind(VM).references}
+    spec = {
+        "disks": {"a": {}, "b": {}},
+        "cdroms": {"setup": {"image": "iso"}, "empty": {}},
+        "placement": {"host": "here"},
+    }
+    disks, images = fields["disks", "*"], fields["cdroms", "*", "image"]
+    assert [Address("Disk", "a"), Address("Disk", "b")] == list(disks.targets(spec))
+    assert [Address("Image", "iso")] == list(images.targets(spec))
+    assert [] == list(fields["nics", "*", "network"].targets(spec))
+    assert {True} == {disks.exclusive}
+    assert {False} == {images.exclusive}
+
+
+@pytest.mark.parametrize(
+    ("path", "output", "decides"),
+    [
+        (("nics", "lan", "address"), "addresses", True),
+        (("nics", "lan"), "address", True),
+        (("nics",), "address", True),
+        (("nics", "lan", "link"), "address", False),
+        (("nics", "lan", "mac"), "mac.lan", True),
+        (("nics", "lan"), "mac.lan", True),
+        (("nics", "wan"), "mac.lan", False),
+        (("nics", "wan", "mac"), "mac.lan", False),
+        (("memory", "size"), "address", False),
+        (("description",), "uuid", False),
+    ],
+)
+def test_what_decides_an_output(path, output, decides):
+    assert decides is catalog().kind(VM).decides(path, output)
 
 
 def test_kinds_of_their_own_sort():

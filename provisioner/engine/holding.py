@@ -1,0 +1,131 @@
+"""Holds what others need: whatever would take something away that a held step, a resource that is
+not selected, or something that lives in it cannot do without.
+
+Stage 3 of the planner, which calls it. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from provisioner.core.actions import Action
+from provisioner.core.address import Address
+from provisioner.engine.decide import DELETE_FIRST, Decision
+from provisioner.engine.request import PlanRequest
+from provisioner.engine.subjects import Subject
+from provisioner.manifest.model import Reference
+from provisioner.providers.api import Present
+
+_USING = (Action.CREATE, Action.REPLACE, Action.UPDATE, Action.RENAME)
+
+
+def hold_what_others_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
+    """Hold whatever would take away what an unselected resource or a held step needs, and what that
+    needs in turn.
+    """
+    for target, keeper in sorted(_needed_by_unselected(request).items()):
+        if target in decisions and _removes(request, target, decisions[target]):
+            decisions[target] = replace(
+                decisions[target], held=f"{keeper}, which is not selected, needs it"
+            )
+    _hold_what_is_lived_in(request, decisions)
+    holders = [address for address, decision in decisions.items() if decision.held is not None]
+    while holders:
+        while holders:
+            holder = holders.pop()
+            for target in sorted(targets_of(request.subjects[holder])):
+                decision = decisions.get(target)
+                if decision is None or decision.held is not None:
+                    continue
+                if decision.action is Action.REPLACE or _removes(request, target, decision):
+                    decisions[target] = replace(decision, held=f"{holder}, which is held, needs it")
+                    holders.append(target)
+        holders = _hold_what_has_to_wait(request, decisions)
+
+
+def _hold_what_is_lived_in(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
+    """Hold replacements that delete first while something lives in the object: a pool with disks,
+    which would be gone with it.
+    """
+    for subject in (*request.subjects.values(), *request.unselected.values()):
+        homes = [
+            target
+            for field in request.rules.kind(subject.address.kind).references
+            if field.host_from
+            for target in field.targets(subject.entry.spec if subject.entry is not None else {})
+        ]
+        for home in homes:
+            decision = decisions.get(home)
+            if decision is None or decision.replace_order != DELETE_FIRST or decision.held:
+                continue
+            if _stays(request, decisions, subject):
+                held = f"{subject.address} lives in it: move or remove that first"
+                decisions[home] = replace(decision, held=held)
+
+
+def _stays(request: PlanRequest, decisions: Mapping[Address, Decision], subject: Subject) -> bool:
+    """Whether an object is there and remains; what is not selected is taken to be there."""
+    decision = decisions.get(subject.address)
+    if decision is None:
+        return True
+    present = isinstance(request.observations[subject.address], Present)
+    return present and decision.action not in (Action.DELETE, Action.FORGET)
+
+
+def _hold_what_has_to_wait(
+    request: PlanRequest, decisions: dict[Address, Decision]
+) -> list[Address]:
+    """Hold whatever would be made or changed with something that a held step does not bring: it is
+    not there yet, or on another host still. Returns what is held by this.
+    """
+    waiting: list[Address] = []
+    for address, decision in decisions.items():
+        declaration = request.subjects[address].declaration
+        if declaration is None or decision.held is not None or decision.action not in _USING:
+            continue
+        for reference in declaration.references:
+            if _is_awaited(request, decisions, reference, declaration.host):
+                held = f"it needs {reference.target}, which is held"
+                decisions[address] = replace(decision, held=held)
+                waiting.append(address)
+                break
+    return waiting
+
+
+def _is_awaited(
+    request: PlanRequest,
+    decisions: Mapping[Address, Decision],
+    reference: Reference,
+    host: str | None,
+) -> bool:
+    decision = decisions.get(reference.target)
+    if decision is None or decision.held is None:
+        return False
+    if decision.action is Action.CREATE or reference.output is not None:
+        return decision.action is Action.CREATE
+    found = request.subjects[reference.target]
+    moves = found.declaration is not None and found.declaration.host == host != found.endpoint
+    return decision.action is Action.REPLACE and moves
+
+
+def _removes(request: PlanRequest, address: Address, decision: Decision) -> bool:
+    """Whether the object goes, or goes on without us: a pool under a disk that is kept but still in
+    use has to stay, too.
+    """
+    if decision.action is Action.FORGET:
+        return isinstance(request.observations[address], Present)
+    return decision.action is Action.DELETE
+
+
+def _needed_by_unselected(request: PlanRequest) -> dict[Address, Address]:
+    needed: dict[Address, Address] = {}
+    for address, subject in sorted(request.unselected.items()):
+        for target in subject.recorded_dependencies:
+            needed.setdefault(target, address)
+    return needed
+
+
+def targets_of(subject: Subject) -> set[Address]:
+    """What a subject refers to, now or as it was recorded."""
+    return {*subject.dependencies, *subject.recorded_dependencies}

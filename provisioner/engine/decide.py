@@ -194,8 +194,9 @@ def _change(
     rules: KindRules,
     policy: Policy,
 ) -> Decision:
-    recorded = subject.entry.spec if subject.entry is not None else None
-    changes: list[Change] = differences(spec, recorded, observed, rules)
+    entry = subject.entry
+    recorded, pending = (entry.spec, entry.pending) if entry is not None else (None, ())
+    changes: list[Change] = differences(spec, recorded, observed, rules, pending)
     if changes:
         assessments = provider.impact(replace(subject.resource, spec=spec), observed, changes)
         changes = [

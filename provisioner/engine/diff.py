@@ -6,10 +6,10 @@ Equality of canonical forms decides first; deepdiff is loaded only for a pair th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from provisioner.core.values import Json, Path
+from provisioner.core.values import Json, Path, path_text
 from provisioner.engine.rules import KindRules
 from provisioner.providers.api import Change, Present
 
@@ -187,12 +187,15 @@ def differences(
     recorded: Mapping[str, Any] | None,
     observed: Present,
     rules: KindRules,
+    pending: Collection[str] = (),
 ) -> list[Change]:
     """All changes that bring ``observed`` to ``desired``, sorted by path; empty if there is nothing
     to do.
 
     A field whose configured value is right but whose running value is not is a change, too, with
-    ``differs_running``.
+    ``differs_running``. ``pending`` are fields (as :func:`path_text` writes them) that earlier
+    applies left waiting for a restart: they count until they are in force, also where the author
+    does not speak of them any more.
     """
     wanted, removed = with_resets(desired, recorded, rules)
     wanted = with_sections(wanted, observed.spec, rules)
@@ -211,7 +214,7 @@ def differences(
         for path, (before, after) in changes.items()
     ]
     if observed.running:
-        result = _with_running(result, wanted, found, observed, rules=rules)
+        result = _with_running(result, wanted, found, observed, rules=rules, pending=pending)
     return sorted(result, key=lambda change: change.path)
 
 
@@ -226,6 +229,7 @@ def _with_running(
     observed: Present,
     *,
     rules: KindRules,
+    pending: Collection[str],
 ) -> list[Change]:
     """The changes with what is in force instead of what is configured, and those that only that
     makes; ``found`` is the part of the configuration that ``wanted`` speaks about.
@@ -244,14 +248,18 @@ def _with_running(
                 differs_running=True,
             )
             continue
-        after = _at(wanted, path)
-        if (after is None and not _owned(wanted, path, rules)) or after == running:
+        before, after = _at(found, path), _at(wanted, path)
+        if after is None and not _owned(wanted, path, rules):
+            if not _awaited(path, pending):
+                continue
+            before = after = _at(observed.spec, path)
+        if after == running:
             continue
         if any(path[: len(other)] == other for other in by_path):
             continue
         by_path[path] = Change(
             path,
-            _at(found, path),
+            before,
             after,
             rules.impact_of(path),
             "",
@@ -259,6 +267,11 @@ def _with_running(
             differs_running=True,
         )
     return list(by_path.values())
+
+
+def _awaited(path: Path, pending: Collection[str]) -> bool:
+    """Whether the field, or one above it, waits for a restart since an earlier apply."""
+    return any(path_text(path[:length]) in pending for length in range(1, len(path) + 1))
 
 
 def _owned(wanted: Mapping[str, Any], path: Path, rules: KindRules) -> bool:

@@ -96,7 +96,7 @@ def _compare(
     rules: Rules,
 ) -> ResourceDrift:
     assert isinstance(recorded, dict)
-    changes = differences(recorded, None, observed, rules.kind(address.kind))
+    changes = differences(recorded, None, observed, rules.kind(address.kind), pending)
     if not changes:
         return ResourceDrift(address, Condition.CONVERGED)
     fields = tuple(

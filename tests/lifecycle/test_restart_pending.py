@@ -23,6 +23,23 @@ def test_without_permission_it_is_written_and_pending(scenario: Scenario) -> Non
     assert [] == list(scenario.drift().drifted)
 
 
+def test_a_field_that_is_spoken_of_no_more_still_waits(scenario: Scenario) -> None:
+    """Its default is configured, and the guest has what it was started with until it restarts."""
+    scenario.declare(LAN, POOL, DISK, EDITED)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, WEB.replace(", max: 4", ""))
+    scenario.apply()
+    plan = scenario.plan()
+    assert ([], [(("cpu", "max"), 8, None)]) == (
+        outline(plan),
+        [(note.path, note.running, note.configured) for note in plan.pending],
+    )
+    assert [] == list(scenario.drift().drifted)
+    scenario.apply(max_impact="restart")
+    plan = scenario.plan()
+    assert ([], ()) == (outline(plan), plan.pending)
+
+
 def test_with_permission_it_is_carried_out_later(scenario: Scenario) -> None:
     scenario.declare(LAN, POOL, DISK, WEB)
     scenario.apply()

@@ -192,3 +192,18 @@ def test_an_image_under_a_linked_clone(stack: Stack) -> None:
     stack.run("apply", "--yes", *lose)
     assert ([], []) == (stack.plan()["steps"], stack.plan()["kept"])
     assert ["boot.qcow2"] == stack.volumes("boot")
+
+
+def test_a_section_that_goes_while_the_guest_holds_on_to_its_disks(stack: Stack) -> None:
+    """What waits for a restart is told until there was one, though nothing speaks of it."""
+    stack.run("apply", "--yes")
+    stack.edit("  disks: [{disk: root}, {disk: data}]\n", "")
+    stack.run("apply", "--yes")
+    plan = stack.plan()
+    assert ([], [["disks", "data"], ["disks", "root"]]) == (
+        plan["steps"],
+        [note["path"] for note in plan["pending"]],
+    )
+    assert "No drift" in stack.run("drift")
+    stack.run("apply", "--yes", "--max-impact", "restart")
+    assert ([], []) == (stack.plan()["steps"], stack.plan()["pending"])

@@ -9,7 +9,7 @@ from uuid import UUID
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.identity import Stamp
-from provisioner.providers.api import Resource, Terminal
+from provisioner.providers.api import Resource, Retryable
 
 
 def is_stamped_by(resource: Resource, found: Stamp | None, uuid: UUID) -> bool:
@@ -60,13 +60,13 @@ def gone(resource: Resource) -> Diagnostic:
 
 
 def require_time(resource: Resource, deadline: Deadline) -> None:
-    """Raise Terminal (PRV5132) if nothing may be begun any more."""
+    """Raise Retryable (PRV5132) if nothing may be begun any more."""
     if deadline.passed:
-        raise Terminal(
+        raise Retryable(
             error(
                 "PRV5132",
                 f"{resource.kind} {resource.name}: there is no time left to begin",
-                hint="Raise the time limit of the step.",
+                hint="Raise limits.stepTimeout in the Host's manifest.",
                 address=str(resource.address),
             )
         )

@@ -18,7 +18,7 @@ import libvirt
 
 from provisioner.core.clock import Clock, Deadline
 from provisioner.core.diagnostics import error
-from provisioner.providers.api import Terminal
+from provisioner.providers.api import Retryable, Terminal
 from provisioner_plugins._libvirt.arrival import Tail, require_arrived
 
 CHUNK = 256 * 1024
@@ -79,8 +79,8 @@ def local_file(path: Path, kind_of_file: str) -> LocalFile:
 def send(handle: Any, volume: Any, source: LocalFile, report: Report, deadline: Deadline) -> str:
     """Send a file into a volume of its size; returns the SHA-256 in hexadecimal digits.
 
-    Raises Terminal (PRV5114 no space, PRV5130 unreadable or changed meanwhile, PRV5132 out of time,
-    PRV5137 not kept) and libvirtError; the volume's content is then undefined.
+    Raises Terminal (PRV5114 no space, PRV5130 unreadable or changed meanwhile, PRV5137 not kept),
+    Retryable (PRV5132 out of time) and libvirtError; the volume's content is then undefined.
     """
     stream = handle.newStream(0)
     volume.upload(stream, 0, source.size, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
@@ -217,12 +217,13 @@ class _Meter:
         self._next = now + _REPORT_SECONDS
         self._report(done, self._total)
         if self._deadline.passed and done < self._total:
-            raise Terminal(
+            raise Retryable(
                 error(
                     "PRV5132",
                     "the copy did not end in time",
                     detail=f"{done} of {self._total} bytes were through.",
-                    hint="Raise the time limit of the step, or use a faster way to the host.",
+                    hint="Raise limits.stepTimeout in the Host's manifest, or use a faster way "
+                    "to it.",
                 )
             )
 

@@ -350,6 +350,9 @@ class MemorySession:
                     address=str(snapshot.address),
                 )
             )
+        if found.owner is None or found.owner.lineage != snapshot.stamp.lineage:
+            assert machine is not None
+            raise Terminal(self._foreign(machine, found))
         return found
 
     def _born(self, resource: Resource) -> dict[str, Json]:

@@ -27,6 +27,12 @@ class Address(NamedTuple):
         return f"{self.kind}/{self.name}"
 
     @classmethod
+    def of(cls, text: str) -> Address:
+        """The address that this program wrote as ``text``; nothing is checked."""
+        kind, _, name = text.partition("/")
+        return cls(kind, name)
+
+    @classmethod
     def parse(cls, text: str) -> Address:
         """Read ``Kind/name``; raises ValueError if ``text`` is anything else."""
         kind, slash, name = text.partition("/")

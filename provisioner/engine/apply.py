@@ -24,11 +24,11 @@ from provisioner.engine.events import (
     StepSkipped,
     StepStarted,
 )
-from provisioner.engine.executor import Executor, Limits
+from provisioner.engine.executor import DEFAULT_PARALLEL, Executor, Limits
 from provisioner.engine.plan import Plan, Step
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.stop import StopSignal
-from provisioner.engine.verify import check_gate, check_objects, check_records
+from provisioner.engine.verify import check_gate, check_objects, check_providers, check_records
 from provisioner.state.model import EndpointRecord, State
 from provisioner.state.store import LEASE, Store
 
@@ -78,7 +78,8 @@ class Applier:
         step_seconds: float = 1800.0,
     ) -> None:
         """``actor`` names who applies, for the lock and the history. ``parallel`` steps at once
-        over all endpoints.
+        over all endpoints. ``step_seconds``: how long a step may take where its Host says nothing
+        else.
         """
         self._store = store
         self._sessions = sessions
@@ -107,6 +108,7 @@ class Applier:
     def _locked(self, plan: Plan, purpose: str) -> ApplyReport:
         state = self._store.read()
         check_records(plan, state)
+        check_providers(plan, self._sessions.registry)
         held = tuple(step.id for step in plan.held)
         if not plan.steps and not plan.refresh and not settles(plan, state.open_intents):
             self._record_endpoints(plan, state)
@@ -149,12 +151,14 @@ class Applier:
     def _execute(self, plan: Plan, operation: str, calls: StepCalls) -> ApplyReport:
         problems: list[Diagnostic] = []
         kept: set[str] = set()
+        limits = _limits(plan.endpoints, self._parallel, self._step_seconds)
 
         def carry_out(step: Step) -> bool:
             began = self._clock.monotonic()
             try:
                 self._sink(StepStarted(step.id, step.action.value, str(step.address)))
-                notes = calls.carry_out(step, Deadline.after(self._step_seconds, self._clock))
+                seconds = limits.seconds(step.known.endpoint)
+                notes = calls.carry_out(step, Deadline.after(seconds, self._clock))
             except RunIsOver:
                 return False
             except StillNeeded as needed:
@@ -188,7 +192,6 @@ class Applier:
             )
 
         self._sink(PhaseStarted("apply", len(plan.steps)))
-        limits = _limits(plan.endpoints, self._parallel, self._step_seconds)
         executor = Executor(
             plan.steps,
             carry_out=carry_out,
@@ -239,14 +242,17 @@ def _summary(report: ApplyReport) -> dict[str, int]:
 def _limits(
     endpoints: Mapping[str, EndpointRecord], parallel: int | None, step_seconds: float
 ) -> Limits:
-    chosen: dict[str, int] = {}
-    for name, record in endpoints.items():
-        limit = record.spec.get("limits", {}).get("parallel")
-        if limit is not None:
-            chosen[name] = limit
-    if parallel is None:
-        return Limits(endpoints=chosen, step_seconds=step_seconds)
-    return Limits(parallel, chosen, step_seconds)
+    limits = {name: record.spec.get("limits", {}) for name, record in endpoints.items()}
+    return Limits(
+        parallel or DEFAULT_PARALLEL,
+        {name: found["parallel"] for name, found in limits.items() if "parallel" in found},
+        step_seconds,
+        {
+            name: found["stepTimeout"] / 1000
+            for name, found in limits.items()
+            if "stepTimeout" in found
+        },
+    )
 
 
 def _no_answer(step: Step, seconds: float) -> Diagnostic:
@@ -254,6 +260,7 @@ def _no_answer(step: Step, seconds: float) -> Diagnostic:
         "PRV3003",
         f"{step.action.value} {step.address}: no answer after {seconds:.0f} s",
         detail="The call may still be under way. Its intent stays open: the next run looks first.",
-        hint=f"Look at Host/{step.known.endpoint}, then run plan again.",
+        hint=f"Look at Host/{step.known.endpoint}, then run plan again. If it only takes longer, "
+        "raise limits.stepTimeout in its manifest.",
         address=str(step.address),
     )

@@ -133,17 +133,19 @@ def _stamped_by_others(subject: Subject, owner: Stamp) -> Diagnostic:
     whose = (
         f"{owner.address} of this stack"
         if same
-        else f"{owner.address} of another stack ({owner.lineage})"
+        else f"{owner.address} of another stack, or of another environment of this one"
     )
-    kind, _, name = owner.address.partition("/")
+    theirs = Address.of(owner.address)
     hint = (
-        f"If it was renamed, write 'renamedFrom: {name}' in its metadata."
-        if same and kind == subject.address.kind
-        else "Give the resource another name, or let the other stack forget the object first."
+        f"If it was renamed, write 'renamedFrom: {theirs.name}' in its metadata."
+        if same and theirs.kind == subject.address.kind
+        else "Give the resource another name, for example one with the environment's in it, or "
+        "have the other one forget the object first."
     )
     return error(
         "PRV2011",
         f"the name {subject.resource.name!r} is taken on Host/{subject.endpoint} by {whose}",
+        detail="" if same else f"Its lineage is {owner.lineage}.",
         hint=hint,
         address=str(subject.address),
         source=subject.declaration.source if subject.declaration else None,

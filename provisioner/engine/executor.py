@@ -27,14 +27,19 @@ ENDPOINT_PARALLEL = 8
 @dataclass(frozen=True, slots=True)
 class Limits:
     """``total`` steps at once; ``endpoints`` where a Host allows another number than the default;
-    seconds per step.
+    seconds for a step, and ``endpoint_seconds`` where a Host allows others.
     """
 
     total: int = DEFAULT_PARALLEL
     endpoints: Mapping[str, int] = field(default_factory=dict)
     step_seconds: float = 1800.0
+    endpoint_seconds: Mapping[str, float] = field(default_factory=dict)
     grace_seconds: float = 30.0
     """How long beyond its deadline a step is waited for before it is given up."""
+
+    def seconds(self, endpoint: str) -> float:
+        """How long a step on an endpoint may take."""
+        return self.endpoint_seconds.get(endpoint, self.step_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +152,11 @@ class Executor:
 
     def _collect(self) -> None:
         """Wait for one result, a stop request, or the moment when a step has to be given up."""
-        oldest = min(self._running.values())
-        patience = self._limits.step_seconds + self._limits.grace_seconds
+        first = min(began + self._patience(step_id) for step_id, began in self._running.items())
         try:
-            result = self._results.get(
-                timeout=max(0.0, oldest + patience - self._clock.monotonic())
-            )
+            result = self._results.get(timeout=max(0.0, first - self._clock.monotonic()))
         except queue.Empty:
-            self._give_up(patience)
+            self._give_up()
             return
         if result is None:
             return
@@ -178,10 +180,14 @@ class Executor:
         del self._running[step_id]
         self._busy[self._steps[step_id].known.endpoint] -= 1
 
-    def _give_up(self, patience: float) -> None:
+    def _patience(self, step_id: str) -> float:
+        endpoint = self._steps[step_id].known.endpoint
+        return self._limits.seconds(endpoint) + self._limits.grace_seconds
+
+    def _give_up(self) -> None:
         now = self._clock.monotonic()
         for step_id, began in list(self._running.items()):
-            if now - began >= patience:
+            if now - began >= self._patience(step_id):
                 self._free(step_id)
                 self._threads -= 1  # its thread hangs; a new one takes its place
                 self._failed.append(step_id)

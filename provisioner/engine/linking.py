@@ -12,7 +12,7 @@ from provisioner.core.address import Address
 from provisioner.core.identity import identity
 from provisioner.engine.decide import CREATE_FIRST, DELETE_FIRST, Decision, predecessor_impact
 from provisioner.engine.graph import DependencyGraph
-from provisioner.engine.plan import ABSENT_FINGERPRINT, OLD_SUFFIX, Known, Step
+from provisioner.engine.plan import OLD_SUFFIX, Known, Step, fingerprint_of
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.manifest.annotations import ReferenceField
@@ -71,7 +71,7 @@ def _step(
         id=str(subject.address),
         action=decision.action or Action.UPDATE,
         known=known,
-        fingerprint=_fingerprint(observation),
+        fingerprint=fingerprint_of(observation),
         changes=decision.changes,
         impact=decision.impact,
         reason=decision.reason,
@@ -89,13 +89,8 @@ def _as_found(request: PlanRequest, subject: Subject, known: Known, observed: Pr
     owner = observed.owner
     if subject.entry is not None or owner is None:
         return known
-    kind, _, name = owner.address.partition("/")
-    uid = identity(request.state.lineage, Address(kind, name), owner.generation)
+    uid = identity(request.state.lineage, Address.of(owner.address), owner.generation)
     return replace(known, generation=owner.generation, uid=str(uid))
-
-
-def _fingerprint(observation: Observation) -> str:
-    return observation.fingerprint if isinstance(observation, Present) else ABSENT_FINGERPRINT
 
 
 def _previous(subject: Subject, observation: Observation) -> Known | None:

@@ -75,6 +75,7 @@ def _observe_one(
             if attempt == OBSERVE_ATTEMPTS:
                 raise provider_failure(problem, f"reading {endpoint.name}") from problem
             attempt += 1
+            sessions.notice(f"{problem.diagnostic.summary}; trying again in {problem.after:g} s")
             waiter.wait(problem.after)
         except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
             raise provider_failure(problem, f"reading {endpoint.name}") from problem

@@ -15,13 +15,18 @@ from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.values import Json, Path
-from provisioner.providers.api import Change
+from provisioner.providers.api import Change, Observation, Present
 from provisioner.state.model import EndpointRecord
 
 ABSENT_FINGERPRINT = "absent"
 
 OLD_SUFFIX = "#old"
 """Ends the id of the step that deletes the predecessor in a replacement that creates first."""
+
+
+def fingerprint_of(observation: Observation) -> str:
+    """What a step's object is recognised by when the plan is applied."""
+    return observation.fingerprint if isinstance(observation, Present) else ABSENT_FINGERPRINT
 
 
 def stamp_address(address: Address) -> Address:
@@ -86,8 +91,7 @@ class Step:
         """The address under which consent to the loss of its data is given: that of the resource,
         whichever of its generations the step is about.
         """
-        kind, _, name = self.id.partition("/")
-        return stamp_address(Address(kind, name))
+        return stamp_address(Address.of(self.id))
 
     @property
     def is_of_predecessor(self) -> bool:

@@ -192,14 +192,9 @@ def _change_json(change: Change) -> dict[str, Any]:
     return data
 
 
-def _address(text: str) -> Address:
-    kind, _, name = text.partition("/")
-    return Address(kind, name)
-
-
 def _known(data: Mapping[str, Any]) -> Known:
     return Known(
-        address=_address(data["address"]),
+        address=Address.of(data["address"]),
         endpoint=data["endpoint"],
         name=data["name"],
         uid=data["uid"],
@@ -207,7 +202,7 @@ def _known(data: Mapping[str, Any]) -> Known:
         spec=data["spec"],
         external_id=data["externalId"],
         outputs=data["outputs"],
-        dependencies=tuple(_address(text) for text in data["dependencies"]),
+        dependencies=tuple(Address.of(text) for text in data["dependencies"]),
         protect=data["protect"],
     )
 
@@ -276,7 +271,7 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
         held=tuple(_step(step) for step in data["held"]),
         pending=tuple(
             RestartPending(
-                _address(note["address"]),
+                Address.of(note["address"]),
                 tuple(note["path"]),
                 note["running"],
                 note["configured"],
@@ -284,14 +279,14 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
             )
             for note in data["pending"]
         ),
-        kept=tuple(Kept(_address(kept["address"]), kept["reason"]) for kept in data["kept"]),
+        kept=tuple(Kept(Address.of(kept["address"]), kept["reason"]) for kept in data["kept"]),
         refresh=tuple(_known(known) for known in data["refresh"]),
         context=tuple(_known(known) for known in data["context"]),
         endpoints={
             name: EndpointRecord(name, record["provider"], record["spec"])
             for name, record in data["endpoints"].items()
         },
-        consents=tuple(_address(text) for text in data["consents"]),
+        consents=tuple(Address.of(text) for text in data["consents"]),
         selection={key: tuple(patterns) for key, patterns in data["selection"].items()},
         interrupted={step: tuple(intents) for step, intents in data["interrupted"].items()},
         unchanged=data["unchanged"],

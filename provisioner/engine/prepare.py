@@ -90,11 +90,11 @@ def _at_its_host(problem: Diagnostic, stack: Stack | None) -> Diagnostic:
     """A problem with an endpoint at the place of its manifest, where the stack has one."""
     if stack is None or problem.address is None:
         return problem
-    kind, _, name = problem.address.partition("/")
-    host = stack.hosts.get(name)
-    if kind != "Host" or host is None:
+    address = Address.of(problem.address)
+    host = stack.hosts.get(address.name)
+    if address.kind != "Host" or host is None:
         return problem
-    return problem.at(stack.locate(Address(kind, name), ("connection",)) or host.source)
+    return problem.at(stack.locate(address, ("connection",)) or host.source)
 
 
 def prepare_plan(

@@ -62,6 +62,10 @@ class Sessions:
         """The clock that sessions use."""
         return self._clock
 
+    def notice(self, text: str) -> None:
+        """Tell whoever follows the operation something about it."""
+        self._sink(Noticed(text))
+
     def get(self, endpoint: EndpointRecord) -> Session:
         """The session to an endpoint; raises ProvisionerError if it cannot be opened."""
         with self._lock:
@@ -89,8 +93,7 @@ class Sessions:
                     raise ProvisionerError(
                         problem.diagnostic.about(f"Host/{endpoint.name}")
                     ) from problem
-                what = problem.diagnostic.summary
-                self._sink(Noticed(f"{what}; trying again in {problem.after:g} s"))
+                self.notice(f"{problem.diagnostic.summary}; trying again in {problem.after:g} s")
                 waiter.wait(problem.after)
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 raise provider_failure(problem, f"connecting to Host/{endpoint.name}") from problem

@@ -182,7 +182,7 @@ def _left_behind(lineage: UUID, address: Address, record: JournalRecord) -> Subj
         spec=detail["spec"],
         external_id=detail.get("external_id"),
     )
-    dependencies = tuple(Address(*text.split("/", 1)) for text in detail.get("dependencies", ()))
+    dependencies = tuple(Address.of(text) for text in detail.get("dependencies", ()))
     return Subject(
         address,
         str(detail["endpoint"]),

@@ -25,8 +25,7 @@ class OutputName(NamedTuple):
     def parse(cls, text: str) -> OutputName:
         """Read the text of a marker."""
         address, _, output = text.partition(":")
-        kind, _, name = address.partition("/")
-        return cls(Address(kind, name), output)
+        return cls(Address.of(address), output)
 
     def of(self, outputs: Mapping[str, Json]) -> Json:
         """Its value among a resource's outputs, or None; ``mac.lan`` is ``lan`` of ``mac``."""

@@ -13,10 +13,18 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError, error
 from provisioner.core.identity import Stamp
 from provisioner.engine.observe import observe
-from provisioner.engine.plan import ABSENT_FINGERPRINT, Known, Plan, Step, stamp_address
+from provisioner.engine.plan import (
+    ABSENT_FINGERPRINT,
+    Known,
+    Plan,
+    Step,
+    fingerprint_of,
+    stamp_address,
+)
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import Subject
-from provisioner.providers.api import Observation, Present, Resource, Undetermined
+from provisioner.providers.api import Observation, Resource, Undetermined
+from provisioner.providers.registry import Registry
 from provisioner.state.model import State
 
 STALE = "PRV3001"
@@ -69,6 +77,26 @@ def check_gate(plan: Plan) -> None:
         raise RefusedPlan(problems)
 
 
+def check_providers(plan: Plan, registry: Registry) -> None:
+    """Raise :class:`StalePlan` if a provider is not the one that the plan was made with: another
+    version may call the same things otherwise.
+    """
+    problems = Diagnostics()
+    for name, version in sorted(plan.providers.items()):
+        installed = registry.get(name).describe().version
+        if installed != version:
+            problems.add(
+                error(
+                    "PRV3006",
+                    f"the plan was made with version {version} of the provider {name}",
+                    detail=f"Installed here is version {installed}.",
+                    hint="Make a new plan with this one.",
+                )
+            )
+    if len(problems):
+        raise StalePlan(list(problems))
+
+
 def check_records(plan: Plan, state: State) -> None:
     """Raise :class:`StalePlan` if the plan is of another state, or an entry that it touches was
     written since.
@@ -114,17 +142,13 @@ def check_objects(plan: Plan, sessions: Sessions) -> dict[Address, Observation]:
         if isinstance(observation, Undetermined):
             unknown.add(observation.diagnostic.about(step.address))
             continue
-        found = _fingerprint(observation)
+        found = fingerprint_of(observation)
         if found != step.fingerprint:
             problems.add(_stale(step.address, _difference(step.fingerprint, found)))
     unknown.raise_errors()
     if len(problems):
         raise StalePlan(list(problems))
     return observations
-
-
-def _fingerprint(observation: Observation) -> str:
-    return observation.fingerprint if isinstance(observation, Present) else ABSENT_FINGERPRINT
 
 
 def _difference(before: str, now: str) -> str:

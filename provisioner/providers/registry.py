@@ -5,6 +5,7 @@ Called by the service layer. A plugin is loaded only when a stack names it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -16,7 +17,7 @@ GROUP = "provisioner.providers"
 
 
 class Registry:
-    """Providers by name; each is loaded once, at its first use."""
+    """Providers by name; each is loaded once, at its first use. For several threads."""
 
     def __init__(self, known: Mapping[str, Provider] | None = None) -> None:
         """``known`` providers are used as they are; the others come from the entry points of the
@@ -24,6 +25,7 @@ class Registry:
         """
         self._loaded: dict[str, Provider] = dict(known or {})
         self._entry_points: dict[str, EntryPoint] | None = None
+        self._loading = threading.Lock()
 
     def names(self) -> list[str]:
         """All provider names that can be asked for, sorted."""
@@ -33,9 +35,10 @@ class Registry:
         """The provider called ``name``; raises ProvisionerError (PRV5001..5003) if there is none
         that fits.
         """
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        return self._loaded[name]
+        with self._loading:
+            if name not in self._loaded:
+                self._loaded[name] = self._load(name)
+            return self._loaded[name]
 
     def _installed(self) -> dict[str, EntryPoint]:
         if self._entry_points is None:

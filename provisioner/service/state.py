@@ -3,7 +3,6 @@ Needs no valid manifests."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 from provisioner.core.address import AddressPattern
@@ -11,8 +10,7 @@ from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.model import Entry, JournalRecord, LockHolder, OperationRecord, State
 from provisioner.service.recorded import intent_detail
 from provisioner.service.workspace import Workspace
-
-LEASE = timedelta(seconds=60)
+from provisioner.state.store import LEASE
 
 
 def read_state(workspace: Workspace) -> State:

@@ -55,6 +55,32 @@ def test_a_failing_revert_is_recorded_as_failed(changed: CommandLine) -> None:
     assert 0 == changed("plan", "--detailed-exitcode").code
 
 
+def test_a_protected_machine_is_not_brought_back(changed: CommandLine) -> None:
+    changed.declare(LAN, POOL, DISK, WEB + "metadata.protect: true\n", SNAPSHOT)
+    assert 0 == changed("apply", "--yes").code
+    refused = changed("snapshot", "revert", "before", "--yes")
+    assert (1, True) == (refused.code, "PRV6017" in refused.err)
+    assert "VirtualMachine/web is protected" in refused.err
+    assert 1 == cpu_count(changed)
+
+
+def test_nothing_is_brought_back_on_a_host_in_maintenance(changed: CommandLine) -> None:
+    host = (changed.root / "host.yaml").read_text()
+    changed.write("host.yaml", host.replace("memory,", "memory, maintenance: true,"))
+    assert 0 == changed("apply", "--yes").code
+    refused = changed("snapshot", "revert", "before", "--yes")
+    assert (1, True) == (refused.code, "PRV6017" in refused.err)
+    assert "Host/here is in maintenance" in refused.err
+
+
+def test_a_machine_that_is_somebody_elses_is_left_alone(changed: CommandLine) -> None:
+    changed.outside.remove("VirtualMachine", "web")
+    changed.outside.add("VirtualMachine", "web", {"cpu": {"count": 7}})
+    refused = changed("snapshot", "revert", "before", "--yes")
+    assert (1, True) == (refused.code, "PRV5912" in refused.err)
+    assert 7 == cpu_count(changed)
+
+
 def test_a_snapshot_that_is_not_there(changed: CommandLine) -> None:
     failed = changed("snapshot", "revert", "other", "--yes")
     assert (1, True) == (failed.code, "PRV6007" in failed.err)

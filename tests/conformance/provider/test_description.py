@@ -14,7 +14,7 @@ from provisioner.core.values import canonical_json
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.validation import Validator
 from provisioner.providers import capabilities
-from provisioner.providers.api import API_VERSION, Change
+from provisioner.providers.api import API_VERSION, Change, Terminal
 from tests.conformance.provider.harness import Harness
 
 PROTOCOLS = {
@@ -94,3 +94,6 @@ def test_a_session_may_be_closed_twice(world: Harness, times: int) -> None:
     session = world.session()
     for _ in range(times):
         session.close()
+    kind = sorted(world.provider.describe().kinds)[0]
+    with pytest.raises(Terminal):
+        list(session.discover([kind]))

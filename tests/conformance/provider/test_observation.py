@@ -14,6 +14,7 @@ from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.core.identity import Stamp
 from provisioner.core.values import canonical_json
+from provisioner.engine.graph import ResourceGraph
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -228,12 +229,44 @@ def test_a_deadline_that_has_passed(world: Harness, subject: Address) -> None:
     resource = world.resource(subject)
     session = world.session()
     late = Deadline.after(-1.0, world.clock)
-    with pytest.raises(ProviderError) as caught:
+    with pytest.raises(Retryable) as caught:
         session.create(resource, late)
     check(caught.value)
+    assert Absent() == session.observe([resource])[subject]
+    session.create(resource, world.deadline())
     found = session.observe([resource])[subject]
+    assert isinstance(found, Present)
+    change = Change(("labels",), None, {"a": "b"}, Impact.LIVE)
+    with pytest.raises(Retryable) as caught:
+        session.update(resource, found, [change], restart=False, deadline=late)
+    check(caught.value)
+    with pytest.raises(Retryable) as caught:
+        session.delete(resource, late)
+    check(caught.value)
+    assert found == session.observe([resource])[subject]
+    session.delete(resource, world.deadline())
     session.close()
-    assert Absent() == found
+
+
+def test_a_fingerprint_is_that_of_the_object_alone(world: Harness, subject: Address) -> None:
+    """Plan and apply ask with other targets, and with no more known than what it stands on."""
+    world.converge()
+    resources = world.resources()
+    every, alone = list(resources.values()), resources[subject]
+    needed = {subject, *ResourceGraph.of(world.load()).all_dependencies([subject])}
+    strange = replace(alone, related={address: resources[address] for address in needed})
+    session = world.session()
+    found = {
+        observed.fingerprint
+        for observed in (
+            session.observe(every)[subject],
+            session.observe([alone])[subject],
+            session.observe([strange])[subject],
+        )
+        if isinstance(observed, Present)
+    }
+    session.close()
+    assert 1 == len(found)
 
 
 def test_changing_what_is_gone(world: Harness, subject: Address) -> None:

@@ -223,7 +223,7 @@ def test_consent_is_for_what_it_names() -> None:
 @pytest.mark.parametrize(
     ("owner", "whose"),
     [
-        (OTHER_STACK, f"Vm/v of another stack ({OTHER_STACK.lineage})"),
+        (OTHER_STACK, "Vm/v of another stack, or of another environment of this one"),
         (Stamp(str(LINEAGE), "Vm/w"), "Vm/w of this stack"),
     ],
 )

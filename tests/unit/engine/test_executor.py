@@ -150,3 +150,8 @@ def test_a_step_that_never_answers_is_given_up_and_the_others_go_on() -> None:
         result.skipped,
     )
     assert ["hangs"] == run.gave_up
+
+
+def test_an_endpoint_may_take_longer_than_others() -> None:
+    limits = Limits(step_seconds=30, endpoint_seconds={"slow": 7200})
+    assert (7200, 30) == (limits.seconds("slow"), limits.seconds("here"))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioner.core.clock import Deadline, SystemClock
-from provisioner.providers.api import Terminal
+from provisioner.providers.api import Retryable, Terminal
 from provisioner_plugins._libvirt.upload import LocalFile, local_file, send, send_bytes
 
 CLOCK = SystemClock()
@@ -168,7 +168,7 @@ def test_a_deadline_ends_the_copy(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (1 << 20))
     daemon = Daemon()
     deadline = Deadline.after(-1, CLOCK)
-    with pytest.raises(Terminal) as caught:
+    with pytest.raises(Retryable) as caught:
         send(daemon, daemon, local_file(path, "raw"), lambda *_: None, deadline)
     assert "PRV5132" == caught.value.diagnostic.code
     assert "aborted" == daemon.stream.state

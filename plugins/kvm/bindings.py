@@ -114,7 +114,10 @@ class Bindings:
         for likely in (str(wanted), network):
             if self._is_called(likely, network):
                 return likely
-        return self._by_network.get(network, network)
+        known = self._by_network.get(network)
+        if known is None and Address("Network", network) in self._related:
+            return f"network:{network}"  # called like one of the stack, and another one
+        return known or network
 
     def _is_called(self, name: str, network: str) -> bool:
         """Whether a Network of the stack is this one of libvirt's."""

@@ -97,8 +97,11 @@ class MemoryProvider:
 def _assess(kind: str, change: Change, *, stopped: bool) -> Assessment:
     if kind == "Disk" and change.path == ("size",) and _shrinks(change):
         return Assessment(Impact.DATA_LOSS, "a disk cannot shrink")
-    if kind == MACHINE and change.path == ("power",) and change.after in (None, "running"):
-        return Assessment(Impact.LIVE, "the machine is started")
+    if kind == MACHINE and change.path == ("power",):
+        if change.after in (None, "running"):
+            return Assessment(Impact.LIVE, "the machine is started")
+        if not stopped:
+            return Assessment(change.impact, "the machine is shut down", deferrable=False)
     if stopped and change.impact is Impact.RESTART:
         return Assessment(Impact.LIVE, "the machine is stopped")
     return Assessment(change.impact, change.reason)

@@ -17,7 +17,6 @@ class Severity(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
-    NOTE = "note"
 
 
 class SourceRange(NamedTuple):

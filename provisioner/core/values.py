@@ -1,9 +1,8 @@
-"""Values that manifests, plans and plugins exchange: plain JSON data, :class:`Unknown` and
-:class:`Secret`.
+"""Values that manifests, plans and plugins exchange: plain JSON data and :class:`Secret`.
 
 Everything that crosses a boundary (plugin, state, plan file) is JSON data: ``None``, ``bool``,
-``int``, ``float``, ``str``, lists, and dicts with string keys. An ``Unknown`` is written as
-``{"$unknown": "Kind/name:output"}``.
+``int``, ``float``, ``str``, lists, and dicts with string keys. What another resource will give and
+is not known yet is written as ``{"$unknown": "Kind/name:output"}``.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -23,19 +21,6 @@ by its key value, an element of any other list by its decimal index.
 """
 
 UNKNOWN_KEY = "$unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A value that another resource's output gives, and that is known only after that resource was
-    applied.
-    """
-
-    source: str
-    """``Kind/name:output``"""
-
-    def __str__(self) -> str:
-        return "(known after apply)"
 
 
 class Secret:

@@ -107,7 +107,7 @@ class StepCalls:
         for known in (*plan.context, *acting):
             shared = self._related.setdefault(known.endpoint, {})
             shared[known.address] = resource_of(known, plan.lineage, shared)
-        self._succeeded = {s.address for s in plan.steps if s.replace_order == CREATE_FIRST}
+        self._replaced = {step.address for step in plan.steps if step.action is Action.REPLACE}
         for step in plan.steps:
             # Those that move over to a successor are told what they still have of the predecessor.
             if step.removes_predecessor:
@@ -231,7 +231,7 @@ class StepCalls:
             replace(change, after=resolve(change.after, self._lookup)) for change in step.changes
         ]
 
-        moves = not self._succeeded.isdisjoint(step.known.dependencies)
+        moves = not self._replaced.isdisjoint(step.known.dependencies)
 
         def change(session: Session) -> Outcome:
             # What was verified serves the first attempt; after that, and where it was asked before
@@ -322,6 +322,15 @@ class StepCalls:
             waiting += [path_text(note.path) for note in notes]
         return tuple(dict.fromkeys(waiting))
 
+    def _still_needed(self, step: Step, pending: Sequence[str]) -> tuple[Address, ...]:
+        """What the object depends on now: while something waits for a restart, that may be what it
+        depended on before.
+        """
+        before = self._entries.get(step.address)
+        if not pending or before is None:
+            return step.known.dependencies
+        return tuple(sorted({*step.known.dependencies, *before.dependencies}))
+
     def _lookup(self, name: OutputName) -> Json:
         """An output as it is recorded, by this run or by an earlier one."""
         entry = self._entries.get(name.address)
@@ -401,6 +410,7 @@ class StepCalls:
         self, step: Step, intent: Intent, resource: Resource, outcome: Outcome
     ) -> tuple[str, ...]:
         known = step.known
+        pending = self._still_pending(step, outcome)
         entry = Entry(
             address=step.address,
             provider=self._plan.endpoints[known.endpoint].provider,
@@ -410,10 +420,10 @@ class StepCalls:
             external_id=outcome.external_id,
             spec=resource.spec,
             outputs=outcome.outputs,
-            dependencies=known.dependencies,
+            dependencies=self._still_needed(step, pending),
             generation=known.generation,
             protect=known.protect,
-            pending=self._still_pending(step, outcome),
+            pending=pending,
         )
         remove: list[Address] = []
         if step.previous is not None and step.previous.address != step.address:

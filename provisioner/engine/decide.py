@@ -17,6 +17,7 @@ from provisioner.engine.rules import KindRules
 from provisioner.engine.subjects import Subject
 from provisioner.providers.api import (
     Absent,
+    Assessment,
     Change,
     Naming,
     Observation,
@@ -202,7 +203,7 @@ def _change(
     if changes:
         assessments = provider.impact(replace(subject.resource, spec=spec), observed, changes)
         changes = [
-            replace(change, impact=assessment.impact, reason=assessment.reason)
+            _judged(change, assessment)
             for change, assessment in zip(changes, assessments, strict=True)
         ]
     moved = _moved(subject, rules)
@@ -216,6 +217,14 @@ def _change(
         impact = worst([impact, rules.impact_on_delete])  # the predecessor is deleted
         return _replacement(subject, provider, tuple(changes), impact, moved is not None)
     return _update(subject, changes, policy, bookkeeping)
+
+
+def _judged(change: Change, assessment: Assessment) -> Change:
+    impact, reason = assessment.impact, assessment.reason
+    in_force = change.differs_running and change.running == change.after
+    if in_force and not impact.exceeds(Impact.RESTART):
+        impact, reason = Impact.NONE, "what is in force is right already"
+    return replace(change, impact=impact, reason=reason, deferrable=assessment.deferrable)
 
 
 def _moved(subject: Subject, rules: KindRules) -> Change | None:
@@ -275,8 +284,7 @@ def _update(
     deferred: list[Path] = []
     pending: list[RestartPending] = []
     for change in changes:
-        needs_restart = change.impact is Impact.RESTART
-        if needs_restart and not may_restart:
+        if change.impact is Impact.RESTART and change.deferrable and not may_restart:
             if change.differs_running and change.before == change.after:
                 pending.append(
                     RestartPending(
@@ -288,10 +296,7 @@ def _update(
         carried.append(change)
     if not carried:
         return replace(bookkeeping, pending=tuple(pending))
-    effective = [
-        Impact.LIVE if change.impact is Impact.RESTART and not may_restart else change.impact
-        for change in carried
-    ]
+    effective = [Impact.LIVE if c.path in deferred else c.impact for c in carried]
     impact = worst(effective)
     action = Action.RENAME if bookkeeping.action is Action.RENAME else Action.UPDATE
     return Decision(

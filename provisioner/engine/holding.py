@@ -30,6 +30,7 @@ def hold_what_others_need(request: PlanRequest, decisions: dict[Address, Decisio
                 decisions[target], held=f"{keeper}, which is not selected, needs it"
             )
     _hold_what_is_lived_in(request, decisions)
+    _hold_what_is_in_use_until_a_restart(request, decisions)
     holders = [address for address, decision in decisions.items() if decision.held is not None]
     while holders:
         while holders:
@@ -62,6 +63,23 @@ def _hold_what_is_lived_in(request: PlanRequest, decisions: dict[Address, Decisi
             if _stays(request, decisions, subject):
                 held = f"{subject.address} lives in it: move or remove that first"
                 decisions[home] = replace(decision, held=held)
+
+
+def _hold_what_is_in_use_until_a_restart(
+    request: PlanRequest, decisions: dict[Address, Decision]
+) -> None:
+    """Hold deletions of what is gone from a definition, but in use by the guest until it is
+    restarted.
+    """
+    for address, subject in request.subjects.items():
+        waiting = {part for note in decisions[address].pending for part in note.path}
+        for target in set(subject.recorded_dependencies) - set(subject.dependencies):
+            decision = decisions.get(target)
+            if decision is None or decision.action is not Action.DELETE or decision.held:
+                continue
+            if target.name in waiting:
+                held = f"{address} has it until it is restarted"
+                decisions[target] = replace(decision, held=held)
 
 
 def _stays(request: PlanRequest, decisions: Mapping[Address, Decision], subject: Subject) -> bool:

@@ -189,6 +189,8 @@ def _change_json(change: Change) -> dict[str, Any]:
     }
     if change.differs_running:
         data["running"] = change.running
+    if not change.deferrable:
+        data["deferrable"] = False
     return data
 
 
@@ -216,6 +218,7 @@ def _change(data: Mapping[str, Any]) -> Change:
         data["reason"],
         data.get("running"),
         differs_running="running" in data,
+        deferrable=data.get("deferrable", True),
     )
 
 

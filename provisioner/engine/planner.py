@@ -267,6 +267,10 @@ def _refresh(
         if decision.action is not None or subject.declaration is None or entry is None:
             continue
         known = known_of(subject, specs[address])
+        if decision.pending:
+            # Until the restart it may need what it was recorded with.
+            needed = tuple(sorted({*known.dependencies, *entry.dependencies}))
+            known = replace(known, dependencies=needed)
         observed = request.observations[address]
         restarted = bool(entry.pending) and isinstance(observed, Present) and not observed.running
         if restarted or (known.spec, known.dependencies, known.protect) != (

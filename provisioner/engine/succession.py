@@ -1,5 +1,5 @@
-"""What a replacement that creates first means for others: those that refer to the resource have to
-move over to the successor, and the predecessor has to stay as long as somebody needs it.
+"""What a replacement means for others: those that refer to the resource have to move over to the
+successor, and a predecessor has to stay as long as somebody needs it.
 
 Called by :mod:`prepare` (who is to be asked again) and by the planner. Pure.
 """
@@ -23,18 +23,20 @@ _CHANGING = (Action.UPDATE, Action.RENAME)
 
 
 def movers(request: PlanRequest, plan: Plan) -> dict[Address, Subject]:
-    """Subjects that may have to move over to the successors that a plan makes, to be observed with
-    the successors in the place of what they replace.
+    """Subjects that may have to move over to what a plan makes in the place of something else, to
+    be observed with the successors in the place of what they replace.
     """
     related: dict[str, dict[Address, Resource]] = {}
     for step in plan.steps:
         old = step.previous
-        if step.replace_order != CREATE_FIRST or old is None or old.endpoint != step.known.endpoint:
+        moved = old is not None and old.endpoint != step.known.endpoint
+        if step.action is not Action.REPLACE or old is None or moved:
             continue
         shared = related.setdefault(old.endpoint, {})
         shared[step.address] = resource_of(step.known, plan.lineage, shared)
-        left = retired_address(step.address, old.generation)
-        shared[left] = resource_of(replace(old, address=left), plan.lineage, shared)
+        if step.replace_order == CREATE_FIRST:
+            left = retired_address(step.address, old.generation)
+            shared[left] = resource_of(replace(old, address=left), plan.lineage, shared)
     if not related:
         return {}
     found: dict[Address, Subject] = {}
@@ -71,7 +73,7 @@ def as_found(
     if moved is not None:
         for target in plain_targets(subject) - staying:
             decision = decisions.get(target, NOTHING)
-            if decision.replace_order == CREATE_FIRST and decision.held is None:
+            if decision.action is Action.REPLACE and decision.held is None:
                 return moved
     return subject, request.observations[subject.address]
 

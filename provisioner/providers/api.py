@@ -180,6 +180,7 @@ class Change:
 
     ``before`` is the configured value and ``running`` the one in force, where that is another one
     (``differs_running``). ``impact`` is the schema's default until the provider has judged it.
+    ``deferrable``: see :class:`Assessment`.
     """
 
     path: Path
@@ -189,14 +190,21 @@ class Change:
     reason: str = ""
     running: Json = None
     differs_running: bool = False
+    deferrable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The impact of one change on the object as it is now, and why, in words for a person."""
+    """The impact of one change on the object as it is now, and why, in words for a person.
+
+    A change with the impact ``restart`` is ``deferrable`` if it can be written now and comes into
+    force with the next restart, whoever makes it. Shutting a machine down is not: it has to be
+    allowed, or nothing of it is done.
+    """
 
     impact: Impact
     reason: str = ""
+    deferrable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

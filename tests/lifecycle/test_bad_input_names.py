@@ -18,7 +18,7 @@ TAKEN = ("Network/first\nmode: user\n", "StoragePool/second\ntype: dir\npath: /s
     ("owner", "code", "words"),
     [
         (None, "PRV2010", "by an object that is not ours | --adopt"),
-        (OTHERS, "PRV2011", "of another stack (11111111-2222-3333-4444-555555555555)"),
+        (OTHERS, "PRV2011", "of another stack, or of another environment of this one"),
     ],
     ids=["nobody", "another stack"],
 )

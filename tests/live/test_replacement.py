@@ -207,3 +207,30 @@ def test_a_section_that_goes_while_the_guest_holds_on_to_its_disks(stack: Stack)
     assert "No drift" in stack.run("drift")
     stack.run("apply", "--yes", "--max-impact", "restart")
     assert ([], []) == (stack.plan()["steps"], stack.plan()["pending"])
+
+
+def test_a_network_that_becomes_another_kind(
+    libvirt_system: LibvirtDaemon, boot_image: BootImage, tmp_path: Path
+) -> None:
+    """Its machines are in the same plan: what they were plugged into is gone afterwards."""
+    stack = Stack(tmp_path, libvirt_system.uri, libvirt_system.directory / "pool-replacement")
+    boot_image.copy(tmp_path / "boot.qcow2")
+    network = (
+        "---\napiVersion: provisioner/v1\nkind: Network\nmetadata: {name: lan}\n"
+        "spec: {mode: nat, cidr: 10.83.0.0/24}\n"
+    )
+    stack.write((tmp_path / "stack.yaml").read_text() + network)
+    stack.edit("  shutdownTimeout: 0s", "  shutdownTimeout: 0s\n  nics: [{name: lan, network: lan}]")
+    stack.run("apply", "--yes")
+    stack.edit("mode: nat, cidr: 10.83.0.0/24", "mode: user")
+    assert ["replace Network/lan", "update VirtualMachine/web"] == stack.steps(
+        "--max-impact", "replace"
+    )
+    stack.run("apply", "--yes", "--max-impact", "replace")
+    assert ([], []) == (stack.plan()["steps"], stack.plan()["pending"])
+    connection = libvirt.open(stack.uri)
+    assert "<interface type='user'>" in connection.lookupByName("web").XMLDesc(0)
+    connection.close()
+    stack.run(
+        "destroy", "--yes", "--allow-data-loss=Disk/root", "--allow-data-loss=Disk/data"
+    )

@@ -80,8 +80,10 @@ def _power(judged: Judged, change: Change) -> Assessment:
         case "suspended", "running":
             return Assessment(Impact.LIVE, "the guest goes on")
         case _, "suspended":
-            return Assessment(Impact.RESTART, "the guest is halted until it is resumed")
-    return Assessment(Impact.RESTART, "the guest is shut down")
+            return Assessment(
+                Impact.RESTART, "the guest is halted until it is resumed", deferrable=False
+            )
+    return Assessment(Impact.RESTART, "the guest is shut down", deferrable=False)
 
 
 def _cpu(judged: Judged, change: Change) -> Assessment:

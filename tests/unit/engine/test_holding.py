@@ -1,8 +1,9 @@
 """What is held keeps all that it stands on, however far down and in whichever way it would go."""
 
 from provisioner.core.actions import Impact
+from provisioner.core.address import Address
 from provisioner.engine.plan import Plan
-from tests.unit.engine.made import Situation, declared, ours, outline, recorded
+from tests.unit.engine.made import MadeProvider, Situation, declared, ours, outline, recorded
 
 POOL = recorded("Pool/p")
 IMAGE = recorded("Disk/image", {"retention": "delete"}, "Pool/p")
@@ -70,6 +71,29 @@ def test_protection_does_not_end_with_the_record() -> None:
     ] == sorted(reasons(plan))
     gone = Situation(entries=(POOL, disk), found={"Pool/p": ours("Pool/p")}).plan(destroy=True)
     assert ["forget Disk/d", "delete Pool/p"] == outline(gone)
+
+
+def test_what_a_guest_has_until_it_is_restarted_is_not_deleted() -> None:
+    """It is gone from the machine's definition already."""
+    situation = Situation(
+        (declared("Vm/v"),),
+        (
+            recorded("Disk/d", {"retention": "delete"}),
+            recorded("Vm/v", {}, "Disk/d", pending=("disks.d",)),
+        ),
+        {"Disk/d": ours("Disk/d"), "Vm/v": ours("Vm/v", running={("disks", "d"): {}})},
+        provider=MadeProvider(impacts={("disks", "d"): Impact.RESTART}),
+    )
+    consents = (Address("Disk", "d"),)
+    plan = situation.plan(consents=consents)
+    assert ((), [("delete Disk/d", "Vm/v has it until it is restarted")]) == (
+        plan.steps,
+        reasons(plan),
+    )
+    # The entry keeps the dependency for as long as the plan says so.
+    assert () == plan.refresh
+    plan = situation.plan(consents=consents, max_impact=Impact.RESTART)
+    assert ["update Vm/v", "delete Disk/d"] == outline(plan)
 
 
 def reasons(plan: Plan) -> list[tuple[str, str | None]]:

@@ -109,7 +109,7 @@ class Applier:
         state = self._store.read()
         check_records(plan, state)
         check_providers(plan, self._sessions.registry)
-        held = tuple(step.id for step in plan.held)
+        held = _left_out(plan)
         if not plan.steps and not plan.refresh and not settles(plan, state.open_intents):
             self._record_endpoints(plan, state)
             return ApplyReport(None, held=held)
@@ -212,7 +212,7 @@ class Applier:
             execution.skipped,
             execution.abandoned,
             tuple(step_id for step_id in execution.done if step_id in kept),
-            tuple(step.id for step in plan.held),
+            _left_out(plan),
             tuple(problems),
             self._stop.stopping and bool(execution.skipped or execution.abandoned),
         )
@@ -229,6 +229,12 @@ def _after(report: ApplyReport, closing: Callable[[], None]) -> ApplyReport:
             raise
         return replace(report, problems=(*report.problems, *problem.diagnostics))
     return report
+
+
+def _left_out(plan: Plan) -> tuple[str, ...]:
+    """What the plan has no step for, though something may have to be done."""
+    unknown = (problem.address or problem.summary for problem in plan.undetermined)
+    return (*(step.id for step in plan.held), *unknown)
 
 
 def _summary(report: ApplyReport) -> dict[str, int]:

@@ -45,6 +45,8 @@ class Decision:
     held: str | None = None
     kept: str | None = None
     """Why a predecessor has to stay, where nothing can be done about it now."""
+    undetermined: Diagnostic | None = None
+    """Why it could not be found out, where a step of the same plan may change that."""
     problem: Diagnostic | None = None
 
 

@@ -15,7 +15,7 @@ from provisioner.engine.decide import DELETE_FIRST, Decision
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject
 from provisioner.manifest.model import Reference
-from provisioner.providers.api import Present
+from provisioner.providers.api import Absent, Present
 
 _USING = (Action.CREATE, Action.REPLACE, Action.UPDATE, Action.RENAME)
 
@@ -31,7 +31,7 @@ def hold_what_others_need(request: PlanRequest, decisions: dict[Address, Decisio
             )
     _hold_what_is_lived_in(request, decisions)
     _hold_what_is_in_use_until_a_restart(request, decisions)
-    holders = [address for address, decision in decisions.items() if decision.held is not None]
+    holders = [a for a, decision in decisions.items() if decision.held or decision.undetermined]
     while holders:
         while holders:
             holder = holders.pop()
@@ -40,7 +40,10 @@ def hold_what_others_need(request: PlanRequest, decisions: dict[Address, Decisio
                 if decision is None or decision.held is not None:
                     continue
                 if decision.action is Action.REPLACE or _removes(request, target, decision):
-                    decisions[target] = replace(decision, held=f"{holder}, which is held, needs it")
+                    why = "held" if decisions[holder].held else "not determined"
+                    decisions[target] = replace(
+                        decision, held=f"{holder}, which is {why}, needs it"
+                    )
                     holders.append(target)
         holders = _hold_what_has_to_wait(request, decisions)
 
@@ -87,8 +90,8 @@ def _stays(request: PlanRequest, decisions: Mapping[Address, Decision], subject:
     decision = decisions.get(subject.address)
     if decision is None:
         return True
-    present = isinstance(request.observations[subject.address], Present)
-    return present and decision.action not in (Action.DELETE, Action.FORGET)
+    gone = isinstance(request.observations[subject.address], Absent)
+    return not gone and decision.action not in (Action.DELETE, Action.FORGET)
 
 
 def _hold_what_has_to_wait(
@@ -103,8 +106,12 @@ def _hold_what_has_to_wait(
         if declaration is None or decision.held is not None or decision.action not in _USING:
             continue
         for reference in declaration.references:
-            if _is_awaited(request, decisions, reference, declaration.host):
-                held = f"it needs {reference.target}, which is held"
+            made = decision.action in (Action.CREATE, Action.REPLACE)
+            found = decisions.get(reference.target)
+            unknown = made and found is not None and found.undetermined is not None
+            if unknown or _is_awaited(request, decisions, reference, declaration.host):
+                why = "held" if decisions[reference.target].held else "not determined"
+                held = f"it needs {reference.target}, which is {why}"
                 decisions[address] = replace(decision, held=held)
                 waiting.append(address)
                 break

@@ -133,7 +133,8 @@ class Plan:
     ``steps`` are carried out; ``held`` are not. ``refresh`` are resources that are as they should
     be but recorded with other words: apply writes their entries and calls no provider. ``kept`` are
     predecessors without a step; apply leaves their intents open, so that later plans know of them.
-    ``context``
+    ``undetermined`` are about resources that could not be observed: nothing is planned for them
+    until what they stand on was changed. ``context``
     are resources without a step that steps refer to. ``consents`` are the addresses whose loss of
     data was allowed on the command line. ``digest`` is over everything else and is the plan's
     identity.
@@ -153,6 +154,7 @@ class Plan:
     held: tuple[Step, ...] = ()
     pending: tuple[RestartPending, ...] = ()
     kept: tuple[Kept, ...] = ()
+    undetermined: tuple[Diagnostic, ...] = ()
     refresh: tuple[Known, ...] = ()
     context: tuple[Known, ...] = ()
     endpoints: Mapping[str, EndpointRecord] = field(default_factory=dict)

@@ -131,6 +131,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for note in plan.pending
         ],
         "kept": [{"address": str(kept.address), "reason": kept.reason} for kept in plan.kept],
+        "undetermined": [problem.as_json() for problem in plan.undetermined],
         "refresh": [_known_json(known) for known in plan.refresh],
         "context": [_known_json(known) for known in plan.context],
         "endpoints": {
@@ -283,6 +284,7 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
             for note in data["pending"]
         ),
         kept=tuple(Kept(Address.of(kept["address"]), kept["reason"]) for kept in data["kept"]),
+        undetermined=tuple(_diagnostic(item) for item in data["undetermined"]),
         refresh=tuple(_known(known) for known in data["refresh"]),
         context=tuple(_known(known) for known in data["context"]),
         endpoints={

@@ -37,7 +37,7 @@ from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.engine.succession import as_found, keep_needed, plain_targets
 from provisioner.engine.unknowns import OutputName, fill, is_marker, resolve, unknowns
-from provisioner.providers.api import Present
+from provisioner.providers.api import Present, Undetermined
 
 
 def make_plan(request: PlanRequest) -> Plan:
@@ -72,6 +72,7 @@ def make_plan(request: PlanRequest) -> Plan:
         held=held,
         pending=tuple(note for address in order for note in decisions[address].pending),
         kept=tuple(Kept(address, reason) for address, reason in sorted(kept.items())),
+        undetermined=tuple(d.undetermined for d in decisions.values() if d.undetermined),
         refresh=_refresh(request, decisions, specs),
         context=_context(request, steps, specs),
         endpoints={name: request.endpoints[name] for name in sorted(used)},
@@ -81,7 +82,11 @@ def make_plan(request: PlanRequest) -> Plan:
             "exclude": tuple(str(pattern) for pattern in request.options.selection.exclude),
         },
         interrupted=_interrupted(request, completed, kept.keys()),
-        unchanged=sum(1 for d in decisions.values() if d.action is None and d.kept is None),
+        unchanged=sum(
+            1
+            for decision in decisions.values()
+            if (decision.action, decision.kept, decision.undetermined) == (None, None, None)
+        ),
         warnings=request.stack.warnings if request.stack is not None else (),
     )
     return replace(plan, digest=plan_digest(plan))
@@ -155,11 +160,22 @@ def _decide_all(
             rules=request.rules.kind(address.kind),
             policy=policy,
         )
+        if isinstance(observation, Undetermined) and _may_be_found_out(subject, decisions):
+            decision = Decision(undetermined=decision.problem)
         if decision.problem is not None:
             problems.add(decision.problem)
         decisions[address] = decision
     problems.raise_errors()
     return decisions, specs
+
+
+def _may_be_found_out(subject: Subject, decisions: Mapping[Address, Decision]) -> bool:
+    """Whether a resource that could not be observed may be once this plan is carried out: what it
+    stands on is about to be changed, a pool that is to be started.
+    """
+    below = [decisions[target] for target in targets_of(subject) if target in decisions]
+    changing = (Action.CREATE, Action.UPDATE, Action.REPLACE)
+    return any(d.undetermined or (d.action in changing and d.held is None) for d in below)
 
 
 def _known_spec(
@@ -265,6 +281,8 @@ def _refresh(
         subject = request.subjects[address]
         entry = subject.entry
         if decision.action is not None or subject.declaration is None or entry is None:
+            continue
+        if decision.undetermined is not None:
             continue
         known = known_of(subject, specs[address])
         if decision.pending:

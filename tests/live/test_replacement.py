@@ -2,113 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
 from tests.lab.linux import LinuxGuest
+from tests.live.program import Stack
 
 libvirt = pytest.importorskip("libvirt")
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
-STACK = """\
-apiVersion: provisioner/v1
-kind: Stack
-metadata: {{name: shop}}
-spec: {{}}
----
-apiVersion: provisioner/v1
-kind: Host
-metadata: {{name: here}}
-spec: {{provider: kvm, connection: {{uri: "{uri}"}}, accelerator: tcg}}
----
-apiVersion: provisioner/v1
-kind: StoragePool
-metadata: {{name: disks}}
-spec: {{type: dir, path: "{pool}"}}
----
-apiVersion: provisioner/v1
-kind: Image
-metadata: {{name: boot}}
-spec: {{pool: disks, source: {{file: boot.qcow2}}, format: qcow2}}
----
-apiVersion: provisioner/v1
-kind: Disk
-metadata: {{name: root}}
-spec: {{pool: disks, image: boot, retention: delete}}
----
-apiVersion: provisioner/v1
-kind: Disk
-metadata: {{name: data}}
-spec: {{pool: disks, size: 4MiB, format: qcow2, retention: delete}}
----
-apiVersion: provisioner/v1
-kind: VirtualMachine
-metadata: {{name: web}}
-spec:
-  memory: {{size: 16MiB}}
-  disks: [{{disk: root}}, {{disk: data}}]
-  shutdownTimeout: 0s
-"""
 LOSE_DATA = ("--max-impact", "replace", "--allow-data-loss", "Disk/data")
-
-
-class Stack:
-    """One folder with a stack, and the program in it."""
-
-    def __init__(self, folder: Path, uri: str, pool: Path) -> None:
-        self.folder = folder
-        self.pool = pool
-        self.uri = uri
-        self.write(STACK.format(uri=uri, pool=pool))
-
-    def write(self, text: str) -> None:
-        (self.folder / "stack.yaml").write_text(text)
-
-    def edit(self, old: str, new: str) -> None:
-        text = (self.folder / "stack.yaml").read_text()
-        assert old in text
-        self.write(text.replace(old, new))
-
-    def run(self, *arguments: str, expect: int = 0) -> str:
-        finished = subprocess.run(
-            [sys.executable, "-m", "provisioner", *arguments],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert expect == finished.returncode, finished.stdout + finished.stderr
-        return finished.stdout
-
-    def plan(self, *options: str) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.run("plan", "--json", *options))
-        return document
-
-    def steps(self, *options: str) -> list[str]:
-        return [f"{step['action']} {step['id']}" for step in self.plan(*options)["steps"]]
-
-    def volumes(self, name: str) -> list[str]:
-        """Files of the pool that are called so, less the digits of their identities."""
-        found = (re.sub(r"\.[0-9a-f]{8}\.", ".", path.name) for path in self.pool.iterdir())
-        return [file for file in found if file.rpartition(".")[0] == name]
-
-    def wait_for(self, text: str) -> None:
-        """Wait until the guest says something."""
-        for _ in range(200):
-            if text in self.run("console", "web", "--log"):
-                return
-        pytest.fail(f"the guest has not said {text}")
 
 
 @pytest.fixture
@@ -220,7 +129,9 @@ def test_a_network_that_becomes_another_kind(
         "spec: {mode: nat, cidr: 10.83.0.0/24}\n"
     )
     stack.write((tmp_path / "stack.yaml").read_text() + network)
-    stack.edit("  shutdownTimeout: 0s", "  shutdownTimeout: 0s\n  nics: [{name: lan, network: lan}]")
+    stack.edit(
+        "  shutdownTimeout: 0s", "  shutdownTimeout: 0s\n  nics: [{name: lan, network: lan}]"
+    )
     stack.run("apply", "--yes")
     stack.edit("mode: nat, cidr: 10.83.0.0/24", "mode: user")
     assert ["replace Network/lan", "update VirtualMachine/web"] == stack.steps(
@@ -231,6 +142,4 @@ def test_a_network_that_becomes_another_kind(
     connection = libvirt.open(stack.uri)
     assert "<interface type='user'>" in connection.lookupByName("web").XMLDesc(0)
     connection.close()
-    stack.run(
-        "destroy", "--yes", "--allow-data-loss=Disk/root", "--allow-data-loss=Disk/data"
-    )
+    stack.run("destroy", "--yes", "--allow-data-loss=Disk/root", "--allow-data-loss=Disk/data")

@@ -133,6 +133,7 @@ def every_part() -> Plan:
         plan,
         pending=(note,),
         kept=(kept,),
+        undetermined=(warned,),
         warnings=(replace(warned, related=(place,), address="Vm/web"),),
     )
 

@@ -10,6 +10,7 @@ from provisioner.cli.render.diagnostics import render_diagnostic
 from provisioner.cli.render.text import Paint, cells, count, plain, printable, wrap
 from provisioner.cli.render.values import Vocabulary, leaves, render_value
 from provisioner.core.actions import Action, Impact
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.values import Path, path_text
 from provisioner.service.model import Change, Kept, Plan, RestartPending, Step
 
@@ -46,6 +47,9 @@ def render_plan(
     if plan.kept:
         lines += [paint("strong", "Replaced, and kept until nothing needs it"), ""]
         lines += [*_kept(plan.kept, width), ""]
+    if plan.undetermined:
+        lines += [paint("strong", "Not determined: nothing is planned for these"), ""]
+        lines += [*_undetermined(plan.undetermined, width), ""]
     for warning in plan.warnings:
         lines += [*render_diagnostic(warning, width, paint), ""]
     if plan.refused:
@@ -96,6 +100,8 @@ def summary(plan: Plan) -> str:
     if plan.held:
         text += f"; {len(plan.held)} held"
     waiting = len(plan.pending) + sum(len(step.deferred) for step in plan.steps)
+    if plan.undetermined:
+        text += f"; {len(plan.undetermined)} not determined"
     if waiting:
         text += f"; {count(waiting, 'field')} waiting for a restart"
     if plan.unchanged:
@@ -231,6 +237,11 @@ def _pending(items: Iterable[RestartPending], vocabulary: Vocabulary, width: int
 def _kept(items: Iterable[Kept], width: int) -> Iterator[str]:
     for item in items:
         yield from wrap(f"{item.address}: {item.reason}", width, "    ", "        ")
+
+
+def _undetermined(items: Iterable[Diagnostic], width: int) -> Iterator[str]:
+    for item in items:
+        yield from wrap(f"{item.address}: {item.summary}", width, "    ", "        ")
 
 
 def render_refusal(plan: Plan, width: int = 80, paint: Paint = plain) -> list[str]:

@@ -21,6 +21,16 @@ by its key value, an element of any other list by its decimal index.
 """
 
 UNKNOWN_KEY = "$unknown"
+TEMPLATE_KEY = "$template"
+
+
+def is_marker(value: object) -> bool:
+    """Whether a value stands for something that another resource will give, alone or in a text."""
+    return (
+        isinstance(value, Mapping)
+        and len(value) == 1
+        and next(iter(value)) in (UNKNOWN_KEY, TEMPLATE_KEY)
+    )
 
 
 class Secret:

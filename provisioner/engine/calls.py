@@ -19,7 +19,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Json, path_text
 from provisioner.engine.decide import CREATE_FIRST
 from provisioner.engine.events import EventSink, StepRetrying
-from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step, stamp_address
+from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step, intent_detail, stamp_address
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.subjects import retired_address
@@ -271,17 +271,10 @@ class StepCalls:
         return ()
 
     def _intend(self, step_id: str, action: Action, known: Known) -> Intent:
-        detail = {
-            "endpoint": known.endpoint,
-            "name": known.name,
-            "uid": known.uid,
-            "generation": known.generation,
-            "spec": known.spec,
-            "external_id": known.external_id,
-            "dependencies": [str(address) for address in known.dependencies],
-        }
         address = stamp_address(known.address)
-        sequence = self._store.intend(self._operation, step_id, action.value, address, detail)
+        sequence = self._store.intend(
+            self._operation, step_id, action.value, address, intent_detail(known)
+        )
         return Intent(sequence, step_id, action, known)
 
     def _resource(self, step: Step) -> Resource:

@@ -26,6 +26,8 @@ from provisioner.providers.api import (
     Undetermined,
 )
 
+_TAKEN_BACK = "it carries our stamp, but was not recorded"
+_TAKEN_BACK_WITH_DATA = "it was made by this stack before, and is taken back with its data"
 CREATE_FIRST = "create-first"
 DELETE_FIRST = "delete-first"
 
@@ -211,7 +213,7 @@ def _change(
     moved = _moved(subject, rules)
     if moved is not None:
         changes.append(moved)
-    bookkeeping = _bookkeeping(subject)
+    bookkeeping = _bookkeeping(subject, rules)
     if not changes:
         return bookkeeping
     impact = worst([change.impact for change in changes])
@@ -242,12 +244,13 @@ def _moved(subject: Subject, rules: KindRules) -> Change | None:
     )
 
 
-def _bookkeeping(subject: Subject) -> Decision:
+def _bookkeeping(subject: Subject, rules: KindRules) -> Decision:
     """What has to be done about an object that is as it should be: record it, or write its new
     address on it.
     """
     if subject.entry is None:
-        return Decision(Action.ADOPT, reason="it carries our stamp, but was not recorded")
+        with_data = rules.retention_field is not None
+        return Decision(Action.ADOPT, reason=_TAKEN_BACK_WITH_DATA if with_data else _TAKEN_BACK)
     if subject.entry.address != subject.address:
         return Decision(Action.RENAME, reason=f"it was {subject.entry.address}")
     return NOTHING

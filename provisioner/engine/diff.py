@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from provisioner.core.values import Json, Path, path_text
+from provisioner.core.values import Json, Path, get_path, is_marker, path_text
 from provisioner.engine.rules import KindRules
 from provisioner.providers.api import Change, Present
 
@@ -204,9 +204,9 @@ def differences(
     if found != wanted:
         changes = {path: (before, after) for path, before, after in _walk(found, wanted)}
     for path in removed:
-        before = _at(observed.spec, path)
+        before = get_path(observed.spec, path)
         if before is None and recorded is not None and rules.is_write_only(path):
-            before = _at(recorded, path)
+            before = get_path(recorded, path)
         if before is not None and path not in changes and not _covered(path, wanted):
             changes[path] = (before, None)
     result = [
@@ -219,7 +219,7 @@ def differences(
 
 
 def _covered(path: Path, wanted: Mapping[str, Any]) -> bool:
-    return _at(wanted, path) is not None
+    return get_path(wanted, path) is not None
 
 
 def _with_running(
@@ -248,11 +248,11 @@ def _with_running(
                 differs_running=True,
             )
             continue
-        before, after = _at(found, path), _at(wanted, path)
+        before, after = get_path(found, path), get_path(wanted, path)
         if after is None and not _owned(wanted, path, rules):
             if not _awaited(path, pending):
                 continue
-            before = after = _at(observed.spec, path)
+            before = after = get_path(observed.spec, path)
         if after == running:
             continue
         if any(path[: len(other)] == other for other in by_path):
@@ -279,16 +279,7 @@ def _owned(wanted: Mapping[str, Any], path: Path, rules: KindRules) -> bool:
     an element of a set that stands there.
     """
     above = path[:-1]
-    return rules.owned_whole(above) and isinstance(_at(wanted, above), Mapping)
-
-
-def _at(document: Mapping[str, Any], path: Path) -> Any:
-    value: Any = document
-    for part in path:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(part)
-    return value
+    return rules.owned_whole(above) and isinstance(get_path(wanted, above), Mapping)
 
 
 def _walk(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[Path, Json, Json]]:
@@ -308,7 +299,7 @@ def _walk(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple
             path = _mapping_prefix(after, before, level.path(output_format="list"))
             if path not in seen:
                 seen.add(path)
-                yield path, _at(before, path), _at(after, path)
+                yield path, get_path(before, path), get_path(after, path)
 
 
 def _without_common(
@@ -335,15 +326,11 @@ def _mapping_prefix(after: Mapping[str, Any], before: Mapping[str, Any], keys: l
     """``keys`` up to the first thing that is not a plain mapping on both sides."""
     path: tuple[str, ...] = ()
     for key in keys:
-        sides = (_at(before, path), _at(after, path))
+        sides = (get_path(before, path), get_path(after, path))
         if path and any(
-            side is not None and (not isinstance(side, Mapping) or _is_marker(side))
+            side is not None and (not isinstance(side, Mapping) or is_marker(side))
             for side in sides
         ):
             break
         path = (*path, str(key))
     return path
-
-
-def _is_marker(value: Mapping[str, Any]) -> bool:
-    return len(value) == 1 and next(iter(value)) in ("$unknown", "$template")

@@ -16,7 +16,7 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.values import Json, Path
 from provisioner.providers.api import Change, Observation, Present
-from provisioner.state.model import EndpointRecord
+from provisioner.state.model import EndpointRecord, Entry
 
 ABSENT_FINGERPRINT = "absent"
 
@@ -50,6 +50,21 @@ class Known:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     dependencies: tuple[Address, ...] = ()
     protect: bool = False
+
+
+def intent_detail(about: Known | Entry) -> dict[str, Any]:
+    """What the journal has to say of an intent, so that a later run can look for the object that it
+    was about.
+    """
+    return {
+        "endpoint": about.endpoint,
+        "name": about.name,
+        "uid": str(about.uid),
+        "generation": about.generation,
+        "spec": about.spec,
+        "external_id": about.external_id,
+        "dependencies": [str(address) for address in about.dependencies],
+    }
 
 
 @dataclass(frozen=True, slots=True)

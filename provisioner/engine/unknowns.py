@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
-from provisioner.core.values import UNKNOWN_KEY, Json, Path
-
-TEMPLATE_KEY = "$template"
+from provisioner.core.values import TEMPLATE_KEY, UNKNOWN_KEY, Json, Path, is_marker
 
 
 class OutputName(NamedTuple):
@@ -41,15 +39,6 @@ Lookup = Callable[[OutputName], Json]
 
 Fill = Callable[[Mapping[str, Any], Path], Any]
 """Gives what a marker stands for at a path, or None while it is not known."""
-
-
-def is_marker(value: object) -> bool:
-    """Whether a value stands for something that is not known yet."""
-    return (
-        isinstance(value, Mapping)
-        and len(value) == 1
-        and next(iter(value)) in (UNKNOWN_KEY, TEMPLATE_KEY)
-    )
 
 
 def resolve(value: Any, lookup: Lookup) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
@@ -13,20 +12,6 @@ from provisioner.engine.subjects import collect
 from provisioner.providers.api import Resource, Session
 from provisioner.service.model import Entry, EventSink
 from provisioner.service.workspace import Workspace
-
-
-def intent_detail(entry: Entry) -> dict[str, Any]:
-    """What the journal has to say of an intent, so that a later run can look for the object that it
-    was about."""
-    return {
-        "endpoint": entry.endpoint,
-        "name": entry.name,
-        "uid": str(entry.uid),
-        "generation": entry.generation,
-        "spec": entry.spec,
-        "external_id": entry.external_id,
-        "dependencies": [str(address) for address in entry.dependencies],
-    }
 
 
 @contextmanager

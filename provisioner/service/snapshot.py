@@ -6,11 +6,12 @@ from __future__ import annotations
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.engine.plan import intent_detail
 from provisioner.engine.sessions import provider_failure
 from provisioner.providers.api import Resource
 from provisioner.providers.capabilities import SNAPSHOT_REVERT, SnapshotRevert
 from provisioner.service.model import Entry, EventSink, Noticed
-from provisioner.service.recorded import intent_detail, recorded_resource
+from provisioner.service.recorded import recorded_resource
 from provisioner.service.workspace import Workspace
 from provisioner.state.store import LEASE, Store
 

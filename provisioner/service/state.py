@@ -7,8 +7,8 @@ from pathlib import Path
 
 from provisioner.core.address import AddressPattern
 from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.engine.plan import intent_detail
 from provisioner.service.model import Entry, JournalRecord, LockHolder, OperationRecord, State
-from provisioner.service.recorded import intent_detail
 from provisioner.service.workspace import Workspace
 from provisioner.state.store import LEASE
 

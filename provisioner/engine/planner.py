@@ -20,7 +20,7 @@ from typing import Any
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostics
-from provisioner.core.values import Json, Path, get_path
+from provisioner.core.values import Json, Path, get_path, is_marker
 from provisioner.engine.decide import (
     CREATE_FIRST,
     NOTHING,
@@ -36,7 +36,7 @@ from provisioner.engine.planfile import plan_digest
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.engine.succession import as_found, keep_needed, plain_targets
-from provisioner.engine.unknowns import OutputName, fill, is_marker, resolve, unknowns
+from provisioner.engine.unknowns import OutputName, fill, resolve, unknowns
 from provisioner.providers.api import Present, Undetermined
 
 

@@ -352,7 +352,7 @@ def test_nothing_begins_once_the_time_is_over(bench: Any, boot_image: BootImage,
         "Disk": {"pool": "images", "size": "16MiB"},
     }
     resource = bench.resource(kind, "late", specs[kind])
-    with pytest.raises(Terminal) as caught:
+    with pytest.raises(Retryable) as caught:
         bench.handlers[kind].create(resource, bench.deadline(-1))
     assert "PRV5132" == caught.value.diagnostic.code
     assert isinstance(bench.observe(resource), Absent)

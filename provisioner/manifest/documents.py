@@ -7,9 +7,8 @@ diagnostic, and reading goes on.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,6 +52,20 @@ class Reading:
     diagnostics: dict[str, list[Diagnostic]] = field(default_factory=dict)
     """By file."""
     lost: bool = False
+
+    def set_aside(self, names: Container[str]) -> None:
+        """Forget the complaints about the named files: they are no manifests but what a manifest
+        names, user data say.
+
+        A file in which a manifest was found is one.
+        """
+        with_manifests = {manifest.origin.file.name for manifest in self.manifests}
+        self.diagnostics = {
+            name: found
+            for name, found in self.diagnostics.items()
+            if name in with_manifests or name not in names
+        }
+        self.lost = bool(self.diagnostics)
 
 
 def manifest_files(root: Path) -> list[Path]:
@@ -128,7 +141,6 @@ def read_manifests(root: Path, catalog: SchemaCatalog) -> Reading:
             continue
         if not file.text.startswith("#cloud-config"):
             _read(file, (root / path).parent, catalog, reading)
-    _set_aside(reading, root, catalog)
     return reading
 
 
@@ -207,56 +219,3 @@ def _unknown_kind(value: Mapping[str, Any], catalog: SchemaCatalog) -> Problem:
         f"Did you mean {near!r}?" if near else "",
         f"Known kinds: {known}.",
     )
-
-
-def _set_aside(reading: Reading, root: Path, catalog: SchemaCatalog) -> None:
-    """Forget complaints about files that are no manifests: those that a manifest names in a file
-    field (user data, say).
-    """
-    if not reading.diagnostics:
-        return
-    fields = {name for info in catalog.kinds.values() for name in _file_fields(info.schema)}
-    with_manifests = {manifest.origin.file.name for manifest in reading.manifests}
-    patterns = {
-        os.path.normpath(base / text)
-        for manifest in reading.manifests
-        for text in _texts(manifest.value, fields)
-        for base in {manifest.folder, root}
-    }
-    for name in [name for name in reading.diagnostics if name not in with_manifests]:
-        if any(fnmatchcase(os.path.normpath(name), pattern) for pattern in patterns):
-            del reading.diagnostics[name]
-    reading.lost = bool(reading.diagnostics)
-
-
-def _file_fields(schema: Any) -> Iterator[str]:
-    if isinstance(schema, Mapping):
-        for name, child in schema.get("properties", {}).items():
-            if isinstance(child, Mapping) and child.get("x-file"):
-                yield name
-        for child in schema.values():
-            yield from _file_fields(child)
-    elif isinstance(schema, list):
-        for child in schema:
-            yield from _file_fields(child)
-
-
-def _texts(value: Any, names: set[str]) -> Iterator[str]:
-    """The texts of the named fields anywhere in a value, as patterns: a placeholder can be
-    anything.
-    """
-    if isinstance(value, dict):
-        for name, child in value.items():
-            if name in names and isinstance(child, str):
-                yield _as_pattern(child)
-            else:
-                yield from _texts(child, names)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _texts(child, names)
-
-
-def _as_pattern(text: str) -> str:
-    head, placeholder, rest = text.partition("${")
-    pattern = head.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
-    return pattern + "*" + _as_pattern(rest.partition("}")[2]) if placeholder else pattern

@@ -59,9 +59,10 @@ class Expander:
             missing=frozenset(variables.missing),
             complete=not self.stack.damaged,
         )
+        overlays = self.stack.overlays
         for manifest in manifests:
             if manifest.kind != self.catalog.stack_kind:
-                yield from self._one(manifest, scope)
+                yield from self._one(manifest, scope, overlays)
 
     def check_overlays(self, manifests: Sequence[Manifest], *, lost: bool) -> None:
         """Complain about overlays for manifests that are not there, in any environment."""
@@ -69,9 +70,8 @@ class Expander:
         if stack is None or lost:
             return
         known = {manifest.written for manifest in manifests}
-        chosen = {self.stack.environment or "": tuple(self.stack.overlays)}
-        for environment, addresses in {**self.stack.other_overlays, **chosen}.items():
-            for address in addresses:
+        for environment in self.stack.environments:
+            for address in self.stack.overlays_of(environment):
                 if address in known:
                     continue
                 near = nearest(address, known)
@@ -87,11 +87,13 @@ class Expander:
                 )
                 self.diagnostics.append(self.places.report(stack.origin, stack.kind, problem))
 
-    def _one(self, manifest: Manifest, scope: Scope) -> Iterator[Expanded]:
+    def _one(
+        self, manifest: Manifest, scope: Scope, overlays: Mapping[str, Mapping[str, Any]]
+    ) -> Iterator[Expanded]:
         origin, value = manifest.origin, manifest.value
         fields = self.catalog.kinds[manifest.kind].document
         templated = origin.file.text.find("${", origin.start, origin.end) >= 0
-        overlay = self.stack.overlays.get(manifest.written) if self.stack.overlays else None
+        overlay = overlays.get(manifest.written) if overlays else None
         if overlay is not None:
             origin, value = self._laid_over(manifest, overlay, fields)
             templated = True

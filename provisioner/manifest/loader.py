@@ -24,11 +24,12 @@ from provisioner.manifest.drafting import Drafter
 from provisioner.manifest.expand import Expander
 from provisioner.manifest.files import TextFiles
 from provisioner.manifest.model import Declaration, HostDeclaration, Stack
+from provisioner.manifest.named import named_files
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.providers import Describe, ProviderSections
 from provisioner.manifest.references import Draft, Names, find_hosts, link_host, link_references
-from provisioner.manifest.stackfile import StackFile, read_stack_file
+from provisioner.manifest.stackfile import StackFile, no_stack, read_stack_file
 from provisioner.manifest.yamlstrict import LIBYAML
 
 
@@ -81,8 +82,6 @@ class _Loading:
         if not LIBYAML:
             self.diagnostics.append(_slow_parser())
         reading = read_manifests(self.root, self.catalog)
-        for found in reading.diagnostics.values():
-            self.diagnostics += found
         places = Places(
             self.origins, {name: info.document for name, info in self.catalog.kinds.items()}
         )
@@ -91,16 +90,26 @@ class _Loading:
             self.catalog,
             places,
             self.diagnostics,
-            root=str(self.root),
             environment=self.environment,
             given=self.variables,
-            lost=reading.lost,
         )
+        self._take_complaints(reading, stack)
         files = sorted({item.origin.file.name for item in reading.manifests})
         lost = self._draft(reading, stack, places)
         self._link(stack, places, lost=lost)
         self._finish(reading)
         return self._stack(stack, places, files)
+
+    def _take_complaints(self, reading: Reading, stack: StackFile) -> None:
+        """Report what could not be read, but for files that are named as something else."""
+        if reading.diagnostics:
+            variants = stack.variants()
+            reading.set_aside(named_files(self.root, reading.manifests, variants, self.catalog))
+            for found in reading.diagnostics.values():
+                self.diagnostics += found
+        if stack.manifest is None and not reading.lost:
+            empty = not reading.manifests
+            self.diagnostics.append(no_stack(str(self.root), self.catalog.stack_kind, empty=empty))
 
     def _draft(self, reading: Reading, stack: StackFile, places: Places) -> bool:
         """Make drafts of all documents; whether the name of one remained unknown."""

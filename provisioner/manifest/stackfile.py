@@ -5,8 +5,8 @@ Called by :mod:`provisioner.manifest.loader` before any other manifest is expand
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -34,14 +34,39 @@ class StackFile:
     damaged: bool = True
     name: str = ""
     variables: Variables = field(default_factory=Variables)
-    overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Of the chosen environment, by ``Kind/name`` as manifests write it."""
-    other_overlays: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Addresses that overlays of the other environments name, by environment."""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    """Without what is wrong in it."""
+    given: Mapping[str, Json] = field(default_factory=dict)
+    """Values of variables from the command line."""
     environment: str | None = None
     default_host: str | None = None
     max_impact: Impact = Impact.LIVE
     protect: tuple[AddressPattern, ...] = ()
+
+    @property
+    def environments(self) -> Mapping[str, Any]:
+        """The settings of each environment by its name."""
+        environments: Mapping[str, Any] = self.spec.get("environments", {})
+        return environments
+
+    @property
+    def overlays(self) -> Mapping[str, Mapping[str, Any]]:
+        """The overlays of the chosen environment, by ``Kind/name`` as manifests write it."""
+        return self.overlays_of(self.environment)
+
+    def overlays_of(self, environment: str | None) -> Mapping[str, Mapping[str, Any]]:
+        """The overlays of an environment."""
+        overlays: Mapping[str, Mapping[str, Any]]
+        overlays = self.environments.get(environment or "", {}).get("overlays", {})
+        return overlays
+
+    def variants(self) -> Iterator[StackFile]:
+        """The stack without an environment and in each of them. Nothing is said about their
+        variables: that is done where the stack is loaded in one of them.
+        """
+        for name in (None, *self.environments):
+            variables = resolve_variables(self.spec, name, self.given, damaged=self.damaged)
+            yield replace(self, environment=name, variables=variables)
 
 
 def read_stack_file(
@@ -50,20 +75,14 @@ def read_stack_file(
     places: Places,
     diagnostics: list[Diagnostic],
     *,
-    root: str,
     environment: str | None,
     given: Mapping[str, Json],
-    lost: bool,
 ) -> StackFile:
-    """Find and read the Stack manifest. ``lost``: documents could not be read, so that it may be
-    one of them.
-    """
+    """Find and read the Stack manifest."""
     kind = catalog.stack_kind
     found = [manifest for manifest in manifests if manifest.kind == kind]
     if not found:
-        if not lost:
-            diagnostics.append(_no_stack(root, kind, empty=not manifests))
-        return StackFile()
+        return StackFile(given=given)
     diagnostics.extend(
         error(
             "PRV1202",
@@ -88,7 +107,7 @@ def read_stack_file(
         for problem in (*problems, *variables.problems)
     ]
     diagnostics += variables.diagnostics
-    return _stack_file(manifest, spec, variables, environment, damaged=damaged)
+    return _stack_file(manifest, spec, variables, environment, given, damaged=damaged)
 
 
 def _stack_file(
@@ -96,23 +115,18 @@ def _stack_file(
     spec: Mapping[str, Any],
     variables: Variables,
     environment: str | None,
+    given: Mapping[str, Json],
     *,
     damaged: bool,
 ) -> StackFile:
     policy = spec.get("policy", {})
-    environments: Mapping[str, Any] = spec.get("environments", {})
-    chosen = environments.get(environment, {}) if environment is not None else {}
     return StackFile(
         manifest,
         damaged,
         manifest.name,
         variables,
-        chosen.get("overlays", {}),
-        {
-            name: tuple(settings.get("overlays", {}))
-            for name, settings in environments.items()
-            if name != environment
-        },
+        spec,
+        given,
         environment,
         spec.get("defaults", {}).get("host"),
         Impact(policy.get("maxImpact", Impact.LIVE)),
@@ -120,7 +134,8 @@ def _stack_file(
     )
 
 
-def _no_stack(root: str, kind: str, *, empty: bool) -> Diagnostic:
+def no_stack(root: str, kind: str, *, empty: bool) -> Diagnostic:
+    """The error of a folder without a Stack manifest; ``empty``: without any manifest."""
     return error(
         "PRV1003" if empty else "PRV1201",
         f"{root} holds no manifests" if empty else f"the stack has no {kind} manifest",

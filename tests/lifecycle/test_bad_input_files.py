@@ -66,6 +66,43 @@ def test_a_file_that_is_no_manifest(
         check_refused(applied, [error])
 
 
+ARCHIVE = """\
+apiVersion: provisioner/v1
+kind: StoragePool
+metadata: {name: archive}
+spec:
+  type: dir
+  path: /srv/archive
+"""
+GUEST = """\
+apiVersion: provisioner/v1
+kind: Image
+metadata: {name: guest}
+spec: {pool: pool, source: {file: "${var.image}"}, format: qcow2}
+"""
+VARIABLES = """\
+apiVersion: provisioner/v1
+kind: Stack
+metadata: {name: test}
+spec: {variables: {image: {type: string, default: guest.qcow2}}}
+"""
+
+
+@pytest.mark.parametrize("name", ["archive.yaml", "sub/archive.yaml"])
+def test_a_manifest_that_was_broken_takes_nothing_away(applied: CommandLine, name: str) -> None:
+    """An image whose file is a variable could be any file, but is only the one that is named."""
+    applied.write("guest.qcow2", "")
+    applied.write("stack.yaml", VARIABLES)
+    applied.write("guest.yaml", GUEST)
+    applied.write(name, ARCHIVE)
+    assert 0 == applied("apply", "--yes").code
+    with unharmed(applied):
+        applied.write(name, ARCHIVE.replace("  path", "\tpath"))
+        check_refused(applied, [f"PRV1011 {name}:6:1 a tab is used for indentation"])
+        applied.write(name, ARCHIVE)
+    assert "StoragePool/archive" in applied.objects()
+
+
 VALIDATE_AND_TELL_MEMORY = """
 import re, sys
 from pathlib import Path

@@ -219,12 +219,68 @@ def test_files_are_read_relative_to_the_manifest_and_left_as_they_are(tmp_path):
 
 
 def test_a_named_file_is_no_manifest_whatever_the_environment(tmp_path):
-    stack = (
-        STACK
-        + "        VirtualMachine/web: {spec: {cloudInit: {userDataFile: 'c/${replica.x}.yaml'}}}\n"
-    )
-    write(tmp_path, {"c/prod.yaml": "packages: [\n", "c/dev.yaml": "a: 1\na: 2\n"})
-    assert [] == errors(tmp_path, {"a.yaml": stack + "---\n" + MACHINE}, "dev")
+    text = """\
+        apiVersion: provisioner/v1
+        kind: Stack
+        metadata: {name: shop}
+        spec:
+          variables: {role: {type: string, default: front}}
+          environments:
+            dev: {}
+            prod:
+              variables: {role: back}
+              overlays:
+                VirtualMachine/web-${replica.index}:
+                  metadata: {replicas: {count: 2}}
+                  spec: {cloudInit: {networkConfigFile: "c/net-${replica.index:02}.yaml"}}
+        ---
+        apiVersion: provisioner/v1
+        kind: VirtualMachine
+        metadata: {name: "web-${replica.index}", replicas: {count: 1}}
+        spec: {memory: {size: 1GiB}, cloudInit: {userDataFile: "c/${var.role}.yaml"}}
+        """
+    names = ("front", "back", "net-01", "net-02")
+    write(tmp_path, {f"c/{name}.yaml": "packages: [\n" for name in (*names, "net-03")})
+    assert ["PRV1010"] == [item.code for item in errors(tmp_path, {"a.yaml": text}, "dev")]
+    (tmp_path / "c/net-03.yaml").unlink()
+    for environment in (None, "dev", "prod"):
+        assert [] == errors(tmp_path, {"a.yaml": text}, environment)
+
+
+NAMED = """\
+apiVersion: provisioner/v1
+kind: Stack
+metadata: {name: shop}
+spec: {variables: {image: {type: string, default: debian.qcow2}}}
+---
+apiVersion: provisioner/v1
+kind: Image
+metadata: {name: debian}
+spec: {pool: images, source: {file: "NAME"}, format: qcow2}
+---
+"""
+
+
+@pytest.mark.parametrize("name", ["${var.image}", "${var.none}", "*", "?*.yaml", "${x}.yaml"])
+@pytest.mark.parametrize("place", ["more.yaml", "sub/more.yaml"])
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        (POOL.replace("\n", "\n\t", 1), "PRV1011"),
+        (POOL + "spec: {}\n", "PRV1012"),
+        (POOL.replace("StoragePool", "StoragePol"), "PRV1102"),
+        (POOL + "# \x00\n", "PRV1007"),
+    ],
+)
+def test_a_broken_manifest_is_told_whatever_names_of_files_could_mean(
+    tmp_path, name, place, broken, code
+):
+    files = {"a.yaml": NAMED.replace("NAME", name) + POOL, place: broken}
+    assert code in {
+        item.code
+        for item in errors(tmp_path, files)
+        if item.source is not None and item.source.file.endswith(place)
+    }
 
 
 def test_other_yaml_files_are_not_passed_over(tmp_path):

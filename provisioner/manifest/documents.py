@@ -1,4 +1,4 @@
-"""Finds the manifest files of a stack and reads their documents.
+"""Reads the documents of all manifest files of a stack.
 
 First stage of :mod:`provisioner.manifest.loader`. Whatever is no usable manifest becomes a
 diagnostic, and reading goes on.
@@ -6,14 +6,14 @@ diagnostic, and reading goes on.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.manifest.catalog import API_VERSION, SchemaCatalog
+from provisioner.manifest.folder import manifest_files
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.positioned import compose
 from provisioner.manifest.problems import Problem
@@ -21,8 +21,6 @@ from provisioner.manifest.source import SourceFile, read_source
 from provisioner.manifest.syntax import explain
 from provisioner.manifest.violations import found_text, names_text, nearest
 from provisioner.manifest.yamlstrict import BrokenDocument, YamlDocument, read_documents
-
-SUFFIXES = (".yaml", ".yml")
 
 
 class Manifest(NamedTuple):
@@ -47,7 +45,8 @@ class Reading:
     not known.
     """
 
-    files: list[str] = field(default_factory=list)
+    files: list[str]
+    """As diagnostics name them, sorted; folders that could not be read, too."""
     manifests: list[Manifest] = field(default_factory=list)
     diagnostics: dict[str, list[Diagnostic]] = field(default_factory=dict)
     """By file."""
@@ -68,75 +67,21 @@ class Reading:
         self.lost = bool(self.diagnostics)
 
 
-def manifest_files(root: Path) -> list[Path]:
-    """The manifest files below ``root``, relative to it and sorted; raises ProvisionerError
-    (PRV1001, PRV1002).
-
-    Hidden files and folders are skipped. A folder that is reached a second time through a symbolic
-    link is left out, so loops do no harm.
-    """
-    if not root.is_dir():
-        raise ProvisionerError(
-            error(
-                "PRV1001",
-                f"{root} is a file, expected a stack's folder"
-                if root.exists()
-                else f"there is no folder {root}",
-                hint="Name the folder of a stack, or run 'provisioner init' to make one.",
-            )
-        )
-    failed: list[Diagnostic] = []
-    found = sorted(_walk(root, Path(), {_identity(root)}, failed))
-    if failed:
-        raise ProvisionerError(failed)
-    return found
-
-
-def _walk(
-    root: Path, below: Path, seen: set[tuple[int, int]], failed: list[Diagnostic]
-) -> Iterator[Path]:
-    try:
-        entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
-    except OSError as problem:
-        failed.append(
-            error(
-                "PRV1002",
-                "the folder cannot be read",
-                detail=f"{problem.strerror or problem}.",
-                source=SourceRange(str(root / below), 1, 1),
-                hint="Check that you may read it.",
-            )
-        )
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            identity = _identity(Path(entry.path))
-            if identity not in seen:
-                seen.add(identity)
-                yield from _walk(root, below / entry.name, seen, failed)
-        elif entry.name.endswith(SUFFIXES):
-            yield below / entry.name
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
 def read_manifests(root: Path, catalog: SchemaCatalog) -> Reading:
     """Read every manifest below ``root``; raises ProvisionerError only if there is no folder to
     read.
     """
-    reading = Reading()
-    for path in manifest_files(root):
+    found = manifest_files(root)
+    reading = Reading([str(root / path) for path in sorted([*found.files, *found.closed])])
+    for path, problem in found.closed.items():
+        reading.diagnostics[str(root / path)] = [problem]
+        reading.lost = True
+    for path in found.files:
         name = str(root / path)
-        reading.files.append(path.as_posix())
         try:
             file = read_source(root / path, name)
-        except ProvisionerError as problem:
-            reading.diagnostics[name] = list(problem.diagnostics)
+        except ProvisionerError as refused:
+            reading.diagnostics[name] = list(refused.diagnostics)
             reading.lost = True
             continue
         if not file.text.startswith("#cloud-config"):

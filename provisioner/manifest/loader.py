@@ -170,7 +170,7 @@ class _Loading:
 
     def _finish(self, reading: Reading) -> None:
         """Raise if there is an error: every mistake once, in the order of files and lines."""
-        order = {str(self.root / name): number for number, name in enumerate(reading.files)}
+        order = {name: number for number, name in enumerate(reading.files)}
 
         def position(item: Diagnostic) -> tuple[int, int, int]:
             if item.source is None:

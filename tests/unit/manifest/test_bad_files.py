@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.core.diagnostics import ProvisionerError
-from provisioner.manifest.documents import manifest_files
+from provisioner.manifest.folder import manifest_files
 from tests.unit.manifest.stacks import (
     BASE,
     POOL,
@@ -119,6 +119,43 @@ def test_a_folder_that_may_not_be_read(other_user):
     assert ["PRV1002 sub:1:1"] == places(other_user, errors_of(other_user))
 
 
+def test_a_folder_that_may_not_be_read_hides_no_other_mistake(other_user):
+    broken = POOL.replace("type: dir", "type: dire")
+    write(other_user, {"a.yaml": BASE, "sub/b.yaml": POOL, "z.yaml": broken})
+    (other_user / "sub").chmod(0)
+    catalog()
+    as_ordinary_user()
+    found = errors_of(other_user)
+    assert ["PRV1002 sub:1:1", "PRV1106 z.yaml:4:14"] == places(other_user, found)
+
+
+def test_a_stack_that_may_not_be_entered(other_user):
+    write(other_user, {"stack/a.yaml": BASE})
+    other_user.chmod(0o644)
+    catalog()
+    as_ordinary_user()
+    (found,) = errors_of(other_user / "stack")
+    assert ("PRV1002", "Permission denied.") == (found.code, found.detail)
+
+
+@pytest.mark.parametrize("name", ["loop", "loop.yaml"])
+def test_a_link_to_itself(tmp_path, name):
+    (tmp_path / name).symlink_to(name)
+    found = errors(tmp_path, {"z.yaml": POOL.replace("type: dir", "type: dire")})
+    assert [f"PRV1002 {name}:1:1", "PRV1106 z.yaml:4:14"] == places(tmp_path, found)
+    assert "the link cannot be followed" == found[0].summary
+
+
+def test_a_link_to_where_nobody_may_go(other_user):
+    write(other_user, {"stack/a.yaml": BASE, "closed/more/b.yaml": POOL})
+    (other_user / "stack/more").symlink_to("../closed/more")
+    (other_user / "closed").chmod(0)
+    catalog()
+    as_ordinary_user()
+    found = errors_of(other_user / "stack")
+    assert ["PRV1002 more:1:1"] == places(other_user / "stack", found)
+
+
 def test_a_link_to_nowhere(tmp_path):
     (tmp_path / "a.yaml").symlink_to("nowhere.yaml")
     assert ["PRV1002 a.yaml:1:1"] == places(tmp_path, errors(tmp_path, {}))
@@ -139,7 +176,7 @@ def test_which_files_belong_to_a_stack(tmp_path):
     )  # fmt: skip
     (tmp_path / "sub/deep/loop").symlink_to(tmp_path)
     (tmp_path / "sub/again").symlink_to(tmp_path / "sub/deep")
-    found = [path.as_posix() for path in manifest_files(tmp_path)]
+    found = [path.as_posix() for path in manifest_files(tmp_path).files]
     assert ["a.yml", "b.yaml", "sub/again/d.yml", "sub/c.yaml"] == found
 
 

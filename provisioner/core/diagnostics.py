@@ -11,6 +11,24 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+LONGEST = 80
+"""Characters of a value that a message shows."""
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """A value for a message: the middle of a long one is left out, for its ends tell it from
+    others.
+    """
+    if len(text) <= most:
+        return text
+    head = (most - 3 + 1) // 2
+    return f"{text[:head]}...{text[len(text) - (most - 3 - head) :]}"
+
+
+def quoted(text: str) -> str:
+    """A value in quotes for a message, shortened."""
+    return repr(shortened(text))
+
 
 class Severity(StrEnum):
     """How bad it is: an error stops the operation, a warning never does."""

@@ -14,7 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error, warning
+from provisioner.core.diagnostics import (
+    Diagnostic,
+    ProvisionerError,
+    SourceRange,
+    error,
+    shortened,
+    warning,
+)
 from provisioner.core.values import Path
 from provisioner.manifest.canonical import Findings
 from provisioner.manifest.placeholders import escaped
@@ -32,7 +39,7 @@ class TextFiles:
     root: FilePath
     warnings: list[Diagnostic]
     _texts: dict[str, SourceFile | ProvisionerError] = field(default_factory=dict)
-    _absent: set[str] = field(default_factory=set)
+    _looked_for: set[str] = field(default_factory=set)
 
     def canonical(self, folder: FilePath, text: str) -> str:
         """A path relative to the stack's folder if it lies there, else absolute; with ``/``,
@@ -58,27 +65,39 @@ class TextFiles:
         return known
 
     def note_absence(self, path: str, source: Callable[[], SourceRange]) -> None:
-        """Warn once if a file that will be needed later is not there."""
-        if path in self._absent or (self.root / path).exists():
+        """Warn once if a file that will be needed later is not there, or nobody can tell."""
+        if path in self._looked_for:
             return
-        self._absent.add(path)
-        self.warnings.append(
-            warning(
-                "PRV1242",
-                f"there is no file {path}",
-                source=source(),
-                hint="Paths are relative to the manifest. It is needed when the plan is applied.",
+        self._looked_for.add(path)
+        try:
+            (self.root / path).stat()
+        except (OSError, ValueError) as problem:
+            gone = isinstance(problem, FileNotFoundError)
+            self.warnings.append(
+                warning(
+                    "PRV1242",
+                    f"there is no file {shortened(path)}"
+                    if gone
+                    else f"the file {shortened(path)} cannot be looked at",
+                    detail="" if gone else _reason(problem),
+                    source=source(),
+                    hint="Paths are relative to the manifest. "
+                    "The file is needed when the plan is applied.",
+                )
             )
-        )
 
     def _read(self, path: str) -> SourceFile:
         whole = self.root / path
         name = str(whole)
-        if not whole.resolve().is_relative_to(self.root.resolve()):
+        try:
+            inside = FilePath(os.path.realpath(whole)).is_relative_to(os.path.realpath(self.root))
+        except (OSError, ValueError) as problem:
+            raise ProvisionerError(_unusable(path, "no file has such a name", problem)) from problem
+        if not inside:
             raise ProvisionerError(
                 error(
                     "PRV1240",
-                    f"the file {path} lies outside of the stack's folder",
+                    f"the file {shortened(path)} lies outside of the stack's folder",
                     detail="Its content becomes part of the manifest, so it has to lie with it.",
                     hint="Copy it into the stack's folder; for a secret use 'secretRef: "
                     "file://PATH'.",
@@ -91,21 +110,28 @@ class TextFiles:
             raise ProvisionerError(
                 error(
                     "PRV1243",
-                    f"the file {path} is not UTF-8 text",
+                    f"the file {shortened(path)} is not UTF-8 text",
                     detail=f"Byte 0x{data[problem.start]:02X} at offset {problem.start} is none.",
                     hint="Convert it to UTF-8.",
                 )
             ) from problem
         except ProvisionerError as problem:
             cause = problem.diagnostics[0]
-            raise ProvisionerError(
-                error(
-                    "PRV1241",
-                    f"the file {path} cannot be used: {cause.summary}",
-                    detail=cause.detail,
-                    hint="Paths are relative to the manifest in which they stand.",
-                )
-            ) from problem
+            raise ProvisionerError(_unusable(path, cause.summary, cause.detail)) from problem
+
+
+def _unusable(path: str, summary: str, reason: str | Exception) -> Diagnostic:
+    return error(
+        "PRV1241",
+        f"the file {shortened(path)} cannot be used: {summary}",
+        detail=reason if isinstance(reason, str) else _reason(reason),
+        hint="Paths are relative to the manifest in which they stand.",
+    )
+
+
+def _reason(problem: Exception) -> str:
+    text = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, quoted, shortened
 from provisioner.core.values import Path, Secret
 from provisioner.engine.plan import Plan
 from provisioner.manifest.model import Stack
@@ -45,7 +45,7 @@ class ReferencedSecrets:
         raise ProvisionerError(
             error(
                 "PRV1501",
-                f"{reference!r} is no reference to a secret",
+                f"{quoted(reference)} is no reference to a secret",
                 detail="Expected env://NAME or file://PATH.",
             )
         )
@@ -56,9 +56,9 @@ class ReferencedSecrets:
             raise ProvisionerError(
                 error(
                     "PRV1501",
-                    f"the secret {reference} is not set",
-                    detail=f"The environment variable {name} does not exist.",
-                    hint=f"Set it for this command: {name}=... provisioner ...",
+                    f"the secret {shortened(reference)} is not set",
+                    detail=f"The environment variable {shortened(name)} does not exist.",
+                    hint=f"Set it for this command: {shortened(name)}=... provisioner ...",
                 )
             )
         return Secret(value, reference)
@@ -69,25 +69,29 @@ class ReferencedSecrets:
             with path.open("rb") as file:
                 data = file.read(LARGEST_FILE + 1)
             text = data.decode("utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            reason = (
-                "it is not UTF-8 text"
-                if isinstance(problem, UnicodeDecodeError)
-                else problem.strerror
-            )
+        except (OSError, ValueError) as problem:
             raise ProvisionerError(
                 error(
                     "PRV1501",
-                    f"the secret {reference} cannot be read",
-                    detail=f"{path}: {reason}.",
+                    f"the secret {shortened(reference)} cannot be read",
+                    detail=f"{shortened(str(path))}: {_reason(problem)}.",
                     hint="A relative path starts at the stack's folder.",
                 )
             ) from None
         if len(data) > LARGEST_FILE:
             raise ProvisionerError(
-                error("PRV1501", f"the secret {reference} is larger than {LARGEST_FILE} bytes")
+                error(
+                    "PRV1501",
+                    f"the secret {shortened(reference)} is larger than {LARGEST_FILE} bytes",
+                )
             )
         return Secret(text.removesuffix("\n"), reference)
+
+
+def _reason(problem: OSError | ValueError) -> str:
+    if isinstance(problem, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return str(getattr(problem, "strerror", None) or problem)
 
 
 def missing_secrets(stack: Stack, secrets: SecretResolver) -> list[Diagnostic]:
@@ -140,7 +144,7 @@ def _references(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             if key == REFERENCE_KEY and isinstance(item, str):
-                yield path, item
+                yield (*path, key), item
             else:
                 yield from _references(item, (*path, key))
     elif isinstance(value, list):

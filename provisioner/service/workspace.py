@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from provisioner.core.clock import Clock, SystemClock
-from provisioner.core.diagnostics import Diagnostics, ProvisionerError, error, warning
+from provisioner.core.diagnostics import Diagnostics, ProvisionerError, error, quoted, warning
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.catalog import SchemaCatalog
@@ -46,15 +47,7 @@ class Workspace:
     ) -> None:
         """Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or environment can
         be."""
-        if not folder.is_dir():
-            what = "is no folder" if folder.exists() else "does not exist"
-            raise ProvisionerError(
-                error(
-                    "PRV6003",
-                    f"{str(folder)!r} {what}",
-                    hint="Name the folder of a stack, or make one with 'provisioner init'.",
-                )
-            )
+        _check_folder(folder)
         if environment is not None:
             _check_environment(environment)
         self.root = folder
@@ -164,12 +157,29 @@ class Workspace:
             return None
 
 
+def _check_folder(folder: Path) -> None:
+    try:
+        what = "" if stat.S_ISDIR(folder.stat().st_mode) else "is no folder"
+    except FileNotFoundError:
+        what = "does not exist"
+    except (OSError, ValueError) as problem:
+        what = f"cannot be looked at: {getattr(problem, 'strerror', None) or problem}"
+    if what:
+        raise ProvisionerError(
+            error(
+                "PRV6003",
+                f"{quoted(str(folder))} {what}",
+                hint="Name the folder of a stack, or make one with 'provisioner init'.",
+            )
+        )
+
+
 def _check_environment(name: str) -> None:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) or name == NO_ENVIRONMENT:
         raise ProvisionerError(
             error(
                 "PRV6005",
-                f"{name!r} cannot be the name of an environment",
+                f"{quoted(name)} cannot be the name of an environment",
                 detail=f"Expected letters, digits and '-'; {NO_ENVIRONMENT!r} stands for none.",
                 hint="The stack's manifest names its environments (spec.environments).",
             )

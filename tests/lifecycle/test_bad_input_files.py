@@ -167,3 +167,27 @@ def test_what_may_not_be_read(applied: CommandLine, name: str) -> None:
             found = diagnostics(Finished(process.returncode, process.stdout, process.stderr))
             check_errors(applied.root, found, [f"PRV1002 {name}:1:1 Permission denied"])
         path.chmod(0o700)
+
+
+def test_a_stack_where_nobody_may_go(applied: CommandLine) -> None:
+    """The folder above is closed; so nobody knows whether there is a stack at all."""
+    closed = applied.root / "closed"
+    (closed / "stack").mkdir(parents=True)
+    closed.chmod(0)
+    process = subprocess.run(
+        [*without_privilege(), *applied.start_arguments("validate", "closed/stack")],
+        cwd=applied.root,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    closed.chmod(0o700)
+    assert 1 == process.returncode
+    assert "error[PRV6003]: 'closed/stack' cannot be looked at: Permission denied" in process.stderr
+
+
+def test_a_folder_whose_name_is_too_long(applied: CommandLine) -> None:
+    refused = applied("validate", "x" * 5000)
+    assert 1 == refused.code
+    assert "File name too long" in refused.err
+    assert len(refused.err) < 400

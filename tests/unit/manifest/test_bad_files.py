@@ -1,7 +1,6 @@
 """Files that cannot be read as manifests, and folders that are none."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from provisioner.manifest.folder import manifest_files
 from tests.unit.manifest.stacks import (
     BASE,
     POOL,
-    catalog,
     errors,
     errors_of,
     load_stack,
@@ -85,56 +83,32 @@ def test_windows_line_ends(tmp_path):
     assert "spec: {type: dire, path: /images}" == found[0].source.text
 
 
-@pytest.fixture
-def other_user():
-    """A folder that an ordinary user can reach, and that user's rights."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
-        if os.geteuid() != os.getuid():
-            os.seteuid(os.getuid())
-
-
-def as_ordinary_user() -> None:
-    if os.geteuid() == 0:
-        os.seteuid(65534)
-
-
-def test_a_file_that_may_not_be_read(other_user):
-    write(other_user, {"a.yaml": BASE, "b.yaml": POOL})
-    (other_user / "b.yaml").chmod(0)
-    catalog()
-    as_ordinary_user()
-    found = errors_of(other_user)
-    assert ["PRV1002 b.yaml:1:1"] == places(other_user, found)
+def test_a_file_that_may_not_be_read(ordinary_user):
+    write(ordinary_user, {"a.yaml": BASE, "b.yaml": POOL})
+    (ordinary_user / "b.yaml").chmod(0)
+    found = errors_of(ordinary_user)
+    assert ["PRV1002 b.yaml:1:1"] == places(ordinary_user, found)
     assert "Permission denied." == found[0].detail
 
 
-def test_a_folder_that_may_not_be_read(other_user):
-    write(other_user, {"a.yaml": BASE, "sub/b.yaml": POOL})
-    (other_user / "sub").chmod(0)
-    catalog()
-    as_ordinary_user()
-    assert ["PRV1002 sub:1:1"] == places(other_user, errors_of(other_user))
+def test_a_folder_that_may_not_be_read(ordinary_user):
+    write(ordinary_user, {"a.yaml": BASE, "sub/b.yaml": POOL})
+    (ordinary_user / "sub").chmod(0)
+    assert ["PRV1002 sub:1:1"] == places(ordinary_user, errors_of(ordinary_user))
 
 
-def test_a_folder_that_may_not_be_read_hides_no_other_mistake(other_user):
+def test_a_folder_that_may_not_be_read_hides_no_other_mistake(ordinary_user):
     broken = POOL.replace("type: dir", "type: dire")
-    write(other_user, {"a.yaml": BASE, "sub/b.yaml": POOL, "z.yaml": broken})
-    (other_user / "sub").chmod(0)
-    catalog()
-    as_ordinary_user()
-    found = errors_of(other_user)
-    assert ["PRV1002 sub:1:1", "PRV1106 z.yaml:4:14"] == places(other_user, found)
+    write(ordinary_user, {"a.yaml": BASE, "sub/b.yaml": POOL, "z.yaml": broken})
+    (ordinary_user / "sub").chmod(0)
+    found = errors_of(ordinary_user)
+    assert ["PRV1002 sub:1:1", "PRV1106 z.yaml:4:14"] == places(ordinary_user, found)
 
 
-def test_a_stack_that_may_not_be_entered(other_user):
-    write(other_user, {"stack/a.yaml": BASE})
-    other_user.chmod(0o644)
-    catalog()
-    as_ordinary_user()
-    (found,) = errors_of(other_user / "stack")
+def test_a_stack_that_may_not_be_entered(ordinary_user):
+    write(ordinary_user, {"stack/a.yaml": BASE})
+    ordinary_user.chmod(0o644)
+    (found,) = errors_of(ordinary_user / "stack")
     assert ("PRV1002", "Permission denied.") == (found.code, found.detail)
 
 
@@ -146,14 +120,12 @@ def test_a_link_to_itself(tmp_path, name):
     assert "the link cannot be followed" == found[0].summary
 
 
-def test_a_link_to_where_nobody_may_go(other_user):
-    write(other_user, {"stack/a.yaml": BASE, "closed/more/b.yaml": POOL})
-    (other_user / "stack/more").symlink_to("../closed/more")
-    (other_user / "closed").chmod(0)
-    catalog()
-    as_ordinary_user()
-    found = errors_of(other_user / "stack")
-    assert ["PRV1002 more:1:1"] == places(other_user / "stack", found)
+def test_a_link_to_where_nobody_may_go(ordinary_user):
+    write(ordinary_user, {"stack/a.yaml": BASE, "closed/more/b.yaml": POOL})
+    (ordinary_user / "stack/more").symlink_to("../closed/more")
+    (ordinary_user / "closed").chmod(0)
+    found = errors_of(ordinary_user / "stack")
+    assert ["PRV1002 more:1:1"] == places(ordinary_user / "stack", found)
 
 
 def test_a_link_to_nowhere(tmp_path):

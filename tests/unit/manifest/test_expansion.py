@@ -298,6 +298,9 @@ def test_other_yaml_files_are_not_passed_over(tmp_path):
         ("/etc/hostname", "PRV1240", "outside"),
         ("link", "PRV1240", "outside"),
         ("large", "PRV1241", "too large"),
+        (".loop", "PRV1241", "cannot be used: the file cannot be read"),
+        ("x" * 300, "PRV1241", "cannot be used: the file cannot be read"),
+        ('"a\\0b"', "PRV1241", "no file has such a name"),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path, name, code, summary):
@@ -307,6 +310,7 @@ def test_files_that_cannot_be_used(tmp_path, name, code, summary):
     (stack / "large").write_bytes(b"x" * (2**20 + 1))
     (tmp_path / "out").write_text("secret")
     (stack / "link").symlink_to("../out")
+    (stack / ".loop").symlink_to(".loop")
     found = one(stack, MACHINE + f"  cloudInit: {{userDataFile: §{name}}}\n", code)
     assert summary in found.summary
 
@@ -325,6 +329,28 @@ def test_the_file_of_an_image_is_relative_to_the_stack_and_may_come_later(tmp_pa
     assert ["PRV1242"] == [item.code for item in stack.warnings]
     write(tmp_path, {"files/debian.qcow2": "x"})
     assert () == load_stack(tmp_path, files).warnings
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("x" * 5000, "File name too long."),
+        (".loop", "Too many levels of symbolic links."),
+        (".closed/x", "Permission denied."),
+    ],
+)
+def test_the_file_of_an_image_that_cannot_be_looked_at(ordinary_user, name, reason):
+    (ordinary_user / ".loop").symlink_to(".loop")
+    (ordinary_user / ".closed").mkdir(mode=0)
+    image = f"""\
+        apiVersion: provisioner/v1
+        kind: Image
+        metadata: {{name: debian}}
+        spec: {{pool: images, source: {{file: {name}}}, format: qcow2}}
+        """
+    (found,) = load_stack(ordinary_user, {"a.yaml": image, "b.yaml": POOL}).warnings
+    assert ("PRV1242", reason) == (found.code, found.detail)
+    assert len(found.summary) < 150
 
 
 def test_a_file_outside_has_an_absolute_path(tmp_path):

@@ -15,12 +15,17 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.manifest.catalog import API_VERSION, SchemaCatalog
 from provisioner.manifest.folder import manifest_files
 from provisioner.manifest.places import Origin, Places
-from provisioner.manifest.positioned import compose
+from provisioner.manifest.positioned import Composition, compose
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.source import SourceFile, read_source
 from provisioner.manifest.syntax import explain
 from provisioner.manifest.violations import found_text, names_text, nearest
-from provisioner.manifest.yamlstrict import BrokenDocument, YamlDocument, read_documents
+from provisioner.manifest.yamlstrict import (
+    BrokenDocument,
+    SyntaxFailure,
+    YamlDocument,
+    read_documents,
+)
 
 
 class Manifest(NamedTuple):
@@ -101,15 +106,22 @@ def _read(file: SourceFile, folder: Path, catalog: SchemaCatalog, reading: Readi
                 found.append(manifest)
                 reading.lost = True
         elif isinstance(result, BrokenDocument):
-            found += compose(
-                file, result.start, result.end, result.first_line, expanded=result.expanded
-            ).problems
+            found += compose(file, result.start, result.end, expanded=result.expanded).problems
             reading.lost = True
         else:
-            found.append(explain(result, file))
+            head = _head(file, result)
+            found.append(explain(result, file, head.open_brackets))
             reading.lost = True
     if found:
         reading.diagnostics[file.name] = found
+
+
+def _head(file: SourceFile, failure: SyntaxFailure) -> Composition:
+    """What stands in a document before the place where the parser gave up."""
+    if failure.start < 0:
+        return Composition()
+    line_end = file.text.find("\n", failure.offset)
+    return compose(file, failure.start, line_end if line_end >= 0 else len(file.text))
 
 
 def _manifest(

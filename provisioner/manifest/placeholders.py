@@ -24,6 +24,12 @@ _INDEX = re.compile(r"index(?::(0[1-9]))?")
 _SCOPES = ("var", "replica")
 
 
+UNREADABLE = "${var.\ufe5b}"
+"""Stands for a value that could not be read, which has been reported: nothing is said about it. (A
+variable with such a name cannot be declared.)
+"""
+
+
 class Unresolved(NamedTuple):
     """A placeholder that means nothing. ``literal`` is its text in the manifest."""
 
@@ -67,7 +73,7 @@ class Scope:
     def _variable(self, body: str, name: str) -> Json | Unresolved | Kept:
         if name in self.variables:
             return self.variables[name]
-        if name in self.missing or not self.complete:
+        if name in self.missing or not self.complete or UNREADABLE[2:-1] == body:
             return KEPT
         near = get_close_matches(name, self.variables, n=1)
         known = ", ".join(sorted({*self.variables, *self.missing})) or "none"

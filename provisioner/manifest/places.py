@@ -46,7 +46,7 @@ class Origin(NamedTuple):
     @property
     def source(self) -> SourceRange:
         """The document's first line."""
-        return self.file.range_at(self.offset, self.line)
+        return self.file.range_on(self.line, self.offset)
 
 
 class Layer(NamedTuple):
@@ -141,8 +141,7 @@ class Places:
         if name in self._nodes:
             self._nodes.move_to_end(name)
             return self._nodes[name]
-        first_line = origin.line - origin.file.text.count("\n", origin.start, origin.offset)
-        root = compose(origin.file, origin.start, origin.end, first_line).root
+        root = compose(origin.file, origin.start, origin.end).root
         self._nodes[name] = root
         if len(self._nodes) > _KEPT:
             self._nodes.popitem(last=False)

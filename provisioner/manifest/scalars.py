@@ -44,6 +44,8 @@ _OLD_NUMBERS = re.compile(
 not.
 """
 
+_OLD_BREAKS = re.compile("[\x85\u2028\u2029]")
+
 
 def resolve(text: str) -> bool | int | float | str | None:
     """The value of a plain scalar; raises ValueError for a number that cannot be used.
@@ -72,7 +74,7 @@ def needs_quotes(text: str) -> bool:
     """Whether ``text`` would not be read back as the same text without quotes, by us or by a
     YAML 1.1 reader.
     """
-    if text.lower() in _OLD_WORDS or _OLD_NUMBERS.fullmatch(text):
+    if text.lower() in _OLD_WORDS or _OLD_NUMBERS.fullmatch(text) or _OLD_BREAKS.search(text):
         return True
     try:
         return not isinstance(resolve(text), str)

@@ -1,14 +1,18 @@
 """Files as text, and places in them.
 
 The loader reads files with :func:`read_source`; everything that reports a position makes it with
-:meth:`SourceFile.range_at`.
+:meth:`SourceFile.range_of`.
 """
 
 from __future__ import annotations
 
 import re
 import stat
+from array import array
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error
@@ -20,6 +24,8 @@ _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 """What YAML 1.2.2, section 5.1, does not allow in a stream."""
+_BREAK = re.compile(r"\r\n?|\n")
+"""The line breaks of YAML 1.2 (section 5.4); those that only YAML 1.1 knows are text."""
 _OTHER_ENCODINGS = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
@@ -31,31 +37,48 @@ _LONGEST_QUOTE = 2000
 """A line that is longer than this, up to the place meant, is not quoted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceFile:
-    """The text of one file under the name that diagnostics show."""
+    """The text of one file under the name that diagnostics show. Characters and lines count from 0.
+
+    Not slotted: where its lines begin is worked out when a place is asked for, and kept.
+    """
 
     name: str
     text: str
 
-    def range_at(self, index: int, line: int, length: int = 1) -> SourceRange:
-        """The place that starts at character ``offset``, which stands on line ``line`` (both
-        from 0).
-        """
-        first = self.text.rfind("\n", 0, index) + 1
-        column = index - first
-        if column > _LONGEST_QUOTE:
-            return SourceRange(self.name, line + 1, column + 1, "", max(length, 1))
-        last = self.text.find("\n", index)
-        last = len(self.text) if last < 0 else last
-        quote = self.text[first : min(last, first + _LONGEST_QUOTE)].rstrip("\r")
-        return SourceRange(
-            self.name, line + 1, column + 1, quote, max(1, min(length, last - index))
-        )
+    @cached_property
+    def _starts(self) -> array[int]:
+        return array("I", chain((0,), (match.end() for match in _BREAK.finditer(self.text))))
+
+    @cached_property
+    def end(self) -> int:
+        """Where the text ends, without the white space at its end."""
+        return len(self.text.rstrip())
+
+    def line_at(self, index: int) -> int:
+        """The line in which a character stands."""
+        return bisect_right(self._starts, index) - 1
 
     def range_of(self, index: int, length: int = 1) -> SourceRange:
-        """The place that starts at character ``offset``; counts the lines before it."""
-        return self.range_at(index, self.text.count("\n", 0, index), length)
+        """The place that starts at the character ``index``."""
+        line = self.line_at(index)
+        last = self._starts[line + 1] if line + 1 < len(self._starts) else len(self.text)
+        return self._range(line, self._starts[line], index, last, length)
+
+    def range_on(self, line: int, index: int) -> SourceRange:
+        """The same where the line is known: without a look at the rest of the text."""
+        first = self.text.rfind("\n", 0, index) + 1
+        last = self.text.find("\n", index)
+        return self._range(line, first, index, len(self.text) if last < 0 else last, 1)
+
+    def _range(self, line: int, first: int, index: int, last: int, length: int) -> SourceRange:
+        column = index - first
+        if column > _LONGEST_QUOTE:
+            return SourceRange(self.name, line + 1, column + 1)
+        whole = self.text[first : min(last, first + _LONGEST_QUOTE)].rstrip("\r\n")
+        length = max(1, min(length, len(whole) - column))
+        return SourceRange(self.name, line + 1, column + 1, whole, length)
 
 
 def read_source(path: Path, name: str, limit: int = FILE_LIMIT) -> SourceFile:

@@ -7,6 +7,7 @@ same problem in different ways; the table below knows both and falls back to the
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from provisioner.core.diagnostics import Diagnostic, SourceRange, error
@@ -123,8 +124,13 @@ _TAB_HINT = "Indent with spaces: YAML does not allow tabs there (YAML 1.2.2, sec
 _LEADING_TAB = re.compile(r"[ -]*\t")
 
 
-def explain(failure: SyntaxFailure, file: SourceFile) -> Diagnostic:
-    """The diagnostic for a place where the parser gave up (PRV1010, PRV1011, PRV1015, PRV1022)."""
+def explain(
+    failure: SyntaxFailure, file: SourceFile, open_brackets: Sequence[int] = ()
+) -> Diagnostic:
+    """The diagnostic for a place where the parser gave up (PRV1010, PRV1011, PRV1015, PRV1022).
+
+    ``open_brackets``: where brackets stand that are open there, the innermost first.
+    """
     tab = _tab_at(failure, file)
     if tab is not None:
         return error(
@@ -141,12 +147,14 @@ def explain(failure: SyntaxFailure, file: SourceFile) -> Diagnostic:
             source=file.range_of(failure.offset),
             hint="Put it in quotes.",
         )
-    if "node content" in failure.problem and _ends_at(file.text, failure.offset):
+    if "node content" in failure.problem and _ends_at(file, failure.offset):
+        if open_brackets:
+            return _unclosed(file, open_brackets[0])
         return error(
             "PRV1010",
             "the document ends where a value is expected",
             source=_range(file, failure.offset),
-            hint="Close the bracket that is open, or write the value.",
+            hint="Write the value.",
         )
     for rule in _RULES:
         if _any(rule.problem, failure.problem) and rule.context in failure.context:
@@ -161,13 +169,23 @@ def explain(failure: SyntaxFailure, file: SourceFile) -> Diagnostic:
     )
 
 
+def _unclosed(file: SourceFile, bracket: int) -> Diagnostic:
+    what, close = ("list", "]") if file.text[bracket] == "[" else ("mapping", "}")
+    return error(
+        "PRV1010",
+        f"the {what} that is opened here is not closed",
+        source=file.range_of(bracket),
+        hint=f"Close it with '{close}' before the document ends.",
+    )
+
+
 def _by_rule(rule: _Rule, failure: SyntaxFailure, file: SourceFile) -> Diagnostic:
     end = _range(file, failure.offset)
     opening = _range(file, failure.context_offset) if failure.context_offset >= 0 else None
     detail = ""
     if rule.opening and opening is not None and opening.line != end.line:
         detail = f"Something else was found on line {end.line}, column {end.column}."
-        if failure.offset >= len(file.text):
+        if failure.offset >= file.end:
             detail = "The file ends before it is closed."
     elif opening is not None and not rule.opening and opening.line != end.line:
         detail = f"The block begins on line {opening.line}, column {opening.column}."
@@ -176,15 +194,15 @@ def _by_rule(rule: _Rule, failure: SyntaxFailure, file: SourceFile) -> Diagnosti
 
 
 def _range(file: SourceFile, index: int) -> SourceRange:
-    return file.range_of(min(index, len(file.text.rstrip())))
+    return file.range_of(min(index, file.end))
 
 
 def _any(alternatives: str, text: str) -> bool:
     return any(part in text for part in alternatives.split("|"))
 
 
-def _ends_at(text: str, offset: int) -> bool:
-    return offset >= len(text.rstrip()) or text.startswith(("---", "..."), offset)
+def _ends_at(file: SourceFile, offset: int) -> bool:
+    return offset >= file.end or file.text.startswith(("---", "..."), offset)
 
 
 def _tab_at(failure: SyntaxFailure, file: SourceFile) -> int | None:

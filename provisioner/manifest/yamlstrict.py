@@ -10,8 +10,9 @@ for the printer.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias
 
 import yaml
@@ -62,26 +63,24 @@ class BrokenDocument(NamedTuple):
 
     start: int
     end: int
-    first_line: int
     expanded: int
 
 
 class SyntaxFailure(NamedTuple):
-    """Where the parser gave up, and its own words for it. ``context_*`` is where the construct
-    began, or -1.
+    """Where the parser gave up, and its own words for it. ``context_offset`` is where the construct
+    began, ``start`` where the document did in which it stands; each -1 where there is none.
     """
 
     problem: str
     context: str
     offset: int
-    line: int
-    context_offset: int = -1
-    context_line: int = -1
+    context_offset: int
+    start: int
 
 
 class Event(NamedTuple):
     """A parser event for readers outside of this module. ``kind`` is one of ``scalar``, ``alias``,
-    ``map``, ``seq``, ``end``, ``document``.
+    ``map``, ``seq``, ``end``, ``document``, ``stop`` (the parser gave up here).
 
     ``text`` is a scalar's text or an alias's name; ``plain`` tells a scalar without quotes;
     ``text`` of a document is the version that its ``%YAML`` directive names.
@@ -93,17 +92,18 @@ class Event(NamedTuple):
     anchor: str | None
     tag: str | None
     offset: int
-    line: int
     end_offset: int
 
 
 ReadResult: TypeAlias = YamlDocument | BrokenDocument | SyntaxFailure
 _NextEvent: TypeAlias = Callable[[], Any]
 
-_CHUNK = re.compile(r"^(?:%.*\n(?:[ \t]*(?:#.*)?\n)*)*---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 """A document's start; at the beginning of a line it cannot be anything else (YAML 1.2.2, section
 9.1.2).
 """
+_OLD_BREAKS = "\x85\u2028\u2029"
+"""Line breaks of YAML 1.1, which the parsers still go by, and text in YAML 1.2 (section 5.4)."""
 
 
 class _Refused(Exception):
@@ -127,7 +127,7 @@ def read_documents(text: str, limits: Limits | None = None) -> Iterator[ReadResu
     if stopped_at is None:
         return
     behind = stopped_at if text.startswith("---", stopped_at) else stopped_at + 1
-    starts = [match.start() for match in _CHUNK.finditer(text, behind)]
+    starts = list(_document_starts(text, behind))
     done, line = 0, 0
     for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
         line += text.count("\n", done, start)
@@ -135,13 +135,35 @@ def read_documents(text: str, limits: Limits | None = None) -> Iterator[ReadResu
         yield from reader.read(start, end, line)
 
 
-def marked_events(text: str, start: int, end: int, first_line: int) -> Iterator[Event]:
-    """The events of one document, ``text[start:end]``, with positions in the whole text. The
-    text has been parsed before.
+def _document_starts(text: str, begin: int) -> Iterator[int]:
+    """Where documents start that have a ``---``: there, or at the directives above it."""
+    done = begin
+    for match in _SEPARATOR.finditer(text, begin):
+        start = at = match.start()
+        while at > done:
+            above = text.rfind("\n", done, at - 1) + 1 or done
+            line = text[above:at].strip()
+            if line and line[0] not in "%#":
+                break
+            start = above if line[:1] == "%" else start
+            at = above
+        yield start
+        done = match.end()
+
+
+def marked_events(text: str, start: int, end: int) -> Iterator[Event]:
+    """The events of one document, ``text[start:end]``, with positions in the whole text. Where the
+    parser gives up, the last event is repeated for ever: ``stop``.
     """
     next_event = _parser(text[start:end])
     while True:
-        event = next_event()
+        try:
+            event = next_event()
+        except yaml.MarkedYAMLError as problem:
+            stop = _failure(problem, start, start).offset
+            yield from repeat(
+                Event("stop", "", plain=False, anchor=None, tag=None, offset=stop, end_offset=stop)
+            )
         kind = event.__class__
         name = _EVENT_NAMES.get(kind)
         if name is not None:
@@ -152,7 +174,6 @@ def marked_events(text: str, start: int, end: int, first_line: int) -> Iterator[
                 getattr(event, "anchor", None),
                 getattr(event, "tag", None),
                 event.start_mark.index + start,
-                event.start_mark.line + first_line,
                 event.end_mark.index + start,
             )
         if kind is DocumentEndEvent or kind is StreamEndEvent:
@@ -180,11 +201,38 @@ def _event_text(event: Any) -> str:
 
 
 def _parser(text: str) -> _NextEvent:
+    stand_ins = _stand_ins(text)
+    if stand_ins:
+        text = text.translate(stand_ins)
     if LIBYAML:
         from yaml._yaml import CParser  # noqa: PLC0415 - exists only with libyaml
 
-        return CParser(text).get_event
-    return yaml.SafeLoader(text).get_event
+        next_event: _NextEvent = CParser(text).get_event
+    else:
+        next_event = yaml.SafeLoader(text).get_event
+    return _restoring(next_event, stand_ins) if stand_ins else next_event
+
+
+def _stand_ins(text: str) -> dict[int, int]:
+    """For each line break of YAML 1.1 that the text has a character for private use that it has
+    not.
+    """
+    old = [character for character in _OLD_BREAKS if character in text]
+    free = (code for code in range(0xE000, 0xF900) if chr(code) not in text)
+    return {ord(character): code for character, code in zip(old, free, strict=False)}
+
+
+def _restoring(next_event: _NextEvent, stand_ins: Mapping[int, int]) -> _NextEvent:
+    """Events with the text that was there before the stand-ins."""
+    back = {code: character for character, code in stand_ins.items()}
+
+    def restored() -> Any:
+        event = next_event()
+        if event.__class__ is ScalarEvent:
+            event.value = event.value.translate(back)
+        return event
+
+    return restored
 
 
 class _Reader:
@@ -200,6 +248,8 @@ class _Reader:
         self._nodes = 0
         self._anchors: dict[str, Any] = {}
         self._next: _NextEvent = lambda: None
+        self._start = -1
+        """Where the document begins that is being read; -1 between documents."""
         self.stopped_at: int | None = None
         """Where :meth:`read` gave up before the end."""
 
@@ -208,6 +258,7 @@ class _Reader:
         first syntax error.
         """
         self.stopped_at = None
+        self._start = start
         whole = start == 0 and end == len(self._text)
         try:
             self._next = next_event = _parser(self._text if whole else self._text[start:end])
@@ -219,14 +270,13 @@ class _Reader:
                 if kind is StreamEndEvent or self.stopped_at is not None:
                     return
         except yaml.MarkedYAMLError as problem:
-            failure = _failure(problem, start, first_line)
+            failure = _failure(problem, start, self._start)
             self.stopped_at = failure.offset
             yield failure
 
     def _document(self, event: Any, base: int, first_line: int) -> Iterator[ReadResult]:
         mark: Any = event.start_mark
-        start = self._text.rfind("\n", 0, mark.index + base) + 1
-        line = mark.line + first_line
+        self._start = start = self._text.rfind("\n", 0, mark.index + base) + 1
         self._nodes, self._anchors = 0, {}
         budget = self._expanded
         value = None
@@ -242,10 +292,11 @@ class _Reader:
             end = -1 if isinstance(problem, _OverLimit) else self._skip(base)
         if end < 0:
             self.stopped_at = first.start_mark.index + base
-            separator = _CHUNK.search(self._text, self.stopped_at + 1)
+            separator = _SEPARATOR.search(self._text, self.stopped_at + 1)
             end = separator.start() if separator is not None else len(self._text)
+        self._start = -1
         if refused:
-            yield BrokenDocument(start, end, line, self._limits.expanded - budget)
+            yield BrokenDocument(start, end, self._limits.expanded - budget)
         elif value is not None:
             mark = first.start_mark
             yield YamlDocument(value, start, end, mark.index + base, mark.line + first_line)
@@ -371,17 +422,15 @@ def copy_of(value: Any) -> Any:
     return value
 
 
-def _failure(problem: yaml.MarkedYAMLError, base: int, first_line: int) -> SyntaxFailure:
+def _failure(problem: yaml.MarkedYAMLError, base: int, start: int) -> SyntaxFailure:
     mark = problem.problem_mark or problem.context_mark
     context = problem.context_mark
-    offset = mark.index + base if mark is not None else base
     return SyntaxFailure(
         problem.problem or "",
         problem.context or "",
-        offset,
-        mark.line + first_line if mark is not None else first_line,
+        mark.index + base if mark is not None else base,
         context.index + base if context is not None else -1,
-        context.line + first_line if context is not None else -1,
+        start,
     )
 
 

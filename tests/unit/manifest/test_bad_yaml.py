@@ -2,7 +2,17 @@
 
 import pytest
 
-from tests.unit.manifest.stacks import BASE, POOL, check, errors, errors_of, one, places, write
+from tests.unit.manifest.stacks import (
+    BASE,
+    POOL,
+    check,
+    errors,
+    errors_of,
+    load_stack,
+    one,
+    places,
+    write,
+)
 
 HEAD = "apiVersion: provisioner/v1\nkind: Network\n"
 
@@ -35,6 +45,9 @@ HEAD = "apiVersion: provisioner/v1\nkind: Network\n"
         ('a: §"open\n', "PRV1010", "a quote is opened here and never closed"),
         ("a: §[1, 2\nb: 3\n", "PRV1010", "the list that is opened here"),
         ("a: §{b: 1\nc: 3\n", "PRV1010", "the mapping that is opened here"),
+        ("a: §[\n---\n", "PRV1010", "the list that is opened here is not closed"),
+        ("a: [1, §{\n---\n", "PRV1010", "the mapping that is opened here is not closed"),
+        ("a: §[x,\n\n", "PRV1010", "the list that is opened here is not closed"),
         ("a: b§: c\n", "PRV1010", "':' where no field can begin"),
         ("a: 1\n  b§: 2\n", "PRV1010", "':' where no field can begin"),
         ("a:\n  - 1\n §b: 2\n", "PRV1010", "does not fit into the block"),
@@ -66,6 +79,19 @@ def test_the_line_is_quoted_and_the_length_known(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_line_breaks_of_yaml_1_1_are_text(tmp_path, character):
+    """In YAML 1.2 they neither end a comment, nor a line, nor become a space."""
+    text = f"# a {character}b: c\n" + POOL.replace("/images", f"/a{character} b{character}c")
+    broken = POOL.replace("images}", "more}").replace("dir", "§dire")
+    check(tmp_path, f"{text}---\n{broken}", "PRV1106")
+    (tmp_path / "main.yaml").unlink()
+    stack = load_stack(tmp_path, {"a.yaml": text})
+    assert [f"/a{character} b{character}c"] == [
+        item.spec["path"] for item in stack.declarations.values()
+    ]
+
+
 def test_every_mistake_of_every_document_in_one_run(tmp_path):
     files = {
         "a.yaml": "a: 'x\n---\nb: [\n---\nkind: Networks\n",
@@ -74,7 +100,7 @@ def test_every_mistake_of_every_document_in_one_run(tmp_path):
     }
     assert [
         "PRV1010 a.yaml:1:4",
-        "PRV1010 a.yaml:4:1",
+        "PRV1010 a.yaml:3:4",
         "PRV1102 a.yaml:5:7",
         "PRV1012 b.yaml:2:1",
         "PRV1105 b.yaml:7:1",

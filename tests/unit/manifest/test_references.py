@@ -162,7 +162,7 @@ def test_an_output_within_text_is_no_number(tmp_path):
 
 
 def test_nothing_is_missing_while_a_document_cannot_be_read(tmp_path):
-    assert ["PRV1010 b.yaml:1:5"] == places(
+    assert ["PRV1010 b.yaml:1:4"] == places(
         tmp_path, errors(tmp_path, {"a.yaml": WEB + POOL, "b.yaml": "a: [\n "})
     )
 

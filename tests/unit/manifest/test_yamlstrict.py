@@ -95,7 +95,7 @@ def test_the_alias_budget_is_that_of_the_file():
     limits = Limits(expanded=3)
     one, two = read_documents("[&a 1, *a, *a]\n---\n[&a 1, *a, *a]\n", limits)
     assert isinstance(one, YamlDocument)
-    assert BrokenDocument(15, 34, 1, 1) == two
+    assert BrokenDocument(15, 34, 1) == two
 
 
 SCALARS = st.one_of(
@@ -131,7 +131,7 @@ def test_what_is_written_is_read_back(documents):
 def test_the_composer_sees_the_same_values(document):
     text = write_documents([document])
     file = SourceFile("f", text)
-    composition = compose(file, 0, len(text), 0)
+    composition = compose(file, 0, len(text))
     assert [] == composition.problems
     assert document == plain(composition.root)
 
@@ -191,14 +191,12 @@ def test_the_reader_refuses_exactly_what_the_composer_explains(fragments):
                 file,
                 result.start,
                 result.end,
-                result.first_line,
                 limits=limits,
                 expanded=result.expanded,
             )
             assert found.problems
         elif isinstance(result, YamlDocument):
-            first_line = text.count("\n", 0, result.start)
-            found = compose(file, result.start, result.end, first_line, limits=limits)
+            found = compose(file, result.start, result.end, limits=limits)
             assert [] == found.problems
             assert result.value == plain(found.root)
 

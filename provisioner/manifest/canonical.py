@@ -11,17 +11,21 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from provisioner.core.values import Json, Path
+from provisioner.core.diagnostics import quoted
+from provisioner.core.values import Json
 from provisioner.manifest.fields import Field
 from provisioner.manifest.forms import FORMS, UNITS
 from provisioner.manifest.placeholders import has_output
 from provisioner.manifest.problems import Element, Part, Problem
 
+Place: TypeAlias = tuple[Part, ...]
+"""A canonical path. An element that has no key of its own is in it by its number."""
+
 
 class FoundReference(NamedTuple):
-    """A name that stands in a reference field; ``path`` is canonical, below ``spec``."""
+    """A name that stands in a reference field; ``path`` stands below ``spec``."""
 
-    path: Path
+    path: Place
     name: str
     field: Field
 
@@ -31,11 +35,11 @@ class LocalFiles(Protocol):
     ``findings`` for the field at ``path``.
     """
 
-    def locate(self, text: str, path: Path, findings: Findings, /) -> str:
+    def locate(self, text: str, path: Place, findings: Findings, /) -> str:
         """The canonical form of a path."""
         ...
 
-    def content(self, text: str, path: Path, findings: Findings, /) -> str:
+    def content(self, text: str, path: Place, findings: Findings, /) -> str:
         """What the file holds; empty where it cannot be read."""
         ...
 
@@ -51,7 +55,7 @@ class Findings:
     problems: list[Problem] = field(default_factory=list)
 
 
-_Walker: TypeAlias = Callable[[Any, Path, Findings], Any]
+_Walker: TypeAlias = Callable[[Any, Place, Findings], Any]
 
 
 class Canonicaliser:
@@ -62,7 +66,7 @@ class Canonicaliser:
     def __init__(self, top: Field) -> None:
         self._walk = _compile(top) or _without_nulls
 
-    def __call__(self, value: Any, findings: Findings, path: Path = ()) -> Any:
+    def __call__(self, value: Any, findings: Findings, path: Place = ()) -> Any:
         """The canonical form; references and problems are added to ``findings``."""
         return self._walk(value, path, findings)
 
@@ -106,7 +110,7 @@ def _compile(field: Field) -> _Walker | None:
 
 
 def _mapping(known: frozenset[str], walkers: dict[str, _Walker], rest: _Walker | None) -> _Walker:
-    def walk(value: Any, path: Path, findings: Findings) -> Any:
+    def walk(value: Any, path: Place, findings: Findings) -> Any:
         if not isinstance(value, dict):
             return value
         result = {}
@@ -125,7 +129,7 @@ def _mapping(known: frozenset[str], walkers: dict[str, _Walker], rest: _Walker |
 def _inlining(mapping: _Walker, inlined: dict[str, str]) -> _Walker:
     """A mapping with properties that name a file whose content stands for another property."""
 
-    def walk(value: Any, path: Path, findings: Findings) -> Any:
+    def walk(value: Any, path: Place, findings: Findings) -> Any:
         files = findings.files
         if not isinstance(value, dict) or files is None or not inlined.keys() & value.keys():
             return mapping(value, path, findings)
@@ -139,7 +143,7 @@ def _inlining(mapping: _Walker, inlined: dict[str, str]) -> _Walker:
 
 
 def _plain_list(item: _Walker) -> _Walker:
-    def walk(value: Any, path: Path, findings: Findings) -> Any:
+    def walk(value: Any, path: Place, findings: Findings) -> Any:
         if not isinstance(value, list):
             return value
         return [item(child, (*path, str(index)), findings) for index, child in enumerate(value)]
@@ -149,41 +153,36 @@ def _plain_list(item: _Walker) -> _Walker:
 
 def _keyed_list(key_name: str, element: Field) -> _Walker:
     key_field = element.children.get(key_name, Field())
-    key_walker = _compile(key_field)
     names_something = bool(key_field.references)
+    convert_key = None if names_something else _compile(key_field)
     walk_element = _compile(element)
 
-    def walk(value: Any, path: Path, findings: Findings) -> Any:
+    def walk(value: Any, path: Place, findings: Findings) -> Any:
         if not isinstance(value, list):
             return value
         result: dict[str, Any] = {}
         for index, child in enumerate(value):
-            if not isinstance(child, dict) or not isinstance(child.get(key_name), str):
+            if not isinstance(child, dict):
                 continue
-            key = child[key_name]
-            place: tuple[Part, ...] = (*path, Element(index, key, key_name), key_name)
-            if "${" in key:
+            key = child.get(key_name)
+            place: Place = (*path, Element(index, key, key_name), key_name)
+            before = len(findings.problems)
+            if not isinstance(key, str):
+                key = None
+            elif "${" in key:
                 findings.problems.append(_no_name(key, place, findings))
-                continue
-            if key_walker is not None and not names_something:
-                before = len(findings.problems)
-                key = key_walker(key, path, findings)
-                if len(findings.problems) > before:
-                    findings.problems[before] = findings.problems[before]._replace(path=place)
-                    continue
+            elif convert_key is not None:
+                key = convert_key(key, place, findings)
             if key in result:
-                findings.problems.append(
-                    Problem(
-                        (*path, Element(index), key_name),
-                        "PRV1111",
-                        f"{key!r} stands in the list twice",
-                        f"Each element needs a {key_name!r} of its own.",
-                    )
-                )
+                findings.problems.append(repeated(key, key_name, place))
+            others = {name: entry for name, entry in child.items() if name != key_name}
+            if key is None or len(findings.problems) > before:
+                # Without a key of its own it is no part of the result, but looked through.
+                if walk_element is not None:
+                    walk_element(others, (*path, Element(index, None, key_name)), findings)
                 continue
             if names_something:
                 findings.references.append(FoundReference((*path, key), key, key_field))
-            others = {name: entry for name, entry in child.items() if name != key_name}
             result[key] = (
                 others if walk_element is None else walk_element(others, (*path, key), findings)
             )
@@ -192,8 +191,18 @@ def _keyed_list(key_name: str, element: Field) -> _Walker:
     return walk
 
 
+def repeated(key: str, key_name: str, place: Place) -> Problem:
+    """The problem of an element with the key of another one."""
+    return Problem(
+        place,
+        "PRV1111",
+        f"{quoted(key)} stands in the list twice",
+        f"Each element needs a {key_name!r} of its own.",
+    )
+
+
 def _converter(convert: Callable[[str], int | str], form: str) -> _Walker:
-    def walk(value: Any, path: Path, findings: Findings) -> Any:
+    def walk(value: Any, path: Place, findings: Findings) -> Any:
         if not isinstance(value, str) or ("${" in value and has_output(value, findings.kinds)):
             return value
         try:
@@ -208,7 +217,7 @@ def _converter(convert: Callable[[str], int | str], form: str) -> _Walker:
 
 
 def _reference(field: Field) -> _Walker:
-    def walk(value: Any, path: Path, findings: Findings) -> Any:
+    def walk(value: Any, path: Place, findings: Findings) -> Any:
         if isinstance(value, str):
             if "${" in value:
                 findings.problems.append(_no_name(value, path, findings))
@@ -219,18 +228,18 @@ def _reference(field: Field) -> _Walker:
     return walk
 
 
-def _no_name(text: str, path: tuple[Part, ...], findings: Findings) -> Problem:
+def _no_name(text: str, path: Place, findings: Findings) -> Problem:
     if not has_output(text, findings.kinds):
         return Problem(
             path,
             "PRV1107",
-            f"found {text!r}, expected a name",
+            f"found {quoted(text)}, expected a name",
             "In a name only ${var.NAME} and ${replica.index} are replaced.",
         )
     return output_as_name(path)
 
 
-def output_as_name(path: tuple[Part, ...]) -> Problem:
+def output_as_name(path: Place) -> Problem:
     """The problem of a name that only another resource's output could tell."""
     return Problem(
         path,
@@ -240,13 +249,13 @@ def output_as_name(path: tuple[Part, ...]) -> Problem:
     )
 
 
-def _file(value: Any, path: Path, findings: Findings) -> Any:
+def _file(value: Any, path: Place, findings: Findings) -> Any:
     if findings.files is None or not isinstance(value, str) or "${" in value:
         return value
     return findings.files.locate(value, path, findings)
 
 
-def _without_nulls(value: Any, path: Path, findings: Findings) -> Any:
+def _without_nulls(value: Any, path: Place, findings: Findings) -> Any:
     if isinstance(value, dict):
         return {
             key: _without_nulls(child, path, findings)

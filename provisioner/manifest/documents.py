@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.manifest.catalog import API_VERSION, SchemaCatalog
 from provisioner.manifest.folder import manifest_files
+from provisioner.manifest.placeholders import UNREADABLE
 from provisioner.manifest.places import Origin, Places
-from provisioner.manifest.positioned import Composition, compose
+from provisioner.manifest.positioned import Composition, compose, plain
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.source import SourceFile, read_source
 from provisioner.manifest.syntax import explain
+from provisioner.manifest.unread import Meant, foreign, meant
 from provisioner.manifest.violations import found_text, names_text, nearest
 from provisioner.manifest.yamlstrict import (
     BrokenDocument,
@@ -37,6 +39,8 @@ class Manifest(NamedTuple):
     origin: Origin
     folder: Path
     """Where the file lies; relative paths in the manifest start here."""
+    broken: bool = False
+    """Strict reading refused a part of it, and has reported it. ``UNREADABLE`` stands there."""
 
     @property
     def written(self) -> str:
@@ -45,17 +49,24 @@ class Manifest(NamedTuple):
 
 
 @dataclass(slots=True)
-class Reading:
-    """What reading a folder gave. ``lost``: some documents could not be read, so their names are
-    not known.
+class Complaints:
+    """What is wrong with a file, and what its documents were meant to declare that cannot be
+    used.
     """
+
+    found: list[Diagnostic] = field(default_factory=list)
+    meant: list[Meant] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What reading a folder gave."""
 
     files: list[str]
     """As diagnostics name them, sorted; folders that could not be read, too."""
     manifests: list[Manifest] = field(default_factory=list)
-    diagnostics: dict[str, list[Diagnostic]] = field(default_factory=dict)
+    complaints: dict[str, Complaints] = field(default_factory=dict)
     """By file."""
-    lost: bool = False
 
     def set_aside(self, names: Container[str]) -> None:
         """Forget the complaints about the named files: they are no manifests but what a manifest
@@ -64,12 +75,11 @@ class Reading:
         A file in which a manifest was found is one.
         """
         with_manifests = {manifest.origin.file.name for manifest in self.manifests}
-        self.diagnostics = {
+        self.complaints = {
             name: found
-            for name, found in self.diagnostics.items()
+            for name, found in self.complaints.items()
             if name in with_manifests or name not in names
         }
-        self.lost = bool(self.diagnostics)
 
 
 def read_manifests(root: Path, catalog: SchemaCatalog) -> Reading:
@@ -79,72 +89,94 @@ def read_manifests(root: Path, catalog: SchemaCatalog) -> Reading:
     found = manifest_files(root)
     reading = Reading([str(root / path) for path in sorted([*found.files, *found.closed])])
     for path, problem in found.closed.items():
-        reading.diagnostics[str(root / path)] = [problem]
-        reading.lost = True
+        reading.complaints[str(root / path)] = Complaints([problem], [Meant()])
     for path in found.files:
         name = str(root / path)
         try:
             file = read_source(root / path, name)
         except ProvisionerError as refused:
-            reading.diagnostics[name] = list(refused.diagnostics)
-            reading.lost = True
+            reading.complaints[name] = Complaints(list(refused.diagnostics), [Meant()])
             continue
         if not file.text.startswith("#cloud-config"):
-            _read(file, (root / path).parent, catalog, reading)
+            _File(file, (root / path).parent, catalog, reading).read()
     return reading
 
 
-def _read(file: SourceFile, folder: Path, catalog: SchemaCatalog, reading: Reading) -> None:
-    found: list[Diagnostic] = []
-    places = Places({}, {})
-    for result in read_documents(file.text):
-        if isinstance(result, YamlDocument):
-            manifest = _manifest(result, Origin.of(file, result), folder, catalog, places)
-            if isinstance(manifest, Manifest):
-                reading.manifests.append(manifest)
+@dataclass(slots=True)
+class _File:
+    """Reads the documents of one file."""
+
+    file: SourceFile
+    folder: Path
+    catalog: SchemaCatalog
+    reading: Reading
+    complaints: Complaints = field(default_factory=Complaints)
+    places: Places = field(default_factory=lambda: Places({}, {}))
+
+    def read(self) -> None:
+        for result in read_documents(self.file.text):
+            if isinstance(result, YamlDocument):
+                self._take(result.value, Origin.of(self.file, result))
+            elif isinstance(result, BrokenDocument):
+                self._take_broken(result)
             else:
-                found.append(manifest)
-                reading.lost = True
-        elif isinstance(result, BrokenDocument):
-            found += compose(file, result.start, result.end, expanded=result.expanded).problems
-            reading.lost = True
-        else:
-            head = _head(file, result)
-            found.append(explain(result, file, head.open_brackets))
-            reading.lost = True
-    if found:
-        reading.diagnostics[file.name] = found
+                self._skip(result)
+        if self.complaints.found:
+            self.reading.complaints[self.file.name] = self.complaints
+
+    def _take(self, value: Any, origin: Origin, *, broken: bool = False) -> None:
+        """Take a document as a manifest, or say why it is none: only what is needed to choose a
+        schema is checked here.
+        """
+        kinds = self.catalog.kinds
+        kind = value.get("kind") if isinstance(value, dict) else None
+        if isinstance(kind, str) and kind in kinds:
+            metadata = value.get("metadata")
+            name = metadata.get("name") if isinstance(metadata, dict) else None
+            name = name if isinstance(name, str) else ""
+            manifest = Manifest(kind, name, value, origin, self.folder, broken)
+            self.reading.manifests.append(manifest)
+            return
+        was_meant = meant(value, kinds, whole=not broken)
+        self.complaints.meant += [] if was_meant is None else [was_meant]
+        if not isinstance(value, dict):
+            self.complaints.found += [] if broken else [_no_mapping(value, origin)]
+        # Of a document that could not be read nobody knows whether it is a manifest at all, unless
+        # it says so.
+        elif not broken or (isinstance(kind, str) and kind != UNREADABLE):
+            problem = _unknown_kind(value, self.catalog)
+            self.complaints.found.append(self.places.report(origin, "", problem))
+
+    def _take_broken(self, document: BrokenDocument) -> None:
+        composition = compose(self.file, document.start, document.end, expanded=document.expanded)
+        self.complaints.found += composition.problems
+        root = composition.root
+        offset = document.start if root is None else root.offset
+        line = self.file.line_at(offset)
+        origin = Origin(self.file, document.start, document.end, offset, line)
+        self._take(plain(root), origin, broken=True)
+
+    def _skip(self, failure: SyntaxFailure) -> None:
+        """What stands before the place where the parser gave up tells at least what was meant."""
+        head = Composition()
+        if failure.start >= 0:
+            line_end = self.file.text.find("\n", failure.offset)
+            end = line_end if line_end >= 0 else len(self.file.text)
+            head = compose(self.file, failure.start, end)
+        self.complaints.found.append(explain(failure, self.file, head.open_brackets))
+        value = None if head.root is None else plain(head.root)
+        was_meant = meant(value, self.catalog.kinds, whole=False)
+        self.complaints.meant += [] if was_meant is None else [was_meant]
 
 
-def _head(file: SourceFile, failure: SyntaxFailure) -> Composition:
-    """What stands in a document before the place where the parser gave up."""
-    if failure.start < 0:
-        return Composition()
-    line_end = file.text.find("\n", failure.offset)
-    return compose(file, failure.start, line_end if line_end >= 0 else len(file.text))
-
-
-def _manifest(
-    document: YamlDocument, origin: Origin, folder: Path, catalog: SchemaCatalog, places: Places
-) -> Manifest | Diagnostic:
-    """The manifest in a document, or why there is none: only what is needed to choose a schema
-    is checked here.
-    """
-    value = document.value
-    if not isinstance(value, dict):
-        return error(
-            "PRV1100",
-            f"found {found_text(value)}, expected a manifest",
-            detail="A manifest is a mapping with apiVersion, kind, metadata and spec.",
-            source=origin.source,
-            hint="If the file is no manifest, give it another suffix than .yaml or .yml.",
-        )
-    kind = value.get("kind")
-    metadata = value.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if isinstance(kind, str) and kind in catalog.kinds:
-        return Manifest(kind, name if isinstance(name, str) else "", value, origin, folder)
-    return places.report(origin, "", _unknown_kind(value, catalog))
+def _no_mapping(value: Any, origin: Origin) -> Diagnostic:
+    return error(
+        "PRV1100",
+        f"found {found_text(value)}, expected a manifest",
+        detail="A manifest is a mapping with apiVersion, kind, metadata and spec.",
+        source=origin.source,
+        hint="If the file is no manifest, give it another suffix than .yaml or .yml.",
+    )
 
 
 def _unknown_kind(value: Mapping[str, Any], catalog: SchemaCatalog) -> Problem:
@@ -159,18 +191,17 @@ def _unknown_kind(value: Mapping[str, Any], catalog: SchemaCatalog) -> Problem:
             f"Known kinds: {known}.",
         )
     near = nearest(kind, catalog.kinds)
-    foreign = isinstance(version := value.get("apiVersion"), str) and version != API_VERSION
-    if near is None and foreign:
+    if near is None and foreign(value):
         return Problem(
             ("apiVersion",),
             "PRV1101",
-            f"found {found_text(version)}, expected {API_VERSION}",
+            f"found {found_text(value['apiVersion'])}, expected {API_VERSION}",
             "If the file belongs to another tool, move it out of the stack's folder.",
         )
     return Problem(
         ("kind",),
         "PRV1102",
-        f"unknown kind {kind!r}"
+        f"unknown kind {found_text(kind)}"
         if isinstance(kind, str)
         else f"found {found_text(kind)}, expected a kind",
         f"Did you mean {near!r}?" if near else "",

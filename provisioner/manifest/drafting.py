@@ -12,9 +12,8 @@ from typing import Any
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic
-from provisioner.core.values import Path
 from provisioner.manifest.annotations import METADATA_FIELDS
-from provisioner.manifest.canonical import Findings, output_as_name
+from provisioner.manifest.canonical import Findings, Place, output_as_name
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.expand import Expanded
 from provisioner.manifest.files import ManifestFiles, TextFiles
@@ -34,9 +33,9 @@ class Drafter:
     files: TextFiles
     diagnostics: list[Diagnostic]
 
-    def draft(self, document: Expanded) -> Draft | None:
-        """The draft of a document; None if its name cannot be used, so that nobody can refer to
-        it either.
+    def draft(self, document: Expanded) -> Draft:
+        """The draft of a document. Without a name that can be used its address is as written; it
+        has failed then, and nobody can refer to it.
         """
         kind, value = document.kind, document.value
         info = self.catalog.kinds[kind]
@@ -44,16 +43,15 @@ class Drafter:
         failed = document.failed or bool(problems)
         if failed:
             self._report(document, problems, value)
-            value = without_unresolved(pruned(value, problems))
+            value = without_unresolved(pruned(value, problems), document.scope.kinds)
         metadata = value.get("metadata") or {}
         name = metadata.get("name")
-        if not isinstance(name, str):
-            return None
+        named = isinstance(name, str) and "${" not in name
         spec = dict(value.get("spec") or {})
         for field in METADATA_FIELDS:
             if field in metadata:
                 spec[field] = metadata[field]
-        address = Address(kind, name)
+        address = Address(kind, str(name) if named else document.manifest.name)
         files = self._files(document, address)
         findings = Findings(files, document.scope.kinds)
         canonical = info.canonicalise(spec, findings)
@@ -72,6 +70,7 @@ class Drafter:
             metadata.get("protect") is True,
             metadata.get("renamedFrom"),
             metadata.get("replace"),
+            named=named,
         )
 
     def _problems(self, document: Expanded) -> list[Problem]:
@@ -94,11 +93,11 @@ class Drafter:
             )
 
     def _files(self, document: Expanded, address: Address) -> ManifestFiles:
-        def place(path: Path) -> Any:
+        def place(path: Place) -> Any:
             keyed = self.places.keyed(address.kind, ("spec", *path))
             return self.places.find(document.origin, keyed)
 
-        return ManifestFiles(self.files, document.folder, place)
+        return ManifestFiles(self.files, document.manifest.folder, place)
 
 
 def _moved(problem: Problem) -> Problem:

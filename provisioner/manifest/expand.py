@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from provisioner.core.diagnostics import Diagnostic, warning
@@ -20,6 +19,7 @@ from provisioner.manifest.placeholders import PLACEHOLDER, Kept, Scope, Unresolv
 from provisioner.manifest.places import Layer, Origin, Places
 from provisioner.manifest.problems import Part, Problem
 from provisioner.manifest.stackfile import StackFile
+from provisioner.manifest.unread import Unread
 from provisioner.manifest.violations import names_text, nearest
 
 _MOST_REPLICAS = 10_000
@@ -27,18 +27,22 @@ _MOST_REPLICAS = 10_000
 
 class Expanded(NamedTuple):
     """One resource's document. ``templated``: text in it may hold outputs or escapes.
-    ``failed``: a placeholder in it has no value, or it is not known how many replicas it has.
+    ``failed``: a part of it is not known, or not how many replicas it has.
     ``absent``: it is only to be checked, for it has no replicas.
     """
 
-    kind: str
+    manifest: Manifest
     value: dict[str, Any]
     origin: Origin
-    folder: Path
     scope: Scope
     templated: bool = False
     failed: bool = False
     absent: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return self.manifest.kind
 
 
 @dataclass(slots=True)
@@ -64,15 +68,15 @@ class Expander:
             if manifest.kind != self.catalog.stack_kind:
                 yield from self._one(manifest, scope, overlays)
 
-    def check_overlays(self, manifests: Sequence[Manifest], *, lost: bool) -> None:
+    def check_overlays(self, manifests: Sequence[Manifest], unread: Unread) -> None:
         """Complain about overlays for manifests that are not there, in any environment."""
         stack = self.stack.manifest
-        if stack is None or lost:
+        if stack is None:
             return
         known = {manifest.written for manifest in manifests}
         for environment in self.stack.environments:
             for address in self.stack.overlays_of(environment):
-                if address in known:
+                if address in known or unread.may_be(*address.split("/", 1)):
                     continue
                 near = nearest(address, known)
                 problem = Problem(
@@ -92,7 +96,7 @@ class Expander:
     ) -> Iterator[Expanded]:
         origin, value = manifest.origin, manifest.value
         fields = self.catalog.kinds[manifest.kind].document
-        templated = origin.file.text.find("${", origin.start, origin.end) >= 0
+        templated = manifest.broken or origin.file.text.find("${", origin.start, origin.end) >= 0
         overlay = overlays.get(manifest.written) if overlays else None
         if overlay is not None:
             origin, value = self._laid_over(manifest, overlay, fields)
@@ -100,34 +104,22 @@ class Expander:
         metadata = value.get("metadata")
         replicas = metadata.get("replicas") if isinstance(metadata, dict) else None
         if not templated and replicas is None:
-            yield Expanded(manifest.kind, value, origin, manifest.folder, scope)
+            yield Expanded(manifest, value, origin, scope)
             return
         substitution = _Substitution(self, origin, manifest.kind, fields)
         if replicas is None:
             value = substitution.run(value, scope)
-            yield Expanded(
-                manifest.kind,
-                value,
-                origin,
-                manifest.folder,
-                scope,
-                templated=True,
-                failed=substitution.failed,
-            )
+            failed = manifest.broken or substitution.failed
+            yield Expanded(manifest, value, origin, scope, templated=True, failed=failed)
             return
         numbers = self._numbers(manifest, origin, replicas, substitution, scope)
         for number in numbers or [1]:
             inner = replace(scope, replica=number)
             copy = substitution.run(value, inner) if templated else value
+            failed = manifest.broken or substitution.failed or numbers is None
+            absent = not numbers
             yield Expanded(
-                manifest.kind,
-                copy,
-                origin,
-                manifest.folder,
-                inner,
-                templated=True,
-                failed=substitution.failed or numbers is None,
-                absent=not numbers,
+                manifest, copy, origin, inner, templated=True, failed=failed, absent=absent
             )
 
     def _laid_over(

@@ -22,8 +22,7 @@ from provisioner.core.diagnostics import (
     shortened,
     warning,
 )
-from provisioner.core.values import Path
-from provisioner.manifest.canonical import Findings
+from provisioner.manifest.canonical import Findings, Place
 from provisioner.manifest.placeholders import escaped
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.source import SourceFile, read_bytes
@@ -140,17 +139,17 @@ class ManifestFiles:
 
     files: TextFiles
     folder: FilePath
-    place: Callable[[Path], SourceRange]
+    place: Callable[[Place], SourceRange]
     holds_escapes: bool = False
     """Whether ``${`` of a file that was read had to be escaped."""
 
-    def locate(self, text: str, path: Path, _findings: Findings) -> str:
+    def locate(self, text: str, path: Place, _findings: Findings) -> str:
         """The canonical path; a warning if there is no such file yet."""
         canonical = self.files.canonical(self.folder, text)
         self.files.note_absence(canonical, lambda: self.place(path))
         return canonical
 
-    def content(self, text: str, path: Path, findings: Findings) -> str:
+    def content(self, text: str, path: Place, findings: Findings) -> str:
         """The file's text. Nothing in it is replaced: it may be a script with its own
         ``${...}``.
         """

@@ -8,7 +8,7 @@ not stop the next one; what could only be a consequence of an error already foun
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from provisioner.manifest.problems import Problem
 from provisioner.manifest.providers import Describe, ProviderSections
 from provisioner.manifest.references import Draft, Names, find_hosts, link_host, link_references
 from provisioner.manifest.stackfile import StackFile, no_stack, read_stack_file
+from provisioner.manifest.unread import Meant, Unread
 from provisioner.manifest.yamlstrict import LIBYAML
 
 
@@ -76,7 +77,12 @@ class _Loading:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     drafts: dict[Address, Draft] = field(default_factory=dict)
     hosts: dict[str, Draft] = field(default_factory=dict)
+    aside: list[Draft] = field(default_factory=list)
+    """Drafts whose address is no name, or another's: nothing comes of them, but they are
+    checked.
+    """
     origins: dict[Address, Origin] = field(default_factory=dict)
+    unread: Unread = field(default_factory=Unread)
 
     def run(self) -> Stack:
         if not LIBYAML:
@@ -95,78 +101,90 @@ class _Loading:
         )
         self._take_complaints(reading, stack)
         files = sorted({item.origin.file.name for item in reading.manifests})
-        lost = self._draft(reading, stack, places)
-        self._link(stack, places, lost=lost)
+        self._draft(reading, stack, places)
+        self._link(stack, places)
         self._finish(reading)
         return self._stack(stack, places, files)
 
     def _take_complaints(self, reading: Reading, stack: StackFile) -> None:
         """Report what could not be read, but for files that are named as something else."""
-        if reading.diagnostics:
+        if reading.complaints:
             variants = stack.variants()
             reading.set_aside(named_files(self.root, reading.manifests, variants, self.catalog))
-            for found in reading.diagnostics.values():
-                self.diagnostics += found
-        if stack.manifest is None and not reading.lost:
+            for complaints in reading.complaints.values():
+                self.diagnostics += complaints.found
+                self.unread.add(complaints.meant)
+        if stack.manifest is None and not self.unread.may_be_a(self.catalog.stack_kind):
             empty = not reading.manifests
             self.diagnostics.append(no_stack(str(self.root), self.catalog.stack_kind, empty=empty))
 
-    def _draft(self, reading: Reading, stack: StackFile, places: Places) -> bool:
-        """Make drafts of all documents; whether the name of one remained unknown."""
+    def _draft(self, reading: Reading, stack: StackFile, places: Places) -> None:
+        """Make drafts of all documents."""
         expander = Expander(stack, self.catalog, places, self.diagnostics)
-        expander.check_overlays(reading.manifests, lost=reading.lost)
+        expander.check_overlays(reading.manifests, self.unread)
         files = TextFiles(self.root, self.diagnostics)
         drafter = Drafter(self.catalog, places, files, self.diagnostics)
-        lost = reading.lost
         for document in expander.expand(reading.manifests):
             draft = drafter.draft(document)
-            if draft is None or document.absent:
-                lost = lost or draft is None or document.failed
+            if not draft.named or (document.absent and document.failed):
+                self.unread.add([Meant(document.kind, document.manifest.name or None)])
+            if document.absent:
                 continue
-            other = self.origins.get(draft.address)
+            other = self.origins.get(draft.address) if draft.named else None
             if other is not None:
-                self._report(places, draft.origin, draft.address, _taken(draft.address, other))
+                self._report(places, draft, _taken(draft.address, other))
+                draft.named, draft.failed = False, True
+            if not draft.named:
+                self.aside.append(draft)
                 continue
             self.origins[draft.address] = draft.origin
             if draft.address.kind == self.catalog.endpoint_kind:
                 self.hosts[draft.address.name] = draft
             else:
                 self.drafts[draft.address] = draft
-        return lost
 
-    def _link(self, stack: StackFile, places: Places, *, lost: bool) -> None:
-        names = Names(self.drafts, self.hosts.keys(), lost, self.catalog)
+    def _link(self, stack: StackFile, places: Places) -> None:
+        names = Names(self.drafts, self.hosts.keys(), self.unread, self.catalog)
         default = stack.default_host
         if default is not None and default not in self.hosts and stack.manifest is not None:
             kinds = (self.catalog.endpoint_kind,)
             problem = names.missing(kinds, default, ("spec", "defaults", "host"))
             if problem is not None:
-                self._report(places, stack.manifest.origin, Address("Stack", stack.name), problem)
-        link_references(names)
-        find_hosts(names, default, silent=stack.damaged)
+                origin, kind = stack.manifest.origin, self.catalog.stack_kind
+                self.diagnostics.append(places.report(origin, kind, problem))
+        endpoint = self.catalog.endpoint_kind
+        hosts = [*self.hosts.values(), *(it for it in self.aside if it.address.kind == endpoint)]
+        aside = [draft for draft in self.aside if draft.address.kind != endpoint]
+        drafts = [*self.drafts.values(), *aside]
+        link_references(names, drafts)
+        find_hosts(names, drafts, default, silent=stack.damaged)
         scope = stack.name if self.environment is None else f"{stack.name}/{self.environment}"
         settle_addresses(scope, self.drafts)
         check_drafts(self.drafts)
-        self._check_providers()
-        for draft in (*self.hosts.values(), *self.drafts.values()):
+        for draft in aside:
+            check_drafts({draft.address: draft})
+        self._check_providers(hosts, drafts)
+        for draft in (*hosts, *drafts):
             for problem in draft.problems:
-                self._report(places, draft.origin, draft.address, problem)
+                self._report(places, draft, problem)
         self.diagnostics += _idle_protection(stack, self.drafts)
 
-    def _check_providers(self) -> None:
-        for host in self.hosts.values():
+    def _check_providers(self, hosts: Iterable[Draft], drafts: Iterable[Draft]) -> None:
+        for host in hosts:
             check_secrets(host)
             link_host(host, self.catalog)
         if self.describe is None:
             return
         sections = ProviderSections(self.describe, self.catalog)
-        for host in self.hosts.values():
+        for host in hosts:
             sections.check_host(host)
-        for draft in self.drafts.values():
+        for draft in drafts:
             sections.check_resource(draft)
 
-    def _report(self, places: Places, origin: Origin, address: Address, problem: Problem) -> None:
-        self.diagnostics.append(places.report(origin, address.kind, problem, address=str(address)))
+    def _report(self, places: Places, draft: Draft, problem: Problem) -> None:
+        address = draft.address
+        about = str(address) if address.name else None
+        self.diagnostics.append(places.report(draft.origin, address.kind, problem, address=about))
 
     def _finish(self, reading: Reading) -> None:
         """Raise if there is an error: every mistake once, in the order of files and lines."""

@@ -36,7 +36,7 @@ def named_files(
         expander = Expander(variant, catalog, Places({}, {}), [])
         for document in expander.expand(manifests):
             for text in _names(document.value, catalog.kinds[document.kind].document):
-                path = os.path.relpath(document.folder / text, root)
+                path = os.path.relpath(document.manifest.folder / text, root)
                 found.add(str(root / path))
     return found
 

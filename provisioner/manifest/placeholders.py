@@ -143,9 +143,15 @@ def output_of(body: str, kinds: Set[str]) -> OutputText | None:
 
 def has_output(text: str, kinds: Set[str]) -> bool:
     """Whether an output stands anywhere in the text."""
-    return any(
-        match[1] is not None and output_of(match[1], kinds) is not None
+    return bool(outputs_in(text, kinds))
+
+
+def outputs_in(text: str, kinds: Set[str]) -> str:
+    """The outputs in a text, without what stands between them."""
+    return "".join(
+        match[0]
         for match in PLACEHOLDER.finditer(text)
+        if match[1] is not None and output_of(match[1], kinds) is not None
     )
 
 

@@ -88,7 +88,7 @@ def plain(node: Node | None) -> Any:
     """The value of a node as strict reading gives it, with ``UNREADABLE`` in the place of what it
     refuses.
 
-    What merge keys bring is put in, for else their fields would be called missing.
+    What merge keys bring is unreadable, too: else it would be called missing.
     """
     if node is None or not node.readable:
         return UNREADABLE
@@ -110,7 +110,7 @@ def _plain_mapping(entries: list[tuple[Node, Node]]) -> Any:
             for more in reversed(value if isinstance(value, list) else [value]):
                 if not isinstance(more, dict):
                     return UNREADABLE
-                merged |= more
+                merged |= dict.fromkeys(more, UNREADABLE)
         else:
             result[key.value] = UNREADABLE if key.value in result else plain(child)
     return {**merged, **result}

@@ -48,7 +48,8 @@ class ProviderSections:
         if isinstance(provider, ProvisionerError):
             host.problems += [_of(item, ("spec", "provider")) for item in provider.diagnostics]
             return
-        self._by_host[host.address.name] = provider
+        if host.named:
+            self._by_host[host.address.name] = provider
         connection = host.spec.get("connection", {})
         problems = provider.connection.problems(connection, prefix=_CONNECTION)
         if not problems and "connection" in host.spec:

@@ -5,10 +5,10 @@ Called where a schema or the canonical form found problems.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
-from provisioner.manifest.placeholders import unresolved
+from provisioner.manifest.placeholders import outputs_in, unresolved
 from provisioner.manifest.problems import Element, Part, Problem
 
 _GONE = object()
@@ -17,21 +17,29 @@ _MISSING = "PRV1105"
 
 
 def pruned(value: Any, problems: Iterable[Problem]) -> Any:
-    """The value without what the problems are about. The value itself is not changed."""
+    """The value without what the problems are about. The value itself is not changed.
+
+    An element that is taken out of a list of mappings leaves None, so that the others keep their
+    numbers.
+    """
     value = _copied(value)
     for problem in problems:
         if problem.code != _MISSING:
             _remove(value, problem.path)
-    return _stripped(value, lambda child: child is _GONE)
+    return _stripped(value, lambda child: child)
 
 
-def without_unresolved(value: Any) -> Any:
-    """The value without the texts in it whose variables or replica numbers have no value."""
+def without_unresolved(value: Any, kinds: Set[str]) -> Any:
+    """The value without the texts in it whose variables or replica numbers have no value. The
+    outputs in such a text stay, for they can be checked.
+    """
 
-    def is_unresolved(child: Any) -> bool:
-        return isinstance(child, str) and "${" in child and unresolved(child)
+    def change(child: Any) -> Any:
+        if not isinstance(child, str) or "${" not in child or not unresolved(child):
+            return child
+        return outputs_in(child, kinds) or _GONE
 
-    return _stripped(value, is_unresolved)
+    return _stripped(value, change)
 
 
 def _remove(value: Any, path: tuple[Part, ...]) -> None:
@@ -64,11 +72,18 @@ def _copied(value: Any) -> Any:
     return [_copied(child) for child in value] if isinstance(value, list) else value
 
 
-def _stripped(value: Any, is_gone: Callable[[Any], bool]) -> Any:
+def _stripped(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, dict):
+        changed = {key: change(child) for key, child in value.items()}
         return {
-            key: _stripped(child, is_gone) for key, child in value.items() if not is_gone(child)
+            key: _stripped(child, change) for key, child in changed.items() if child is not _GONE
         }
     if isinstance(value, list):
-        return [_stripped(child, is_gone) for child in value if not is_gone(child)]
+        hole = any(isinstance(child, dict) for child in value)
+        items = [change(child) for child in value]
+        return [
+            None if child is _GONE else _stripped(child, change)
+            for child in items
+            if hole or child is not _GONE
+        ]
     return value

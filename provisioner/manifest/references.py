@@ -6,18 +6,19 @@ Called by :mod:`provisioner.manifest.loader` when all documents are expanded and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from provisioner.core.address import Address
 from provisioner.core.values import Path
-from provisioner.manifest.canonical import FoundReference
+from provisioner.manifest.canonical import FoundReference, Place
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import Reference
 from provisioner.manifest.outputs import FoundOutput, link, output_problem
 from provisioner.manifest.places import Origin
 from provisioner.manifest.problems import Problem
+from provisioner.manifest.unread import Unread
 from provisioner.manifest.violations import names_text, nearest
 
 _MOST_SEARCHES = 50
@@ -44,15 +45,17 @@ class Draft:
     host: str | None = None
     references: tuple[Reference, ...] = ()
     problems: list[Problem] = field(default_factory=list)
+    named: bool = True
+    """Whether the address is its own; else it is only checked."""
 
 
 @dataclass(slots=True)
 class Names:
-    """What can be referred to. ``lost``: there may be more, in documents that could not be read."""
+    """What can be referred to, and what may be beside it."""
 
     drafts: Mapping[Address, Draft]
     hosts: Set[str]
-    lost: bool
+    unread: Unread
     catalog: SchemaCatalog
     _searches: int = 0
 
@@ -62,7 +65,7 @@ class Names:
             return address.name in self.hosts
         return address in self.drafts
 
-    def missing(self, kinds: Iterable[str], name: str, path: tuple[str, ...]) -> Problem | None:
+    def missing(self, kinds: Iterable[str], name: str, path: Place) -> Problem | None:
         """Why ``name`` is no resource of one of the kinds; None if it may be one whose document
         cannot be read.
         """
@@ -76,7 +79,7 @@ class Names:
                 f"{name!r} is a {others[0]}, expected a {wanted}",
                 f"Name a {wanted}: {self._known(kinds)}.",
             )
-        if self.lost:
+        if any(self.unread.may_be(kind, name) for kind in kinds):
             return None
         near = self._nearest(kinds, name)
         return Problem(
@@ -100,11 +103,11 @@ class Names:
         return names_text(self._names(kinds)) or "there is none in the stack"
 
 
-def link_references(names: Names) -> None:
-    """Give every draft its references; what is wrong is added to the drafts' problems."""
+def link_references(names: Names, drafts: Iterable[Draft]) -> None:
+    """Give drafts their references; what is wrong is added to the drafts' problems."""
     kinds = frozenset(names.catalog.kinds)
     endpoint = names.catalog.endpoint_kind
-    for draft in names.drafts.values():
+    for draft in drafts:
         references = []
         for path, name, known in draft.found:
             target = _target(names, known.references, name)
@@ -112,7 +115,8 @@ def link_references(names: Names) -> None:
                 problem = names.missing(known.references, name, ("spec", *path))
                 draft.problems += [problem] if problem is not None else []
             elif target.kind != endpoint:
-                references.append(Reference(path, target))
+                # With a number in it, it is part of a draft that failed, of which nothing comes.
+                references.append(Reference(cast("Path", path), target))
         if draft.templated:
             linked, outputs = link(draft.spec, (), names.drafts, kinds)
             draft.spec = linked
@@ -195,6 +199,8 @@ class HostFinder:
         """The host's name, None if it cannot be told; then the reason is added to the draft's
         problems.
         """
+        if not draft.named:
+            return self._find(draft)
         address = draft.address
         if address in self._known:
             return self._known[address]
@@ -219,7 +225,8 @@ class HostFinder:
             return self.default if self.default in self.names.hosts else None
         if len(self.names.hosts) == 1:
             return next(iter(self.names.hosts))
-        silent = self.silent or draft.failed or self.names.lost or self._told_of_none
+        unsure = self.silent or self.names.unread.may_be_a(endpoint)
+        silent = unsure or draft.failed or self._told_of_none
         if not silent:
             draft.problems.append(self._undecided(draft))
             self._told_of_none = not self.names.hosts
@@ -245,16 +252,18 @@ class HostFinder:
         )
 
 
-def find_hosts(names: Names, default: str | None, *, silent: bool = False) -> None:
-    """Give every draft its host, and check that what it refers to lives on the same one.
+def find_hosts(
+    names: Names, drafts: Sequence[Draft], default: str | None, *, silent: bool = False
+) -> None:
+    """Give drafts their hosts, and check that what each refers to lives on the same one.
 
     ``silent``: the Stack manifest has mistakes, so that its default may be one that is not known.
     """
     finder = HostFinder(names, default, silent)
-    for draft in names.drafts.values():
+    for draft in drafts:
         draft.host = finder.find(draft)
     endpoint = names.catalog.endpoint_kind
-    for draft in names.drafts.values():
+    for draft in drafts:
         for path, name, known in draft.found:
             if endpoint in known.references:
                 continue

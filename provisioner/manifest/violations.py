@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from provisioner.core.values import path_text
 from provisioner.manifest.fields import Field, walk
-from provisioner.manifest.placeholders import SHIELD
+from provisioner.manifest.placeholders import SHIELD, UNREADABLE
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.validation import Violation
 
@@ -112,8 +112,12 @@ def _unknown_fields(violation: Violation, top: Field) -> Iterator[Problem]:
     known = violation.schema.get("properties", {})
     patterns = violation.schema.get("patternProperties", {})
     free = [name for name in known if name not in violation.instance]
-    for name in violation.instance:
-        if name in known or any(re.search(pattern, name) for pattern in patterns):
+    for name, value in violation.instance.items():
+        if (
+            name in known
+            or value == UNREADABLE
+            or any(re.search(pattern, name) for pattern in patterns)
+        ):
             continue
         path = (*violation.path, name)
         place = path_text(tuple(str(part) for part in violation.path))

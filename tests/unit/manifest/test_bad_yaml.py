@@ -109,6 +109,47 @@ def test_every_mistake_of_every_document_in_one_run(tmp_path):
     ] == places(tmp_path, errors(tmp_path, files))
 
 
+def test_what_strict_yaml_refuses_hides_no_other_mistake(tmp_path):
+    text = """\
+        apiVersion: provisioner/v1
+        kind: VirtualMachine
+        metadata: {name: web, §lables: {}}
+        spec:
+          cpu: {count: §99999999999999999999, model: &model host-model}
+          autostart: §on
+          power: §off
+          memory:
+            size: 1GiB
+            §size: 2GiB
+            max: §1_000MiB
+          description: §!text x
+          firmware: {§<<: *model, type: uefi}
+          nics:
+            - {name: a, network: §lam, model: §*modell}
+            - {network: §lan2, §1: x}
+          §disk: []
+        """
+    codes = [
+        "PRV1103", "PRV1021", "PRV1104", "PRV1106", "PRV1012", "PRV1107", "PRV1015", "PRV1014",
+        "PRV1301", "PRV1016", "PRV1105", "PRV1301", "PRV1013", "PRV1103",
+    ]  # fmt: skip
+    check(tmp_path, text.replace("- {network", "- §{network"), *codes)
+
+
+def test_what_a_merge_key_brings_is_not_missing(tmp_path):
+    machine = HEAD.replace("Network", "VirtualMachine")
+    text = machine + "metadata: {name: web, labels: &m {memory: x, other: y}}\nspec: {§<<: *m}\n"
+    check(tmp_path, text, "PRV1014")
+
+
+def test_a_kind_that_could_not_be_read_is_not_unknown_too(tmp_path):
+    check(tmp_path, "apiVersion: provisioner/v1\nkind: Disk\n§kind: Network\n", "PRV1012")
+
+
+def test_an_unknown_kind_in_a_document_that_is_refused(tmp_path):
+    check(tmp_path, "kind: §Netwrk\nmetadata: {name: a, §name: b}\n", "PRV1102", "PRV1012")
+
+
 def test_a_hundred_levels(tmp_path):
     text = HEAD + "metadata: {name: lan}\nspec: " + "[" * 63 + "§[" + "[" * 36 + "]" * 100 + "\n"
     assert "64 levels" in one(tmp_path, text, "PRV1018").summary

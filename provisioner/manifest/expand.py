@@ -6,11 +6,11 @@ Called by :mod:`provisioner.manifest.loader`. What comes out still holds outputs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from provisioner.core.diagnostics import Diagnostic, warning
+from provisioner.core.diagnostics import Diagnostic, quoted, shortened, warning
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
 from provisioner.manifest.fields import Field
@@ -61,7 +61,7 @@ class Expander:
             variables.values,
             frozenset(self.catalog.kinds),
             missing=frozenset(variables.missing),
-            complete=not self.stack.damaged,
+            complete="variables" not in self.stack.uncertain,
         )
         overlays = self.stack.overlays
         for manifest in manifests:
@@ -73,22 +73,16 @@ class Expander:
         stack = self.stack.manifest
         if stack is None:
             return
-        known = {manifest.written for manifest in manifests}
+        known = {manifest.written for manifest in manifests} - {stack.written}
         for environment in self.stack.environments:
             for address in self.stack.overlays_of(environment):
-                if address in known or unread.may_be(*address.split("/", 1)):
+                path = ("spec", "environments", environment, "overlays", address)
+                if address == stack.written:
+                    problem = Problem(path, *_NO_OVERLAY, at_key=True)
+                elif address in known or unread.may_be(*address.split("/", 1)):
                     continue
-                near = nearest(address, known)
-                problem = Problem(
-                    ("spec", "environments", environment, "overlays", address),
-                    "PRV1230",
-                    f"the overlay is for {address}, which is not in the stack",
-                    f"Did you mean {near!r}?"
-                    if near
-                    else "Write the address as the manifest has it.",
-                    f"Manifests: {names_text(sorted(known))}.",
-                    at_key=True,
-                )
+                else:
+                    problem = _overlay_for_nothing(path, address, known)
                 self.diagnostics.append(self.places.report(stack.origin, stack.kind, problem))
 
     def _one(
@@ -166,6 +160,26 @@ class Expander:
             self.diagnostics.append(self.places.report(origin, manifest.kind, problem))
             return None
         return range(start, start + count)
+
+
+_NO_OVERLAY = (
+    "PRV1231",
+    "an overlay for the Stack itself, which no environment can change",
+    "Environments differ in their variables and in overlays for other manifests. "
+    "For policy.maxImpact there is the option --max-impact.",
+)
+
+
+def _overlay_for_nothing(path: tuple[Part, ...], address: str, known: Collection[str]) -> Problem:
+    near = nearest(address, known)
+    return Problem(
+        path,
+        "PRV1230",
+        f"the overlay is for {shortened(address)}, which is not in the stack",
+        f"Did you mean {quoted(near)}?" if near else "Write the address as the manifest has it.",
+        f"Manifests: {names_text(sorted(known))}.",
+        at_key=True,
+    )
 
 
 def _number(value: Any) -> int | None:

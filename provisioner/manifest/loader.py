@@ -157,7 +157,7 @@ class _Loading:
         aside = [draft for draft in self.aside if draft.address.kind != endpoint]
         drafts = [*self.drafts.values(), *aside]
         link_references(names, drafts)
-        find_hosts(names, drafts, default, silent=stack.damaged)
+        find_hosts(names, drafts, default, silent="defaults" in stack.uncertain)
         scope = stack.name if self.environment is None else f"{stack.name}/{self.environment}"
         settle_addresses(scope, self.drafts)
         check_drafts(self.drafts)
@@ -167,7 +167,11 @@ class _Loading:
         for draft in (*hosts, *drafts):
             for problem in draft.problems:
                 self._report(places, draft, problem)
-        self.diagnostics += _idle_protection(stack, self.drafts)
+        if stack.manifest is not None:
+            self.diagnostics += [
+                places.report(stack.manifest.origin, self.catalog.stack_kind, problem)
+                for problem in _idle_protection(stack, self.drafts)
+            ]
 
     def _check_providers(self, hosts: Iterable[Draft], drafts: Iterable[Draft]) -> None:
         for host in hosts:
@@ -209,7 +213,7 @@ class _Loading:
                 draft.origin.source,
                 draft.host,
                 draft.references,
-                draft.protect or any(pattern.matches(address) for pattern in protect),
+                draft.protect or any(pattern.matches(address) for pattern in protect.values()),
                 draft.renamed_from,
                 draft.replace_order,
             )
@@ -252,12 +256,13 @@ def _slow_parser() -> Diagnostic:
     )
 
 
-def _idle_protection(stack: StackFile, drafts: Mapping[Address, Draft]) -> Iterator[Diagnostic]:
-    for pattern in stack.protect:
+def _idle_protection(stack: StackFile, drafts: Mapping[Address, Draft]) -> Iterator[Problem]:
+    for index, pattern in stack.protect.items():
         if not any(pattern.matches(address) for address in drafts):
-            yield warning(
+            yield Problem(
+                ("spec", "policy", "protect", index),
                 "PRV1431",
-                f"spec.policy.protect names {pattern}, which matches nothing",
-                source=stack.manifest.origin.source if stack.manifest is not None else None,
-                hint="Mend the pattern, or remove it.",
+                "this pattern matches nothing, so it protects nothing",
+                "Mend the pattern, or remove it.",
+                warning=True,
             )

@@ -10,7 +10,7 @@ the escapes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^${}]*)\}")
 _OUTPUT = re.compile(r"([A-Z][A-Za-z0-9]{0,62})/([a-z0-9][a-z0-9.-]*)\.([A-Za-z][A-Za-z0-9_.-]*)")
 _INDEX = re.compile(r"index(?::(0[1-9]))?")
 _SCOPES = ("var", "replica")
+_PREFIXES = ("var.", "replica.")
 
 
 UNREADABLE = "${var.\ufe5b}"
@@ -146,6 +147,14 @@ def has_output(text: str, kinds: Set[str]) -> bool:
     return bool(outputs_in(text, kinds))
 
 
+def meaningful(text: str) -> Iterator[str]:
+    """The placeholders in a text that would mean something where placeholders are replaced."""
+    for match in PLACEHOLDER.finditer(text):
+        body = match[1]
+        if body is not None and (body.startswith(_PREFIXES) or _OUTPUT.fullmatch(body)):
+            yield match[0]
+
+
 def outputs_in(text: str, kinds: Set[str]) -> str:
     """The outputs in a text, without what stands between them."""
     return "".join(
@@ -181,10 +190,26 @@ def shielded(value: Any, kinds: Set[str]) -> Any:
         body = match[1]
         if body is None:
             return SHIELD
-        means_something = body.startswith(("var.", "replica.")) or output_of(body, kinds)
+        means_something = body.startswith(_PREFIXES) or output_of(body, kinds)
         return match[0] if means_something else f"{SHIELD}{body}}}"
 
     return PLACEHOLDER.sub(shield, value)
+
+
+def literal(value: Any, keeping: str) -> Any:
+    """The value as a schema shall see it where nothing is replaced, but below fields called
+    ``keeping``.
+    """
+    if isinstance(value, dict):
+        return {
+            name: child if name == keeping else literal(child, keeping)
+            for name, child in value.items()
+        }
+    if isinstance(value, list):
+        return [literal(child, keeping) for child in value]
+    if isinstance(value, str) and value != UNREADABLE:
+        return value.replace("${", SHIELD)
+    return value
 
 
 def unshielded(problem: Problem) -> Problem:
@@ -201,7 +226,7 @@ def unresolved(text: str) -> bool:
     replaced.
     """
     return any(
-        match[1] is not None and match[1].startswith(("var.", "replica."))
+        match[1] is not None and match[1].startswith(_PREFIXES)
         for match in PLACEHOLDER.finditer(text)
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostic, SourceRange, error
+from provisioner.core.diagnostics import Diagnostic, SourceRange, error, warning
 from provisioner.core.values import Path
 from provisioner.manifest.fields import Field
 from provisioner.manifest.positioned import Node, compose, find
@@ -127,7 +127,7 @@ class Places:
         if source is None:
             path = self.keyed(kind, problem.path, value)
             source = self.find(origin, path, at_key=problem.at_key, within=problem.within)
-        return error(
+        return (warning if problem.warning else error)(
             problem.code,
             problem.summary,
             detail=problem.detail,

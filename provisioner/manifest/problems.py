@@ -39,3 +39,4 @@ class Problem(NamedTuple):
     at_key: bool = False
     within: str = ""
     source: SourceRange | None = None
+    warning: bool = False

@@ -5,14 +5,14 @@ Called where a schema or the canonical form found problems.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any
 
-from provisioner.manifest.placeholders import outputs_in, unresolved
+from provisioner.manifest.placeholders import UNREADABLE, outputs_in, unresolved
 from provisioner.manifest.problems import Element, Part, Problem
 
 _GONE = object()
-_MISSING = "PRV1105"
+MISSING = "PRV1105"
 """A field that is missing: nothing is wrong with what is there."""
 
 
@@ -24,7 +24,7 @@ def pruned(value: Any, problems: Iterable[Problem]) -> Any:
     """
     value = _copied(value)
     for problem in problems:
-        if problem.code != _MISSING:
+        if problem.code != MISSING:
             _remove(value, problem.path)
     return _stripped(value, lambda child: child)
 
@@ -40,6 +40,23 @@ def without_unresolved(value: Any, kinds: Set[str]) -> Any:
         return outputs_in(child, kinds) or _GONE
 
     return _stripped(value, change)
+
+
+def without_unreadable(value: Any) -> Any:
+    """The value without what strict reading refused in it."""
+    return _stripped(value, lambda child: _GONE if child == UNREADABLE else child)
+
+
+def unreadable_places(value: Any, path: tuple[Part, ...] = ()) -> Iterator[tuple[Part, ...]]:
+    """Where strict reading refused something."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from unreadable_places(child, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from unreadable_places(child, (*path, index))
+    elif value == UNREADABLE:
+        yield path
 
 
 def _remove(value: Any, path: tuple[Part, ...]) -> None:

@@ -1,47 +1,52 @@
 """The Stack manifest: exactly one in a stack, with variables, environments, defaults and policy.
 
-Called by :mod:`provisioner.manifest.loader` before any other manifest is expanded.
+Called by :mod:`provisioner.manifest.loader` before any other manifest is expanded. Nothing is
+replaced in this manifest, but in overlays when they are laid over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import AddressPattern
-from provisioner.core.diagnostics import Diagnostic, SourceRange, error
+from provisioner.core.diagnostics import Diagnostic, SourceRange, error, quoted, shortened
 from provisioner.core.values import Json
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
+from provisioner.manifest.placeholders import UNREADABLE, literal, meaningful, unshielded
 from provisioner.manifest.places import Places
-from provisioner.manifest.problems import Problem
-from provisioner.manifest.pruning import pruned
-from provisioner.manifest.variables import Variables, resolve_variables
-from provisioner.manifest.violations import names_text
+from provisioner.manifest.problems import Part, Problem
+from provisioner.manifest.pruning import MISSING, pruned, unreadable_places, without_unreadable
+from provisioner.manifest.variables import Doubts, Variables, resolve_variables
+from provisioner.manifest.violations import names_text, nearest
+
+_SECTIONS = frozenset({"variables", "environments", "defaults", "policy"})
+_PROTECT = ("spec", "policy", "protect")
 
 
 @dataclass(slots=True)
 class StackFile:
-    """What the Stack manifest says; ``manifest`` is None where there is none.
-
-    ``damaged``: it is missing or has mistakes, so that there may be more than what stands here.
-    """
+    """What the Stack manifest says; ``manifest`` is None where there is none."""
 
     manifest: Manifest | None = None
-    damaged: bool = True
     name: str = ""
-    variables: Variables = field(default_factory=Variables)
     spec: Mapping[str, Any] = field(default_factory=dict)
     """Without what is wrong in it."""
+    uncertain: frozenset[str] = _SECTIONS
+    """Sections of ``spec`` that may have held more than what stands there, names of variables or of
+    environments, say.
+    """
+    doubts: Doubts = field(default_factory=Doubts)
     given: Mapping[str, Json] = field(default_factory=dict)
     """Values of variables from the command line."""
     environment: str | None = None
-    default_host: str | None = None
-    max_impact: Impact = Impact.LIVE
-    protect: tuple[AddressPattern, ...] = ()
+    variables: Variables = field(default_factory=Variables)
+    protect: Mapping[int, AddressPattern] = field(default_factory=dict)
+    """By their place in the list."""
 
     @property
     def environments(self) -> Mapping[str, Any]:
@@ -54,6 +59,17 @@ class StackFile:
         """The overlays of the chosen environment, by ``Kind/name`` as manifests write it."""
         return self.overlays_of(self.environment)
 
+    @property
+    def default_host(self) -> str | None:
+        """The host of what names none."""
+        host: str | None = self.spec.get("defaults", {}).get("host")
+        return host
+
+    @property
+    def max_impact(self) -> Impact:
+        """The worst that an apply does without being told so."""
+        return Impact(self.spec.get("policy", {}).get("maxImpact", Impact.LIVE))
+
     def overlays_of(self, environment: str | None) -> Mapping[str, Mapping[str, Any]]:
         """The overlays of an environment."""
         overlays: Mapping[str, Mapping[str, Any]]
@@ -65,7 +81,7 @@ class StackFile:
         variables: that is done where the stack is loaded in one of them.
         """
         for name in (None, *self.environments):
-            variables = resolve_variables(self.spec, name, self.given, damaged=self.damaged)
+            variables = resolve_variables(self.spec, name, self.given, self.doubts)
             yield replace(self, environment=name, variables=variables)
 
 
@@ -78,7 +94,7 @@ def read_stack_file(
     environment: str | None,
     given: Mapping[str, Json],
 ) -> StackFile:
-    """Find and read the Stack manifest."""
+    """Find and read the Stack manifest. What is wrong in it is left out of what comes back."""
     kind = catalog.stack_kind
     found = [manifest for manifest in manifests if manifest.kind == kind]
     if not found:
@@ -95,43 +111,129 @@ def read_stack_file(
         for other in found[1:]
     )
     manifest = found[0]
-    problems = catalog.compiled[kind].problems(manifest.value)
-    spec: Mapping[str, Any] = pruned(manifest.value, problems).get("spec") or {}
-    environments: Mapping[str, Any] = spec.get("environments", {})
-    if environment is not None and environment not in environments and not problems:
-        problems = [_no_environment(environment, environments)]
-    damaged = bool(problems)
-    variables = resolve_variables(spec, environment, given, damaged=damaged)
-    diagnostics += [
-        places.report(manifest.origin, kind, problem, manifest.value)
-        for problem in (*problems, *variables.problems)
-    ]
+    value = manifest.value
+    problems = _schema_problems(value, catalog)
+    protect = _patterns(value, problems)
+    problems += _unknown_kinds(protect, catalog.kinds)
+    spec: Mapping[str, Any] = without_unreadable(pruned(value, problems)).get("spec") or {}
+    uncertain, doubts = _doubts(value, problems, environment)
+    environments = spec.get("environments", {})
+    unknown = environment is not None and environment not in environments
+    if environment is not None and unknown and "environments" not in uncertain:
+        problems.append(_no_environment(environment, environments))
+    variables = resolve_variables(spec, environment, given, doubts)
+    problems += variables.problems
+    problems += _left_as_they_are(value, problems)
+    diagnostics += [places.report(manifest.origin, kind, problem, value) for problem in problems]
     diagnostics += variables.diagnostics
-    return _stack_file(manifest, spec, variables, environment, given, damaged=damaged)
-
-
-def _stack_file(
-    manifest: Manifest,
-    spec: Mapping[str, Any],
-    variables: Variables,
-    environment: str | None,
-    given: Mapping[str, Json],
-    *,
-    damaged: bool,
-) -> StackFile:
-    policy = spec.get("policy", {})
     return StackFile(
-        manifest,
-        damaged,
-        manifest.name,
-        variables,
-        spec,
-        given,
-        environment,
-        spec.get("defaults", {}).get("host"),
-        Impact(policy.get("maxImpact", Impact.LIVE)),
-        tuple(AddressPattern.parse(text) for text in policy.get("protect", ())),
+        manifest, manifest.name, spec, uncertain, doubts, given, environment, variables, protect
     )
+
+
+def _schema_problems(value: Any, catalog: SchemaCatalog) -> list[Problem]:
+    """What the schema says of the manifest, in which no placeholder stands for anything."""
+    found = catalog.compiled[catalog.stack_kind].problems(literal(value, keeping="overlays"))
+    hint = "Nothing is replaced in this manifest, but in overlays: write the value itself."
+    return [
+        problem._replace(hint=hint) if "${" in problem.summary else problem
+        for problem in map(unshielded, found)
+    ]
+
+
+def _left_as_they_are(value: Any, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Placeholders that their author will expect to be replaced, where nothing is."""
+    told = {problem.path for problem in problems}
+    for place, text in _texts(value, ()):
+        for placeholder in meaningful(text) if place not in told else ():
+            yield Problem(
+                place,
+                "PRV1224",
+                f"{shortened(placeholder)} is left as it is: nothing is replaced in this manifest, "
+                "but in overlays",
+                "Write the value itself, or put the parts together where they are used.",
+                within=placeholder,
+                warning=True,
+            )
+
+
+def _texts(value: Any, path: tuple[Part, ...]) -> Iterator[tuple[tuple[Part, ...], str]]:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            if name not in {"overlays", "description"}:
+                yield from _texts(child, (*path, name))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _texts(child, (*path, index))
+    elif isinstance(value, str) and "${" in value and value != UNREADABLE:
+        yield path, value
+
+
+def _doubts(
+    value: Any, problems: Iterable[Problem], environment: str | None
+) -> tuple[frozenset[str], Doubts]:
+    """Sections that may have held more, and what is not known of variables."""
+    spec = value.get("spec")
+    written = spec if isinstance(spec, dict) else {}
+    places = [*unreadable_places(value)]
+    strange = False
+    for problem in problems:
+        if problem.code != MISSING or len(problem.path) > 2:
+            places.append(problem.path)
+        strange = strange or (problem.code == "PRV1103" and len(problem.path) <= 2)
+    uncertain: set[str] = set()
+    names: set[Part] = set()
+    values = False
+    for place in places:
+        match place:
+            case () | ("spec",):
+                uncertain |= _SECTIONS
+            case ("spec", "defaults", *_):
+                uncertain.add("defaults")
+            case ("spec", str(section)):
+                uncertain |= {section} & _SECTIONS
+            case ("spec", "variables", name, *_):
+                names.add(name)
+            case ("spec", "environments", name, "variables", variable, *_):
+                names |= {variable} if name == environment else set()
+            case ("spec", "environments", name) | ("spec", "environments", name, "variables"):
+                values = values or name == environment
+            case _:
+                pass
+    if strange:  # a section may be misspelt
+        uncertain |= _SECTIONS - written.keys()
+    values = values or (environment is not None and "environments" in uncertain)
+    known = frozenset(name for name in names if isinstance(name, str))
+    return frozenset(uncertain), Doubts(known, "variables" in uncertain, values)
+
+
+def _patterns(value: Any, problems: Iterable[Problem]) -> dict[int, AddressPattern]:
+    texts: Any = value
+    for part in _PROTECT:
+        texts = texts.get(part) if isinstance(texts, dict) else None
+    bad = {problem.path[3] for problem in problems if problem.path[:3] == _PROTECT != problem.path}
+    return {
+        index: AddressPattern.parse(text)
+        for index, text in enumerate(texts if isinstance(texts, list) else ())
+        if index not in bad and isinstance(text, str) and "${" not in text
+    }
+
+
+def _unknown_kinds(
+    patterns: Mapping[int, AddressPattern], kinds: Collection[str]
+) -> Iterator[Problem]:
+    """A pattern that no kind fits protects nothing, now or later."""
+    for index, pattern in patterns.items():
+        if not any(fnmatchcase(kind, pattern.kind) for kind in kinds):
+            near = nearest(pattern.kind, kinds)
+            yield Problem(
+                (*_PROTECT, index),
+                "PRV1102",
+                f"unknown kind {quoted(pattern.kind)}",
+                f"Did you mean {near!r}?" if near else "",
+                f"Known kinds: {names_text(kinds)}.",
+                within=pattern.kind,
+            )
 
 
 def no_stack(root: str, kind: str, *, empty: bool) -> Diagnostic:
@@ -142,17 +244,17 @@ def no_stack(root: str, kind: str, *, empty: bool) -> Diagnostic:
         source=SourceRange(root, 1, 1) if not empty else None,
         hint="Run 'provisioner init' to make a stack."
         if empty
-        else f"Add a document with 'kind: {kind}', 'metadata: {{name: NAME}}' and 'spec: {{}}'.",
+        else f"Add a document with 'kind: {kind}' and 'metadata: {{name: NAME}}'.",
     )
 
 
 def _no_environment(name: str, known: Mapping[str, Any]) -> Problem:
-    near = get_close_matches(name, known, n=1)
+    near = nearest(name, known)
     return Problem(
         ("spec", "environments"),
         "PRV1203",
-        f"the stack has no environment {name!r}",
-        f"Did you mean {near[0]!r}?" if near else "Declare it in the Stack's spec.environments.",
+        f"the stack has no environment {quoted(name)}",
+        f"Did you mean {near!r}?" if near else "Declare it in the Stack's spec.environments.",
         f"Declared environments: {names_text(known) or 'none'}.",
         at_key=True,
     )

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
-from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.diagnostics import Diagnostic, error, quoted, shortened
 from provisioner.core.units import parse_duration, parse_size
 from provisioner.core.values import Json
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.scalars import resolve
-from provisioner.manifest.violations import found_text, names_text
+from provisioner.manifest.violations import found_text, names_text, nearest
 
 _EXPECTED = {
     "string": "text",
@@ -45,65 +44,96 @@ class Variables:
     """About what the command line gave: it has no place in a file."""
 
 
+class Doubts(NamedTuple):
+    """What could not be read of the variables of a Stack, so that nothing is said about it.
+
+    ``names`` are variables of which something could not be read. ``declarations``: there may be
+    more of them; ``values``: the environment may give more values.
+    """
+
+    names: frozenset[str] = frozenset()
+    declarations: bool = False
+    values: bool = False
+
+
 def resolve_variables(
     spec: Mapping[str, Any],
     environment: str | None,
     given: Mapping[str, Json],
-    *,
-    damaged: bool = False,
+    doubts: Doubts = Doubts(),  # noqa: B008 - immutable
 ) -> Variables:
-    """The value of each variable that the spec of a Stack manifest declares.
-
-    ``damaged``: parts of the spec were wrong and are left out, so that nothing is called missing.
+    """The value of each variable that the spec of a Stack manifest declares; ``spec`` without what
+    could not be read.
     """
     everything: Mapping[str, Any] = spec.get("variables", {})
     declared = {name: item for name, item in everything.items() if "type" in item}
-    result = Variables(missing=set(everything.keys() - declared.keys()))
+    result = Variables(missing={*(everything.keys() - declared.keys()), *doubts.names})
     for name, declaration in declared.items():
         _default(name, declaration, result)
-    for other, settings in spec.get("environments", {}).items():
+    environments: Mapping[str, Any] = spec.get("environments", {})
+    for other, settings in environments.items():
         for name, value in settings.get("variables", {}).items():
             path = ("spec", "environments", other, "variables", name)
             if name not in declared:
-                result.problems += [] if damaged else [_undeclared(name, declared, path)]
-            elif not _fits(declared[name]["type"], value):
-                result.problems.append(_misfit(name, declared[name]["type"], value, path))
-                result.missing.update({name} if other == environment else ())
-            elif other == environment:
+                known = name in result.missing or doubts.declarations
+                result.problems += [] if known else [_undeclared(name, declared, path)]
+                continue
+            usable = _checked(name, declared[name]["type"], value, path, result)
+            if other == environment and usable:
                 result.values[name] = value
+            elif other == environment:
+                result.missing.add(name)
     for name, value in given.items():
-        if name in declared or not damaged:
+        if name in declared or not (name in result.missing or doubts.declarations):
             _from_command_line(name, value, declared, result)
-    for name in declared:
-        if name not in result.values and name not in result.missing:
-            result.missing.add(name)
-            required = _required(name, declared[name]["type"], environment)
-            result.problems += [] if damaged else [required]
+    for name in declared.keys() - result.values.keys() - result.missing:
+        result.missing.add(name)
+        if not (doubts.values or _meant_elsewhere(name, environment, environments)):
+            chosen = environment if environment in environments else None
+            result.problems.append(_required(name, declared[name]["type"], chosen))
     return result
+
+
+def _meant_elsewhere(name: str, environment: str | None, environments: Mapping[str, Any]) -> bool:
+    """Whether the environment that was meant may give the variable a value, where the one that was
+    chosen does not exist.
+    """
+    return (
+        environment is not None
+        and environment not in environments
+        and any(name in settings.get("variables", {}) for settings in environments.values())
+    )
 
 
 def _default(name: str, declaration: Mapping[str, Any], result: Variables) -> None:
     if "default" not in declaration:
         return
-    if _fits(declaration["type"], declaration["default"]):
-        result.values[name] = declaration["default"]
-        return
+    value = declaration["default"]
     path = ("spec", "variables", name, "default")
-    result.problems.append(_misfit(name, declaration["type"], declaration["default"], path))
-    result.missing.add(name)
+    if _checked(name, declaration["type"], value, path, result):
+        result.values[name] = value
+    else:
+        result.missing.add(name)
+
+
+def _checked(name: str, kind: str, value: Json, path: tuple[str, ...], result: Variables) -> bool:
+    """Whether a value is of the type of its variable; what is wrong with it is noted."""
+    fits = _fits(kind, value)
+    result.problems += [] if fits else [_misfit(name, kind, value, path)]
+    return fits
 
 
 def _from_command_line(
     name: str, value: Json, declared: Mapping[str, Any], result: Variables
 ) -> None:
     if name not in declared:
-        near = get_close_matches(name, declared, n=1)
+        near = nearest(name, declared)
         result.diagnostics.append(
             error(
                 "PRV1211",
-                f"there is no variable {name!r} to be set on the command line",
+                f"there is no variable {quoted(name)} to be set on the command line",
                 detail=f"Declared variables: {names_text(declared) or 'none'}.",
-                hint=f"Did you mean {near[0]!r}?"
+                hint=f"Did you mean {near!r}?"
                 if near
                 else "Declare it in the Stack's spec.variables.",
             )
@@ -120,7 +150,8 @@ def _from_command_line(
     result.diagnostics.append(
         error(
             "PRV1212",
-            f"the variable {name!r} was given {found_text(value)}, expected {_EXPECTED[kind]}",
+            f"the variable {quoted(name)} was given {found_text(value)}, "
+            f"expected {_EXPECTED[kind]}",
             hint=f"It is declared with 'type: {kind}'.",
         )
     )
@@ -142,21 +173,24 @@ def _fits(kind: str, value: object) -> bool:
 
 
 def _misfit(name: str, kind: str, value: Json, path: tuple[str, ...]) -> Problem:
+    templated = isinstance(value, str) and "${" in value
     return Problem(
         path,
         "PRV1212",
-        f"the variable {name!r} has {found_text(value)}, expected {_EXPECTED[kind]}",
-        f"It is declared with 'type: {kind}'.",
+        f"the variable {quoted(name)} has {found_text(value)}, expected {_EXPECTED[kind]}",
+        "Nothing is replaced in the value of a variable."
+        if templated
+        else f"It is declared with 'type: {kind}'.",
     )
 
 
 def _undeclared(name: str, declared: Mapping[str, Any], path: tuple[str, ...]) -> Problem:
-    near = get_close_matches(name, declared, n=1)
+    near = nearest(name, declared)
     return Problem(
         path,
         "PRV1211",
-        f"there is no variable {name!r}",
-        f"Did you mean {near[0]!r}?" if near else "Declare it in spec.variables.",
+        f"there is no variable {quoted(name)}",
+        f"Did you mean {near!r}?" if near else "Declare it in spec.variables.",
         f"Declared variables: {names_text(declared) or 'none'}.",
         at_key=True,
     )
@@ -167,8 +201,8 @@ def _required(name: str, kind: str, environment: str | None) -> Problem:
     return Problem(
         ("spec", "variables", name),
         "PRV1213",
-        f"the variable {name!r} has no value",
-        f"Give it with '--var {name}=...', {where}, or as its default.",
+        f"the variable {quoted(name)} has no value",
+        f"Give it with '--var {shortened(name)}=...', {where}, or as its default.",
         f"Expected {_EXPECTED[kind]}.",
         at_key=True,
     )

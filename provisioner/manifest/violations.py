@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from provisioner.core.values import path_text
 from provisioner.manifest.fields import Field, walk
-from provisioner.manifest.placeholders import SHIELD, UNREADABLE
+from provisioner.manifest.placeholders import SHIELD, UNREADABLE, meaningful
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.validation import Violation
 
@@ -231,7 +231,9 @@ def _malformed(violation: Violation, field: Field) -> Iterator[Problem]:
     expected = violation.schema.get("x-expected") or "another form"
     what = "the name " if violation.of_name else ""
     hint = ""
-    if "${" in str(value) or SHIELD in str(value):
+    if SHIELD in str(value) and any(meaningful(str(value).replace(SHIELD, "${"))):
+        hint = "This '${' means itself: it was written as '$${', or is in the value of a variable."
+    elif "${" in str(value) or SHIELD in str(value):
         hint = "Variables, replica numbers and outputs are the only ${...} that are replaced."
     elif isinstance(value, str) and value != value.strip():
         hint = "Remove the space around it."

@@ -199,6 +199,12 @@ def test_the_name_cannot_be_changed_in_an_overlay(tmp_path):
     assert "fields of metadata other than name" in found.summary
 
 
+@pytest.mark.parametrize("environment", ["prod", "dev", None])
+def test_an_overlay_for_the_stack_itself(tmp_path, environment):
+    text = overlaid("§Stack/shop:\n  spec: {policy: {maxImpact: restart}}\n")
+    assert "--max-impact" in one(tmp_path, text, "PRV1231", environment=environment).hint
+
+
 def test_a_mistake_in_the_base_is_shown_in_the_base(tmp_path):
     text = overlaid("VirtualMachine/web${replica.index}:\n  spec: {autostart: true}\n")
     check(tmp_path, text.replace("bus: scsi", "bus: §scsy"), "PRV1106", environment="prod")

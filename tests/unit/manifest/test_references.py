@@ -378,6 +378,28 @@ def test_protection_and_policy(tmp_path):
     assert ["PRV1431"] == [item.code for item in stack.warnings]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "near"), [("Dsk", "'Disk'"), ("disk/data", None), ("Virtual/*", ""), ("D*sk", "")]
+)
+def test_an_unknown_kind_protects_nothing(tmp_path, pattern, near):
+    text = two_hosts(f"defaults: {{host: one}}, policy: {{protect: [Network, §{pattern}]}}")
+    if near is None or pattern == "D*sk":
+        code = "PRV1107" if near is None else None
+        text = text if code else text.replace("§", "")
+        check(tmp_path, text, *([code] if code else []))
+        return
+    found = one(tmp_path, text, "PRV1102")
+    assert near in found.hint
+
+
+def test_a_pattern_that_matches_nothing_is_shown(tmp_path):
+    text = two_hosts("defaults: {host: one}, policy: {protect: [Network, 'Disk/db*']}")
+    (found,) = load_stack(tmp_path, {"a.yaml": text}).warnings
+    assert found.source is not None
+    assert ("PRV1431", 4) == (found.code, found.source.line)
+    assert "'Disk/db*'" == found.source.text[found.source.column - 1 :][: found.source.length]
+
+
 def test_metadata_of_a_declaration(tmp_path):
     text = ALL.replace(
         "{name: root}",

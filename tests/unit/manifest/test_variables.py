@@ -189,14 +189,98 @@ def test_no_stack_manifest(tmp_path):
     assert ["PRV1201"] == [item.code for item in errors_of(tmp_path)]
 
 
+def test_a_stack_that_says_nothing_but_its_name(tmp_path):
+    stack = BASE.replace("spec: {}\n", "")
+    assert "shop" == load_stack(tmp_path, {"main.yaml": stack}).name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("{name: shop}", "{name: §'${var.text}'}", "PRV1107"),
+        ("spec:\n", "spec:\n  defaults: {host: §'${var.text}'}\n", "PRV1107"),
+        ("spec:\n", "spec:\n  policy: {maxImpact: §'${var.text}'}\n", "PRV1106"),
+        ("default: 1GiB", "default: §'${var.text}'", "PRV1212"),
+    ],
+)
+def test_nothing_is_replaced_in_the_stack_manifest(tmp_path, old, new, code):
+    found = one(tmp_path, STACK.replace(old, new, 1) + MACHINE.replace("${var.size}", "1GiB"), code)
+    assert "'${var.text}'" in found.summary
+    assert "Nothing is replaced in" in found.hint
+
+
+def test_placeholders_in_values_are_left_as_they_are_with_a_warning(tmp_path):
+    text = STACK.replace("hello", "'a ${var.size}'").replace("size: 8GiB", "text: '${Network/x.y}'")
+    text = text.replace("default: 2}", "default: 2, description: 'as ${var.size}'}")
+    stack = load_stack(tmp_path, {"main.yaml": text + MACHINE})
+    assert "a ${var.size}" == stack.declarations[WEB].spec["labels"]["a"]
+    assert [("PRV1224", 6), ("PRV1224", 15)] == [
+        (item.code, item.source.line) for item in stack.warnings if item.source
+    ]
+
+
+def test_a_value_that_looks_like_a_placeholder_is_no_size(tmp_path):
+    text = STACK.replace("hello", "'${var.size}'")
+    found = one(tmp_path, text + MACHINE.replace('"${var.size}"', '§"${var.text}"'), "PRV1107")
+    assert "found '${var.size}', expected a size" in found.summary
+    assert "value of a variable" in found.hint
+
+
 def test_two_stack_manifests(tmp_path):
     one = "apiVersion: provisioner/v1\nkind: Stack\nmetadata: {name: shop}\nspec: {}\n"
     check(tmp_path, one + "---\n§" + one, "PRV1202")
 
 
-def test_a_damaged_stack_manifest_makes_no_variable_unknown(tmp_path):
-    text = STACK.replace("variables:\n    text", "§variable:\n    text") + MACHINE
-    check(tmp_path, text, "PRV1103")
+@pytest.mark.parametrize(
+    ("section", "code"),
+    [
+        ("§variable: {text: {type: string}}", "PRV1103"),
+        ("§vars: {text: string}", "PRV1103"),
+        ("§variables: [text]", "PRV1104"),
+        ("variables: §!include all", "PRV1015"),
+    ],
+)
+def test_where_variables_cannot_be_read_none_is_unknown(tmp_path, section, code):
+    stack = STACK.split("  variables", maxsplit=1)[0]
+    check(tmp_path, f"{stack}  {section}\n---\n{MACHINE}", code)
+
+
+EVERYTHING = """\
+apiVersion: provisioner/v1
+kind: Stack
+metadata: {name: shop, §lables: {}}
+spec:
+  variables:
+    size: {type: size, default: 1GiB}
+    §needed: {type: string}
+    given: {type: string}
+  §environments:
+    dev: {variables: {§undeclared: 1, given: x}}
+  policy: {maxImpact: §foo}
+  defaults: {§hots: lab}
+---
+apiVersion: provisioner/v1
+kind: Disk
+metadata: {name: root}
+spec: {pool: §nowhere, size: "§${var.nope}"}
+"""
+
+
+def test_no_mistake_in_the_stack_hides_others(tmp_path):
+    codes = ["PRV1103", "PRV1213", "PRV1203", "PRV1211", "PRV1106", "PRV1103", "PRV1301", "PRV1220"]
+    check(tmp_path, EVERYTHING, *codes, environment="prd")
+    text = EVERYTHING.replace("§environments", "environments")
+    check(tmp_path, text, *[code for code in codes if code != "PRV1203"], environment="dev")
+    codes[2:3] = ["PRV1213"]
+    text = text.replace("    given:", "    §given:")
+    found = check(tmp_path, text, *sorted(codes[:3]), *codes[3:])
+    assert ["needed", "given"] == [item.summary.split("'")[1] for item in found[1:3]]
+
+
+def test_an_unknown_environment_hides_nothing(tmp_path):
+    text = EVERYTHING.replace(", §lables: {}", "").replace("§foo", "live").replace("§hots", "host")
+    codes = ["PRV1213", "PRV1203", "PRV1211", "PRV1301", "PRV1220"]
+    check(tmp_path, text, *codes, environment="prd")
 
 
 def test_the_catalog_is_the_installed_one():

@@ -73,6 +73,18 @@ class Drafter:
             named=named,
         )
 
+    def check(self, document: Expanded) -> None:
+        """Report what is wrong with a document of which no draft is wanted; files that it names are
+        left alone.
+        """
+        problems = self._problems(document)
+        kinds = document.scope.kinds
+        value = without_unresolved(pruned(document.value, problems), kinds)
+        findings = Findings(None, kinds)
+        self.catalog.kinds[document.kind].canonicalise(value.get("spec") or {}, findings)
+        problems += [_moved(problem) for problem in findings.problems]
+        self._report(document, problems, document.value)
+
     def _problems(self, document: Expanded) -> list[Problem]:
         """What the schema says, and names that would have to wait for an output."""
         schema, kinds = self.catalog.compiled[document.kind], document.scope.kinds

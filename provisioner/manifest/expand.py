@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from provisioner.core.diagnostics import Diagnostic, quoted, shortened, warning
+from provisioner.core.diagnostics import Diagnostic, quoted, shortened
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
 from provisioner.manifest.fields import Field
 from provisioner.manifest.overlay import merge
-from provisioner.manifest.placeholders import PLACEHOLDER, Kept, Scope, Unresolved, escaped
+from provisioner.manifest.placeholders import PLACEHOLDER, Kept, Scope, Unresolved, escaped, written
 from provisioner.manifest.places import Layer, Origin, Places
 from provisioner.manifest.problems import Part, Problem
 from provisioner.manifest.stackfile import StackFile
@@ -104,6 +104,7 @@ class Expander:
         if replicas is None:
             value = substitution.run(value, scope)
             failed = manifest.broken or substitution.failed
+            origin = origin._replace(scope=scope)
             yield Expanded(manifest, value, origin, scope, templated=True, failed=failed)
             return
         numbers = self._numbers(manifest, origin, replicas, substitution, scope)
@@ -111,9 +112,10 @@ class Expander:
             inner = replace(scope, replica=number)
             copy = substitution.run(value, inner) if templated else value
             failed = manifest.broken or substitution.failed or numbers is None
+            here = origin._replace(scope=inner)
             absent = not numbers
             yield Expanded(
-                manifest, copy, origin, inner, templated=True, failed=failed, absent=absent
+                manifest, copy, here, inner, templated=True, failed=failed, absent=absent
             )
 
     def _laid_over(
@@ -129,12 +131,13 @@ class Expander:
             "overlays",
             manifest.written,
         )
-        value, problems = merge(manifest.value, overlay, fields)
-        for problem in problems:
+        merged = merge(manifest.value, overlay, fields)
+        for problem in merged.problems:
             moved = problem._replace(path=(*prefix, *problem.path))
             self.diagnostics.append(self.places.report(stack.origin, stack.kind, moved))
         origin = manifest.origin
-        return origin._replace(layers=(*origin.layers, Layer(stack.origin, prefix))), value
+        layer = Layer(stack.origin, prefix, merged.lists)
+        return origin._replace(layers=(*origin.layers, layer)), merged.value
 
     def _numbers(
         self,
@@ -236,13 +239,13 @@ class _Substitution:
         if whole is not None and whole[1] is not None:
             value = self._look_up(whole[1], whole[0], scope, path)
             if field is not None and field.types == ("string",) and not isinstance(value, str):
-                return _written(value)
+                return written(value)
             return value
 
         def part(match: Any) -> str:
             if match[1] is None:
                 return str(match[0])
-            return _written(self._look_up(match[1], match[0], scope, path))
+            return written(self._look_up(match[1], match[0], scope, path))
 
         return PLACEHOLDER.sub(part, text)
 
@@ -255,7 +258,10 @@ class _Substitution:
         if isinstance(value, Kept):
             self.failed = self.failed or body.startswith("var.")
             if value.doubt:
-                self._doubt(path, literal, value.doubt)
+                summary = f"{shortened(literal)} is left as it is: {value.doubt}"
+                hint = f"Write ${shortened(literal)} if it shall stay as it is."
+                problem = Problem(path, "PRV1224", summary, hint, within=literal, warning=True)
+                self._tell(problem)
             return literal
         return escaped(value) if isinstance(value, str) else value
 
@@ -264,24 +270,3 @@ class _Substitution:
             self._told.add((problem.path, problem.within))
             expander = self.expander
             expander.diagnostics.append(expander.places.report(self.origin, self.kind, problem))
-
-    def _doubt(self, path: tuple[Part, ...], literal: str, doubt: str) -> None:
-        if (path, literal) not in self._told:
-            self._told.add((path, literal))
-            places = self.expander.places
-            keyed = places.keyed(self.kind, path)
-            source = places.find(self.origin, keyed, within=literal)
-            self.expander.diagnostics.append(
-                warning(
-                    "PRV1224",
-                    f"{literal} is left as it is: {doubt}",
-                    source=source,
-                    hint=f"Write ${literal} if it shall stay as it is.",
-                )
-            )
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

@@ -102,6 +102,7 @@ class _Loading:
         self._take_complaints(reading, stack)
         files = sorted({item.origin.file.name for item in reading.manifests})
         self._draft(reading, stack, places)
+        self._check_environments(reading, stack, places)
         self._link(stack, places)
         self._finish(reading)
         return self._stack(stack, places, files)
@@ -142,6 +143,21 @@ class _Loading:
                 self.hosts[draft.address.name] = draft
             else:
                 self.drafts[draft.address] = draft
+
+    def _check_environments(self, reading: Reading, stack: StackFile, places: Places) -> None:
+        """Report what is wrong in overlays of the environments that are not chosen."""
+        for variant in stack.variants():
+            overlays = variant.overlays
+            if stack.manifest is None or variant.environment == stack.environment or not overlays:
+                continue
+            found: list[Diagnostic] = []
+            expander = Expander(variant, self.catalog, places, found)
+            drafter = Drafter(self.catalog, places, TextFiles(self.root, found), found)
+            laid_over = [item for item in reading.manifests if item.written in overlays]
+            for document in expander.expand(laid_over):
+                drafter.check(document)
+            # What stands elsewhere is wrong in the chosen environment as well.
+            self.diagnostics += [item for item in found if stack.manifest.origin.holds(item.source)]
 
     def _link(self, stack: StackFile, places: Places) -> None:
         names = Names(self.drafts, self.hosts.keys(), self.unread, self.catalog)

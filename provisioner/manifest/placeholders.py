@@ -71,6 +71,15 @@ class Scope:
             return self._replica(body, name)
         return self._other(body)
 
+    def filled(self, text: str) -> str:
+        """The text with every placeholder replaced that has a value."""
+
+        def value_of(match: re.Match[str]) -> str:
+            value = KEPT if match[1] is None else self.look_up(match[1])
+            return match[0] if isinstance(value, Kept | Unresolved) else written(value)
+
+        return PLACEHOLDER.sub(value_of, text)
+
     def _variable(self, body: str, name: str) -> Json | Unresolved | Kept:
         if name in self.variables:
             return self.variables[name]
@@ -118,6 +127,13 @@ class Scope:
         else:
             near = []
         return Kept(f"did you mean {near[0]!r}?") if near else KEPT
+
+
+def written(value: Json) -> str:
+    """A value within text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
 class OutputText(NamedTuple):

@@ -8,15 +8,18 @@ through :attr:`provisioner.manifest.model.Stack.places`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, SourceRange, error, warning
 from provisioner.core.values import Path
 from provisioner.manifest.fields import Field
+from provisioner.manifest.forms import FORMS
+from provisioner.manifest.overlay import Source
+from provisioner.manifest.placeholders import Scope
 from provisioner.manifest.positioned import Node, compose, find
-from provisioner.manifest.problems import Element, Part, Problem
+from provisioner.manifest.problems import MISSING, Element, Part, Problem
 from provisioner.manifest.source import SourceFile
 from provisioner.manifest.yamlstrict import YamlDocument
 
@@ -25,8 +28,8 @@ _KEPT = 32
 
 
 class Origin(NamedTuple):
-    """The document that a manifest was read from, and what an environment laid over it (the last
-    wins).
+    """The document that a manifest was read from, what an environment laid over it (the last wins),
+    and what its placeholders stand for.
 
     The other fields are those of :class:`YamlDocument`, without its value: that is not kept.
     """
@@ -37,6 +40,7 @@ class Origin(NamedTuple):
     offset: int
     line: int
     layers: tuple[Layer, ...] = ()
+    scope: Scope | None = None
 
     @classmethod
     def of(cls, file: SourceFile, document: YamlDocument) -> Origin:
@@ -48,12 +52,41 @@ class Origin(NamedTuple):
         """The document's first line."""
         return self.file.range_on(self.line, self.offset)
 
+    def holds(self, place: SourceRange | None) -> bool:
+        """Whether a place is in the document."""
+        if place is None or place.file != self.file.name:
+            return False
+        first, last = (
+            self.file.line_at(self.start),
+            self.file.line_at(max(self.start, self.end - 1)),
+        )
+        return first <= place.line - 1 <= last
+
 
 class Layer(NamedTuple):
-    """A part of another document (below ``prefix``) that is merged into a manifest."""
+    """A part of another document (below ``prefix``) that is merged into a manifest; ``lists`` are
+    the lists in which elements of both stand, by path.
+    """
 
     origin: Origin
     prefix: tuple[Part, ...]
+    lists: Mapping[tuple[Part, ...], Sequence[Source]]
+
+    def path_in(self, path: tuple[Part, ...], *, over: bool) -> tuple[Part, ...]:
+        """The path with the numbers that elements have in the overlay, or in what it lies over."""
+        return tuple(
+            self._moved(part, self.lists.get(path[:index], ()), over=over)
+            if isinstance(part, Element)
+            else part
+            for index, part in enumerate(path)
+        )
+
+    @staticmethod
+    def _moved(part: Element, sources: Sequence[Source], *, over: bool) -> Element:
+        if part.number is None or part.number >= len(sources):
+            return part
+        source = sources[part.number]
+        return part._replace(number=source.over if over else source.base)
 
 
 class Places:
@@ -94,7 +127,7 @@ class Places:
                 key = value.get(field.set_key) if isinstance(value, dict) else None
                 result.append(Element(part, key if isinstance(key, str) else None, field.set_key))
             else:
-                result.append(Element(None, part, field.set_key))
+                result.append(Element(None, part, field.set_key, _form(field)))
             name = part if isinstance(part, str) else "*"
             field = None if field is None else field.children.get(name, field.rest)
         last = result[-1] if result else None
@@ -109,13 +142,23 @@ class Places:
         there.
         """
         for layer in reversed(origin.layers):
-            node, key, followed = find(self._root(layer.origin), (*layer.prefix, *path))
-            if node is not None and followed == len(layer.prefix) + len(path):
+            over = (*layer.prefix, *layer.path_in(path, over=True))
+            node, key, followed = self._follow(layer.origin, over, origin.scope)
+            if node is not None and followed == len(over):
                 return _range(layer.origin.file, node, key, at_key=at_key, within=within)
-        node, key, followed = find(self._root(origin), path)
+            path = layer.path_in(path, over=False)
+        node, key, followed = self._follow(origin, path, origin.scope)
         if node is None or followed == 0:
             return origin.source
         return _range(origin.file, node, key, at_key=at_key or followed < len(path), within=within)
+
+    def _follow(
+        self, origin: Origin, path: tuple[Part, ...], scope: Scope | None
+    ) -> tuple[Node | None, Node | None, int]:
+        def same(text: str, element: Element) -> bool:
+            return text == element.key or _spelled(text, element, scope) == element.key
+
+        return find(self._root(origin), path, same)
 
     def report(
         self, origin: Origin, kind: str, problem: Problem, value: Any = None, **rest: Any
@@ -126,6 +169,8 @@ class Places:
         source = problem.source
         if source is None:
             path = self.keyed(kind, problem.path, value)
+            if problem.code == MISSING:
+                origin = self._where_it_stands(origin, path)
             source = self.find(origin, path, at_key=problem.at_key, within=problem.within)
         return (warning if problem.warning else error)(
             problem.code,
@@ -135,6 +180,16 @@ class Places:
             source=source,
             **rest,
         )
+
+    def _where_it_stands(self, origin: Origin, path: tuple[Part, ...]) -> Origin:
+        """What is missing in a manifest is missing there, also where an overlay adds something
+        beside it.
+        """
+        base = path
+        for layer in reversed(origin.layers):
+            base = layer.path_in(base, over=False)
+        _, _, followed = self._follow(origin, base, origin.scope)
+        return origin._replace(layers=()) if followed == len(base) else origin
 
     def _root(self, origin: Origin) -> Node | None:
         name = (origin.file.name, origin.start)
@@ -146,6 +201,23 @@ class Places:
         if len(self._nodes) > _KEPT:
             self._nodes.popitem(last=False)
         return root
+
+
+def _form(field: Field) -> str | None:
+    """The form of the keys of a list's elements."""
+    key = None if field.rest is None else field.rest.child(field.set_key or "")
+    return None if key is None else key.form
+
+
+def _spelled(text: str, element: Element, scope: Scope | None) -> str:
+    """The text of a key as canonical paths have it."""
+    text = text if scope is None else scope.filled(text)
+    if element.form is None:
+        return text
+    try:
+        return str(FORMS[element.form](text))
+    except ValueError:
+        return text
 
 
 def _child(value: Any, part: Part) -> Any:

@@ -10,15 +10,19 @@ from typing import NamedTuple, TypeAlias
 
 from provisioner.core.diagnostics import SourceRange
 
+MISSING = "PRV1105"
+"""The code of a field that is missing: nothing is wrong with what is there."""
+
 
 class Element(NamedTuple):
     """A list element in a path: its index, and where its list has a key, the value of its key
-    field.
+    field, in the form that ``form`` names (see :mod:`provisioner.manifest.forms`).
     """
 
     number: int | None
     key: str | None = None
     key_field: str | None = None
+    form: str | None = None
 
 
 Part: TypeAlias = str | int | Element

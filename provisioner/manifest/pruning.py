@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any
 
 from provisioner.manifest.placeholders import UNREADABLE, outputs_in, unresolved
-from provisioner.manifest.problems import Element, Part, Problem
+from provisioner.manifest.problems import MISSING, Element, Part, Problem
 
 _GONE = object()
-MISSING = "PRV1105"
-"""A field that is missing: nothing is wrong with what is there."""
 
 
 def pruned(value: Any, problems: Iterable[Problem]) -> Any:

@@ -19,8 +19,8 @@ from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
 from provisioner.manifest.placeholders import UNREADABLE, literal, meaningful, unshielded
 from provisioner.manifest.places import Places
-from provisioner.manifest.problems import Part, Problem
-from provisioner.manifest.pruning import MISSING, pruned, unreadable_places, without_unreadable
+from provisioner.manifest.problems import MISSING, Part, Problem
+from provisioner.manifest.pruning import pruned, unreadable_places, without_unreadable
 from provisioner.manifest.variables import Doubts, Variables, resolve_variables
 from provisioner.manifest.violations import names_text, nearest
 

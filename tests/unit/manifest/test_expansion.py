@@ -193,6 +193,125 @@ def test_mistakes_in_an_overlay_are_shown_there(tmp_path, element, code):
     check(tmp_path, overlaid(overlay), code, environment="prod")
 
 
+def test_elements_of_an_overlay_are_shown_by_their_own_numbers(tmp_path):
+    overlay = """\
+VirtualMachine/web${replica.index}:
+  spec:
+    disks:
+      - {disk: scratch, $remove: §yes}
+      - {disk: 'root${replica.index}', §buss: ide}
+      - §{bus: scsi}
+      - §foo
+    nics:
+      - {name: a, mac: §x}
+      - {name: b, network: §nope}
+"""
+    codes = ["PRV1232", "PRV1103", "PRV1105", "PRV1104", "PRV1107", "PRV1301"]
+    check(tmp_path, overlaid(overlay), *codes, environment="prod")
+
+
+def test_elements_of_the_base_are_shown_by_their_own_numbers(tmp_path):
+    overlay = """\
+VirtualMachine/web${replica.index}:
+  spec:
+    disks: [{disk: 'root${replica.index}', $remove: true}, {disk: new, bus: ide}]
+"""
+    text = overlaid(overlay).replace("- disk: scratch\n", "- disk: scratch\n    - §7\n")
+    text = text.replace("disk: new", "disk: §new")
+    check(tmp_path, text, "PRV1301", "PRV1104", environment="prod")
+
+
+def test_a_key_stands_once_in_a_list_of_an_overlay(tmp_path):
+    overlay = """\
+VirtualMachine/web${replica.index}:
+  spec:
+    nics:
+      - {name: a, model: e1000}
+      - {name: §a, model: rtl8139}
+      - {name: b, network: lan}
+      - {name: §b, network: lan}
+"""
+    check(tmp_path, overlaid(overlay), "PRV1111", "PRV1111", environment="prod")
+
+
+def test_an_element_may_be_put_in_the_place_of_one_that_is_taken_out(tmp_path):
+    overlay = """\
+VirtualMachine/web${replica.index}:
+  spec:
+    disks:
+      - {disk: 'root${replica.index}', $remove: true}
+      - {disk: 'root${replica.index}', cache: none}
+"""
+    stack = load_stack(tmp_path, {"a.yaml": overlaid(overlay)}, "prod")
+    disks = stack.declarations[Address("VirtualMachine", "web1")].spec["disks"]
+    assert {"scratch": {}, "root1": {"cache": "none"}} == disks
+
+
+def test_elements_whose_key_is_a_placeholder_have_their_places(tmp_path):
+    text = """\
+        apiVersion: provisioner/v1
+        kind: Stack
+        metadata: {name: shop}
+        spec: {variables: {card: {type: string, default: front}}}
+        ---
+        apiVersion: provisioner/v1
+        kind: VirtualMachine
+        metadata: {name: "web${replica.index}", replicas: {count: 1}}
+        spec:
+          memory: {size: 1GiB}
+          disks:
+            - disk: other
+            - disk: §nope-${replica.index}
+          nics:
+            - {name: other, network: lan}
+            - {name: "${var.card}-${replica.index:02}", network: lan, address: §10.0.0.1}
+        ---
+        apiVersion: provisioner/v1
+        kind: Network
+        metadata: {name: "lan"}
+        spec:
+          mode: nat
+          cidr: 10.20.0.0/24
+          dhcp:
+            reservations:
+              - {mac: 52-54-00-AA-00-01, address: 10.20.0.9}
+              - {mac: 52-54-00-AA-00-02, address: §10.0.0.2}
+        ---
+        apiVersion: provisioner/v1
+        kind: Disk
+        metadata: {name: other}
+        spec: {pool: images, size: 1GiB}
+        """
+    check(tmp_path, dedent(text) + "---\n" + POOL, "PRV1301", "PRV1404", "PRV1404")
+
+
+@pytest.mark.parametrize("environment", ["prod", "dev", None])
+def test_overlays_of_every_environment_are_checked_once(tmp_path, environment):
+    overlay = """\
+VirtualMachine/web${replica.index}:
+  metadata: {replicas: {count: 1}}
+  spec:
+    memory: {§sizes: 2GiB, max: §7}
+    description: "§${var.nope} ${replica.index}"
+    disks: [{disk: scrotch, §$remove: true}]
+    nics: [§{name: b, mac: §x}, {name: a, mac: §00:00:00:00:00}]
+"""
+    codes = ["PRV1103", "PRV1108", "PRV1220", "PRV1232", "PRV1105", "PRV1107", "PRV1107"]
+    check(tmp_path, overlaid(overlay), *codes, environment=environment)
+
+
+@pytest.mark.parametrize("environment", ["prod", "dev", None])
+def test_a_mistake_in_the_base_is_told_once_for_all_environments(tmp_path, environment):
+    overlay = """\
+VirtualMachine/web${replica.index}:
+  metadata: {replicas: {count: 1}}
+  spec: {cpu: {count: 2}}
+"""
+    text = overlaid(overlay).replace("  memory: {size: 1GiB}\n", "").replace("bus: scsi", "bus: §x")
+    text = text.replace("spec:\n  cpu: {count: 1, max: 2}", "§spec:\n  cpu: {count: 1, max: 2}")
+    check(tmp_path, text, "PRV1105", "PRV1106", environment=environment)
+
+
 def test_the_name_cannot_be_changed_in_an_overlay(tmp_path):
     overlay = "VirtualMachine/web${replica.index}:\n  §metadata: {name: x}\n"
     found = one(tmp_path, overlaid(overlay), "PRV1110", environment="prod")

@@ -247,6 +247,8 @@ class _Substitution:
                 return str(match[0])
             return written(self._look_up(match[1], match[0], scope, path))
 
+        for begin in scope.unclosed(text):
+            self._doubt(path, begin, "its '}' is missing")
         return PLACEHOLDER.sub(part, text)
 
     def _look_up(self, body: str, literal: str, scope: Scope, path: tuple[Part, ...]) -> Any:
@@ -258,12 +260,14 @@ class _Substitution:
         if isinstance(value, Kept):
             self.failed = self.failed or body.startswith("var.")
             if value.doubt:
-                summary = f"{shortened(literal)} is left as it is: {value.doubt}"
-                hint = f"Write ${shortened(literal)} if it shall stay as it is."
-                problem = Problem(path, "PRV1224", summary, hint, within=literal, warning=True)
-                self._tell(problem)
+                self._doubt(path, literal, value.doubt)
             return literal
         return escaped(value) if isinstance(value, str) else value
+
+    def _doubt(self, path: tuple[Part, ...], literal: str, doubt: str) -> None:
+        summary = f"{shortened(literal)} is left as it is: {doubt}"
+        hint = f"Write ${shortened(literal)} if it shall stay as it is."
+        self._tell(Problem(path, "PRV1224", summary, hint, within=literal, warning=True))
 
     def _tell(self, problem: Problem) -> None:
         if (problem.path, problem.within) not in self._told:

@@ -21,7 +21,12 @@ from provisioner.manifest.problems import Problem
 PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^${}]*)\}")
 _OUTPUT = re.compile(r"([A-Z][A-Za-z0-9]{0,62})/([a-z0-9][a-z0-9.-]*)\.([A-Za-z][A-Za-z0-9_.-]*)")
 _INDEX = re.compile(r"index(?::(0[1-9]))?")
+_UNCLOSED = re.compile(
+    r"\$\$\{|(?P<begin>\$\{(?:var\.|replica\.|(?P<kind>[A-Z][A-Za-z0-9]*)/)[^${}\s]*+)"
+    r"[^${}]*+(?!\})"
+)
 _SCOPES = ("var", "replica")
+_FORMS = {"var": "a variable is ${var.NAME}", "replica": "the number is ${replica.index}"}
 _PREFIXES = ("var.", "replica.")
 
 
@@ -116,17 +121,39 @@ class Scope:
         return self.replica if match[1] is None else f"{self.replica:{match[1]}}"
 
     def _other(self, body: str) -> Kept:
-        scope, dot, _ = body.partition(".")
         kind, slash, _ = body.partition("/")
-        if slash and _OUTPUT.fullmatch(body):
-            near = (
-                [] if kind in self.kinds else get_close_matches(kind, self.kinds, n=1, cutoff=0.8)
-            )
-        elif dot and "/" not in body:
+        scope, dot, _ = body.partition(".")
+        if slash:
+            doubt = self._doubt_of_output(kind, body)
+        elif dot:
             near = get_close_matches(scope.lower(), _SCOPES, n=1, cutoff=0.7)
+            doubt = f"did you mean {near[0]!r}?" if near else ""
+        elif body in {*self.variables, *self.missing}:
+            doubt = f"did you mean ${{var.{body}}}?"
         else:
-            near = []
-        return Kept(f"did you mean {near[0]!r}?") if near else KEPT
+            doubt = _FORMS.get(body, "")
+        return Kept(doubt) if doubt else KEPT
+
+    def _doubt_of_output(self, kind: str, body: str) -> str:
+        """Why ``${kind/...}`` may be meant as an output. Shells have the same form for something
+        else (``${image/old/new}``), so that only what looks like a kind is doubted.
+        """
+        if kind in self.kinds:
+            return "" if _OUTPUT.fullmatch(body) else f"an output is ${{{kind}/NAME.OUTPUT}}"
+        if not _OUTPUT.fullmatch(body[:1].upper() + body[1:]):
+            return ""
+        same = [known for known in self.kinds if known.lower() == kind.lower()]
+        near = same or get_close_matches(kind, self.kinds, n=1, cutoff=0.8)
+        if near:
+            return f"did you mean {near[0]!r}?"
+        return "" if kind.isupper() or kind.islower() else f"there is no kind {kind!r}"
+
+    def unclosed(self, text: str) -> Iterator[str]:
+        """The beginnings of placeholders in a text whose ``}`` is missing."""
+        for match in _UNCLOSED.finditer(text):
+            kind = match["kind"]
+            if match["begin"] is not None and (kind is None or kind in self.kinds):
+                yield match["begin"]
 
 
 def written(value: Json) -> str:

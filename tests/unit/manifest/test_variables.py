@@ -1,5 +1,8 @@
 """Variables: their types, where their values come from, and how they are put in."""
 
+import json
+import re
+
 import pytest
 
 from provisioner.core.address import Address
@@ -159,11 +162,48 @@ def test_other_dollars_stay_as_they_are(tmp_path):
     )
 
 
-def test_what_looks_like_a_mistake_is_left_alone_with_a_warning(tmp_path):
-    text = MACHINE.replace("x-${var.ratio}-y", "${vars.text} ${VirtualMachin/db.address}")
-    stack = load_stack(tmp_path, {"main.yaml": STACK + text})
-    assert ["PRV1224", "PRV1224"] == [item.code for item in stack.warnings]
-    assert "${vars.text} ${VirtualMachin/db.address}" == stack.declarations[WEB].spec["labels"]["d"]
+@pytest.mark.parametrize(
+    ("text", "doubt"),
+    [
+        ("${vars.text}", "did you mean 'var'?"),
+        ("${VAR.text}", "did you mean 'var'?"),
+        ("${text}", "did you mean ${var.text}?"),
+        ("${var}", "a variable is ${var.NAME}"),
+        ("${replica}", "the number is ${replica.index}"),
+        ("${VirtualMachin/db.address}", "did you mean 'VirtualMachine'?"),
+        ("${disk/d.path}", "did you mean 'Disk'?"),
+        ("${DISK/d.path}", "did you mean 'Disk'?"),
+        ("${Foo/x.y}", "there is no kind 'Foo'"),
+        ("${Disk/d}", "an output is ${Disk/NAME.OUTPUT}"),
+        ("${Disk/d.}", "an output is ${Disk/NAME.OUTPUT}"),
+        ("${var.text", "its '}' is missing"),
+        ("${var.text and ${var.size}", "its '}' is missing"),
+        ("${replica.index\n", "its '}' is missing"),
+        ("${Disk/d.path {}", "its '}' is missing"),
+    ],
+)
+def test_what_looks_like_a_mistake_is_left_alone_with_a_warning(tmp_path, text, doubt):
+    machine = MACHINE + f"  description: {json.dumps('a ' + text)}\n"
+    stack = load_stack(tmp_path, {"main.yaml": STACK + machine})
+    (found,) = stack.warnings
+    literal = re.split(r"(?<=})|[ \n]", text)[0]
+    assert ("PRV1224", f"{literal} is left as it is: {doubt}") == (found.code, found.summary)
+    assert found.source is not None
+    assert literal == found.source.text[found.source.column - 1 :][: found.source.length]
+    assert "a " + text.replace("${var.size}", "1GiB") == stack.declarations[WEB].spec["description"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${HOME} ${x:-y} ${x:-/dev/null} ${A/b.c} ${FOO/x.y} ${image/old/new} ${image/.raw}",
+        "${x%.*} ${#x} ${path.name} ${1} ${} ${a b} $${var} $${var.text} $${Disk/d} ${Foo/x}",
+        "$${var.text ${x",
+    ],
+)
+def test_what_shells_write_is_left_alone_in_silence(tmp_path, text):
+    machine = MACHINE + f"  cloudInit: {{userData: {json.dumps(text)}}}\n"
+    assert () == load_stack(tmp_path, {"main.yaml": STACK + machine}).warnings
 
 
 @pytest.mark.parametrize("environment", ["prd", "nothing"])

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostic
 from provisioner.manifest.annotations import METADATA_FIELDS
 from provisioner.manifest.canonical import Findings, Place, output_as_name
 from provisioner.manifest.catalog import SchemaCatalog
@@ -22,6 +21,7 @@ from provisioner.manifest.places import Places
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.pruning import pruned, without_unresolved
 from provisioner.manifest.references import Draft
+from provisioner.manifest.reports import Reports
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Drafter:
     catalog: SchemaCatalog
     places: Places
     files: TextFiles
-    diagnostics: list[Diagnostic]
+    reports: Reports
 
     def draft(self, document: Expanded) -> Draft:
         """The draft of a document. Without a name that can be used its address is as written; it
@@ -100,9 +100,7 @@ class Drafter:
 
     def _report(self, document: Expanded, problems: Iterable[Problem], value: Any) -> None:
         for problem in problems:
-            self.diagnostics.append(
-                self.places.report(document.origin, document.kind, problem, value)
-            )
+            self.reports.report(document.origin, document.kind, problem, value)
 
     def _files(self, document: Expanded, address: Address) -> ManifestFiles:
         def place(path: Place) -> Any:

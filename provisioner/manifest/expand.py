@@ -7,17 +7,18 @@ Called by :mod:`provisioner.manifest.loader`. What comes out still holds outputs
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from provisioner.core.diagnostics import Diagnostic, quoted, shortened
+from provisioner.core.diagnostics import quoted, shortened
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
 from provisioner.manifest.fields import Field
 from provisioner.manifest.overlay import merge
 from provisioner.manifest.placeholders import PLACEHOLDER, Kept, Scope, Unresolved, escaped, written
-from provisioner.manifest.places import Layer, Origin, Places
+from provisioner.manifest.places import Layer, Origin
 from provisioner.manifest.problems import Part, Problem
+from provisioner.manifest.reports import Reports
 from provisioner.manifest.stackfile import StackFile
 from provisioner.manifest.unread import Unread
 from provisioner.manifest.violations import names_text, nearest
@@ -51,8 +52,7 @@ class Expander:
 
     stack: StackFile
     catalog: SchemaCatalog
-    places: Places
-    diagnostics: list[Diagnostic]
+    reports: Reports
 
     def expand(self, manifests: Sequence[Manifest]) -> Iterator[Expanded]:
         """The documents of all resources and hosts, in order; the Stack manifest is left out."""
@@ -83,7 +83,7 @@ class Expander:
                     continue
                 else:
                     problem = _overlay_for_nothing(path, address, known)
-                self.diagnostics.append(self.places.report(stack.origin, stack.kind, problem))
+                self.reports.report(stack.origin, stack.kind, problem)
 
     def _one(
         self, manifest: Manifest, scope: Scope, overlays: Mapping[str, Mapping[str, Any]]
@@ -134,7 +134,7 @@ class Expander:
         merged = merge(manifest.value, overlay, fields)
         for problem in merged.problems:
             moved = problem._replace(path=(*prefix, *problem.path))
-            self.diagnostics.append(self.places.report(stack.origin, stack.kind, moved))
+            self.reports.report(stack.origin, stack.kind, moved)
         origin = manifest.origin
         layer = Layer(stack.origin, prefix, merged.lists)
         return origin._replace(layers=(*origin.layers, layer)), merged.value
@@ -160,7 +160,7 @@ class Expander:
                 f"all {count} replicas would be called {manifest.name!r}",
                 f"Put the number into the name: {manifest.name}-${{replica.index}}.",
             )
-            self.diagnostics.append(self.places.report(origin, manifest.kind, problem))
+            self.reports.report(origin, manifest.kind, problem)
             return None
         return range(start, start + count)
 
@@ -191,9 +191,7 @@ def _number(value: Any) -> int | None:
 
 @dataclass(slots=True)
 class _Substitution:
-    """Puts variables and replica numbers into one document; each complaint is made once, not
-    once for each replica.
-    """
+    """Puts variables and replica numbers into one document."""
 
     expander: Expander
     origin: Origin
@@ -201,7 +199,6 @@ class _Substitution:
     top: Field
     failed: bool = False
     """Whether the last run came upon a placeholder without a value."""
-    _told: set[tuple[tuple[Part, ...], str]] = field(default_factory=set)
 
     def run(self, value: Any, scope: Scope, path: tuple[Part, ...] = ()) -> Any:
         """The value with every placeholder of ``scope`` replaced."""
@@ -270,7 +267,4 @@ class _Substitution:
         self._tell(Problem(path, "PRV1224", summary, hint, within=literal, warning=True))
 
     def _tell(self, problem: Problem) -> None:
-        if (problem.path, problem.within) not in self._told:
-            self._told.add((problem.path, problem.within))
-            expander = self.expander
-            expander.diagnostics.append(expander.places.report(self.origin, self.kind, problem))
+        self.expander.reports.report(self.origin, self.kind, problem)

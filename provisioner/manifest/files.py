@@ -25,6 +25,7 @@ from provisioner.core.diagnostics import (
 from provisioner.manifest.canonical import Findings, Place
 from provisioner.manifest.placeholders import escaped
 from provisioner.manifest.problems import Problem
+from provisioner.manifest.reports import Reports
 from provisioner.manifest.source import SourceFile, read_bytes
 
 TEXT_LIMIT = 1024 * 1024
@@ -36,7 +37,7 @@ class TextFiles:
     """The text files of a stack; each is read once."""
 
     root: FilePath
-    warnings: list[Diagnostic]
+    reports: Reports
     _texts: dict[str, SourceFile | ProvisionerError] = field(default_factory=dict)
     _looked_for: set[str] = field(default_factory=set)
 
@@ -72,17 +73,19 @@ class TextFiles:
             (self.root / path).stat()
         except (OSError, ValueError) as problem:
             gone = isinstance(problem, FileNotFoundError)
-            self.warnings.append(
-                warning(
-                    "PRV1242",
-                    f"there is no file {shortened(path)}"
-                    if gone
-                    else f"the file {shortened(path)} cannot be looked at",
-                    detail="" if gone else _reason(problem),
-                    source=source(),
-                    hint="Paths are relative to the manifest. "
-                    "The file is needed when the plan is applied.",
-                )
+            self.reports.add(
+                [
+                    warning(
+                        "PRV1242",
+                        f"there is no file {shortened(path)}"
+                        if gone
+                        else f"the file {shortened(path)} cannot be looked at",
+                        detail="" if gone else _reason(problem),
+                        source=source(),
+                        hint="Paths are relative to the manifest. "
+                        "The file is needed when the plan is applied.",
+                    )
+                ]
             )
 
     def _read(self, path: str) -> SourceFile:

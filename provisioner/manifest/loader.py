@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from provisioner.core.address import Address
@@ -29,6 +28,7 @@ from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.providers import Describe, ProviderSections
 from provisioner.manifest.references import Draft, Names, find_hosts, link_host, link_references
+from provisioner.manifest.reports import Reports
 from provisioner.manifest.stackfile import StackFile, no_stack, read_stack_file
 from provisioner.manifest.unread import Meant, Unread
 from provisioner.manifest.yamlstrict import LIBYAML
@@ -67,45 +67,51 @@ def _quiet_collector() -> Iterator[None]:
             gc.enable()
 
 
-@dataclass(slots=True)
 class _Loading:
-    root: Path
-    catalog: SchemaCatalog
-    environment: str | None
-    variables: Mapping[str, Json]
-    describe: Describe | None
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    drafts: dict[Address, Draft] = field(default_factory=dict)
-    hosts: dict[str, Draft] = field(default_factory=dict)
-    aside: list[Draft] = field(default_factory=list)
-    """Drafts whose address is no name, or another's: nothing comes of them, but they are
-    checked.
-    """
-    origins: dict[Address, Origin] = field(default_factory=dict)
-    unread: Unread = field(default_factory=Unread)
+    """Loads one stack once."""
+
+    def __init__(
+        self,
+        root: Path,
+        catalog: SchemaCatalog,
+        environment: str | None,
+        variables: Mapping[str, Json],
+        describe: Describe | None,
+    ) -> None:
+        self.root, self.catalog, self.environment = root, catalog, environment
+        self.variables, self.describe = variables, describe
+        self.drafts: dict[Address, Draft] = {}
+        self.hosts: dict[str, Draft] = {}
+        self.aside: list[Draft] = []
+        """Drafts whose address is no name, or another's: nothing comes of them, but they are
+        checked.
+        """
+        self.origins: dict[Address, Origin] = {}
+        self.unread = Unread()
+        fields = {name: info.document for name, info in catalog.kinds.items()}
+        self.places = Places(self.origins, fields)
+        self.reports = Reports(self.places)
 
     def run(self) -> Stack:
         if not LIBYAML:
-            self.diagnostics.append(_slow_parser())
+            self.reports.add([_slow_parser()])
         reading = read_manifests(self.root, self.catalog)
-        places = Places(
-            self.origins, {name: info.document for name, info in self.catalog.kinds.items()}
-        )
         stack = read_stack_file(
             reading.manifests,
             self.catalog,
-            places,
-            self.diagnostics,
+            self.reports,
             environment=self.environment,
             given=self.variables,
         )
         self._take_complaints(reading, stack)
+        self._draft(reading, stack)
+        self._check_environments(reading, stack)
+        self._link(stack)
+        found = self.reports.in_order(reading.files)
+        if any(item.severity is Severity.ERROR for item in found):
+            raise ProvisionerError(found)
         files = sorted({item.origin.file.name for item in reading.manifests})
-        self._draft(reading, stack, places)
-        self._check_environments(reading, stack, places)
-        self._link(stack, places)
-        self._finish(reading)
-        return self._stack(stack, places, files)
+        return self._stack(stack, found, files)
 
     def _take_complaints(self, reading: Reading, stack: StackFile) -> None:
         """Report what could not be read, but for files that are named as something else."""
@@ -113,18 +119,18 @@ class _Loading:
             variants = stack.variants()
             reading.set_aside(named_files(self.root, reading.manifests, variants, self.catalog))
             for complaints in reading.complaints.values():
-                self.diagnostics += complaints.found
+                self.reports.add(complaints.found)
                 self.unread.add(complaints.meant)
         if stack.manifest is None and not self.unread.may_be_a(self.catalog.stack_kind):
             empty = not reading.manifests
-            self.diagnostics.append(no_stack(str(self.root), self.catalog.stack_kind, empty=empty))
+            self.reports.add([no_stack(str(self.root), self.catalog.stack_kind, empty=empty)])
 
-    def _draft(self, reading: Reading, stack: StackFile, places: Places) -> None:
+    def _draft(self, reading: Reading, stack: StackFile) -> None:
         """Make drafts of all documents."""
-        expander = Expander(stack, self.catalog, places, self.diagnostics)
+        expander = Expander(stack, self.catalog, self.reports)
         expander.check_overlays(reading.manifests, self.unread)
-        files = TextFiles(self.root, self.diagnostics)
-        drafter = Drafter(self.catalog, places, files, self.diagnostics)
+        files = TextFiles(self.root, self.reports)
+        drafter = Drafter(self.catalog, self.places, files, self.reports)
         for document in expander.expand(reading.manifests):
             draft = drafter.draft(document)
             if not draft.named or (document.absent and document.failed):
@@ -133,7 +139,7 @@ class _Loading:
                 continue
             other = self.origins.get(draft.address) if draft.named else None
             if other is not None:
-                self._report(places, draft, _taken(draft.address, other))
+                self._report(draft, _taken(draft.address, other))
                 draft.named, draft.failed = False, True
             if not draft.named:
                 self.aside.append(draft)
@@ -144,22 +150,22 @@ class _Loading:
             else:
                 self.drafts[draft.address] = draft
 
-    def _check_environments(self, reading: Reading, stack: StackFile, places: Places) -> None:
+    def _check_environments(self, reading: Reading, stack: StackFile) -> None:
         """Report what is wrong in overlays of the environments that are not chosen."""
         for variant in stack.variants():
             overlays = variant.overlays
             if stack.manifest is None or variant.environment == stack.environment or not overlays:
                 continue
-            found: list[Diagnostic] = []
-            expander = Expander(variant, self.catalog, places, found)
-            drafter = Drafter(self.catalog, places, TextFiles(self.root, found), found)
+            reports = Reports(self.places)
+            expander = Expander(variant, self.catalog, reports)
+            drafter = Drafter(self.catalog, self.places, TextFiles(self.root, reports), reports)
             laid_over = [item for item in reading.manifests if item.written in overlays]
             for document in expander.expand(laid_over):
                 drafter.check(document)
             # What stands elsewhere is wrong in the chosen environment as well.
-            self.diagnostics += [item for item in found if stack.manifest.origin.holds(item.source)]
+            self.reports.add(reports.within(stack.manifest.origin))
 
-    def _link(self, stack: StackFile, places: Places) -> None:
+    def _link(self, stack: StackFile) -> None:
         names = Names(self.drafts, self.hosts.keys(), self.unread, self.catalog)
         default = stack.default_host
         if default is not None and default not in self.hosts and stack.manifest is not None:
@@ -167,7 +173,7 @@ class _Loading:
             problem = names.missing(kinds, default, ("spec", "defaults", "host"))
             if problem is not None:
                 origin, kind = stack.manifest.origin, self.catalog.stack_kind
-                self.diagnostics.append(places.report(origin, kind, problem))
+                self.reports.report(origin, kind, problem)
         endpoint = self.catalog.endpoint_kind
         hosts = [*self.hosts.values(), *(it for it in self.aside if it.address.kind == endpoint)]
         aside = [draft for draft in self.aside if draft.address.kind != endpoint]
@@ -182,12 +188,10 @@ class _Loading:
         self._check_providers(hosts, drafts)
         for draft in (*hosts, *drafts):
             for problem in draft.problems:
-                self._report(places, draft, problem)
+                self._report(draft, problem)
         if stack.manifest is not None:
-            self.diagnostics += [
-                places.report(stack.manifest.origin, self.catalog.stack_kind, problem)
-                for problem in _idle_protection(stack, self.drafts)
-            ]
+            for problem in _idle_protection(stack, self.drafts):
+                self.reports.report(stack.manifest.origin, self.catalog.stack_kind, problem)
 
     def _check_providers(self, hosts: Iterable[Draft], drafts: Iterable[Draft]) -> None:
         for host in hosts:
@@ -201,26 +205,12 @@ class _Loading:
         for draft in drafts:
             sections.check_resource(draft)
 
-    def _report(self, places: Places, draft: Draft, problem: Problem) -> None:
+    def _report(self, draft: Draft, problem: Problem) -> None:
         address = draft.address
         about = str(address) if address.name else None
-        self.diagnostics.append(places.report(draft.origin, address.kind, problem, address=about))
+        self.reports.report(draft.origin, address.kind, problem, address=about)
 
-    def _finish(self, reading: Reading) -> None:
-        """Raise if there is an error: every mistake once, in the order of files and lines."""
-        order = {name: number for number, name in enumerate(reading.files)}
-
-        def position(item: Diagnostic) -> tuple[int, int, int]:
-            if item.source is None:
-                return (-1, 0, 0)
-            return (order.get(item.source.file, len(order)), item.source.line, item.source.column)
-
-        unique = {(item.code, item.source, item.summary): item for item in self.diagnostics}
-        self.diagnostics = sorted(unique.values(), key=position)
-        if any(item.severity is Severity.ERROR for item in self.diagnostics):
-            raise ProvisionerError(self.diagnostics)
-
-    def _stack(self, stack: StackFile, places: Places, files: list[str]) -> Stack:
+    def _stack(self, stack: StackFile, warnings: list[Diagnostic], files: list[str]) -> Stack:
         protect = stack.protect
         declarations = {
             address: Declaration(
@@ -248,9 +238,9 @@ class _Loading:
             declarations,
             hosts,
             stack.max_impact,
-            tuple(self.diagnostics),
+            tuple(warnings),
             tuple(Path(name).relative_to(self.root).as_posix() for name in files),
-            places,
+            self.places,
         )
 
 

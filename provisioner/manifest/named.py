@@ -19,6 +19,7 @@ from provisioner.manifest.documents import Manifest
 from provisioner.manifest.expand import Expander
 from provisioner.manifest.fields import Field
 from provisioner.manifest.places import Places
+from provisioner.manifest.reports import Reports
 from provisioner.manifest.stackfile import StackFile
 
 
@@ -33,7 +34,7 @@ def named_files(
     """
     found: set[str] = set()
     for variant in variants:
-        expander = Expander(variant, catalog, Places({}, {}), [])
+        expander = Expander(variant, catalog, Reports(Places({}, {})))
         for document in expander.expand(manifests):
             for text in _names(document.value, catalog.kinds[document.kind].document):
                 path = os.path.relpath(document.manifest.folder / text, root)

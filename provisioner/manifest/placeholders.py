@@ -128,7 +128,7 @@ class Scope:
         elif dot:
             near = get_close_matches(scope.lower(), _SCOPES, n=1, cutoff=0.7)
             doubt = f"did you mean {near[0]!r}?" if near else ""
-        elif body in {*self.variables, *self.missing}:
+        elif body in self.variables or body in self.missing:
             doubt = f"did you mean ${{var.{body}}}?"
         else:
             doubt = _FORMS.get(body, "")

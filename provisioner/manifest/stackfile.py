@@ -18,9 +18,9 @@ from provisioner.core.values import Json
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
 from provisioner.manifest.placeholders import UNREADABLE, literal, meaningful, unshielded
-from provisioner.manifest.places import Places
 from provisioner.manifest.problems import MISSING, Part, Problem
 from provisioner.manifest.pruning import pruned, unreadable_places, without_unreadable
+from provisioner.manifest.reports import Reports
 from provisioner.manifest.variables import Doubts, Variables, resolve_variables
 from provisioner.manifest.violations import names_text, nearest
 
@@ -88,8 +88,7 @@ class StackFile:
 def read_stack_file(
     manifests: Sequence[Manifest],
     catalog: SchemaCatalog,
-    places: Places,
-    diagnostics: list[Diagnostic],
+    reports: Reports,
     *,
     environment: str | None,
     given: Mapping[str, Json],
@@ -99,7 +98,7 @@ def read_stack_file(
     found = [manifest for manifest in manifests if manifest.kind == kind]
     if not found:
         return StackFile(given=given)
-    diagnostics.extend(
+    reports.add(
         error(
             "PRV1202",
             f"a second {kind} manifest",
@@ -124,8 +123,9 @@ def read_stack_file(
     variables = resolve_variables(spec, environment, given, doubts)
     problems += variables.problems
     problems += _left_as_they_are(value, problems)
-    diagnostics += [places.report(manifest.origin, kind, problem, value) for problem in problems]
-    diagnostics += variables.diagnostics
+    for problem in problems:
+        reports.report(manifest.origin, kind, problem, value)
+    reports.add(variables.diagnostics)
     return StackFile(
         manifest, manifest.name, spec, uncertain, doubts, given, environment, variables, protect
     )

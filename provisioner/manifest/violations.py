@@ -6,6 +6,7 @@ mistake, with what was found, what is expected, and the nearest known name where
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
@@ -32,6 +33,8 @@ _NEAR, _CLOSE = 0.6, 0.75
 _CLOSED = frozenset({"additionalProperties", "unevaluatedProperties"})
 _LONGEST = 60
 _MOST_NAMES = 20
+_MOST_SEARCHES = 50
+"""Unknown fields of one mapping for which a similar name is looked for."""
 
 Describe = Callable[[Violation, Field], Iterator[Problem]]
 
@@ -46,7 +49,7 @@ def problems(
     """
     violations = list(violations)
     chosen = {item.path for item in violations if item.keyword in {"enum", "const"}}
-    found: list[Problem] = []
+    found: dict[Problem, None] = {}
     for violation in violations:
         if violation.keyword == "type" and violation.path in chosen:
             continue
@@ -56,8 +59,8 @@ def problems(
             found_now = _unknown_fields(placed, top)
         else:
             found_now = _KEYWORDS.get(violation.keyword, _other)(placed, field)
-        found += [problem for problem in found_now if problem not in found]
-    return found
+        found |= dict.fromkeys(found_now)
+    return list(found)
 
 
 def _placed(violation: Violation, prefix: tuple[str, ...]) -> Violation:
@@ -112,20 +115,24 @@ def _unknown_fields(violation: Violation, top: Field) -> Iterator[Problem]:
     known = violation.schema.get("properties", {})
     patterns = violation.schema.get("patternProperties", {})
     free = [name for name in known if name not in violation.instance]
-    for name, value in violation.instance.items():
-        if (
-            name in known
-            or value == UNREADABLE
-            or any(re.search(pattern, name) for pattern in patterns)
-        ):
-            continue
+    unknown = [
+        name
+        for name, value in violation.instance.items()
+        if name not in known
+        and value != UNREADABLE
+        and not any(re.search(pattern, name) for pattern in patterns)
+    ]
+    for number, name in enumerate(unknown):
         path = (*violation.path, name)
+        hint = ""
+        if number < _MOST_SEARCHES:
+            hint = _similar(name, free, _CLOSE) or _elsewhere(path, top) or _similar(name, known)
         place = path_text(tuple(str(part) for part in violation.path))
         yield Problem(
             path,
             "PRV1103",
             f"unknown field {name!r}" + (f" in {place}" if place else ""),
-            _similar(name, free, _CLOSE) or _elsewhere(path, top) or _similar(name, known),
+            hint,
             f"Known fields: {names_text(known)}." if known else "",
             at_key=True,
         )
@@ -284,9 +291,11 @@ def _out_of_range(violation: Violation, field: Field) -> Iterator[Problem]:
 
 
 def _repeated(violation: Violation, field: Field) -> Iterator[Problem]:
-    items = violation.instance
-    for index, item in enumerate(items):
-        if item in items[:index]:
+    seen: set[str] = set()
+    for index, item in enumerate(violation.instance):
+        before = len(seen)
+        seen.add(json.dumps(item, sort_keys=True))
+        if len(seen) == before and item != UNREADABLE:
             yield Problem(
                 (*violation.path, index),
                 "PRV1109",

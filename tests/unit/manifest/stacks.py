@@ -11,6 +11,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import pytest
+
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.loader import load
@@ -85,6 +87,14 @@ def errors(
     """The errors of loading the files."""
     _write_with_base(folder, files)
     return errors_of(folder, environment, **variables)
+
+
+def all_of(folder: Path, files: Mapping[str, str]) -> list[Diagnostic]:
+    """Everything that is said when the files, which have mistakes, are loaded."""
+    _write_with_base(folder, files)
+    with pytest.raises(ProvisionerError) as problem:
+        load(folder, catalog())
+    return list(problem.value.diagnostics)
 
 
 def errors_of(folder: Path, environment: str | None = None, **variables: Any) -> list[Diagnostic]:

@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.unit.manifest.stacks import NETWORK, POOL, check, errors, load_stack, one, places
+from tests.unit.manifest.stacks import NETWORK, POOL, all_of, check, load_stack, one, places
 
 VM = "apiVersion: provisioner/v1\nkind: VirtualMachine\n"
 MACHINE = VM + "metadata: {name: web}\nspec:\n  memory: {size: 1GiB}\n"
@@ -309,12 +309,23 @@ def test_a_valid_stack_needs_no_positions(tmp_path, monkeypatch):
     assert 2 == len(load_stack(tmp_path, {"a.yaml": POOL + "---\n" + NETWORK}).declarations)
 
 
-def test_ten_thousand_mistakes_take_no_searching(tmp_path):
-    disks = "---\n".join(
-        f"apiVersion: provisioner/v1\nkind: Disk\nmetadata: {{name: d{number}}}\nspec: "
-        f"{{pool: nowhere{number}, size: 1GiB}}\n"
-        for number in range(2000)
+def test_of_one_file_no_more_is_shown_than_anybody_reads(tmp_path):
+    disk = (
+        "apiVersion: provisioner/v1\nkind: Disk\nmetadata: {{name: d{number}}}\nspec: "
+        "{{pool: nowhere{number}, size: 1GiB}}\n---\n"
     )
-    found = errors(tmp_path, {"a.yaml": disks})
-    assert 2000 == len(found)
-    assert ["PRV1301 a.yaml:4:14"] == places(tmp_path, found[:1])
+    text = "".join(disk.format(number=number) for number in range(2000)) + "- a\n---\n" * 200
+    found = all_of(tmp_path, {"a.yaml": text, "b.yaml": POOL.replace("dir", "dire")})
+    assert ["PRV1301 a.yaml:4:14", "PRV1301 a.yaml:9:14"] == places(tmp_path, found[:2])
+    assert ["PRV1301 a.yaml:499:14", "PRV1023 a.yaml:499:14"] == places(tmp_path, found[99:101])
+    assert "2,100 more errors in this file are not shown" == found[100].summary
+    assert ["PRV1106 b.yaml:4:14"] == places(tmp_path, found[101:])
+
+
+def test_warnings_leave_room_for_errors(tmp_path):
+    text = MACHINE + "  description: '" + "${var}" + "${var.x}\n    " * 1 + "'\n"
+    text += "  cloudInit: {userData: '" + " ".join(f"${{Foo{n}/a.b}}" for n in range(150)) + "'}\n"
+    found = all_of(tmp_path, {"a.yaml": text + "  cpu: two\n"})
+    codes = [item.code for item in found]
+    assert (100, 1) == (codes.count("PRV1224"), codes.count("PRV1104"))
+    assert "51 more warnings in this file are not shown" == found[-1].summary

@@ -11,7 +11,7 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from provisioner.core.diagnostics import quoted
+from provisioner.core.diagnostics import quoted, shortened
 from provisioner.core.values import Json
 from provisioner.manifest.fields import Field
 from provisioner.manifest.forms import FORMS, UNITS
@@ -210,7 +210,7 @@ def _converter(convert: Callable[[str], int | str], form: str) -> _Walker:
         except ValueError as problem:
             summary, _, expected = str(problem).partition(": ")
             hint = f"{expected[:1].upper()}{expected[1:]}." if expected else f"Mend the {form}."
-            findings.problems.append(Problem(path, "PRV1107", summary, hint))
+            findings.problems.append(Problem(path, "PRV1107", shortened(summary, 200), hint))
             return value
 
     return walk

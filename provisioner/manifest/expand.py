@@ -157,8 +157,8 @@ class Expander:
             problem = Problem(
                 ("metadata", "name"),
                 "PRV1223",
-                f"all {count} replicas would be called {manifest.name!r}",
-                f"Put the number into the name: {manifest.name}-${{replica.index}}.",
+                f"all {count} replicas would be called {quoted(manifest.name)}",
+                f"Put the number into the name: {shortened(manifest.name)}-${{replica.index}}.",
             )
             self.reports.report(origin, manifest.kind, problem)
             return None

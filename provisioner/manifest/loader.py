@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, warning
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, shortened, warning
 from provisioner.core.values import Json
 from provisioner.manifest.addressing import settle_addresses
 from provisioner.manifest.catalog import SchemaCatalog
@@ -207,7 +207,7 @@ class _Loading:
 
     def _report(self, draft: Draft, problem: Problem) -> None:
         address = draft.address
-        about = str(address) if address.name else None
+        about = shortened(str(address)) if address.name else None
         self.reports.report(draft.origin, address.kind, problem, address=about)
 
     def _stack(self, stack: StackFile, warnings: list[Diagnostic], files: list[str]) -> Stack:

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
+from provisioner.core.diagnostics import quoted, shortened
 from provisioner.core.values import UNKNOWN_KEY, Path
 from provisioner.manifest.placeholders import PLACEHOLDER, OutputText, output_of
 from provisioner.manifest.violations import names_text, nearest
@@ -100,7 +101,7 @@ def output_problem(
         near = nearest(first, known)
         return (
             "PRV1304",
-            f"{output.target} has no output {first!r}",
+            f"{shortened(str(output.target))} has no output {quoted(first)}",
             f"Did you mean {near!r}?"
             if near
             else f"Outputs of a {output.target.kind}: {names_text(known) or 'none'}.",
@@ -110,13 +111,13 @@ def output_problem(
         if schema is None:
             return (
                 "PRV1304",
-                f"{output.target} has no output {output.output!r}",
+                f"{shortened(str(output.target))} has no output {quoted(output.output)}",
                 f"Outputs of a {output.target.kind}: {names_text(known)}.",
             )
     if schema.get("type") == "object":
         return (
             "PRV1305",
-            f"the output {output.output!r} is a mapping and cannot stand here",
+            f"the output {quoted(output.output)} is a mapping and cannot stand here",
             f"Name one value of it: {output.literal.removesuffix('}')}.NAME}}.",
         )
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from provisioner.core.diagnostics import quoted
 from provisioner.manifest.canonical import repeated
 from provisioner.manifest.fields import Field
 from provisioner.manifest.problems import Element, Part, Problem
@@ -129,7 +130,7 @@ class _Elements:
                 Problem(
                     place,
                     "PRV1232",
-                    f"there is no element with {self._key} {name!r} to be removed",
+                    f"there is no element with {self._key} {quoted(name)} to be removed",
                     "Name the element as the manifest has it, before variables are put in.",
                     at_key=True,
                 )

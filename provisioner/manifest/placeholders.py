@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from provisioner.core.diagnostics import quoted, shortened
 from provisioner.core.values import Json
 from provisioner.manifest.problems import Problem
 
@@ -95,7 +96,7 @@ class Scope:
         return Unresolved(
             f"${{{body}}}",
             "PRV1220",
-            f"there is no variable {name!r}",
+            f"there is no variable {quoted(name)}",
             f"Did you mean '${{var.{near[0]}}}'?"
             if near
             else f"Declare it in the Stack's spec.variables. Declared now: {known}.",
@@ -108,14 +109,14 @@ class Scope:
             return Unresolved(
                 literal,
                 "PRV1221",
-                f"{literal} means nothing",
+                f"{shortened(literal)} means nothing",
                 "Write ${replica.index}, or ${replica.index:02} for two digits.",
             )
         if self.replica is None:
             return Unresolved(
                 literal,
                 "PRV1222",
-                f"{literal} stands in a manifest without replicas",
+                f"{shortened(literal)} stands in a manifest without replicas",
                 "Add metadata.replicas, or write $${ for text that shall stay as it is.",
             )
         return self.replica if match[1] is None else f"{self.replica:{match[1]}}"
@@ -146,7 +147,7 @@ class Scope:
         near = same or get_close_matches(kind, self.kinds, n=1, cutoff=0.8)
         if near:
             return f"did you mean {near[0]!r}?"
-        return "" if kind.isupper() or kind.islower() else f"there is no kind {kind!r}"
+        return "" if kind.isupper() or kind.islower() else f"there is no kind {quoted(kind)}"
 
     def unclosed(self, text: str) -> Iterator[str]:
         """The beginnings of placeholders in a text whose ``}`` is missing."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from provisioner.core.address import Address
+from provisioner.core.diagnostics import quoted
 from provisioner.core.values import Path
 from provisioner.manifest.canonical import FoundReference, Place
 from provisioner.manifest.catalog import SchemaCatalog
@@ -76,7 +77,7 @@ class Names:
             return Problem(
                 path,
                 "PRV1302",
-                f"{name!r} is a {others[0]}, expected a {wanted}",
+                f"{quoted(name)} is a {others[0]}, expected a {wanted}",
                 f"Name a {wanted}: {self._known(kinds)}.",
             )
         if any(self.unread.may_be(kind, name) for kind in kinds):
@@ -85,7 +86,7 @@ class Names:
         return Problem(
             path,
             "PRV1301",
-            f"there is no {wanted} {name!r}",
+            f"there is no {wanted} {quoted(name)}",
             f"Did you mean {near!r}?"
             if near
             else f"Declare it, or name another: {self._known(kinds)}.",

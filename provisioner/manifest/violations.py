@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 
+from provisioner.core.diagnostics import quoted, shortened
 from provisioner.core.values import path_text
 from provisioner.manifest.fields import Field, walk
 from provisioner.manifest.placeholders import SHIELD, UNREADABLE, meaningful
@@ -31,8 +32,9 @@ _BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _NEAR, _CLOSE = 0.6, 0.75
 """How much of two names has to be the same (difflib's ratio) to mention one for the other."""
 _CLOSED = frozenset({"additionalProperties", "unevaluatedProperties"})
-_LONGEST = 60
 _MOST_NAMES = 20
+_LONGEST_NAME = 200
+"""Longer than any name that it could be near to."""
 _MOST_SEARCHES = 50
 """Unknown fields of one mapping for which a similar name is looked for."""
 
@@ -83,13 +85,13 @@ def found_text(value: object, *, sensitive: bool = False) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return repr(value if len(value) <= _LONGEST else value[: _LONGEST - 3] + "...")
+        return quoted(value)
     return f"the number {value}"
 
 
 def nearest(name: object, known: Iterable[object], cutoff: float = _NEAR) -> str | None:
     """The known name that ``name`` was probably meant to be."""
-    if not isinstance(name, str):
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
         return None
     names = [text for text in known if isinstance(text, str)]
     same = [text for text in names if text.lower() == name.lower()]
@@ -99,9 +101,13 @@ def nearest(name: object, known: Iterable[object], cutoff: float = _NEAR) -> str
 
 def names_text(names: Iterable[object]) -> str:
     """A list of names for a message; cut if it is long."""
-    texts = [name if isinstance(name, str) else found_text(name) for name in names]
-    more = f", and {len(texts) - _MOST_NAMES} more" if len(texts) > _MOST_NAMES else ""
-    return ", ".join(texts[:_MOST_NAMES]) + more
+    every = list(names)
+    more = f", and {len(every) - _MOST_NAMES} more" if len(every) > _MOST_NAMES else ""
+    texts = [
+        shortened(name) if isinstance(name, str) else found_text(name)
+        for name in every[:_MOST_NAMES]
+    ]
+    return ", ".join(texts) + more
 
 
 def _at(top: Field, path: Iterable[str | int]) -> Field:
@@ -127,11 +133,11 @@ def _unknown_fields(violation: Violation, top: Field) -> Iterator[Problem]:
         hint = ""
         if number < _MOST_SEARCHES:
             hint = _similar(name, free, _CLOSE) or _elsewhere(path, top) or _similar(name, known)
-        place = path_text(tuple(str(part) for part in violation.path))
+        place = shortened(path_text(tuple(str(part) for part in violation.path)), _LONGEST_NAME)
         yield Problem(
             path,
             "PRV1103",
-            f"unknown field {name!r}" + (f" in {place}" if place else ""),
+            f"unknown field {quoted(name)}" + (f" in {place}" if place else ""),
             hint,
             f"Known fields: {names_text(known)}." if known else "",
             at_key=True,
@@ -190,7 +196,7 @@ _DIGITS_OF_MEBIBYTES = 3
 
 def _without_unit(violation: Violation, field: Field) -> Problem:
     example = "4GiB or 200GB" if field.unit == "bytes" else "30s or 5m"
-    text = str(violation.instance)
+    text = shortened(str(violation.instance))
     # Nobody asks for thousands of gibibytes by leaving the unit out.
     unit = "s" if field.unit != "bytes" else "GiB" if len(text) < _DIGITS_OF_MEBIBYTES else "MiB"
     expected = violation.schema.get("x-expected") or f"a value with a unit, such as {example}"
@@ -206,7 +212,7 @@ def _without_unit(violation: Violation, field: Field) -> Problem:
 def _missing(violation: Violation, field: Field) -> Iterator[Problem]:
     for name in violation.limit:
         if name not in violation.instance:
-            place = path_text(tuple(str(part) for part in violation.path))
+            place = shortened(path_text(tuple(str(part) for part in violation.path)), _LONGEST_NAME)
             below = field.children.get(name, Field())
             expected = below.expected or " or ".join(_TYPES[kind] for kind in below.types)
             yield Problem(
@@ -311,7 +317,7 @@ def _needs_beside(violation: Violation, _field: Field) -> Iterator[Problem]:
                 yield Problem(
                     (*violation.path, name),
                     "PRV1110",
-                    f"the field {name!r} needs the field {other!r} beside it",
+                    f"the field {quoted(name)} needs the field {other!r} beside it",
                     f"Add {other!r}, or remove {name!r}.",
                     at_key=True,
                 )

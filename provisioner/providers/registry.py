@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import ProvisionerError, error, quoted
 from provisioner.providers.api import API_VERSION, Provider
 
 GROUP = "provisioner.providers"
@@ -52,7 +52,7 @@ class Registry:
             raise ProvisionerError(
                 error(
                     "PRV5001",
-                    f"there is no provider {name!r}",
+                    f"there is no provider {quoted(name)}",
                     detail="Installed providers: " + (", ".join(self.names()) or "none") + ".",
                     hint=f"Did you mean {near[0]!r}?"
                     if near

@@ -309,6 +309,47 @@ def test_a_valid_stack_needs_no_positions(tmp_path, monkeypatch):
     assert 2 == len(load_stack(tmp_path, {"a.yaml": POOL + "---\n" + NETWORK}).declarations)
 
 
+LONG_VALUES = [
+    "kind: LONG\n",
+    "apiVersion: LONG\nkind: x\n",
+    "LONG\n",
+    "'LONG': 1\n'LONG': 2\n",
+    "a: !LONG 1\n",
+    "a: *LONG\n",
+    "LONG: LONG: LONG\n",
+    "a: " + "9" * 5000 + "\n",
+    MACHINE + "  LONG: 1\n",
+    MACHINE + "  power: LONG\n",
+    MACHINE + "  machineType: LONG/\n",
+    MACHINE + "  shutdownTimeout: '" + "9" * 5000 + "'\n",
+    MACHINE + "  description: ${var.LONG}\n",
+    MACHINE + "  description: ${replica.LONG}\n",
+    MACHINE + "  description: ${Network/LONG.x}\n",
+    MACHINE + "  description: ${Network/lan.LONG}\n---\n" + NETWORK,
+    MACHINE + "  nics: [{name: LONG, network: LONG}]\n",
+    MACHINE + "  cloudInit: {metaData: {LONG: 1}, userDataFile: LONG}\n",
+    MACHINE.replace("web", "LONG"),
+    MACHINE.replace("name: web", "labels: {LONG: 1}, name: web"),
+    "apiVersion: provisioner/v1\nkind: Stack\nmetadata: {name: LONG}\nspec: {}\n",
+    "apiVersion: provisioner/v1\nkind: Stack\nmetadata: {name: s}\n"
+    "spec: {variables: {LONG: {type: size, default: LONG}}, policy: {protect: [LONG, ALONG]}}\n",
+    "apiVersion: provisioner/v1\nkind: Stack\nmetadata: {name: s}\nspec: {environments: {e: "
+    "{variables: {LONG: 1}, overlays: {Disk/LONG: {}}}}}\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LONG_VALUES)
+def test_long_values_are_shortened(tmp_path, text):
+    found = all_of(tmp_path, {"a.yaml": text.replace("LONG", "x" * 100_000)})
+    shown = [item.summary + item.detail + item.hint + str(item.address) for item in found]
+    assert [] == [words for words in shown if len(words) > 700]
+
+
+def test_a_value_is_shortened_in_the_middle(tmp_path):
+    found = one(tmp_path, f"kind: §a{'x' * 5_000_000}z\n", "PRV1102")
+    assert f"unknown kind 'a{'x' * 38}...{'x' * 37}z'" == found.summary
+
+
 def test_of_one_file_no_more_is_shown_than_anybody_reads(tmp_path):
     disk = (
         "apiVersion: provisioner/v1\nkind: Disk\nmetadata: {{name: d{number}}}\nspec: "

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from provisioner.core.values import Path
+
 LONGEST = 80
 """Characters of a value that a message shows."""
 
@@ -35,6 +37,7 @@ class Severity(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 class SourceRange(NamedTuple):
@@ -62,6 +65,7 @@ class Diagnostic:
 
     ``summary`` is one line without a full stop. ``detail`` may have several lines. ``hint`` says
     how to mend it. ``address`` is the text of the resource address concerned, where there is one.
+    ``path`` leads to the field in the resource's canonical spec, for whoever can look up its place.
     """
 
     severity: Severity
@@ -72,6 +76,7 @@ class Diagnostic:
     hint: str = ""
     address: str | None = None
     related: tuple[SourceRange, ...] = ()
+    path: Path = ()
 
     def at(self, source: SourceRange | None) -> Diagnostic:
         """The same diagnostic at a place, unless it already has one."""

@@ -26,6 +26,7 @@ from provisioner.engine.events import (
 )
 from provisioner.engine.executor import DEFAULT_PARALLEL, Executor, Limits
 from provisioner.engine.plan import Plan, Step
+from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.verify import check_gate, check_objects, check_providers, check_records
@@ -73,6 +74,7 @@ class Applier:
         clock: Clock,
         actor: str,
         *,
+        rules: Rules,
         stop: StopSignal | None = None,
         parallel: int | None = None,
         step_seconds: float = 1800.0,
@@ -86,6 +88,7 @@ class Applier:
         self._sink = sink
         self._clock = clock
         self._actor = actor
+        self._rules = rules
         self._stop = stop or StopSignal()
         self._parallel = parallel
         self._step_seconds = step_seconds
@@ -126,6 +129,7 @@ class Applier:
                 store=self._store,
                 sessions=self._sessions,
                 operation=operation,
+                rules=self._rules,
                 sink=self._sink,
                 stop=self._stop,
             )

@@ -16,14 +16,16 @@ from provisioner.core.actions import Action
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.core.values import Json, path_text
+from provisioner.core.values import Json, Path, get_path, is_marker, path_text
 from provisioner.engine.decide import CREATE_FIRST
 from provisioner.engine.events import EventSink, StepRetrying
+from provisioner.engine.filling import filled
 from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step, intent_detail, stamp_address
+from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.subjects import retired_address
-from provisioner.engine.unknowns import OutputName, resolve
+from provisioner.engine.unknowns import OutputName, resolve, unknowns
 from provisioner.engine.verify import resource_of
 from provisioner.providers.api import (
     Absent,
@@ -86,10 +88,12 @@ class StepCalls:
         store: Store,
         sessions: Sessions,
         operation: str,
+        rules: Rules,
         sink: EventSink,
         stop: StopSignal,
     ) -> None:
         self._plan = plan
+        self._rules = rules
         self._entries = dict(state.entries)
         self._observations = dict(observations)
         self._store = store
@@ -228,7 +232,10 @@ class StepCalls:
         resource = self._resource(step)
         intent = self._intend(step.id, step.action, replace(step.known, spec=resource.spec))
         changes = [
-            replace(change, after=resolve(change.after, self._lookup)) for change in step.changes
+            replace(change, after=get_path(resource.spec, change.path))
+            if any(unknowns(change.after))
+            else change
+            for change in step.changes
         ]
 
         moves = not self._replaced.isdisjoint(step.known.dependencies)
@@ -279,18 +286,23 @@ class StepCalls:
 
     def _resource(self, step: Step) -> Resource:
         """The resource with all outputs put in; raises ProvisionerError (PRV3004) if one is still
-        not known.
+        not known, and if one does not fit.
         """
         missing: set[str] = set()
 
-        def lookup(name: OutputName) -> Json:
-            value = self._lookup(name)
-            if value is None:
-                missing.add(f"{name.address}.{name.output}")
-            return value
+        def give(marker: Mapping[str, Any], _: Path) -> Any:
+            value = resolve(marker, self._lookup)
+            missing.update(f"{name.address}.{name.output}" for name in unknowns(value))
+            return None if is_marker(value) else value
 
         shared = self._related[step.known.endpoint]
-        spec: Mapping[str, Any] = resolve(step.known.spec, lookup)
+        record = self._plan.endpoints[step.known.endpoint]
+        resource = filled(
+            replace(shared[step.address], spec=step.known.spec),
+            give,
+            rules=self._rules.kind(step.address.kind),
+            provider=self._sessions.registry.get(record.provider),
+        )
         if missing:
             raise ProvisionerError(
                 error(
@@ -301,7 +313,6 @@ class StepCalls:
                     hint="Run apply again when it is there, or write the value itself.",
                 )
             )
-        resource = replace(shared[step.address], spec=spec)
         shared[step.address] = resource
         return resource
 

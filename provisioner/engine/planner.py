@@ -19,7 +19,7 @@ from typing import Any
 
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostics
+from provisioner.core.diagnostics import Diagnostics, ProvisionerError, SourceRange
 from provisioner.core.values import Json, Path, get_path, is_marker
 from provisioner.engine.decide import (
     CREATE_FIRST,
@@ -28,6 +28,7 @@ from provisioner.engine.decide import (
     Policy,
     decide,
 )
+from provisioner.engine.filling import filled
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.holding import hold_what_others_need, targets_of
 from provisioner.engine.linking import link_steps
@@ -36,8 +37,8 @@ from provisioner.engine.planfile import plan_digest
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.engine.succession import as_found, keep_needed, plain_targets
-from provisioner.engine.unknowns import OutputName, fill, resolve, unknowns
-from provisioner.providers.api import Present, Undetermined
+from provisioner.engine.unknowns import OutputName, resolve, unknowns
+from provisioner.providers.api import Present, Provider, Undetermined
 
 
 def make_plan(request: PlanRequest) -> Plan:
@@ -149,9 +150,14 @@ def _decide_all(
     problems = Diagnostics()
     for address in order:
         subject, observation = as_found(request, request.subjects[address], decisions, staying)
-        spec = _known_spec(request, decisions, subject, staying)
+        try:
+            spec = _known_spec(request, decisions, subject, staying)
+        except ProvisionerError as problem:
+            problems.extend(problem.diagnostics)
+            specs[address], decisions[address] = subject.resource.spec, NOTHING
+            continue
         specs[address] = spec
-        provider = request.providers[request.endpoints[subject.endpoint].provider]
+        provider = _provider_of(request, subject)
         decision = decide(
             subject,
             spec,
@@ -184,7 +190,9 @@ def _known_spec(
     subject: Subject,
     staying: frozenset[Address],
 ) -> Mapping[str, Any]:
-    """The subject's spec with the outputs of resources that stay as they are put in."""
+    """The subject's spec with the outputs of resources that stay as they are put in; raises
+    ProvisionerError if one does not fit.
+    """
     declaration = subject.declaration
     if declaration is None or not any(reference.output for reference in declaration.references):
         return subject.resource.spec
@@ -217,8 +225,23 @@ def _known_spec(
         # What the endpoint does not tell at the moment has not changed for all we know.
         return get_path(recorded, path)
 
-    spec: Mapping[str, Any] = fill(subject.resource.spec, give)
-    return spec
+    stack = request.stack
+
+    def place(path: Path) -> SourceRange:
+        found = stack.locate(subject.address, path) if stack is not None else None
+        return found or declaration.source
+
+    return filled(
+        subject.resource,
+        give,
+        rules=request.rules.kind(subject.address.kind),
+        provider=_provider_of(request, subject),
+        place=place,
+    ).spec
+
+
+def _provider_of(request: PlanRequest, subject: Subject) -> Provider:
+    return request.providers[request.endpoints[subject.endpoint].provider]
 
 
 def _keep_what_kept_objects_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:

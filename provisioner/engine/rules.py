@@ -33,6 +33,12 @@ class KindRules(Protocol):
         """Whether an endpoint may be unable to tell the value at ``path`` (``writeOnly``)."""
         ...
 
+    def fitted(self, path: Path, value: Json) -> Json:
+        """The canonical form of a value that becomes known late, such as another resource's output;
+        raises ValueError with what was found and what the field at ``path`` expects.
+        """
+        ...
+
     @property
     def host_field(self) -> Path | None:
         """The reference field that names the Host; it is placement, not configuration, and never

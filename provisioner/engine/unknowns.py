@@ -72,12 +72,7 @@ def _meaning(marker: Mapping[str, Any], lookup: Lookup) -> Any:
     parts = [
         part if isinstance(part, str) else _meaning(part, lookup) for part in marker[TEMPLATE_KEY]
     ]
-    return None if any(part is None for part in parts) else "".join(map(_text, parts))
-
-
-def _text(value: object) -> str:
-    """An output within a text; a list is joined by commas."""
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return None if any(part is None for part in parts) else "".join(map(str, parts))
 
 
 def unknowns(value: Any) -> Iterator[OutputName]:

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.values import Json, Path
 from provisioner.manifest.canonical import Canonicaliser, canonical_default
 from provisioner.manifest.fields import Field, field_tree, walk
+
+if TYPE_CHECKING:
+    from provisioner.manifest.fit import Fit
 
 METADATA_FIELDS = ("labels", "tenant")
 """Fields of ``metadata`` that are part of a canonical spec."""
@@ -212,6 +215,18 @@ class KindInfo:
             return False
         free = "object" in field.types and (field.rest is not None or not field.children)
         return field.set_key is not None or free
+
+    def fitted(self, path: Path, value: Json) -> Json:
+        """The canonical form of a value that becomes known late, such as another resource's
+        output; raises ValueError with what was found and what the field expects.
+        """
+        return self._fit(path, value)
+
+    @cached_property
+    def _fit(self) -> Fit:
+        from provisioner.manifest.fit import Fit  # noqa: PLC0415 - brings the validators with it
+
+        return Fit(self.canonical, self.schema.get("$defs", {}))
 
     def is_sensitive(self, path: Path) -> bool:
         """Whether the value must not be shown."""

@@ -37,11 +37,14 @@ def check_drafts(drafts: Mapping[Address, Draft]) -> None:
 def check_secrets(draft: Draft) -> None:
     """A reference to a secret says in the manifest where the secret is."""
     if draft.templated:
+        reported = {problem.path for problem in draft.problems}
         for path, reference in _secret_references(draft.spec, ()):
-            if not isinstance(reference, str) or not _SECRET.fullmatch(reference):
+            place = ("spec", *path)
+            known = isinstance(reference, str) and _SECRET.fullmatch(reference) is not None
+            if not known and place not in reported:
                 draft.problems.append(
                     Problem(
-                        ("spec", *path),
+                        place,
                         "PRV1407",
                         "a reference to a secret that is not known before other resources are made",
                         "Write env://NAME or file://PATH; only ${var.NAME} is replaced in it.",

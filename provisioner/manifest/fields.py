@@ -47,6 +47,8 @@ class Field:
     provider_part: str | None = None
     """``connection`` or ``native``: the provider's own schema says what may stand here."""
     expected: str = ""
+    schema: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Where it comes from, with its ``$ref`` followed."""
 
     def child(self, part: str) -> Field | None:
         """The field below, by one part of a canonical path."""
@@ -105,6 +107,7 @@ def _field(
         inline_as=schema.get("x-inline-as"),
         provider_part=schema.get("x-provider-schema"),
         expected=schema.get("x-expected", ""),
+        schema=schema,
     )
     rest = schema.get("items", schema.get("additionalProperties"))
     children = {

@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Set
+from collections.abc import Collection, Container, Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import quoted, shortened
 from provisioner.core.values import UNKNOWN_KEY, Path
+from provisioner.manifest.annotations import KindInfo
 from provisioner.manifest.placeholders import PLACEHOLDER, OutputText, output_of
 from provisioner.manifest.violations import names_text, nearest
 
@@ -20,12 +21,15 @@ TEMPLATE_KEY = "$template"
 
 
 class FoundOutput(NamedTuple):
-    """An output that a spec uses; ``literal`` is its text in the manifest."""
+    """An output that a spec uses; ``literal`` is its text in the manifest. ``whole``: the value is
+    nothing else.
+    """
 
     path: Path
     target: Address
     output: str
     literal: str
+    whole: bool
 
 
 def link(
@@ -60,7 +64,7 @@ def _link(
             continue
         name, field = _reading(output, declared)
         target = Address(output.kind, name)
-        found.append(FoundOutput(path, target, field, literal))
+        found.append(FoundOutput(path, target, field, literal, whole=literal == value))
         parts.append({UNKNOWN_KEY: f"{target}:{field}"})
     if len(parts) == 1:
         return parts[0]
@@ -89,38 +93,69 @@ def _reading(output: OutputText, declared: Container[Address]) -> tuple[str, str
     return output.readings[-1]
 
 
+class Giver(NamedTuple):
+    """The resource that gives an output. ``spec`` is its canonical spec, as far as it is right."""
+
+    info: KindInfo
+    spec: Mapping[str, Any]
+    complete: bool = True
+    """False where parts of the spec were wrong and are left out."""
+
+
 def output_problem(
-    output: FoundOutput, known: Mapping[str, Mapping[str, Any]]
+    output: FoundOutput, giver: Giver, taker: KindInfo
 ) -> tuple[str, str, str] | None:
-    """Code, summary and hint if a kind with the ``known`` outputs has none such, or none that
-    can stand there.
+    """Code, summary and hint if there is no such output (PRV1304), or if it cannot stand in that
+    field of the ``taker`` (PRV1305).
     """
-    first, *below = output.output.split(".")
-    schema: Mapping[str, Any] | None = known.get(first)
-    if schema is None:
-        near = nearest(first, known)
-        return (
-            "PRV1304",
-            f"{shortened(str(output.target))} has no output {quoted(first)}",
-            f"Did you mean {near!r}?"
-            if near
-            else f"Outputs of a {output.target.kind}: {names_text(known) or 'none'}.",
-        )
-    for part in below:
-        schema = _below(schema, part)
-        if schema is None:
-            return (
-                "PRV1304",
-                f"{shortened(str(output.target))} has no output {quoted(output.output)}",
-                f"Outputs of a {output.target.kind}: {names_text(known)}.",
-            )
+    schema = _named(output, giver)
+    if not isinstance(schema, Mapping):
+        return schema
     if schema.get("type") == "object":
         return (
             "PRV1305",
             f"the output {quoted(output.output)} is a mapping and cannot stand here",
             f"Name one value of it: {output.literal.removesuffix('}')}.NAME}}.",
         )
-    return None
+    reason = _misfit(output, schema, taker)
+    if reason is None:
+        return None
+    others = [name for name, other in _single(giver.info) if _misfit(output, other, taker) is None]
+    kind = output.target.kind
+    return (
+        "PRV1305",
+        f"the output {quoted(output.output)} is {reason}",
+        f"Outputs of a {kind} that can stand here: {names_text(others)}."
+        if others
+        else f"No output of a {kind} can stand here: write the value itself.",
+    )
+
+
+def _named(output: FoundOutput, giver: Giver) -> Mapping[str, Any] | tuple[str, str, str]:
+    """The schema of an output, or what is wrong with its name."""
+    known = giver.info.outputs
+    first, *below = output.output.split(".")
+    schema = known.get(first)
+    if schema is None:
+        return _no_output(output, first, known)
+    for part in below:
+        member = _below(schema, part)
+        if member is None:
+            return _no_output(output, output.output, known)
+        names = giver.spec.get(schema.get("x-keys-of", ""), {})
+        if "x-keys-of" in schema and giver.complete and part not in names:
+            return _no_output(output, output.output, [f"{first}.{name}" for name in names])
+        schema = member
+    return schema
+
+
+def _no_output(output: FoundOutput, name: str, known: Collection[str]) -> tuple[str, str, str]:
+    near = nearest(name, known)
+    return (
+        "PRV1304",
+        f"{shortened(str(output.target))} has no output {quoted(name)}",
+        f"Did you mean {near!r}?" if near else f"It has: {names_text(known) or 'none'}.",
+    )
 
 
 def _below(schema: Mapping[str, Any], part: str) -> Mapping[str, Any] | None:
@@ -128,3 +163,33 @@ def _below(schema: Mapping[str, Any], part: str) -> Mapping[str, Any] | None:
         return None
     below = schema.get("properties", {}).get(part, schema.get("additionalProperties"))
     return below if isinstance(below, Mapping) else None
+
+
+def _single(info: KindInfo) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every output that is no mapping; of a mapping, any value of it."""
+    for name, schema in info.outputs.items():
+        member = schema.get("additionalProperties")
+        if isinstance(member, Mapping):
+            yield f"{name}.NAME", member
+        else:
+            yield name, schema
+
+
+_TYPES = {"string": "text", "array": "a list", "integer": "a whole number", "number": "a number"}
+
+
+def _misfit(output: FoundOutput, schema: Mapping[str, Any], taker: KindInfo) -> str | None:
+    """Why an output of this schema cannot stand where it is used: none of its examples can."""
+    kind = _TYPES.get(schema["type"], schema["type"])
+    if not output.whole:
+        return f"{kind}, expected a single value within text" if kind == "a list" else None
+    reason = ""
+    for example in reversed(schema["examples"]):
+        try:
+            taker.fitted(output.path, example)
+        except ValueError as misfit:
+            reason = str(misfit).partition(", expected ")[2] or "a value of another form"
+        else:
+            return None
+    such = f" such as {example!r}" if kind == "text" else ""
+    return f"{kind}{such}, expected {reason}"

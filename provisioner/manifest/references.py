@@ -16,7 +16,7 @@ from provisioner.core.values import Path
 from provisioner.manifest.canonical import FoundReference, Place
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import Reference
-from provisioner.manifest.outputs import FoundOutput, link, output_problem
+from provisioner.manifest.outputs import FoundOutput, Giver, link, output_problem
 from provisioner.manifest.places import Origin
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.unread import Unread
@@ -65,6 +65,13 @@ class Names:
         if address.kind == self.catalog.endpoint_kind:
             return address.name in self.hosts
         return address in self.drafts
+
+    def giver(self, address: Address) -> Giver:
+        """What an output of a declared resource can be. A Host gives none."""
+        info, draft = self.catalog.kinds[address.kind], self.drafts.get(address)
+        if draft is None:
+            return Giver(info, {})
+        return Giver(info, draft.spec, complete=not draft.failed)
 
     def missing(self, kinds: Iterable[str], name: str, path: Place) -> Problem | None:
         """Why ``name`` is no resource of one of the kinds; None if it may be one whose document
@@ -155,6 +162,7 @@ def _target(names: Names, kinds: tuple[str, ...], name: str) -> Address | None:
 
 def _output_references(names: Names, draft: Draft, outputs: list[FoundOutput]) -> list[Reference]:
     references = []
+    taker = names.catalog.kinds[draft.address.kind]
     for output in outputs:
         place = _document_path(output.path)
         problem: Problem | None = None
@@ -167,9 +175,8 @@ def _output_references(names: Names, draft: Draft, outputs: list[FoundOutput]) -
             )
         elif not names.exists(output.target):
             problem = names.missing((output.target.kind,), output.target.name, place)
-        elif output.target in names.drafts:
-            known = names.catalog.kinds[output.target.kind].outputs
-            wrong = output_problem(output, known)
+        else:
+            wrong = output_problem(output, names.giver(output.target), taker)
             problem = Problem(place, *wrong) if wrong is not None else None
         if problem is not None:
             draft.problems.append(problem._replace(within=output.literal))

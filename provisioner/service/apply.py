@@ -34,6 +34,7 @@ def apply_plan(
             sink,
             workspace.clock,
             workspace.actor,
+            rules=workspace.catalog,
             stop=stop,
             parallel=parallel,
         )

@@ -42,6 +42,7 @@ def apply_in_a_hurry(scenario: Scenario) -> ApplyReport:
             scenario.events.append,
             workspace.clock,
             "tester",
+            rules=workspace.catalog,
             step_seconds=STEP,
         )
         return applier.run(plan)

@@ -46,6 +46,7 @@ ANNOTATIONS = {
     "x-impact",
     "x-impact-on-delete",
     "x-inline-as",
+    "x-keys-of",
     "x-order",
     "x-provider-schema",
     "x-ref",
@@ -57,7 +58,7 @@ ANNOTATIONS = {
     "x-stack",
     "x-unit",
 }
-MAPS_OF_SCHEMAS = {"properties", "$defs"}
+MAPS_OF_SCHEMAS = {"properties", "$defs", "x-computed"}
 SCHEMA_KEYWORDS = {"items", "additionalProperties", "propertyNames", "not", "if", "then"}
 
 
@@ -223,6 +224,15 @@ def test_sets_are_keyed_by_a_required_property():
         key, items = node.schema["x-set"], node.schema["items"]
         assert key in items["required"], node.pointer
         assert key in items["properties"], node.pointer
+
+
+def test_members_of_outputs_are_named_by_a_list():
+    for kind, schema in KINDS.items():
+        for output, computed in schema.get("x-computed", {}).items():
+            assert (computed["type"] == "object") == ("x-keys-of" in computed), (kind, output)
+            if "x-keys-of" in computed:
+                named = schema["properties"]["spec"]["properties"][computed["x-keys-of"]]
+                assert "x-set" in named
 
 
 def test_text_files_are_read_into_a_sibling():

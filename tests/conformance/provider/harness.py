@@ -171,7 +171,14 @@ class Harness:
     def apply(self, plan: Plan) -> ApplyReport:
         """Carry a plan out, whatever becomes of its steps."""
         with self._sessions() as sessions:
-            applier = Applier(self.store, sessions, lambda _event: None, self.clock, "the suite")
+            applier = Applier(
+                self.store,
+                sessions,
+                lambda _event: None,
+                self.clock,
+                "the suite",
+                rules=self.catalog,
+            )
             return applier.run(plan)
 
     def carry_out(self, plan: Plan) -> None:

@@ -170,5 +170,5 @@ def commands_of(group: click.Group, path: str):
 
 def test_severity_has_no_other_values() -> None:
     """The renderer has a colour for each."""
-    assert {"error", "warning"} == {severity.value for severity in Severity}
+    assert {"error", "warning", "note"} == {severity.value for severity in Severity}
     assert isinstance(error("PRV1", "x"), Diagnostic)

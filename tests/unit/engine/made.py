@@ -46,7 +46,8 @@ NAMING = {"Net": Naming.UNIQUE, "Pool": Naming.UNIQUE, "Disk": Naming.FREE, "Vm"
 @dataclass(frozen=True)
 class MadeKind:
     """Rules of one kind. ``impacts`` are by the first key of a path, ``live`` where it is missing;
-    ``sets`` are owned as a whole; ``write_only`` paths may not be told.
+    ``sets`` are owned as a whole; ``write_only`` paths may not be told; ``numbers`` take nothing
+    but whole numbers.
     """
 
     impacts: Mapping[str, Impact] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class MadeKind:
     impact_on_delete: Impact = Impact.REPLACE
     retention_field: str | None = None
     references: tuple[ReferenceField, ...] = ()
+    numbers: frozenset[Path] = frozenset()
 
     def impact_of(self, path: Path) -> Impact:
         return self.impacts.get(path[0], Impact.LIVE)
@@ -69,6 +71,11 @@ class MadeKind:
 
     def decides(self, path: Path, output: str) -> bool:
         return output in path
+
+    def fitted(self, path: Path, value: Json) -> Json:
+        if path in self.numbers and not isinstance(value, int):
+            raise ValueError(f"found {value!r}, expected a whole number")
+        return value
 
     def is_write_only(self, path: Path) -> bool:
         return any(path[: len(other)] == other for other in self.write_only)
@@ -227,6 +234,7 @@ class Situation:
         default_factory=lambda: {"here": {}, "there": {}}
     )
     provider: MadeProvider = field(default_factory=MadeProvider)
+    rules: MadeRules = field(default_factory=MadeRules)
 
     @property
     def state(self) -> State:
@@ -264,7 +272,7 @@ class Situation:
             observations={address: self.found.get(str(address), Absent()) for address in subjects},
             endpoints=endpoints_of(self.stack, self.state),
             providers={"made": self.provider},
-            rules=MadeRules(),
+            rules=self.rules,
             options=options,
             unselected={a: s for a, s in subjects.items() if a in left_out},
         )

@@ -32,6 +32,9 @@ class Rules:
     def default_of(self, path: Path) -> Json:
         return DEFAULTS.get(path)
 
+    def fitted(self, path: Path, value: Json) -> Json:
+        raise AssertionError((path, value))
+
     def is_write_only(self, path: Path) -> bool:
         return path[0] == "seed"
 

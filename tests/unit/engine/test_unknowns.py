@@ -35,10 +35,6 @@ def lookup(name: OutputName) -> Any:
             {"a": {"$template": [{"$unknown": "Network/lan:bridge"}, {"$unknown": "X/y:z"}]}},
         ),
         ({"a": {"$unknown": "VirtualMachine/db.v1:mac.lan"}}, {"a": "52:54:00:00:00:01"}),
-        (
-            {"a": {"$template": ["at ", {"$unknown": "VirtualMachine/db.v1:addresses"}]}},
-            {"a": "at 10.0.0.5,fd00::5"},
-        ),
     ],
 )
 def test_resolve(spec: dict[str, Any], expected: dict[str, Any]) -> None:

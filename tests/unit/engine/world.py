@@ -219,6 +219,7 @@ class World:
                     self.events.append,
                     SystemClock(),
                     "tester",
+                    rules=self.rules,
                     stop=self.stop,
                     step_seconds=20.0,
                 ).run(plan)

@@ -1,5 +1,7 @@
 """What the engine is told about kinds."""
 
+import re
+
 import pytest
 
 from provisioner.core.actions import Impact
@@ -188,3 +190,34 @@ def test_a_damaged_installation_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("provisioner.manifest.catalog.files", lambda _package: tmp_path)
     with pytest.raises(ProvisionerError, match=r"PRV1008 the schema disk\.v1\.json"):
         SchemaCatalog.installed()
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "canonical"),
+    [
+        (VM, ("cpu", "count"), 2, 2),
+        (VM, ("memory", "size"), "2GiB", 2 << 30),
+        (VM, ("nics", "lan", "mac"), "52-54-00-AA-00-01", "52:54:00:aa:00:01"),
+        (VM, ("labels", "tier"), "web", "web"),
+        (VM, ("native", "kvm", "domain", "0"), 5, 5),
+        ("Network", ("dns", "forwarders", "0"), "FD00::1", "fd00::1"),
+    ],
+)
+def test_a_late_value_becomes_canonical(kind, path, value, canonical):
+    assert canonical == catalog().kind(kind).fitted(path, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "found"),
+    [
+        (("cpu", "count"), "2", "found '2', expected a whole number"),
+        (("cpu", "count"), 0, "found the number 0, expected at least 1"),
+        (("description",), ["a"], "found a list, expected text"),
+        (("nics", "lan", "mac"), "${x}", "found '${x}', expected a MAC address"),
+        (("nics", "lan", "address"), "10.0.0.300", "'10.0.0.300' is not an IP address"),
+        (("power",), "off", "found 'off', expected one of running, stopped, suspended"),
+    ],
+)
+def test_a_late_value_has_to_fit(path, value, found):
+    with pytest.raises(ValueError, match=re.escape(found)):
+        catalog().kind(VM).fitted(path, value)

@@ -214,6 +214,10 @@ def test_forms_of_secret_references(tmp_path, reference):
     check(tmp_path, text, "PRV1107")
 
 
-def test_an_output_cannot_be_a_secret_reference(tmp_path):
-    text = vm("  cloudInit: {userData: {secretRef: §'${Network/lan.bridge}'}}\n---\n") + NETWORK
-    check(tmp_path, text, "PRV1407")
+@pytest.mark.parametrize(
+    ("reference", "code"),
+    [("'§${Network/lan.bridge}'", "PRV1305"), ("§'env://${Network/lan.bridge}'", "PRV1407")],
+)
+def test_an_output_cannot_be_a_secret_reference(tmp_path, reference, code):
+    text = vm(f"  cloudInit: {{userData: {{secretRef: {reference}}}}}\n---\n") + NETWORK
+    check(tmp_path, text, code)

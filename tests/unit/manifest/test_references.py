@@ -27,7 +27,7 @@ kind: VirtualMachine
 metadata: {name: web}
 spec:
   memory: {size: 1GiB}
-  disks: [{disk: root}]
+  disks: [{disk: root, readOnly: true}]
   nics: [{name: a, network: lan}]
   description: on ${Network/lan.bridge}
   cloudInit: {userData: "${Disk/root.path}"}
@@ -145,13 +145,74 @@ def test_names_with_dots_are_read_as_the_longest_that_exists(tmp_path):
     ]["$template"][1]
 
 
-def test_an_output_may_stand_where_a_pattern_or_a_choice_is(tmp_path):
-    text = ALL.replace(
-        "  description:",
-        '  machineType: "${Network/lan.bridge}"\n  power: "${Network/lan.bridge}"\n  description:',
-    )
+def test_an_output_may_stand_where_its_values_have_the_form_of_the_field(tmp_path):
+    text = ALL.replace("  description:", '  machineType: "${Network/lan.bridge}"\n  description:')
     spec = load_stack(tmp_path, {"a.yaml": text}).declarations[MACHINE].spec
-    assert {"$unknown": "Network/lan:bridge"} == spec["power"]
+    assert {"$unknown": "Network/lan:bridge"} == spec["machineType"]
+
+
+UUID = "the output 'uuid' is text such as '6fa459ea-ee8a-5ca4-894e-db77e160355e', expected "
+
+
+@pytest.mark.parametrize(
+    ("field", "summary", "hint"),
+    [
+        ("cpu: {count: '§${VirtualMachine/db.uuid}'}", UUID + "a whole number", "No output"),
+        ("autostart: '§${VirtualMachine/db.uuid}'", UUID + "true or false", "No output"),
+        ("power: '§${VirtualMachine/db.uuid}'", UUID + "one of running, stopped", "No output"),
+        ("shutdownTimeout: '§${VirtualMachine/db.uuid}'", UUID + "a duration", "No output"),
+        (
+            "nics: [{name: a, network: lan, mac: '§${VirtualMachine/db.uuid}'}]",
+            UUID + "a MAC",
+            "mac.NAME",
+        ),
+        (
+            "nics: [{name: a, network: lan, address: '§${VirtualMachine/db.uuid}'}]",
+            UUID,
+            ": address.",
+        ),
+        (
+            "description: '§${VirtualMachine/db.addresses}'",
+            "'addresses' is a list, expected text",
+            ": uuid, address, mac.NAME.",
+        ),
+        (
+            "description: 'at §${VirtualMachine/db.addresses}'",
+            "is a list, expected a single value",
+            "address",
+        ),
+        (
+            "disks: [{disk: root, readOnly: true, serial: '§${Disk/root.path}'}]",
+            "expected at most 36 letters",
+            ": volume.",
+        ),
+    ],
+)
+def test_an_output_has_to_fit_the_field_that_it_stands_in(tmp_path, field, summary, hint):
+    machine = WEB.partition("  disks:")[0]
+    db, other = machine.replace("web", "db"), machine.replace("web", "x") + f"  {field}\n"
+    found = one(tmp_path, "---\n".join([ALL, db, other]), "PRV1305")
+    assert summary in found.summary
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("output", "summary", "hint"),
+    [
+        (
+            "VirtualMachine/web.mac.b",
+            "VirtualMachine/web has no output 'mac.b'",
+            "Did you mean 'mac.a'?",
+        ),
+        ("Host/lab.x", "Host/lab has no output 'x'", "It has: none."),
+    ],
+)
+def test_outputs_that_cannot_exist(tmp_path, output, summary, hint):
+    network = NETWORK.replace("name: lan", f"name: other, tenant: '§${{{output}}}'").replace(
+        "20", "21"
+    )
+    found = one(tmp_path, ALL + "---\n" + network, "PRV1304")
+    assert (summary, hint) == (found.summary, found.hint)
 
 
 def test_an_output_within_text_is_no_number(tmp_path):

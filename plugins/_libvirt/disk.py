@@ -5,17 +5,21 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from provisioner.core.actions import Impact
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.core.units import format_size
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import is_known
 from provisioner_plugins._libvirt.native import merge_all
+from provisioner_plugins._libvirt.refusal import unusable
 from provisioner_plugins._libvirt.volume import SECTOR, build, pool_type
 
 DEFAULT_FORMAT = "qcow2"
+
+_unusable = partial(unusable, code="PRV2505")
 
 
 class DiskRules:
@@ -55,40 +59,33 @@ def is_linked(spec: Mapping[str, Any]) -> bool:
 def _problems(spec: Mapping[str, Any], kind: str | None) -> Iterator[Diagnostic]:
     if kind == "iscsi":
         yield _unusable(
-            "pool",
+            ("pool",),
             "the units of an iSCSI target are made on the server, not through libvirt",
             "Use a pool of type dir, netfs or logical.",
         )
     if kind == "logical" and format_of(spec) != "raw":
         yield _unusable(
-            "format", "a logical volume holds a raw disk", "Write format: raw (and clone: full)."
+            ("format",), "a logical volume holds a raw disk", "Write format: raw (and clone: full)."
         )
     if format_of(spec) == "raw" and is_linked(spec):
         yield _unusable(
-            "clone", "a raw disk cannot be a linked clone", "Write clone: full, or format: qcow2."
+            ("clone",),
+            "a raw disk cannot be a linked clone",
+            "Write clone: full, or format: qcow2.",
         )
     if is_linked(spec) and spec.get("preallocation", "none") != "none":
         yield _unusable(
-            "preallocation",
+            ("preallocation",),
             "a linked clone takes its unwritten parts from the image",
             "Remove it, or write clone: full.",
         )
     size = spec.get("size")
     if isinstance(size, int) and (size % SECTOR or size == 0):
         yield _unusable(
-            "size",
+            ("size",),
             f"{size} bytes are not a whole number of sectors of {SECTOR} bytes",
             f"Use {format_size((size // SECTOR + 1) * SECTOR)}.",
         )
-
-
-def _unusable(field: str, found: str, hint: str) -> Diagnostic:
-    return error(
-        "PRV2505",
-        f"{field} cannot be used with libvirt here",
-        detail=f"Found spec.{field}: {found}.",
-        hint=hint,
-    )
 
 
 def _assess(change: Change, kind: str | None, observed: Present) -> Assessment:

@@ -35,6 +35,7 @@ class ImageRules:
                     detail="The proof that an image is whole is a file beside it.",
                     hint="Keep images in a pool of type dir or netfs; a Disk in another pool can "
                     "be a full clone of them (clone: full, format: raw).",
+                    path=("pool",),
                 )
             )
         return spec

@@ -49,6 +49,7 @@ def merge_all(
                     detail=f"{problem}.",
                     hint="A fragment is one element as it stands below the root of libvirt's "
                     f"{section} XML. It may add to the common fields, but not contradict them.",
+                    path=("native", PROVIDER, section, str(number - 1)),
                 )
             )
     if problems:

@@ -9,17 +9,27 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from provisioner.core.actions import Impact
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.core.values import Path
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import is_known, with_changes
 from provisioner_plugins._libvirt.native import merge_all
-from provisioner_plugins._libvirt.network_xml import IDENTIFY, build, default_ranges, gateway_of
+from provisioner_plugins._libvirt.network_xml import (
+    IDENTIFY,
+    block_end,
+    build,
+    default_ranges,
+    gateway_of,
+    in_one_block,
+)
+from provisioner_plugins._libvirt.refusal import unusable
 
 USER = "user"
 SHORTEST_LEASE = 120_000
 """dnsmasq takes no shorter one (dnsmasq(8), --dhcp-range)."""
 
+_USER_PREFIXES = range(4, 28)
+"""Network bits that libvirt takes for the user-mode stack (virDomainNetDefValidate)."""
 _STAMPED = frozenset({"labels", "tenant"})
 # What an object of this mode has no place for; fields that others imply go with them.
 _WITHOUT = {
@@ -66,19 +76,20 @@ def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
         refused = ("bridge", "forwardDevice", "gateway", "dhcp", "dns", "mtu", "virtualSwitch")
         for key in (*refused, "vlan", "native"):
             if key in spec:
-                yield _unusable(
-                    key, "a network of mode user has no object on the host", "Use mode nat."
+                yield unusable(
+                    (key,), "a network of mode user has no object on the host", "Use mode nat."
                 )
+        yield from _user_problems(spec)
         return
     if switch == "openvswitch" and mode != "bridge":
-        yield _unusable(
-            "virtualSwitch",
+        yield unusable(
+            ("virtualSwitch",),
             f"libvirt makes bridges of the Linux kernel for mode {mode}",
             "Use mode bridge with an existing Open vSwitch bridge.",
         )
     if "vlan" in spec and switch != "openvswitch":
-        yield _unusable(
-            "vlan",
+        yield unusable(
+            ("vlan",),
             "libvirt cannot tag frames on a bridge of the Linux kernel",
             "Use virtualSwitch: openvswitch, or mode bridge on a bridge over a VLAN device "
             "(bridge: br42 on eth0.42).",
@@ -86,20 +97,37 @@ def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     if mode == "bridge":
         for key in _WITHOUT["bridge"]:
             if key in spec:
-                yield _unusable(
-                    key,
+                yield unusable(
+                    (key,),
                     "a network of mode bridge uses a bridge that the host configures",
                     "Configure it on the host, or use mode nat, routed or isolated.",
                 )
     yield from _dhcp_problems(spec)
 
 
+def _user_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    if "cidr6" in spec:
+        yield unusable(
+            ("cidr6",),
+            "guests of a network of mode user have the IPv6 addresses that QEMU chooses",
+            "Remove it, or use mode nat.",
+        )
+    cidr = spec.get("cidr")
+    if isinstance(cidr, str) and IPv4Network(cidr).prefixlen not in _USER_PREFIXES:
+        yield unusable(
+            ("cidr",),
+            f"a network of mode user has {_USER_PREFIXES[0]} to {_USER_PREFIXES[-1]} network bits, "
+            f"and {cidr} has {IPv4Network(cidr).prefixlen}",
+            "Use one such as 10.20.0.0/24.",
+        )
+
+
 def _dhcp_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     dhcp = spec.get("dhcp", {"enabled": False})
     lease = dhcp.get("leaseTime")
     if isinstance(lease, int) and (lease % 1000 or lease < SHORTEST_LEASE):
-        yield _unusable(
-            "dhcp.leaseTime",
+        yield unusable(
+            ("dhcp", "leaseTime"),
             f"{lease} ms is not a whole number of seconds, or less than two minutes",
             "Use 2m or more.",
         )
@@ -107,18 +135,16 @@ def _dhcp_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
         return
     network = IPv4Network(spec["cidr"])
     if not default_ranges(network, gateway_of(spec)):
-        yield _unusable(
-            "dhcp", f"{network} has no address left to hand out", "Use a larger network."
+        yield unusable(
+            ("dhcp",), f"{network} has no address left to hand out", "Use a larger network."
         )
-
-
-def _unusable(field: str, found: str, hint: str) -> Diagnostic:
-    return error(
-        "PRV2502",
-        f"{field} cannot be used with libvirt here",
-        detail=f"Found spec.{field}: {found}.",
-        hint=hint,
-    )
+    if "start" in dhcp and not in_one_block(dhcp["start"], dhcp["end"]):
+        yield unusable(
+            ("dhcp", "end"),
+            f"the range goes from {dhcp['start']} to {dhcp['end']}, and libvirt takes none beyond "
+            "the 65536 addresses with the same first two numbers",
+            f"Let it end at {block_end(dhcp['start'])}.",
+        )
 
 
 def final_spec(

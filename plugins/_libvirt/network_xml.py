@@ -359,10 +359,24 @@ def _holds(both: tuple[str, str], address: IPv4Address) -> bool:
 
 
 def default_ranges(network: IPv4Network, gateway: IPv4Address) -> list[tuple[str, str]]:
-    """All host addresses of a network but the gateway, as one range or two."""
+    """All host addresses of a network but the gateway, as one range or two; of a network larger
+    than libvirt's ranges can be, as many as one can hold.
+    """
     first, last = network.network_address + 1, network.broadcast_address - 1
     parts = [(first, gateway - 1), (gateway + 1, last)]
-    return [(str(start), str(end)) for start, end in parts if start <= end]
+    return [(str(start), str(min(end, block_end(start)))) for start, end in parts if start <= end]
+
+
+def block_end(start: IPv4Address | str) -> IPv4Address:
+    """The last address that a range which begins with ``start`` can have: libvirt refuses one whose
+    ends differ in their first 16 bits as too large (virSocketAddrGetRange).
+    """
+    return IPv4Address(int(IPv4Address(start)) | 0xFFFF)
+
+
+def in_one_block(start: str, end: str) -> bool:
+    """Whether libvirt takes a range with these ends."""
+    return IPv4Address(end) <= block_end(start)
 
 
 def dhcp_range(start: str, end: str, lease: int) -> Element:

@@ -34,8 +34,9 @@ class PoolRules:
                 error(
                     "PRV2506",
                     "the path of a volume group cannot be chosen",
-                    detail=f"Found spec.path: {spec['path']}; libvirt uses {target_path(spec)}.",
+                    detail=f"Found {spec['path']}; libvirt uses {target_path(spec)}.",
                     hint="Remove path.",
+                    path=("path",),
                 )
             )
         merge_all(build(resource.name, resource.uid, spec), spec, "pool", IDENTIFY)

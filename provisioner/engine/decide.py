@@ -128,7 +128,7 @@ def _foreign(subject: Subject, observed: Present, policy: Policy) -> Decision:
         hint="Give the resource another name, or take the object over with --adopt "
         f"{subject.address}.",
         address=str(subject.address),
-        source=subject.declaration.source if subject.declaration else None,
+        path=("name",),
     )
     return Decision(problem=problem)
 
@@ -153,7 +153,7 @@ def _stamped_by_others(subject: Subject, owner: Stamp) -> Diagnostic:
         detail="" if same else f"Its lineage is {owner.lineage}.",
         hint=hint,
         address=str(subject.address),
-        source=subject.declaration.source if subject.declaration else None,
+        path=("name",),
     )
 
 
@@ -272,7 +272,7 @@ def _replacement(
                 hint="Remove 'replace: create-first' from its metadata, or give the resource a "
                 "new name.",
                 address=str(subject.address),
-                source=subject.declaration.source if subject.declaration else None,
+                path=("replace",),
             )
         )
     order = chosen or (CREATE_FIRST if names_allow else DELETE_FIRST)

@@ -7,18 +7,15 @@ are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Path, path_text
 from provisioner.engine.rules import KindRules
 from provisioner.engine.unknowns import Fill, fill, unknowns
 from provisioner.providers.api import Provider, Resource
-
-Place = Callable[[Path], SourceRange | None]
-"""Where a field of the resource's spec stands; None where that is not known."""
 
 
 def filled(
@@ -27,7 +24,6 @@ def filled(
     *,
     rules: KindRules,
     provider: Provider,
-    place: Place = lambda _: None,
 ) -> Resource:
     """The resource with all outputs that ``give`` knows in its spec, which is in canonical form
     again. ``resource.spec`` is, too, but for the markers in it.
@@ -54,9 +50,7 @@ def filled(
         except ProvisionerError as problem:
             problems += problem.diagnostics
     if problems:
-        raise ProvisionerError(
-            [item.about(resource.address).at(place(item.path)) for item in problems]
-        )
+        raise ProvisionerError([item.about(resource.address) for item in problems])
     return replace(resource, spec=spec)
 
 

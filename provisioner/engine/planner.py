@@ -19,7 +19,7 @@ from typing import Any
 
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostics, ProvisionerError, SourceRange
+from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError
 from provisioner.core.values import Json, Path, get_path, is_marker
 from provisioner.engine.decide import (
     CREATE_FIRST,
@@ -153,7 +153,7 @@ def _decide_all(
         try:
             spec = _known_spec(request, decisions, subject, staying)
         except ProvisionerError as problem:
-            problems.extend(problem.diagnostics)
+            problems.extend(_placed(request, subject, item) for item in problem.diagnostics)
             specs[address], decisions[address] = subject.resource.spec, NOTHING
             continue
         specs[address] = spec
@@ -169,7 +169,7 @@ def _decide_all(
         if isinstance(observation, Undetermined) and _may_be_found_out(subject, decisions):
             decision = Decision(undetermined=decision.problem)
         if decision.problem is not None:
-            problems.add(decision.problem)
+            problems.add(_placed(request, subject, decision.problem))
         decisions[address] = decision
     problems.raise_errors()
     return decisions, specs
@@ -225,19 +225,18 @@ def _known_spec(
         # What the endpoint does not tell at the moment has not changed for all we know.
         return get_path(recorded, path)
 
-    stack = request.stack
-
-    def place(path: Path) -> SourceRange:
-        found = stack.locate(subject.address, path) if stack is not None else None
-        return found or declaration.source
-
     return filled(
         subject.resource,
         give,
         rules=request.rules.kind(subject.address.kind),
         provider=_provider_of(request, subject),
-        place=place,
     ).spec
+
+
+def _placed(request: PlanRequest, subject: Subject, found: Diagnostic) -> Diagnostic:
+    if request.stack is None or subject.declaration is None or not found.path:
+        return found
+    return request.stack.placed(found, subject.declaration)
 
 
 def _provider_of(request: PlanRequest, subject: Subject) -> Provider:

@@ -62,7 +62,7 @@ def survey(
     selected = _select(everything, options)
     subjects = {address: subject for address, subject in everything.items() if address in selected}
     providers = _providers(sessions.registry, endpoints, subjects)
-    subjects = _normalised(subjects, everything, endpoints, providers, rules)
+    subjects = _normalised(subjects, everything, endpoints, providers, rules, stack=stack)
     sink(PhaseStarted("observe", len(subjects)))
     try:
         observations = observe(sessions, endpoints, subjects.values())
@@ -83,7 +83,7 @@ def check_stack(stack: Stack, registry: Registry, rules: Rules) -> None:
     endpoints = endpoints_of(stack, nothing)
     subjects = collect(stack, nothing)
     providers = _providers(registry, endpoints, subjects)
-    _normalised(subjects, subjects, endpoints, providers, rules)
+    _normalised(subjects, subjects, endpoints, providers, rules, stack=stack)
 
 
 def _at_its_host(problem: Diagnostic, stack: Stack | None) -> Diagnostic:
@@ -191,6 +191,8 @@ def _normalised(
     endpoints: Mapping[str, EndpointRecord],
     providers: Mapping[str, Provider],
     rules: Rules,
+    *,
+    stack: Stack | None,
 ) -> dict[Address, Subject]:
     """The subjects with their specs in the provider's canonical form; the shared ``related``
     mappings follow.
@@ -208,8 +210,10 @@ def _normalised(
             try:
                 resource = replace(resource, spec=provider.normalise(replace(resource, spec=spec)))
             except ProvisionerError as problem:
-                source = subject.declaration.source
-                problems.extend(item.about(address).at(source) for item in problem.diagnostics)
+                problems.extend(
+                    item if stack is None else stack.placed(item, subject.declaration)
+                    for item in problem.diagnostics
+                )
         related[subject.endpoint][address] = resource
         result[address] = replace(subject, resource=resource)
     problems.raise_errors()

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
+from provisioner.manifest.infrastructure import host_addresses, network_role
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 
 MACHINE = "VirtualMachine"
+_NO_MAC = "00:00:00:00:00:00"
 NETWORK = "Network"
 
 
@@ -76,15 +78,8 @@ def _cards(scope: str, draft: Draft) -> Iterator[tuple[Address, _Card]]:
         if mac is None and address is not None:
             mac = derived_mac(scope, machine, name)
             nics[name] = {**nic, "mac": mac}
-        if isinstance(mac, str) and int(mac[:2], 16) & 1:
-            draft.problems.append(
-                Problem(
-                    ("spec", "nics", name, "mac"),
-                    "PRV1405",
-                    f"{mac} is a group address, which no network card can have",
-                    "The second hexadecimal digit of a card's address is even.",
-                )
-            )
+        if isinstance(mac, str):
+            draft.problems += _impossible(mac, ("spec", "nics", name, "mac"))
         network = nic.get("network")
         if isinstance(network, str):
             yield (
@@ -98,11 +93,30 @@ def _cards(scope: str, draft: Draft) -> Iterator[tuple[Address, _Card]]:
             )
 
 
+def _impossible(mac: str, path: tuple[str, ...]) -> Iterator[Problem]:
+    """Why no network card can have the address (IEEE 802, section 8.2)."""
+    if int(mac[:2], 16) & 1:
+        yield Problem(
+            path,
+            "PRV1405",
+            f"{mac} is a group address, which no network card can have",
+            "The second hexadecimal digit of a card's address is even.",
+        )
+    elif mac == _NO_MAC:
+        yield Problem(
+            path,
+            "PRV1405",
+            f"{mac} stands for no address, and no network card can have it",
+            "Choose another one, such as 52:54:00:12:34:56.",
+        )
+
+
 def _settle(network: Draft, cards: list[_Card]) -> None:
     dhcp = network.spec.get("dhcp")
     reservations: dict[str, Any] = dict((dhcp or {}).get("reservations", {}))
     owners_by_address: dict[str, str] = {}
     for mac, reservation in reservations.items():
+        network.problems += _impossible(mac, ("spec", "dhcp", "reservations", mac))
         address = reservation.get("address")
         if not isinstance(address, str):
             continue
@@ -159,25 +173,28 @@ def _outside(network: Draft, address: str, path: tuple[str, ...]) -> Iterator[Pr
     cidr = network.spec.get("cidr")
     if not isinstance(cidr, str):
         return
-    whole = ipaddress.ip_network(cidr)
-    own = ipaddress.ip_address(address)
-    if own not in whole:
+    whole = ipaddress.IPv4Network(cidr)
+    if whole.num_addresses == 1:
+        return
+    gateway = network.spec.get("gateway", str(whole[1]))
+    role = network_role(whole, ipaddress.IPv4Address(address))
+    if role is None and address == gateway:
+        role = f"is the gateway of {network.address}, the host's own address"
+    if role is not None:
         yield Problem(
-            path,
-            "PRV1404",
-            f"the address {address} lies outside of {network.address}, which is {cidr}",
-            f"Choose one of {whole[1]} to {whole[-2]}." if whole.num_addresses > 3 else "",
+            path, "PRV1404", f"the address {address} {role}", _free_addresses(whole, gateway)
         )
-    elif whole.num_addresses > 2 and own in {whole.network_address, whole.broadcast_address}:
-        what = "network's own address" if own == whole.network_address else "broadcast address"
-        yield Problem(path, "PRV1404", f"{address} is the {what} of {cidr}", "Choose another one.")
-    elif address == network.spec.get("gateway", str(whole[1]) if whole.num_addresses > 1 else None):
-        yield Problem(
-            path,
-            "PRV1404",
-            f"{address} is the gateway of {network.address}",
-            "Choose another address: this one is the host's own.",
-        )
+
+
+def _free_addresses(whole: ipaddress.IPv4Network, gateway: object) -> str:
+    first, last = host_addresses(whole)
+    if gateway == str(first):
+        first += 1
+    elif gateway == str(last):
+        last -= 1
+    between = isinstance(gateway, str) and first < ipaddress.IPv4Address(gateway) < last
+    but = f" other than the gateway, {gateway}" if between else ""
+    return f"Choose one of {first} to {last}{but}." if first < last else f"Only {first} is left."
 
 
 def _taken(path: tuple[str, ...], code: str, what: str, owner: str) -> Problem:

@@ -18,6 +18,7 @@ from provisioner.core.values import Path
 from provisioner.manifest.infrastructure import NETWORK_CHECKS, POOL_CHECKS, Check
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
+from provisioner.manifest.sharing import check_sharing
 
 _KIB = 1024
 _SECRET = re.compile(r"env://[A-Za-z_][A-Za-z0-9_]*|file://[^$]+")
@@ -32,6 +33,7 @@ def check_drafts(drafts: Mapping[Address, Draft]) -> None:
     _check_disks(drafts)
     _check_images(drafts)
     _check_renames(drafts)
+    check_sharing(drafts)
 
 
 def check_secrets(draft: Draft) -> None:

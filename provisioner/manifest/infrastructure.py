@@ -8,16 +8,31 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from provisioner.core.units import format_duration
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 
 Check = Callable[[Draft], Iterator[Problem]]
+IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SECOND = 1000
 _SHORTEST_LEASE = 120 * _SECOND
 """dnsmasq raises shorter leases to two minutes (dnsmasq(8), --dhcp-range)."""
+_LONGEST_LEASE = 49_710 * 86_400 * _SECOND
+"""The option has 32 bits for seconds, and their highest number means for ever (RFC 2132, 9.2)."""
+_POINT_TO_POINT = 31
+"""Networks of one and two addresses have none for themselves (RFC 3021)."""
+_NOT_FOR_GUESTS = {
+    "0.0.0.0/8": "this network",
+    "127.0.0.0/8": "loopback",
+    "224.0.0.0/4": "multicast",
+    "240.0.0.0/4": "reserved",
+    "::/8": "reserved",
+    "ff00::/8": "multicast",
+}
+"""Addresses that are no host's (RFC 6890, RFC 4291)."""
 
 _NOT_WITH_MODE: dict[str, tuple[str, ...]] = {
     "user": (
@@ -63,28 +78,55 @@ def _mode(draft: Draft) -> Iterator[Problem]:
         )
 
 
+def _ranges(draft: Draft) -> Iterator[Problem]:
+    for name in ("cidr", "cidr6"):
+        cidr = draft.spec.get(name)
+        if not isinstance(cidr, str):
+            continue
+        network = ipaddress.ip_network(cidr)
+        reserved = next(
+            (text for text in _NOT_FOR_GUESTS if _overlap(ipaddress.ip_network(text), network)),
+            None,
+        )
+        if reserved is not None:
+            found = f"{cidr} holds addresses of {reserved} ({_NOT_FOR_GUESTS[reserved]})"
+        elif network.num_addresses == 1:
+            found = f"{cidr} is a single address"
+        else:
+            continue
+        example = "10.20.0.0/24" if name == "cidr" else "fd00:20::/64"
+        yield Problem(
+            ("spec", name),
+            "PRV1423",
+            f"{found}, which cannot be a network of guests",
+            f"Choose a private network, such as {example}.",
+        )
+
+
+def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
 def _figures(draft: Draft) -> Iterator[Problem]:
     spec = draft.spec
     cidr = spec.get("cidr")
-    if not isinstance(cidr, str) or "${" in cidr:
+    if not isinstance(cidr, str):
         return
-    network = ipaddress.ip_network(cidr)
+    network = ipaddress.IPv4Network(cidr)
     gateway = spec.get("gateway")
-    if isinstance(gateway, str) and ipaddress.ip_address(gateway) not in network:
-        yield _outside(("spec", "gateway"), "the gateway", gateway, cidr)
+    if isinstance(gateway, str):
+        yield from _no_host(network, ("spec", "gateway"), "the gateway", gateway)
     dhcp = spec.get("dhcp")
     if not isinstance(dhcp, dict):
         return
     ends = {
-        name: ipaddress.ip_address(dhcp[name])
+        name: ipaddress.IPv4Address(dhcp[name])
         for name in ("start", "end")
         if isinstance(dhcp.get(name), str)
     }
     for name, value in ends.items():
-        if value not in network:
-            yield _outside(
-                ("spec", "dhcp", name), f"the {name} of the DHCP range", str(value), cidr
-            )
+        what = f"the {name} of the DHCP range"
+        yield from _no_host(network, ("spec", "dhcp", name), what, str(value))
     if len(ends) == 2 and int(ends["start"]) > int(ends["end"]):
         yield Problem(
             ("spec", "dhcp", "start"),
@@ -94,21 +136,50 @@ def _figures(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def _outside(path: tuple[str, ...], what: str, address: str, cidr: str) -> Problem:
-    return Problem(
-        path, "PRV1414", f"{what}, {address}, lies outside of {cidr}", "Choose an address inside."
+def _no_host(
+    network: ipaddress.IPv4Network, path: tuple[str, ...], what: str, address: str
+) -> Iterator[Problem]:
+    """The address has to be one that a host of the network can have."""
+    found = ipaddress.IPv4Address(address)
+    where = network_role(network, found)
+    if where is not None:
+        first, last = host_addresses(network)
+        hint = f"Choose one of {first} to {last}."
+        yield Problem(path, "PRV1414", f"{what}, {address}, {where}", hint)
+
+
+def network_role(network: ipaddress.IPv4Network, address: ipaddress.IPv4Address) -> str | None:
+    """Why no host of the network can have the address; None if one can."""
+    if address not in network:
+        return f"lies outside of {network}"
+    if network.prefixlen >= _POINT_TO_POINT:
+        return None
+    if address == network.network_address:
+        return f"is the address of the network {network} itself"
+    return (
+        f"is the broadcast address of {network}" if address == network.broadcast_address else None
     )
+
+
+def host_addresses(
+    network: ipaddress.IPv4Network,
+) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
+    """The first and the last address that a host of the network can have."""
+    inner = 0 if network.prefixlen >= _POINT_TO_POINT else 1
+    return network[inner], network[-1 - inner]
 
 
 def _lease(draft: Draft) -> Iterator[Problem]:
     dhcp = draft.spec.get("dhcp")
     lease = dhcp.get("leaseTime") if isinstance(dhcp, dict) else None
-    if isinstance(lease, int) and (lease < _SHORTEST_LEASE or lease % _SECOND):
+    if isinstance(lease, int) and (
+        lease % _SECOND or not _SHORTEST_LEASE <= lease <= _LONGEST_LEASE
+    ):
         yield Problem(
             ("spec", "dhcp", "leaseTime"),
             "PRV1417",
             f"a lease of {format_duration(lease)} is not possible",
-            "Leases last whole seconds, at least 2m.",
+            "Leases last whole seconds, from 2m to 49710d.",
         )
 
 
@@ -130,5 +201,5 @@ def _no_place(path: tuple[str, ...], what: str) -> Problem:
     )
 
 
-NETWORK_CHECKS: tuple[Check, ...] = (_mode, _figures, _lease)
+NETWORK_CHECKS: tuple[Check, ...] = (_mode, _ranges, _figures, _lease)
 POOL_CHECKS: tuple[Check, ...] = (_pool_source,)

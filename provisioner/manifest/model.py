@@ -88,3 +88,8 @@ class Stack:
     def locate(self, address: Address, path: Path = ()) -> SourceRange | None:
         """The exact place of a field, for diagnostics; None for an unknown address."""
         return None if self.places is None else self.places.locate(address, path)
+
+    def placed(self, found: Diagnostic, declaration: Declaration) -> Diagnostic:
+        """What was found about a declaration, at the place of the field that it is about."""
+        place = self.locate(declaration.address, found.path) or declaration.source
+        return found.about(declaration.address).at(place)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, SourceRange, error, warning
 from provisioner.core.values import Path
+from provisioner.manifest.annotations import METADATA_FIELDS
 from provisioner.manifest.fields import Field
 from provisioner.manifest.forms import FORMS
 from provisioner.manifest.overlay import Source
@@ -23,6 +24,8 @@ from provisioner.manifest.problems import MISSING, Element, Part, Problem
 from provisioner.manifest.source import SourceFile
 from provisioner.manifest.yamlstrict import YamlDocument
 
+_METADATA = frozenset({*METADATA_FIELDS, "name", "replace"})
+"""Fields that diagnostics name as if they stood in the spec, in which no kind has them."""
 _KEPT = 32
 """Documents whose nodes are kept: mistakes come in clusters."""
 
@@ -102,15 +105,15 @@ class Places:
         """The place of a field of a canonical spec; of the nearest field above it where it has no
         place of its own.
 
-        ``path`` stands below ``spec``; ``labels`` and ``tenant`` are found in ``metadata``. None
-        for an unknown address.
+        ``path`` stands below ``spec``; fields of ``metadata`` are found there. None for an unknown
+        address.
         """
         origin = self._origins.get(address)
         if origin is None:
             return None
         if not path:
             return origin.source
-        top = "metadata" if path[:1] in {("labels",), ("tenant",)} else "spec"
+        top = "metadata" if path[0] in _METADATA else "spec"
         return self.find(origin, self.keyed(address.kind, (top, *path)))
 
     def keyed(self, kind: str, path: tuple[Part, ...], value: Any = None) -> tuple[Part, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,9 @@ _NOT_WITH_MODE = {
     "bridge": ("cidr", "cidr6", "gateway", "dhcp", "dns", "forwardDevice", "mtu"),
     "isolated": ("forwardDevice",),
 }
+_MAKES_BRIDGE = ("nat", "routed", "isolated")
+_CIDRS = {"cidr": "10.99.{}.0/24", "cidr6": "fd00:99:{}::/64"}
+_PLACES = {"netfs": "directory", "logical": "volumeGroup", "iscsi": "target"}
 _POOL_SOURCES = {
     "dir": {},
     "netfs": {"host": "nas.example", "directory": "/export", "format": None},
@@ -169,15 +173,21 @@ def _fit_description(document: Document, world: _World) -> None:
 
 def _fit_network(document: Document, world: _World) -> bool:
     spec = document["spec"]
+    if spec["mode"] in _MAKES_BRIDGE and "replicas" in document["metadata"]:
+        # Each of them would need addresses and a bridge of its own.
+        spec["mode"] = "isolated"
+        for name in ("cidr", "cidr6", "gateway", "dhcp", "bridge"):
+            spec.pop(name, None)
     for name in _NOT_WITH_MODE.get(spec["mode"], ()):
         spec.pop(name, None)
     if spec["mode"] in ("nat", "routed") and not {"cidr", "cidr6"} & spec.keys():
-        spec["cidr"] = "10.99.0.0/24"
+        spec["cidr"] = _CIDRS["cidr"].format(0)
     if "cidr" not in spec:
         spec.pop("gateway", None)
         spec.pop("dhcp", None)
     if spec["mode"] == "bridge":
         spec.setdefault("bridge", "br0")
+    _fit_own_parts(document, world)
     if "vlan" in spec:
         spec["virtualSwitch"] = "openvswitch"
     if "gateway" in spec:
@@ -188,6 +198,38 @@ def _fit_network(document: Document, world: _World) -> bool:
         spec["dns"]["hosts"] = _unique(spec["dns"]["hosts"], "address", _canonical_ip)
     _fit_dhcp(spec, expanded_names(document), world)
     return True
+
+
+def _fit_own_parts(document: Document, world: _World) -> None:
+    """Addresses and a bridge that no other network of the host has."""
+    spec = document["spec"]
+    makes = spec["mode"] in _MAKES_BRIDGE
+    for name in _CIDRS.keys() & spec.keys() if makes else ():
+        spec[name] = _own_range(document, name, spec[name], world)
+    if any(
+        other.get("bridge", "") == spec.get("bridge") and (makes or other["mode"] in _MAKES_BRIDGE)
+        for other in _beside(document, world)
+    ):
+        spec["bridge"] = f"br-{document['metadata']['name']}"
+
+
+def _beside(document: Document, world: _World) -> list[Document]:
+    """The specs of the same kind on the same host that are valid already."""
+    host = host_of(document, world.documents)
+    return [
+        other["spec"]
+        for other in world.documents
+        if other["kind"] == document["kind"] and host_of(other, world.documents) == host
+    ]
+
+
+def _own_range(document: Document, name: str, wanted: str, world: _World) -> str:
+    """Addresses that no other network of the host has: those that are wanted, if they are free."""
+    taken = {ipaddress.ip_network(s[name]) for s in _beside(document, world) if name in s}
+    others = (_CIDRS[name].format(number) for number in itertools.count())
+    return next(
+        c for c in (wanted, *itertools.islice(others, 99)) if ipaddress.ip_network(c) not in taken
+    )
 
 
 def _fit_dhcp(spec: Document, names: tuple[str, ...], world: _World) -> None:
@@ -227,18 +269,25 @@ def _unique(
     return list(found.values())
 
 
-def _fit_pool(document: Document, _: _World) -> bool:
-    spec = document["spec"]
+def _fit_pool(document: Document, world: _World) -> bool:
+    spec, name = document["spec"], document["metadata"]["name"]
     allowed = _POOL_SOURCES[spec["type"]]
+    shared = "replicas" in document["metadata"]
     if spec["type"] in ("dir", "netfs"):
         spec.setdefault("path", "/srv/pool")
+        if shared or spec["path"] in {other.get("path") for other in _beside(document, world)}:
+            spec["path"] = f"/srv/{name}"
     if not allowed:
         spec.pop("source", None)
         return True
     source = {name: value for name, value in spec.get("source", {}).items() if name in allowed}
-    for name, default in allowed.items():
+    for field_name, default in allowed.items():
         if default is not None:
-            source.setdefault(name, default)
+            source.setdefault(field_name, default)
+    where = _PLACES[spec["type"]]
+    places = [other["source"].get(where) for other in _beside(document, world) if "source" in other]
+    if shared or source[where] in places:
+        source[where] += f"-{document['metadata']['name']}"
     spec["source"] = source
     return True
 
@@ -362,7 +411,10 @@ def _takes_address(card: Document, world: _World) -> bool:
     if network is None or network["spec"]["mode"] in ("bridge", "user"):
         return False
     spec = network["spec"]
-    spec.setdefault("cidr", "10.98.0.0/24")
+    if "cidr" not in spec:
+        if "replicas" in network["metadata"]:
+            return False
+        spec["cidr"] = _own_range(network, "cidr", "10.98.0.0/24", world)
     spec.setdefault("dhcp", {}).pop("enabled", None)
     number = int(card["address"].rpartition(".")[2])
     if any((name, number) in world.addresses for name in expanded_names(network)):

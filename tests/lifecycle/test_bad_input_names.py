@@ -31,8 +31,7 @@ def test_every_taken_name_is_told(
         applied.declare(*ALL, *TAKEN)
         lines = (applied.root / "resources.yaml").read_text().splitlines()
         expected = [
-            # A document begins two lines before its metadata.
-            f"{code} resources.yaml:{lines.index(f'  name: {name}') - 2}:1"
+            f"{code} resources.yaml:{lines.index(f'  name: {name}') + 1}:9"
             f" the name '{name}' is taken | {words}"
             for name in ("first", "second")
         ]

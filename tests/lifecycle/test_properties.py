@@ -363,7 +363,7 @@ def test_every_field_is_tried() -> None:
     """
     seen: set[tuple[str, ...]] = set()
 
-    @settings(QUICK, max_examples=150)
+    @settings(QUICK, max_examples=300)
     @given(stacks())
     def collect(documents: list[Document]) -> None:
         for document in documents:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import is_known
 from provisioner_plugins._libvirt.native import PROVIDER, merge_all
+from provisioner_plugins._libvirt.refusal import unusable
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import controllers, native
 from provisioner_plugins.kvm.domain.document import Surroundings, build
@@ -67,8 +68,8 @@ def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnosti
     for field in ("size", "max"):
         size = memory.get(field)
         if isinstance(size, int) and (size % _KIB or size == 0):
-            yield _unusable(
-                f"memory.{field}",
+            yield unusable(
+                ("memory", field),
                 f"{size} bytes is not a whole number of KiB, in which libvirt counts memory",
                 "Use a multiple of 1KiB, such as 512MiB.",
             )
@@ -77,15 +78,11 @@ def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnosti
         and not spec.get("disks")
         and not any(address.kind == "StoragePool" for address in resource.related)
     ):
-        yield _unusable(
-            "cloudInit",
+        yield unusable(
+            ("cloudInit",),
             "its disk needs a storage pool, and the machine has no disk whose pool could take it",
             "Declare a StoragePool on this host.",
         )
-
-
-def _has_pool(resource: Resource) -> bool:
-    return any(address.kind == "StoragePool" for address in resource.related)
 
 
 def _board_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
@@ -95,8 +92,8 @@ def _board_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     board = family(machine)
     firmware = spec.get("firmware", {}).get("type", "bios")
     if firmware == "uefi-secure" and board == "pc":
-        yield _unusable(
-            "firmware.type",
+        yield unusable(
+            ("firmware", "type"),
             "Secure Boot needs the machine type q35; this machine is a pc"
             + ("" if "machineType" in spec else " because it has IDE devices"),
             "Use machineType q35, and no devices on the bus ide.",
@@ -106,17 +103,8 @@ def _board_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     for kind in ("disks", "cdroms"):
         for name, device in spec.get(kind, {}).items():
             if device.get("bus") == "ide":
-                yield _unusable(
-                    f"{kind}[{name}].bus",
+                yield unusable(
+                    (kind, name, "bus"),
                     f"the machine type {machine} has no IDE",
                     "Use the bus sata, or machineType pc.",
                 )
-
-
-def _unusable(field: str, found: str, hint: str) -> Diagnostic:
-    return error(
-        "PRV2502",
-        f"{field} cannot be used with libvirt here",
-        detail=f"Found spec.{field}: {found}.",
-        hint=hint,
-    )

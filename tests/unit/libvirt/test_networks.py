@@ -60,6 +60,17 @@ def test_a_service_that_does_not_run_has_no_settings() -> None:
         ({**NAT, "dhcp": {"leaseTime": 119_000}}, ["dhcp.leaseTime"]),
         ({**NAT, "dhcp": {"leaseTime": 120_001}}, ["dhcp.leaseTime"]),
         ({"mode": "nat", "cidr": "10.77.0.0/31", "dhcp": {}}, ["dhcp"]),
+        (
+            {
+                "mode": "nat",
+                "cidr": "10.0.0.0/8",
+                "dhcp": {"start": "10.0.0.9", "end": "10.1.0.0"},
+            },
+            ["dhcp.end"],
+        ),
+        ({"mode": "user", "cidr": "10.77.0.0/28"}, ["cidr"]),
+        ({"mode": "user", "cidr": "32.0.0.0/3"}, ["cidr"]),
+        ({"mode": "user", "cidr6": "fd00::/64"}, ["cidr6"]),
     ],
 )
 def test_what_libvirt_cannot_carry_is_told_when_the_plan_is_made(
@@ -253,6 +264,8 @@ def test_modes_are_read(mode: str, expected: str | None) -> None:
         ("10.0.0.0/29", "10.0.0.4", [("10.0.0.1", "10.0.0.3"), ("10.0.0.5", "10.0.0.6")]),
         ("10.0.0.0/30", "10.0.0.1", [("10.0.0.2", "10.0.0.2")]),
         ("10.0.0.0/31", "10.0.0.1", []),
+        ("10.0.0.0/8", "10.0.0.1", [("10.0.0.2", "10.0.255.255")]),
+        ("10.0.0.0/15", "10.1.0.9", [("10.0.0.1", "10.0.255.255"), ("10.1.0.10", "10.1.255.254")]),
     ],
 )
 def test_the_range_where_none_is_set(network: str, gateway: str, expected: list[Any]) -> None:

@@ -69,7 +69,7 @@ def networks(draw: DrawFn, number: int) -> Document:
     spec = draw(
         optional(
             gateway=st.just(f"10.{number}.0.254"),
-            cidr6=st.sampled_from(["fd00:0020::/64", "FD00:20:0:0::/64"]),
+            cidr6=st.sampled_from([f"fd00:002{number}::/64", f"FD00:2{number}:0:0::/64"]),
             bridge=st.just(f"br{number}"),
             mtu=st.integers(68, 9000),
             autostart=st.booleans(),

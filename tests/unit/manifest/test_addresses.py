@@ -107,9 +107,9 @@ def test_an_address_that_is_reserved_for_the_card_already(tmp_path):
         (
             ["{name: x, network: lan, address: §10.21.0.5}"],
             "PRV1404",
-            "outside of Network/lan, which is 10.20.0.0/24",
+            "lies outside of 10.20.0.0/24",
         ),
-        (["{name: x, network: lan, address: §10.20.0.0}"], "PRV1404", "network's own address"),
+        (["{name: x, network: lan, address: §10.20.0.0}"], "PRV1404", "the address of the network"),
         (["{name: x, network: lan, address: §10.20.0.255}"], "PRV1404", "broadcast address"),
         (
             ["{name: x, network: lan, address: §10.20.0.254}"],
@@ -117,6 +117,7 @@ def test_an_address_that_is_reserved_for_the_card_already(tmp_path):
             "the gateway of Network/lan",
         ),
         (["{name: x, network: lan, mac: §01:00:5e:00:00:01}"], "PRV1405", "a group address"),
+        (["{name: x, network: lan, mac: §'00:00:00:00:00:00'}"], "PRV1405", "no address"),
     ],
 )
 def test_what_cannot_be(tmp_path, nics, code, summary):
@@ -152,6 +153,24 @@ def test_reservations_have_to_fit_too(tmp_path):
 ---
 """
     check(tmp_path, NETWORK.replace("---\n", more), "PRV1403", "PRV1404")
+    more = "      - {mac: §'01:00:5e:00:00:01', address: 10.20.0.6}\n"
+    more += "      - {mac: §'00:00:00:00:00:00', address: 10.20.0.7}\n---\n"
+    check(tmp_path, NETWORK.replace("---\n", more), "PRV1405", "PRV1405")
+
+
+@pytest.mark.parametrize(
+    ("gateway", "hint"),
+    [
+        ("10.20.0.1", "Choose one of 10.20.0.2 to 10.20.0.254."),
+        ("10.20.0.254", "Choose one of 10.20.0.1 to 10.20.0.253."),
+        ("10.20.0.9", "Choose one of 10.20.0.1 to 10.20.0.254 other than the gateway, 10.20.0.9."),
+    ],
+)
+def test_the_hint_names_only_addresses_that_are_possible(tmp_path, gateway, hint):
+    text = NETWORK.replace("10.20.0.254", gateway)
+    for address in (gateway, "10.20.0.255"):
+        nic = f"{{name: x, network: lan, address: §{address}}}"
+        assert hint == one(tmp_path, text + machine("a", nic), "PRV1404").hint
 
 
 def test_a_network_with_mistakes_of_its_own_is_not_blamed_for_them(tmp_path):

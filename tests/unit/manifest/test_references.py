@@ -136,9 +136,8 @@ def test_a_mapping_of_outputs_cannot_stand_alone(tmp_path):
 
 
 def test_names_with_dots_are_read_as_the_longest_that_exists(tmp_path):
-    text = (ALL + "---\n" + NETWORK.replace("lan", "lan.bridge")).replace(
-        "${Network/lan.bridge}", "${Network/lan.bridge.bridge}"
-    )
+    other = NETWORK.replace("lan", "lan.bridge").replace("10.20", "10.21")
+    text = (ALL + "---\n" + other).replace("${Network/lan.bridge}", "${Network/lan.bridge.bridge}")
     stack = load_stack(tmp_path, {"a.yaml": text})
     assert {"$unknown": "Network/lan.bridge:bridge"} == stack.declarations[MACHINE].spec[
         "description"

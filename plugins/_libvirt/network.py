@@ -25,9 +25,6 @@ from provisioner_plugins._libvirt.network_xml import (
 from provisioner_plugins._libvirt.refusal import unusable
 
 USER = "user"
-SHORTEST_LEASE = 120_000
-"""dnsmasq takes no shorter one (dnsmasq(8), --dhcp-range)."""
-
 _USER_PREFIXES = range(4, 28)
 """Network bits that libvirt takes for the user-mode stack (virDomainNetDefValidate)."""
 _STAMPED = frozenset({"labels", "tenant"})
@@ -124,13 +121,6 @@ def _user_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
 
 def _dhcp_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     dhcp = spec.get("dhcp", {"enabled": False})
-    lease = dhcp.get("leaseTime")
-    if isinstance(lease, int) and (lease % 1000 or lease < SHORTEST_LEASE):
-        yield unusable(
-            ("dhcp", "leaseTime"),
-            f"{lease} ms is not a whole number of seconds, or less than two minutes",
-            "Use 2m or more.",
-        )
     if not dhcp["enabled"] or "cidr" not in spec or not is_known(spec):
         return
     network = IPv4Network(spec["cidr"])

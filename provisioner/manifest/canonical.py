@@ -7,7 +7,8 @@ mappings, files are read in. On the way it collects the references.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+import operator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -82,7 +83,7 @@ def canonical_default(field: Field) -> Json:
 def _compile(field: Field) -> _Walker | None:
     """The function for a field, or None where the author's value is canonical already."""
     if field.unit is not None:
-        return _converter(UNITS[field.unit][0], field.form or "size or duration")
+        return _quantity(field, UNITS[field.unit][0])
     if field.form is not None:
         return _converter(FORMS[field.form], field.form)
     if field.references:
@@ -214,6 +215,37 @@ def _converter(convert: Callable[[str], int | str], form: str) -> _Walker:
             return value
 
     return walk
+
+
+def _quantity(field: Field, convert: Callable[[str], int | str]) -> _Walker:
+    """A number with a unit, within the limits of its field."""
+    plain = _converter(convert, "number")
+    limits = [(word, text, convert(text)) for word, text in _limits(field)]
+    if not limits:
+        return plain
+
+    def walk(value: Any, path: Path, findings: Findings) -> Any:
+        number = plain(value, path, findings)
+        for word, text, limit in limits if isinstance(number, int) else ():
+            if not _WITHIN[word](number, limit):
+                summary = f"found {value!r}, expected {word} {text}"
+                findings.problems.append(Problem(path, "PRV1109", summary))
+        return number
+
+    return walk
+
+
+_WITHIN: dict[str, Callable[[Any, Any], bool]] = {
+    "at least": operator.ge,
+    "at most": operator.le,
+    "a multiple of": lambda number, unit: number % unit == 0,
+}
+
+
+def _limits(field: Field) -> Iterator[tuple[str, str]]:
+    for word, text in zip(_WITHIN, (field.least, field.most, field.multiple), strict=True):
+        if text is not None:
+            yield word, text
 
 
 def _reference(field: Field) -> _Walker:

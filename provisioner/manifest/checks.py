@@ -20,7 +20,6 @@ from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 from provisioner.manifest.sharing import check_sharing
 
-_KIB = 1024
 _SECRET = re.compile(r"env://[A-Za-z_][A-Za-z0-9_]*|file://[^$]+")
 
 
@@ -108,14 +107,6 @@ def _memory(draft: Draft) -> Iterator[Problem]:
     if not isinstance(memory, dict):
         return
     size, most = _number(memory.get("size")), _number(memory.get("max"))
-    for name, value in (("size", size), ("max", most)):
-        if value is not None and (value % _KIB or value == 0):
-            yield Problem(
-                ("spec", "memory", name),
-                "PRV1413",
-                f"{format_size(value)} is not a whole number of KiB above zero",
-                "Memory is given to machines in KiB: write it with KiB, MiB or GiB.",
-            )
     if size is not None and most is not None and size > most:
         yield Problem(
             ("spec", "memory", "size"),

@@ -47,6 +47,10 @@ class Field:
     provider_part: str | None = None
     """``connection`` or ``native``: the provider's own schema says what may stand here."""
     expected: str = ""
+    least: str | None = None
+    most: str | None = None
+    multiple: str | None = None
+    """Limits of a number with a unit, as an author would write them."""
     schema: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Where it comes from, with its ``$ref`` followed."""
 
@@ -107,6 +111,9 @@ def _field(
         inline_as=schema.get("x-inline-as"),
         provider_part=schema.get("x-provider-schema"),
         expected=schema.get("x-expected", ""),
+        least=schema.get("x-minimum"),
+        most=schema.get("x-maximum"),
+        multiple=schema.get("x-multiple"),
         schema=schema,
     )
     rest = schema.get("items", schema.get("additionalProperties"))

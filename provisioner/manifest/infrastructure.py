@@ -10,18 +10,12 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from provisioner.core.units import format_duration
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 
 Check = Callable[[Draft], Iterator[Problem]]
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_SECOND = 1000
-_SHORTEST_LEASE = 120 * _SECOND
-"""dnsmasq raises shorter leases to two minutes (dnsmasq(8), --dhcp-range)."""
-_LONGEST_LEASE = 49_710 * 86_400 * _SECOND
-"""The option has 32 bits for seconds, and their highest number means for ever (RFC 2132, 9.2)."""
 _POINT_TO_POINT = 31
 """Networks of one and two addresses have none for themselves (RFC 3021)."""
 _NOT_FOR_GUESTS = {
@@ -169,20 +163,6 @@ def host_addresses(
     return network[inner], network[-1 - inner]
 
 
-def _lease(draft: Draft) -> Iterator[Problem]:
-    dhcp = draft.spec.get("dhcp")
-    lease = dhcp.get("leaseTime") if isinstance(dhcp, dict) else None
-    if isinstance(lease, int) and (
-        lease % _SECOND or not _SHORTEST_LEASE <= lease <= _LONGEST_LEASE
-    ):
-        yield Problem(
-            ("spec", "dhcp", "leaseTime"),
-            "PRV1417",
-            f"a lease of {format_duration(lease)} is not possible",
-            "Leases last whole seconds, from 2m to 49710d.",
-        )
-
-
 def _pool_source(draft: Draft) -> Iterator[Problem]:
     kind, source = draft.spec.get("type"), draft.spec.get("source")
     if not isinstance(kind, str) or not isinstance(source, dict):
@@ -201,5 +181,5 @@ def _no_place(path: tuple[str, ...], what: str) -> Problem:
     )
 
 
-NETWORK_CHECKS: tuple[Check, ...] = (_mode, _ranges, _figures, _lease)
+NETWORK_CHECKS: tuple[Check, ...] = (_mode, _ranges, _figures)
 POOL_CHECKS: tuple[Check, ...] = (_pool_source,)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 
 from provisioner.core.diagnostics import quoted, shortened
+from provisioner.core.units import similar_durations, similar_sizes
 from provisioner.core.values import path_text
 from provisioner.manifest.fields import Field, walk
 from provisioner.manifest.placeholders import SHIELD, UNREADABLE, meaningful
@@ -250,6 +251,10 @@ def _malformed(violation: Violation, field: Field) -> Iterator[Problem]:
         hint = "Variables, replica numbers and outputs are the only ${...} that are replaced."
     elif isinstance(value, str) and value != value.strip():
         hint = "Remove the space around it."
+    elif isinstance(value, str) and field.unit is not None:
+        similar = similar_sizes if field.unit == "bytes" else similar_durations
+        meant = " or ".join(similar(value))
+        hint = f"Did you mean {meant}?" if meant else ""
     yield Problem(
         (*violation.path, str(value)) if violation.of_name else violation.path,
         "PRV1107",

@@ -154,7 +154,7 @@ class Reference:
         if "enum" in schema:
             return ", ".join(f"`{value}`" for value in schema["enum"])
         if "x-unit" in schema:
-            return {"bytes": "size", "milliseconds": "duration"}[schema["x-unit"]]
+            return _quantity(schema)
         if "x-format" in schema:
             return _FORMATS[schema["x-format"]]
         if "x-provider-schema" in schema:
@@ -172,6 +172,15 @@ class Reference:
             most = f" to {schema['maximum']}" if "maximum" in schema else " or more"
             return f"integer, {schema['minimum']}{most}"
         return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _quantity(schema: Schema) -> str:
+    """A number with a unit, and its limits."""
+    name = {"bytes": "size", "milliseconds": "duration"}[schema["x-unit"]]
+    least, most, unit = (schema.get(f"x-{key}") for key in ("minimum", "maximum", "multiple"))
+    limits = [f"{least} to {most}" if most else f"{least} or more"] if least else []
+    limits += [f"whole {unit.lstrip('1')}"] if unit else []
+    return ", ".join([name, *limits])
 
 
 def _rules(schema: Schema) -> Iterator[str]:

@@ -16,8 +16,6 @@ from provisioner_plugins.kvm.domain.document import Surroundings, build
 from provisioner_plugins.kvm.domain.firmware import default_machine, family
 from provisioner_plugins.kvm.machine.impact import assess
 
-_KIB = 1024
-
 
 class MachineRules:
     """Rules of the kind VirtualMachine."""
@@ -64,15 +62,6 @@ def _check_native(resource: Resource, spec: Mapping[str, Any]) -> None:
 
 def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnostic]:
     yield from _board_problems(spec)
-    memory = spec.get("memory", {})
-    for field in ("size", "max"):
-        size = memory.get(field)
-        if isinstance(size, int) and (size % _KIB or size == 0):
-            yield unusable(
-                ("memory", field),
-                f"{size} bytes is not a whole number of KiB, in which libvirt counts memory",
-                "Use a multiple of 1KiB, such as 512MiB.",
-            )
     if (
         "cloudInit" in spec
         and not spec.get("disks")

@@ -58,10 +58,6 @@ def test_secure_boot_needs_q35() -> None:
     )
 
 
-def test_memory_is_whole_kib() -> None:
-    assert "1025 bytes" in complaint(memory={"size": 1025})
-
-
 def test_a_seed_needs_a_pool() -> None:
     lonely = resource("VirtualMachine", "web", {**SPEC, "cloudInit": {"userData": "#!/bin/sh"}})
     with pytest.raises(ProvisionerError, match="cloudInit"):

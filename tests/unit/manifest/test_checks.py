@@ -47,11 +47,30 @@ def vm(text: str, name: str = "web") -> str:
             "2GiB of memory are more than the max of 1GiB",
         ),
         (
-            vm("").replace("{size: 1GiB}", "{size: §1000B}"),
-            "PRV1413",
-            "1000B is not a whole number of KiB",
+            vm("").replace("{size: 1GiB}", "{size: §1500B}"),
+            "PRV1109",
+            "found '1500B', expected a multiple of 1KiB",
         ),
-        (vm("").replace("{size: 1GiB}", "{size: §0MiB}"), "PRV1413", "0B is not"),
+        (
+            vm("").replace("{size: 1GiB}", "{size: §0MiB}"),
+            "PRV1109",
+            "found '0MiB', expected at least 1KiB",
+        ),
+        (
+            DISKS.replace("size: 1GiB", "size: §0B", 1),
+            "PRV1109",
+            "found '0B', expected at least 1B",
+        ),
+        (
+            DISKS.replace("size: 1GiB", "size: §99999999999999999999999PiB", 1),
+            "PRV1107",
+            "'99999999999999999999999PiB' is too large for a size",
+        ),
+        (
+            vm("  shutdownTimeout: §99999999999999999999999d\n"),
+            "PRV1107",
+            "is too long for a duration",
+        ),
         (
             NET + "  {mode: nat, cidr: 10.0.0.0/24, gateway: §10.0.1.1}\n",
             "PRV1414",
@@ -72,13 +91,13 @@ def vm(text: str, name: str = "web") -> str:
         ),
         (
             NET + "  {mode: nat, cidr: 10.0.0.0/24, dhcp: {leaseTime: §90s}}\n",
-            "PRV1417",
-            "a lease of 90s",
+            "PRV1109",
+            "found '90s', expected at least 2m",
         ),
         (
             NET + "  {mode: nat, cidr: 10.0.0.0/24, dhcp: {leaseTime: §120500ms}}\n",
-            "PRV1417",
-            "a lease of 120500ms",
+            "PRV1109",
+            "found '120500ms', expected a multiple of 1s",
         ),
         (NET + "  {mode: nat, cidr: §10.77.0.0/32}\n", "PRV1423", "a single address"),
         (NET + "  {mode: nat, cidr6: §'fd00::/128'}\n", "PRV1423", "a single address"),
@@ -108,8 +127,8 @@ def vm(text: str, name: str = "web") -> str:
         (NET + "  {mode: nat, cidr: 10.0.0.0/31, gateway: 10.0.0.0}\n", "", ""),
         (
             NET + "  {mode: nat, cidr: 10.0.0.0/24, dhcp: {leaseTime: §49711d}}\n",
-            "PRV1417",
-            "a lease of 49711d",
+            "PRV1109",
+            "found '49711d', expected at most 49710d",
         ),
         (NET + "  {mode: nat, cidr: 10.0.0.0/24, bridge: §..}\n", "PRV1107", "a device name"),
         (NET + "  {mode: nat, cidr: 10.0.0.0/24, bridge: §a/b}\n", "PRV1107", "a device name"),

@@ -370,3 +370,36 @@ def test_warnings_leave_room_for_errors(tmp_path):
     codes = [item.code for item in found]
     assert (100, 1) == (codes.count("PRV1224"), codes.count("PRV1104"))
     assert "51 more warnings in this file are not shown" == found[-1].summary
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("4G", "Did you mean 4GiB or 4GB?"),
+        ("4gb", "Did you mean 4GiB or 4GB?"),
+        ("1.5 k", "Did you mean 1.5KiB or 1.5kB?"),
+        ("1gib", "Did you mean 1GiB?"),
+        ("1Mi", "Did you mean 1MiB?"),
+        ("4GX", ""),
+        ("many", ""),
+    ],
+)
+def test_a_size_in_other_words(tmp_path, written, hint):
+    text = VM + f"metadata: {{name: web}}\nspec: {{memory: {{size: §{written}}}}}\n"
+    assert hint == one(tmp_path, text, "PRV1107").hint
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("30sec", "Did you mean 30s?"),
+        ("5 min", "Did you mean 5m?"),
+        ("2Hours", "Did you mean 2h?"),
+        ("1day", "Did you mean 1d?"),
+        ("1m30s", ""),
+        ("soon", ""),
+    ],
+)
+def test_a_duration_in_other_words(tmp_path, written, hint):
+    text = MACHINE + f"  shutdownTimeout: §{written}\n"
+    assert hint == one(tmp_path, text, "PRV1107").hint

@@ -6,7 +6,7 @@ Called by the handlers of every kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from provisioner.core.values import Json, Path
@@ -64,6 +64,20 @@ def _compare(
             _compare(one, other, (*path, key), found)
         else:
             found[*path, key] = other
+
+
+def with_text(spec: Mapping[str, Any], name: str, form: Callable[[str], str]) -> dict[str, Any]:
+    """A copy of ``spec`` with a text in the form in which it is read back from an element (see
+    :func:`~provisioner_plugins._libvirt.xml.text_of`), and without it if nothing is left of it. One
+    that waits for an output stays as it is.
+    """
+    result = dict(spec)
+    text = spec.get(name)
+    if isinstance(text, str):
+        result[name] = form(text)
+        if not result[name]:
+            del result[name]
+    return result
 
 
 def is_known(value: object) -> bool:

@@ -280,7 +280,8 @@ def _out_of_range(violation: Violation, field: Field) -> Iterator[Problem]:
         "minProperties": f"at least {limit} fields",
         "maxProperties": f"at most {limit} fields",
     }[violation.keyword]
-    expected = violation.schema.get("x-expected") or expected
+    if violation.keyword.endswith("Properties"):
+        expected = violation.schema.get("x-expected") or expected
     if isinstance(value, str) and not value:
         found = "empty text"
     elif size is None:

@@ -167,7 +167,7 @@ class Reference:
         if kind == "array":
             return f"list of {self._type(self.resolved(schema['items']))}"
         if kind == "object" and isinstance(schema["additionalProperties"], dict):
-            return f"map of {self._type(schema['additionalProperties'])}"
+            return f"map of {self._type(self.resolved(schema['additionalProperties']))}"
         if kind == "integer" and {"minimum", "maximum"} & schema.keys():
             most = f" to {schema['maximum']}" if "maximum" in schema else " or more"
             return f"integer, {schema['minimum']}{most}"

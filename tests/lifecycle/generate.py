@@ -157,15 +157,16 @@ class _Drafter:
 def _texts(node: Mapping[str, Any]) -> tuple[str, ...]:
     """Texts that a node takes: its examples and small variations of them, or any text."""
     pattern = node.get("pattern")
+    texts = [text for text in TEXTS if len(text) >= node.get("minLength", 0)]
     if pattern is None:
-        return tuple(text for text in TEXTS if len(text) >= node.get("minLength", 0))
+        return tuple(texts)
     variants = [
         text
         for example in node.get("examples", ("/dev/example",))
         for text in (example, f"{example}2", f"{example}-x")
     ]
     # Patterns let every ${...} pass.
-    variants += [text for text in TEXTS if "${" not in text]
+    variants += [text for text in texts if "${" not in text]
     return tuple(text for text in variants if re.search(pattern, text))
 
 

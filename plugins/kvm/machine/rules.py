@@ -7,7 +7,7 @@ from typing import Any
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.providers.api import Assessment, Change, Present, Resource
-from provisioner_plugins._libvirt.edits import is_known
+from provisioner_plugins._libvirt.edits import is_known, with_text
 from provisioner_plugins._libvirt.native import PROVIDER, merge_all
 from provisioner_plugins._libvirt.refusal import unusable
 from provisioner_plugins.kvm.bindings import Bindings
@@ -29,8 +29,10 @@ class MachineRules:
         if console.get("graphics", "none") == "none" and "listen" in console:
             # Without a graphical console there is nothing that listens.
             spec["console"] = {key: console[key] for key in console if key != "listen"}
-        if spec.get("description") == "":
-            del spec["description"]
+        if "description" in spec:
+            spec = with_text(spec, "description", str.strip)
+        if "cmdline" in spec.get("boot", {}):
+            spec["boot"] = with_text(spec["boot"], "cmdline", _one_line)
         if "native" in spec:
             own = {key: value for key, value in spec["native"].items() if key == PROVIDER}
             spec["native"] = own
@@ -46,6 +48,11 @@ class MachineRules:
     ) -> Sequence[Assessment]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
         return assess(resource, observed, changes)
+
+
+def _one_line(text: str) -> str:
+    """A kernel command line as one line, in which it means the same."""
+    return " ".join(text.split("\n")).strip()
 
 
 def _check_native(resource: Resource, spec: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from provisioner.core.actions import Impact
 from provisioner.providers.api import Assessment, Change, Present, Resource
+from provisioner_plugins._libvirt.edits import with_text
 
 _WORDS = frozenset({"description", "labels", "tenant"})
 
@@ -18,10 +19,7 @@ class SnapshotRules:
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
-        spec = dict(resource.spec)
-        if spec.get("description") == "":
-            del spec["description"]
-        return spec
+        return with_text(resource.spec, "description", str.strip)
 
     def impact(
         self, resource: Resource, observed: Present, changes: Sequence[Change]

@@ -4,6 +4,7 @@ the way."""
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator
 
 from provisioner.cli.render.diagnostics import render_diagnostic
@@ -185,8 +186,16 @@ def _is_long_text(change: Change) -> bool:
 
 
 def _text_difference(change: Change, width: int, paint: Paint) -> Iterator[str]:
-    """The lines in which two texts differ, with one line of context."""
-    before, after = str(change.before).splitlines(), str(change.after).splitlines()
+    """The lines in which two texts differ, with one line of context; quoted where only white space
+    makes the difference.
+    """
+    before, after = (str(side).split("\n") for side in (change.before, change.after))
+    if before[-1] == after[-1] == "":
+        before, after = before[:-1], after[:-1]
+    if " ".join(before).split() == " ".join(after).split():
+        before, after = (
+            [json.dumps(line, ensure_ascii=False) for line in side] for side in (before, after)
+        )
     for line in list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]:
         if line.startswith("@@"):
             continue

@@ -8,7 +8,8 @@ import pytest
 from provisioner.cli.render.plan import render_plan, summary
 from provisioner.cli.render.planjson import plan_document
 from provisioner.cli.render.text import cells, painted
-from provisioner.core.actions import Action
+from provisioner.core.actions import Action, Impact
+from provisioner.providers.api import Change
 from provisioner.service.schema import Vocabulary
 from tests.golden_support import CheckGolden
 from tests.unit.cli import plans
@@ -65,3 +66,22 @@ def test_summary_counts_a_replacement_once() -> None:
         "Plan: 2 to replace (1 replace, 1 data-loss), 2 to delete (1 live, 1 data-loss);"
         " 1 held; 12 unchanged."
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ("one\ntwo", "one\nthree", [" one", "-two", "+three"]),
+        ("one\n", "one", [' "one"', '-""']),
+        ("one \ntwo", "one\ntwo", ['-"one "', '+"one"', ' "two"']),
+    ],
+)
+def test_lines_of_texts_that_differ(before: str, after: str, shown: list[str]) -> None:
+    step = plans.step(
+        "VirtualMachine/web",
+        Action.UPDATE,
+        changes=(Change(("description",), before, after, Impact.NONE),),
+    )
+    lines = render_plan(plans.plan(step), VOCABULARY)
+    start = next(number for number, line in enumerate(lines) if "description" in line)
+    assert shown == [line[10:] for line in lines[start + 1 : start + 1 + len(shown)]]

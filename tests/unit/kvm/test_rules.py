@@ -39,6 +39,21 @@ def test_what_nothing_could_show_is_left_out() -> None:
     assert {**SPEC, "console": {"serial": True}} == found
 
 
+def test_text_has_the_form_in_which_libvirt_tells_it() -> None:
+    boot = {"kernel": "/k", "cmdline": "console=ttyS0\nquiet\n"}
+    found = normalised(description=" two\n  lines\n", boot=boot)
+    assert ("two\n  lines", "console=ttyS0 quiet") == (
+        found["description"],
+        found["boot"]["cmdline"],
+    )
+    assert {"kernel": "/k"} == normalised(boot={"kernel": "/k", "cmdline": "\n"})["boot"]
+
+
+def test_text_that_waits_for_an_output_stays_as_it_is() -> None:
+    waiting = {"$template": ["on ", {"$unknown": "Network/lan:bridge"}]}
+    assert waiting == normalised(description=waiting)["description"]
+
+
 def test_the_settings_of_other_providers_are_left_out() -> None:
     native = {"kvm": {"domain": ["<clock offset='localtime'/>"]}, "memory": {"note": "x"}}
     assert {"kvm": native["kvm"]} == normalised(native=native)["native"]

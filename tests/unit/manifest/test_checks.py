@@ -374,3 +374,32 @@ def test_two_pools_of_one_host_have_two_sources(tmp_path, spec):
         POOL.replace("{type: dir, path: /images}", text) for text in (spec.replace("§", ""), spec)
     ]
     check(tmp_path, pools[0] + "---\n" + pools[1].replace("images", "more"), "PRV1426")
+
+
+TEXT = "text without control characters other than tab and line feed"
+LINE = "text of one line without control characters"
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        (vm('  description: §"a\\x01b\\uffff"\n'), f"found 'a\\x01b\\uffff', expected {TEXT}"),
+        (vm('  description: §"a\\rb"\n'), f"found 'a\\rb', expected {TEXT}"),
+        (vm('  boot: {kernel: /k, cmdline: §"a\\x0bb"}\n'), f"found 'a\\x0bb', expected {TEXT}"),
+        (vm('  boot: {kernel: §"/k\\x01"}\n'), "found '/k\\x01', expected an absolute path"),
+        (vm('  boot: {kernel: §"/k "}\n'), "found '/k ', expected an absolute path"),
+        (
+            vm("").replace("NAME", "web").replace("name: web", 'name: web, labels: {a: §"x\\x01"}'),
+            f"found 'x\\x01', expected {LINE}",
+        ),
+        (vm("").replace("name: web", 'name: web, labels: {a: §"x\\ny"}'), f"expected {LINE}"),
+        (vm("").replace("name: web", 'name: web, tenant: §"x\\ufffe"'), f"expected {LINE}"),
+        (POOLS + '  {type: dir, path: §"/p\\x1f"}\n', "expected an absolute path"),
+    ],
+)
+def test_control_characters_have_no_place_in_definitions(tmp_path, text, summary):
+    assert summary in one(tmp_path, text, "PRV1107").summary
+
+
+def test_text_may_have_lines_and_tabs(tmp_path):
+    check(tmp_path, vm('  description: "two\\n\\tlines \\u00e9 \\U0001F600\\n"\n'))

@@ -224,7 +224,7 @@ def _quantity(field: Field, convert: Callable[[str], int | str]) -> _Walker:
     if not limits:
         return plain
 
-    def walk(value: Any, path: Path, findings: Findings) -> Any:
+    def walk(value: Any, path: Place, findings: Findings) -> Any:
         number = plain(value, path, findings)
         for word, text, limit in limits if isinstance(number, int) else ():
             if not _WITHIN[word](number, limit):

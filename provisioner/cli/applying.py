@@ -28,6 +28,8 @@ def confirm(terminal: Terminal, plan: Plan, *, yes: bool) -> None:
     """
     if yes or not plan.steps or plan.refused:
         return
+    if terminal.is_lost:
+        raise ProvisionerError(error("PRV6002", "the plan could not be shown"))
     if terminal.json or not terminal.interactive:
         raise ProvisionerError(
             error(
@@ -55,6 +57,7 @@ def carry_out(
 ) -> ExitCode:
     """Carry the plan out with progress; returns the exit code. Raises ProvisionerError if it is
     refused."""
+    terminal.acts = True
     if terminal.json:
         terminal.print_json({"event": "plan", "plan": plan_document_of(plan)}, indent=None)
     stop = StopSignal()
@@ -63,8 +66,9 @@ def carry_out(
     code = _exit_code(report)
     if terminal.json:
         terminal.print_json(_report_json(report, code), indent=None)
-    else:
+    if not terminal.json or terminal.is_lost:
         terminal.report(report.problems)
+    if not terminal.json:
         terminal.print(render_report(report, plan, terminal.width, terminal.paint(terminal.out)))
     return code
 

@@ -47,7 +47,7 @@ class LiveView:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             TimeElapsedColumn(),
-            console=Console(file=terminal.out, no_color=terminal.colorless, highlight=False),
+            console=Console(file=terminal.guarded(), no_color=terminal.colorless, highlight=False),
             transient=True,
             # Two threads that draw overwrite each other's lines.
             auto_refresh=False,

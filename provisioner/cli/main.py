@@ -14,6 +14,7 @@ from provisioner.cli.crash import crash_diagnostic
 from provisioner.cli.exitcodes import ExitCode, exit_code_of
 from provisioner.cli.invocation import Invocation
 from provisioner.cli.root import root
+from provisioner.cli.streams import hold_standard_streams
 from provisioner.cli.terminal import Terminal
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 
@@ -25,6 +26,7 @@ none, and with Python's default of 700 a fifth of all time goes there with 10,00
 
 def main() -> int:
     """Run with the arguments and the environment of this process; returns the exit code."""
+    hold_standard_streams()
     gc.set_threshold(COLLECT_EVERY)
     code = run(sys.argv[1:])
     if code == ExitCode.INTERRUPTED:
@@ -40,6 +42,11 @@ def run(arguments: Sequence[str]) -> int:
         code = _invoke(list(arguments), terminal)
     finally:
         terminal.flush()
+    lost = terminal.lost_output()
+    if lost is not None:
+        terminal.report([lost])
+        if not terminal.acts and code != ExitCode.INTERRUPTED:
+            code = ExitCode.ERROR
     return int(code)
 
 
@@ -70,10 +77,12 @@ def _invoke(arguments: list[str], terminal: Terminal) -> int:
     except ProvisionerError as failure:
         terminal.report(failure.diagnostics)
         return exit_code_of(failure.diagnostics)
-    except BrokenPipeError:
-        # Only click's own output (help pages) can get here; Terminal deals with its own.
-        return ExitCode.DONE
     except Exception as problem:  # noqa: BLE001 - the last resort: a person never sees a traceback
+        # click writes its own pages (--help) without Terminal. What such a write left in the
+        # buffer fails again here.
+        terminal.flush()
+        if isinstance(problem, OSError) and terminal.is_lost:
+            return ExitCode.DONE
         terminal.report([crash_diagnostic(problem, arguments, terminal.verbose)])
         return ExitCode.ERROR
 

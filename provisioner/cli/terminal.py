@@ -1,19 +1,21 @@
-"""The two output streams of a run: colours, width, JSON, and a reader that went away. Made by
-:mod:`main`."""
+"""The two output streams of a run: colours, width, JSON, and streams that cannot be written to any
+more. Made by :mod:`main`."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from provisioner.cli.render.diagnostics import render_diagnostics
 from provisioner.cli.render.text import Paint, painted, plain, printable
-from provisioner.core.diagnostics import Diagnostic
+from provisioner.core.diagnostics import Diagnostic, Severity
 
 PIPE_WIDTH = 80
 WIDEST = 110
@@ -24,14 +26,18 @@ class Terminal:
     """Where a command writes, and how.
 
     Results go to ``out``, diagnostics, questions and progress to ``err``. With ``json`` results are
-    JSON documents on ``out`` and diagnostics are JSON objects, one a line, on ``err``.
+    JSON documents on ``out`` and diagnostics are JSON objects, one a line, on ``err``. Writing
+    never raises: a run that changes something goes on without a reader and on a full disk.
     """
 
     environ: Mapping[str, str]
     json: bool = False
     no_color: bool = False
     verbose: bool = False
-    _closed: set[str] = field(default_factory=set)
+    acts: bool = False
+    """Whether the run changes something, so that its exit code tells of that and not of the output.
+    """
+    _lost: dict[str, OSError] = field(default_factory=dict)
 
     @property
     def out(self) -> TextIO:
@@ -42,6 +48,28 @@ class Terminal:
     def err(self) -> TextIO:
         """Standard error as it is now."""
         return sys.stderr
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether what is printed arrives no more: the reader went away, or writing failed."""
+        return "out" in self._lost
+
+    def lost_output(self) -> Diagnostic | None:
+        """PRV6017 if writing the output failed; a reader that left (``| head``) is no failure."""
+        problem = self._lost.get("out")
+        if problem is None or isinstance(problem, BrokenPipeError):
+            return None
+        return Diagnostic(
+            Severity.WARNING if self.acts else Severity.ERROR,
+            "PRV6017",
+            f"the output could not be written: {problem.strerror or problem}",
+            detail="The run went on without it; the exit code tells how it ended."
+            if self.acts
+            else "",
+            hint="'provisioner state history' shows what was done."
+            if self.acts
+            else "Direct it to where it can be written, and run the command again.",
+        )
 
     @property
     def interactive(self) -> bool:
@@ -73,32 +101,32 @@ class Terminal:
 
     def print(self, lines: Iterable[str]) -> None:
         """Write lines of a result."""
-        self._write(self.out, "".join(f"{line}\n" for line in lines))
+        self._write("out", self.out, "".join(f"{line}\n" for line in lines))
 
     def note(self, lines: Iterable[str]) -> None:
         """Write lines about what goes on; nothing that a script would read."""
-        self._write(self.err, "".join(f"{line}\n" for line in lines))
+        self._write("err", self.err, "".join(f"{line}\n" for line in lines))
 
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         """Write one JSON document; ``indent=None`` puts it on one line."""
-        self._write(self.out, json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+        self._write("out", self.out, json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
 
     def print_raw(self, text: str) -> None:
         """Write a guest's own text as it is; on a terminal without what could steer it."""
         shown = printable(text.replace("\r\n", "\n")) if self.out.isatty() else text
-        self._write(self.out, shown if shown.endswith("\n") or not shown else shown + "\n")
+        self._write("out", self.out, shown if shown.endswith("\n") or not shown else shown + "\n")
 
     def write_bytes(self, data: bytes) -> bool:
-        """Pass a guest's bytes through, as a terminal emulator's other end would; False if nobody
-        reads any more."""
-        if "out" in self._closed:
+        """Pass a guest's bytes through, as a terminal emulator's other end would; False if they do
+        not arrive any more."""
+        if self.is_lost:
             return False
         try:
             self.out.flush()
             self.out.buffer.write(data)
             self.out.buffer.flush()
-        except BrokenPipeError:
-            self._close("out", self.out)
+        except OSError as problem:
+            self._lose("out", self.out, problem)
             return False
         return True
 
@@ -113,23 +141,50 @@ class Terminal:
 
     def flush(self) -> None:
         """Bring everything out; called at the end of a run."""
-        for stream in (self.out, self.err):
-            self._write(stream, "")
+        self._write("out", self.out, "")
+        self._write("err", self.err, "")
 
-    def _write(self, stream: TextIO, text: str) -> None:
-        """Write, unless the reader has gone (``| head``): an apply that is under way goes on
-        without it."""
-        name = "out" if stream is self.out else "err"
-        if name in self._closed:
+    def guarded(self) -> TextIO:
+        """The output as a file for a library that draws on it; writing never raises either."""
+        return cast(TextIO, _Guarded(self.out, self._write))
+
+    def _write(self, name: str, stream: TextIO, text: str) -> None:
+        if name in self._lost:
             return
         encoding = getattr(stream, "encoding", None) or "utf-8"
         try:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             stream.flush()
-        except BrokenPipeError:
-            self._close(name, stream)
+        except OSError as problem:
+            self._lose(name, stream, problem)
 
-    def _close(self, name: str, stream: TextIO) -> None:
-        self._closed.add(name)
-        # The interpreter flushes at exit and would complain about the pipe once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    def _lose(self, name: str, stream: TextIO, problem: OSError) -> None:
+        self._lost[name] = problem
+        # What is left in the stream's buffer goes nowhere: the interpreter flushes it at exit and
+        # would complain once more.
+        with suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+class _Guarded(io.TextIOBase):
+    """See :meth:`Terminal.guarded`. Keeps the stream, for the library may take its place."""
+
+    def __init__(self, stream: TextIO, write: Callable[[str, TextIO, str], None]) -> None:
+        self._stream = stream
+        self._write = write
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the output."""
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        """As the output says."""
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Write to the output, unless that is lost."""
+        self._write("out", self._stream, text)
+        return len(text)

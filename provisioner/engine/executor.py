@@ -23,6 +23,11 @@ DEFAULT_PARALLEL = 10
 ENDPOINT_PARALLEL = 8
 """Steps under way at once on one endpoint, where its Host says nothing else."""
 
+_LONGEST_WAIT = 0.5
+"""Seconds after which the waiting thread looks up. Python runs a signal's handler between two
+instructions of the main thread: one that comes just before a wait begins is dealt with after it.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -153,8 +158,9 @@ class Executor:
     def _collect(self) -> None:
         """Wait for one result, a stop request, or the moment when a step has to be given up."""
         first = min(began + self._patience(step_id) for step_id, began in self._running.items())
+        left = first - self._clock.monotonic()
         try:
-            result = self._results.get(timeout=max(0.0, first - self._clock.monotonic()))
+            result = self._results.get(timeout=min(max(0.0, left), _LONGEST_WAIT))
         except queue.Empty:
             self._give_up()
             return

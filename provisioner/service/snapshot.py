@@ -22,7 +22,7 @@ def revert(workspace: Workspace, address: Address, sink: EventSink) -> None:
     """Bring the snapshot's machine back to it: what was written since is lost.
 
     Journaled under the lock like a step. Raises ProvisionerError if it fails, or is refused
-    (PRV6017) because the machine is protected or its host in maintenance.
+    (PRV6030) because the machine is protected or its host in maintenance.
     """
     workspace.require_state()
     with workspace.recorded_store() as store:
@@ -47,7 +47,7 @@ def _require_permission(store: Store, entry: Entry) -> None:
         if recorded is not None and recorded.protect:
             raise ProvisionerError(
                 error(
-                    "PRV6017",
+                    "PRV6030",
                     f"{machine} is protected",
                     detail="Going back would lose what it has written since the snapshot.",
                     hint="Set 'protect: false' in its metadata and apply that first.",
@@ -57,7 +57,7 @@ def _require_permission(store: Store, entry: Entry) -> None:
     if endpoint is not None and endpoint.spec.get("maintenance") is True:
         raise ProvisionerError(
             error(
-                "PRV6017",
+                "PRV6030",
                 f"Host/{endpoint.name} is in maintenance",
                 hint="Set 'maintenance: false' in its manifest and apply that first.",
                 address=f"Host/{endpoint.name}",

@@ -151,3 +151,37 @@ def test_a_lock_can_be_broken_by_its_token(shop: CommandLine) -> None:
     _, err = first.communicate(timeout=SECONDS)
     assert first.returncode in (1, 6)
     assert "PRV4005" in err
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]], ids=["text", "json"])
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-", "2>&-", ">&- 2>&-"])
+def test_an_apply_goes_on_when_it_cannot_write(
+    shop: CommandLine, redirection: str, json: list[str]
+) -> None:
+    program = shop.start_arguments("apply", "--yes", *json)
+    finished = subprocess.run(
+        ["sh", "-c", f'"$0" "$@" {redirection}', *program],
+        cwd=shop.root,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert 0 == finished.returncode
+    assert ("2>&-" not in redirection) == ("PRV6017" in finished.stderr)
+    assert 4 == len(shop.objects())
+    (operation,) = shop("state", "history", "--json").json
+    assert ("done", 4) == (operation["outcome"], operation["summary"]["done"])
+
+
+def test_failures_are_told_when_the_output_is_lost(shop: CommandLine) -> None:
+    shop.faults({"call": "create", "address": "Disk/*", "effect": "terminal", "times": 0})
+    finished = subprocess.run(
+        ["sh", "-c", '"$0" "$@" >/dev/full', *shop.start_arguments("apply", "--yes", "--json")],
+        cwd=shop.root,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert 6 == finished.returncode
+    assert "PRV5902" in finished.stderr

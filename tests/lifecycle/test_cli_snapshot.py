@@ -59,7 +59,7 @@ def test_a_protected_machine_is_not_brought_back(changed: CommandLine) -> None:
     changed.declare(LAN, POOL, DISK, WEB + "metadata.protect: true\n", SNAPSHOT)
     assert 0 == changed("apply", "--yes").code
     refused = changed("snapshot", "revert", "before", "--yes")
-    assert (1, True) == (refused.code, "PRV6017" in refused.err)
+    assert (1, True) == (refused.code, "PRV6030" in refused.err)
     assert "VirtualMachine/web is protected" in refused.err
     assert 1 == cpu_count(changed)
 
@@ -69,7 +69,7 @@ def test_nothing_is_brought_back_on_a_host_in_maintenance(changed: CommandLine) 
     changed.write("host.yaml", host.replace("memory,", "memory, maintenance: true,"))
     assert 0 == changed("apply", "--yes").code
     refused = changed("snapshot", "revert", "before", "--yes")
-    assert (1, True) == (refused.code, "PRV6017" in refused.err)
+    assert (1, True) == (refused.code, "PRV6030" in refused.err)
     assert "Host/here is in maintenance" in refused.err
 
 

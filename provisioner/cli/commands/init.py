@@ -27,6 +27,7 @@ def command(invocation: Invocation, folder: Path, name: str | None) -> None:
 
     terminal = invocation.terminal
     written = make_stack(folder, name, data_folder(invocation.environ))
+    terminal.acts = True
     if terminal.json:
         terminal.print_json({"written": [str(path) for path in written]})
         return

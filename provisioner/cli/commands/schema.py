@@ -38,6 +38,7 @@ def command(invocation: Invocation, folder: Path | None) -> None:
             terminal.print(found)
         return
     written = write_schemas(folder)
+    terminal.acts = True
     if terminal.json:
         terminal.print_json({"written": [str(path) for path in written]})
     else:

@@ -64,6 +64,7 @@ def revert(invocation: Invocation, name: Address, stack: Path, yes: bool) -> Non
                 hint="'provisioner plan' looks at what is there now.",
             )
         ) from None
+    terminal.acts = True
     terminal.report(list(workspace.notices))
     if terminal.json:
         terminal.print_json({"event": "reverted", "snapshot": str(name)}, indent=None)

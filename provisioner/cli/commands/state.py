@@ -242,6 +242,8 @@ def unlock(invocation: Invocation, token: str | None, stack: Path) -> None:
 
 
 def _say(invocation: Invocation, data: dict[str, Any], text: str) -> None:
+    """Tell what was done."""
+    invocation.terminal.acts = True
     if invocation.terminal.json:
         invocation.terminal.print_json(data)
     else:

@@ -23,7 +23,13 @@ def apply_plan(
     Raises ProvisionerError, before anything was done, if the gate refuses the plan, it is stale, a
     secret that it needs is missing, or somebody else works on the state.
     """
-    workspace.require_state()
+    if plan.lineage != str(workspace.lineage):
+        # It was made elsewhere, in a stack that had a state by then.
+        workspace.require_state(
+            f"The plan was made for the stack {plan.stack}: name its folder with --stack DIR."
+        )
+    elif not (workspace.has_state or plan.steps or plan.refresh or plan.interrupted):
+        return ApplyReport(None, held=tuple(step.id for step in plan.held))
     missing = missing_secrets_of_plan(plan, workspace.secrets)
     if missing:
         raise ProvisionerError(missing)

@@ -61,8 +61,7 @@ def plan_of(
     destroy: bool,
 ) -> Plan:
     """The plan for a stack that is loaded already; None: all that is recorded is to go."""
-    with workspace.store(name) as store:
-        state = store.read()
+    state = workspace.read_state(name)
     with workspace.sessions(sink) as sessions:
         return prepare_plan(
             stack,
@@ -76,8 +75,14 @@ def plan_of(
         )
 
 
-def write_plan(plan: Plan, path: Path) -> None:
-    """Write a plan file that only its owner can read; raises ProvisionerError if that fails."""
+def write_plan(workspace: Workspace, plan: Plan, path: Path) -> None:
+    """Write a plan file that only its owner can read; raises ProvisionerError if that fails.
+
+    A stack's first plan also makes its state: the file has to find there the lineage that it was
+    made for, or it would fit no state, or any.
+    """
+    with workspace.store(plan.stack) as store:
+        store.read()
     planfile.write(plan, path)
 
 

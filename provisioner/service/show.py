@@ -61,10 +61,7 @@ def view_resource(workspace: Workspace, address: Address) -> ResourceView:
 
 
 def _state(workspace: Workspace) -> State | None:
-    if not workspace.has_state:
-        return None
-    with workspace.recorded_store() as store:
-        return store.read()
+    return workspace.read_state(workspace.stack_name()) if workspace.has_state else None
 
 
 def _unknown(address: Address, known: list[Address]) -> Diagnostic:

@@ -9,12 +9,12 @@ clock, the name of whoever acts); nothing below reads any of that itself.
 from __future__ import annotations
 
 import re
-import sqlite3
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from provisioner.core.clock import Clock, SystemClock
 from provisioner.core.diagnostics import Diagnostics, ProvisionerError, error, quoted, warning
@@ -26,7 +26,8 @@ from provisioner.providers.registry import Registry
 from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER
 from provisioner.service.model import EventSink, PhaseStarted, State
 from provisioner.service.secrets import ReferencedSecrets
-from provisioner.state.database import read_meta
+from provisioner.state.database import recorded_stack
+from provisioner.state.faults import translate
 from provisioner.state.mark import Mark
 from provisioner.state.sqlite import SqliteStore
 
@@ -58,6 +59,8 @@ class Workspace:
         self.registry = registry or Registry()
         self.secrets = ReferencedSecrets(environ, self.root)
         self.catalog = SchemaCatalog.installed()
+        self.lineage = uuid4()
+        """What the state gets if this workspace makes it."""
         self.notices = Diagnostics()
         """Warnings for the person, beside what a use-case returns."""
 
@@ -69,9 +72,13 @@ class Workspace:
 
     @property
     def has_state(self) -> bool:
-        """Whether something was planned here; the file may be gone since, which the store then
-        says."""
-        return self.state_path.exists() or Mark.of(self.state_path).path.exists()
+        """Whether something was recorded here; the file may be gone since, which the store then
+        says. Raises ProvisionerError (PRV4009) if that cannot be told."""
+        path = self.state_path
+        try:
+            return path.exists() or Mark.of(path).path.exists()
+        except OSError as problem:
+            raise translate(path, problem) from problem
 
     def load(self, sink: EventSink | None = None) -> Stack:
         """The stack of the folder; raises ProvisionerError with every error in its manifests."""
@@ -93,12 +100,23 @@ class Workspace:
         """The state of the stack called ``stack``, closed at the end; made at its first use if
         there is none."""
         store = SqliteStore(
-            self.state_path, stack=stack, environment=self.environment, clock=self.clock
+            self.state_path,
+            stack=stack,
+            environment=self.environment,
+            clock=self.clock,
+            new_lineage=lambda: self.lineage,
         )
         try:
             yield store
         finally:
             store.close()
+
+    def read_state(self, stack: str) -> State:
+        """What is recorded of the stack; nothing is made where nothing was recorded yet."""
+        if not self.has_state:
+            return State(lineage=self.lineage, serial=0, entries={})
+        with self.store(stack) as store:
+            return store.read()
 
     @contextmanager
     def recorded_store(self) -> Iterator[SqliteStore]:
@@ -110,17 +128,19 @@ class Workspace:
     def stack_name(self) -> str:
         """The stack's name as state has it, or where there is no readable state, as the manifests
         do."""
-        return self._recorded_name() or self.load().name
+        return recorded_stack(self.state_path) or self.load().name
 
-    def require_state(self) -> None:
-        """Raise ProvisionerError (PRV6004) if nothing was ever planned here."""
+    def require_state(
+        self, hint: str = "Name the stack's folder and its environment (--env), or apply it first."
+    ) -> None:
+        """Raise ProvisionerError (PRV6004) if nothing was recorded here yet."""
         if not self.has_state:
             raise ProvisionerError(
                 error(
                     "PRV6004",
-                    "there is no state here",
+                    "there is no state here: nothing was applied yet",
                     detail=f"Expected it in {self.state_path}.",
-                    hint="Name the stack's folder and its environment (--env), or plan it first.",
+                    hint=hint,
                 )
             )
 
@@ -146,15 +166,6 @@ class Workspace:
         return Sessions(
             self.registry, root=self.root, clock=self.clock, secrets=self.secrets, sink=sink
         )
-
-    def _recorded_name(self) -> str | None:
-        try:
-            with closing(
-                sqlite3.connect(f"{self.state_path.as_uri()}?mode=ro", uri=True)
-            ) as connection:
-                return read_meta(connection, self.state_path)[1].stack
-        except (sqlite3.Error, ProvisionerError):
-            return None
 
 
 def _check_folder(folder: Path) -> None:

@@ -26,6 +26,7 @@ from provisioner.state.database import (
 from provisioner.state.integrity import all_problems
 from provisioner.state.ledger import Ledger, Transaction
 from provisioner.state.mark import Mark, MarkValue
+from provisioner.state.reading import log_of
 
 
 def write(connection: sqlite3.Connection, path: Path, target: Path) -> None:
@@ -86,9 +87,9 @@ def _copy(source: Path, fresh: Path) -> None:
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     shutil.copyfile(source, fresh)
     # A file copied by hand from a store in use is only whole with its log.
-    log = _log(source)
+    log = log_of(source)
     if log.exists():
-        shutil.copyfile(log, _log(fresh))
+        shutil.copyfile(log, log_of(fresh))
 
 
 def _prepare(
@@ -139,15 +140,11 @@ def _move_aside(path: Path, now: datetime) -> Path | None:
         return None
     kept = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
     path.rename(kept)
-    log = _log(path)
+    log = log_of(path)
     if log.exists():
-        log.rename(_log(kept))
+        log.rename(log_of(kept))
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
     return kept
-
-
-def _log(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Opens a state database: makes it if there is none, and refuses one that cannot be trusted.
+"""Opens a state database: makes it if there is none, reads it where it cannot be written, and
+refuses one that cannot be trusted.
 
 Called by the SQLite store. Whatever is wrong is found before the first row is used: a damaged file,
 one of a newer program, one that is older than its mark, one of another stack.
@@ -10,6 +11,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -20,6 +22,7 @@ from provisioner.state.codec import row_digest
 from provisioner.state.integrity import quick_problems
 from provisioner.state.ledger import DamagedLedgerError, Ledger, Transaction
 from provisioner.state.mark import Mark, MarkValue
+from provisioner.state.reading import connect_reading, has_log, is_read_only
 
 
 class Identity(NamedTuple):
@@ -30,6 +33,14 @@ class Identity(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.stack} ({self.environment})" if self.environment else self.stack
+
+
+class Opened(NamedTuple):
+    """A database that can be used."""
+
+    connection: sqlite3.Connection
+    lineage: UUID
+    read_only: bool
 
 
 def connect(path: Path, patience: float) -> sqlite3.Connection:
@@ -63,7 +74,7 @@ def open_database(
     mark: Mark,
     new_lineage: Callable[[], UUID],
     patience: float,
-) -> tuple[sqlite3.Connection, UUID]:
+) -> Opened:
     """The connection and the lineage of the state; makes the state if there is none.
 
     Raises ProvisionerError with the codes of :mod:`provisioner.state.faults`.
@@ -72,17 +83,32 @@ def open_database(
     try:
         # Before the database: it may go on meanwhile, and must never seem to lag behind.
         known = mark.read()
-        _make_file(path, known)
-        connection = connect(path, patience)
-        lineage = _open(connection, path, identity, known, new_lineage)
-        mark.write(MarkValue(lineage, Ledger.load(connection).serial))
+        read_only = path.exists() and is_read_only(path)
+        if read_only:
+            connection = connect_reading(path, patience)
+        else:
+            _make_file(path, known)
+            connection = connect(path, patience)
+            _create_if_blank(connection, identity, new_lineage)
+        lineage = _open(connection, path, identity, known, read_only=read_only)
+        if not read_only:
+            mark.write(MarkValue(lineage, Ledger.load(connection).serial))
     except BaseException as problem:
         if connection is not None:
             connection.close()
         if isinstance(problem, (*faults.DATABASE_ERRORS, OSError)):
             raise faults.translate(path, problem) from problem
         raise
-    return connection, lineage
+    return Opened(connection, lineage, read_only)
+
+
+def recorded_stack(path: Path) -> str | None:
+    """The name of the stack that a state belongs to; None where that cannot be read."""
+    try:
+        with closing(connect_reading(path)) as connection:
+            return read_meta(connection, path)[1].stack
+    except (*faults.DATABASE_ERRORS, OSError, ProvisionerError):
+        return None
 
 
 def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[UUID, Identity]:
@@ -123,8 +149,8 @@ def check_identity(path: Path, found: Identity, expected: Identity) -> None:
             "PRV4010",
             f"the state {path} belongs to another stack",
             detail=f"It was made for {found}; the stack here is {expected}.",
-            hint="If the stack was renamed, give it its old name again."
-            " Otherwise name another state file.",
+            hint="If the stack was renamed, give it its old name again. If the folder is a copy in"
+            " which another stack begins, remove the copied state.",
         )
     )
 
@@ -132,7 +158,7 @@ def check_identity(path: Path, found: Identity, expected: Identity) -> None:
 def _make_file(path: Path, known: MarkValue | None) -> None:
     """Make the folder (0700) and an empty file (0600) if they are not there."""
     if path.exists():
-        if path.stat().st_size == 0 and known is not None and not _has_log(path):
+        if path.stat().st_size == 0 and known is not None and not has_log(path):
             raise faults.damaged(path, ["The file is empty."])
         return
     if known is not None:
@@ -142,11 +168,6 @@ def _make_file(path: Path, known: MarkValue | None) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     sync_folder(path.parent)
-
-
-def _has_log(path: Path) -> bool:
-    log = path.with_name(path.name + "-wal")
-    return log.exists() and log.stat().st_size > 0
 
 
 def sync_folder(folder: Path) -> None:
@@ -163,13 +184,15 @@ def _open(
     path: Path,
     identity: Identity,
     known: MarkValue | None,
-    new_lineage: Callable[[], UUID],
+    *,
+    read_only: bool,
 ) -> UUID:
-    _create_if_blank(connection, identity, new_lineage)
     version = check_version(connection, path)
     if problems := quick_problems(connection):
         raise faults.damaged(path, problems)
     if version < schema.VERSION:
+        if read_only:
+            raise faults.read_only(path, "Its layout is an older one that has to be brought up.")
         try:
             schema.upgrade(connection)
         except KeyError as problem:

@@ -22,6 +22,9 @@ RESTORE_HINT = (
 DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What using a database raises; the second where SQLite's own message quotes damaged text."""
 
+FINDINGS = frozenset({"PRV4001", "PRV4003"})
+"""What a check of a database can find. Anything else keeps the check from being made."""
+
 _STRUCTURAL = (
     0,  # Python's own: a text that is not UTF-8
     sqlite3.SQLITE_ERROR,  # a statement does not fit the tables
@@ -82,6 +85,31 @@ def unusable(path: Path, detail: str) -> ProvisionerError:
     )
 
 
+def read_only(path: Path, detail: str = "") -> ProvisionerError:
+    """PRV4009: something was to be written, and may not be."""
+    return ProvisionerError(
+        error(
+            "PRV4009",
+            f"the state database {path} is read-only",
+            detail=f"This user may not write to it, or to its folder. {detail}".rstrip(),
+            hint="Nothing was changed. Commands that only read work; to change something, make"
+            f" {path.parent} and the files in it writable.",
+        )
+    )
+
+
+def unreadable(path: Path) -> ProvisionerError:
+    """PRV4009: this user may not even read it."""
+    return ProvisionerError(
+        error(
+            "PRV4009",
+            f"the state database {path} cannot be read: permission denied",
+            hint="Run the command as the user to whom it belongs, or give this user access to"
+            f" {path.parent} and the files in it.",
+        )
+    )
+
+
 def no_room(path: Path, detail: str) -> ProvisionerError:
     """PRV4008: the disk is full."""
     return ProvisionerError(
@@ -111,6 +139,8 @@ def translate(
     path: Path, problem: sqlite3.Error | UnicodeDecodeError | OSError
 ) -> ProvisionerError:
     """The diagnostic of an error of SQLite or of the operating system."""
+    if _is_forbidden(path):
+        return unreadable(path)
     if isinstance(problem, OSError):
         text = problem.strerror or str(problem)
         return no_room(path, text) if _is_full(path) else unusable(path, text)
@@ -124,6 +154,14 @@ def translate(
     if code == sqlite3.SQLITE_FULL or _is_full(path):
         return no_room(path, text)
     return unusable(path, text)
+
+
+def _is_forbidden(path: Path) -> bool:
+    """Whether it is there and may not be read."""
+    try:
+        return path.is_file() and not os.access(path, os.R_OK, effective_ids=True)
+    except PermissionError:
+        return True
 
 
 def _is_full(path: Path) -> bool:

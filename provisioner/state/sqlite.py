@@ -32,7 +32,7 @@ from provisioner.state.codec import (
     row_digest,
     split_address,
 )
-from provisioner.state.database import Identity, check_mark, open_database
+from provisioner.state.database import Identity, Opened, check_mark, open_database
 from provisioner.state.integrity import all_problems, table_problem
 from provisioner.state.ledger import DamagedLedgerError, Ledger, Seal, Transaction
 from provisioner.state.mark import Mark, MarkValue
@@ -90,8 +90,7 @@ class SqliteStore:
         self._mutex = threading.RLock()
         self._waiting: deque[_Ticket[Any]] = deque()
         self._mark = Mark.of(path)
-        self._opened: sqlite3.Connection | None = None
-        self._lineage: UUID | None = None
+        self._opened: Opened | None = None
         self._ledger: Ledger | None = None
         self._lock: lock.HeldLock | None = None
 
@@ -100,7 +99,7 @@ class SqliteStore:
     def read(self) -> State:
         """Everything recorded; raises ProvisionerError (PRV4001) if it is not what was written."""
         with self._mutex:
-            connection = self._connection()
+            connection, lineage, _ = self._open()
             try:
                 connection.execute("BEGIN")
                 try:
@@ -126,9 +125,8 @@ class SqliteStore:
         if problems:
             raise faults.damaged(self._path, problems)
         try:
-            assert self._lineage is not None
             return State(
-                lineage=self._lineage,
+                lineage=lineage,
                 serial=ledger.serial,
                 entries=decode_entries([row[:3] for row in entries]),
                 endpoints={row[0]: decode_endpoint(row[0], row[1]) for row in endpoints},
@@ -286,9 +284,8 @@ class SqliteStore:
     def lock_holder(self) -> LockHolder | None:
         """Who holds the lock now, if anybody."""
         with self._mutex:
-            connection = self._connection()
             try:
-                found = lock.find(connection)
+                found = lock.find(self._open().connection)
             except faults.DATABASE_ERRORS as problem:
                 raise faults.translate(self._path, problem) from problem
         return found[0] if found else None
@@ -304,20 +301,20 @@ class SqliteStore:
         """Check every page, row and seal, and the mark beside the file."""
         with self._mutex:
             try:
-                connection = self._connection()
+                connection = self._open().connection
                 problems = all_problems(connection)
                 if not problems:
                     check_mark(self._path, connection, self._mark)
             except faults.DATABASE_ERRORS as problem:
-                return _sentences(faults.translate(self._path, problem))
+                return _findings(faults.translate(self._path, problem))
             except ProvisionerError as problem:
-                return _sentences(problem)
+                return _findings(problem)
         return problems
 
     def backup(self, target: Path) -> None:
         """Write a verified copy to ``target``, a file that does not exist yet."""
         with self._mutex:
-            backup.write(self._connection(), self._path, target)
+            backup.write(self._open().connection, self._path, target)
 
     def restore(self, source: Path) -> None:
         """Put a verified backup in the place of this store; what was there is kept beside it.
@@ -327,7 +324,7 @@ class SqliteStore:
         """
         with self._mutex:
             with suppress(ProvisionerError):
-                self._connection()
+                self._open()
             if self._opened is not None and (holder := self.lock_holder()) is not None:
                 raise ProvisionerError(lock.held(holder, self._clock.now()))
             self._disconnect()
@@ -343,17 +340,17 @@ class SqliteStore:
 
     # Transactions
 
-    def _connection(self) -> sqlite3.Connection:
+    def _open(self) -> Opened:
         """The open database; the caller holds the mutex."""
         if self._opened is None:
-            self._opened, self._lineage = open_database(
+            self._opened = open_database(
                 self._path, self._identity, self._mark, self._new_lineage, self._patience
             )
         return self._opened
 
     def _disconnect(self) -> None:
         if self._opened is not None:
-            self._opened.close()
+            self._opened.connection.close()
             self._opened = None
             self._ledger = None
         self._mark.close()
@@ -361,9 +358,8 @@ class SqliteStore:
     def _rows(self, table: str, statement: str, argument: object) -> list[Any]:
         """Whole rows of a sealed table, each held against its digest."""
         with self._mutex:
-            connection = self._connection()
             try:
-                rows = connection.execute(statement, (argument,)).fetchall()
+                rows = self._open().connection.execute(statement, (argument,)).fetchall()
             except faults.DATABASE_ERRORS as problem:
                 raise faults.translate(self._path, problem) from problem
         if problems := _damaged_rows(table, rows):
@@ -399,7 +395,9 @@ class SqliteStore:
                 self._commit([ticket])
 
     def _transact(self, batch: list[_Ticket[Any]]) -> None:
-        connection = self._connection()
+        connection, lineage, read_only = self._open()
+        if read_only:
+            raise faults.read_only(self._path)
         transaction = None
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -428,8 +426,7 @@ class SqliteStore:
         if transaction.dirty:
             # The write is durable already; a mark that cannot follow only guards less.
             with suppress(OSError):
-                assert self._lineage is not None
-                self._mark.write(MarkValue(self._lineage, serial))
+                self._mark.write(MarkValue(lineage, serial))
 
 
 def _roll_back(connection: sqlite3.Connection) -> bool:
@@ -475,7 +472,9 @@ def _damaged_rows(table: str, rows: Sequence[tuple[Any, ...]]) -> list[str]:
     ]
 
 
-def _sentences(problem: ProvisionerError) -> list[str]:
+def _findings(problem: ProvisionerError) -> list[str]:
+    if not faults.FINDINGS.issuperset(item.code for item in problem.diagnostics):
+        raise problem
     return [
         f"{item.summary}: {item.detail}" if item.detail else item.summary
         for item in problem.diagnostics

@@ -77,7 +77,9 @@ def run(cli: CommandLine, *arguments: str) -> Finished:
 
 def test_from_the_start(shop: CommandLine, disk: SmallDisk) -> None:
     disk.fill()
-    for command in (("plan",), ("apply", "--yes")):
+    # A plan makes no record; a plan file needs the one that it is made for.
+    assert 0 == run(shop, "plan").code
+    for command in (("plan", "-o", "first.plan"), ("apply", "--yes")):
         refused = run(shop, *command, "--json")
         assert (1, ["PRV4008"]) == (refused.code, refused.codes)
     assert [] == shop.objects()
@@ -105,7 +107,7 @@ def test_before_an_edit(shop: CommandLine, disk: SmallDisk) -> None:
 @pytest.mark.parametrize("leave", [100 * KIB, 160 * KIB, 400 * KIB])
 def test_in_the_middle(shop: CommandLine, disk: SmallDisk, leave: int) -> None:
     """Some steps were made and recorded, at most those under way were made and not recorded."""
-    assert 0 == shop("plan").code
+    assert 0 == shop("plan", "-o", "first.plan").code
     shop.declare(*ALL, *networks(COUNT))
     disk.fill(leave)
     stopped = run(shop, "apply", "--yes")

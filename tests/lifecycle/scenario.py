@@ -7,7 +7,7 @@ says what must come of it. Objects live in this process only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -104,11 +104,19 @@ class Scenario:
 
     def plan(self, **choices: Any) -> Plan:
         """Make a plan."""
-        return make_plan(self.workspace(), _choices(choices), self.events.append)
+        return self._plan(make_plan, choices)
 
     def plan_destroy(self, **choices: Any) -> Plan:
         """Make a plan that removes everything."""
-        return make_destroy_plan(self.workspace(), _choices(choices), self.events.append)
+        return self._plan(make_destroy_plan, choices)
+
+    def _plan(self, make: Callable[..., Plan], choices: Mapping[str, Any]) -> Plan:
+        workspace = self.workspace()
+        plan = make(workspace, _choices(choices), self.events.append)
+        # As a plan file does: somebody applies it later.
+        with workspace.store(plan.stack) as store:
+            store.read()
+        return plan
 
     def apply(self, plan: Plan | None = None, **choices: Any) -> ApplyReport:
         """Apply a plan, or a new one."""

@@ -125,7 +125,7 @@ def test_a_plan_of_another_state(planned: CommandLine) -> None:
     """Somebody removed what was recorded and began anew: the plan is of a lineage that ended."""
     for path in (planned.root / ".provisioner" / "default").iterdir():
         path.unlink()
-    planned.declare()
+    planned.declare("Network/other\nmode: isolated\n")
     assert 0 == planned("apply", "--yes").code
     before = planned.objects()
     stale = planned("apply", "edit.plan", "--json")

@@ -33,6 +33,18 @@ def test_nothing_recorded(shop: CommandLine) -> None:
     assert not (shop.root / ".provisioner").exists()
 
 
+def test_a_plan_leaves_no_trace(shop: CommandLine) -> None:
+    for command in (["plan"], ["plan", "--destroy"], ["show"], ["validate"], ["destroy", "--yes"]):
+        assert 0 == shop(*command).code
+    assert not (shop.root / ".provisioner").exists()
+
+
+def test_a_plan_file_belongs_to_the_state_that_it_finds(shop: CommandLine) -> None:
+    lineage = shop("plan", "-o", "first.plan", "--json").json["lineage"]
+    assert lineage == shop("state", "list", "--json").json["lineage"]
+    assert lineage == shop("plan", "--json").json["lineage"]
+
+
 def test_history_and_journal(broken: CommandLine) -> None:
     (operation,) = broken("state", "history", "--json").json
     assert ("apply", "done", 4) == (

@@ -69,7 +69,7 @@ def command(
         make = make_destroy_plan if destroy else make_plan
         plan = make(workspace, choices, sink)
     if output is not None:
-        write_plan(plan, output)
+        write_plan(workspace, plan, output)
     print_plan(terminal, plan)
     if output is not None and not terminal.json:
         terminal.note([f"Written to {output}. To carry it out: provisioner apply {output}"])

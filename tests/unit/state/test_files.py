@@ -75,7 +75,9 @@ def test_a_read_only_file_system(small_disk: Path, code_of: CodeOf) -> None:
     record(store, entry())
     store.close()
     mount(small_disk, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, "size=1m,mode=0700")
-    assert "PRV4009" == code_of(store.read)
+    assert [entry().address] == list(store.read().entries)
+    assert "PRV4009" == code_of(lambda: record(store, entry()))
+    store.close()
     assert "PRV4009" == code_of(SqliteStore(small_disk / "new" / "state.db", stack="shop").read)
 
 

@@ -32,7 +32,9 @@ class Interrupting:
 
 
 def interrupted(store: SqliteStore, statement: str, *, after: bool) -> None:
-    store._opened = Interrupting(store._opened, statement, after=after)  # type: ignore[assignment]
+    assert store._opened is not None
+    connection: Any = Interrupting(store._opened.connection, statement, after=after)
+    store._opened = store._opened._replace(connection=connection)
     with pytest.raises(KeyboardInterrupt):
         store.begin("apply", "alice", None)
 

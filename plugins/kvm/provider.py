@@ -59,7 +59,10 @@ class KvmProvider:
                     "PRV5201",
                     "the provider kvm needs libvirt-python and pycdlib",
                     detail=str(problem),
-                    hint="Install them: pip install 'provisioner[kvm]'.",
+                    hint="Install them into the same Python environment: pip install"
+                    " libvirt-python pycdlib. Building libvirt-python takes libvirt's headers,"
+                    " pkg-config and a C compiler (on Debian: libvirt-dev pkg-config gcc"
+                    " python3-dev).",
                 )
             ) from problem
         return KvmSession(endpoint, context)

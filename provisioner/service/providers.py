@@ -6,20 +6,24 @@ from dataclasses import dataclass
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.providers.api import API_VERSION
-from provisioner.providers.registry import Registry
+from provisioner.providers.registry import Registry, how_to_install
 
-__all__ = ["API_VERSION", "InstalledProvider", "list_providers"]
+__all__ = ["API_VERSION", "InstalledProvider", "how_to_install", "list_providers"]
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledProvider:
-    """One plugin. ``problem`` says why it cannot be used; the fields between are empty then."""
+    """One plugin. ``problem`` says why it cannot be used; the fields between are empty then.
+
+    ``missing`` are packages without which it reads manifests and reaches no endpoint.
+    """
 
     name: str
     version: str = ""
     api_version: tuple[int, int] | None = None
     kinds: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     problem: Diagnostic | None = None
 
 
@@ -40,4 +44,5 @@ def _describe(registry: Registry, name: str) -> InstalledProvider:
         api_version=description.api_version,
         kinds=tuple(sorted(description.kinds)),
         capabilities=tuple(sorted(description.capabilities)),
+        missing=registry.missing(name),
     )

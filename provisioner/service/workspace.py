@@ -170,7 +170,7 @@ class Workspace:
 
 def _check_folder(folder: Path) -> None:
     try:
-        what = "" if stat.S_ISDIR(folder.stat().st_mode) else "is no folder"
+        what = "" if stat.S_ISDIR(folder.stat().st_mode) else "is not a folder"
     except FileNotFoundError:
         what = "does not exist"
     except (OSError, ValueError) as problem:

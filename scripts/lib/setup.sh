@@ -161,10 +161,23 @@ _fill_virtual_environment() {
     ln -sfn ../plugins .import-names/provisioner_plugins
     ln -sfn ../schemas .import-names/provisioner_schemas
     rm -f "$VENV/.stamp-project"
+    # What was installed from here before may have had another name.
+    _installed_from_here | xargs --no-run-if-empty "${pip[@]}" uninstall --quiet --yes
     # The warning is about folders that shadow packages; here they are the packages.
     PYTHONWARNINGS=ignore "${pip[@]}" install --quiet --no-deps --no-build-isolation --editable .
     _project_digest >"$VENV/.stamp-project"
     say "set-up took $((SECONDS - started)) s"
+}
+
+# Names of the distributions in the virtual environment that come from this checkout (PEP 610).
+_installed_from_here() {
+    "$VENV/bin/python" -c '
+import json, pathlib, sys
+from importlib.metadata import distributions
+here = pathlib.Path(sys.argv[1]).as_uri()
+for found in distributions():
+    if json.loads(found.read_text("direct_url.json") or "{}").get("url") == here:
+        print(found.name)' "$ROOT"
 }
 
 # The entries of constraints.txt with (only) or but for (except) the given packages.

@@ -53,7 +53,24 @@ def test_installed_entry_points() -> None:
 
 
 def test_installed_version() -> None:
-    assert provisioner.__version__ == metadata.version("provisioner")
+    assert provisioner.__version__ == metadata.version(project()["name"])
+
+
+def test_the_distribution_has_a_name_of_its_own() -> None:
+    """``provisioner`` is somebody else's on the public index: docs/decisions/0026."""
+    assert "provisioner-iac" == project()["name"]
+    owner = metadata.entry_points(name="kvm")["kvm"].dist
+    assert owner is not None
+    assert project()["name"] == owner.name
+
+
+def test_nothing_tells_people_to_install_a_package_of_ours_by_name() -> None:
+    """A name that we do not own on an index would be installed from whoever does."""
+    folders = ("provisioner", "plugins", "docs", "scripts", "stacks", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    told = re.compile(r"pip install[^\n]*\bprovisioner(?!_)")
+    files = [path for path in (*ROOT.glob("*.md"), *files) if path != Path(__file__)]
+    assert [] == [path for path in files if told.search(path.read_bytes().decode(errors="replace"))]
 
 
 def test_package_root_imports_nothing() -> None:

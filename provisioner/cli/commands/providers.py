@@ -14,7 +14,7 @@ from provisioner.cli.render.text import table, wrap
 @pass_invocation
 def command(invocation: Invocation) -> None:
     """List the installed provider plugins."""
-    from provisioner.service.providers import list_providers
+    from provisioner.service.providers import how_to_install, list_providers
 
     terminal = invocation.terminal
     found = list_providers()
@@ -27,6 +27,7 @@ def command(invocation: Invocation) -> None:
                     "apiVersion": ".".join(map(str, item.api_version or ())),
                     "kinds": item.kinds,
                     "capabilities": item.capabilities,
+                    "missing": item.missing,
                     **({"problem": item.problem.as_json()} if item.problem else {}),
                 }
                 for item in found
@@ -38,7 +39,7 @@ def command(invocation: Invocation) -> None:
             item.name,
             item.version or "-",
             ".".join(map(str, item.api_version or ("-",))),
-            "not usable" if item.problem else "usable",
+            "not usable" if item.problem or item.missing else "usable",
         ]
         for item in found
     ]
@@ -51,6 +52,9 @@ def command(invocation: Invocation) -> None:
             lines += wrap(f"{item.problem.summary}: {item.problem.detail}", terminal.width, "  ")
             lines += wrap(item.problem.hint, terminal.width, "  ")
             continue
+        if item.missing:
+            text = f"It reaches no endpoint as it is. {how_to_install(item.missing)}"
+            lines += wrap(text, terminal.width, "  ")
         lines += wrap("kinds: " + ", ".join(item.kinds), terminal.width, "  ", "    ")
         if item.capabilities:
             lines += wrap("can: " + ", ".join(item.capabilities), terminal.width, "  ", "    ")

@@ -12,6 +12,7 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from provisioner.cli.render.text import wrap
 from provisioner.cli.terminal import Terminal
 from provisioner.service.console import ConsoleStream
 
@@ -19,6 +20,14 @@ LEAVE = b"\x1d"
 """Ctrl-], as telnet and virsh have it."""
 
 _POLL_SECONDS = 0.1
+
+
+def nothing_said(name: object) -> str:
+    """What to tell of a machine from which nothing came: silence looks like a failure."""
+    return (
+        f"{name} has written nothing on its serial console. A machine that finds nothing to boot"
+        " stays silent, and so does a system without a console there."
+    )
 
 
 def converse(terminal: Terminal, stream: ConsoleStream, name: str) -> None:
@@ -29,6 +38,7 @@ def converse(terminal: Terminal, stream: ConsoleStream, name: str) -> None:
     if interactive:
         terminal.note([f"Connected to {name}. Ctrl-] leaves."])
     ended = threading.Event()
+    silent = True
     typing = threading.Thread(
         target=_type,
         args=(descriptor, stream, interactive, ended),
@@ -41,12 +51,15 @@ def converse(terminal: Terminal, stream: ConsoleStream, name: str) -> None:
             data = stream.read(_POLL_SECONDS)
             if data is None:
                 break
+            silent = silent and not data
             if data and not terminal.write_bytes(data):
                 break
         ended.set()
         typing.join(2 * _POLL_SECONDS)
     if interactive:
         terminal.note(["", f"Left {name}."])
+    if silent:
+        terminal.note(wrap(nothing_said(name), terminal.width))
 
 
 def _type(

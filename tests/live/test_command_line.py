@@ -31,9 +31,9 @@ class Stack:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, *arguments: str, expect: int = 0) -> str:
-        """Run a command; its output."""
-        finished = subprocess.run(
+    def finish(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
             [sys.executable, "-m", "provisioner", *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
@@ -41,6 +41,10 @@ class Stack:
             text=True,
             timeout=3 * SECONDS,
         )
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        """Run a command; its output."""
+        finished = self.finish(*arguments)
         assert expect == finished.returncode, finished.stdout + finished.stderr
         return finished.stdout
 
@@ -63,35 +67,32 @@ class Stack:
         return count
 
 
-@pytest.fixture
-def made(libvirt_session: LibvirtDaemon, tmp_path: Path) -> Stack:
-    """What ``init`` makes; only the daemon is another one."""
+def new_stack(daemon: LibvirtDaemon, tmp_path: Path, *options: str) -> Stack:
+    """What ``init`` makes; only the daemon and the pool are others."""
     folder = tmp_path / "first"
     folder.mkdir()
     stack = Stack(folder)
-    stack.run("init")
-    stack.edit("host.yaml", "qemu:///session", libvirt_session.uri)
+    stack.run("init", *options)
+    stack.edit("host.yaml", "uri: qemu:///session", f"uri: {daemon.uri}")
     text = (folder / "stack.yaml").read_text()
-    pool = libvirt_session.directory / tmp_path.name
+    pool = daemon.directory / tmp_path.name
     (folder / "stack.yaml").write_text(re.sub(r"default: /\S+", f"default: {pool}", text))
     return stack
 
 
 @pytest.fixture
-def counting(made: Stack, boot_image: BootImage) -> Iterator[Stack]:
-    """The same with the guest that counts on its serial console."""
-    boot_image.copy(made.folder / "guest.qcow2")
-    (made.folder / "image.yaml").write_text(
-        "apiVersion: provisioner/v1\n"
-        "kind: Image\n"
-        "metadata: {name: guest}\n"
-        "spec:\n"
-        "  pool: first-disks\n"
-        "  source: {file: guest.qcow2}\n"
-        "  format: qcow2\n"
-    )
-    made.edit("disk.yaml", "size: 64MiB", "image: guest")
-    made.edit("machine.yaml", "shutdownTimeout: 5s", "shutdownTimeout: 500ms")
+def made(libvirt_session: LibvirtDaemon, tmp_path: Path) -> Stack:
+    """A stack whose machine has an empty disk."""
+    return new_stack(libvirt_session, tmp_path)
+
+
+@pytest.fixture
+def counting(
+    libvirt_session: LibvirtDaemon, tmp_path: Path, boot_image: BootImage
+) -> Iterator[Stack]:
+    """A stack whose machine boots an image: that of the guest that counts on its serial console."""
+    made = new_stack(libvirt_session, tmp_path, "--image", str(boot_image.qcow2))
+    made.edit("machine.yaml", "power: running", "power: running\n  shutdownTimeout: 500ms")
     made.run("apply", "--yes")
     yield made
     made.run("destroy", "--yes")
@@ -104,6 +105,14 @@ def test_what_init_makes_plans_and_applies_as_it_is(made: Stack) -> None:
     assert "No drift" in made.run("drift")
     made.run("destroy", "--yes")
     assert "Nothing to destroy." in made.run("destroy", "--yes")
+
+
+def test_a_machine_without_a_system_is_silent_and_the_program_is_not(made: Stack) -> None:
+    made.run("apply", "--yes")
+    log = made.finish("console", "first", "--log")
+    assert (0, "") == (log.returncode, log.stdout)
+    assert "VirtualMachine/first has written nothing on its serial console" in log.stderr
+    made.run("destroy", "--yes")
 
 
 def test_serial_log(counting: Stack) -> None:

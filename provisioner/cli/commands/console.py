@@ -9,6 +9,7 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named, stack_argument
+from provisioner.cli.render.text import wrap
 from provisioner.core.address import Address
 
 
@@ -30,7 +31,7 @@ def command(
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress
-    from provisioner.cli.serial import converse
+    from provisioner.cli.serial import converse, nothing_said
     from provisioner.service import console as service
 
     terminal = invocation.terminal
@@ -50,6 +51,8 @@ def command(
                 terminal.print_json({"log": text})
             else:
                 terminal.print_raw(text)
+                if not text:
+                    terminal.note(wrap(nothing_said(name), terminal.width))
         elif terminal.json:
             raise click.UsageError("--json goes with --log or --graphics.")
         else:

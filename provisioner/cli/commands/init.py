@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
+from provisioner.cli.render.text import wrap
 
 
 @click.command("init")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name of the stack; else that of the folder.")
+@click.option(
+    "--image",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Disk image (qcow2 or raw) that the machine boots from; else its disk is empty.",
+)
 @global_options
 @pass_invocation
-def command(invocation: Invocation, folder: Path, name: str | None) -> None:
+def command(invocation: Invocation, folder: Path, name: str | None, image: Path | None) -> None:
     """Make a new stack that plans and applies as it is.
 
     It has one machine with a disk and a network, on the libvirt daemon of the user
@@ -26,21 +33,35 @@ def command(invocation: Invocation, folder: Path, name: str | None) -> None:
     from provisioner.service.init import make_stack
 
     terminal = invocation.terminal
-    written = make_stack(folder, name, data_folder(invocation.environ))
+    written = make_stack(folder, name, data_folder(invocation.environ), image)
     terminal.acts = True
     if terminal.json:
         terminal.print_json({"written": [str(path) for path in written]})
         return
-    terminal.print(
-        [
-            f"Made a stack in {folder}:",
-            *(f"  {path.name}" for path in written),
-            "",
-            "Next:" if folder == Path() else f"Next, in {folder}:",
-            "  provisioner plan     see what would be done",
-            "  provisioner apply    do it",
-        ]
-    )
+    lines = [f"Made a stack in {folder}:", *(f"  {path.name}" for path in written)]
+    for remark in _remarks(image):
+        lines += ["", *wrap(remark, terminal.width)]
+    lines += [
+        "",
+        "Next:" if folder == Path() else f"Next, in {folder}:",
+        "  provisioner plan     see what would be done",
+        "  provisioner apply    do it",
+    ]
+    terminal.print(lines)
+
+
+def _remarks(image: Path | None) -> Iterator[str]:
+    if image is None:
+        yield (
+            "The machine's disk is empty: it will start, find nothing to boot, and say nothing on"
+            " its console. 'provisioner init --image FILE' makes one that boots an image of yours;"
+            " disk.yaml tells how to add one later."
+        )
+    if os.geteuid() == 0:
+        yield (
+            "You are root, for whom qemu:///session is the system's libvirt daemon. It does not"
+            " start by itself: 'systemctl start libvirtd', or 'libvirtd -d'."
+        )
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:

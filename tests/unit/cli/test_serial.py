@@ -99,8 +99,23 @@ def test_pipe_until_it_ends(
         conversation.join(DEADLINE)
         assert not conversation.is_alive()
     assert b"a\x1db" == guest.typed
-    assert b"" == capfdbinary.readouterr().err
+    assert b"VirtualMachine/web01 has written nothing" in capfdbinary.readouterr().err
     os.close(reader)
+
+
+def test_a_guest_that_speaks_needs_no_remark(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    reader, writer = os.pipe()
+    guest = Guest()
+    with standard_input(reader, monkeypatch):
+        guest.says.put(b"login: ")
+        guest.says.put(None)
+        run(guest).join(DEADLINE)
+    captured = capfdbinary.readouterr()
+    assert (b"login: ", b"") == (captured.out, captured.err)
+    os.close(reader)
+    os.close(writer)
 
 
 def test_stream_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:

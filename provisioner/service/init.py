@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provisioner.core.address import NAME_PATTERN
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.manifest.documents import SUFFIXES, manifest_files
+from provisioner.manifest.folder import SUFFIXES, manifest_files
 from provisioner.service.schema import schema_files, write_schemas
 from provisioner.service.templates import SystemImage, manifests
 
@@ -90,7 +90,7 @@ def _in_the_way(folder: Path, files: list[str]) -> Diagnostic | None:
             hint="Name an empty or a new folder: provisioner init DIR",
         )
     if folder.is_dir():
-        for path in manifest_files(folder):
+        for path in manifest_files(folder).files:
             if _OURS.search(_beginning(folder / path)):
                 return error(
                     "PRV6011",

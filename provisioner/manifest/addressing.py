@@ -2,21 +2,26 @@
 about them.
 
 Called by :mod:`provisioner.manifest.loader` with linked drafts. A network card with a fixed address
-needs a MAC address by which the network's DHCP service knows it: the author's, or one derived here
-from the names of stack, machine and card. The reservation becomes part of the Network.
+needs a MAC address by which the network's DHCP service knows it: the author's, the one that the
+card has already, or one derived here from the names of stack, machine and card. The reservation
+becomes part of the Network.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 from provisioner.core.address import Address
+from provisioner.core.values import Json
 from provisioner.manifest.infrastructure import host_addresses, network_role
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
+
+Recorded: TypeAlias = Callable[[Address], Mapping[str, Json]]
+"""The outputs of a resource as they were recorded; empty if it was not applied yet."""
 
 MACHINE = "VirtualMachine"
 _NO_MAC = "00:00:00:00:00:00"
@@ -48,17 +53,17 @@ def derived_mac(scope: str, machine: str, card: str) -> str:
     return ":".join(["52", "54", *(f"{byte:02x}" for byte in bits)])
 
 
-def settle_addresses(scope: str, drafts: Mapping[Address, Draft]) -> None:
+def settle_addresses(scope: str, drafts: Mapping[Address, Draft], recorded: Recorded) -> None:
     """Derive MAC addresses, fold reservations into the networks' specs and check both.
 
-    A renamed machine keeps the address derived from its old name for as long as ``renamedFrom``
-    stands in its manifest.
+    ``recorded`` tells the outputs of what was applied: a card keeps the MAC address that it has,
+    also when its machine was renamed.
     """
     by_network: dict[Address, list[_Card]] = {}
     owners: dict[str, str] = {}
     for draft in drafts.values():
         if draft.address.kind == MACHINE and isinstance(draft.spec.get("nics"), dict):
-            for network, card in _cards(scope, draft):
+            for network, card in _cards(scope, draft, recorded):
                 if card.mac is not None and owners.setdefault(card.mac, card.text) != card.text:
                     what = f"the MAC address {card.mac}"
                     problem = _taken(card.path("mac"), "PRV1402", what, owners[card.mac])
@@ -70,13 +75,12 @@ def settle_addresses(scope: str, drafts: Mapping[Address, Draft]) -> None:
             _settle(draft, by_network.get(address, []))
 
 
-def _cards(scope: str, draft: Draft) -> Iterator[tuple[Address, _Card]]:
-    machine = draft.renamed_from or draft.address.name
+def _cards(scope: str, draft: Draft, recorded: Recorded) -> Iterator[tuple[Address, _Card]]:
     nics: dict[str, Any] = draft.spec["nics"]
     for name, nic in nics.items():
         mac, address = nic.get("mac"), nic.get("address")
         if mac is None and address is not None:
-            mac = derived_mac(scope, machine, name)
+            mac = _mac_of(scope, draft, name, recorded)
             nics[name] = {**nic, "mac": mac}
         if isinstance(mac, str):
             draft.problems += _impossible(mac, ("spec", "nics", name, "mac"))
@@ -109,6 +113,15 @@ def _impossible(mac: str, path: tuple[str, ...]) -> Iterator[Problem]:
             f"{mac} stands for no address, and no network card can have it",
             "Choose another one, such as 52:54:00:12:34:56.",
         )
+
+
+def _mac_of(scope: str, draft: Draft, card: str, recorded: Recorded) -> str:
+    old = draft.renamed_from or draft.address.name
+    for machine in (draft.address, Address(MACHINE, old)):
+        macs = recorded(machine).get("mac")
+        if isinstance(macs, Mapping) and isinstance(macs.get(card), str):
+            return str(macs[card])
+    return derived_mac(scope, old, card)
 
 
 def _settle(network: Draft, cards: list[_Card]) -> None:

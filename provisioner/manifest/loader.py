@@ -15,7 +15,7 @@ from pathlib import Path
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, shortened, warning
 from provisioner.core.values import Json
-from provisioner.manifest.addressing import settle_addresses
+from provisioner.manifest.addressing import Recorded, settle_addresses
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.checks import check_drafts, check_secrets
 from provisioner.manifest.documents import Reading, read_manifests
@@ -39,18 +39,23 @@ def load(
     catalog: SchemaCatalog,
     environment: str | None = None,
     variables: Mapping[str, Json] | None = None,
+    *,
     describe: Describe | None = None,
+    recorded: Recorded = lambda _: {},
 ) -> Stack:
     """Load the stack in the folder ``root``.
 
     ``variables`` are values from the command line: they may be texts, which are read as the
     declared type. With ``describe`` the sections that only a provider understands
-    (``Host.spec.connection``, ``native``) are checked, too. Files are named in diagnostics as
-    ``root`` joined with their path below it. Raises ProvisionerError with every error, in the order
-    of files and lines (PRV1xxx, PRV5001..5003).
+    (``Host.spec.connection``, ``native``) are checked, too. ``recorded`` tells the outputs
+    of what was applied before, which decide what stays as it is (a derived MAC address). Files are
+    named in diagnostics as ``root`` joined with their path below it. Raises ProvisionerError with
+    every error, in the order of files and lines (PRV1xxx, PRV5001..5003).
     """
     with _quiet_collector():
-        return _Loading(root, catalog, environment, variables or {}, describe).run()
+        return _Loading(
+            root, catalog, environment, variables or {}, describe=describe, recorded=recorded
+        ).run()
 
 
 @contextmanager
@@ -76,8 +81,11 @@ class _Loading:
         catalog: SchemaCatalog,
         environment: str | None,
         variables: Mapping[str, Json],
+        *,
         describe: Describe | None,
+        recorded: Recorded,
     ) -> None:
+        self.recorded = recorded
         self.root, self.catalog, self.environment = root, catalog, environment
         self.variables, self.describe = variables, describe
         self.drafts: dict[Address, Draft] = {}
@@ -181,7 +189,7 @@ class _Loading:
         link_references(names, drafts)
         find_hosts(names, drafts, default, silent="defaults" in stack.uncertain)
         scope = stack.name if self.environment is None else f"{stack.name}/{self.environment}"
-        settle_addresses(scope, self.drafts)
+        settle_addresses(scope, self.drafts, self.recorded)
         check_drafts(self.drafts)
         for draft in aside:
             check_drafts({draft.address: draft})

@@ -46,7 +46,7 @@ def make_plan(workspace: Workspace, choices: PlanChoices, sink: EventSink) -> Pl
 
     Raises ProvisionerError with every problem found; nothing is changed in any case.
     """
-    stack = workspace.load(sink)
+    stack = workspace.load(sink, workspace.applied())
     _require_secrets(workspace, stack)
     return plan_of(workspace, stack, stack.name, choices, sink, destroy=False)
 

@@ -16,8 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from provisioner.core.address import Address
 from provisioner.core.clock import Clock, SystemClock
 from provisioner.core.diagnostics import Diagnostics, ProvisionerError, error, quoted, warning
+from provisioner.core.values import Json
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.catalog import SchemaCatalog
@@ -80,8 +82,9 @@ class Workspace:
         except OSError as problem:
             raise translate(path, problem) from problem
 
-    def load(self, sink: EventSink | None = None) -> Stack:
-        """The stack of the folder; raises ProvisionerError with every error in its manifests."""
+    def load(self, sink: EventSink | None = None, state: State | None = None) -> Stack:
+        """The stack of the folder; raises ProvisionerError with every error in its manifests.
+        ``state``: what was applied, where that decides about what the manifests leave open."""
         # State commands and plan files work without manifests; they need not pay for YAML.
         from provisioner.manifest.loader import load  # noqa: PLC0415
 
@@ -92,7 +95,8 @@ class Workspace:
             self.catalog,
             self.environment,
             self.variables,
-            lambda name: self.registry.get(name).describe(),
+            describe=lambda name: self.registry.get(name).describe(),
+            recorded=lambda address: _outputs(state, address),
         )
 
     @contextmanager
@@ -117,6 +121,13 @@ class Workspace:
             return State(lineage=self.lineage, serial=0, entries={})
         with self.store(stack) as store:
             return store.read()
+
+    def applied(self) -> State:
+        """What is recorded here, whichever stack it says it is of."""
+        name = recorded_stack(self.state_path) if self.has_state else None
+        if name is None:
+            return State(lineage=self.lineage, serial=0, entries={})
+        return self.read_state(name)
 
     @contextmanager
     def recorded_store(self) -> Iterator[SqliteStore]:
@@ -166,6 +177,11 @@ class Workspace:
         return Sessions(
             self.registry, root=self.root, clock=self.clock, secrets=self.secrets, sink=sink
         )
+
+
+def _outputs(state: State | None, address: Address) -> Mapping[str, Json]:
+    entry = state.entries.get(address) if state is not None else None
+    return entry.outputs if entry is not None else {}
 
 
 def _check_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from tests.lab.cache import built
 _HERE = Path(__file__).parent
 _INIT = _HERE / "linux-init.sh"
 _LEASE = _HERE / "linux-lease.sh"
-_BUSYBOX = Path("/bin/busybox")
+BUSYBOX = Path("/bin/busybox")
 _AGENT = Path("/usr/sbin/qemu-ga")
 _SHUTDOWN = b"#!/bin/busybox sh\n# What the guest agent calls.\npoweroff -f\n"
 _RELEASE = b'ID=lab\nNAME="Lab guest"\nVERSION_ID=1\nPRETTY_NAME="Lab guest"\n'
@@ -48,8 +48,8 @@ def unavailable_reason() -> str | None:
     """Why this machine cannot build the guest, None if it can."""
     if not _kernels():
         return "no cloud kernel below /boot: install linux-image-cloud-amd64"
-    if not _BUSYBOX.exists():
-        return f"{_BUSYBOX} is missing: install busybox-static"
+    if not BUSYBOX.exists():
+        return f"{BUSYBOX} is missing: install busybox-static"
     if not _AGENT.exists():
         return f"{_AGENT} is missing: install qemu-guest-agent"
     return None
@@ -58,7 +58,7 @@ def unavailable_reason() -> str | None:
 def build() -> LinuxGuest:
     """Packs the guest, or finds it in the cache. Raises FileNotFoundError where
     ``unavailable_reason`` says why."""
-    release, kernel = _kernels()[-1]
+    release, kernel = newest_kernel()
     entries = list(_entries(release))
     digest = hashlib.sha256(release.encode())
     for entry in entries:
@@ -72,26 +72,31 @@ def build() -> LinuxGuest:
     return LinuxGuest(kernel=folder / "vmlinuz", initrd=folder / "initrd")
 
 
+def newest_kernel() -> tuple[str, Path]:
+    """Release and image of the newest cloud kernel whose modules are installed."""
+    return _kernels()[-1]
+
+
 def _kernels() -> list[tuple[str, Path]]:
     """(release, image), the newest last, of those whose modules are installed."""
     found = []
     for image in Path("/boot").glob("vmlinuz-*-cloud-amd64"):
         release = image.name.removeprefix("vmlinuz-")
-        if (_module_folder(release) / "modules.dep").exists():
+        if (module_folder(release) / "modules.dep").exists():
             found.append(([int(part) for part in re.findall(r"\d+", release)], release, image))
     return [(release, image) for _, release, image in sorted(found)]
 
 
 def _entries(release: str) -> Iterator[initramfs.Entry]:
-    yield initramfs.file("/bin/busybox", _BUSYBOX.read_bytes(), executable=True)
+    yield initramfs.file("/bin/busybox", BUSYBOX.read_bytes(), executable=True)
     yield initramfs.link("/bin/sh", "busybox")
     yield initramfs.file("/init", _INIT.read_bytes(), executable=True)
     yield initramfs.file("/bin/lease", _LEASE.read_bytes(), executable=True)
     yield initramfs.file("/sbin/shutdown", _SHUTDOWN, executable=True)
     yield initramfs.file("/etc/os-release", _RELEASE)
     yield from (initramfs.directory(path) for path in ("/proc", "/sys", "/dev"))
-    folder = _module_folder(release)
-    modules = _load_order(folder)
+    folder = module_folder(release)
+    modules = load_order(folder, _MODULES)
     for module in modules:
         yield initramfs.file(f"/lib/modules/{module.name}", module.read_bytes())
     listing = "".join(f"/lib/modules/{module.name}\n" for module in modules)
@@ -101,12 +106,13 @@ def _entries(release: str) -> Iterator[initramfs.Entry]:
         yield initramfs.file(str(library), library.read_bytes(), executable=True)
 
 
-def _module_folder(release: str) -> Path:
+def module_folder(release: str) -> Path:
+    """Where the modules of a kernel are."""
     return Path("/lib/modules", release)
 
 
-def _load_order(folder: Path) -> list[Path]:
-    """The wanted modules and what they need, each after what it needs (modules.dep(5))."""
+def load_order(folder: Path, modules: Iterable[str]) -> list[Path]:
+    """The modules and what they need, each after what it needs (modules.dep(5))."""
     needs = {}
     for line in (folder / "modules.dep").read_text().splitlines():
         path, _, others = line.partition(":")
@@ -114,7 +120,7 @@ def _load_order(folder: Path) -> list[Path]:
         needs[_module_name(path)] = [path, *others.split()]
     built_in = {_module_name(path) for path in (folder / "modules.builtin").read_text().split()}
     order: dict[str, None] = {}
-    for name in _MODULES:
+    for name in modules:
         if name not in built_in:
             order.update(dict.fromkeys(reversed(needs[name])))
     return [folder / path for path in order]

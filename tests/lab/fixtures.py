@@ -13,6 +13,7 @@ from tests.lab import bootsector, linux, requirements
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import Flavour, LibvirtDaemon
 from tests.lab.linux import LinuxGuest
+from tests.lab.storagehost import StorageHost
 
 
 @pytest.fixture
@@ -65,6 +66,14 @@ def linux_guest() -> LinuxGuest:
     """Kernel and initramfs of the small Linux guest."""
     _skip_if(requirements.linux_guest_unavailable())
     return linux.build()
+
+
+@pytest.fixture(scope="session")
+def storage_host() -> Iterator[StorageHost]:
+    """The machine with NFS, volume groups, iSCSI and Open vSwitch."""
+    _skip_if(requirements.storage_host_unavailable())
+    with StorageHost() as host:
+        yield host
 
 
 def _daemon(flavour: Flavour) -> Iterator[LibvirtDaemon]:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 
-from tests.lab import linux
+from tests.lab import linux, storagehost
 from tests.lab.daemon import Flavour
 from tests.lab.launcher import SEARCH_PATH
 
@@ -25,8 +25,16 @@ _PACKAGES = {
     "nc": "netcat-openbsd",
     "sshd": "openssh-server",
     "ssh": "openssh-client",
+    "udevadm": "udev",
+    "exportfs": "nfs-kernel-server",
+    "mount.nfs": "nfs-common",
+    "vgcreate": "lvm2",
+    "tgtd": "tgt",
+    "iscsid": "open-iscsi",
+    "ovs-vswitchd": "openvswitch-switch",
 }
 _DAEMON = ("libvirtd", "qemu-system-x86_64", "qemu-img")
+_STORAGE = ("udevadm", "exportfs", "mount.nfs", "vgcreate", "tgtd", "iscsid", "ovs-vswitchd")
 _NETWORK = ("dnsmasq", "iptables", "ip")
 
 
@@ -47,6 +55,15 @@ def boot_image_unavailable() -> str | None:
 def linux_guest_unavailable() -> str | None:
     """Why the Linux guest cannot be made here, None if it can."""
     return linux.unavailable_reason()
+
+
+def storage_host_unavailable() -> str | None:
+    """Why this machine cannot run the storage host, None if it can."""
+    if os.geteuid() != 0:
+        return "needs root: the storage host runs on this machine's own files"
+    if not storagehost.VIRTIOFSD.exists():
+        return f"{storagehost.VIRTIOFSD} is missing: install qemu-system-common"
+    return linux.unavailable_reason() or programs_missing(*_STORAGE)
 
 
 def programs_missing(*programs: str) -> str | None:

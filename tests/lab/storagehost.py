@@ -1,5 +1,5 @@
-"""A virtual machine with what the kernel of the test machine may lack: an NFS server, volume groups,
-an iSCSI target and Open vSwitch, with a libvirtd that uses them.
+"""A virtual machine with what the kernel of the test machine may lack: an NFS server, volume
+groups, an iSCSI target and Open vSwitch, with a libvirtd that uses them.
 
     with StorageHost() as host:
         connection = libvirt.open(host.uri)

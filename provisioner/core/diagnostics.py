@@ -116,6 +116,20 @@ def warning(code: str, summary: str, **rest: Any) -> Diagnostic:
     return Diagnostic(Severity.WARNING, code, summary, **rest)
 
 
+def by_place(diagnostics: Iterable[Diagnostic], files: Iterable[str]) -> list[Diagnostic]:
+    """Diagnostics in the order of ``files`` and lines; those without a place come first, those in
+    other files last.
+    """
+    order = {name: number for number, name in enumerate(files)}
+
+    def position(item: Diagnostic) -> tuple[int, int, int]:
+        if item.source is None:
+            return (-1, 0, 0)
+        return (order.get(item.source.file, len(order)), item.source.line, item.source.column)
+
+    return sorted(diagnostics, key=position)
+
+
 class Diagnostics:
     """Collects diagnostics, so that one run reports every error and not only the first."""
 

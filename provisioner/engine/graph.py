@@ -7,7 +7,7 @@ service layer's drawings.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Generic, TypeVar
 
 import networkx as nx
@@ -16,6 +16,11 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRange, error
 from provisioner.core.values import path_text
 from provisioner.manifest.model import Stack
+
+MOST_RINGS = 20
+"""Rings that are shown: each edge more can double their number."""
+MOST_SHOWN = 20
+"""Resources of a ring that are shown."""
 
 Node = TypeVar("Node", bound=Hashable)
 
@@ -39,13 +44,19 @@ class DependencyGraph(Generic[Node]):
     def __contains__(self, node: Node) -> bool:
         return node in self._graph
 
-    def cycle(self) -> list[Node]:
-        """The nodes of one ring, the first one repeated at the end; empty if there is none."""
+    def cycles(self, most: int = MOST_RINGS) -> list[list[Node]]:
+        """The rings, each from its first node round to that node again, in the order of nodes; no
+        more than ``most`` of them, for there can be more than anybody could count.
+        """
         # Most graphs have none, and to see that is ten times cheaper than to search for one.
         if nx.is_directed_acyclic_graph(self._graph):
             return []
-        edges = nx.find_cycle(self._graph)
-        return [edges[0][0], *(edge[1] for edge in edges)]
+        place = {node: number for number, node in enumerate(self._graph)}
+        rings = []
+        for ring in islice(nx.simple_cycles(self._graph), most):
+            first = ring.index(min(ring, key=place.__getitem__))
+            rings.append([*ring[first:], *ring[: first + 1]])
+        return sorted(rings, key=lambda ring: [place[node] for node in ring])
 
     def dependencies(self, node: Node) -> list[Node]:
         """What the node depends on directly, sorted."""
@@ -90,19 +101,27 @@ class ResourceGraph(DependencyGraph[Address]):
 
     @classmethod
     def of(cls, stack: Stack) -> ResourceGraph:
-        """Build it from the references; raises ProvisionerError (PRV2001) that shows the ring if
-        there is a cycle.
+        """Build it from the references; raises ProvisionerError (PRV2001) that shows the rings if
+        there are any.
         """
-        graph = cls(
+        rings = cls.rings(stack)
+        if rings:
+            raise ProvisionerError(rings)
+        return cls._of(stack)
+
+    @classmethod
+    def rings(cls, stack: Stack) -> list[Diagnostic]:
+        """An error for each ring of references (PRV2001)."""
+        return [_cycle_error(stack, ring) for ring in cls._of(stack).cycles()]
+
+    @classmethod
+    def _of(cls, stack: Stack) -> ResourceGraph:
+        return cls(
             {
                 address: {reference.target for reference in declaration.references}
                 for address, declaration in stack.declarations.items()
             }
         )
-        ring = graph.cycle()
-        if ring:
-            raise ProvisionerError(_cycle_error(stack, ring))
-        return graph
 
 
 def _cycle_error(stack: Stack, ring: list[Address]) -> Diagnostic:
@@ -116,12 +135,20 @@ def _cycle_error(stack: Stack, ring: list[Address]) -> Diagnostic:
         place = stack.locate(address, path) or declaration.source
         lines.append(f"{address} needs {target} ({path_text(('spec', *path))}) at {place}")
         places.append(place)
+    names = [str(address) for address in ring]
     return error(
         "PRV2001",
-        "resources depend on each other in a ring: "
-        + " -> ".join(str(address) for address in ring),
-        detail="\n".join(lines),
+        "resources depend on each other in a ring: " + " -> ".join(_few(names)),
+        detail="\n".join(_few(lines)),
         hint="Remove one of these references; no order of creation can satisfy all of them.",
         source=places[0],
-        related=tuple(places[1:]),
+        related=tuple(places[1:MOST_SHOWN]),
     )
+
+
+def _few(texts: list[str]) -> list[str]:
+    """The beginning and the end of what is too long to be read."""
+    if len(texts) <= MOST_SHOWN:
+        return texts
+    half = MOST_SHOWN // 2
+    return [*texts[:half], f"... {len(texts) - 2 * half:,} more ...", *texts[-half:]]

@@ -6,7 +6,7 @@ Called by the service layer. This is where the pure planner meets the endpoints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -51,18 +51,27 @@ def survey(
     rules: Rules,
     options: PlanOptions,
     sink: EventSink,
+    known: Iterable[Diagnostic] = (),
 ) -> Survey:
     """Collect, normalise and observe the selected resources; raises ProvisionerError with all
-    problems found.
+    problems found, and those that are ``known`` already.
     """
-    if stack is not None:
-        ResourceGraph.of(stack)
+    found = Diagnostics([*known, *(ResourceGraph.rings(stack) if stack is not None else ())])
     endpoints = endpoints_of(stack, state)
     everything = collect(stack, state, destroy=options.destroy)
-    selected = _select(everything, options)
-    subjects = {address: subject for address, subject in everything.items() if address in selected}
-    providers = _providers(sessions.registry, endpoints, subjects)
-    subjects = _normalised(subjects, everything, endpoints, providers, rules, stack=stack)
+    try:
+        selected = _select(everything, options)
+        subjects = {
+            address: subject for address, subject in everything.items() if address in selected
+        }
+        providers = _providers(sessions.registry, endpoints, subjects)
+    except ProvisionerError as problem:
+        raise ProvisionerError(_in_order([*found, *problem.diagnostics], stack)) from problem
+    subjects = _normalised(
+        subjects, everything, endpoints, providers, stack=stack, rules=rules, problems=found
+    )
+    if found.errors:
+        raise ProvisionerError(_in_order(found, stack))
     sink(PhaseStarted("observe", len(subjects)))
     try:
         observations = observe(sessions, endpoints, subjects.values())
@@ -74,16 +83,21 @@ def survey(
     return Survey(subjects, observations, endpoints, providers, unselected)
 
 
-def check_stack(stack: Stack, registry: Registry, rules: Rules) -> None:
-    """Everything that can be found wrong with a stack without asking an endpoint: a ring of
-    references, and fields that a provider cannot carry. Raises ProvisionerError with all of it.
+def check_stack(stack: Stack, registry: Registry, rules: Rules) -> list[Diagnostic]:
+    """Everything that can be found wrong with a stack without asking an endpoint: rings of
+    references, and fields that a provider cannot carry.
     """
-    ResourceGraph.of(stack)
+    found = Diagnostics(ResourceGraph.rings(stack))
     nothing = State(lineage=UUID(int=0), serial=0, entries={})
     endpoints = endpoints_of(stack, nothing)
     subjects = collect(stack, nothing)
     providers = _providers(registry, endpoints, subjects)
-    _normalised(subjects, subjects, endpoints, providers, rules, stack=stack)
+    _normalised(subjects, subjects, endpoints, providers, stack=stack, rules=rules, problems=found)
+    return list(found)
+
+
+def _in_order(found: Iterable[Diagnostic], stack: Stack | None) -> list[Diagnostic]:
+    return list(found) if stack is None else stack.in_order(found)
 
 
 def _at_its_host(problem: Diagnostic, stack: Stack | None) -> Diagnostic:
@@ -107,11 +121,12 @@ def prepare_plan(
     rules: Rules,
     options: PlanOptions,
     sink: EventSink,
+    known: Iterable[Diagnostic] = (),
 ) -> Plan:
     """The plan for a stack as its endpoints are now; raises ProvisionerError with every problem
-    found.
+    found, and those that are ``known`` already.
     """
-    found = survey(stack, state, sessions, rules=rules, options=options, sink=sink)
+    found = survey(stack, state, sessions, rules=rules, options=options, sink=sink, known=known)
     users = _users_of_predecessors(found, sessions)
     sink(PhaseStarted("plan", len(found.subjects)))
     request = PlanRequest(
@@ -190,14 +205,14 @@ def _normalised(
     everything: Mapping[Address, Subject],
     endpoints: Mapping[str, EndpointRecord],
     providers: Mapping[str, Provider],
-    rules: Rules,
     *,
     stack: Stack | None,
+    rules: Rules,
+    problems: Diagnostics,
 ) -> dict[Address, Subject]:
     """The subjects with their specs in the provider's canonical form; the shared ``related``
-    mappings follow.
+    mappings follow. What a provider refuses is added to ``problems``.
     """
-    problems = Diagnostics()
     related: dict[str, dict[Address, Resource]] = {}
     for subject in everything.values():
         related.setdefault(subject.endpoint, {})[subject.address] = subject.resource
@@ -216,7 +231,6 @@ def _normalised(
                 )
         related[subject.endpoint][address] = resource
         result[address] = replace(subject, resource=resource)
-    problems.raise_errors()
     return result
 
 

@@ -6,14 +6,14 @@ The engine, the service layer and the printer read these values; only the loader
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple, Protocol
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostic, SourceRange
+from provisioner.core.diagnostics import Diagnostic, SourceRange, by_place
 from provisioner.core.values import Path
 
 
@@ -84,6 +84,10 @@ class Stack:
     files: tuple[str, ...] = field(default=())
     """The files it was read from, relative to ``root``, sorted."""
     places: Locator | None = field(default=None, compare=False, repr=False)
+
+    def in_order(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
+        """Diagnostics about the stack in the order of its files and lines."""
+        return by_place(found, [str(self.root / name) for name in self.files])
 
     def locate(self, address: Address, path: Path = ()) -> SourceRange | None:
         """The exact place of a field, for diagnostics; None for an unknown address."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from provisioner.core.diagnostics import Diagnostic, Severity, SourceRange
+from provisioner.core.diagnostics import Diagnostic, Severity, SourceRange, by_place
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
 
@@ -61,15 +61,8 @@ class Reports:
         """All of them in the order of files and lines, those of no file first. Of what is too much
         it is only said how much it is.
         """
-        order = {name: number for number, name in enumerate(files)}
-
-        def position(item: Diagnostic) -> tuple[int, int, int]:
-            if item.source is None:
-                return (-1, 0, 0)
-            return (order.get(item.source.file, len(order)), item.source.line, item.source.column)
-
         by_file: dict[str | None, list[Diagnostic]] = {}
-        for item in sorted(self._found.values(), key=position):
+        for item in by_place(self._found.values(), files):
             by_file.setdefault(item.source.file if item.source else None, []).append(item)
         result = by_file.pop(None, [])
         for name, items in by_file.items():

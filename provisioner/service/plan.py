@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner import __version__
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
-from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.engine import planfile
 from provisioner.engine.prepare import prepare_plan
 from provisioner.engine.request import PlanOptions
@@ -47,8 +48,8 @@ def make_plan(workspace: Workspace, choices: PlanChoices, sink: EventSink) -> Pl
     Raises ProvisionerError with every problem found; nothing is changed in any case.
     """
     stack = workspace.load(sink, workspace.applied())
-    _require_secrets(workspace, stack)
-    return plan_of(workspace, stack, stack.name, choices, sink, destroy=False)
+    missing = missing_secrets(stack, workspace.secrets)
+    return plan_of(workspace, stack, stack.name, choices, sink, destroy=False, known=missing)
 
 
 def plan_of(
@@ -59,8 +60,11 @@ def plan_of(
     sink: EventSink,
     *,
     destroy: bool,
+    known: Iterable[Diagnostic] = (),
 ) -> Plan:
-    """The plan for a stack that is loaded already; None: all that is recorded is to go."""
+    """The plan for a stack that is loaded already; None: all that is recorded is to go. What is
+    ``known`` to be wrong is reported with what is found.
+    """
     state = workspace.read_state(name)
     with workspace.sessions(sink) as sessions:
         return prepare_plan(
@@ -72,6 +76,7 @@ def plan_of(
             rules=workspace.catalog,
             options=choices.options(workspace, destroy=destroy),
             sink=sink,
+            known=known,
         )
 
 
@@ -89,9 +94,3 @@ def write_plan(workspace: Workspace, plan: Plan, path: Path) -> None:
 def read_plan(path: Path) -> Plan:
     """Read a plan file; raises ProvisionerError if it is none or was altered."""
     return planfile.read(path)
-
-
-def _require_secrets(workspace: Workspace, stack: Stack) -> None:
-    missing = missing_secrets(stack, workspace.secrets)
-    if missing:
-        raise ProvisionerError(missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from provisioner.core.diagnostics import Diagnostic, Severity
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity
 from provisioner.engine.prepare import check_stack
 from provisioner.service.model import Stack
 from provisioner.service.secrets import missing_secrets
@@ -26,9 +26,12 @@ def validate(workspace: Workspace) -> Validity:
     machine on which manifests are checked need not be the one that may know it.
     """
     stack = workspace.load()
-    check_stack(stack, workspace.registry, workspace.catalog)
+    errors = check_stack(stack, workspace.registry, workspace.catalog)
     missing = [
         replace(item, severity=Severity.WARNING)
         for item in missing_secrets(stack, workspace.secrets)
     ]
-    return Validity(stack, (*stack.warnings, *missing))
+    found = stack.in_order([*stack.warnings, *missing, *errors])
+    if errors:
+        raise ProvisionerError(found)
+    return Validity(stack, tuple(found))

@@ -6,7 +6,12 @@ import pytest
 
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import ProvisionerError, SourceRange
-from provisioner.engine.graph import DependencyGraph, ResourceGraph
+from provisioner.engine.graph import (
+    MOST_RINGS,
+    MOST_SHOWN,
+    DependencyGraph,
+    ResourceGraph,
+)
 from provisioner.engine.selection import Selection
 from provisioner.manifest.model import Declaration, Reference, Stack
 
@@ -78,6 +83,41 @@ def declaration(name: str, line: int, *needs: str) -> Declaration:
     return Declaration(
         Address("Disk", name), {}, SourceRange("disks.yaml", line, 1), "host", references
     )
+
+
+@pytest.mark.parametrize(
+    ("edges", "rings"),
+    [
+        ("ab bc", []),
+        ("ab ba", ["aba"]),
+        ("ba ab", ["bab"]),
+        ("ab ba cd dc", ["aba", "cdc"]),
+        ("ab ba ac ca", ["aba", "aca"]),
+        ("ab bc ca ba", ["aba", "abca"]),
+        ("ab bc ca bd da", ["abca", "abda"]),
+        ("aa ab", ["aa"]),
+    ],
+)
+def test_every_ring_is_found_once(edges: str, rings: list[str]) -> None:
+    dependencies: dict[str, list[str]] = {}
+    for edge in edges.split():
+        start, end = edge[0], edge[1]
+        dependencies.setdefault(start, []).append(end)
+        dependencies.setdefault(end, [])
+    assert rings == ["".join(ring) for ring in DependencyGraph(dependencies).cycles()]
+
+
+def test_no_more_rings_are_looked_for_than_anybody_reads() -> None:
+    everything = {node: [other for other in range(30) if other != node] for node in range(30)}
+    assert MOST_RINGS == len(DependencyGraph(everything).cycles())
+
+
+def test_of_a_long_ring_both_ends_are_shown() -> None:
+    declarations = [declaration(f"d{n}", n, f"d{(n + 1) % 50}") for n in range(50)]
+    stack = Stack("s", Path(), None, {item.address: item for item in declarations}, {})
+    (problem,) = ResourceGraph.rings(stack)
+    assert "Disk/d9 -> ... 31 more ... -> Disk/d41" in problem.summary
+    assert MOST_SHOWN + 1 == len(problem.detail.splitlines())
 
 
 def test_a_ring_is_shown_with_addresses_fields_and_lines() -> None:

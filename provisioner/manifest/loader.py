@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from provisioner.core.address import Address
@@ -198,8 +199,21 @@ class _Loading:
             for problem in draft.problems:
                 self._report(draft, problem)
         if stack.manifest is not None:
-            for problem in _idle_protection(stack, self.drafts):
+            for problem in self._idle_protection(stack):
                 self.reports.report(stack.manifest.origin, self.catalog.stack_kind, problem)
+
+    def _idle_protection(self, stack: StackFile) -> Iterator[Problem]:
+        kinds = [kind for kind in self.catalog.kinds if self.unread.may_be_a(kind)]
+        for index, pattern in stack.protect.items():
+            unsure = any(fnmatchcase(kind, pattern.kind) for kind in kinds)
+            if not unsure and not any(pattern.matches(address) for address in self.drafts):
+                yield Problem(
+                    ("spec", "policy", "protect", index),
+                    "PRV1431",
+                    "this pattern matches nothing, so it protects nothing",
+                    "Mend the pattern, or remove it.",
+                    warning=True,
+                )
 
     def _check_providers(self, hosts: Iterable[Draft], drafts: Iterable[Draft]) -> None:
         for host in hosts:
@@ -268,15 +282,3 @@ def _slow_parser() -> Diagnostic:
         "PyYAML was built without libyaml: reading manifests takes about ten times as long",
         hint="Install libyaml's headers (libyaml-dev) and PyYAML again, or a wheel of it.",
     )
-
-
-def _idle_protection(stack: StackFile, drafts: Mapping[Address, Draft]) -> Iterator[Problem]:
-    for index, pattern in stack.protect.items():
-        if not any(pattern.matches(address) for address in drafts):
-            yield Problem(
-                ("spec", "policy", "protect", index),
-                "PRV1431",
-                "this pattern matches nothing, so it protects nothing",
-                "Mend the pattern, or remove it.",
-                warning=True,
-            )

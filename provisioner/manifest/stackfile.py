@@ -113,7 +113,9 @@ def read_stack_file(
     value = manifest.value
     problems = _schema_problems(value, catalog)
     protect = _patterns(value, problems)
-    problems += _unknown_kinds(protect, catalog.kinds)
+    strange = _unknown_kinds(protect, catalog.kinds)
+    problems += strange.values()
+    protect = {index: protect[index] for index in protect.keys() - strange.keys()}
     spec: Mapping[str, Any] = without_unreadable(pruned(value, problems)).get("spec") or {}
     uncertain, doubts = _doubts(value, problems, environment)
     environments = spec.get("environments", {})
@@ -221,12 +223,13 @@ def _patterns(value: Any, problems: Iterable[Problem]) -> dict[int, AddressPatte
 
 def _unknown_kinds(
     patterns: Mapping[int, AddressPattern], kinds: Collection[str]
-) -> Iterator[Problem]:
-    """A pattern that no kind fits protects nothing, now or later."""
+) -> dict[int, Problem]:
+    """The patterns that no kind fits: they protect nothing, now or later."""
+    found = {}
     for index, pattern in patterns.items():
         if not any(fnmatchcase(kind, pattern.kind) for kind in kinds):
             near = nearest(pattern.kind, kinds)
-            yield Problem(
+            found[index] = Problem(
                 (*_PROTECT, index),
                 "PRV1102",
                 f"unknown kind {quoted(pattern.kind)}",
@@ -234,6 +237,7 @@ def _unknown_kinds(
                 f"Known kinds: {names_text(kinds)}.",
                 within=pattern.kind,
             )
+    return found
 
 
 def no_stack(root: str, kind: str, *, empty: bool) -> Diagnostic:

@@ -5,7 +5,17 @@ import pytest
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.manifest.model import Reference
-from tests.unit.manifest.stacks import BASE, NETWORK, POOL, check, errors, load_stack, one, places
+from tests.unit.manifest.stacks import (
+    BASE,
+    NETWORK,
+    POOL,
+    all_of,
+    check,
+    errors,
+    load_stack,
+    one,
+    places,
+)
 
 DISK = """\
 apiVersion: provisioner/v1
@@ -439,17 +449,26 @@ def test_protection_and_policy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "near"), [("Dsk", "'Disk'"), ("disk/data", None), ("Virtual/*", ""), ("D*sk", "")]
+    ("pattern", "near"),
+    [("Dsk", "'Disk'"), ("Disks/data", "'Disk'"), ("Virtual/*", ""), ("X*", "")],
 )
 def test_an_unknown_kind_protects_nothing(tmp_path, pattern, near):
     text = two_hosts(f"defaults: {{host: one}}, policy: {{protect: [Network, §{pattern}]}}")
-    if near is None or pattern == "D*sk":
-        code = "PRV1107" if near is None else None
-        text = text if code else text.replace("§", "")
-        check(tmp_path, text, *([code] if code else []))
-        return
-    found = one(tmp_path, text, "PRV1102")
+    (found,) = all_of(tmp_path, {"main.yaml": text.replace("§", "")})
     assert near in found.hint
+    check(tmp_path, text, "PRV1102")
+
+
+def test_a_pattern_may_name_several_kinds(tmp_path):
+    check(tmp_path, two_hosts("defaults: {host: one}, policy: {protect: ['D*sk', '*', '[DN]*/x']}"))
+
+
+def test_a_pattern_may_match_what_cannot_be_read(tmp_path):
+    text = two_hosts("defaults: {host: one}, policy: {protect: [Snapshot]}")
+    for kind, warned in (("Snapshot", False), ("Disk", True)):
+        broken = f"apiVersion: provisioner/v1\nkind: {kind}\nmetadata: [\n"
+        found = all_of(tmp_path, {"a.yaml": text, "b.yaml": broken})
+        assert warned == ("PRV1431" in {item.code for item in found})
 
 
 def test_a_pattern_that_matches_nothing_is_shown(tmp_path):

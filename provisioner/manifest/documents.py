@@ -31,7 +31,9 @@ from provisioner.manifest.yamlstrict import (
 
 
 class Manifest(NamedTuple):
-    """One document of a known kind as its author wrote it. ``name`` may contain placeholders."""
+    """One document of a known kind as its author wrote it. ``name`` may contain placeholders; it is
+    empty where there is none.
+    """
 
     kind: str
     name: str
@@ -133,7 +135,7 @@ class _File:
         if isinstance(kind, str) and kind in kinds:
             metadata = value.get("metadata")
             name = metadata.get("name") if isinstance(metadata, dict) else None
-            name = name if isinstance(name, str) else ""
+            name = name if isinstance(name, str) and name is not UNREADABLE else ""
             manifest = Manifest(kind, name, value, origin, self.folder, broken)
             self.reading.manifests.append(manifest)
             return
@@ -143,7 +145,7 @@ class _File:
             self.complaints.found += [] if broken else [_no_mapping(value, origin)]
         # Of a document that could not be read nobody knows whether it is a manifest at all, unless
         # it says so.
-        elif not broken or (isinstance(kind, str) and kind != UNREADABLE):
+        elif not broken or (isinstance(kind, str) and kind is not UNREADABLE):
             problem = _unknown_kind(value, self.catalog)
             self.complaints.found.append(self.places.report(origin, "", problem))
 

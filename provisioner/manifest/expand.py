@@ -15,7 +15,15 @@ from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.documents import Manifest
 from provisioner.manifest.fields import Field
 from provisioner.manifest.overlay import merge
-from provisioner.manifest.placeholders import PLACEHOLDER, Kept, Scope, Unresolved, escaped, written
+from provisioner.manifest.placeholders import (
+    PLACEHOLDER,
+    UNREADABLE,
+    Kept,
+    Scope,
+    Unresolved,
+    escaped,
+    written,
+)
 from provisioner.manifest.places import Layer, Origin
 from provisioner.manifest.problems import Part, Problem
 from provisioner.manifest.reports import Reports
@@ -73,7 +81,7 @@ class Expander:
         stack = self.stack.manifest
         if stack is None:
             return
-        known = {manifest.written for manifest in manifests} - {stack.written}
+        known = {manifest.written for manifest in manifests if manifest.name} - {stack.written}
         for environment in self.stack.environments:
             for address in self.stack.overlays_of(environment):
                 path = ("spec", "environments", environment, "overlays", address)
@@ -209,6 +217,9 @@ class _Substitution:
         return self._value(value, below, scope, path)
 
     def _value(self, value: Any, field: Field | None, scope: Scope, path: tuple[Part, ...]) -> Any:
+        if value is UNREADABLE:
+            self.failed = True
+            return value
         if isinstance(value, str):
             return self.text(value, field, scope, path) if "${" in value else value
         if isinstance(value, dict):

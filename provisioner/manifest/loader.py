@@ -137,7 +137,6 @@ class _Loading:
     def _draft(self, reading: Reading, stack: StackFile) -> None:
         """Make drafts of all documents."""
         expander = Expander(stack, self.catalog, self.reports)
-        expander.check_overlays(reading.manifests, self.unread)
         files = TextFiles(self.root, self.reports)
         drafter = Drafter(self.catalog, self.places, files, self.reports)
         for document in expander.expand(reading.manifests):
@@ -158,6 +157,7 @@ class _Loading:
                 self.hosts[draft.address.name] = draft
             else:
                 self.drafts[draft.address] = draft
+        expander.check_overlays(reading.manifests, self.unread)
 
     def _check_environments(self, reading: Reading, stack: StackFile) -> None:
         """Report what is wrong in overlays of the environments that are not chosen."""

@@ -32,8 +32,8 @@ _PREFIXES = ("var.", "replica.")
 
 
 UNREADABLE = "${var.\ufe5b}"
-"""Stands for a value that could not be read, which has been reported: nothing is said about it. (A
-variable with such a name cannot be declared.)
+"""This object, not a text like it, stands for a value that could not be read, which has been
+reported. Whatever leaves placeholders without a value alone says nothing about it.
 """
 
 
@@ -89,7 +89,7 @@ class Scope:
     def _variable(self, body: str, name: str) -> Json | Unresolved | Kept:
         if name in self.variables:
             return self.variables[name]
-        if name in self.missing or not self.complete or UNREADABLE[2:-1] == body:
+        if name in self.missing or not self.complete:
             return KEPT
         near = get_close_matches(name, self.variables, n=1)
         known = ", ".join(sorted({*self.variables, *self.missing})) or "none"
@@ -251,7 +251,7 @@ def literal(value: Any, keeping: str) -> Any:
         }
     if isinstance(value, list):
         return [literal(child, keeping) for child in value]
-    if isinstance(value, str) and value != UNREADABLE:
+    if isinstance(value, str) and value is not UNREADABLE:
         return value.replace("${", SHIELD)
     return value
 

@@ -42,7 +42,7 @@ def without_unresolved(value: Any, kinds: Set[str]) -> Any:
 
 def without_unreadable(value: Any) -> Any:
     """The value without what strict reading refused in it."""
-    return _stripped(value, lambda child: _GONE if child == UNREADABLE else child)
+    return _stripped(value, lambda child: _GONE if child is UNREADABLE else child)
 
 
 def unreadable_places(value: Any, path: tuple[Part, ...] = ()) -> Iterator[tuple[Part, ...]]:
@@ -53,7 +53,7 @@ def unreadable_places(value: Any, path: tuple[Part, ...] = ()) -> Iterator[tuple
     elif isinstance(value, list):
         for index, child in enumerate(value):
             yield from unreadable_places(child, (*path, index))
-    elif value == UNREADABLE:
+    elif value is UNREADABLE:
         yield path
 
 

@@ -167,7 +167,7 @@ def _texts(value: Any, path: tuple[Part, ...]) -> Iterator[tuple[tuple[Part, ...
     elif isinstance(value, list):
         for index, child in enumerate(value):
             yield from _texts(child, (*path, index))
-    elif isinstance(value, str) and "${" in value and value != UNREADABLE:
+    elif isinstance(value, str) and "${" in value and value is not UNREADABLE:
         yield path, value
 
 

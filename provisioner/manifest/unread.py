@@ -49,11 +49,12 @@ def meant(value: Any, kinds: Collection[str], *, whole: bool) -> Meant | None:
 def foreign(fields: Mapping[str, Any]) -> bool:
     """Whether a document says that it is a manifest of another tool, or of another version."""
     version = fields.get("apiVersion")
-    return isinstance(version, str) and UNREADABLE != version != API_VERSION
+    known = version is UNREADABLE or version == API_VERSION
+    return isinstance(version, str) and not known
 
 
 def _readable(value: Any) -> str | None:
-    return value if isinstance(value, str) and UNREADABLE not in value else None
+    return value if isinstance(value, str) and value is not UNREADABLE else None
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ class Unread:
         """Take note of documents."""
         for kind, name in items:
             names = self._names.setdefault(kind, set())
-            if name is None or UNREADABLE in name:
+            if name is None:
                 self._open.add(kind)
             elif name not in names:
                 names.add(name)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from provisioner.manifest.placeholders import UNREADABLE
 from tests.unit.manifest.stacks import (
     BASE,
     POOL,
@@ -140,6 +141,12 @@ def test_what_a_merge_key_brings_is_not_missing(tmp_path):
     machine = HEAD.replace("Network", "VirtualMachine")
     text = machine + "metadata: {name: web, labels: &m {memory: x, other: y}}\nspec: {§<<: *m}\n"
     check(tmp_path, text, "PRV1014")
+
+
+def test_what_stands_for_the_unreadable_is_a_text_like_any_other(tmp_path):
+    stack = BASE.replace("spec: {}", f"spec: {{policy: {{maxImpact: §'{UNREADABLE}'}}}}")
+    text = stack + "---\n" + POOL.replace("/images", f"'§{UNREADABLE}'")
+    check(tmp_path, text, "PRV1106", "PRV1220")
 
 
 def test_a_kind_that_could_not_be_read_is_not_unknown_too(tmp_path):

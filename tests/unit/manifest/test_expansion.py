@@ -318,6 +318,19 @@ def test_the_name_cannot_be_changed_in_an_overlay(tmp_path):
     assert "fields of metadata other than name" in found.summary
 
 
+@pytest.mark.parametrize(
+    ("name", "code"), [("!x scratch", "PRV1015"), ("7", "PRV1104"), ("Scratch", "PRV1107")]
+)
+def test_an_overlay_for_a_manifest_whose_name_is_wrong(tmp_path, name, code):
+    """It may be the one that is meant."""
+    overlay = "Disk/scratch:\n  spec: {size: 2GiB}\n"
+    text = overlaid(overlay).replace("    - disk: scratch\n", "")
+    text = text.replace("metadata: {name: scratch}", f"metadata: {{name: §{name}}}")
+    check(tmp_path, text, code)
+    found = errors(tmp_path, {"main.yaml": text.replace("§", "").replace("Disk/s", "Image/s")})
+    assert {code, "PRV1230"} == {item.code for item in found}
+
+
 @pytest.mark.parametrize("environment", ["prod", "dev", None])
 def test_an_overlay_for_the_stack_itself(tmp_path, environment):
     text = overlaid("§Stack/shop:\n  spec: {policy: {maxImpact: restart}}\n")

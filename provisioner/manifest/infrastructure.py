@@ -51,8 +51,9 @@ _SOURCE_FIELDS: dict[str, tuple[str, ...]] = {
 
 def _mode(draft: Draft) -> Iterator[Problem]:
     spec = draft.spec
-    mode = spec.get("mode")
-    for name in _NOT_WITH_MODE.get(mode, ()) if isinstance(mode, str) else ():
+    # Of an output, which is no text yet, nothing is known.
+    mode = spec["mode"] if isinstance(spec.get("mode"), str) else ""
+    for name in _NOT_WITH_MODE.get(mode, ()):
         if name in spec:
             yield _no_place(("spec", name), f"a network of mode {mode}")
     if mode in {"nat", "routed"} and not {"cidr", "cidr6"} & spec.keys() and not draft.failed:

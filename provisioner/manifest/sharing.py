@@ -65,7 +65,7 @@ def _check_overlaps(networks: Iterable[Draft]) -> None:
 
 def _ranges(networks: Iterable[Draft]) -> Iterator[_Range]:
     for order, draft in enumerate(networks):
-        if draft.spec.get("mode") not in _MAKES_BRIDGE:
+        if not _makes_bridge(draft):
             continue
         for field in ("cidr", "cidr6"):
             cidr = draft.spec.get(field)
@@ -73,6 +73,11 @@ def _ranges(networks: Iterable[Draft]) -> Iterator[_Range]:
                 network = ipaddress.ip_network(cidr)
                 first, last = int(network.network_address), int(network.broadcast_address)
                 yield _Range(network.version, first, last, order, draft, field)
+
+
+def _makes_bridge(network: Draft) -> bool:
+    mode = network.spec.get("mode")  # which may be an output, of which nothing is known yet
+    return isinstance(mode, str) and mode in _MAKES_BRIDGE
 
 
 def _check_bridges(networks: Iterable[Draft]) -> None:
@@ -84,7 +89,7 @@ def _check_bridges(networks: Iterable[Draft]) -> None:
             users.setdefault(bridge, []).append(draft)
     for bridge, (first, *others) in users.items():
         for draft in others:
-            if {first.spec.get("mode"), draft.spec.get("mode")} & _MAKES_BRIDGE:
+            if _makes_bridge(first) or _makes_bridge(draft):
                 draft.problems.append(
                     Problem(
                         ("spec", "bridge"),
@@ -116,7 +121,7 @@ def _places(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], tuple[st
     """The fields that tell where a pool is, each with what two pools cannot have in common."""
     kind, path, source = spec.get("type"), spec.get("path"), spec.get("source")
     source = source if isinstance(source, dict) else {}
-    if isinstance(path, str) and kind in {"dir", "netfs"}:
+    if isinstance(path, str) and isinstance(kind, str) and kind in {"dir", "netfs"}:
         yield ("path",), (posixpath.normpath(path),)
     wanted = {"netfs": ("directory", "host"), "logical": ("volumeGroup",)}
     wanted["iscsi"] = ("target", "host")

@@ -376,6 +376,15 @@ def test_two_pools_of_one_host_have_two_sources(tmp_path, spec):
     check(tmp_path, pools[0] + "---\n" + pools[1].replace("images", "more"), "PRV1426")
 
 
+def test_a_word_that_is_not_known_yet_decides_nothing(tmp_path):
+    output = "§${VirtualMachine/nope.uuid}"
+    networks = NET + f"  mode: {output}\n  bridge: br0\n---\n"
+    networks += networks.replace("name: net", "name: other") + NET.replace("net}", "last}")
+    pools = POOLS + f"  type: {output}\n  path: /images\n---\n"
+    text = f"{networks}  mode: nat\n  cidr: 10.0.0.0/24\n---\n{pools}{POOL}"
+    check(tmp_path, text, "PRV1301", "PRV1301", "PRV1301")
+
+
 TEXT = "text without control characters other than tab and line feed"
 LINE = "text of one line without control characters"
 

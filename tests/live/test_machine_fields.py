@@ -206,6 +206,17 @@ CASES = {
         ),
         {"native.kvm.domain": "restart"},
     ),
+    "native-in-other-words": Case(
+        native(
+            "<devices><rng model='virtio'><backend model='random'>/dev/urandom</backend>"
+            "<address type='pci' slot='7'/></rng></devices>",
+        ),
+        native(
+            "<devices><rng model='virtio'><backend model='random'>/dev/urandom</backend>"
+            "<address type='pci' slot='8'/></rng></devices>",
+        ),
+        {"native.kvm.domain": "restart"},
+    ),
 }
 
 

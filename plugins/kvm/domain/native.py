@@ -1,8 +1,15 @@
 """``native.kvm.domain``: an author's XML fragments within a domain.
 
 They are kept as text in the domain's ``<metadata>`` too, so that what was merged can be recognised,
-compared and taken out again. A fragment may complete what the common fields make, or say otherwise
-than libvirt's own defaults; it may not contradict a common field (:func:`check`).
+compared and taken out again. Beside it stands what libvirt made of a fragment where it tells it in
+other words (``<hard_limit unit='GiB'>1</hard_limit>`` as 1048576 KiB): that is what has to be found
+again. A fragment may complete what the common fields make, or say otherwise than libvirt's own
+defaults; it may not contradict a common field (:func:`check`). ::
+
+    <native xmlns="urn:provisioner:native:1">
+      <fragment>&lt;on_crash>preserve&lt;/on_crash></fragment>
+      <fragment>&lt;memtune>...&lt;/memtune><made>&lt;memtune>...&lt;/memtune></made></fragment>
+    </native>
 """
 
 from __future__ import annotations
@@ -19,6 +26,8 @@ from provisioner_plugins._libvirt.xml import (
     covers,
     element,
     parse_fragment,
+    remove_all,
+    serialize,
 )
 from provisioner_plugins.kvm.domain.tree import at
 
@@ -26,6 +35,7 @@ NAMESPACE = "urn:provisioner:native:1"
 SECTION = "domain"
 _TAG = f"{{{NAMESPACE}}}native"
 _FRAGMENT = f"{{{NAMESPACE}}}fragment"
+_MADE = f"{{{NAMESPACE}}}made"
 _MODELLED = ("disk", "interface")
 _WHOLE = ("filesystem", "channel", "input")
 _IDENTITY_CHILDREN = ("alias", "target", "mac")
@@ -101,26 +111,112 @@ IDENTIFY: Mapping[str, Identify] = {
 
 def recorded(domain: Element) -> list[str]:
     """The fragments that were merged, as their author wrote them."""
-    node = at(domain, "metadata", _TAG)
-    if node is None:
-        return []
-    return [fragment.text or "" for fragment in node.findall(_FRAGMENT)]
+    return [fragment.text or "" for fragment in _records(domain)]
 
 
 def observed(domain: Element) -> list[str]:
     """Those of the recorded fragments whose content is still there."""
     return [
-        text
-        for text in recorded(domain)
-        if covers(domain, element(domain.tag, parse_fragment(text)))
+        fragment.text or ""
+        for fragment in _records(domain)
+        if covers(domain, element(domain.tag, _in_force(fragment)))
     ]
+
+
+def settle(domain: Element) -> tuple[bool, tuple[str, ...]]:
+    """Record what libvirt made of the fragments in a definition that it has given back: whether
+    there was anything to record, and notes about what it left out.
+    """
+    changed = False
+    notes: list[str] = []
+    taken: set[Element] = set()
+    for number, fragment in enumerate(_records(domain), 1):
+        if covers(domain, element(domain.tag, _in_force(fragment))):
+            continue
+        wanted = element(domain.tag, parse_fragment(fragment.text or ""))
+        missing: list[str] = []
+        made = _as_found(domain, wanted, taken, f"/{wanted[0].tag}", missing)
+        if len(made) and not covers(domain, made):
+            continue
+        if missing:
+            notes.append(
+                f"libvirt took no notice of {', '.join(missing)} in fragment {number} of "
+                f"native.kvm.{SECTION}"
+            )
+        if len(made):
+            remove_all(fragment, _MADE)
+            fragment.append(element(_MADE, serialize(made[0])))
+            changed = True
+    return changed, tuple(notes)
+
+
+def _records(domain: Element) -> list[Element]:
+    node = at(domain, "metadata", _TAG)
+    return [] if node is None else node.findall(_FRAGMENT)
+
+
+def _in_force(fragment: Element) -> Element:
+    """What a recorded fragment is in libvirt's words, as far as they are known."""
+    return parse_fragment(fragment.findtext(_MADE) or fragment.text or "")
+
+
+def _all_in_force(domain: Element) -> list[Element]:
+    return [_in_force(fragment) for fragment in _records(domain)]
+
+
+def _as_found(
+    base: Element, wanted: Element, taken: set[Element], where: str, missing: list[str]
+) -> Element:
+    """A copy of ``wanted`` with the values that stand in ``base``; what is not there is left out
+    and named in ``missing``. Elements in ``taken`` are those of other fragments.
+    """
+    found = element(wanted.tag)
+    for name in wanted.attrib:
+        if name in base.attrib:
+            found.set(name, base.attrib[name])
+        else:
+            missing.append(f"{where}@{name}")
+    if (wanted.text or "").strip():
+        found.text = (base.text or "").strip()
+    for node in wanted:
+        path = where if base.tag == "domain" else f"{where}/{node.tag}"
+        counterpart = _likeliest(base, node, taken)
+        if counterpart is None:
+            missing.append(path)
+            continue
+        if node.tag in IDENTIFY:
+            taken.add(counterpart)
+        found.append(_as_found(counterpart, node, taken, path, missing))
+    return found
+
+
+def _likeliest(base: Element, node: Element, taken: set[Element]) -> Element | None:
+    """The element of ``base`` that libvirt made of a fragment's element: the counterpart, else of
+    several the one that has most in common with it.
+    """
+    known = _counterpart(base, node)
+    if known is not None:
+        return known
+    return max(
+        (other for other in base.findall(node.tag) if other not in taken),
+        key=lambda other: _likeness(other, node),
+        default=None,
+    )
+
+
+def _likeness(one: Element, other: Element) -> int:
+    """How many values two elements of the same tag have in common."""
+    same = sum(one.get(name) == value for name, value in other.attrib.items())
+    same += (one.text or "").strip() == (other.text or "").strip()
+    for node in other:
+        same += max((_likeness(below, node) for below in one.findall(node.tag)), default=0)
+    return same
 
 
 def foreign_devices(domain: Element) -> frozenset[Element]:
     """Disks and network cards that fragments brought in, and that are no resource's."""
     found: set[Element] = set()
-    for text in recorded(domain):
-        fragment = parse_fragment(text)
+    for fragment in _all_in_force(domain):
         if fragment.tag != "devices":
             continue
         for wanted in fragment:
@@ -146,16 +242,16 @@ def replace(domain: Element, fragments: Sequence[str]) -> None:
     devices = child(domain, "devices")
     for node in foreign_devices(domain):
         devices.remove(node)
-    for text in recorded(domain):
-        _retract(domain, element(domain.tag, parse_fragment(text)))
+    for fragment in _all_in_force(domain):
+        _retract(domain, element(domain.tag, fragment))
     _record(domain, fragments)
     merge(domain)
 
 
 def merge(domain: Element) -> None:
     """Put the recorded fragments in force; what is in force already stays as it is."""
-    for text in recorded(domain):
-        _overlay(domain, element(domain.tag, parse_fragment(text)))
+    for fragment in _all_in_force(domain):
+        _overlay(domain, element(domain.tag, fragment))
 
 
 def _record(domain: Element, fragments: Sequence[str]) -> None:

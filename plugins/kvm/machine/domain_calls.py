@@ -15,6 +15,7 @@ from provisioner.providers.api import ProviderError, Terminal
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.xml import Element, parse, serialize
+from provisioner_plugins.kvm.domain import native
 
 T = TypeVar("T")
 
@@ -78,7 +79,18 @@ class DomainCalls:
             raise
 
     def define(self, document: Element) -> tuple[str, ...]:
-        """Write the definition; the previous one stays where libvirt refuses it. Returns notes."""
+        """Write the definition; the previous one stays where libvirt refuses it. Returns notes.
+
+        An author's fragments that libvirt tells in other words are recorded in these, too.
+        """
+        notes = self._define(document)
+        if not native.recorded(document):
+            return notes
+        found = self.configured()
+        is_new, remarks = native.settle(found)
+        return (*notes, *remarks, *(self._define(found) if is_new else ()))
+
+    def _define(self, document: Element) -> tuple[str, ...]:
         text = serialize(document)
         _, notes = self.connection.define(
             f"define machine {self.name}", lambda handle: handle.defineXML(text)

@@ -1,6 +1,7 @@
 """Fragments go into a domain, are recognised there, and leave it as it was."""
 
 from copy import deepcopy
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,96 @@ def test_a_card_of_the_machine_keeps_its_name_when_a_fragment_leaves_it() -> Non
     native.replace(definition, [FRAGMENTS[3]])
     native.replace(definition, [])
     assert {"lan"} == set(document.read(definition, BINDINGS, SPEC)["nics"])
+
+
+IN_OTHER_WORDS: list[tuple[str, dict[str, tuple[dict[str, str], str | None]]]] = [
+    (
+        "<memtune><hard_limit unit='GiB'>1</hard_limit></memtune>",
+        {"memtune/hard_limit": ({"unit": "KiB"}, "1048576")},
+    ),
+    (
+        "<devices><rng model='virtio'><address type='pci' slot='7'/></rng></devices>",
+        {"devices/rng/address": ({"type": "pci", "slot": "0x07", "bus": "0x00"}, None)},
+    ),
+    (
+        "<memoryBacking><hugepages><page size='2' unit='MiB'/></hugepages></memoryBacking>",
+        {"memoryBacking/hugepages/page": ({"size": "2048", "unit": "KiB"}, None)},
+    ),
+]
+
+
+def rewritten(fragment: str, made: dict[str, tuple[dict[str, str], str | None]]) -> Element:
+    """A definition with a fragment as libvirt gives it back."""
+    definition = domain()
+    native.replace(definition, [fragment])
+    for path, (attributes, text) in made.items():
+        node = definition.find(path)
+        assert node is not None
+        node.attrib.clear()
+        node.attrib.update(attributes)
+        node.text = text
+    return definition
+
+
+@pytest.mark.parametrize(("fragment", "made"), IN_OTHER_WORDS)
+def test_a_fragment_that_libvirt_tells_in_other_words(fragment: str, made: Any) -> None:
+    definition = rewritten(fragment, made)
+    assert [] == native.observed(definition)
+    assert (True, ()) == native.settle(definition)
+    assert [fragment] == native.observed(definition)
+    assert (False, ()) == native.settle(definition)
+    settled = deepcopy(definition)
+    native.merge(definition)
+    assert same(settled, definition)
+
+
+@pytest.mark.parametrize(("fragment", "made"), IN_OTHER_WORDS)
+def test_a_fragment_in_other_words_goes_out_again(fragment: str, made: Any) -> None:
+    definition = rewritten(fragment, made)
+    native.settle(definition)
+    native.replace(definition, [])
+    for path in made:
+        assert definition.find(path) is None
+
+
+def test_what_somebody_changed_in_a_settled_fragment_is_missed() -> None:
+    definition = rewritten(*IN_OTHER_WORDS[0])
+    native.settle(definition)
+    limit = definition.find("memtune/hard_limit")
+    assert limit is not None
+    limit.text = "2048"
+    assert [] == native.observed(definition)
+
+
+def test_of_two_devices_the_likelier_is_the_fragments() -> None:
+    one = (
+        "<devices><rng model='virtio'><rate bytes='1' period='2'/>"
+        "<backend model='random'>/a</backend></rng></devices>"
+    )
+    other = one.replace("/a", "/b").replace("'1'", "'7'")
+    definition = domain()
+    native.replace(definition, [other, one])
+    for rng in definition.findall("devices/rng"):
+        rng.find("rate").attrib["period"] = "2000"  # type: ignore[union-attr]
+    assert (True, ()) == native.settle(definition)
+    native.replace(definition, [one])
+    (left,) = definition.findall("devices/rng")
+    assert "/a" == left.findtext("backend")
+
+
+def test_what_libvirt_leaves_out_is_told() -> None:
+    fragments = ["<nonsense/>", "<blkiotune><weight>500</weight><frobnicate/></blkiotune>"]
+    definition = domain()
+    native.replace(definition, fragments)
+    for parent, path in ((definition, "nonsense"), (definition.find("blkiotune"), "frobnicate")):
+        parent.remove(parent.find(path))  # type: ignore[union-attr, arg-type]
+    told = "libvirt took no notice of {} in fragment {} of native.kvm.domain"
+    assert (
+        True,
+        (told.format("/nonsense", 1), told.format("/blkiotune/frobnicate", 2)),
+    ) == native.settle(definition)
+    # What is not there at all is not taken for done.
+    assert fragments[1:] == native.observed(definition)
 
 
 def _without_empty(node: Element) -> object:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from provisioner.core.diagnostics import Diagnostic, error, warning
+from provisioner.core.values import Path
 from provisioner.providers.api import Terminal
 
 TRANSPORTS = ("unix", "ssh", "libssh", "libssh2", "tls", "tcp")
@@ -41,7 +42,7 @@ class Target:
         return _join(parts.scheme, parts.netloc, parts.path, {**_query(parts.query), name: value})
 
 
-def target_of(host: str, scheme: str, connection: Mapping[str, Any], root: Path) -> Target:
+def target_of(host: str, scheme: str, connection: Mapping[str, Any], root: FilePath) -> Target:
     """Check a Host's connection and make the URI; raises Terminal (PRV5105, PRV5110).
 
     ``host`` is the Host's name, for messages. ``scheme`` is the driver's (``qemu``).
@@ -83,16 +84,26 @@ def target_of(host: str, scheme: str, connection: Mapping[str, Any], root: Path)
 
 
 def _apply_sections(
-    host: str, transport: str, connection: Mapping[str, Any], query: dict[str, str], root: Path
+    host: str, transport: str, connection: Mapping[str, Any], query: dict[str, str], root: FilePath
 ) -> None:
     """Translate the sections ``tls`` and ``ssh`` into URI parameters."""
     if "tls" in connection:
         if transport != "tls":
-            raise _unusable(host, f"it has a tls section, but the transport is {transport}")
+            raise _unusable(
+                host,
+                f"it has a tls section, but the transport is {transport}",
+                "Remove it, or use qemu+tls://.",
+                ("tls",),
+            )
         query["pkipath"] = str(root / connection["tls"]["folder"])
     ssh = connection.get("ssh")
     if ssh is not None and transport not in SSH_TRANSPORTS:
-        raise _unusable(host, f"it has an ssh section, but the transport is {transport}")
+        raise _unusable(
+            host,
+            f"it has an ssh section, but the transport is {transport}",
+            "Remove it, or use qemu+ssh://.",
+            ("ssh",),
+        )
     if ssh and "keyFile" in ssh:
         query["keyfile"] = str(root / ssh["keyFile"])
     if ssh and "knownHosts" in ssh:
@@ -101,6 +112,7 @@ def _apply_sections(
                 host,
                 "ssh.knownHosts is set, but the ssh program reads its own configuration",
                 "Use qemu+libssh:// or qemu+libssh2://, or UserKnownHostsFile in ssh_config.",
+                ("ssh", "knownHosts"),
             )
         query["known_hosts"] = str(root / ssh["knownHosts"])
         query.setdefault("known_hosts_verify", "normal")
@@ -128,6 +140,7 @@ def _security(
                 f"Host/{host}: the connection would be insecure",
                 detail=f"{uri} is {weak}.",
                 hint="Use qemu+tls:// or qemu+ssh://, or accept the risk (insecure: true).",
+                path=("connection", "uri"),
             )
         )
     return (
@@ -140,10 +153,14 @@ def _security(
     )
 
 
-def _unusable(host: str, found: str, hint: str = "") -> Terminal:
+def _unusable(host: str, found: str, hint: str, path: Path = ("uri",)) -> Terminal:
     return Terminal(
         error(
-            "PRV5110", f"Host/{host}: the connection cannot be used", detail=f"{found}.", hint=hint
+            "PRV5110",
+            f"Host/{host}: the connection cannot be used",
+            detail=f"{found[:1].upper()}{found[1:]}.",
+            hint=hint,
+            path=("connection", *path),
         )
     )
 

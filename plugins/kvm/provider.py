@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.providers.api import (
     API_VERSION,
     Assessment,
@@ -25,10 +26,13 @@ from provisioner.providers.api import (
 from provisioner.providers.capabilities import CONSOLE, POWER, SNAPSHOT_REVERT, USAGE
 from provisioner_plugins._libvirt.handler import KindRules
 from provisioner_plugins._libvirt.rules import shared_rules
+from provisioner_plugins._libvirt.uri import target_of
 from provisioner_plugins.kvm.machine.rules import MachineRules
 from provisioner_plugins.kvm.snapshot.rules import SnapshotRules
 
 VERSION = "1.0.0"
+DRIVER = "qemu"
+"""libvirt's name of the driver, in URIs."""
 
 
 class KvmProvider:
@@ -47,6 +51,14 @@ class KvmProvider:
     ) -> Sequence[Assessment]:
         """One assessment for each change."""
         return _rules_of(resource.kind).impact(resource, observed, changes)
+
+    def check_endpoint(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
+        """See :class:`provisioner.providers.api.EndpointRules`."""
+        try:
+            target_of(endpoint.name, DRIVER, endpoint.connection, Path())
+        except Terminal as problem:
+            return [problem.diagnostic]
+        return []
 
     def open(self, endpoint: Endpoint, context: Context) -> Session:
         """Connect to the libvirt daemon of a Host."""

@@ -6,12 +6,21 @@ Codes are stable: ``PRV1xxx`` manifests, ``PRV2xxx`` plan, ``PRV3xxx`` apply, ``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from provisioner.core.values import Path
+
+_PASSWORD = re.compile(r"(?<=://)([^\s/?#'\"@:]*:)([^\s/?#'\"@]+)(?=@)")
+
+
+def without_passwords(text: str) -> str:
+    """The text with the passwords of URLs in it replaced by as many asterisks."""
+    return _PASSWORD.sub(lambda match: match[1] + "*" * len(match[2]), text)
+
 
 LONGEST = 80
 """Characters of a value that a message shows."""
@@ -77,6 +86,16 @@ class Diagnostic:
     address: str | None = None
     related: tuple[SourceRange, ...] = ()
     path: Path = ()
+
+    def __post_init__(self) -> None:
+        """Hide passwords in URLs, wherever they come from: nobody has to think of it."""
+        for name in ("summary", "detail", "hint"):
+            text = getattr(self, name)
+            if "://" in text:
+                object.__setattr__(self, name, without_passwords(text))
+        if self.source is not None and "://" in self.source.text:
+            masked = self.source._replace(text=without_passwords(self.source.text))
+            object.__setattr__(self, "source", masked)
 
     def at(self, source: SourceRange | None) -> Diagnostic:
         """The same diagnostic at a place, unless it already has one."""

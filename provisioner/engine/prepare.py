@@ -6,7 +6,7 @@ Called by the service layer. This is where the pure planner meets the endpoints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -23,10 +23,10 @@ from provisioner.engine.planner import make_plan
 from provisioner.engine.request import Moved, PlanOptions, PlanRequest
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions, provider_failure
-from provisioner.engine.subjects import Subject, collect, endpoints_of
+from provisioner.engine.subjects import Subject, collect, endpoint_value, endpoints_of
 from provisioner.engine.succession import movers
 from provisioner.manifest.model import Stack
-from provisioner.providers.api import Observation, Present, Provider, Resource
+from provisioner.providers.api import EndpointRules, Observation, Present, Provider, Resource
 from provisioner.providers.capabilities import USAGE, Usage, User
 from provisioner.providers.registry import Registry
 from provisioner.state.model import EndpointRecord, State
@@ -65,6 +65,7 @@ def survey(
             address: subject for address, subject in everything.items() if address in selected
         }
         providers = _providers(sessions.registry, endpoints, subjects)
+        found.extend(_about_hosts(stack, sessions.registry))
     except ProvisionerError as problem:
         raise ProvisionerError(_in_order([*found, *problem.diagnostics], stack)) from problem
     subjects = _normalised(
@@ -92,6 +93,7 @@ def check_stack(stack: Stack, registry: Registry, rules: Rules) -> list[Diagnost
     endpoints = endpoints_of(stack, nothing)
     subjects = collect(stack, nothing)
     providers = _providers(registry, endpoints, subjects)
+    found.extend(_about_hosts(stack, registry))
     _normalised(subjects, subjects, endpoints, providers, stack=stack, rules=rules, problems=found)
     return list(found)
 
@@ -198,6 +200,21 @@ def _providers(
         if subject.endpoint in endpoints
     }
     return {name: registry.get(name) for name in sorted(names)}
+
+
+def _about_hosts(stack: Stack | None, registry: Registry) -> Iterator[Diagnostic]:
+    """What can be found wrong with the stack's connections without connecting."""
+    if stack is None:
+        return
+    for name, host in stack.hosts.items():
+        provider = registry.get(host.provider)
+        if not isinstance(provider, EndpointRules):
+            continue
+        address = Address("Host", name)
+        for found in provider.check_endpoint(
+            endpoint_value(EndpointRecord(name, host.provider, host.spec))
+        ):
+            yield found.about(address).at(stack.locate(address, found.path) or host.source)
 
 
 def _normalised(

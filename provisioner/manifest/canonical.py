@@ -230,6 +230,7 @@ def _quantity(field: Field, convert: Callable[[str], int | str]) -> _Walker:
             if not _WITHIN[word](number, limit):
                 summary = f"found {value!r}, expected {word} {text}"
                 findings.problems.append(Problem(path, "PRV1109", summary))
+                break
         return number
 
     return walk

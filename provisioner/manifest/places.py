@@ -175,6 +175,8 @@ class Places:
             if problem.code == MISSING:
                 origin = self._where_it_stands(origin, path)
             source = self.find(origin, path, at_key=problem.at_key, within=problem.within)
+        if problem.secret:
+            source = source._replace(text="")
         return (warning if problem.warning else error)(
             problem.code,
             problem.summary,

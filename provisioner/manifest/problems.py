@@ -33,6 +33,7 @@ class Problem(NamedTuple):
 
     ``path`` leads to it from the top of the document. ``at_key``: the key is meant, not the value.
     ``within`` is a part of the value's text. ``source`` is the place where it is known already.
+    ``secret``: the value must not be shown, so that its line is not quoted either.
     """
 
     path: tuple[Part, ...]
@@ -44,3 +45,4 @@ class Problem(NamedTuple):
     within: str = ""
     source: SourceRange | None = None
     warning: bool = False
+    secret: bool = False

@@ -62,7 +62,11 @@ def problems(
             found_now = _unknown_fields(placed, top)
         else:
             found_now = _KEYWORDS.get(violation.keyword, _other)(placed, field)
-        found |= dict.fromkeys(found_now)
+        secret = field.sensitive and not isinstance(violation.instance, dict | list)
+        found |= dict.fromkeys(problem._replace(secret=secret) for problem in found_now)
+    # What stands on the same line must not be quoted either.
+    if any(problem.secret for problem in found):
+        return [problem._replace(secret=True) for problem in found]
     return list(found)
 
 

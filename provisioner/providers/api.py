@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path as FilePath
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
 from provisioner.core.actions import Impact
@@ -340,5 +340,18 @@ class Provider(Protocol):
     def open(self, endpoint: Endpoint, context: Context) -> Session:
         """Connect. Raises :class:`Terminal` for a wrong address or credentials, :class:`Retryable`
         if it may work later.
+        """
+        ...
+
+
+@runtime_checkable
+class EndpointRules(Protocol):
+    """What a provider may have beside the contract, for connections of which more can be said than
+    a schema says.
+    """
+
+    def check_endpoint(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
+        """What makes a connection impossible, or refused, whatever the endpoint would answer; each
+        with the ``path`` of the field below the Host's spec. Asked before anything is connected to.
         """
         ...

@@ -121,7 +121,7 @@ def test_a_host_that_is_gone_and_comes_back(lab: Lab, fresh_libvirt_session: Lib
             ", insecure: true",
             "PRV5101 {} cannot be reached",
         ),
-        ("qemu+tcp://127.0.0.1:{closed}/session", "", "PRV5105 {} insecure: true"),
+        ("qemu+tcp://127.0.0.1:{closed}/session", "", "PRV5105 host.yaml:7:21 insecure: true"),
         ("qemu+tls://127.0.0.1/session", ", tls: {{folder: no-pki}}", "PRV5110 {} no-pki"),
     ],
     ids=["no socket", "no port", "plain TCP", "no certificates"],
@@ -272,8 +272,8 @@ def test_names_that_are_taken(
             lab.root,
             diagnostics(refused),
             [
-                "PRV2010 resources.yaml:1:1 the name 'bad-hosts' is taken",
-                "PRV2010 resources.yaml:9:1 the name 'bad-hosts' is taken",
+                "PRV2010 resources.yaml:4:9 the name 'bad-hosts' is taken",
+                "PRV2010 resources.yaml:12:9 the name 'bad-hosts' is taken",
             ],
         )
     assert before == foreign()

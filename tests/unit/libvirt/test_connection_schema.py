@@ -33,10 +33,52 @@ def test_every_example_is_valid() -> None:
         {"uri": "qemu:///system", "credentials": {"password": "hunter2"}},
         {"uri": "qemu:///system", "timeouts": {"connect": 15}},
         {"uri": "qemu:///system", "keepalive": {"count": 0}},
+        *(
+            {"uri": uri}
+            for uri in (
+                "qemu://",
+                "qemu:///",
+                "qemu:///other",
+                "qemu+ssh://kvm1",
+                "qemu+foo://kvm1/system",
+                "qemu+ssh://root:hunter2@kvm1/system",
+                "qemu+ssh://root@kvm 1/system",
+                "qemu+ssh://root@kvm1/system?socket=/a b",
+            )
+        ),
     ],
 )
 def test_what_is_wrong_is_found(connection: dict[str, Any]) -> None:
     assert COMPILED.problems(connection)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "qemu:///embed?root=/srv/x",
+        "qemu+unix:///session?socket=/run/user/0/libvirt-sock",
+        "qemu://kvm1/system",
+        "qemu+tls://[fd00::1]:16514/system?no_verify=1",
+        "qemu+libssh2://ops%40corp@kvm-1.example:22/system?known_hosts=/etc/h&sshauth=privkey",
+    ],
+)
+def test_what_libvirt_takes_is_taken(uri: str) -> None:
+    assert [] == COMPILED.problems({"uri": uri})
+
+
+@pytest.mark.parametrize(
+    ("section", "found"),
+    [
+        ({"keepalive": {"interval": "500ms"}}, "found '500ms', expected at least 1s"),
+        ({"keepalive": {"interval": "2500ms"}}, "found '2500ms', expected a multiple of 1s"),
+        ({"keepalive": {"interval": "9d"}}, "found '9d', expected at most 1h"),
+        ({"timeouts": {"connect": "0s"}}, "found '0s', expected at least 1ms"),
+    ],
+)
+def test_times_have_limits(section: dict[str, Any], found: str) -> None:
+    findings = Findings()
+    COMPILED.canonicalise({"uri": "qemu:///system", **section}, findings)
+    assert [found] == [problem.summary for problem in findings.problems]
 
 
 def test_units_become_milliseconds() -> None:

@@ -15,7 +15,7 @@ import libvirt
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.units import format_size
 from provisioner.core.values import digest
 from provisioner.providers.api import (
@@ -30,12 +30,13 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
-from provisioner.providers.capabilities import User
+from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.disk import format_of, is_linked
 from provisioner_plugins._libvirt.errors import EXISTS
 from provisioner_plugins._libvirt.grow import grow
 from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.local_image import local_file
 from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
 from provisioner_plugins._libvirt.native import merge_all
 from provisioner_plugins._libvirt.ownership import gone, not_ours, require_time, taken
@@ -94,6 +95,30 @@ class DiskHandler:
             remarks = (f"based on {facts.backing}",) if facts.backing else ()
             volume = VolumeId(record.pool, record.name)
             yield Discovered(self.kind, record.name, _present(volume, facts, spec, None), remarks)
+
+    # --- looking ahead ---
+
+    def preflight(
+        self, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`: a disk that starts from an
+        image which lies on this machine is no smaller than that.
+        """
+        del deadline, thorough
+        resource = undertaking.resource
+        name, size = resource.spec.get("image"), resource.spec.get("size")
+        image = resource.related.get(Address("Image", str(name)))
+        if not undertaking.creates or image is None or not isinstance(size, int):
+            return
+        path = image.spec["source"].get("file")
+        if path is None or image.external_id is not None:
+            return  # what was uploaded need not be what lies here now
+        try:
+            file = local_file(self._connection.context.root / path, str(image.spec["format"]))
+        except Terminal:
+            return  # said of the image, if it is still to be uploaded
+        if size < file.capacity:
+            yield _too_small(resource, size, str(name), file.capacity)
 
     # --- writing ---
 
@@ -274,11 +299,12 @@ def _preallocation(spec: Mapping[str, Any], size: int) -> tuple[int, int]:
     return flags, size if wanted == "full" else 0
 
 
-def _too_small(resource: Resource, size: int, image: str, smallest: int) -> Any:
+def _too_small(resource: Resource, size: int, image: str, smallest: int) -> Diagnostic:
     return error(
         "PRV5135",
         f"disk {resource.name} is smaller than its image",
-        detail=f"Found spec.size {format_size(size)}; Image/{image} has {format_size(smallest)}.",
+        detail=f"Its size is {format_size(size)}; Image/{image} has {format_size(smallest)}.",
+        path=("size",),
         hint=f"Use a size of at least {format_size(smallest)}, or leave it out.",
         address=str(resource.address),
     )

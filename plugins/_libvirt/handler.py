@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import (
     Assessment,
     Change,
@@ -22,7 +23,7 @@ from provisioner.providers.api import (
     Present,
     Resource,
 )
-from provisioner.providers.capabilities import User
+from provisioner.providers.capabilities import Undertaking, User
 
 if TYPE_CHECKING:
     # The inventory imports libvirt, which rules must never do.
@@ -93,6 +94,20 @@ class KindHandler(Protocol):
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """Remove it; done already if it is not there."""
+        ...
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A handler that can tell beforehand what would fail in the middle of a step."""
+
+    def preflight(
+        self, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """What stands in the way; changes nothing. ``thorough``: whole files may be read.
+
+        May raise Terminal instead.
+        """
         ...
 
 

@@ -8,11 +8,12 @@ never written to and never removed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import error
+from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.values import digest
 from provisioner.providers.api import (
     Absent,
@@ -26,13 +27,14 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
-from provisioner.providers.capabilities import User
+from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.local_image import file_checksum, local_file, wrong_checksum
 from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
 from provisioner_plugins._libvirt.ownership import gone, not_ours, require_time
 from provisioner_plugins._libvirt.storage import Volumes, no_volume
-from provisioner_plugins._libvirt.upload import content_checksum, local_file, send
+from provisioner_plugins._libvirt.upload import content_checksum, send
 from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
 from provisioner_plugins._libvirt.volume import (
     VolumeFacts,
@@ -99,6 +101,30 @@ class ImageHandler:
                 continue  # what needs another volume below it is a disk
             volume = VolumeId(record.pool, record.name)
             yield Discovered(self.kind, record.name, _present(volume, facts, spec, None))
+
+    # --- looking ahead ---
+
+    def preflight(
+        self, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`. Whole files are read only
+        where there is a checksum to compare.
+        """
+        resource, spec = undertaking.resource, undertaking.resource.spec
+        if not undertaking.creates or "file" not in spec["source"]:
+            return
+        file = local_file(self._path(resource), str(spec["format"]))
+        if not thorough or "checksum" not in spec:
+            return
+
+        def report(done: int, total: int) -> None:
+            self._connection.context.progress(resource.address, "checking its file", done, total)
+
+        found = file_checksum(file, report, deadline)
+        if spec["checksum"] != f"sha256:{found}":
+            yield wrong_checksum(
+                resource.name, f"the file {file.path}", found, str(spec["checksum"])
+            )
 
     # --- writing ---
 
@@ -186,9 +212,7 @@ class ImageHandler:
 
     def _upload(self, resource: Resource, volume: VolumeId, deadline: Deadline) -> None:
         spec = resource.spec
-        source = local_file(
-            self._connection.context.root / spec["source"]["file"], str(spec["format"])
-        )
+        source = local_file(self._path(resource), str(spec["format"]))
         # raw: what is sent is the file as it is; the daemon finds out its format afterwards.
         text = serialize(build(volume.volume, source.size, "raw", allocation=0))
         self._volumes.create(volume.pool, text)
@@ -211,6 +235,9 @@ class ImageHandler:
             # What is left nevertheless has no marker; the next attempt removes it.
             self._volumes.remove_quietly(volume)
             raise
+
+    def _path(self, resource: Resource) -> Path:
+        return self._connection.context.root / str(resource.spec["source"]["file"])
 
     def _verify(self, resource: Resource, volume: VolumeId, deadline: Deadline) -> None:
         """Check a volume that is there already: that it is, its format, its checksum if the
@@ -250,14 +277,7 @@ class ImageHandler:
     def _compare(self, resource: Resource, found: str, what: str) -> None:
         wanted = resource.spec.get("checksum", f"sha256:{found}")
         if wanted != f"sha256:{found}":
-            raise Terminal(
-                error(
-                    "PRV5134",
-                    f"the checksum of image {resource.name} is wrong",
-                    detail=f"{what} has sha256:{found}; expected {wanted}.",
-                    hint="Get the file again, or correct checksum in the Image.",
-                )
-            )
+            raise Terminal(wrong_checksum(resource.name, what, found, wanted))
 
     def _outcome(self, volume: VolumeId) -> Outcome:
         facts = self._volumes.facts(volume)

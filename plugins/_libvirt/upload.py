@@ -10,70 +10,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 import libvirt
 
-from provisioner.core.clock import Clock, Deadline
+from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import error
-from provisioner.providers.api import Retryable, Terminal
+from provisioner.providers.api import Terminal
 from provisioner_plugins._libvirt.arrival import Tail, require_arrived
+from provisioner_plugins._libvirt.local_image import LocalFile, Meter, Report
 
 CHUNK = 256 * 1024
 """A stream message of libvirt holds a little less than 256 KiB
 (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX).
 """
-_REPORT_SECONDS = 0.2
-_QCOW2_MAGIC = b"QFI\xfb"
-
-Report = Callable[[int, int], None]
-"""Called with the bytes done and the bytes in total."""
-
-
-class LocalFile(NamedTuple):
-    """A file to upload, as it was when the upload began."""
-
-    path: Path
-    size: int
-
-
-def local_file(path: Path, kind_of_file: str) -> LocalFile:
-    """Check a file before anything is sent; raises Terminal (PRV5130, PRV5131)."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(16)
-        size = path.stat().st_size
-    except OSError as problem:
-        raise Terminal(
-            error(
-                "PRV5130",
-                f"the image file {path} cannot be read",
-                detail=f"{problem.strerror or problem}.",
-                hint="Correct source.file in the Image, or put the file there.",
-            )
-        ) from problem
-    found = "qcow2" if head.startswith(_QCOW2_MAGIC) else "other than qcow2"
-    if (found == "qcow2") != (kind_of_file == "qcow2"):
-        raise Terminal(
-            error(
-                "PRV5131",
-                f"the image file {path} is not of the format {kind_of_file}",
-                detail=f"Found a file of a format {found}.",
-                hint="Correct format in the Image, or convert the file: qemu-img convert.",
-            )
-        )
-    if found == "qcow2" and int.from_bytes(head[8:16], "big"):
-        raise Terminal(
-            error(
-                "PRV5131",
-                f"the image file {path} needs another file below it",
-                detail="Its qcow2 header names a backing file, which would not be uploaded.",
-                hint="Make it whole first: qemu-img convert -O qcow2 FILE NEW.",
-            )
-        )
-    return LocalFile(path, size)
 
 
 def send(handle: Any, volume: Any, source: LocalFile, report: Report, deadline: Deadline) -> str:
@@ -85,7 +36,7 @@ def send(handle: Any, volume: Any, source: LocalFile, report: Report, deadline: 
     stream = handle.newStream(0)
     volume.upload(stream, 0, source.size, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
     try:
-        sent = _send_extents(stream, source, _Meter(report, source.size, deadline))
+        sent = _send_extents(stream, source, Meter(report, source.size, deadline))
     except BaseException:
         _abort(stream)
         raise
@@ -117,7 +68,7 @@ class _Sent(NamedTuple):
     """None of a file that is all zeros."""
 
 
-def _send_extents(stream: Any, source: LocalFile, meter: _Meter) -> _Sent:
+def _send_extents(stream: Any, source: LocalFile, meter: Meter) -> _Sent:
     checksum = hashlib.sha256()
     zeros = bytes(CHUNK)
     tail: Tail | None = None
@@ -185,7 +136,7 @@ def content_checksum(
     stream = handle.newStream(0)
     volume.download(stream, 0, 0, 0)
     checksum = hashlib.sha256()
-    meter = _Meter(report, size, deadline)
+    meter = Meter(report, size, deadline)
     done = 0
     try:
         while chunk := stream.recv(CHUNK):
@@ -197,35 +148,6 @@ def content_checksum(
         raise
     stream.finish()
     return checksum.hexdigest()
-
-
-class _Meter:
-    """Reports progress a few times a second, and ends a copy whose time is up."""
-
-    def __init__(self, report: Report, total: int, deadline: Deadline) -> None:
-        self._report = report
-        self._total = total
-        self._deadline = deadline
-        self._clock: Clock = deadline.clock
-        self._next = 0.0
-
-    def passed(self, done: int) -> None:
-        """``done`` bytes are through."""
-        now = self._clock.monotonic()
-        if now < self._next and done < self._total:
-            return
-        self._next = now + _REPORT_SECONDS
-        self._report(done, self._total)
-        if self._deadline.passed and done < self._total:
-            raise Retryable(
-                error(
-                    "PRV5132",
-                    "the copy did not end in time",
-                    detail=f"{done} of {self._total} bytes were through.",
-                    hint="Raise limits.stepTimeout in the Host's manifest, or use a faster way "
-                    "to it.",
-                )
-            )
 
 
 def _changed(source: LocalFile) -> Terminal:

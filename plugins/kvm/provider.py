@@ -23,7 +23,13 @@ from provisioner.providers.api import (
     Session,
     Terminal,
 )
-from provisioner.providers.capabilities import CONSOLE, POWER, SNAPSHOT_REVERT, USAGE
+from provisioner.providers.capabilities import (
+    CONSOLE,
+    POWER,
+    PREFLIGHT,
+    SNAPSHOT_REVERT,
+    USAGE,
+)
 from provisioner_plugins._libvirt.handler import KindRules
 from provisioner_plugins._libvirt.rules import shared_rules
 from provisioner_plugins._libvirt.uri import target_of
@@ -112,7 +118,7 @@ def _description() -> Description:
         },
         connection_schema=_schema("connection.v1.json"),
         native_schema=_schema("native.v1.json"),
-        capabilities=frozenset({CONSOLE, POWER, SNAPSHOT_REVERT, USAGE}),
+        capabilities=frozenset({CONSOLE, POWER, PREFLIGHT, SNAPSHOT_REVERT, USAGE}),
     )
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import error
+from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import (
     Change,
     Context,
@@ -22,10 +22,15 @@ from provisioner.providers.api import (
     Resource,
     Terminal,
 )
-from provisioner.providers.capabilities import ConsoleStream, GraphicsAddress, User
+from provisioner.providers.capabilities import (
+    ConsoleStream,
+    GraphicsAddress,
+    Undertaking,
+    User,
+)
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.events import quiet
-from provisioner_plugins._libvirt.handler import KindHandler, UsedKind
+from provisioner_plugins._libvirt.handler import KindHandler, LooksAhead, UsedKind
 from provisioner_plugins._libvirt.handlers import shared_handlers
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.ownership import uuid_or_none
@@ -35,6 +40,7 @@ from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.handler import MachineHandler
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
+from provisioner_plugins.kvm.machine.suitability import unsuitable
 from provisioner_plugins.kvm.snapshot.handler import SnapshotHandler
 
 
@@ -54,7 +60,7 @@ def _no_collector() -> Iterator[None]:
 
 class KvmSession:
     """See :class:`provisioner.providers.api.Session`; with the capabilities console, power,
-    snapshot-revert and usage.
+    preflight, snapshot-revert and usage.
     """
 
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
@@ -142,6 +148,23 @@ class KvmSession:
     def revert(self, snapshot: Resource, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.SnapshotRevert`."""
         self._snapshots.revert(snapshot, deadline)
+
+    def preflight(
+        self, undertakings: Sequence[Undertaking], deadline: Deadline, *, thorough: bool
+    ) -> Sequence[Diagnostic]:
+        """See :class:`provisioner.providers.capabilities.Preflight`."""
+        machines = [item for item in undertakings if item.resource.kind == MachineHandler.kind]
+        found = [*unsuitable(self._connection, machines)]
+        for item in undertakings:
+            handler = self._handler(item.resource.kind)
+            if not isinstance(handler, LooksAhead):
+                continue
+            try:
+                problems = [*handler.preflight(item, deadline, thorough=thorough)]
+            except Terminal as problem:
+                problems = [problem.diagnostic]
+            found += [problem.about(item.resource.address) for problem in problems]
+        return found
 
     def users(self, resources: Sequence[Resource]) -> Mapping[Address, Sequence[User]]:
         """See :class:`provisioner.providers.capabilities.Usage`."""

@@ -26,6 +26,7 @@ from provisioner.engine.events import (
 )
 from provisioner.engine.executor import DEFAULT_PARALLEL, Executor, Limits
 from provisioner.engine.plan import Plan, Step
+from provisioner.engine.preflight import look_ahead
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.stop import StopSignal
@@ -118,6 +119,7 @@ class Applier:
             return ApplyReport(None, held=held)
         self._sink(PhaseStarted("verify", len(plan.steps)))
         observations = check_objects(plan, self._sessions)
+        look_ahead(plan, self._sessions, thorough=True)
         self._record_endpoints(plan, state)
         operation = self._store.begin(purpose, self._actor, plan.digest)
         report = ApplyReport(operation, held=held)

@@ -21,6 +21,7 @@ from provisioner.engine.decide import CREATE_FIRST
 from provisioner.engine.events import EventSink, StepRetrying
 from provisioner.engine.filling import filled
 from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step, intent_detail, stamp_address
+from provisioner.engine.preflight import resources_of
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
@@ -105,12 +106,7 @@ class StepCalls:
         stop.on_request(self._interrupt.set)
         self._retired: dict[str, Intent] = {}
         self._left_open: dict[str, list[int]] = {}
-        self._related: dict[str, dict[Address, Resource]] = {}
-        # A predecessor has the address of its successor, which is what others refer to by now.
-        acting = (step.known for step in plan.steps if not step.removes_predecessor)
-        for known in (*plan.context, *acting):
-            shared = self._related.setdefault(known.endpoint, {})
-            shared[known.address] = resource_of(known, plan.lineage, shared)
+        self._related = resources_of(plan)
         self._replaced = {step.address for step in plan.steps if step.action is Action.REPLACE}
         for step in plan.steps:
             # Those that move over to a successor are told what they still have of the predecessor.

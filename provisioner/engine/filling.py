@@ -28,7 +28,7 @@ def filled(
     """The resource with all outputs that ``give`` knows in its spec, which is in canonical form
     again. ``resource.spec`` is, too, but for the markers in it.
 
-    Raises ProvisionerError (PRV2013, and what the provider has to say) if a value does not fit the
+    Raises ProvisionerError (PRV2015, and what the provider has to say) if a value does not fit the
     field that it stands in.
     """
     problems: list[Diagnostic] = []
@@ -58,7 +58,7 @@ def _misfit(marker: Mapping[str, Any], path: Path, found: str) -> Diagnostic:
     names = [f"{name.address}.{name.output}" for name in unknowns({"": marker})]
     markers = [f"${{{name}}}" for name in names]
     return error(
-        "PRV2013",
+        "PRV2015",
         f"the value of {' and '.join(markers)} does not fit {path_text(path)}",
         detail=f"{found[:1].upper()}{found[1:]}.",
         hint="Use another output, or write the value itself.",

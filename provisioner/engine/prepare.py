@@ -20,6 +20,7 @@ from provisioner.engine.graph import DependencyGraph, ResourceGraph
 from provisioner.engine.observe import observe
 from provisioner.engine.plan import Plan
 from provisioner.engine.planner import make_plan
+from provisioner.engine.preflight import look_ahead
 from provisioner.engine.request import Moved, PlanOptions, PlanRequest
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions, provider_failure
@@ -147,11 +148,12 @@ def prepare_plan(
     )
     plan = make_plan(request)
     again = movers(request, plan)
-    if not again:
-        return plan
-    answers = observe(sessions, found.endpoints, again.values())
-    moved = {address: Moved(again[address], answers[address]) for address in again}
-    return make_plan(replace(request, moved=moved))
+    if again:
+        answers = observe(sessions, found.endpoints, again.values())
+        moved = {address: Moved(again[address], answers[address]) for address in again}
+        plan = make_plan(replace(request, moved=moved))
+    look_ahead(plan, sessions, thorough=False, stack=stack)
+    return plan
 
 
 def _users_of_predecessors(found: Survey, sessions: Sessions) -> dict[Address, Sequence[User]]:

@@ -12,12 +12,14 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.providers.api import Resource
+from provisioner.core.diagnostics import Diagnostic
+from provisioner.providers.api import Change, Resource
 
 CONSOLE = "console"
 SNAPSHOT_REVERT = "snapshot-revert"
 POWER = "power"
 USAGE = "usage"
+PREFLIGHT = "preflight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +103,34 @@ class Usage(Protocol):
         """Who needs each of these objects, so that it cannot be deleted; in a stable order.
 
         Asked only about predecessors that an earlier run has left. Raises as ``observe`` does.
+        """
+        ...
+
+
+class Undertaking(NamedTuple):
+    """What a step is about to do: create ``resource``, or make ``changes`` to it."""
+
+    resource: Resource
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def creates(self) -> bool:
+        """Whether the object is still to be made."""
+        return not self.changes
+
+
+@runtime_checkable
+class Preflight(Protocol):
+    """Knowing beforehand what would otherwise fail in the middle of an apply."""
+
+    def preflight(
+        self, undertakings: Sequence[Undertaking], deadline: Deadline, *, thorough: bool
+    ) -> Sequence[Diagnostic]:
+        """What stands in the way of steps, as far as that can be found out without changing
+        anything and without many calls; each about its resource, with the ``path`` of the field.
+
+        Asked when a plan was made, and once more before the first of its steps is carried out; then
+        ``thorough`` is true, and files on this machine may be read from end to end. Raises as
+        ``observe`` does.
         """
         ...

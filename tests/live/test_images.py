@@ -89,10 +89,12 @@ def test_progress_is_reported_up_to_the_end(bench: Any, tmp_path: Path) -> None:
     assert size == done[-1]
 
 
-def test_an_empty_file_is_an_image_too(bench: Any, tmp_path: Path) -> None:
+def test_an_empty_file_is_no_image(bench: Any, tmp_path: Path) -> None:
     (tmp_path / "empty.raw").touch()
-    outcome = bench.apply("Image", "empty", uploaded(tmp_path / "empty.raw"))
-    assert b"" == Path(str(outcome.outputs["path"])).read_bytes()
+    with pytest.raises(Terminal) as caught:
+        bench.apply("Image", "empty", uploaded(tmp_path / "empty.raw"))
+    assert "PRV5130" == caught.value.diagnostic.code
+    assert "is empty" in caught.value.diagnostic.summary
 
 
 def test_a_wrong_checksum_is_refused_and_nothing_is_left(bench: Any, boot_image: BootImage) -> None:

@@ -16,6 +16,8 @@ from provisioner_plugins.kvm.domain.document import Surroundings, build
 from provisioner_plugins.kvm.domain.firmware import default_machine, family
 from provisioner_plugins.kvm.machine.impact import assess
 
+_WITHOUT_PCI = frozenset({"microvm", "isapc", "none"})
+
 
 class MachineRules:
     """Rules of the kind VirtualMachine."""
@@ -86,6 +88,14 @@ def _board_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     if not isinstance(machine, str):
         return
     board = family(machine)
+    if board in _WITHOUT_PCI:
+        yield unusable(
+            ("machineType",),
+            f"{machine} has no PCI bus, into which disks, network cards and the memory balloon of "
+            "a machine are plugged",
+            "Use q35 or pc, or leave machineType out.",
+        )
+        return
     firmware = spec.get("firmware", {}).get("type", "bios")
     if firmware == "uefi-secure" and board == "pc":
         yield unusable(

@@ -15,7 +15,7 @@ import libvirt
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import error
+from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.identity import Stamp
 from provisioner.core.values import digest
 from provisioner.providers.api import (
@@ -29,6 +29,7 @@ from provisioner.providers.api import (
     Resource,
     Terminal,
 )
+from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
@@ -108,6 +109,21 @@ class SnapshotHandler:
             for name, document in sorted(self._documents(record.uuid, None).items()):
                 yield Discovered(self.kind, name, _present(record.uuid, document, record.name))
 
+    # --- looking ahead ---
+
+    def preflight(
+        self, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`: there has to be memory to
+        hold when the snapshot is taken.
+        """
+        del deadline, thorough
+        resource = undertaking.resource
+        machine = resource.related.get(Address("VirtualMachine", str(resource.spec["machine"])))
+        stopped = machine is not None and machine.spec.get("power") == "stopped"
+        if undertaking.creates and stopped and resource.spec.get("memory", False):
+            yield _no_memory(resource)
+
     # --- writing ---
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
@@ -123,13 +139,7 @@ class SnapshotHandler:
         runs = domain.live() is not None
         memory = bool(resource.spec.get("memory", False))
         if memory and not runs:
-            raise Terminal(
-                error(
-                    "PRV5205",
-                    f"{resource.address}: the machine does not run, so it has no memory to hold",
-                    hint="Start it (power: running), or write memory: false.",
-                )
-            )
+            raise Terminal(_no_memory(resource))
         text = serialize(definition.build(resource))
         try:
             domain.call("take a snapshot of", lambda found: found.snapshotCreateXML(text, 0))
@@ -291,6 +301,15 @@ def _machine(resource: Resource) -> Resource | None:
 
 def _uuid_of(machine: Resource) -> UUID:
     return uuid_or_none(machine.external_id or "") or machine.uid
+
+
+def _no_memory(resource: Resource) -> Diagnostic:
+    return error(
+        "PRV5205",
+        f"{resource.address}: the machine does not run, so it has no memory to hold",
+        hint="Start it (power: running), or write memory: false.",
+        path=("memory",),
+    )
 
 
 def _where(resource: Resource) -> tuple[UUID, str] | None:

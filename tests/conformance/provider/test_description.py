@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ PROTOCOLS = {
     capabilities.CONSOLE: capabilities.Console,
     capabilities.SNAPSHOT_REVERT: capabilities.SnapshotRevert,
     capabilities.POWER: capabilities.Power,
+    capabilities.PREFLIGHT: capabilities.Preflight,
     capabilities.USAGE: capabilities.Usage,
 }
 
@@ -66,6 +68,8 @@ def test_normalise_is_pure_and_settles_at_once(world: Harness, subject: Address)
     before = copy.deepcopy(dict(resource.spec))
     once = world.provider.normalise(resource)
     assert canonical_json(once) == canonical_json(world.provider.normalise(resource))
+    again = world.provider.normalise(replace(resource, spec=once))
+    assert canonical_json(once) == canonical_json(again)
     assert before == resource.spec
 
 

@@ -58,7 +58,7 @@ def test_a_value_that_does_not_fit_is_refused_by_the_plan() -> None:
     with pytest.raises(ProvisionerError) as refused:
         counting("many").plan()
     (found,) = refused.value.diagnostics
-    assert ("PRV2013", "Vm/web", "made.yaml:1:1") == (found.code, found.address, str(found.source))
+    assert ("PRV2015", "Vm/web", "made.yaml:1:1") == (found.code, found.address, str(found.source))
     assert "the value of ${Vm/db.count} does not fit cpu" == found.summary
     assert "Found 'many', expected a whole number." == found.detail
 
@@ -83,5 +83,5 @@ def test_a_value_that_does_not_fit_ends_the_step_before_it_begins(tmp_path: Path
             declare("VirtualMachine/web", wants, "VirtualMachine/db:uuid"),
         )
     )
-    assert ["PRV2013"] == [problem.code for problem in report.problems]
+    assert ["PRV2015"] == [problem.code for problem in report.problems]
     assert ["create VirtualMachine/db"] == world.calls

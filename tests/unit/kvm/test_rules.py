@@ -73,6 +73,11 @@ def test_secure_boot_needs_q35() -> None:
     )
 
 
+@pytest.mark.parametrize("machine", ["microvm", "isapc", "none"])
+def test_a_board_needs_pci(machine: str) -> None:
+    assert f"{machine[1:]} has no PCI bus" in complaint(machineType=machine)
+
+
 def test_a_seed_needs_a_pool() -> None:
     lonely = resource("VirtualMachine", "web", {**SPEC, "cloudInit": {"userData": "#!/bin/sh"}})
     with pytest.raises(ProvisionerError, match="cloudInit"):

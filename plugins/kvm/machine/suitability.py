@@ -1,0 +1,88 @@
+"""Whether a host can have a machine at all: asked of machines before they are made or changed.
+
+Called by the session. Reads the capabilities of the host once, and only where a manifest names a
+machine type or a processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from difflib import get_close_matches
+
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.values import Path, path_text
+from provisioner.providers.capabilities import Undertaking
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.xml import parse, text_of
+from provisioner_plugins.kvm.domain.processor import HOST_MODES
+
+_MACHINE_TYPE = ("machineType",)
+_MODEL = ("cpu", "model")
+_MOST_NAMES = 12
+
+
+def unsuitable(connection: Connection, undertakings: Iterable[Undertaking]) -> Iterator[Diagnostic]:
+    """What the host does not know of the machines' types and processors."""
+    asked = [
+        (item, path, str(value))
+        for item in undertakings
+        for path, value in _named(item)
+        if value is not None
+    ]
+    if not asked:
+        return
+    arch, machines = _machine_types(connection)
+    known: dict[Path, Collection[str]] = {_MACHINE_TYPE: machines}
+    if any(path == _MODEL for _, path, _ in asked):
+        known[_MODEL] = connection.read(
+            "read the processor models of the host", lambda handle: handle.getCPUModelNames(arch)
+        )
+    for item, path, name in asked:
+        # A host that tells nothing is not taken at its word.
+        if known[path] and name not in known[path]:
+            yield _unknown(item, path, name, known[path])
+
+
+def _named(item: Undertaking) -> Iterator[tuple[Path, object]]:
+    """The fields that are about to be written and that name something the host has to know."""
+    spec = item.resource.spec
+    model = spec.get("cpu", {}).get("model")
+    for path, value in (
+        (_MACHINE_TYPE, spec.get("machineType")),
+        (_MODEL, None if model in HOST_MODES else model),
+    ):
+        if item.creates or any(change.path[:1] == path[:1] for change in item.changes):
+            yield path, value
+
+
+def _machine_types(connection: Connection) -> tuple[str, set[str]]:
+    """The architecture of the host and the machine types that it has for it.
+
+    Source: https://libvirt.org/formatcaps.html
+    """
+    text = connection.read(
+        "read the capabilities of the host", lambda handle: handle.getCapabilities()
+    )
+    document = parse(text)
+    arch = text_of(document, "host/cpu/arch") or "x86_64"
+    found: set[str] = set()
+    for guest in document.findall("guest/arch"):
+        if guest.get("name") == arch:
+            for node in guest.iter("machine"):
+                found |= {node.text or "", node.get("canonical", "")}
+    return arch, found - {""}
+
+
+def _unknown(item: Undertaking, path: Path, name: str, known: Collection[str]) -> Diagnostic:
+    near = get_close_matches(name, known, n=1)
+    hint = f"Choose one of these, or leave {path_text(path)} out."
+    names = sorted(known)
+    more = f", and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return error(
+        "PRV5210",
+        f"{path_text(path)} names what the host does not have: {name!r}",
+        detail=f"It has {', '.join(names[:_MOST_NAMES])}{more}.",
+        hint=f"Did you mean {near[0]!r}?" if near else hint,
+        address=str(item.resource.address),
+        path=path,
+    )

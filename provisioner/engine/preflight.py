@@ -1,0 +1,81 @@
+"""Asks endpoints what would fail in the middle of a plan, before its first step.
+
+Called when a plan was made, and once more when it is about to be applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from provisioner.core.actions import Action
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic, Diagnostics
+from provisioner.engine.plan import Plan
+from provisioner.engine.sessions import Sessions, provider_failure
+from provisioner.engine.verify import resource_of
+from provisioner.manifest.model import Stack
+from provisioner.providers.api import Resource
+from provisioner.providers.capabilities import PREFLIGHT, Preflight, Undertaking
+
+SECONDS = 3600.0
+"""How long files may be read before an apply."""
+
+_MAKING = (Action.CREATE, Action.REPLACE)
+_CHANGING = (Action.UPDATE, Action.RENAME)
+
+
+def look_ahead(
+    plan: Plan, sessions: Sessions, *, thorough: bool, stack: Stack | None = None
+) -> None:
+    """Raise ProvisionerError with all that stands in the way of the plan's steps. ``thorough``:
+    files may be read from end to end. ``stack`` tells the places of fields.
+    """
+    problems = Diagnostics()
+    related = resources_of(plan)
+    for name, undertakings in _undertakings(plan, related).items():
+        record = plan.endpoints[name]
+        provider = sessions.registry.get(record.provider)
+        if PREFLIGHT not in provider.describe().capabilities:
+            continue
+        session = sessions.get(record)
+        assert isinstance(session, Preflight)
+        deadline = Deadline.after(SECONDS, sessions.clock)
+        try:
+            found = session.preflight(undertakings, deadline, thorough=thorough)
+        except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
+            raise provider_failure(problem, f"looking ahead on {name}") from problem
+        problems.extend(_placed(item, stack) for item in found)
+    problems.raise_errors()
+
+
+def resources_of(plan: Plan) -> dict[str, dict[Address, Resource]]:
+    """The resources that the plan's provider calls may look up, by endpoint: as they will be."""
+    related: dict[str, dict[Address, Resource]] = {}
+    # A predecessor has the address of its successor, which is what others refer to by now.
+    acting = (step.known for step in plan.steps if not step.removes_predecessor)
+    for known in (*plan.context, *acting):
+        shared = related.setdefault(known.endpoint, {})
+        shared[known.address] = resource_of(known, plan.lineage, shared)
+    return related
+
+
+def _undertakings(
+    plan: Plan, related: Mapping[str, Mapping[Address, Resource]]
+) -> dict[str, list[Undertaking]]:
+    found: dict[str, list[Undertaking]] = {}
+    for step in plan.steps:
+        if step.removes_predecessor or step.action not in (*_MAKING, *_CHANGING):
+            continue
+        changes = step.changes if step.action in _CHANGING else ()
+        if changes or step.action in _MAKING:
+            resource = related[step.known.endpoint][step.address]
+            found.setdefault(step.known.endpoint, []).append(Undertaking(resource, changes))
+    return found
+
+
+def _placed(found: Diagnostic, stack: Stack | None) -> Diagnostic:
+    if stack is None or found.address is None:
+        return found
+    declaration = stack.declarations.get(Address.parse(found.address))
+    return found if declaration is None else stack.placed(found, declaration)

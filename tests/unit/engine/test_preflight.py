@@ -1,0 +1,121 @@
+"""What stands in the way of a plan is told by the plan, and again before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.providers.api import Context, Description, Endpoint, Terminal
+from provisioner.providers.capabilities import PREFLIGHT, Undertaking
+from provisioner_plugins.memory.session import MemorySession
+from tests.unit.engine.world import Watched, WatchedSession, World, declare
+
+POOL = declare("StoragePool/p", {"path": "/p"})
+DISK = declare("Disk/d", {"pool": "p", "size": 1}, "StoragePool/p")
+
+
+class CarefulSession(WatchedSession):
+    """Notes what it is asked, and finds what the test says."""
+
+    def __init__(self, inner: MemorySession, world: World, provider: Careful) -> None:
+        super().__init__(inner, world)
+        self._provider = provider
+
+    def preflight(
+        self, undertakings: Sequence[Undertaking], deadline: Deadline, *, thorough: bool
+    ) -> Sequence[Diagnostic]:
+        assert deadline.remaining() > 0
+        asked = [
+            f"{'create' if item.creates else 'change'} {item.resource.address}"
+            for item in undertakings
+        ]
+        self._provider.asked.append((thorough, asked))
+        if self._provider.raises is not None:
+            raise self._provider.raises
+        return self._provider.found if thorough >= self._provider.only_thorough else ()
+
+
+class Careful(Watched):
+    """A provider whose sessions look ahead."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._watching = world
+        self.asked: list[tuple[bool, list[str]]] = []
+        self.found: tuple[Diagnostic, ...] = ()
+        self.only_thorough = False
+        self.raises: Exception | None = None
+
+    def describe(self) -> Description:
+        description = super().describe()
+        return replace(description, capabilities=description.capabilities | {PREFLIGHT})
+
+    def open(self, endpoint: Endpoint, context: Context) -> Any:
+        return CarefulSession(self._inner.open(endpoint, context), self._watching, self)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.provider = Careful(world)
+    return world
+
+
+def careful(world: World) -> Careful:
+    assert isinstance(world.provider, Careful)
+    return world.provider
+
+
+WRONG = error("PRV5999", "the disk is too small", address="Disk/d", path=("size",))
+
+
+def test_steps_are_looked_at_when_planned_and_before_they_are_carried_out(world: World) -> None:
+    world.made(POOL, DISK)
+    steps = ["create StoragePool/p", "create Disk/d"]
+    assert [(False, steps), (True, steps)] == careful(world).asked
+
+
+def test_where_nothing_is_to_be_done_nobody_is_asked(world: World) -> None:
+    world.made(POOL)
+    careful(world).asked.clear()
+    world.plan(POOL)
+    assert [] == careful(world).asked
+
+
+def test_changes_are_told_from_creations(world: World) -> None:
+    world.made(POOL, DISK)
+    careful(world).asked.clear()
+    world.plan(POOL, replace(DISK, spec={"pool": "p", "size": 2}))
+    assert [(False, ["change Disk/d"])] == careful(world).asked
+
+
+def test_a_plan_that_cannot_succeed_is_refused(world: World) -> None:
+    careful(world).found = (WRONG,)
+    with pytest.raises(ProvisionerError) as refused:
+        world.plan(POOL, DISK)
+    (found,) = refused.value.diagnostics
+    assert ("PRV5999", "made.yaml:1:1") == (found.code, str(found.source))
+
+
+def test_what_only_a_thorough_look_finds_ends_the_apply_before_its_first_step(
+    world: World,
+) -> None:
+    careful(world).found, careful(world).only_thorough = (WRONG,), True
+    plan = world.plan(POOL, DISK)
+    with pytest.raises(ProvisionerError) as refused:
+        world.apply(plan)
+    assert [WRONG] == list(refused.value.diagnostics)
+    assert [] == world.calls
+    assert {} == world.state().entries
+
+
+def test_an_endpoint_that_cannot_be_asked_is_told(world: World) -> None:
+    careful(world).raises = Terminal(error("PRV5999", "no answer"))
+    with pytest.raises(ProvisionerError, match="no answer"):
+        world.plan(POOL)

@@ -88,7 +88,7 @@ def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
         yield unusable(
             ("vlan",),
             "libvirt cannot tag frames on a bridge of the Linux kernel",
-            "Use virtualSwitch: openvswitch, or mode bridge on a bridge over a VLAN device "
+            "Use mode bridge with virtualSwitch: openvswitch, or on a bridge over a VLAN device "
             "(bridge: br42 on eth0.42).",
         )
     if mode == "bridge":

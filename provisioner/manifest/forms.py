@@ -34,9 +34,8 @@ def ip(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError(
-            f"{text!r} is not an IP address: expected one such as 10.20.0.10 or fd00:20::10"
-        ) from None
+        example = "fd00:20::10" if ":" in text else "10.20.0.10"
+        raise ValueError(f"{text!r} is not an IP address: expected one such as {example}") from None
 
 
 @lru_cache(_CACHE)
@@ -47,7 +46,8 @@ def cidr(text: str) -> str:
     except ValueError:
         network = None
     if network is None or "/" not in text:
-        raise ValueError(f"{text!r} is not an IP network: expected one such as 10.20.0.0/24")
+        example = "fd00:20::/64" if ":" in text else "10.20.0.0/24"
+        raise ValueError(f"{text!r} is not an IP network: expected one such as {example}")
     address, _, _ = text.partition("/")
     if ipaddress.ip_address(address) != network.network_address:
         raise ValueError(

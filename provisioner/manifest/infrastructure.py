@@ -63,12 +63,12 @@ def _mode(draft: Draft) -> Iterator[Problem]:
             f"a network of mode {mode} needs addresses",
             "Add cidr, such as 10.20.0.0/24, or cidr6.",
         )
-    if "vlan" in spec and spec.get("virtualSwitch") == "linux":
+    if "vlan" in spec and mode != "user" and spec.get("virtualSwitch", "linux") == "linux":
         yield Problem(
             ("spec", "vlan"),
             "PRV1418",
-            "a Linux bridge cannot tag the traffic of guests",
-            "Use virtualSwitch: openvswitch, or a VLAN device as the bridge's port.",
+            "a bridge of the Linux kernel cannot tag the traffic of guests",
+            "Use mode bridge, with virtualSwitch: openvswitch or with a bridge over a VLAN device.",
             at_key=True,
         )
 

@@ -96,7 +96,8 @@ def read_source(path: Path, name: str, limit: int = FILE_LIMIT) -> SourceFile:
                 f"control character U+{ord(bad[0]):04X} in a manifest",
                 detail="YAML allows no control characters but tab and line ends.",
                 source=SourceFile(name, text).range_of(bad.start()),
-                hint='Remove it, or write it as an escape in double quotes: "\\x07".',
+                hint="Remove it; text for a guest may have it as an escape in double quotes: "
+                '"\\x07".',
             )
         )
     return SourceFile(name, text)

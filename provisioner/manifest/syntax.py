@@ -86,6 +86,16 @@ _RULES = (
         "Use single quotes, where a backslash means itself, or double the backslash.",
     ),
     _Rule(
+        "invalid Unicode character",
+        "this escape stands for no character",
+        "Write the character itself; one beyond U+FFFF is \\U and eight digits, not two \\u.",
+    ),
+    _Rule(
+        "hexdecimal number|hexadecimal number",
+        "an escape with too few hexadecimal digits",
+        "\\x takes two, \\u four and \\U eight; a backslash that means itself is doubled.",
+    ),
+    _Rule(
         "alphabetic or numeric character",
         "text that begins with '*' or '&' has to be quoted",
         "Put it in quotes.",

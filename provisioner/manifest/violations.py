@@ -218,20 +218,30 @@ def _missing(violation: Violation, field: Field) -> Iterator[Problem]:
     for name in violation.limit:
         if name not in violation.instance:
             place = shortened(path_text(tuple(str(part) for part in violation.path)), _LONGEST_NAME)
-            below = field.children.get(name, Field())
-            expected = below.expected or " or ".join(_TYPES[kind] for kind in below.types)
             yield Problem(
                 violation.path,
                 "PRV1105",
                 f"the field {name!r} is missing" + (f" in {place}" if place else ""),
-                f"Add '{name}': {expected}." if expected else f"Add {name!r}.",
+                _addition(name, field.children.get(name, Field())),
                 at_key=True,
             )
 
 
+def _addition(name: str, field: Field) -> str:
+    """How to write a field that is missing."""
+    if "const" in field.schema:
+        return f"Add '{name}: {field.schema['const']}'."
+    expected = field.expected or " or ".join(_TYPES[kind] for kind in field.types)
+    if "enum" in field.schema:
+        expected = f"one of {names_text(field.schema['enum'])}"
+    return f"Add '{name}': {expected}." if expected else f"Add {name!r}."
+
+
 def _not_allowed(violation: Violation, field: Field) -> Iterator[Problem]:
     allowed = violation.limit if violation.keyword == "enum" else [violation.limit]
-    near = nearest(violation.instance, allowed)
+    # No choice is spelled like a switch word: on is nearer to down than to up.
+    is_switch = str(violation.instance).lower() in _SWITCH_WORDS
+    near = None if is_switch else nearest(violation.instance, allowed)
     yield Problem(
         violation.path,
         "PRV1106",

@@ -194,7 +194,12 @@ def _rules(schema: Schema) -> Iterator[str]:
             missing, needed = part["if"]["not"]["required"], part["then"]["required"]
             yield f"- Without {_names(missing)}, {_names(needed)} is required."
         elif "if" in part:
-            yield f"- {_condition(part['if'])} requires {_names(list(_demands(part['then'])))}."
+            condition = _condition(part["if"])
+            demanded = list(_demands(part["then"]))
+            if demanded:
+                yield f"- {condition} requires {_names(demanded)}."
+            for field, needed in part["then"].get("dependentRequired", {}).items():
+                yield f"- With {condition}, `{field}` requires {_names(needed)}."
         elif "not" in part and "x-expected" in part:
             yield f"- Only {part['x-expected'].removeprefix('only ')}."
 
@@ -211,8 +216,10 @@ def _link(schema: Schema, path: str) -> str:
 
 
 def _condition(schema: Schema) -> str:
-    constants = {field: value["const"] for field, value in schema["properties"].items()}
-    return " and ".join(f"`{field}: {value}`" for field, value in constants.items())
+    return " and ".join(
+        " or ".join(f"`{field}: {choice}`" for choice in value.get("enum", [value.get("const")]))
+        for field, value in schema["properties"].items()
+    )
 
 
 def _demands(schema: Schema, prefix: str = "") -> Iterator[str]:

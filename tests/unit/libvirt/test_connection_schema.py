@@ -81,6 +81,18 @@ def test_times_have_limits(section: dict[str, Any], found: str) -> None:
     assert [found] == [problem.summary for problem in findings.problems]
 
 
+@pytest.mark.parametrize(
+    "section", [{"ssh": {"privateKey": "hunter2"}}, {"credentials": {"password": "hunter2"}}]
+)
+def test_who_writes_a_secret_learns_how_to_refer_to_it(section: dict[str, Any]) -> None:
+    (problem,) = COMPILED.problems({"uri": "qemu:///system", **section})
+    assert (
+        "found a value, expected a reference to a secret, such as {secretRef: env://NAME} or "
+        "{secretRef: file://PATH}"
+    ) == problem.summary
+    assert problem.secret
+
+
 def test_units_become_milliseconds() -> None:
     written = {"uri": "qemu:///system", "timeouts": {"connect": "30s"}, "keepalive": {"count": 3}}
     canonical = COMPILED.canonicalise(written, Findings())

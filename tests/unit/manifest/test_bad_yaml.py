@@ -58,6 +58,8 @@ HEAD = "apiVersion: provisioner/v1\nkind: Network\n"
         ("a: §@home\n", "PRV1010", "text cannot begin with '@'"),
         ("a: §%x\n", "PRV1010", "text cannot begin with '%'"),
         ('a: "§\\q"\n', "PRV1010", "unknown escape"),
+        ('a: "\\u§d800"\n', "PRV1010", "this escape stands for no character"),
+        ('a: "\\x§0g"\n', "PRV1010", "an escape with too few hexadecimal digits"),
         ("a: |§x\n  text\n", "PRV1010", "text after '|'"),
         ("a: §*\n", "PRV1010", "has to be quoted"),
         ("a: §]\n", "PRV1010", "a value is expected here"),

@@ -152,7 +152,7 @@ def vm(text: str, name: str = "web") -> str:
         (
             NET + "  {mode: bridge, bridge: br0, §vlan: 3, virtualSwitch: linux}\n",
             "PRV1418",
-            "a Linux bridge cannot",
+            "a bridge of the Linux kernel cannot",
         ),
         (NET + "  {mode: §routed}\n", "PRV1419", "mode routed needs addresses"),
         (

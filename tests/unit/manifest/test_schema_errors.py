@@ -166,9 +166,9 @@ DISK = "apiVersion: provisioner/v1\nkind: Disk\nmetadata: {name: d}\n"
             "",
         ),
         (
-            NET + "spec: {mode: user, cidr: 10.0.0.0/8, §vlan: 3}\n",
+            NET + "spec: {mode: nat, cidr6: 'fd00::/64', §gateway: 10.0.0.1}\n",
             "PRV1110",
-            "'vlan' needs the field 'virtualSwitch'",
+            "'gateway' needs the field 'cidr'",
             "",
         ),
         (NET + "§spec: {mode: bridge}\n", "PRV1105", "'bridge' is missing in spec", ""),
@@ -403,3 +403,41 @@ def test_a_size_in_other_words(tmp_path, written, hint):
 def test_a_duration_in_other_words(tmp_path, written, hint):
     text = MACHINE + f"  shutdownTimeout: §{written}\n"
     assert hint == one(tmp_path, text, "PRV1107").hint
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "hint"),
+    [
+        (
+            "§kind: Network\nmetadata: {name: n}\nspec: {mode: user}\n",
+            "PRV1105",
+            "Add 'apiVersion: provisioner/v1'.",
+        ),
+        (NET + "§spec: {}\n", "PRV1105", "Add 'mode': one of nat, isolated, routed, bridge, user."),
+        (NET + "spec: {mode: user, §vlan: 7}\n", "PRV1418", "Remove 'vlan'."),
+        (NET + "spec: {mode: user, §dhcp: {}}\n", "PRV1418", "Remove 'dhcp'."),
+        (NET + "spec: {mode: nat, §dhcp: {}}\n", "PRV1110", "Add 'cidr', or remove 'dhcp'."),
+        (
+            NET + "spec: {mode: nat, cidr: 10.0.0.0/24, §vlan: 7}\n",
+            "PRV1418",
+            "Use mode bridge, with virtualSwitch: openvswitch or with a bridge over a VLAN device.",
+        ),
+        (
+            NET + "spec: {mode: nat, cidr6: §'fd00::/999'}\n",
+            "PRV1107",
+            "Expected one such as fd00:20::/64.",
+        ),
+        (
+            NET + "spec: {mode: nat, cidr: §10.0.0.0/99}\n",
+            "PRV1107",
+            "Expected one such as 10.20.0.0/24.",
+        ),
+        (
+            MACHINE + "  nics: [{name: a, network: lan, link: §on}]\n---\n" + NETWORK,
+            "PRV1106",
+            "",
+        ),
+    ],
+)
+def test_hints_that_mend(tmp_path, text, code, hint):
+    assert hint == one(tmp_path, text, code).hint

@@ -40,7 +40,11 @@ CONNECTION_SCHEMA: Mapping[str, Any] = {
 NATIVE_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "description": "Notes that are kept with the object and mean nothing.",
-    "additionalProperties": {"type": "string"},
+    "additionalProperties": {
+        "type": "string",
+        "description": "A note.",
+        "examples": ["kept as it is"],
+    },
     "examples": [{"note": "kept as it is"}],
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.values import Path
 from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.providers.api import Description
+from provisioner.providers.registry import Registry
 from provisioner.service.secrets import REFERENCE_KEY
 
 ANY_KIND = "manifest.v1.json"
@@ -18,6 +20,7 @@ ANY_KIND = "manifest.v1.json"
 
 _PACKAGE = "provisioner_schemas"
 _DEFINITIONS = "definitions.v1.json"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class Vocabulary:
@@ -41,24 +44,59 @@ class Vocabulary:
         return info.is_sensitive(path)
 
 
-def schema_files() -> dict[str, str]:
-    """Name and text of every schema file, one for each kind, what they share, and
-    :data:`ANY_KIND`."""
-    found = {
-        item.name: item.read_text(encoding="utf-8")
+def schema_files(registry: Registry | None = None) -> dict[str, str]:
+    """Name and text of every schema file: one for each kind, what they share, :data:`ANY_KIND`, and
+    the sections of every installed provider, to which ``Host`` and ``native`` refer.
+    """
+    schemas = {
+        item.name: json.loads(item.read_text(encoding="utf-8"))
         for item in files(_PACKAGE).iterdir()
         if item.name.endswith(".json")
     }
-    found[ANY_KIND] = json.dumps(_any_kind(found), indent=2) + "\n"
-    return dict(sorted(found.items()))
+    sections: dict[str, Any] = {}
+    for description in _installed(registry or Registry()):
+        for part, schema in (
+            ("connection", description.connection_schema),
+            ("native", description.native_schema),
+        ):
+            name = f"{description.name}-{part}.v1.json"
+            title = {"title": f"{part.capitalize()} of the provider {description.name}"}
+            sections[name] = {"$schema": _DIALECT, **title, **schema, "$id": name}
+        _let_refer(schemas, description)
+    schemas[ANY_KIND] = _any_kind(schemas)
+    whole = dict(sorted({**schemas, **sections}.items()))
+    return {name: json.dumps(schema, indent=2) + "\n" for name, schema in whole.items()}
 
 
-def _any_kind(schemas: dict[str, str]) -> dict[str, Any]:
-    kinds = {
-        json.loads(text)["title"]: name for name, text in schemas.items() if name != _DEFINITIONS
-    }
+def _installed(registry: Registry) -> Iterator[Description]:
+    for name in registry.names():
+        try:
+            yield registry.get(name).describe()
+        except ProvisionerError:
+            continue  # 'provisioner providers' says why; its sections stay as open as they were
+
+
+def _let_refer(schemas: Mapping[str, Any], description: Description) -> None:
+    """Have the shared schemas refer to those of a provider."""
+    name = description.name
+    then: dict[str, Any] = {"properties": {"connection": {"$ref": f"{name}-connection.v1.json"}}}
+    if "required" in description.connection_schema:
+        then["required"] = ["connection"]
+    spec = schemas["host.v1.json"]["properties"]["spec"]
+    spec.setdefault("allOf", []).append(
+        {
+            "if": {"properties": {"provider": {"const": name}}, "required": ["provider"]},
+            "then": then,
+        }
+    )
+    native = schemas[_DEFINITIONS]["$defs"]["native"]
+    native.setdefault("properties", {})[name] = {"$ref": f"{name}-native.v1.json"}
+
+
+def _any_kind(schemas: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = {schema["title"]: name for name, schema in schemas.items() if name != _DEFINITIONS}
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": _DIALECT,
         "$id": ANY_KIND,
         "title": "Manifest",
         "description": "A manifest of any kind.",

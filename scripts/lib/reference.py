@@ -1,4 +1,5 @@
-"""Writes the manifest reference, a page for each kind and an index, from the schemas.
+"""Writes the manifest reference, a page for each kind and each provider and an index, from the
+schemas.
 
 Run by scripts/reference. What the annotations mean is written in docs/schema-annotations.md.
 """
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import yaml
+
+from provisioner.providers.api import Description
+from provisioner.providers.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "schemas"
@@ -44,10 +48,16 @@ class Reference:
         self._shared = _read(folder / SHARED)["$defs"]
         kinds = [_read(file) for file in folder.glob("*.v1.json") if file.name != SHARED]
         self.kinds = sorted(kinds, key=lambda schema: int(schema["x-order"]))
+        self._own: dict[str, Schema] = {}
+        """Definitions of the provider whose page is written."""
+        registry = Registry()
+        self.providers = [registry.get(name).describe() for name in registry.names()]
 
     def pages(self) -> dict[str, str]:
         """Text by file name."""
         pages = {_file(kind["title"]): "\n".join(self._kind(kind)) for kind in self.kinds}
+        for provider in self.providers:
+            pages[_provider_file(provider)] = "\n".join(self._provider(provider))
         pages["index.md"] = "\n".join(self._index())
         return pages
 
@@ -55,7 +65,9 @@ class Reference:
         """The schema with its ``$ref`` followed; what stands beside the ``$ref`` goes first."""
         if "$ref" not in schema:
             return schema
-        definition = self.resolved(self._shared[schema["$ref"].rpartition("/")[2]])
+        name = schema["$ref"].rpartition("/")[2]
+        local = schema["$ref"].startswith("#") and name in self._own
+        definition = self.resolved(self._own[name] if local else self._shared[name])
         return {**definition, **{key: value for key, value in schema.items() if key != "$ref"}}
 
     def _kind(self, kind: Schema) -> Iterator[str]:
@@ -74,13 +86,45 @@ class Reference:
         if "x-computed" in kind:
             yield from _outputs(kind)
 
+    def _provider(self, provider: Description) -> Iterator[str]:
+        connection, native = (
+            json.loads(json.dumps(schema))
+            for schema in (provider.connection_schema, provider.native_schema)
+        )
+        # Providers share the definitions, and have some of their own.
+        self._own = {**connection.get("$defs", {}), **native.get("$defs", {})}
+        yield from (f"# Provider {provider.name}", "", MARK, "")
+        yield from (f"It serves {_names(sorted(provider.kinds))}.", "")
+        yield from ("## `connection`", "", connection["description"], "")
+        yield from (
+            "A [Host](host.md) of this provider has these fields under `spec.connection`.",
+            "",
+        )
+        for example in connection["examples"]:
+            yield from ("```yaml", _yaml({"connection": example}).rstrip(), "```", "")
+        yield from self._provider_tables("connection", connection)
+        yield from ("## `native`", "", native["description"], "")
+        yield from (f"They stand under `spec.native.{provider.name}` of a resource.", "")
+        for example in native["examples"]:
+            section = {"native": {provider.name: example}}
+            yield from ("```yaml", _yaml(section).rstrip(), "```", "")
+        if native.get("properties"):
+            yield from self._provider_tables("native", native)
+        self._own = {}
+
+    def _provider_tables(self, path: str, schema: Schema) -> Iterator[str]:
+        for section in self._sections(Section(path, schema, "none")):
+            yield from self._table(section, with_impact=False, titled=section.path != path)
+
     def _index(self) -> Iterator[str]:
         yield from ("# Manifest reference", "", MARK, "")
         yield "A manifest is a YAML document with `apiVersion`, `kind`, `metadata` and `spec`."
         yield from ("", "| Kind | |", "|---|---|")
         for kind in self.kinds:
             yield f"| [{kind['title']}]({_file(kind['title'])}) | {_cell(kind['description'])} |"
-        yield ""
+        yield from ("", "What a provider takes under `connection` and `native`:")
+        links = (f"[{item.name}]({_provider_file(item)})" for item in self.providers)
+        yield from (f"{', '.join(links)}.", "")
         for title, text in (
             ("Sizes", self._shared["size"]),
             ("Durations", self._shared["duration"]),
@@ -158,11 +202,13 @@ class Reference:
         if "x-format" in schema:
             return _FORMATS[schema["x-format"]]
         if "x-provider-schema" in schema:
-            return "the provider's own"
+            part = schema["x-provider-schema"]
+            links = (f"[{item.name}]({_provider_file(item)}#{part})" for item in self.providers)
+            return f"the provider's own: {', '.join(links)}"
         if "x-file" in schema:
             return "path of a file"
         if schema.get("x-sensitive"):
-            return "text or `secretRef`"
+            return "text or `secretRef`" if "string" in schema["type"] else "`secretRef`"
         kind = schema.get("type")
         if kind == "array":
             return f"list of {self._type(self.resolved(schema['items']))}"
@@ -272,6 +318,10 @@ def _names(names: list[str]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _provider_file(provider: Description) -> str:
+    return f"provider-{provider.name}.md"
 
 
 def _file(kind: str) -> str:

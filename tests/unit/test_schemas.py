@@ -100,10 +100,13 @@ def walk(schema: Any, pointer: str, name: str | None = None) -> Iterator[Node]:
 NODES = [node for name, schema in SCHEMAS.items() for node in walk(schema, f"{name}#")]
 # Below `then`, properties repeat what stands elsewhere; below `if` they are conditions.
 CONDITIONS = ("/if", "/then", "/not")
+VALUES = ("items", "additionalProperties")
+"""Keywords whose schema describes what an author writes, without a name of its own."""
 PROPERTIES = [
     node
     for node in NODES
-    if node.name is not None and not any(part in node.pointer for part in CONDITIONS)
+    if (node.name is not None or node.pointer.rpartition("/")[2] in VALUES)
+    and not any(part in node.pointer for part in CONDITIONS)
 ]
 
 
@@ -149,6 +152,8 @@ def test_properties_were_found_at_every_depth():
     nested = "/properties/spec/properties/disks/items/properties/bus"
     assert f"virtualmachine.v1.json#{nested}" in pointers
     assert f"{SHARED}#/$defs/metadata/properties/replicas/properties/count" in pointers
+    assert f"{SHARED}#/$defs/labels/additionalProperties" in pointers
+    assert "stack.v1.json#/properties/spec/properties/policy/properties/protect/items" in pointers
 
 
 @pytest.mark.parametrize("node", PROPERTIES, ids=lambda node: node.pointer)
@@ -415,7 +420,8 @@ def test_a_stale_reference_is_found_and_mended(tmp_path):
     (tmp_path / "formerkind.md").write_text("a page of a kind that is no more")
     assert 0 == _reference("--into", str(tmp_path)).returncode
     pages = {path.name for path in tmp_path.iterdir()}
-    assert {"index.md", *(f"{kind.lower()}.md" for kind in KINDS)} == pages
+    providers = {f"provider-{name}.md" for name in ("kvm", "memory")}
+    assert {"index.md", *providers, *(f"{kind.lower()}.md" for kind in KINDS)} == pages
     assert 0 == _reference("--check", "--into", str(tmp_path)).returncode
     (tmp_path / "disk.md").write_text("edited by hand")
     result = _reference("--check", "--into", str(tmp_path))

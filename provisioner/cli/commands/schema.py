@@ -17,7 +17,8 @@ from provisioner.cli.options import global_options
 def command(invocation: Invocation, folder: Path | None) -> None:
     """Write the JSON Schemas out for editors.
 
-    One file for each kind goes into FOLDER. Point a manifest to its schema in its first line:
+    One file for each kind goes into FOLDER, and what the installed providers take under connection
+    and native. Point a manifest to its schema in its first line:
 
     \b
     # yaml-language-server: $schema=FOLDER/virtualmachine.v1.json

@@ -249,6 +249,9 @@ def _rules(schema: Schema) -> Iterator[str]:
         elif "not" in part and "x-expected" in part:
             yield f"- Only {part['x-expected'].removeprefix('only ')}."
 
+    for rule in schema.get("x-rules", ()):
+        yield f"- {rule}"
+
 
 def _is_resource(kind: Schema) -> bool:
     return not (kind.get("x-stack") or kind.get("x-endpoint"))

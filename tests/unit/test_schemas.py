@@ -56,6 +56,7 @@ ANNOTATIONS = {
     "x-ref-exclusive",
     "x-ref-keeps",
     "x-retention",
+    "x-rules",
     "x-sensitive",
     "x-set",
     "x-stack",

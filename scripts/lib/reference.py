@@ -248,7 +248,6 @@ def _rules(schema: Schema) -> Iterator[str]:
                 yield f"- With {condition}, `{field}` requires {_names(needed)}."
         elif "not" in part and "x-expected" in part:
             yield f"- Only {part['x-expected'].removeprefix('only ')}."
-
     for rule in schema.get("x-rules", ()):
         yield f"- {rule}"
 

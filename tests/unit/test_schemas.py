@@ -216,6 +216,16 @@ def test_annotations_are_known_documented_and_have_values_that_exist():
         assert schema.get("x-provider-schema", "native") in {"native", "connection"}, node.pointer
 
 
+def test_rules_are_sentences_that_the_reference_shows():
+    rules = [rule for node in NODES for rule in node.schema.get("x-rules", ())]
+    assert rules
+    pages = (ROOT / "docs" / "manifests").glob("*.md")
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    for rule in rules:
+        assert rule.endswith(".")
+        assert f"\n- {rule}\n" in text
+
+
 def test_references_name_kinds():
     referring = [node for node in NODES if "x-ref" in node.schema]
     assert {"Host", "Network", "StoragePool", "Image", "Disk", "VirtualMachine"} == {

@@ -2,7 +2,10 @@
 # The set-up that scripts/setup, check, test, demo and bench share. Sourced, never run:
 #
 #     source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/setup.sh"
-#     set_up python kvm lab
+#     set_up python kvm guest lab
+#
+# With -h or --help the script that sources this explains itself, by the comment it begins with, and
+# does nothing else.
 #
 # Afterwards the directory is the root of the checkout, $VENV is its virtual environment and
 # comes first on the path. Repeating it costs some milliseconds: stamps say what was installed.
@@ -19,6 +22,13 @@ fail() {
     (($# == 0)) || printf '%s\n' "$@" >&2
     exit 1
 }
+
+case ${1-} in
+-h | --help)
+    awk 'NR > 1 { if (!sub(/^# ?/, "")) exit; print }' "$0"
+    exit
+    ;;
+esac
 
 # set_up GROUP...: the groups of scripts/debian-packages.txt that the caller needs. Without the
 # group kvm the virtual environment may lack libvirt-python.
@@ -50,10 +60,11 @@ _install_debian_packages() {
             ""
     fi
     say "installing Debian packages: ${missing[*]}"
+    say "services among them are neither started nor enabled"
     # One lock for the machine: dpkg's own does not cover the package lists.
     (
         flock 9
-        _without_service_starts _apt_install "${missing[@]}"
+        _without_services _apt_install "${missing[@]}"
     ) 9>/run/lock/provisioner-setup.lock
     mapfile -t missing < <(_missing_debian_packages "$@")
     ((${#missing[@]} == 0)) || fail "apt-get did not install: ${missing[*]}"
@@ -82,18 +93,34 @@ _apt_install() {
     "${install[@]}" >&2
 }
 
-# Debian starts the services of a package that it installs; ours are libraries and programs
-# that tests run for themselves. policy-rc.d is Debian's way to say so (invoke-rc.d(8)).
-_without_service_starts() {
-    local policy=/usr/sbin/policy-rc.d
-    if [[ -e $policy ]]; then
-        "$@"
-        return
+# Debian starts the services of a package that it installs, and enables them for the next boot; ours
+# are libraries and programs that tests run for themselves. policy-rc.d (invoke-rc.d(8)) keeps them
+# from being started and a preset (systemd.preset(5)) from being enabled; the links of System V
+# init, which asks neither, are turned off afterwards. Runs in a subshell, whose end takes both away.
+_without_services() {
+    local policy=/usr/sbin/policy-rc.d preset=/etc/systemd/system-preset/00-provisioner-setup.preset
+    local before
+    before=$(_boot_scripts)
+    local ours=("$preset")
+    [[ -e $policy ]] || ours+=("$policy")
+    # The names are those of now.
+    # shellcheck disable=SC2064
+    trap "rm -f ${ours[*]}; rmdir --ignore-fail-on-non-empty $(dirname "$preset")" EXIT
+    mkdir -p "$(dirname "$preset")"
+    echo 'disable *' >"$preset"
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
     fi
-    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
     "$@"
+    comm -13 <(echo "$before") <(_boot_scripts) | while read -r name; do
+        [[ -z $name ]] || update-rc.d "$name" disable >&2
+    done
+}
+
+# Services that System V init starts at boot.
+_boot_scripts() {
+    find /etc/rc[2-5].d -name 'S??*' -printf '%f\n' 2>/dev/null | sed 's/^S..//' | sort -u
 }
 
 # --- Python packages -----------------------------------------------------------------------

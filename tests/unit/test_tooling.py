@@ -139,7 +139,7 @@ def test_wheel_holds_every_module_and_schema(tmp_path: Path) -> None:
 def test_debian_packages_are_listed_once_with_a_reason() -> None:
     lines = (ROOT / "scripts" / "debian-packages.txt").read_text().splitlines()
     rows = [line.split(maxsplit=2) for line in lines if line and not line.startswith("#")]
-    assert {"python", "kvm", "lab"} == {row[0] for row in rows}
+    assert {"python", "kvm", "guest", "lab"} == {row[0] for row in rows}
     assert [] == [row for row in rows if len(row) != 3]
     names = [row[1] for row in rows]
     assert sorted(set(names)) == sorted(names)
@@ -176,6 +176,48 @@ def test_user_without_packages_is_told_what_to_run(shared_checkout: Path) -> Non
     )
     assert re.search(message, run.stderr), run.stderr
     assert not (shared_checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        path.name
+        for path in sorted((ROOT / "scripts").iterdir())
+        if os.access(path, os.X_OK) and path.is_file()
+    ],
+)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_explains_and_does_nothing_else(shared_checkout: Path, name: str, option: str) -> None:
+    """Packages are missing here, so a set-up would fail, or begin."""
+    run = subprocess.run(
+        ["bash", str(shared_checkout / "scripts" / name), option],
+        env={"PATH": f"{shared_checkout}/bin:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert (0, "") == (run.returncode, run.stderr)
+    assert re.match(r"[A-Z].+\.", run.stdout, re.DOTALL)
+
+
+def test_services_of_installed_packages_are_neither_started_nor_enabled() -> None:
+    """In mounts of its own: nothing of this machine's is touched."""
+    script = """
+        mount -t tmpfs none /etc/systemd && source scripts/lib/setup.sh
+        look() { cat /etc/systemd/system-preset/*; sh /usr/sbin/policy-rc.d; echo $?; }
+        (_without_services look)
+        ls /etc/systemd
+    """
+    run = subprocess.run(
+        ["unshare", "--mount", "bash", "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
+    if os.geteuid() != 0 or "permission denied" in run.stderr.lower():
+        pytest.skip("needs root and the right to mount")
+    assert "disable *\n101\n" == run.stdout, run.stderr
+
+
+def test_the_demo_takes_nothing_that_its_guest_does_not_need() -> None:
+    text = (ROOT / "scripts" / "demo").read_text()
+    assert re.search(r"(?m)^set_up python kvm guest$", text)
 
 
 def test_locked_entries_can_be_left_out() -> None:

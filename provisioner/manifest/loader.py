@@ -211,7 +211,7 @@ class _Loading:
                     ("spec", "policy", "protect", index),
                     "PRV1431",
                     "this pattern matches nothing, so it protects nothing",
-                    "Mend the pattern, or remove it.",
+                    "Correct the pattern, or remove it.",
                     warning=True,
                 )
 

@@ -254,7 +254,7 @@ class HostFinder:
         return Problem(
             (),
             "PRV1312",
-            f"it is not said on which {endpoint} {draft.address} lives",
+            f"{draft.address} does not say on which {endpoint} it lives",
             f"Write {name}, or spec.defaults.host in the Stack.",
             f"The stack has several: {names_text(sorted(self.names.hosts))}.",
         )

@@ -7,7 +7,7 @@ The last of these that gives a value wins: the declaration's ``default``, the en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -90,7 +90,12 @@ def resolve_variables(
         result.missing.add(name)
         if not (doubts.values or _meant_elsewhere(name, environment, environments)):
             chosen = environment if environment in environments else None
-            result.problems.append(_required(name, declared[name]["type"], chosen))
+            giving = [
+                other
+                for other, settings in environments.items()
+                if name in settings.get("variables", {})
+            ]
+            result.problems.append(_required(name, declared[name]["type"], chosen, giving))
     return result
 
 
@@ -196,13 +201,22 @@ def _undeclared(name: str, declared: Mapping[str, Any], path: tuple[str, ...]) -
     )
 
 
-def _required(name: str, kind: str, environment: str | None) -> Problem:
-    where = f"in spec.environments.{environment}.variables" if environment else "in an environment"
+def _required(name: str, kind: str, environment: str | None, giving: Sequence[str]) -> Problem:
+    """``giving``: the environments that have a value for it."""
+    if environment is None and giving:
+        ways = " or ".join(f"--env {other}" for other in giving)
+        hint = (
+            f"Choose an environment that gives it one: {shortened(ways)}. Or give it with "
+            f"'--var {shortened(name)}=...'."
+        )
+    else:
+        where = f"spec.environments.{environment}.variables" if environment else "an environment"
+        hint = f"Give it with '--var {shortened(name)}=...', in {where}, or as its default."
     return Problem(
         ("spec", "variables", name),
         "PRV1213",
         f"the variable {quoted(name)} has no value",
-        f"Give it with '--var {shortened(name)}=...', {where}, or as its default.",
+        hint,
         f"Expected {_EXPECTED[kind]}.",
         at_key=True,
     )

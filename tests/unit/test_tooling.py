@@ -1,5 +1,6 @@
 """Packaging, the lock file and the set-up scripts."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -109,13 +110,36 @@ def test_base_install_needs_no_libvirt() -> None:
     assert "libvirt-python" not in {Requirement(r).name for r in project()["dependencies"]}
 
 
-def test_wheel_holds_every_module_and_schema(tmp_path: Path) -> None:
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The project's files, to be built without leaving anything in the checkout."""
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "constraints.txt"):
         shutil.copy(ROOT / name, source)
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, source / folder)
+    return source
+
+
+def test_the_documented_commands_install_the_locked_versions(source: Path) -> None:
+    """Where everything is there already, nothing is downloaded and nothing is missing."""
+    if importlib.util.find_spec("libvirt") is None:
+        pytest.skip("the environment was set up without libvirt")
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    commands = re.findall(r"(?m)^    pip (install .+)$", text)
+    assert 2 == len(commands)
+    for command in commands:
+        run = subprocess.run(
+            [sys.executable, "-m", "pip", *command.split(), "--dry-run", "--no-index"],
+            cwd=source,
+            capture_output=True,
+            text=True,
+        )
+        assert 0 == run.returncode, run.stderr
+
+
+def test_wheel_holds_every_module_and_schema(tmp_path: Path, source: Path) -> None:
     (source / "schemas" / "probe.v1.json").write_text("{}")
     (source / "plugins" / "probe").mkdir()
     (source / "plugins" / "probe" / "__init__.py").write_text('"""A package."""\n')

@@ -131,6 +131,26 @@ def test_a_required_variable_is_named_with_the_ways_to_give_it(tmp_path):
     check(tmp_path, text.replace("§", ""), environment="prod", domain="shop.example")
 
 
+def test_a_variable_that_only_environments_give_leads_to_them(tmp_path):
+    text = """\
+        apiVersion: provisioner/v1
+        kind: Stack
+        metadata: {name: shop}
+        spec:
+          variables:
+            §stage: {type: string}
+          environments:
+            dev: {variables: {stage: dev}}
+            prod: {variables: {stage: prod}}
+            other: {}
+        """
+    found = one(tmp_path, text, "PRV1213")
+    assert found.hint.startswith(
+        "Choose an environment that gives it one: --env dev or --env prod."
+    )
+    assert "--env" not in one(tmp_path, text, "PRV1213", environment="other").hint
+
+
 def test_an_unknown_variable_is_marked_within_the_text(tmp_path):
     text = STACK + MACHINE.replace("x-${var.ratio}-y", "x-§${var.ration}-y")
     found = one(tmp_path, text, "PRV1220")

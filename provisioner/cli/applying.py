@@ -34,8 +34,9 @@ def confirm(terminal: Terminal, plan: Plan, *, yes: bool) -> None:
         raise ProvisionerError(
             error(
                 "PRV6002",
-                "nobody can confirm this plan: there is no terminal",
-                hint="Pass --yes, or apply a plan file made by 'provisioner plan -o FILE'.",
+                "this plan has to be confirmed, and there is no terminal to ask at",
+                hint="Pass --yes, or apply a plan file made with"
+                f" 'provisioner plan {'--destroy ' if plan.destroy else ''}-o FILE'.",
             )
         )
     if plan.destroy:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from provisioner.core.address import Address, AddressPattern
-from provisioner.core.diagnostics import Diagnostics, error
+from provisioner.core.diagnostics import Diagnostic, Diagnostics, error
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.plan import stamp_address
 
@@ -59,13 +60,24 @@ class Selection:
                 if pattern.matches(item) or pattern.matches(stamp_address(item))
             }
             if not matches:
-                problems.add(
-                    error(
-                        "PRV2002",
-                        f"{option} {pattern} matches no resource of the stack",
-                        hint="'provisioner state list' and 'provisioner graph' show the "
-                        "addresses there are.",
-                    )
-                )
+                problems.add(_matches_nothing(option, pattern, known))
             found |= matches
         return found
+
+
+def _matches_nothing(option: str, pattern: AddressPattern, known: Sequence[Address]) -> Diagnostic:
+    addresses = sorted({stamp_address(item) for item in known})
+    texts = [str(address) for address in addresses]
+    names = [address.name for address in addresses if address.kind == pattern.kind]
+    # A name alone is read as a kind.
+    near = [str(address) for address in addresses if address.name == pattern.kind]
+    if names:
+        near = [f"{pattern.kind}/{name}" for name in get_close_matches(pattern.name, names, n=1)]
+    near = near or get_close_matches(str(pattern), [] if names else texts, n=1)
+    return error(
+        "PRV2002",
+        f"{option} {str(pattern).removesuffix('/*')} matches no resource of the stack",
+        hint=f"Did you mean {' or '.join(near[:3])}?"
+        if near
+        else "'provisioner show' lists the addresses there are.",
+    )

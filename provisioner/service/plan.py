@@ -9,7 +9,7 @@ from pathlib import Path
 from provisioner import __version__
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
-from provisioner.core.diagnostics import Diagnostic
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine import planfile
 from provisioner.engine.prepare import prepare_plan
 from provisioner.engine.request import PlanOptions
@@ -93,4 +93,23 @@ def write_plan(workspace: Workspace, plan: Plan, path: Path) -> None:
 
 def read_plan(path: Path) -> Plan:
     """Read a plan file; raises ProvisionerError if it is none or was altered."""
+    if _is_something_else(path):
+        raise ProvisionerError(
+            error(
+                "PRV2022",
+                f"{path} is not a plan file",
+                detail="A plan file is one JSON document.",
+                hint="Name the folder of a stack, or a plan file made with"
+                " 'provisioner plan -o FILE'.",
+            )
+        )
     return planfile.read(path)
+
+
+def _is_something_else(path: Path) -> bool:
+    """Whether a file, a manifest say, does not even begin as a plan file does."""
+    try:
+        with path.open("rb") as stream:
+            return not stream.read(1024).lstrip().startswith(b"{")
+    except OSError:
+        return False

@@ -62,16 +62,26 @@ def command(
 
     terminal = invocation.terminal
     if what.is_file():
-        decided = (target, exclude, max_impact, allow_data_loss, adopt, invocation.variables)
-        if any(decided):
+        decided = {
+            "--target": target,
+            "--exclude": exclude,
+            "--max-impact": max_impact,
+            "--allow-data-loss": allow_data_loss,
+            "--adopt": adopt,
+            "--env": invocation.environment,
+            "--var": invocation.variables,
+        }
+        given = [option for option, value in decided.items() if value]
+        if given:
             raise click.UsageError(
-                "A plan file is carried out as it is: give these options to 'provisioner plan'."
+                f"A plan file is carried out as it is, so {' and '.join(given)} cannot be given"
+                " here: give such options to 'provisioner plan'."
             )
         plan = read_plan(what)
         workspace = open_workspace(invocation, stack or Path(), plan.environment)
         return carry_out(terminal, workspace, plan, parallel)
     if not what.exists():
-        raise click.UsageError(f"There is neither a stack's folder nor a plan file {str(what)!r}.")
+        raise click.UsageError(f"{str(what)!r} is neither a stack's folder nor a plan file.")
     if stack is not None:
         raise click.UsageError("--stack goes with a plan file only.")
     workspace = open_workspace(invocation, what)

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from provisioner.cli.invocation import Invocation, pass_invocation
-from provisioner.cli.options import address, global_options, stack_argument
+from provisioner.cli.options import global_options, stack_argument
+from provisioner.core.address import Address
 
 
 @click.command("show")
@@ -40,10 +41,20 @@ def command(invocation: Invocation, what: str, stack: Path) -> None:
         else:
             terminal.print(rendering.render_stack(view, paint))
     else:
-        wanted = address(what)
+        wanted = _address(what)
         resource = service.view_resource(open_workspace(invocation, stack), wanted)
         vocabulary = Vocabulary()
         if terminal.json:
             terminal.print_json(rendering.resource_json(resource, vocabulary))
         else:
             terminal.print(rendering.render_resource(resource, vocabulary, paint))
+
+
+def _address(what: str) -> Address:
+    try:
+        return Address.parse(what)
+    except ValueError as problem:
+        raise click.UsageError(
+            f"{what!r} is neither a stack's folder, nor a plan file, nor an address such as"
+            " VirtualMachine/web01."
+        ) from problem

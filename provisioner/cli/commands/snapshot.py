@@ -44,7 +44,7 @@ def revert(invocation: Invocation, name: Address, stack: Path, yes: bool) -> Non
             raise ProvisionerError(
                 error(
                     "PRV6002",
-                    "nobody can confirm this: there is no terminal",
+                    "this has to be confirmed, and there is no terminal to ask at",
                     detail="What the machine has written since the snapshot would be lost.",
                     hint="Pass --yes.",
                 )

@@ -257,7 +257,11 @@ def _confirm(invocation: Invocation, question: str, yes: bool) -> None:
         return
     if invocation.terminal.json or not invocation.terminal.interactive:
         raise ProvisionerError(
-            error("PRV6002", "nobody can confirm this: there is no terminal", hint="Pass --yes.")
+            error(
+                "PRV6002",
+                "this has to be confirmed, and there is no terminal to ask at",
+                hint="Pass --yes.",
+            )
         )
     if not click.confirm(question, default=False, err=True):
         raise click.Abort

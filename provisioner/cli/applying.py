@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import click
-
+from provisioner.cli.asking import confirm
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.planning import plan_document_of
 from provisioner.cli.progress import Progress, progress
 from provisioner.cli.render.report import render_report
+from provisioner.cli.render.text import count
 from provisioner.cli.terminal import Terminal
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.apply import ApplyReport, apply_plan
@@ -20,7 +20,7 @@ from provisioner.service.model import Event, EventSink, Plan, StepStarted, StopS
 from provisioner.service.workspace import Workspace
 
 
-def confirm(terminal: Terminal, plan: Plan, *, yes: bool) -> None:
+def confirm_plan(terminal: Terminal, plan: Plan, *, yes: bool) -> None:
     """Ask whether the plan shall be carried out; raises click.Abort if not.
 
     Nothing is asked for a plan without steps or one that the gate refuses anyway. Raises
@@ -30,34 +30,31 @@ def confirm(terminal: Terminal, plan: Plan, *, yes: bool) -> None:
         return
     if terminal.is_lost:
         raise ProvisionerError(error("PRV6002", "the plan could not be shown"))
-    if terminal.json or not terminal.interactive:
-        raise ProvisionerError(
-            error(
-                "PRV6002",
-                "this plan has to be confirmed, and there is no terminal to ask at",
-                hint="Pass --yes, or apply a plan file made with"
-                f" 'provisioner plan {'--destroy ' if plan.destroy else ''}-o FILE'.",
-            )
-        )
+    question, answer = "Apply this plan?", None
     if plan.destroy:
-        answer = click.prompt(
-            f"To destroy this, type the name of the stack ({plan.stack})",
-            default="",
-            show_default=False,
-            err=True,
-        )
-        agreed = answer.strip() == plan.stack
-    else:
-        agreed = click.confirm("Apply this plan?", default=False, err=True)
-    if not agreed:
-        raise click.Abort
+        question = f"To destroy this, type the name of the stack ({plan.stack})"
+        answer = plan.stack
+    option = "--destroy " if plan.destroy else ""
+    confirm(
+        terminal,
+        question,
+        yes=yes,
+        answer=answer,
+        hint=f"Pass --yes, or apply a plan file made with 'provisioner plan {option}-o FILE'.",
+    )
 
 
 def carry_out(
-    terminal: Terminal, workspace: Workspace, plan: Plan, parallel: int | None
+    terminal: Terminal, workspace: Workspace, plan: Plan, parallel: int | None, *, shown: bool
 ) -> ExitCode:
     """Carry the plan out with progress; returns the exit code. Raises ProvisionerError if it is
-    refused."""
+    refused. ``shown``: that there is nothing to do was said with the plan."""
+    if plan.refused and not terminal.json:
+        # What is refused, and what would allow it, was shown with the plan.
+        number = len({step.consent_address for step in plan.refused})
+        raise ProvisionerError(
+            error("PRV3002", f"the plan is refused: {count(number, 'step')} beyond what is allowed")
+        )
     terminal.acts = True
     if terminal.json:
         terminal.print_json({"event": "plan", "plan": plan_document_of(plan)}, indent=None)
@@ -69,7 +66,7 @@ def carry_out(
         terminal.print_json(_report_json(report, code), indent=None)
     if not terminal.json or terminal.is_lost:
         terminal.report(report.problems)
-    if not terminal.json:
+    if not terminal.json and (report.operation is not None or not shown or report.held):
         terminal.print(render_report(report, plan, terminal.width, terminal.paint(terminal.out)))
     return code
 

@@ -3,7 +3,7 @@ context."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
@@ -18,8 +18,16 @@ class Invocation:
 
     terminal: Terminal
     environ: Mapping[str, str]
+    arguments: Sequence[str] = ()
+    """As they were typed."""
     environment: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def typed(self) -> list[str]:
+        """The command as it was typed, to be shown; not with variables, whose values may be
+        confidential."""
+        return ["provisioner", *(["..."] if self.variables else self.arguments)]
 
 
 pass_invocation = click.make_pass_decorator(Invocation)

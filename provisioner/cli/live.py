@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
 )
 from rich.text import Text
@@ -35,6 +36,24 @@ from provisioner.service.model import (
 )
 
 _FRAME_SECONDS = 0.1
+_BAR = 20
+_BESIDE = 1 + _BAR + len("0:00:00") + 3
+"""Columns for spinner, bar, clock and the gaps between."""
+_SHORTEST = 20
+
+
+class _Description(ProgressColumn):
+    """What goes on, cut to what is left of the line: the columns beside it say that it goes on."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def render(self, task: Task) -> Text:
+        """One line; asked for again with each frame, as wide as the terminal is then."""
+        text = Text(task.description, no_wrap=True)
+        text.truncate(max(_SHORTEST, self._console.width - _BESIDE), overflow="ellipsis")
+        return text
 
 
 class LiveView:
@@ -42,12 +61,13 @@ class LiveView:
 
     def __init__(self, terminal: Terminal) -> None:
         self._paint = terminal.paint(terminal.out)
+        console = Console(file=terminal.guarded(), no_color=terminal.colorless, highlight=False)
         self._view = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
+            _Description(console),
+            BarColumn(bar_width=_BAR),
             TimeElapsedColumn(),
-            console=Console(file=terminal.guarded(), no_color=terminal.colorless, highlight=False),
+            console=console,
             transient=True,
             # Two threads that draw overwrite each other's lines.
             auto_refresh=False,

@@ -55,7 +55,7 @@ def _invoke(arguments: list[str], terminal: Terminal) -> int:
         result = root.main(
             args=arguments,
             prog_name="provisioner",
-            obj=Invocation(terminal, os.environ),
+            obj=Invocation(terminal, os.environ, tuple(arguments)),
             standalone_mode=False,
         )
         return result if isinstance(result, int) else ExitCode.DONE
@@ -88,8 +88,9 @@ def _invoke(arguments: list[str], terminal: Terminal) -> int:
 
 
 def _usage_error(problem: click.ClickException) -> Diagnostic:
-    summary, _, detail = problem.format_message().partition("\n")
+    # click lists choices on lines of their own.
+    summary = " ".join(problem.format_message().split())
     hint = ""
     if isinstance(problem, click.UsageError) and problem.ctx is not None:
         hint = f"'{problem.ctx.command_path} --help' shows what it takes."
-    return error("PRV6001", summary.strip().rstrip("."), detail=detail.strip(), hint=hint)
+    return error("PRV6001", summary.rstrip("."), hint=hint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from provisioner.cli.render.plan import render_plan
@@ -31,13 +33,24 @@ def choices_of(
     )
 
 
-def print_plan(terminal: Terminal, plan: Plan) -> None:
-    """Show a plan on the output in the form that was asked for."""
+def print_plan(terminal: Terminal, plan: Plan, command: Sequence[str]) -> None:
+    """Show a plan on the output in the form that was asked for; ``command`` had it made."""
     if terminal.json:
         terminal.print_json(plan_document_of(plan))
         return
     paint = terminal.paint(terminal.out)
-    terminal.print(render_plan(plan, Vocabulary(), terminal.width, paint))
+    terminal.print(render_plan(plan, Vocabulary(), terminal.width, paint, command))
+
+
+def command_of(plan: Plan, file: Path, stack: Path | None) -> list[str]:
+    """The command that makes a plan file like this one again, but for values of variables."""
+    words = ["provisioner", "plan", *([str(stack)] if stack is not None else [])]
+    words += ["--destroy"] if plan.destroy else []
+    words += ["--env", plan.environment] if plan.environment is not None else []
+    for option in ("target", "exclude"):
+        for pattern in plan.selection.get(option, ()):
+            words += [f"--{option}", pattern]
+    return [*words, "-o", str(file)]
 
 
 def plan_document_of(plan: Plan) -> dict[str, Any]:

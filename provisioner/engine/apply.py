@@ -248,6 +248,8 @@ def _summary(report: ApplyReport) -> dict[str, int]:
         "done": len(report.done),
         "failed": len(report.failed),
         "skipped": len(report.skipped),
+        "abandoned": len(report.abandoned),
+        "kept": len(report.kept),
     }
 
 

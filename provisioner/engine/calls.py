@@ -8,7 +8,7 @@ threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -433,8 +433,20 @@ class StepCalls:
         shared[step.address] = replace(
             resource, external_id=outcome.external_id, outputs=outcome.outputs
         )
-        waiting = tuple(f"{path_text(path)} waits for a restart" for path in outcome.pending)
-        return (*outcome.notes, *waiting)
+        return (*outcome.notes, *(f"{path} waits for a restart" for path in _told(step, outcome)))
+
+
+def _told(step: Step, outcome: Outcome) -> Iterator[str]:
+    """What waits, in the words of the plan: a provider may also name what it had to change for
+    that, of which the author never wrote.
+    """
+    planned = [change.path for change in step.changes]
+    told = [
+        path
+        for path in outcome.pending
+        if any(path[: len(item)] == item[: len(path)] for item in planned)
+    ]
+    return map(path_text, told or outcome.pending)
 
 
 def _present(step: Step, observed: Observation) -> Present:

@@ -17,7 +17,14 @@ from provisioner.engine.events import (
     StepStarted,
     event_json,
 )
-from provisioner.engine.plan import Kept, Known, Plan, RestartPending, Step
+from provisioner.engine.plan import (
+    ABSENT_FINGERPRINT,
+    Kept,
+    Known,
+    Plan,
+    RestartPending,
+    Step,
+)
 from provisioner.engine.planfile import plan_json
 from provisioner.engine.stop import StopSignal
 from provisioner.manifest.model import Declaration, Reference, Stack
@@ -25,6 +32,7 @@ from provisioner.providers.api import Change
 from provisioner.state.model import Entry, JournalRecord, LockHolder, OperationRecord, State
 
 __all__ = [
+    "ABSENT_FINGERPRINT",
     "Change",
     "Declaration",
     "Entry",

@@ -82,4 +82,4 @@ def _revert(
         store.settle(intent)
         outcome = "done"
     finally:
-        store.finish(operation, outcome, {})
+        store.finish(operation, outcome, {"to": str(address)})

@@ -61,7 +61,7 @@ def backup(workspace: Workspace, target: Path) -> None:
 def restore(workspace: Workspace, source: Path) -> None:
     """Put a verified backup in the place of the state; what was there is kept beside it."""
     with workspace.recorded_store() as store:
-        store.restore(source)
+        store.restore(source, workspace.actor)
 
 
 def matching_entries(state: State, pattern: AddressPattern) -> list[Entry]:

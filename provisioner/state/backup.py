@@ -56,9 +56,9 @@ def write(connection: sqlite3.Connection, path: Path, target: Path) -> None:
         raise
 
 
-def restore(source: Path, path: Path, identity: Identity, now: datetime) -> Path | None:
+def restore(source: Path, path: Path, identity: Identity, now: datetime, actor: str) -> Path | None:
     """Put the backup ``source`` in the place of the database ``path``; returns where the old one is
-    kept.
+    kept. ``actor`` goes into the history.
 
     The database must be closed. Raises ProvisionerError: PRV4013 if the backup is damaged or none,
     PRV4002 if it is newer than this program, PRV4010 if it belongs to another stack.
@@ -69,7 +69,7 @@ def restore(source: Path, path: Path, identity: Identity, now: datetime) -> Path
         _remove(fresh)
         _copy(source, fresh)
         known = Mark.of(path).read()
-        value = _prepare(source, fresh, identity, known.serial if known else 0, now)
+        value = _prepare(source, fresh, identity, known.serial if known else 0, now, actor=actor)
         kept = _move_aside(path, now)
         fresh.rename(path)
         sync_folder(path.parent)
@@ -93,7 +93,7 @@ def _copy(source: Path, fresh: Path) -> None:
 
 
 def _prepare(
-    source: Path, fresh: Path, identity: Identity, serial: int, now: datetime
+    source: Path, fresh: Path, identity: Identity, serial: int, now: datetime, *, actor: str
 ) -> MarkValue:
     """Check the copy and give it the next serial; returns its mark."""
     with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
@@ -122,7 +122,7 @@ def _prepare(
             value,
             f"{now:%Y%m%dT%H%M%SZ}-{value}",
             "restore",
-            "",
+            actor,
             moment,
             moment,
             "done",

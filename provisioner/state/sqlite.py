@@ -316,7 +316,7 @@ class SqliteStore:
         with self._mutex:
             backup.write(self._open().connection, self._path, target)
 
-    def restore(self, source: Path) -> None:
+    def restore(self, source: Path, actor: str = "") -> None:
         """Put a verified backup in the place of this store; what was there is kept beside it.
 
         Works on a damaged store, too. Raises ProvisionerError: PRV4013 if the backup is none,
@@ -328,7 +328,7 @@ class SqliteStore:
             if self._opened is not None and (holder := self.lock_holder()) is not None:
                 raise ProvisionerError(lock.held(holder, self._clock.now()))
             self._disconnect()
-            backup.restore(source, self._path, self._identity, self._clock.now())
+            backup.restore(source, self._path, self._identity, self._clock.now(), actor)
 
     def close(self) -> None:
         """Free files and connections and give the lock back; may be called twice."""

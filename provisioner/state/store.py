@@ -126,8 +126,11 @@ class Store(Protocol):
         """
         ...
 
-    def restore(self, source: Path) -> None:
-        """Put a verified backup in the place of this store; what was there is kept beside it."""
+    def restore(self, source: Path, actor: str = "") -> None:
+        """Put a verified backup in the place of this store; what was there is kept beside it.
+
+        ``actor`` names who does it, for the history.
+        """
         ...
 
     def close(self) -> None:

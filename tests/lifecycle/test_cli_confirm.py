@@ -44,6 +44,15 @@ def test_ctrl_c_at_the_question(shop: CommandLine) -> None:
     assert [] == shop.objects()
 
 
+def test_end_of_input_at_the_question(shop: CommandLine) -> None:
+    person = Person(shop.root, "apply")
+    person.see("[y/N]")
+    person.type("\x04")
+    assert 130 == person.leave()
+    assert "[y/N]: \r\nNothing was changed.\r\n" in person.screen
+    assert [] == shop.objects()
+
+
 @pytest.mark.parametrize("command", ["apply", "destroy"])
 def test_nobody_to_ask(shop: CommandLine, command: str) -> None:
     if command == "destroy":
@@ -103,6 +112,16 @@ def test_live_view_leaves_the_log_behind(cli: CommandLine) -> None:
     assert sorted(f"  Network/lan-{number}: created" for number in range(1, 21)) == sorted(log)
     assert not any("creating" in line for line in left)
     assert "Applied: 20 steps done." in left
+
+
+def test_live_view_keeps_bar_and_clock_beside_a_long_text(cli: CommandLine) -> None:
+    name = "x" * 63
+    cli.declare(f"Network/{name}\nmode: isolated\n")
+    cli.faults({"call": "create", "effect": "delay", "seconds": 1.0, "times": 0})
+    person = Person(cli.root, "apply", "--yes")
+    assert 0 == person.leave(), person.screen
+    frames = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", person.screen)
+    assert re.search(r"Network/x+… \S{20} 0:00:0\d", frames)
 
 
 @pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

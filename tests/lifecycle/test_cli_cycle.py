@@ -36,7 +36,7 @@ def test_a_whole_life(shop: CommandLine) -> None:
     assert 0 == destroyed.code
     # Its retention is to keep the data.
     assert ["Disk/web-root"] == shop.objects()
-    assert "Nothing to destroy." in shop("destroy", "--yes").out
+    assert "Destroy: Stack test\n\nNothing to destroy.\n" == shop("destroy", "--yes").out
 
 
 def test_a_target_takes_what_it_needs_along(shop: CommandLine) -> None:

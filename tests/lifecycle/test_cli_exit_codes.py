@@ -61,7 +61,11 @@ def test_5_gate(shop: CommandLine) -> None:
     shop("apply", "--yes")
     refused = shop("destroy", "--yes")
     assert 5 == refused.code
-    assert "to allow it: --allow-data-loss Disk/web-root" in refused.out
+    assert "provisioner destroy --yes --allow-data-loss Disk/web-root\n" in refused.out
+    assert (
+        "error[PRV3002]: the plan is refused: 1 step beyond what is allowed\n"
+        == (refused.err.partition("resources\n")[2])
+    )
     assert 4 == len(shop.objects())
     assert 5 == shop("plan", "--destroy", "--detailed-exitcode").code
     assert 0 == shop("destroy", "--yes", "--allow-data-loss", "Disk/web-root").code

@@ -33,7 +33,8 @@ def test_the_first_request_finishes_what_is_under_way(shop: CommandLine, number:
     assert "Stopping after the steps under way" in err
     # The network and the pool were being made; the disk and the machine were not begun.
     assert ["Network/lan", "StoragePool/pool"] == shop.objects()
-    assert "Not begun: Disk/web-root, VirtualMachine/web." in out
+    assert "Not begun, because the run was stopped: Disk/web-root and VirtualMachine/web." in out
+    assert 1 == out.count("Disk/web-root")
     (operation,) = shop("state", "history", "--json").json
     assert "interrupted" == operation["outcome"]
     shop.faults()

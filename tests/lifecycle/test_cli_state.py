@@ -3,6 +3,7 @@
 import pytest
 
 from tests.lifecycle.commandline import CommandLine
+from tests.person import Person
 
 
 @pytest.fixture
@@ -66,6 +67,27 @@ def test_backup_and_restore(broken: CommandLine) -> None:
     assert [] == broken("state", "list", "--json").json["resources"]
     assert 0 == broken("state", "restore", "saved.db", "--yes").code
     assert 4 == len(broken("state", "list", "--json").json["resources"])
+
+
+def test_history_names_who_restored_and_what_was_forgotten(broken: CommandLine) -> None:
+    broken("state", "backup", "saved.db")
+    broken("state", "forget", "*/*", "--yes")
+    broken("state", "restore", "saved.db", "--yes")
+    broken("state", "forget", "Disk/*", "--yes")
+    shown = broken("state", "history").out.splitlines()
+    newest, restored, *_ = broken("state", "history", "--json").json
+    assert restored["actor"].startswith(newest["actor"].partition("@")[0] + "@")
+    assert "    1 forgotten: Disk/web-root" in shown or shown[1].endswith(
+        "1 forgotten: Disk/web-root"
+    )
+
+
+def test_what_is_to_be_forgotten_is_listed_and_then_asked(broken: CommandLine) -> None:
+    person = Person(broken.root, "state", "forget", "*/*")
+    person.see("Forget these 4 resources? [y/N]")
+    assert "To be forgotten: Disk/web-root, Network/lan, StoragePool/pool and" in person.screen
+    person.type("n\n")
+    assert 130 == person.leave()
 
 
 def test_a_backup_overwrites_nothing(broken: CommandLine) -> None:

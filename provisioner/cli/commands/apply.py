@@ -54,10 +54,11 @@ def command(
     Ctrl-C stops after the steps under way; a second Ctrl-C abandons them. The next run looks first
     at what was left half done.
     """
-    from provisioner.cli.applying import carry_out, confirm
+    from provisioner.cli.applying import carry_out, confirm_plan
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.planning import choices_of, print_plan
+    from provisioner.cli.planning import choices_of, command_of, print_plan
     from provisioner.cli.progress import progress
+    from provisioner.cli.render.plan import render_refusal
     from provisioner.service.plan import make_plan, read_plan
 
     terminal = invocation.terminal
@@ -79,7 +80,9 @@ def command(
             )
         plan = read_plan(what)
         workspace = open_workspace(invocation, stack or Path(), plan.environment)
-        return carry_out(terminal, workspace, plan, parallel)
+        if plan.refused and not terminal.json:
+            terminal.print(render_refusal(plan, command_of(plan, what, stack), terminal.width))
+        return carry_out(terminal, workspace, plan, parallel, shown=False)
     if not what.exists():
         raise click.UsageError(f"{str(what)!r} is neither a stack's folder nor a plan file.")
     if stack is not None:
@@ -89,6 +92,6 @@ def command(
     with progress(terminal, steps=False) as sink:
         plan = make_plan(workspace, choices, sink)
     if not terminal.json:
-        print_plan(terminal, plan)
-    confirm(terminal, plan, yes=yes)
-    return carry_out(terminal, workspace, plan, parallel)
+        print_plan(terminal, plan, invocation.typed)
+    confirm_plan(terminal, plan, yes=yes)
+    return carry_out(terminal, workspace, plan, parallel, shown=True)

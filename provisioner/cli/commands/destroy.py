@@ -47,7 +47,7 @@ def command(
     Protected resources are held. Data whose retention is 'keep' stays where it is and is only
     forgotten; deleting other data needs --allow-data-loss for each.
     """
-    from provisioner.cli.applying import carry_out, confirm
+    from provisioner.cli.applying import carry_out, confirm_plan
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.planning import choices_of, print_plan
     from provisioner.cli.progress import progress
@@ -59,6 +59,6 @@ def command(
     with progress(terminal, steps=False) as sink:
         plan = make_destroy_plan(workspace, choices, sink, recorded_only=recorded)
     if not terminal.json:
-        print_plan(terminal, plan)
-    confirm(terminal, plan, yes=yes)
-    return carry_out(terminal, workspace, plan, parallel)
+        print_plan(terminal, plan, invocation.typed)
+    confirm_plan(terminal, plan, yes=yes)
+    return carry_out(terminal, workspace, plan, parallel, shown=True)

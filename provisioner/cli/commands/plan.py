@@ -70,7 +70,7 @@ def command(
         plan = make(workspace, choices, sink)
     if output is not None:
         write_plan(workspace, plan, output)
-    print_plan(terminal, plan)
+    print_plan(terminal, plan, invocation.typed)
     if output is not None and not terminal.json:
         terminal.note([f"Written to {output}. To carry it out: provisioner apply {output}"])
     return _detailed(plan.steps, plan.held, plan.refused) if detailed_exitcode else ExitCode.DONE

@@ -23,7 +23,7 @@ def command(invocation: Invocation, what: str, stack: Path) -> None:
     endpoint is asked.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.planning import print_plan
+    from provisioner.cli.planning import command_of, print_plan
     from provisioner.cli.render import show as rendering
     from provisioner.service import show as service
     from provisioner.service.plan import read_plan
@@ -33,13 +33,14 @@ def command(invocation: Invocation, what: str, stack: Path) -> None:
     paint = terminal.paint(terminal.out)
     path = Path(what)
     if path.is_file():
-        print_plan(terminal, read_plan(path))
+        plan = read_plan(path)
+        print_plan(terminal, plan, command_of(plan, path, None))
     elif path.is_dir():
         view = service.view_stack(open_workspace(invocation, path))
         if terminal.json:
             terminal.print_json(rendering.stack_json(view))
         else:
-            terminal.print(rendering.render_stack(view, paint))
+            terminal.print(rendering.render_stack(view, paint, terminal.width))
     else:
         wanted = _address(what)
         resource = service.view_resource(open_workspace(invocation, stack), wanted)
@@ -47,7 +48,7 @@ def command(invocation: Invocation, what: str, stack: Path) -> None:
         if terminal.json:
             terminal.print_json(rendering.resource_json(resource, vocabulary))
         else:
-            terminal.print(rendering.render_resource(resource, vocabulary, paint))
+            terminal.print(rendering.render_resource(resource, vocabulary, paint, terminal.width))
 
 
 def _address(what: str) -> Address:

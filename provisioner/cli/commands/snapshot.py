@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from provisioner.cli.asking import confirm
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named, stack_argument
 from provisioner.core.address import Address
@@ -39,19 +40,12 @@ def revert(invocation: Invocation, name: Address, stack: Path, yes: bool) -> Non
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
-    if not yes:
-        if terminal.json or not terminal.interactive:
-            raise ProvisionerError(
-                error(
-                    "PRV6002",
-                    "this has to be confirmed, and there is no terminal to ask at",
-                    detail="What the machine has written since the snapshot would be lost.",
-                    hint="Pass --yes.",
-                )
-            )
-        question = f"Go back to {name}, and lose what was written since?"
-        if not click.confirm(question, default=False, err=True):
-            raise click.Abort
+    confirm(
+        terminal,
+        f"Go back to {name}, and lose what was written since?",
+        yes=yes,
+        detail="What the machine has written since the snapshot would be lost.",
+    )
     try:
         with progress(terminal, steps=True) as sink:
             service.revert(workspace, name, sink)

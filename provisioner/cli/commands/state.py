@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
+from provisioner.cli.asking import confirm
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import address, global_options, pattern, stack_argument
+from provisioner.cli.render.text import listed, natural, wrap
 from provisioner.core.address import Address, AddressPattern
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import error
 
 
 @click.group("state")
@@ -49,10 +51,11 @@ def list_entries(invocation: Invocation, stack: Path) -> None:
             }
         )
         return
-    terminal.print(render_entries(entries, terminal.paint(terminal.out)))
+    terminal.print(render_entries(entries, terminal.paint(terminal.out), terminal.width))
     if state.open_intents:
-        names = ", ".join(sorted({str(item.address) for item in state.open_intents}))
-        terminal.note([f"The last run did not finish; the next one looks first at: {names}"])
+        names = sorted({str(item.address) for item in state.open_intents}, key=natural)
+        text = f"The last run did not finish; the next one looks first at {listed(names)}."
+        terminal.note(wrap(text, terminal.width))
 
 
 @command.command("show")
@@ -73,7 +76,8 @@ def show(invocation: Invocation, resource: Address, stack: Path) -> None:
     if terminal.json:
         terminal.print_json(entry_json(entry, Vocabulary()))
     else:
-        terminal.print(render_entry(entry, Vocabulary(), terminal.paint(terminal.out)))
+        paint = terminal.paint(terminal.out)
+        terminal.print(render_entry(entry, Vocabulary(), paint, terminal.width))
 
 
 @command.command("history")
@@ -99,13 +103,13 @@ def history(invocation: Invocation, stack: Path, limit: int, operation: str | No
         if terminal.json:
             terminal.print_json(rendering.journal_json(records, Vocabulary()))
         else:
-            terminal.print(rendering.render_journal(records, paint))
+            terminal.print(rendering.render_journal(records, paint, terminal.width))
         return
     operations = service.history(workspace, limit)
     if terminal.json:
         terminal.print_json(rendering.history_json(operations))
     else:
-        terminal.print(rendering.render_history(operations, paint))
+        terminal.print(rendering.render_history(operations, paint, terminal.width))
 
 
 @command.command("verify")
@@ -173,7 +177,7 @@ def restore(invocation: Invocation, file: Path, stack: Path, yes: bool) -> None:
     from provisioner.service import state as service
 
     workspace = open_workspace(invocation, stack)
-    _confirm(invocation, f"Replace {workspace.state_path} by {file}?", yes)
+    confirm(invocation.terminal, f"Replace {workspace.state_path} by {file}?", yes=yes)
     service.restore(workspace, file)
     _say(invocation, {"restored": str(file)}, f"Restored from {file}.")
 
@@ -196,10 +200,18 @@ def forget(invocation: Invocation, resources: AddressPattern, stack: Path, yes: 
 
     workspace = open_workspace(invocation, stack)
     entries = service.matching_entries(service.read_state(workspace), resources)
-    names = ", ".join(str(entry.address) for entry in entries)
-    _confirm(invocation, f"Forget {names}?", yes)
+    names = sorted((str(entry.address) for entry in entries), key=natural)
+    terminal = invocation.terminal
+    if len(names) == 1:
+        question = f"Forget {names[0]}?"
+    else:
+        question = f"Forget these {len(names)} resources?"
+        if not yes:
+            terminal.note(wrap(f"To be forgotten: {listed(names)}.", terminal.width))
+    confirm(terminal, question, yes=yes)
     forgotten = [str(entry.address) for entry in service.forget(workspace, resources)]
-    _say(invocation, {"forgotten": forgotten}, f"Forgotten: {', '.join(forgotten)}.")
+    text = f"Forgotten: {listed(sorted(forgotten, key=natural))}."
+    _say(invocation, {"forgotten": forgotten}, text)
 
 
 @command.command("unlock")
@@ -247,21 +259,4 @@ def _say(invocation: Invocation, data: dict[str, Any], text: str) -> None:
     if invocation.terminal.json:
         invocation.terminal.print_json(data)
     else:
-        invocation.terminal.print([text])
-
-
-def _confirm(invocation: Invocation, question: str, yes: bool) -> None:
-    """Ask; raises click.Abort for a no, and ProvisionerError (PRV6002) where nobody can be
-    asked."""
-    if yes:
-        return
-    if invocation.terminal.json or not invocation.terminal.interactive:
-        raise ProvisionerError(
-            error(
-                "PRV6002",
-                "this has to be confirmed, and there is no terminal to ask at",
-                hint="Pass --yes.",
-            )
-        )
-    if not click.confirm(question, default=False, err=True):
-        raise click.Abort
+        invocation.terminal.print(wrap(text, invocation.terminal.width))

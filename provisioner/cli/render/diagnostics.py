@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from provisioner.cli.render.text import Paint, cells, count, plain, printable, wrap
+from provisioner.cli.render.text import Paint, cells, count, listed, plain, printable, wrap
 from provisioner.core.diagnostics import Diagnostic, Severity, SourceRange
 
 
@@ -13,16 +13,32 @@ def render_diagnostics(
     diagnostics: Sequence[Diagnostic], width: int = 80, paint: Paint = plain
 ) -> list[str]:
     """All of them, an empty line between each two, and a count at the end if there are several
-    errors."""
+    errors. What is the same for several resources is said once.
+    """
     lines: list[str] = []
-    for diagnostic in diagnostics:
+    for first, *others in _alike(diagnostics):
         if lines:
             lines.append("")
-        lines += render_diagnostic(diagnostic, width, paint)
+        lines += render_diagnostic(first, width, paint)
+        if others:
+            addresses = [str(item.address) for item in others]
+            lines += wrap(f"The same for {listed(addresses)}.", width, "  ", "    ")
     errors = sum(item.severity is Severity.ERROR for item in diagnostics)
     if errors > 1:
         lines += ["", paint("error", count(errors, "error"))]
     return lines
+
+
+def _alike(diagnostics: Sequence[Diagnostic]) -> Iterable[list[Diagnostic]]:
+    """Those that say the same of different resources, together; each that has a place is alone."""
+    groups: dict[object, list[Diagnostic]] = {}
+    for number, item in enumerate(diagnostics):
+        key: object = number
+        if item.address is not None and item.source is None:
+            texts = (item.summary, item.detail, item.hint)
+            key = (item.code, *(text.replace(item.address, "\0") for text in texts))
+        groups.setdefault(key, []).append(item)
+    return groups.values()
 
 
 def render_diagnostic(diagnostic: Diagnostic, width: int = 80, paint: Paint = plain) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from provisioner.cli.render.diagnostics import render_diagnostic
-from provisioner.cli.render.text import Paint, cells, count, plain, printable, wrap
+from provisioner.cli.render.text import Paint, column_of, count, pair, plain, wrap
 from provisioner.cli.render.values import SENSITIVE, Vocabulary, render_value
 from provisioner.core.values import path_text
 from provisioner.service.drift import Condition, DriftedField, DriftReport, ResourceDrift
@@ -40,7 +40,7 @@ def summary(report: DriftReport) -> str:
     """``Drift: 1 drifted, 2 missing; 7 as applied.``"""
     conditions = [item.condition for item in report.resources]
     parts = [
-        f"{conditions.count(condition)} {condition.value}"
+        f"{conditions.count(condition):,} {condition.value}"
         for condition in Condition
         if condition is not Condition.CONVERGED and condition in conditions
     ]
@@ -48,7 +48,7 @@ def summary(report: DriftReport) -> str:
     if not parts:
         return f"No drift: {count(calm, 'resource')} as applied."
     title = "Drift" if report.drifted else "No drift"
-    return f"{title}: {', '.join(parts)}; {calm} as applied."
+    return f"{title}: {', '.join(parts)}; {calm:,} as applied."
 
 
 def _resource(
@@ -59,11 +59,10 @@ def _resource(
         yield from wrap(_EXPLANATIONS[item.condition], width, "    ")
     if item.problem is not None:
         yield from (f"    {line}" for line in render_diagnostic(item.problem, width - 4, paint))
-    column = max((cells(path_text(field.path)) for field in item.fields), default=0)
+    column = column_of(path_text(field.path) for field in item.fields)
     for field in item.fields:
-        name = printable(path_text(field.path))
         text = _field(field, item.address.kind, vocabulary)
-        yield f"    {name}{' ' * (column - cells(name))}  {text}"
+        yield from pair(path_text(field.path), text, column, width, "    ")
 
 
 def _field(field: DriftedField, kind: str, vocabulary: Vocabulary) -> str:

@@ -5,15 +5,33 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 
 from provisioner.cli.render.diagnostics import render_diagnostic
-from provisioner.cli.render.text import Paint, cells, count, plain, printable, wrap
+from provisioner.cli.render.text import (
+    Paint,
+    cells,
+    column_of,
+    count,
+    listed,
+    pair,
+    plain,
+    printable,
+    wrap,
+)
 from provisioner.cli.render.values import Vocabulary, leaves, render_value
 from provisioner.core.actions import Action, Impact
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.values import Path, path_text
-from provisioner.service.model import Change, Kept, Plan, RestartPending, Step
+from provisioner.service.model import (
+    ABSENT_FINGERPRINT,
+    Change,
+    Kept,
+    Plan,
+    RestartPending,
+    Step,
+)
 
 _SYMBOLS = {
     Action.CREATE: ("+", "add"),
@@ -25,14 +43,20 @@ _SYMBOLS = {
     Action.RENAME: (">", "note"),
 }
 _MARGIN = "        "
-_WIDEST_PATH = 36
+_MOST_OPTIONS = 20
+"""In a command that is shown to be copied."""
 
 
 def render_plan(
-    plan: Plan, vocabulary: Vocabulary, width: int = 80, paint: Paint = plain
+    plan: Plan,
+    vocabulary: Vocabulary,
+    width: int = 80,
+    paint: Paint = plain,
+    command: Sequence[str] = (),
 ) -> list[str]:
     """The whole plan in lines of at most ``width`` columns, where values allow it.
 
+    ``command`` is what was typed to have it made: a refusal repeats it with what would allow it.
     Steps stand by severity, the worst first, and within the same severity in the order of
     execution.
     """
@@ -54,9 +78,14 @@ def render_plan(
     for warning in plan.warnings:
         lines += [*render_diagnostic(warning, width, paint), ""]
     if plan.refused:
-        lines += [*render_refusal(plan, width, paint), ""]
+        lines += [*render_refusal(plan, command, width, paint), ""]
     lines += wrap(summary(plan), width)
+    if plan.pending or any(step.deferred for step in plan.steps):
+        lines += wrap(f"{WHAT_WAITS} To have it now: --max-impact restart.", width)
     return lines
+
+
+WHAT_WAITS = "What waits comes into force when the guest is restarted."
 
 
 def _spaced(blocks: Iterable[list[str]]) -> list[str]:
@@ -93,21 +122,31 @@ def summary(plan: Plan) -> str:
             return "Nothing to destroy."
         return f"Nothing to do: {count(plan.unchanged, 'resource')} as declared."
     parts = [
-        f"{len(impacts)} to {action.value}{_impacts(impacts)}"
+        f"{len(impacts):,} to {action.value}{_impacts(impacts)}"
         for action in Action
-        if (impacts := [step.impact for step in _own_steps(plan) if step.action is action])
+        if (impacts := [_felt(step) for step in _own_steps(plan) if step.action is action])
     ]
     text = "Plan: " + (", ".join(parts) or "no steps")
     if plan.held:
-        text += f"; {len(plan.held)} held"
+        text += f"; {len(plan.held):,} held"
     waiting = len(plan.pending) + sum(len(step.deferred) for step in plan.steps)
     if plan.undetermined:
         text += f"; {len(plan.undetermined)} not determined"
     if waiting:
         text += f"; {count(waiting, 'field')} waiting for a restart"
     if plan.unchanged:
-        text += f"; {plan.unchanged} unchanged"
+        text += f"; {plan.unchanged:,} unchanged"
     return f"{text}."
+
+
+def _felt(step: Step) -> Impact:
+    """What a guest feels now; nothing of what only waits for its restart."""
+    return Impact.NONE if _only_waits(step) else step.impact
+
+
+def _only_waits(step: Step) -> bool:
+    """Whether everything that the step changes waits for a restart."""
+    return bool(step.changes) and all(change.path in step.deferred for change in step.changes)
 
 
 def _impacts(impacts: list[Impact]) -> str:
@@ -124,7 +163,8 @@ def _step(
     if step.action is Action.REPLACE and step.replace_order == "create-first":
         symbol = "+/-"
     head = f"{symbol:>3} {step.action.value:<7} {step.address}"
-    impact = "" if step.impact is Impact.NONE else f"  [{step.impact.value}]"
+    impact = "waits for a restart" if _only_waits(step) else step.impact.value
+    impact = "" if step.impact is Impact.NONE else f"  [{impact}]"
     mark = "  REFUSED" if step.held is None and not plan.allows(step) else ""
     yield paint(role, printable(head)) + impact + paint("error", mark)
     if step.action is Action.RENAME and step.previous is not None:
@@ -138,19 +178,30 @@ def _step(
         yield from _created(values, step.address.kind, vocabulary, width)
     elif step.changes:
         yield from _changes(step, vocabulary, width, paint)
+    elif step.action is Action.FORGET and step.fingerprint != ABSENT_FINGERPRINT:
+        yield from _whereabouts(step, vocabulary, width)
+
+
+def _whereabouts(step: Step, vocabulary: Vocabulary, width: int) -> Iterator[str]:
+    """Where that is of which nothing will be recorded any more."""
+    values = [(path_text(path), value) for path, value in leaves(step.known.outputs) if path]
+    column = column_of(name for name, _ in values)
+    for name, value in values:
+        text = render_value(value, step.address.kind, (name,), vocabulary)
+        yield from pair(name, text, column, width, _MARGIN)
 
 
 def _created(
     values: list[tuple[Path, object]], kind: str, vocabulary: Vocabulary, width: int
 ) -> Iterator[str]:
-    column = _column(path for path, _ in values)
+    column = column_of(path_text(path) for path, _ in values)
     for path, value in values:
-        name = path_text(path)
-        yield from _line(name, render_value(value, kind, path, vocabulary), column, width)
+        text = render_value(value, kind, path, vocabulary)
+        yield from pair(path_text(path), text, column, width, _MARGIN)
 
 
 def _changes(step: Step, vocabulary: Vocabulary, width: int, paint: Paint) -> Iterator[str]:
-    column = _column(change.path for change in step.changes)
+    column = column_of(path_text(change.path) for change in step.changes)
     for change in step.changes:
         name = path_text(change.path)
         annotation = _annotation(step, change)
@@ -175,7 +226,7 @@ def _changes(step: Step, vocabulary: Vocabulary, width: int, paint: Paint) -> It
 
 def _annotation(step: Step, change: Change) -> str:
     waits = change.path in step.deferred
-    text = f"[{change.impact.value}{', waits for a restart' if waits else ''}]"
+    text = f"[{'waits for a restart' if waits else change.impact.value}]"
     reason = change.reason if change.reason != step.reason else ""
     return f"{text} {printable(reason)}".rstrip()
 
@@ -204,27 +255,14 @@ def _text_difference(change: Change, width: int, paint: Paint) -> Iterator[str]:
         yield f"{_MARGIN}  {paint(role, text) if role else text}"
 
 
-def _column(paths: Iterable[Path]) -> int:
-    """How wide the column of names is: as the widest name but for the odd very long one."""
-    widths = [cells(path_text(path)) for path in paths]
-    return max((width for width in widths if width <= _WIDEST_PATH), default=0)
-
-
 def _line(name: str, text: str, column: int, width: int) -> list[str]:
-    """A field and its value; a value that does not fit beside the name goes on below."""
-    name = printable(name)
-    start = _MARGIN + name + " " * (column - cells(name))
-    if cells(start) + 2 + cells(text) <= width:
-        return [f"{start}  {text}"]
+    """A field and its two values; what does not fit beside the name goes on below."""
     indent = _MARGIN + " " * 4
-    if " -> " in text and cells(text) + len(indent) > width:
-        before, _, after = text.partition(" -> ")
-        return [
-            f"{_MARGIN}{name}",
-            *wrap(before, width, indent),
-            *wrap(f"-> {after}", width, indent),
-        ]
-    return [f"{_MARGIN}{name}", *wrap(text, width, indent)]
+    lines = pair(name, text, column, width, _MARGIN)
+    if len(lines) == 1 or cells(text) + len(indent) <= width:
+        return lines
+    before, _, after = text.partition(" -> ")
+    return [lines[0], *wrap(before, width, indent), *wrap(f"-> {after}", width, indent)]
 
 
 def _pending(items: Iterable[RestartPending], vocabulary: Vocabulary, width: int) -> Iterator[str]:
@@ -253,19 +291,44 @@ def _undetermined(items: Iterable[Diagnostic], width: int) -> Iterator[str]:
         yield from wrap(f"{item.address}: {item.summary}", width, "    ", "        ")
 
 
-def render_refusal(plan: Plan, width: int = 80, paint: Paint = plain) -> list[str]:
-    """Which steps the gate forbids, and the exact option that would let each pass."""
-    # Both halves of a replacement may need the same consent, which is one thing to a reader.
-    refused = list(
-        {consent(step) + str(step.consent_address): step for step in plan.refused}.values()
+def render_refusal(
+    plan: Plan, command: Sequence[str] = (), width: int = 80, paint: Paint = plain
+) -> list[str]:
+    """How many steps the gate forbids, and what to type to let all of them pass."""
+    options = consents(plan)
+    number = len({step.consent_address for step in plan.refused})
+    title = f"Refused: {count(number, 'step')} beyond what is allowed"
+    lines = [paint("error", title)]
+    if len(options) > _MOST_OPTIONS:
+        addresses = [option[1] for option in options if option[0] == "--allow-data-loss"]
+        text = f"To allow it, give --allow-data-loss for each of {listed(addresses, 5)}."
+        return lines + wrap(text, width, "    ")
+    lines.append("    to allow it:" if number == 1 else "    to allow all of them:")
+    return lines + _command([*command, *(word for option in options for word in option)], width)
+
+
+def consents(plan: Plan) -> list[tuple[str, str]]:
+    """The options that let every refused step pass, each with its value."""
+    gate = max(
+        (step.impact for step in plan.refused if step.impact is not Impact.DATA_LOSS),
+        key=lambda impact: impact.rank,
+        default=None,
     )
-    lines = [paint("error", f"Refused: {count(len(refused), 'step')} beyond what is allowed")]
-    for step in refused:
-        lines += wrap(
-            f"{step.address}: {step.action.value}, impact {step.impact.value}", width, "    "
-        )
-        lines += wrap(f"to allow it: {consent(step)}", width, _MARGIN)
-    return lines
+    losing = [step.consent_address for step in plan.refused if step.impact is Impact.DATA_LOSS]
+    options = [("--allow-data-loss", str(address)) for address in dict.fromkeys(losing)]
+    return [*([("--max-impact", gate.value)] if gate is not None else []), *options]
+
+
+def _command(words: Sequence[str], width: int) -> list[str]:
+    """A command that can be copied as it stands, over several lines if need be."""
+    lines: list[str] = []
+    line = _MARGIN
+    for word in [shlex.quote(word) for word in words]:
+        if line.strip() and cells(f"{line} {word} \\") > width:
+            lines.append(f"{line} \\")
+            line = _MARGIN + "   "
+        line += word if line == _MARGIN else f" {word}"
+    return [*lines, line]
 
 
 def consent(step: Step) -> str:

@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from provisioner.cli.render.state import entry_json, moment, pairs, render_entry
-from provisioner.cli.render.text import Paint, count, plain, table
+from provisioner.cli.render.state import entry_json, moment, render_entry
+from provisioner.cli.render.text import Paint, count, natural, pairs, plain, table
 from provisioner.cli.render.values import Vocabulary, leaves, masked, render_value
 from provisioner.core.address import Address
 from provisioner.core.values import path_text
 from provisioner.service.show import ResourceView, StackView
 
 
-def render_stack(view: StackView, paint: Paint = plain) -> list[str]:
+def render_stack(view: StackView, paint: Paint = plain, width: int = 80) -> list[str]:
     """Name, endpoints, and every resource with whether it was applied."""
     stack = view.stack
     title = f"Stack {stack.name}" + (
         f", environment {stack.environment}" if stack.environment else ""
     )
     hosts = [[host.name, host.provider] for host in stack.hosts.values()]
+    entries = view.state.entries if view.state is not None else {}
     rows = [
         [str(address), str(stack.declarations[address].host or "-"), _condition(view, address)]
-        for address in sorted(stack.declarations)
+        for address in _in_order(stack.declarations)
     ]
-    recorded = sorted(view.state.entries) if view.state is not None else []
     rows += [
-        [str(address), view.state.entries[address].endpoint, "recorded, not declared any more"]
-        for address in recorded
-        if view.state is not None and address not in stack.declarations
+        [str(address), entries[address].endpoint, "recorded, no longer declared"]
+        for address in _in_order(entries)
+        if address not in stack.declarations
     ]
     lines = [paint("strong", title), ""]
     if hosts:
-        lines += [*table(["HOST", "PROVIDER"], hosts, paint), ""]
+        lines += [*table(["HOST", "PROVIDER"], hosts, paint, width), ""]
     if rows:
-        lines += [*table(["RESOURCE", "ON", "STATE"], rows, paint), ""]
+        lines += [*table(["RESOURCE", "ON", "STATE"], rows, paint, width), ""]
     files = count(len(stack.files), "file")
     return [*lines, f"{count(len(stack.declarations), 'resource')} in {files}."]
+
+
+def _in_order(addresses: Iterable[Address]) -> list[Address]:
+    return sorted(addresses, key=lambda address: natural(str(address)))
 
 
 def _condition(view: StackView, address: Address) -> str:
@@ -65,12 +70,14 @@ def stack_json(view: StackView) -> dict[str, Any]:
     }
 
 
-def render_resource(view: ResourceView, vocabulary: Vocabulary, paint: Paint = plain) -> list[str]:
+def render_resource(
+    view: ResourceView, vocabulary: Vocabulary, paint: Paint = plain, width: int = 80
+) -> list[str]:
     """What is declared, what was recorded, what it needs and what needs it."""
     lines = [paint("strong", str(view.address))]
     declaration = view.declaration
     if declaration is None:
-        lines.append("Not declared any more: the next apply removes or forgets it.")
+        lines.append("No longer declared: the next apply removes or forgets it.")
     else:
         facts = [("declared in", str(declaration.source)), ("host", str(declaration.host or "-"))]
         if declaration.protect:
@@ -83,14 +90,16 @@ def render_resource(view: ResourceView, vocabulary: Vocabulary, paint: Paint = p
             for path, value in leaves(declaration.spec)
             if path
         ]
-        lines += [*pairs(facts), "", paint("strong", "Declared"), *pairs(spec)]
+        lines += [*pairs(facts, width), "", paint("strong", "Declared"), *pairs(spec, width)]
     for title, addresses in (("Needs", view.dependencies), ("Needed by", view.dependents)):
         if addresses:
-            lines += ["", paint("strong", title), *(f"  {address}" for address in addresses)]
+            texts = (f"  {address}" for address in _in_order(addresses))
+            lines += ["", paint("strong", title), *texts]
     lines += ["", paint("strong", "Recorded")]
     if view.entry is None:
         return [*lines, "  nothing: it was not applied yet"]
-    return lines + [f"  {line}" for line in render_entry(view.entry, vocabulary, paint)[1:]]
+    entry = render_entry(view.entry, vocabulary, paint, width - 2)
+    return lines + [f"  {line}" for line in entry[1:]]
 
 
 def resource_json(view: ResourceView, vocabulary: Vocabulary) -> dict[str, Any]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from provisioner.cli.render.text import Paint, cells, plain, printable, table
+from provisioner.cli.render.text import Paint, listed, natural, pairs, plain, printable, table
 from provisioner.cli.render.values import Vocabulary, leaves, masked, render_value
 from provisioner.core.values import path_text
 from provisioner.service.model import Entry, JournalRecord, LockHolder, OperationRecord
 
 
-def render_entries(entries: Iterable[Entry], paint: Paint = plain) -> list[str]:
-    """A line for each entry."""
+def render_entries(entries: Iterable[Entry], paint: Paint = plain, width: int = 80) -> list[str]:
+    """A line for each entry, in the order in which people count. What an object is called on its
+    host is told where that is not the resource's own name.
+    """
     rows = [
         [
             str(entry.address),
             entry.endpoint,
-            entry.name,
+            entry.name if entry.name != entry.address.name else "",
             moment(entry.applied_at),
             ", ".join(
                 word
@@ -28,16 +30,15 @@ def render_entries(entries: Iterable[Entry], paint: Paint = plain) -> list[str]:
                 if holds
             ),
         ]
-        for entry in entries
+        for entry in sorted(entries, key=lambda entry: natural(str(entry.address)))
     ]
-    return (
-        table(["ADDRESS", "HOST", "NAME", "APPLIED", "NOTES"], rows, paint)
-        if rows
-        else ["Nothing is recorded."]
-    )
+    header = ["ADDRESS", "HOST", "NAME THERE", "APPLIED (UTC)", "NOTES"]
+    return table(header, rows, paint, width) if rows else ["Nothing is recorded."]
 
 
-def render_entry(entry: Entry, vocabulary: Vocabulary, paint: Paint = plain) -> list[str]:
+def render_entry(
+    entry: Entry, vocabulary: Vocabulary, paint: Paint = plain, width: int = 80
+) -> list[str]:
     """Everything that is recorded of one resource."""
     facts = [
         ("host", entry.endpoint),
@@ -61,10 +62,10 @@ def render_entry(entry: Entry, vocabulary: Vocabulary, paint: Paint = plain) -> 
         for path, value in leaves(entry.outputs)
         if path
     ]
-    lines = [paint("strong", str(entry.address)), *pairs(facts)]
+    lines = [paint("strong", str(entry.address)), *pairs(facts, width)]
     for title, values in (("spec", spec), ("outputs", outputs)):
         if values:
-            lines += [paint("strong", title), *pairs(values)]
+            lines += [paint("strong", title), *pairs(values, width)]
     for title, items in (
         ("depends on", [str(address) for address in entry.dependencies]),
         ("waits for a restart", list(entry.pending)),
@@ -72,15 +73,6 @@ def render_entry(entry: Entry, vocabulary: Vocabulary, paint: Paint = plain) -> 
         if items:
             lines += [paint("strong", title), *(f"  {printable(item)}" for item in items)]
     return lines
-
-
-def pairs(values: Sequence[tuple[str, str]]) -> list[str]:
-    """Names and values in two columns."""
-    width = max((cells(name) for name, _ in values), default=0)
-    return [
-        f"  {printable(name)}{' ' * (width - cells(name))}  {printable(value)}".rstrip()
-        for name, value in values
-    ]
 
 
 def entry_json(entry: Entry, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -103,24 +95,36 @@ def entry_json(entry: Entry, vocabulary: Vocabulary) -> dict[str, Any]:
     }
 
 
-def render_history(operations: Iterable[OperationRecord], paint: Paint = plain) -> list[str]:
+def render_history(
+    operations: Iterable[OperationRecord], paint: Paint = plain, width: int = 80
+) -> list[str]:
     """A line for each operation, newest first."""
     rows = [
         [
-            item.operation,
+            moment(item.started_at),
             item.kind,
             item.outcome or "not finished",
-            ", ".join(
-                f"{value} {key}"
-                for key, value in item.summary.items()
-                if isinstance(value, int) and value
-            ),
-            item.actor,
+            item.actor.partition(" (process")[0],
+            item.operation,
+            _extent(item),
         ]
         for item in operations
     ]
-    header = ["OPERATION", "KIND", "OUTCOME", "STEPS", "WHO"]
-    return table(header, rows, paint) if rows else ["Nothing was ever applied."]
+    header = ["STARTED (UTC)", "KIND", "OUTCOME", "WHO", "OPERATION", "STEPS"]
+    return table(header, rows, paint, width) if rows else ["Nothing was applied yet."]
+
+
+def _extent(item: OperationRecord) -> str:
+    """How many steps came to which end, or what it was about."""
+    parts: list[str] = []
+    for key, value in item.summary.items():
+        if isinstance(value, int) and value:
+            parts.append(f"{value:,} {key}")
+        elif isinstance(value, (list, tuple)):
+            parts.append(f"{len(value):,} {key}: {listed([str(part) for part in value], 3)}")
+        elif isinstance(value, str):
+            parts.append(f"{key}: {value}")
+    return ", ".join(parts)
 
 
 def history_json(operations: Iterable[OperationRecord]) -> list[dict[str, Any]]:
@@ -140,7 +144,9 @@ def history_json(operations: Iterable[OperationRecord]) -> list[dict[str, Any]]:
     ]
 
 
-def render_journal(records: Iterable[JournalRecord], paint: Paint = plain) -> list[str]:
+def render_journal(
+    records: Iterable[JournalRecord], paint: Paint = plain, width: int = 80
+) -> list[str]:
     """A line for each record of one operation."""
     rows = [
         [
@@ -152,7 +158,7 @@ def render_journal(records: Iterable[JournalRecord], paint: Paint = plain) -> li
         ]
         for item in records
     ]
-    return table(["AT", "WHAT", "ACTION", "STEP", "PROBLEM"], rows, paint)
+    return table(["AT (UTC)", "WHAT", "ACTION", "STEP", "PROBLEM"], rows, paint, width)
 
 
 def journal_json(records: Iterable[JournalRecord], vocabulary: Vocabulary) -> list[dict[str, Any]]:

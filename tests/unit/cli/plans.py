@@ -1,5 +1,6 @@
 """Plans made by hand: everything that a rendering has to show, with no endpoint and no state."""
 
+from dataclasses import replace
 from typing import Any
 
 from provisioner.core.actions import Action, Impact
@@ -177,11 +178,19 @@ def destruction() -> Plan:
     )
 
 
+def kept(address: str) -> Step:
+    """A disk that is forgotten with its data, and where that is."""
+    outputs = {"path": "/srv/disks/kept-3b24.qcow2", "volume": "kept-3b24.qcow2"}
+    forgotten = step(address, Action.FORGET, reason="its data is kept (retention: keep)")
+    return replace(forgotten, known=replace(forgotten.known, outputs=outputs), fingerprint="f00")
+
+
 def bookkeeping() -> Plan:
     """Steps that touch no guest, and a warning."""
     return plan(
         step("VirtualMachine/foreign", Action.ADOPT, reason="it exists and has no owner"),
-        step("Disk/kept", Action.FORGET, reason="its data is kept (retention: keep)"),
+        kept("Disk/kept"),
+        step("Disk/gone", Action.FORGET, reason="it is already gone"),
         step("VirtualMachine/new", Action.RENAME, previous=known("VirtualMachine/former")),
         warnings=(
             warning(

@@ -36,6 +36,12 @@ def test_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -
     assert "Did you mean 'plan'?" in capsys.readouterr().err
 
 
+def test_missing_choice_lists_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ExitCode.ERROR == run(["completion"])
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert "error[PRV6001]: Missing argument 'SHELL'. Choose from: bash, fish, zsh" == first
+
+
 def test_usage_error_is_no_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     """2 means that a plan has changes."""
     assert ExitCode.ERROR == run(["plan", "--no-such-option"])

@@ -1,10 +1,12 @@
 """Diagnostics as people read them."""
 
+from dataclasses import replace
+
 import pytest
 
 from provisioner.cli.render.diagnostics import render_diagnostic, render_diagnostics
 from provisioner.cli.render.text import cells
-from provisioner.core.diagnostics import SourceRange, error, warning
+from provisioner.core.diagnostics import Diagnostic, SourceRange, error, warning
 from tests.golden_support import CheckGolden
 
 TYPO = error(
@@ -88,3 +90,34 @@ def test_escape_sequences_are_made_visible() -> None:
 
 def test_everything_fits_into_80_columns() -> None:
     assert [] == [line for line in render_diagnostic(TYPO) if cells(line) > 80]
+
+
+def full(address: str) -> Diagnostic:
+    return error(
+        "PRV4008",
+        "there is no room left",
+        detail=f"The outcome of {address} was not recorded.",
+        hint="Make room.",
+        address=address,
+    )
+
+
+def test_what_is_the_same_for_many_is_said_once() -> None:
+    problems = [full(f"Network/n{number}") for number in range(286)]
+    lines = render_diagnostics([*problems, error("PRV1", "something else")])
+    text = "\n".join(lines)
+    assert 1 == text.count("there is no room left")
+    assert "Network/n0: there is no room left" in text
+    assert "The same for Network/n1, Network/n2," in text
+    assert "and 275 more." in " ".join(text.split())
+    assert text.endswith("something else\n\n287 errors")
+
+
+def test_what_differs_is_said_each_time() -> None:
+    place = SourceRange("a.yaml", 1, 1, "a", 1)
+    for other in (
+        replace(full("Network/b"), hint="Make more room."),
+        replace(full("Network/b"), code="PRV4009"),
+        replace(full("Network/b"), source=place),
+    ):
+        assert 2 == "\n".join(render_diagnostics([full("Network/a"), other])).count("no room")

@@ -2,10 +2,11 @@
 
 import json
 import re
+import shlex
 
 import pytest
 
-from provisioner.cli.render.plan import render_plan, summary
+from provisioner.cli.render.plan import render_plan, render_refusal, summary
 from provisioner.cli.render.planjson import plan_document
 from provisioner.cli.render.text import cells, painted
 from provisioner.core.actions import Action, Impact
@@ -59,6 +60,54 @@ def test_terminal_cannot_be_steered() -> None:
     assert "\u202e" not in text
     assert "\r" not in text
     assert "\\u001b[2J" in text
+
+
+LOSS = Impact.DATA_LOSS
+LOSSES = plans.plan(
+    *(plans.step(f"Disk/disk-number-{n}", Action.DELETE, impact=LOSS) for n in range(4)),
+    plans.step("VirtualMachine/vm", Action.DELETE, impact=Impact.REPLACE),
+)
+
+
+def test_a_refusal_gives_one_command_that_is_allowed() -> None:
+    typed = ["provisioner", "destroy", "my stack"]
+    lines = render_refusal(LOSSES, typed)
+    assert [] == [line for line in lines if cells(line) > 80]
+    command = "\n".join(lines[2:]).replace("\\\n", " ")
+    allowed = [f"--allow-data-loss=Disk/disk-number-{n}" for n in range(4)]
+    words = shlex.split(command)
+    assert [*typed, "--max-impact", "replace"] == words[:5]
+    assert allowed == [f"{a}={b}" for a, b in zip(words[5::2], words[6::2], strict=True)]
+
+
+def test_a_refusal_of_very_many_steps_stays_short() -> None:
+    steps = [plans.step(f"Disk/d{n}", Action.DELETE, impact=Impact.DATA_LOSS) for n in range(500)]
+    lines = render_refusal(plans.plan(*steps), ["provisioner", "destroy"])
+    assert len(lines) < 6
+    assert "and 495 more" in " ".join(lines)
+
+
+def test_a_refused_step_is_described_once() -> None:
+    text = "\n".join(render_plan(LOSSES, VOCABULARY, command=["provisioner", "destroy"]))
+    assert 2 == text.count("Disk/disk-number-1"), text
+
+
+def test_a_step_of_which_everything_waits_is_not_called_live() -> None:
+    lines = render_plan(plans.deferred(), VOCABULARY)
+    assert "  ~ update  VirtualMachine/db01  [waits for a restart]" in lines
+    assert "[live]" not in "\n".join(lines)
+    assert "--max-impact restart" in "\n".join(lines[-2:])
+
+
+def test_a_plan_without_waiting_says_nothing_of_it() -> None:
+    assert "restart" not in "\n".join(render_plan(plans.nothing(), VOCABULARY))
+
+
+def test_values_line_up_whatever_is_among_the_keys() -> None:
+    spec = {"short": 1, "labels": {"k" * 50: "v", "other": "w"}}
+    lines = render_plan(plans.plan(plans.step("Disk/d", Action.CREATE, spec)), VOCABULARY)
+    columns = {line.rindex("  ") for line in lines if re.match(r" {8}\S+ +\S+$", line)}
+    assert 1 == len(columns)
 
 
 def test_summary_counts_a_replacement_once() -> None:

@@ -1,6 +1,7 @@
 """Drift, recorded state, graphs, events and reports as people and programs read them."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -20,7 +21,9 @@ from provisioner.cli.render.state import (
     render_journal,
     render_lock,
 )
+from provisioner.cli.render.text import cells
 from provisioner.cli.terminal import Terminal
+from provisioner.core.actions import Action
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import SourceRange, error
 from provisioner.engine.apply import ApplyReport
@@ -174,6 +177,68 @@ def test_history(check_golden: CheckGolden) -> None:
     check_golden("cli/state-history.txt", text(render_history(operations)))
 
 
+def operation(kind: str, summary: dict[str, object]) -> OperationRecord:
+    at = "2025-03-01T12:00:00.123456+00:00"
+    return OperationRecord(f"{kind}-1", kind, "ada@desk (process 5)", at, at, "done", summary)
+
+
+@pytest.mark.parametrize(
+    ("kind", "summary", "told"),
+    [
+        ("apply", {"done": 3, "failed": 0, "abandoned": 2}, "3 done, 2 abandoned"),
+        ("restore", {}, ""),
+        ("revert", {"to": "Snapshot/before"}, "to: Snapshot/before"),
+        (
+            "forget",
+            {"forgotten": [f"Disk/d{n}" for n in range(12)]},
+            "12 forgotten: Disk/d0, Disk/d1, Disk/d2 and 9 more",
+        ),
+    ],
+)
+def test_history_tells_who_did_what_when_and_to_what(
+    kind: str, summary: dict[str, object], told: str
+) -> None:
+    _, *lines = render_history([operation(kind, summary)])
+    words = " ".join(" ".join(lines).split())
+    expected = f"2025-03-01 12:00:00 {kind} done ada@desk {kind}-1 {told}".rstrip()
+    assert expected == words
+
+
+LONG = "x" * 60
+
+
+def long_entries() -> list[Entry]:
+    named = [replace(ENTRY, address=Address("Disk", f"{LONG}-{n}"), name="there") for n in (10, 2)]
+    plain = [replace(ENTRY, address=Address("VirtualMachine", LONG), name=LONG)]
+    return [*named, *plain]
+
+
+def test_lists_fit_and_count_as_people_do() -> None:
+    entries = long_entries()
+    view = StackView(STACK, State(LINEAGE, 41, {entry.address: entry for entry in entries}))
+    lists = [render_entries(entries), render_stack(view)]
+    assert [] == [line for lines in lists for line in lines if cells(line) > 80]
+    for lines in lists:
+        shown = [line.partition(" ")[0] for line in lines if line.startswith("Disk/")]
+        assert [f"Disk/{LONG}-2", f"Disk/{LONG}-10"] == shown
+
+
+def test_a_list_says_what_an_object_is_called_only_where_that_is_news() -> None:
+    header, *lines = render_entries([replace(ENTRY, name="other"), ENTRY])
+    assert "NAME THERE" in header
+    assert 1 == sum("other" in line for line in lines)
+    assert "NAME" not in render_entries([ENTRY])[0]
+
+
+def test_one_resource_fits() -> None:
+    spec = {"description": "word " * 40, "labels": {LONG: "y" * 30}}
+    entry = replace(ENTRY, spec=spec)
+    declaration = replace(STACK.declarations[WEB], spec=spec)
+    resource = ResourceView(WEB, declaration, entry, (NETWORK,), ())
+    lines = [*render_entry(entry, VOCABULARY), *render_resource(resource, VOCABULARY)]
+    assert [] == [line for line in lines if cells(line) > 80]
+
+
 def test_journal(check_golden: CheckGolden) -> None:
     at = "2025-03-01T12:00:00.5+00:00"
     records = [
@@ -286,3 +351,39 @@ def test_plain_lines_of_a_plan_stay_out_of_the_result(capsys: pytest.CaptureFixt
 )
 def test_reports(name: str, report: ApplyReport, check_golden: CheckGolden) -> None:
     check_golden(f"cli/report-{name}.txt", text(render_report(report, plans.creations())))
+
+
+def test_a_report_says_why_steps_were_not_begun() -> None:
+    """By what was at the root of it, and not one by one."""
+    steps = [
+        plans.step("StoragePool/pool", Action.CREATE),
+        *(
+            plans.step(f"Disk/d{n}", Action.CREATE, depends_on=("StoragePool/pool",))
+            for n in range(10_000)
+        ),
+        plans.step("VirtualMachine/vm", Action.CREATE, depends_on=("Disk/d7",)),
+        plans.step("Network/lan", Action.CREATE),
+    ]
+    skipped = tuple(step.id for step in steps[1:])
+    report = ApplyReport("op", failed=("StoragePool/pool",), skipped=skipped, stopped=True)
+    lines = render_report(report, plans.plan(*steps))
+    words = " ".join(" ".join(lines).split())
+    assert "because StoragePool/pool was not carried out: Disk/d0, Disk/d1," in words
+    assert "Disk/d9 and 9,991 more." in words
+    assert "because the run was stopped: Network/lan." in words
+    assert len(lines) < 10
+
+
+def test_a_report_says_where_kept_data_is() -> None:
+    plan = plans.bookkeeping()
+    report = ApplyReport("op", done=tuple(step.id for step in plan.steps))
+    assert "Disk/kept (/srv/disks/kept-3b24.qcow2)." in " ".join(render_report(report, plan))
+    assert "Disk/gone" not in " ".join(render_report(report, plan))
+
+
+def test_a_report_says_what_ends_the_waiting_for_a_restart() -> None:
+    plan = plans.deferred()
+    report = ApplyReport("op", done=("VirtualMachine/db01",))
+    words = " ".join(" ".join(render_report(report, plan)).split())
+    assert "VirtualMachine/db01 and VirtualMachine/db02." in words
+    assert "apply with --max-impact restart" in words

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.cli.applying import confirm
+from provisioner.cli.applying import confirm_plan
 from provisioner.cli.terminal import Terminal
 from provisioner.core.diagnostics import ProvisionerError
 from tests.unit.cli import plans
@@ -75,6 +75,6 @@ def test_a_plan_that_was_not_shown_is_not_asked_about(monkeypatch: pytest.Monkey
         terminal = Terminal({})
         terminal.print(["Plan: 2 to create."])
         with pytest.raises(ProvisionerError) as refused:
-            confirm(terminal, plans.creations(), yes=False)
+            confirm_plan(terminal, plans.creations(), yes=False)
         stream.flush()
     assert "the plan could not be shown" == refused.value.diagnostics[0].summary

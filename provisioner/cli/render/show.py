@@ -10,6 +10,7 @@ from provisioner.cli.render.text import Paint, count, natural, pairs, plain, tab
 from provisioner.cli.render.values import Vocabulary, leaves, masked, render_value
 from provisioner.core.address import Address
 from provisioner.core.values import path_text
+from provisioner.service.model import Declaration, Entry
 from provisioner.service.show import ResourceView, StackView
 
 
@@ -60,13 +61,23 @@ def stack_json(view: StackView) -> dict[str, Any]:
         "files": list(stack.files),
         "hosts": [{"name": host.name, "provider": host.provider} for host in stack.hosts.values()],
         "resources": [
-            {
-                "address": str(address),
-                "declared": address in stack.declarations,
-                "recorded": address in entries,
-            }
+            _resource_json(address, stack.declarations.get(address), entries.get(address))
             for address in sorted({*stack.declarations, *entries})
         ],
+    }
+
+
+def _resource_json(
+    address: Address, declaration: Declaration | None, entry: Entry | None
+) -> dict[str, Any]:
+    recorded_on = entry.endpoint if entry is not None else None
+    return {
+        "address": str(address),
+        "host": declaration.host if declaration is not None else recorded_on,
+        "declared": declaration is not None,
+        "recorded": entry is not None,
+        "appliedAt": entry.applied_at if entry is not None else None,
+        "restartPending": entry is not None and bool(entry.pending),
     }
 
 

@@ -45,10 +45,11 @@ class TextFiles:
         """A path relative to the stack's folder if it lies there, else absolute; with ``/``,
         without ``..`` where it can be.
         """
-        path = os.path.normpath(folder / text)
+        # Absolute first: from within the stack's folder, ".." leads out of a path that is ".".
+        path = os.path.normpath((folder / text).absolute())
         relative = os.path.relpath(path, self.root)
         inside = relative != os.pardir and not relative.startswith(os.pardir + os.sep)
-        return FilePath(relative if inside else FilePath(path).absolute()).as_posix()
+        return FilePath(relative if inside else path).as_posix()
 
     def read(self, path: str) -> SourceFile:
         """The text of a file by its canonical path; raises ProvisionerError (PRV1240, PRV1241,

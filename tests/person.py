@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import pty
+import re
 import select
 import sys
 import time
@@ -61,3 +62,21 @@ class Person:
             data = b""
         self.screen += self._decode(data)
         return bool(data)
+
+
+def displayed(written: str) -> list[str]:
+    """The lines that a terminal shows after all this was written to it, however high it is. Knows
+    what rich uses: carriage return, line feed, cursor up, erase line.
+    """
+    lines = [""]
+    row = 0
+    for text, control in re.findall(r"([^\x1b\r\n]*)(\r|\n|\x1b\[[0-9;?]*[A-Za-z]|$)", written):
+        lines[row] += text
+        if control == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif control.endswith("K"):
+            lines[row] = ""
+        elif control.endswith("A"):
+            row -= int(control[2:-1] or 1)
+    return lines

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from provisioner.cli import completing
 from provisioner.cli.invocation import Invocation
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
@@ -53,6 +54,7 @@ _GLOBAL = (
         "--env",
         metavar="NAME",
         callback=_set_environment,
+        shell_complete=completing.environments,
         expose_value=False,
         help="The stack's environment; its state is kept apart.",
     ),
@@ -61,6 +63,7 @@ _GLOBAL = (
         metavar="NAME=VALUE",
         multiple=True,
         callback=_add_variables,
+        shell_complete=completing.variables,
         expose_value=False,
         help="Set a variable of the stack. May be repeated.",
     ),
@@ -98,7 +101,11 @@ def global_options(command: Command) -> Command:
 def stack_argument(command: Command) -> Command:
     """``STACK``: the folder of the stack, the present one if left out."""
     decorated: Command = click.argument(
-        "stack", metavar="[STACK]", default=".", type=click.Path(path_type=Path)
+        "stack",
+        metavar="[STACK]",
+        default=".",
+        type=click.Path(path_type=Path),
+        shell_complete=completing.folders,
     )(command)
     return decorated
 
@@ -134,6 +141,7 @@ _SELECTION = (
         metavar="PATTERN",
         type=pattern,
         multiple=True,
+        shell_complete=completing.addresses(),
         help="Only these, e.g. 'VirtualMachine/web*', and what they depend on. Repeatable.",
     ),
     click.option(
@@ -141,6 +149,7 @@ _SELECTION = (
         metavar="PATTERN",
         type=pattern,
         multiple=True,
+        shell_complete=completing.addresses(),
         help="Not these, nor what depends on them. Repeatable.",
     ),
 )
@@ -157,6 +166,7 @@ _GATE = (
         metavar="ADDRESS",
         type=address,
         multiple=True,
+        shell_complete=completing.addresses(recorded_only=True),
         help="Consent to the loss of this resource's data. Repeatable.",
     ),
 )
@@ -166,6 +176,7 @@ _ADOPT = click.option(
     metavar="PATTERN",
     type=pattern,
     multiple=True,
+    shell_complete=completing.addresses(),
     help="Take over objects that exist already and belong to nobody. Repeatable.",
 )
 

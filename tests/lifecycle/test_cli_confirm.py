@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from tests.lifecycle.commandline import CommandLine
-from tests.person import Person
+from tests.person import Person, displayed
 
 
 @pytest.mark.parametrize(
@@ -68,24 +68,6 @@ def test_nobody_to_ask(shop: CommandLine, command: str) -> None:
 def test_nothing_to_ask_about(shop: CommandLine) -> None:
     shop("apply", "--yes")
     assert 0 == shop("apply").code
-
-
-def displayed(written: str) -> list[str]:
-    """The lines that a terminal shows after all this was written to it, however high it is. Knows
-    what rich uses: carriage return, line feed, cursor up, erase line.
-    """
-    lines = [""]
-    row = 0
-    for text, control in re.findall(r"([^\x1b\r\n]*)(\r|\n|\x1b\[[0-9;?]*[A-Za-z]|$)", written):
-        lines[row] += text
-        if control == "\n":
-            row += 1
-            lines += [""] * (row + 1 - len(lines))
-        elif control.endswith("K"):
-            lines[row] = ""
-        elif control.endswith("A"):
-            row -= int(control[2:-1] or 1)
-    return lines
 
 
 def test_live_view_leaves_the_log_behind(cli: CommandLine) -> None:

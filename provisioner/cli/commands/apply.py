@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from provisioner.cli.completing import folders
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import (
@@ -24,6 +25,7 @@ from provisioner.core.address import Address, AddressPattern
     "--stack",
     metavar="DIR",
     type=click.Path(path_type=Path),
+    shell_complete=folders,
     help="With a plan file: the folder of its stack, if it is not the present one.",
 )
 @selection_options

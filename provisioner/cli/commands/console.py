@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from provisioner.cli.completing import addresses
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named, stack_argument
@@ -14,7 +15,12 @@ from provisioner.core.address import Address
 
 
 @click.command("console")
-@click.argument("name", metavar="NAME", type=named("VirtualMachine"))
+@click.argument(
+    "name",
+    metavar="NAME",
+    type=named("VirtualMachine"),
+    shell_complete=addresses(recorded_only=True, kind="VirtualMachine"),
+)
 @stack_argument
 @click.option("--log", is_flag=True, help="Print what the guest has written so far.")
 @click.option("--graphics", is_flag=True, help="Print the address for a VNC or SPICE viewer.")

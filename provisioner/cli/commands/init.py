@@ -8,13 +8,20 @@ from pathlib import Path
 
 import click
 
+from provisioner.cli.completing import folders
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
 from provisioner.cli.render.text import wrap
 
 
 @click.command("init")
-@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@click.argument(
+    "folder",
+    metavar="[DIR]",
+    default=".",
+    type=click.Path(path_type=Path),
+    shell_complete=folders,
+)
 @click.option("--name", metavar="NAME", help="Name of the stack; else that of the folder.")
 @click.option(
     "--image",

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from provisioner.cli.completing import folders
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
 
 
 @click.command("schema")
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.argument("folder", type=click.Path(path_type=Path), required=False, shell_complete=folders)
 @global_options
 @pass_invocation
 def command(invocation: Invocation, folder: Path | None) -> None:

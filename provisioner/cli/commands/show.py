@@ -6,13 +6,19 @@ from pathlib import Path
 
 import click
 
+from provisioner.cli.completing import addresses
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, stack_argument
 from provisioner.core.address import Address
 
 
 @click.command("show")
-@click.argument("what", metavar="[ADDRESS|PLANFILE|STACK]", default=".")
+@click.argument(
+    "what",
+    metavar="[ADDRESS|PLANFILE|STACK]",
+    default=".",
+    shell_complete=addresses(files=True),
+)
 @stack_argument
 @global_options
 @pass_invocation

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from provisioner.cli.asking import confirm
+from provisioner.cli.completing import addresses
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named, stack_argument
 from provisioner.core.address import Address
@@ -24,7 +25,12 @@ def command(**_: Any) -> None:
 
 
 @command.command("revert")
-@click.argument("name", metavar="NAME", type=named("Snapshot"))
+@click.argument(
+    "name",
+    metavar="NAME",
+    type=named("Snapshot"),
+    shell_complete=addresses(recorded_only=True, kind="Snapshot"),
+)
 @stack_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @global_options

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from provisioner.cli.asking import confirm
+from provisioner.cli.completing import addresses
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import address, global_options, pattern, stack_argument
@@ -59,7 +60,9 @@ def list_entries(invocation: Invocation, stack: Path) -> None:
 
 
 @command.command("show")
-@click.argument("resource", metavar="ADDRESS", type=address)
+@click.argument(
+    "resource", metavar="ADDRESS", type=address, shell_complete=addresses(recorded_only=True)
+)
 @stack_argument
 @global_options
 @pass_invocation
@@ -183,7 +186,9 @@ def restore(invocation: Invocation, file: Path, stack: Path, yes: bool) -> None:
 
 
 @command.command("forget")
-@click.argument("resources", metavar="PATTERN", type=pattern)
+@click.argument(
+    "resources", metavar="PATTERN", type=pattern, shell_complete=addresses(recorded_only=True)
+)
 @stack_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @global_options

@@ -87,9 +87,9 @@ def _stopping(view: Progress, stop: StopSignal) -> Iterator[EventSink]:
         if not begun:
             raise KeyboardInterrupt
         if stop.request() == 1:
-            text = "Stopping after the steps under way; Ctrl-C again abandons them."
+            text = "Stopping after the steps under way. Press Ctrl-C again to abandon them."
         else:
-            text = "Abandoning the steps under way; the next run looks at what they left."
+            text = "Abandoning the steps under way; the next run checks what they left behind."
         view.say(text)
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}

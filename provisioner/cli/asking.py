@@ -29,7 +29,7 @@ def confirm(
         raise ProvisionerError(
             error(
                 "PRV6002",
-                "this has to be confirmed, and there is no terminal to ask at",
+                "confirmation is needed, and there is no terminal to ask on",
                 detail=detail,
                 hint=hint,
             )

@@ -57,7 +57,7 @@ def crash_diagnostic(problem: BaseException, arguments: Sequence[str], verbose: 
             where = f"No report could be written ({failure}); --verbose shows it instead."
     return error(
         "PRV9999",
-        "a defect of this program",
+        "internal error: this is a bug in provisioner",
         detail=f"{type(problem).__name__}: {problem}\n{where}",
-        hint="State and endpoints are as the last finished step left them. Please report this.",
+        hint="State and endpoints are as the last finished step left them. Please report the bug.",
     )

@@ -33,7 +33,8 @@ def _add_variables(
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE.", ctx=context, param=parameter)
+            problem = f"{value!r} is not of the form NAME=VALUE."
+            raise click.BadParameter(problem, ctx=context, param=parameter)
         _invocation(context).variables[name] = text
 
 
@@ -56,7 +57,7 @@ _GLOBAL = (
         callback=_set_environment,
         shell_complete=completing.environments,
         expose_value=False,
-        help="The stack's environment; its state is kept apart.",
+        help="The stack's environment; each has a state of its own.",
     ),
     click.option(
         "--var",
@@ -79,14 +80,14 @@ _GLOBAL = (
         is_flag=True,
         callback=_set_no_color,
         expose_value=False,
-        help="Never colour (also: NO_COLOR, or a pipe).",
+        help="No colours (also off with NO_COLOR or in a pipe).",
     ),
     click.option(
         "--verbose",
         is_flag=True,
         callback=_set_verbose,
         expose_value=False,
-        help="Show more: each phase, and traces of defects.",
+        help="Show more: each phase, and tracebacks of internal errors.",
     ),
 )
 
@@ -177,7 +178,7 @@ _ADOPT = click.option(
     type=pattern,
     multiple=True,
     shell_complete=completing.addresses(),
-    help="Take over objects that exist already and belong to nobody. Repeatable.",
+    help="Take over objects that exist already and that nobody owns. Repeatable.",
 )
 
 
@@ -207,6 +208,6 @@ def apply_options(command: Command) -> Command:
         metavar="N",
         type=click.IntRange(1, 256),
         default=None,
-        help="Steps at once, over all endpoints.",
+        help="How many steps run at once, over all endpoints.",
     )(command)
     return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)

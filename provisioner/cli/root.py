@@ -12,21 +12,21 @@ from provisioner import __version__
 from provisioner.cli.options import global_options
 
 COMMANDS = {
-    "init": "Make a new stack that plans and applies as it is",
-    "validate": "Check the manifests; report every error at once",
+    "init": "Create a new stack that is ready to apply",
+    "validate": "Check the manifests and report every error at once",
     "plan": "Show what apply would do",
-    "apply": "Bring the endpoints to what the manifests say",
-    "destroy": "Remove everything that the stack has made",
+    "apply": "Make the endpoints match the manifests",
+    "destroy": "Remove everything the stack has made",
     "drift": "Show where reality differs from what was applied",
     "graph": "Draw which resource depends on which",
     "show": "Show a stack, one resource, or a plan file",
-    "state": "Look after what was recorded",
-    "console": "Reach a machine's serial or graphical console",
-    "snapshot": "Go back to a snapshot",
+    "state": "Inspect and maintain what was recorded",
+    "console": "Connect to a machine's serial or graphical console",
+    "snapshot": "Revert a machine to a snapshot",
     "providers": "List the installed provider plugins",
-    "schema": "Write the JSON Schemas out for editors",
+    "schema": "Write the JSON Schemas for editors",
     "completion": "Print a completion script for bash, zsh or fish",
-    "version": "Print versions of the program and of its surroundings",
+    "version": "Print versions of the program and its environment",
 }
 """Commands in the order in which a newcomer needs them, with their summaries."""
 
@@ -89,6 +89,6 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def root(**_: Any) -> None:
     """Provision virtual machines from YAML manifests: validate, plan, apply.
 
-    A stack is a folder of manifests. Commands take it as their argument; without one they take the
-    present folder.
+    A stack is a folder of manifests. Commands take it as their argument, and default to the current
+    folder.
     """

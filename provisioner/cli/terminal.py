@@ -63,12 +63,12 @@ class Terminal:
             Severity.WARNING if self.acts else Severity.ERROR,
             "PRV6017",
             f"the output could not be written: {problem.strerror or problem}",
-            detail="The run went on without it; the exit code tells how it ended."
+            detail="The run went on without it; the exit code says how it ended."
             if self.acts
             else "",
             hint="'provisioner state history' shows what was done."
             if self.acts
-            else "Direct it to where it can be written, and run the command again.",
+            else "Redirect it to somewhere writable and run the command again.",
         )
 
     @property

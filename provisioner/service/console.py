@@ -45,8 +45,8 @@ def serial_log(workspace: Workspace, address: Address, sink: EventSink) -> str:
         raise ProvisionerError(
             error(
                 "PRV6008",
-                f"nothing is kept of the serial console of {address}",
-                hint="Without --log, 'provisioner console' shows what comes from now on.",
+                f"no log is kept of the serial console of {address}",
+                hint="Without --log, 'provisioner console' shows what it prints from now on.",
                 address=str(address),
             )
         )
@@ -65,7 +65,7 @@ def graphics_address(workspace: Workspace, address: Address, sink: EventSink) ->
             error(
                 "PRV6009",
                 f"{address} has no graphical console now",
-                detail="It does not run, or its manifest has no spec.console.graphics.",
+                detail="It is not running, or its manifest does not set spec.console.graphics.",
                 hint="Set spec.console.graphics to vnc or spice, and start the machine.",
                 address=str(address),
             )

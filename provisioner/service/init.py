@@ -85,7 +85,7 @@ def _in_the_way(folder: Path, files: list[str]) -> Diagnostic | None:
     if taken:
         return error(
             "PRV6011",
-            f"{folder} has files that would be overwritten",
+            f"{folder} contains files that would be overwritten",
             detail=f"In the way: {', '.join(taken)}.",
             hint="Name an empty or a new folder: provisioner init DIR",
         )
@@ -94,16 +94,16 @@ def _in_the_way(folder: Path, files: list[str]) -> Diagnostic | None:
             if _OURS.search(_beginning(folder / path)):
                 return error(
                     "PRV6011",
-                    f"{folder} holds a manifest already: {path}",
-                    detail="All manifests of a folder and of those in it belong to one stack.",
+                    f"{folder} already holds a manifest: {path}",
+                    detail="All manifests in a folder and its subfolders belong to one stack.",
                     hint="Name an empty or a new folder: provisioner init DIR",
                 )
     for path in _manifests_around(folder):
         if _STACK.search(_beginning(path)):
             return error(
                 "PRV6011",
-                f"{folder} lies in the stack of {path}",
-                detail="All manifests of a folder and of those in it belong to one stack.",
+                f"{folder} is inside the stack of {path}",
+                detail="All manifests in a folder and its subfolders belong to one stack.",
                 hint=f"Name a folder outside of {path.parent}: provisioner init DIR",
             )
     return None
@@ -136,9 +136,9 @@ def _stack_name(name: str | None, folder: Path) -> str:
         raise ProvisionerError(
             error(
                 "PRV6013",
-                f"{candidate!r} cannot be the name of a stack",
+                f"{candidate!r} is not a valid name for a stack",
                 detail="Expected lower-case letters, digits, '-' and '.', at most 57 characters.",
-                hint="Give one with --name.",
+                hint="Choose one with --name.",
             )
         )
     return candidate

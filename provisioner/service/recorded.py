@@ -53,7 +53,7 @@ def _not_recorded(address: Address, recorded: list[Address]) -> Diagnostic:
     same_kind = [str(other) for other in recorded if other.kind == address.kind]
     return error(
         "PRV6007",
-        f"{address} is not recorded: no apply has made it",
-        detail="Recorded of this kind: " + (", ".join(same_kind) or "none") + ".",
+        f"{address} has not been applied",
+        detail="Applied so far of this kind: " + (", ".join(same_kind) or "none") + ".",
         hint="Run 'provisioner apply' first, or name another one.",
     )

@@ -45,7 +45,7 @@ class ReferencedSecrets:
         raise ProvisionerError(
             error(
                 "PRV1501",
-                f"{quoted(reference)} is no reference to a secret",
+                f"{quoted(reference)} is not a reference to a secret",
                 detail="Expected env://NAME or file://PATH.",
             )
         )

@@ -76,7 +76,7 @@ def _revert(
         try:
             session.revert(resource, Deadline.after(REVERT_SECONDS, workspace.clock))
         except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
-            failure = provider_failure(problem, f"going back to {address}")
+            failure = provider_failure(problem, f"reverting to {address}")
             store.settle(intent, failure=failure.diagnostics[0].as_json())
             raise failure from problem
         store.settle(intent)

@@ -149,7 +149,7 @@ class Workspace:
             raise ProvisionerError(
                 error(
                     "PRV6004",
-                    "there is no state here: nothing was applied yet",
+                    "there is no state here: nothing has been applied yet",
                     detail=f"Expected it in {self.state_path}.",
                     hint=hint,
                 )
@@ -165,7 +165,7 @@ class Workspace:
             self.notices.add(
                 warning(
                     "PRV6015",
-                    "the manifests have errors; hosts are connected to as the last apply did",
+                    "the manifests have errors: hosts are reached as at the last apply",
                     hint="'provisioner validate' shows the errors.",
                 )
             )
@@ -206,7 +206,7 @@ def _check_environment(name: str) -> None:
         raise ProvisionerError(
             error(
                 "PRV6005",
-                f"{quoted(name)} cannot be the name of an environment",
+                f"{quoted(name)} is not a valid name for an environment",
                 detail=f"Expected letters, digits and '-'; {NO_ENVIRONMENT!r} stands for none.",
                 hint="The stack's manifest names its environments (spec.environments).",
             )

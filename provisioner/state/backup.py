@@ -166,7 +166,7 @@ def _not_written(target: Path, detail: str) -> ProvisionerError:
             "PRV4011",
             f"the backup {target} cannot be written",
             detail=detail,
-            hint="Name a file that does not exist yet, in a folder with enough room.",
+            hint="Name a file that does not exist yet, in a folder with enough space.",
         )
     )
 
@@ -177,6 +177,6 @@ def _unfit(source: Path, detail: str) -> ProvisionerError:
             "PRV4013",
             f"the backup {source} cannot be restored",
             detail=detail,
-            hint="Nothing was changed. Name a file that provisioner state backup wrote.",
+            hint="Nothing was changed. Name a file written by 'provisioner state backup'.",
         )
     )

@@ -192,12 +192,12 @@ def _open(
         raise faults.damaged(path, problems)
     if version < schema.VERSION:
         if read_only:
-            raise faults.read_only(path, "Its layout is an older one that has to be brought up.")
+            raise faults.read_only(path, "Its layout is an older one and needs to be upgraded.")
         try:
             schema.upgrade(connection)
         except KeyError as problem:
             raise faults.damaged(
-                path, [f"Its version {version} is none that ever was."]
+                path, [f"There never was a version {version} of its layout."]
             ) from problem
     try:
         lineage, found = read_meta(connection, path)

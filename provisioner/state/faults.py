@@ -14,8 +14,8 @@ from pathlib import Path
 from provisioner.core.diagnostics import ProvisionerError, error
 
 RESTORE_HINT = (
-    "Nothing was changed. Put a backup in its place: provisioner state restore FILE."
-    " What is there now is kept beside it."
+    "Nothing was changed. Restore a backup: provisioner state restore FILE."
+    " The damaged file is kept beside it."
 )
 
 
@@ -67,8 +67,8 @@ def outdated(path: Path, detail: str) -> ProvisionerError:
             "PRV4003",
             f"the state database {path} is not the one that was written last",
             detail=detail,
-            hint="Put the newest file back. If an older state is what you want, bring it in with"
-            f" provisioner state restore FILE. To begin with an empty state, remove {path}-mark.",
+            hint="Put the newest file back. If you really want an older state, bring it in with"
+            f" provisioner state restore FILE. To start with an empty state, remove {path}-mark.",
         )
     )
 
@@ -115,9 +115,9 @@ def no_room(path: Path, detail: str) -> ProvisionerError:
     return ProvisionerError(
         error(
             "PRV4008",
-            f"there is no room left on the disk of the state database {path}",
+            f"no space is left on the disk of the state database {path}",
             detail=f"{detail}. What was recorded before is safe; this write was not.",
-            hint="Make room and run the command again:"
+            hint="Free some space and run the command again:"
             " it finds out what was done but not recorded.",
         )
     )

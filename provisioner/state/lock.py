@@ -53,7 +53,7 @@ def take(
         if not process.is_proven_dead(here):
             raise ProvisionerError(held(holder, now))
         note = (
-            f"Took over the lock of {holder.owner}, which had it since {_moment(holder.since)}"
+            f"Took over the lock of {holder.owner}, held since {_moment(holder.since)}"
             f" for {holder.purpose}: that process has ended without giving it back."
         )
         connection.execute("DELETE FROM lock")
@@ -94,13 +94,13 @@ def drop(connection: sqlite3.Connection, token: str) -> bool:
 def held(holder: LockHolder, now: datetime) -> Diagnostic:
     """PRV4004: who has the lock, since when, doing what, and what can be done about it."""
     detail = f"Held since {_moment(holder.since)} for {holder.purpose}."
-    hint = "Wait until it is done."
+    hint = "Wait until it has finished."
     if now > holder.expires:
         detail += (
             f" Its lease ran out at {_moment(holder.expires)} without being renewed:"
-            " its process was stopped, or its machine sleeps or is gone."
+            " its process was suspended, or its machine is asleep or gone."
         )
-        hint = "Make sure that it does not run any more."
+        hint = "Make sure that it is no longer running."
     return error(
         "PRV4004",
         f"the state is locked by {holder.owner}",
@@ -115,10 +115,10 @@ def lost(holder: LockHolder, other: LockHolder | None) -> ProvisionerError:
     return ProvisionerError(
         error(
             "PRV4005",
-            "the lock on the state was lost while working under it",
+            "the lock on the state was lost during the run",
             detail=f"Taken at {_moment(holder.since)} for {holder.purpose};"
             f" somebody broke it. {now_with}".rstrip(),
-            hint="Nothing more is begun. Run the command again when the other one is done.",
+            hint="No further step begins. Run the command again when the other one has finished.",
         )
     )
 

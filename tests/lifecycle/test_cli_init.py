@@ -171,7 +171,7 @@ def test_a_folder_that_holds_a_manifest_is_left_alone(
     path.write_text('# ours\napiVersion: "provisioner/v1"\nkind: Stack\n')
     refused = cli("init", folder)
     assert (1, True) == (refused.code, "PRV6011" in refused.err)
-    assert f"holds a manifest already: {name}" in " ".join(refused.err.split())
+    assert f"already holds a manifest: {name}" in " ".join(refused.err.split())
     assert [path] == [item for item in folder.rglob("*") if item.is_file()]
 
 

@@ -55,7 +55,7 @@ def test_the_second_request_abandons(shop: CommandLine) -> None:
     out, _ = process.communicate(timeout=SECONDS)
     assert time.monotonic() - began < 20
     assert 6 == process.returncode
-    assert "Abandoned, to be looked at by the next run" in out
+    assert "Abandoned, to be checked by the next run" in out
     assert "The last run did not finish" in shop("state", "list").err
     shop.faults()
     assert 0 == shop("apply", "--yes").code

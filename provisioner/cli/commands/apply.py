@@ -26,7 +26,7 @@ from provisioner.core.address import Address, AddressPattern
     metavar="DIR",
     type=click.Path(path_type=Path),
     shell_complete=folders,
-    help="With a plan file: the folder of its stack, if it is not the present one.",
+    help="With a plan file: the folder of its stack, if that is not the current one.",
 )
 @selection_options
 @gate_options
@@ -47,14 +47,14 @@ def command(
     yes: bool,
     parallel: int | None,
 ) -> ExitCode:
-    """Bring the endpoints to what the manifests say.
+    """Make the endpoints match the manifests.
 
-    Without a plan file a plan is made, shown, and carried out once it is confirmed. With a plan
-    file exactly that plan is carried out, without a question, or refused if what it touches has
-    moved since.
+    Without a plan file, a plan is made and shown, and applied once you confirm it. With a plan
+    file, exactly that plan is applied, without asking, or refused if anything it touches has
+    changed since.
 
-    Ctrl-C stops after the steps under way; a second Ctrl-C abandons them. The next run looks first
-    at what was left half done.
+    Ctrl-C stops after the steps under way; a second Ctrl-C abandons them. The next run first checks
+    what was left half done.
     """
     from provisioner.cli.applying import carry_out, confirm_plan
     from provisioner.cli.opening import open_workspace
@@ -77,7 +77,7 @@ def command(
         given = [option for option, value in decided.items() if value]
         if given:
             raise click.UsageError(
-                f"A plan file is carried out as it is, so {' and '.join(given)} cannot be given"
+                f"A plan file is applied exactly as it is, so {' and '.join(given)} cannot be given"
                 " here: give such options to 'provisioner plan'."
             )
         plan = read_plan(what)
@@ -88,7 +88,7 @@ def command(
     if not what.exists():
         raise click.UsageError(f"{str(what)!r} is neither a stack's folder nor a plan file.")
     if stack is not None:
-        raise click.UsageError("--stack goes with a plan file only.")
+        raise click.UsageError("--stack is only for a plan file.")
     workspace = open_workspace(invocation, what)
     choices = choices_of(target, exclude, max_impact, allow_data_loss, adopt)
     with progress(terminal, steps=False) as sink:

@@ -29,11 +29,11 @@ from provisioner.core.address import Address
 def command(
     invocation: Invocation, name: Address, stack: Path, log: bool, graphics: bool
 ) -> ExitCode:
-    """Reach a machine's serial or graphical console.
+    """Connect to a machine's serial or graphical console.
 
-    NAME is that of a machine that was applied. Without an option the serial console is connected to
-    this terminal; Ctrl-] leaves it. Without a terminal what the guest writes is copied to the
-    output until the input ends.
+    NAME is a machine that has been applied. Without an option, the serial console is connected to
+    this terminal; Ctrl-] leaves it. Without a terminal, the guest's output is copied until the
+    input ends.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress
@@ -42,7 +42,7 @@ def command(
 
     terminal = invocation.terminal
     if log and graphics:
-        raise click.UsageError("--log and --graphics exclude each other.")
+        raise click.UsageError("Give either --log or --graphics, not both.")
     workspace = open_workspace(invocation, stack)
     with progress(terminal, steps=False) as sink:
         if graphics:
@@ -60,7 +60,7 @@ def command(
                 if not text:
                     terminal.note(wrap(nothing_said(name), terminal.width))
         elif terminal.json:
-            raise click.UsageError("--json goes with --log or --graphics.")
+            raise click.UsageError("--json needs --log or --graphics.")
         else:
             with service.serial_console(workspace, name, sink) as stream:
                 converse(terminal, stream, str(name))

@@ -23,7 +23,7 @@ from provisioner.core.address import Address, AddressPattern
 @click.option(
     "--recorded",
     is_flag=True,
-    help="Do not read the manifests; state knows what there is.",
+    help="Go by what was recorded, without reading the manifests.",
 )
 @selection_options
 @gate_options
@@ -42,10 +42,11 @@ def command(
     yes: bool,
     parallel: int | None,
 ) -> ExitCode:
-    """Remove everything that the stack has made.
+    """Remove everything the stack has made.
 
-    Protected resources are held. Data whose retention is 'keep' stays where it is and is only
-    forgotten; deleting other data needs --allow-data-loss for each.
+    Protected resources are neither deleted nor replaced: such steps are held. A disk whose
+    retention is 'keep' is only forgotten, protected or not: its data stays where it is, and the
+    plan says where. Deleting any other data needs --allow-data-loss for each disk.
     """
     from provisioner.cli.applying import carry_out, confirm_plan
     from provisioner.cli.opening import open_workspace

@@ -25,8 +25,8 @@ def command(
 ) -> ExitCode:
     """Show where reality differs from what was applied.
 
-    Compares what the last apply recorded with what the endpoints say now. An edit of a manifest
-    that was not applied yet is no drift: plan shows what it would do. Exits with 2 if there is
+    Compares what the last apply recorded with what the endpoints report now. A manifest that was
+    edited but not applied is not drift: plan shows what it would change. Exits with 2 if there is
     drift.
     """
     from provisioner.cli.opening import open_workspace

@@ -25,7 +25,7 @@ from provisioner.cli.options import global_options, stack_argument
 def command(invocation: Invocation, stack: Path, form: str) -> None:
     """Draw which resource depends on which.
 
-    Only the manifests are read. With Graphviz: provisioner graph --format dot | dot -Tsvg >
+    Reads only the manifests. With Graphviz: provisioner graph --format dot | dot -Tsvg >
     graph.svg
     """
     from provisioner.cli.opening import open_workspace

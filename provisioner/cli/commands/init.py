@@ -22,20 +22,20 @@ from provisioner.cli.render.text import wrap
     type=click.Path(path_type=Path),
     shell_complete=folders,
 )
-@click.option("--name", metavar="NAME", help="Name of the stack; else that of the folder.")
+@click.option("--name", metavar="NAME", help="Name of the stack (default: that of the folder).")
 @click.option(
     "--image",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Disk image (qcow2 or raw) that the machine boots from; else its disk is empty.",
+    help="Disk image (qcow2 or raw) for the machine to boot (default: an empty disk).",
 )
 @global_options
 @pass_invocation
 def command(invocation: Invocation, folder: Path, name: str | None, image: Path | None) -> None:
-    """Make a new stack that plans and applies as it is.
+    """Create a new stack that is ready to apply.
 
-    It has one machine with a disk and a network, on the libvirt daemon of the user
-    (qemu:///session). DIR is made if need be; nothing in it is overwritten.
+    It has one machine with a disk and a network, on the user's own libvirt daemon
+    (qemu:///session). DIR is created if needed; nothing in it is overwritten.
     """
     from provisioner.service.init import make_stack
 
@@ -60,14 +60,14 @@ def command(invocation: Invocation, folder: Path, name: str | None, image: Path 
 def _remarks(image: Path | None) -> Iterator[str]:
     if image is None:
         yield (
-            "The machine's disk is empty: it will start, find nothing to boot, and say nothing on"
-            " its console. 'provisioner init --image FILE' makes one that boots an image of yours;"
-            " disk.yaml tells how to add one later."
+            "The machine's disk is empty: it will start, find nothing to boot, and print nothing on"
+            " its console. 'provisioner init --image FILE' makes a stack that boots your own image;"
+            " disk.yaml explains how to add one later."
         )
     if os.geteuid() == 0:
         yield (
-            "You are root, for whom qemu:///session is the system's libvirt daemon. It does not"
-            " start by itself: 'systemctl start libvirtd', or 'libvirtd -d'."
+            "You are root, and for root qemu:///session is the system's libvirt daemon. It does not"
+            " start by itself: run 'systemctl start libvirtd' or 'libvirtd -d' first."
         )
 
 

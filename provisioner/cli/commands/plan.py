@@ -25,7 +25,7 @@ from provisioner.core.address import Address, AddressPattern
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the plan into FILE, for 'provisioner apply FILE'.",
+    help="Write the plan to FILE, for 'provisioner apply FILE'.",
 )
 @click.option("--destroy", is_flag=True, help="Plan the removal of everything recorded.")
 @selection_options
@@ -34,7 +34,7 @@ from provisioner.core.address import Address, AddressPattern
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
-    help="Exit with 2 if there are changes, 4 if only held steps, 5 if the gate refuses.",
+    help="Exit with 2 for changes, 4 for held steps only, 5 if the gate refuses the plan.",
 )
 @global_options
 @pass_invocation
@@ -53,8 +53,9 @@ def command(
 ) -> ExitCode:
     """Show what apply would do.
 
-    Reads the manifests, the state and the endpoints, and changes none of them. Steps stand with the
-    most severe impact first: none, live (the guest runs on), restart, replace, data-loss.
+    Reads the manifests, the state and the endpoints, and changes none of them. Steps are listed
+    with the most severe impact first: data-loss, replace, restart, live (the guest keeps running),
+    none.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.planning import choices_of, print_plan
@@ -72,7 +73,7 @@ def command(
         write_plan(workspace, plan, output)
     print_plan(terminal, plan, invocation.typed)
     if output is not None and not terminal.json:
-        terminal.note([f"Written to {output}. To carry it out: provisioner apply {output}"])
+        terminal.note([f"Written to {output}. To apply it: provisioner apply {output}"])
     return _detailed(plan.steps, plan.held, plan.refused) if detailed_exitcode else ExitCode.DONE
 
 

@@ -53,7 +53,7 @@ def command(invocation: Invocation) -> None:
             lines += wrap(item.problem.hint, terminal.width, "  ")
             continue
         if item.missing:
-            text = f"It reaches no endpoint as it is. {how_to_install(item.missing)}"
+            text = f"It cannot connect to an endpoint yet. {how_to_install(item.missing)}"
             lines += wrap(text, terminal.width, "  ")
         lines += wrap("kinds: " + ", ".join(item.kinds), terminal.width, "  ", "    ")
         if item.capabilities:

@@ -16,7 +16,7 @@ from provisioner.cli.options import global_options
 @global_options
 @pass_invocation
 def command(invocation: Invocation, folder: Path | None) -> None:
-    """Write the JSON Schemas out for editors.
+    """Write the JSON Schemas for editors.
 
     One file for each kind goes into FOLDER, and what the installed providers take under connection
     and native. Point a manifest to its schema in its first line:
@@ -24,8 +24,8 @@ def command(invocation: Invocation, folder: Path | None) -> None:
     \b
     # yaml-language-server: $schema=FOLDER/virtualmachine.v1.json
 
-    manifest.v1.json takes every kind. Without FOLDER the names of the files are listed, and with
-    --json all schemas are printed as one document.
+    manifest.v1.json accepts every kind. Without FOLDER the file names are listed; with --json all
+    schemas are printed as one document.
     """
     import json
 

@@ -25,8 +25,8 @@ from provisioner.core.address import Address
 def command(invocation: Invocation, what: str, stack: Path) -> None:
     """Show a stack, one resource, or a plan file.
 
-    An ADDRESS (such as VirtualMachine/web01) shows what is declared and what was recorded; no
-    endpoint is asked.
+    An ADDRESS (such as VirtualMachine/web01) shows what is declared and what was recorded. No
+    endpoint is contacted.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.planning import command_of, print_plan

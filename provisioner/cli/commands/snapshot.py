@@ -18,9 +18,9 @@ from provisioner.core.diagnostics import ProvisionerError, error
 @click.group("snapshot")
 @global_options
 def command(**_: Any) -> None:
-    """Go back to a snapshot.
+    """Revert a machine to a snapshot.
 
-    Snapshots are made and deleted by apply, from manifests of kind Snapshot.
+    Snapshots are created and deleted by apply, from manifests of kind Snapshot.
     """
 
 
@@ -36,9 +36,9 @@ def command(**_: Any) -> None:
 @global_options
 @pass_invocation
 def revert(invocation: Invocation, name: Address, stack: Path, yes: bool) -> None:
-    """Bring the machine of the snapshot NAME back to it.
+    """Revert the machine of the snapshot NAME to it.
 
-    What the machine has written to its disks since then is lost.
+    Everything the machine has written to its disks since then is lost.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress
@@ -48,9 +48,9 @@ def revert(invocation: Invocation, name: Address, stack: Path, yes: bool) -> Non
     workspace = open_workspace(invocation, stack)
     confirm(
         terminal,
-        f"Go back to {name}, and lose what was written since?",
+        f"Revert to {name} and lose everything written since?",
         yes=yes,
-        detail="What the machine has written since the snapshot would be lost.",
+        detail="Everything the machine has written since the snapshot would be lost.",
     )
     try:
         with progress(terminal, steps=True) as sink:
@@ -59,9 +59,9 @@ def revert(invocation: Invocation, name: Address, stack: Path, yes: bool) -> Non
         raise ProvisionerError(
             error(
                 "PRV6016",
-                f"interrupted while going back to {name}",
-                detail="The call may still be under way on the endpoint.",
-                hint="'provisioner plan' looks at what is there now.",
+                f"interrupted while reverting to {name}",
+                detail="The endpoint may still be working on it.",
+                hint="'provisioner plan' shows what is there now.",
             )
         ) from None
     terminal.acts = True
@@ -69,4 +69,4 @@ def revert(invocation: Invocation, name: Address, stack: Path, yes: bool) -> Non
     if terminal.json:
         terminal.print_json({"event": "reverted", "snapshot": str(name)}, indent=None)
     else:
-        terminal.print([f"Went back to {name}."])
+        terminal.print([f"Reverted to {name}."])

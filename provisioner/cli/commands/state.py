@@ -21,10 +21,10 @@ from provisioner.core.diagnostics import error
 @click.group("state")
 @global_options
 def command(**_: Any) -> None:
-    """Look after what was recorded.
+    """Inspect and maintain what was recorded.
 
-    State says what the last apply did, not what is there now: 'provisioner drift' compares the two.
-    It lives in .provisioner/ of the stack's folder, apart for each environment.
+    The state says what the last apply did, not what is there now: 'provisioner drift' compares the
+    two. It is kept in .provisioner/ of the stack's folder, separately for each environment.
     """
 
 
@@ -55,7 +55,7 @@ def list_entries(invocation: Invocation, stack: Path) -> None:
     terminal.print(render_entries(entries, terminal.paint(terminal.out), terminal.width))
     if state.open_intents:
         names = sorted({str(item.address) for item in state.open_intents}, key=natural)
-        text = f"The last run did not finish; the next one looks first at {listed(names)}."
+        text = f"The last run did not finish. The next one first checks {listed(names)}."
         terminal.note(wrap(text, terminal.width))
 
 
@@ -67,7 +67,7 @@ def list_entries(invocation: Invocation, stack: Path) -> None:
 @global_options
 @pass_invocation
 def show(invocation: Invocation, resource: Address, stack: Path) -> None:
-    """Show all that is recorded of one resource."""
+    """Show everything recorded about one resource."""
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.state import entry_json, render_entry
     from provisioner.service.schema import Vocabulary
@@ -122,7 +122,7 @@ def history(invocation: Invocation, stack: Path, limit: int, operation: str | No
 def verify(invocation: Invocation, stack: Path) -> ExitCode:
     """Check every page and record.
 
-    Exits with 1 if something is wrong.
+    Exits with 1 if anything is damaged.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.service import state as service
@@ -139,7 +139,7 @@ def verify(invocation: Invocation, stack: Path) -> ExitCode:
                     "PRV6014",
                     f"the state {workspace.state_path} is damaged",
                     detail="\n".join(problems),
-                    hint="Put a backup in its place: provisioner state restore FILE.",
+                    hint="Restore a backup: provisioner state restore FILE.",
                 )
             ]
         )
@@ -154,9 +154,9 @@ def verify(invocation: Invocation, stack: Path) -> ExitCode:
 @global_options
 @pass_invocation
 def backup(invocation: Invocation, file: Path, stack: Path) -> None:
-    """Write a verified copy into FILE.
+    """Write a verified copy to FILE.
 
-    Works while the state is in use, and never overwrites a file.
+    Works while the state is in use. An existing file is never overwritten.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.service import state as service
@@ -172,15 +172,15 @@ def backup(invocation: Invocation, file: Path, stack: Path) -> None:
 @global_options
 @pass_invocation
 def restore(invocation: Invocation, file: Path, stack: Path, yes: bool) -> None:
-    """Put the backup FILE in the state's place.
+    """Replace the state with the backup FILE.
 
-    What was there is kept beside it.
+    The state that was there is kept beside it.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.service import state as service
 
     workspace = open_workspace(invocation, stack)
-    confirm(invocation.terminal, f"Replace {workspace.state_path} by {file}?", yes=yes)
+    confirm(invocation.terminal, f"Replace {workspace.state_path} with {file}?", yes=yes)
     service.restore(workspace, file)
     _say(invocation, {"restored": str(file)}, f"Restored from {file}.")
 
@@ -194,11 +194,11 @@ def restore(invocation: Invocation, file: Path, stack: Path, yes: bool) -> None:
 @global_options
 @pass_invocation
 def forget(invocation: Invocation, resources: AddressPattern, stack: Path, yes: bool) -> None:
-    """Forget what is recorded.
+    """Remove resources from the record.
 
-    The objects themselves stay where they are: apply would find them and take them for its own.
+    The objects themselves stay where they are; the next apply would find and adopt them.
 
-    PATTERN is an address, which may have wildcards: 'VirtualMachine/web*'.
+    PATTERN is an address, possibly with wildcards: 'VirtualMachine/web*'.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.service import state as service
@@ -227,7 +227,7 @@ def forget(invocation: Invocation, resources: AddressPattern, stack: Path, yes: 
 def unlock(invocation: Invocation, token: str | None, stack: Path) -> None:
     """Show the lock, or break it by its TOKEN.
 
-    Break only a lock whose holder is gone for certain: two applies at once could undo each other's
+    Only break a lock whose holder is certainly gone: two applies at once could undo each other's
     work.
     """
     from provisioner.cli.opening import open_workspace

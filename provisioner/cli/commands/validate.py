@@ -19,9 +19,9 @@ from provisioner.core.diagnostics import ProvisionerError, Severity
 @global_options
 @pass_invocation
 def command(invocation: Invocation, stack: Path) -> ExitCode:
-    """Check the manifests; report every error at once.
+    """Check the manifests and report every error at once.
 
-    No endpoint is reached. A secret that is not set is a warning here and an error for plan and
+    No endpoint is contacted. A secret that is not set is a warning here, and an error for plan and
     apply.
     """
     from provisioner.cli.opening import open_workspace

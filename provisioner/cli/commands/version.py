@@ -15,7 +15,7 @@ from provisioner.cli.options import global_options
 @global_options
 @pass_invocation
 def command(invocation: Invocation) -> None:
-    """Print versions of the program and of its surroundings."""
+    """Print versions of the program and its environment."""
     from provisioner.service.providers import API_VERSION
 
     versions = {

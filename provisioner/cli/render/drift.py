@@ -19,9 +19,9 @@ _ROLES = {
     Condition.RESTART_PENDING: "note",
 }
 _EXPLANATIONS = {
-    Condition.MISSING: "it is gone; apply would create it anew",
+    Condition.MISSING: "it is gone; apply would create it again",
     Condition.FOREIGN: "what is found under its name does not carry our stamp",
-    Condition.RESTART_PENDING: "apply wrote these; a restart of the guest brings them into force",
+    Condition.RESTART_PENDING: "already applied; they take effect when the guest restarts",
 }
 
 

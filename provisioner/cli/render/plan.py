@@ -64,13 +64,13 @@ def render_plan(
     by_severity = sorted(_own_steps(plan), key=lambda step: -step.impact.rank)
     lines += _spaced(list(_step(step, plan, vocabulary, width, paint)) for step in by_severity)
     if plan.held:
-        lines += [paint("strong", "Held: shown, never carried out"), ""]
+        lines += [paint("strong", "Held back (shown, but not carried out)"), ""]
         lines += _spaced(list(_step(step, plan, vocabulary, width, paint)) for step in plan.held)
     if plan.pending:
         lines += [paint("strong", "Waiting for a restart of the guest"), ""]
         lines += [*_pending(plan.pending, vocabulary, width), ""]
     if plan.kept:
-        lines += [paint("strong", "Replaced, and kept until nothing needs it"), ""]
+        lines += [paint("strong", "Replaced, and kept until nothing needs them"), ""]
         lines += [*_kept(plan.kept, width), ""]
     if plan.undetermined:
         lines += [paint("strong", "Not determined: nothing is planned for these"), ""]
@@ -81,11 +81,11 @@ def render_plan(
         lines += [*render_refusal(plan, command, width, paint), ""]
     lines += wrap(summary(plan), width)
     if plan.pending or any(step.deferred for step in plan.steps):
-        lines += wrap(f"{WHAT_WAITS} To have it now: --max-impact restart.", width)
+        lines += wrap(f"{WHAT_WAITS} To restart it now: --max-impact restart.", width)
     return lines
 
 
-WHAT_WAITS = "What waits comes into force when the guest is restarted."
+WHAT_WAITS = "A waiting change takes effect when the guest restarts."
 
 
 def _spaced(blocks: Iterable[list[str]]) -> list[str]:
@@ -301,7 +301,7 @@ def render_refusal(
     lines = [paint("error", title)]
     if len(options) > _MOST_OPTIONS:
         addresses = [option[1] for option in options if option[0] == "--allow-data-loss"]
-        text = f"To allow it, give --allow-data-loss for each of {listed(addresses, 5)}."
+        text = f"To allow it, pass --allow-data-loss for each of {listed(addresses, 5)}."
         return lines + wrap(text, width, "    ")
     lines.append("    to allow it:" if number == 1 else "    to allow all of them:")
     return lines + _command([*command, *(word for option in options for word in option)], width)

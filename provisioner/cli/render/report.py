@@ -17,7 +17,7 @@ def render_report(
     if report.operation is None:
         lines = ["Nothing was changed."]
     elif not plan.steps:
-        lines = ["No step was needed; the record was brought up to date."]
+        lines = ["No step was needed; the records were brought up to date."]
     else:
         word = "Destroyed" if plan.destroy else "Applied"
         text = f"{word}: {count(len(report.done), 'step')} done"
@@ -29,7 +29,7 @@ def render_report(
         lines = [paint(role, line) for line in wrap(f"{text}.", width)]
     for cause, skipped in _by_cause(report, plan).items():
         lines += _list(f"Not begun{cause}", skipped, width)
-    lines += _list("Abandoned, to be looked at by the next run", report.abandoned, width)
+    lines += _list("Abandoned, to be checked by the next run", report.abandoned, width)
     kept = [step.replace("#old", " (predecessor)") for step in report.kept]
     lines += _list("Kept until nothing needs it", kept, width)
     lines += _list("Held", report.held, width)
@@ -38,7 +38,8 @@ def render_report(
     waiting += [str(item.address) for item in plan.pending]
     if waiting:
         lines += _list("Waiting for a restart of the guest", sorted(set(waiting)), width)
-        lines += wrap(f"{WHAT_WAITS} To have it now, apply with --max-impact restart.", width, "  ")
+        now = "To restart it now, apply with --max-impact restart."
+        lines += wrap(f"{WHAT_WAITS} {now}", width, "  ")
     return lines
 
 

@@ -108,7 +108,7 @@ def render_resource(
             lines += ["", paint("strong", title), *texts]
     lines += ["", paint("strong", "Recorded")]
     if view.entry is None:
-        return [*lines, "  nothing: it was not applied yet"]
+        return [*lines, "  nothing; it has not been applied yet"]
     entry = render_entry(view.entry, vocabulary, paint, width - 2)
     return lines + [f"  {line}" for line in entry[1:]]
 

@@ -111,7 +111,7 @@ def render_history(
         for item in operations
     ]
     header = ["STARTED (UTC)", "KIND", "OUTCOME", "WHO", "OPERATION", "STEPS"]
-    return table(header, rows, paint, width) if rows else ["Nothing was applied yet."]
+    return table(header, rows, paint, width) if rows else ["Nothing has been applied yet."]
 
 
 def _extent(item: OperationRecord) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
@@ -12,6 +13,8 @@ from provisioner.engine.subjects import collect
 from provisioner.providers.api import Resource, Session
 from provisioner.service.model import Entry, EventSink
 from provisioner.service.workspace import Workspace
+
+_MOST_NAMED = 10
 
 
 @contextmanager
@@ -51,9 +54,14 @@ def recorded_resource(
 
 def _not_recorded(address: Address, recorded: list[Address]) -> Diagnostic:
     same_kind = [str(other) for other in recorded if other.kind == address.kind]
+    near = get_close_matches(str(address), same_kind, n=1)
+    if len(same_kind) > _MOST_NAMED:
+        same_kind[_MOST_NAMED:] = ["..."]
     return error(
         "PRV6007",
         f"{address} has not been applied",
         detail="Applied so far of this kind: " + (", ".join(same_kind) or "none") + ".",
-        hint="Run 'provisioner apply' first, or name another one.",
+        hint=f"Did you mean {near[0]}?"
+        if near
+        else "Run 'provisioner apply' first, or name another one.",
     )

@@ -56,6 +56,8 @@ def test_the_second_request_abandons(shop: CommandLine) -> None:
     assert time.monotonic() - began < 20
     assert 6 == process.returncode
     assert "Abandoned, to be checked by the next run" in out
+    (operation,) = shop("state", "history", "--json").json
+    assert 2 == operation["summary"]["abandoned"]
     assert "The last run did not finish" in shop("state", "list").err
     shop.faults()
     assert 0 == shop("apply", "--yes").code

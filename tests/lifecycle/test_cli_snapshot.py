@@ -85,6 +85,8 @@ def test_a_snapshot_that_is_not_there(changed: CommandLine) -> None:
     failed = changed("snapshot", "revert", "other", "--yes")
     assert (1, True) == (failed.code, "PRV6007" in failed.err)
     assert "Snapshot/before" in failed.err
+    near = changed("snapshot", "revert", "befor", "--yes")
+    assert "Did you mean Snapshot/before?" in near.err
 
 
 def test_a_provider_without_consoles(changed: CommandLine) -> None:

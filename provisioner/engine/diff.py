@@ -195,7 +195,7 @@ def differences(
     A field whose configured value is right but whose running value is not is a change, too, with
     ``differs_running``. ``pending`` are fields (as :func:`path_text` writes them) that earlier
     applies left waiting for a restart: they count until they are in force, also where the author
-    does not speak of them any more.
+    does not speak of them any more, and their changes say so.
     """
     wanted, removed = with_resets(desired, recorded, rules)
     wanted = with_sections(wanted, observed.spec, rules)
@@ -249,8 +249,9 @@ def _with_running(
             )
             continue
         before, after = get_path(found, path), get_path(wanted, path)
+        awaited = _awaited(path, pending)
         if after is None and not _owned(wanted, path, rules):
-            if not _awaited(path, pending):
+            if not awaited:
                 continue
             before = after = get_path(observed.spec, path)
         if after == running:
@@ -265,6 +266,7 @@ def _with_running(
             "",
             running,
             differs_running=True,
+            pending=awaited and before == after,
         )
     return list(by_path.values())
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic
-from provisioner.core.values import Json, Path, path_text
+from provisioner.core.values import Json, Path
 from provisioner.engine.decide import owned
 from provisioner.engine.diff import differences
 from provisioner.engine.prepare import Survey
@@ -105,10 +105,5 @@ def _compare(
         )
         for change in changes
     )
-    ours = all(
-        change.differs_running
-        and change.before == change.after
-        and path_text(change.path) in pending
-        for change in changes
-    )
+    ours = all(change.pending for change in changes)
     return ResourceDrift(address, Condition.RESTART_PENDING if ours else Condition.DRIFTED, fields)

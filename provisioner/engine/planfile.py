@@ -192,6 +192,8 @@ def _change_json(change: Change) -> dict[str, Any]:
         data["running"] = change.running
     if not change.deferrable:
         data["deferrable"] = False
+    if change.pending:
+        data["pending"] = True
     return data
 
 
@@ -220,6 +222,7 @@ def _change(data: Mapping[str, Any]) -> Change:
         data.get("running"),
         differs_running="running" in data,
         deferrable=data.get("deferrable", True),
+        pending=data.get("pending", False),
     )
 
 

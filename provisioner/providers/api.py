@@ -179,7 +179,8 @@ class Change:
     there.
 
     ``before`` is the configured value and ``running`` the one in force, where that is another one
-    (``differs_running``). ``impact`` is the schema's default until the provider has judged it.
+    (``differs_running``). ``pending``: the configured value is right, and an earlier update left it
+    waiting for a restart. ``impact`` is the schema's default until the provider has judged it.
     ``deferrable``: see :class:`Assessment`.
     """
 
@@ -191,6 +192,7 @@ class Change:
     running: Json = None
     differs_running: bool = False
     deferrable: bool = True
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)

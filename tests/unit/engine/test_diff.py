@@ -50,9 +50,10 @@ def compare(
     observed: dict[str, Any],
     recorded: dict[str, Any] | None = None,
     running: dict[Path, Json] | None = None,
+    pending: tuple[str, ...] = (),
 ) -> list[Change]:
     present = Present("id", None, observed, "print", running or {})
-    return differences(desired, recorded, present, Rules())
+    return differences(desired, recorded, present, Rules(), pending)
 
 
 def test_a_field_never_set_is_not_compared() -> None:
@@ -192,6 +193,25 @@ def test_an_element_running_but_not_configured_is_a_change() -> None:
     assert [
         Change(("disks", "b"), None, None, Impact.LIVE, "", running={}, differs_running=True)
     ] == compare({"disks": {"a": {}}}, {"disks": {"a": {}}}, running={("disks", "b"): {}})
+
+
+@pytest.mark.parametrize(
+    ("desired", "pending", "expected"),
+    [
+        ({"disks": {"a": {}}}, (), False),
+        ({"disks": {"a": {}}}, ("disks.b",), False),
+        ({"disks": {"a": {}}}, ("disks.a",), True),
+        ({"disks": {"a": {}}}, ("disks",), True),
+        # Another value is wanted by now, which nobody has tried.
+        ({"disks": {"a": {"bus": "scsi"}}}, ("disks.a",), False),
+    ],
+)
+def test_a_change_says_whether_it_waits_for_a_restart_already(
+    desired: dict[str, Any], pending: tuple[str, ...], expected: bool
+) -> None:
+    observed = {"disks": {"a": {"bus": "virtio"}}}
+    changes = compare(desired, observed, running={("disks", "a"): None}, pending=pending)
+    assert [expected] == [change.pending for change in changes if change.differs_running]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ CHANGES = st.builds(
     reason=WORDS,
     running=JSON,
     differs_running=st.just(True),  # noqa: FBT003 - what the strategy draws
+    pending=st.booleans(),
 )
 STEPS = st.builds(
     Step,

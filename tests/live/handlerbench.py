@@ -16,11 +16,12 @@ from pathlib import Path as FilePath
 from typing import Any
 from uuid import UUID, uuid4
 
+from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline, SystemClock
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.identity import Stamp, identity
-from provisioner.core.values import Path, Secret
+from provisioner.core.values import Path, Secret, path_text
 from provisioner.engine.diff import differences
 from provisioner.manifest.canonical import Findings
 from provisioner.manifest.catalog import SchemaCatalog
@@ -88,6 +89,7 @@ class Bench:
         self.handlers = shared_handlers(self.connection)
         self.rules = shared_rules()
         self.recorded: dict[Address, Resource] = {}
+        self.pending: dict[Address, tuple[Path, ...]] = {}
         self.generations: dict[Address, int] = {}
         self._threads = ThreadPoolExecutor(4)
         self._running: list[Future[object]] = []
@@ -137,7 +139,11 @@ class Bench:
             return Planned(resource, observed)
         before = self.recorded.get(resource.address)
         changes = differences(
-            resource.spec, before.spec if before else None, observed, CATALOG.kind(kind)
+            resource.spec,
+            before.spec if before else None,
+            observed,
+            CATALOG.kind(kind),
+            [path_text(path) for path in self.pending.get(resource.address, ())],
         )
         assessed = self.rules[kind].impact(resource, observed, changes)
         changes = [
@@ -159,14 +165,18 @@ class Bench:
             assert planned.resource.stamp.lineage == (
                 planned.observed.owner.lineage if planned.observed.owner else None
             )
+            # As the engine does: what waits already is not handed over again without a restart.
+            changes = [change for change in planned.changes if restart or not _waits(change)]
             outcome = handler.update(
-                planned.resource, planned.observed, planned.changes, restart, self.deadline()
+                planned.resource, planned.observed, changes, restart, self.deadline()
             )
         self.recorded[planned.resource.address] = replace(
             planned.resource, external_id=outcome.external_id, outputs=outcome.outputs
         )
+        waited = [change.path for change in planned.changes if not restart and _waits(change)]
+        pending = {*outcome.pending, *waited}
+        self.pending[planned.resource.address] = tuple(pending)
         left = {change.path for change in self.plan(kind, name, spec).changes}
-        pending = set(outcome.pending)
         assert set() == {path for path in left if not _under(path, pending)}
         return outcome
 
@@ -236,6 +246,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "not within the deadline"
         time.sleep(0.005)
+
+
+def _waits(change: Change) -> bool:
+    return (
+        change.impact is Impact.RESTART and change.differs_running and change.before == change.after
+    )
 
 
 def _under(path: Path, pending: set[Path]) -> bool:

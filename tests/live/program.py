@@ -53,15 +53,16 @@ spec:
 
 
 class Stack:
-    """One folder with a stack whose machine ``web`` has a disk that boots and one for data, and
-    the program in it. ``boot.qcow2`` has to lie there.
+    """The program in a folder with a stack. ``text`` holds its manifests, with ``{uri}`` of a daemon
+    and ``{pool}`` for the folder of a pool. Without it there is a machine ``web`` with a disk that
+    boots and one for data, and ``boot.qcow2`` has to lie in the folder.
     """
 
-    def __init__(self, folder: Path, uri: str, pool: Path) -> None:
+    def __init__(self, folder: Path, uri: str, pool: Path, text: str = MANIFESTS) -> None:
         self.folder = folder
         self.pool = pool
         self.uri = uri
-        self.write(MANIFESTS.format(uri=uri, pool=pool))
+        self.write(text.format(uri=uri, pool=pool))
 
     def write(self, text: str) -> None:
         """Put other manifests in the place of those there are."""
@@ -74,7 +75,7 @@ class Stack:
         self.write(text.replace(old, new))
 
     def run(self, *arguments: str, expect: int = 0) -> str:
-        """Run a command; its output."""
+        """What it prints; with its errors where it is expected to fail."""
         finished = subprocess.run(
             [sys.executable, "-m", "provisioner", *arguments],
             cwd=self.folder,
@@ -84,7 +85,7 @@ class Stack:
             timeout=120,
         )
         assert expect == finished.returncode, finished.stdout + finished.stderr
-        return finished.stdout
+        return finished.stdout + finished.stderr if expect else finished.stdout
 
     def plan(self, *options: str) -> dict[str, Any]:
         """The plan as a document."""

@@ -26,6 +26,8 @@ SPEC: dict[str, Any] = {
     "native": {"kvm": {"domain": ["<clock offset='localtime'/>"]}},
     "shutdownTimeout": "0s",
 }
+CARD = """\
+<interface type='user'><mac address='52:54:00:00:00:77'/><model type='virtio'/></interface>"""
 
 
 @pytest.fixture
@@ -59,6 +61,33 @@ def test_what_is_in_force_otherwise_is_put_right(bench: Any) -> None:
     assert {"nics.lan.link": "live"} == bench.plan(VM, "web", SPEC).impacts
     with bench.uninterrupted():
         bench.apply(VM, "web", SPEC)
+    assert {} == bench.present(VM, "web").running
+
+
+def test_what_somebody_plugged_in_is_unplugged(bench: Any) -> None:
+    bench.domain().attachDeviceFlags(CARD, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    path = ("nics", "52:54:00:00:00:77")
+    assert [path] == list(bench.present(VM, "web").running)
+    assert {".".join(path): "live"} == bench.plan(VM, "web", SPEC).impacts
+    with bench.uninterrupted():
+        outcome = bench.apply(VM, "web", SPEC)
+    # The boot-sector guest has not let go of it, so that it waits from now on.
+    assert (path,) == outcome.pending
+    assert {".".join(path): "restart"} == bench.plan(VM, "web", SPEC).impacts
+    bench.apply(VM, "web", SPEC, restart=True)
+    assert {} == bench.present(VM, "web").running
+
+
+def test_a_definition_that_was_removed_is_written_again(bench: Any) -> None:
+    mac = bench.live().find("devices/interface/mac").get("address")
+    bench.domain().undefine()
+    observed = bench.present(VM, "web")
+    assert "size" not in observed.spec["memory"]
+    assert {"memory.size": "live", "autostart": "live"} == bench.plan(VM, "web", SPEC).impacts
+    with bench.uninterrupted():
+        bench.apply(VM, "web", SPEC)
+    assert (1, 1) == (bench.domain().isPersistent(), bench.domain().autostart())
+    assert mac == bench.configured().find("devices/interface/mac").get("address")
     assert {} == bench.present(VM, "web").running
 
 

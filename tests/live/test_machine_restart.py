@@ -66,7 +66,9 @@ def test_memory_beyond_what_the_machine_was_started_with_waits(bench: Any) -> No
     with bench.uninterrupted():
         pending = bench.apply(VM, "web", more).pending
     assert (("memory", "max"), ("memory", "size")) == pending
-    assert {"memory.size": "restart"} == bench.plan(VM, "web", more).impacts
+    # The maximum follows the size, and waits as well.
+    waits = {"memory.max": "restart", "memory.size": "restart"}
+    assert waits == bench.plan(VM, "web", more).impacts
     assert () == bench.apply(VM, "web", more, restart=True).pending
     assert {} == bench.plan(VM, "web", more).impacts
 
@@ -96,6 +98,41 @@ def test_a_definition_that_does_not_start_is_put_back(bench: Any) -> None:
     assert machinebench.same(before, after)
     # And it runs again with what it had.
     bench.wait_for("LAB-SEQ")
+
+
+def test_what_runs_is_put_back_where_the_definition_that_waits_does_not_start(bench: Any) -> None:
+    broken = {**SPEC, "boot": {"kernel": "/nowhere/vmlinuz"}}
+    assert (("boot",),) == bench.apply(VM, "web", broken).pending
+    planned = bench.plan(VM, "web", broken)
+    with pytest.raises(Terminal) as raised:
+        bench.session.update(
+            planned.resource,
+            planned.observed,
+            planned.changes,
+            restart=True,
+            deadline=bench.deadline(),
+        )
+    assert "started again as it ran before" in raised.value.diagnostic.detail
+    bench.wait_for("LAB-SEQ")
+    observed = bench.present(VM, "web")
+    assert ({}, "running", "qemu64") == (
+        observed.running,
+        observed.spec["power"],
+        observed.spec["cpu"]["model"],
+    )
+    assert {} == bench.plan(VM, "web", SPEC).impacts
+
+
+def test_an_attempt_to_restart_that_was_cut_short_starts_the_machine(bench: Any) -> None:
+    changed = {**SPEC, "cpu": {"count": 4}}
+    planned = bench.plan(VM, "web", changed)
+    bench.domain().destroy()  # the first attempt came so far
+    assert "power" not in planned.impacts
+    bench.session.update(
+        planned.resource, planned.observed, planned.changes, restart=True, deadline=bench.deadline()
+    )
+    assert "running" == bench.present(VM, "web").spec["power"]
+    assert 4 == int(bench.live().findtext("vcpu"))
 
 
 def test_a_definition_that_is_refused_changes_nothing(bench: Any) -> None:

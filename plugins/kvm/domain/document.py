@@ -243,11 +243,10 @@ def running_differences(
 ) -> dict[Path, Json]:
     """What is in force in a running machine where that is not what is configured, by path."""
     one, other = read(configured, bindings, wanted), read(live, bindings, wanted)
-    # The balloon moves as the guest lets it; only beyond its maximum would a restart change that.
-    size, _ = one["memory"].pop("size"), other["memory"].pop("size")
-    for spec in (one, other):
-        # What a fragment asks for is compared as a whole, when it is written.
-        spec.pop("native", None)
+    size, running_size = one["memory"].pop("size"), other["memory"].pop("size")
+    for spec, definition in ((one, configured), (other, live)):
+        # libvirt rewrites what fragments say; the record of them stays that of the start.
+        spec["native"] = {"kvm": {native.SECTION: native.recorded(definition)}}
     if configured.find("cpu") is None or _mode(configured) != _mode(live):
         # The live definition names the model that libvirt chose for host-model.
         for spec in (one, other):
@@ -262,8 +261,16 @@ def running_differences(
     if firmware.names_loader_only_when_live(configured, live):
         other["firmware"]["type"] = one["firmware"]["type"]
     differences = edits.running_differences(one, other)
-    if size > other["memory"]["max"]:
-        differences["memory", "size"] = other["memory"]["max"]
+    most = other["memory"]["max"]
+    if size > most:
+        differences["memory", "size"] = most
+    elif running_size not in (size, most):
+        # All that there can be is what a guest without a balloon driver has, whatever is asked.
+        differences["memory", "size"] = running_size
+    if cdroms.seed_volume(configured) != cdroms.seed_volume(live):
+        differences["cloudInit",] = None
+    if cdroms.find_seed(configured) is None and cdroms.find_seed(live) is not None:
+        differences["cloudInit",] = {}  # the drive alone
     return differences
 
 

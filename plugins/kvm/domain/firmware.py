@@ -144,6 +144,17 @@ def _firmware_type(domain: Element) -> str:
     return "uefi-secure" if loader is not None and loader.get("secure") == "yes" else "uefi"
 
 
+def leave_to_libvirt(domain: Element) -> None:
+    """Make a live definition, which names the files that libvirt chose for the firmware, ask for
+    their kind again: both together are refused.
+    """
+    system = child(domain, "os")
+    if system.find("firmware") is not None:
+        system.set("firmware", "efi")
+        for tag in ("loader", "nvram"):
+            remove_all(system, tag)
+
+
 def names_loader_only_when_live(configured: Element, live: Element) -> bool:
     """Whether the firmware was left to libvirt altogether, so that only the live definition tells
     which one it is.

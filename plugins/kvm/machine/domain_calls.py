@@ -16,10 +16,12 @@ from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.xml import Element, parse, serialize
 from provisioner_plugins.kvm.domain import native
+from provisioner_plugins.kvm.domain.running import as_definition
 
 T = TypeVar("T")
 
-_CONFIGURED = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+_SECURE = libvirt.VIR_DOMAIN_XML_SECURE
+_CONFIGURED = libvirt.VIR_DOMAIN_XML_INACTIVE | _SECURE
 """With the passwords that are in it: a definition without them would lose them when it is written
 back."""
 
@@ -52,14 +54,25 @@ class DomainCalls:
         self.connection.context.progress(self.address, text)
 
     def configured(self) -> Element:
-        """The definition that the next start takes."""
-        return parse(self.read("read", lambda domain: domain.XMLDesc(_CONFIGURED)))
+        """The definition that the next start takes; of a machine that lost it, what runs."""
 
-    def live(self) -> Element | None:
-        """The definition in force; None if the machine does not run."""
+        def read(domain: Any) -> tuple[str, bool]:
+            return domain.XMLDesc(_CONFIGURED), bool(domain.isPersistent())
+
+        text, is_defined = self.read("read", read)
+        return parse(text) if is_defined else as_definition(parse(text))
+
+    def is_defined(self) -> bool:
+        """Whether it has a definition that outlives its run."""
+        return bool(self.read("read", lambda domain: domain.isPersistent()))
+
+    def live(self, *, to_define: bool = False) -> Element | None:
+        """The definition in force; None if the machine does not run. ``to_define``: with the
+        passwords in it.
+        """
 
         def read(domain: Any) -> str | None:
-            return domain.XMLDesc(0) if domain.isActive() else None
+            return domain.XMLDesc(_SECURE if to_define else 0) if domain.isActive() else None
 
         try:
             text = self.read("read", read)

@@ -9,7 +9,7 @@ host through libvirt alone::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -108,10 +108,21 @@ class MachineFiles:
             lambda handle: sorted(pool.name() for pool in handle.listAllStoragePools(flags)),
         )
 
-    def remove_seed(self, volume: VolumeRef | None) -> None:
-        """Remove a seed; done already if it is not there."""
-        if volume is not None:
-            self._volumes.remove(VolumeId(volume.pool, volume.volume))
+    def remove_seeds(
+        self,
+        resource: Resource,
+        used: Collection[VolumeRef | None],
+        needed: Collection[VolumeRef | None],
+    ) -> None:
+        """Remove a machine's seeds from the pools of those that it ``used``, but for the ``needed``
+        ones.
+        """
+        beginning = seed.prefix(resource.name, resource.uid)
+        kept = {VolumeId(volume.pool, volume.volume) for volume in needed if volume is not None}
+        for pool in sorted({volume.pool for volume in used if volume is not None}):
+            for name in self._listed(pool):
+                if name.startswith(beginning) and VolumeId(pool, name) not in kept:
+                    self._volumes.remove(VolumeId(pool, name))
 
     # --- log ---
 

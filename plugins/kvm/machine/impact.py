@@ -98,7 +98,7 @@ def _cpu(judged: Judged, change: Change) -> Assessment:
             "with",
         )
     if wanted < _int(change.running if change.differs_running else change.before, 1):
-        if change.before == change.after:
+        if change.pending:
             return Assessment(Impact.RESTART, "the guest has not let go of its vCPUs")
         fixed = judged.number("fixedVcpus")
         if wanted < fixed:
@@ -120,8 +120,12 @@ def _memory(judged: Judged, change: Change) -> Assessment:
             f"{format_size(wanted)} exceed the maximum of {format_size(most)} that the running "
             "machine was started with",
         )
+    if change.before is None and change.running == change.after:
+        return Assessment(Impact.LIVE, "its definition is gone; it is defined again and runs on")
     if not judged.facts.get("balloon"):
         return Assessment(Impact.RESTART, "the machine has no memory balloon")
+    if change.pending:
+        return Assessment(Impact.RESTART, "the guest has not moved its memory balloon")
     return Assessment(Impact.LIVE, "the guest's balloon driver moves to it")
 
 
@@ -185,7 +189,7 @@ def _network(judged: Judged, change: Change) -> Assessment:
 def _device(judged: Judged, change: Change, what: str, bus: str) -> Assessment:
     """Plugging a device in, or out."""
     if change.after is None:
-        if change.before is None:
+        if change.pending:
             return Assessment(
                 Impact.RESTART,
                 f"the guest has not let go of the {what}; it loses it when restarted",
@@ -215,7 +219,7 @@ def _snapshots(judged: Judged, what: str) -> str:
 
 def _cdroms(_judged: Judged, change: Change) -> Assessment:
     if len(change.path) == 3 and change.path[2] == "image":
-        if change.differs_running and change.before == change.after:
+        if change.pending:
             return Assessment(Impact.RESTART, "the guest holds the drive locked")
         return Assessment(Impact.LIVE)
     return Assessment(
@@ -224,10 +228,14 @@ def _cdroms(_judged: Judged, change: Change) -> Assessment:
 
 
 def _cloud_init(judged: Judged, change: Change) -> Assessment:
+    if change.pending and change.after is None:
+        return Assessment(Impact.RESTART, "the empty drive stays until it is restarted")
     if change.after is None and len(change.path) == 1:
         return Assessment(
             Impact.LIVE, "its medium is taken out; the drive goes at the next restart"
         )
+    if judged.facts.get("seed") and change.differs_running and change.before == change.after:
+        return Assessment(Impact.LIVE, "the medium is put in again")
     if judged.facts.get("seed"):
         return Assessment(
             Impact.LIVE,

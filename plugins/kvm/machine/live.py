@@ -1,8 +1,8 @@
 """Brings a running machine in line with what is configured, as far as libvirt can.
 
-The state of the machine decides, never what was asked for: whatever differs between the live and
-the configured definition is carried over, so that a repeated attempt goes on where the last one
-ended.
+The state of the machine decides what is left to do: what differs between the live and the
+configured definition, so that a repeated attempt goes on where the last one ended. Only what was
+asked for is tried; what waits for a restart since an earlier update goes on waiting.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from provisioner_plugins.kvm.machine.unplug import unplug
 
 _LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
 _DESCRIPTION = libvirt.VIR_DOMAIN_METADATA_DESCRIPTION
+_MEMORY_SIZE = ("memory", "size")
 _BALLOON_SECONDS = 3.0
 _UNPLUG_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
@@ -33,8 +34,8 @@ _KIB = 1024
 
 
 class LiveChanges:
-    """One attempt on one running machine. ``waiting``: paths that were judged to need a restart,
-    and are not tried.
+    """One attempt on one running machine. ``asked``: paths of the changes to carry out;
+    ``waiting``: paths that were judged to need a restart, and are not tried.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class LiveChanges:
         bindings: Bindings,
         wanted: Mapping[str, Any],
         *,
+        asked: Collection[Path],
         waiting: Collection[Path],
         deadline: Deadline,
     ) -> None:
         self._domain = domain
         self._bindings = bindings
         self._wanted = wanted
+        self._asked = asked
         self._waiting = waiting
         self._deadline = deadline
         self.pending: list[Path] = []
@@ -66,37 +69,33 @@ class LiveChanges:
         for path in sorted(differing, key=lambda path: differing[path] is None):
             if path[0] not in fields:
                 continue
-            if self._has_to_wait(path):
+            if not self._is_tried(path):
                 self.pending.append(path)
             elif path[0] in ("disks", "nics", "cdroms") and len(path) > 1:
                 device = (path[0], path[1])
                 if device not in done:
                     done.add(device)
                     self._device(device, configured, live)
-            elif path in {("description",), ("memory", "size")}:
-                continue  # below, where less is needed to see that they differ
+            elif path == ("description",):
+                self._set_description(configured)
             elif path == ("cpu", "count"):
                 self._set_vcpus(configured)
-            else:
+            elif path == ("cloudInit",):
+                self._exchange_seed(configured, live)
+            elif path != _MEMORY_SIZE:
                 self.pending.append(path)
-        if "memory" in fields:
+        if self._is_tried(_MEMORY_SIZE):
+            # Whether it differs or not: a guest without a balloon driver always has all of it.
             self._set_memory(configured, live)
-        if "description" in fields:
-            self._set_description(configured, live)
-        if "cloudInit" in fields:
-            self._exchange_seed(configured, live)
 
-    def _set_description(self, configured: Element, live: Element) -> None:
+    def _set_description(self, configured: Element) -> None:
         text = text_of(configured, "description")
-        if text != text_of(live, "description"):
-            self._domain.call(
-                "describe", lambda domain: domain.setMetadata(_DESCRIPTION, text, None, None, _LIVE)
-            )
-
-    def _has_to_wait(self, path: Path) -> bool:
-        return any(
-            path[: len(other)] == other or other[: len(path)] == path for other in self._waiting
+        self._domain.call(
+            "describe", lambda domain: domain.setMetadata(_DESCRIPTION, text, None, None, _LIVE)
         )
+
+    def _is_tried(self, path: Path) -> bool:
+        return _under_any(path, self._asked) and not _under_any(path, self._waiting)
 
     # --- processors and memory ---
 
@@ -132,17 +131,20 @@ class LiveChanges:
         if memory.read(live)["size"] == size:
             return
         if size > most:
-            self.pending.append(("memory", "size"))
+            self.pending.append(_MEMORY_SIZE)
             return
         self._domain.call(
             "set the memory of",
             lambda domain: domain.setMemoryFlags(size // _KIB, _LIVE),
         )
-        if not self._comes_to(self._balloon, size, _BALLOON_SECONDS):
-            self.notes.append(
-                "the guest has not moved its memory balloon yet; without a balloon driver it keeps "
-                "the memory that it has"
-            )
+        if self._comes_to(self._balloon, size, _BALLOON_SECONDS):
+            return
+        self.notes.append(
+            "the guest has not moved its memory balloon yet; without a balloon driver it keeps "
+            "the memory that it has"
+        )
+        if self._balloon() != most:
+            self.pending.append(_MEMORY_SIZE)
 
     def _balloon(self) -> int:
         """Bytes that the guest has now."""
@@ -251,15 +253,13 @@ class LiveChanges:
 
     def _exchange_seed(self, configured: Element, live: Element) -> None:
         present = cdroms.find_seed(live)
-        if present is None:
-            if cdroms.find_seed(configured) is not None:
-                self.pending.append(("cloudInit",))
-            return
-        if cdroms.seed_volume(configured) == cdroms.seed_volume(live):
-            return
         wanted = cdroms.find_seed(configured)
-        node = deepcopy(present)
+        if present is None or wanted is None:
+            self.pending.append(("cloudInit",))
+        if present is None or cdroms.seed_volume(configured) == cdroms.seed_volume(live):
+            return
         if wanted is None:
+            node = deepcopy(present)
             disks.set_volume(node, None)
         else:
             node = _with_medium(present, wanted)
@@ -279,6 +279,11 @@ class LiveChanges:
         if isinstance(problem, Terminal | Retryable):
             detail = problem.diagnostic.detail
         self.notes.append(f"{'.'.join(path)} cannot be changed now: {detail}")
+
+
+def _under_any(path: Path, others: Collection[Path]) -> bool:
+    """Whether a path lies on the way to one of the others, or below it."""
+    return any(path[: len(other)] == other or other[: len(path)] == path for other in others)
 
 
 def _attributes(node: Element, tag: str) -> Mapping[str, str]:

@@ -76,6 +76,9 @@ def present(
     running: dict[Path, Json] = {}
     if live is not None:
         running = document.running_differences(configured, live, bindings, wanted)
+    if not record.persistent:
+        # It has no definition, which has to be a difference in something that everybody sets.
+        running["memory", "size"] = spec["memory"].pop("size")
     owner = mark.stamp if mark is not None else None
     return Present(
         external_id=str(record.uuid),
@@ -96,6 +99,8 @@ def _fingerprint(record: DomainRecord, configured: Element, live: Element | None
     differing: dict[Path, Json] = {}
     if live is not None:
         differing = document.running_differences(configured, live, _NOTHING_BOUND, {})
+        # The guest moves its balloon when it likes.
+        differing.pop(("memory", "size"), None)
     return digest(
         {
             "name": record.name,

@@ -4,20 +4,20 @@ brought in line with it, by hand where libvirt can and by a restart where that i
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from provisioner.core.actions import Impact
 from provisioner.core.clock import Deadline
 from provisioner.core.values import Path
-from provisioner.providers.api import Change, ProviderError, Resource, Terminal
+from provisioner.providers.api import Change, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.edits import with_changes
 from provisioner_plugins._libvirt.xml import Element, same
 from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
-from provisioner_plugins.kvm.domain import cdroms, document, processor
+from provisioner_plugins.kvm.domain import cdroms, document, processor, running
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.host import Host
@@ -55,23 +55,25 @@ class Update:
         self, before: Element, *, restart: bool, deadline: Deadline
     ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
         """Do it; ``before`` is the definition as it is. Returns what is pending, and notes."""
-        old_seed = cdroms.seed_volume(before)
         after = self._edited(before)
-        if not same(before, after):
+        if not same(before, after) or not self._domain.is_defined():
             self._notes.extend(self._domain.define(after))
         if "autostart" in self._fields:
             self._domain.set_autostart(bool(self._wanted.get("autostart", False)))
         pending = self._bring_into_force(before, restart=restart, deadline=deadline)
-        new_seed = cdroms.seed_volume(after)
-        replaced = old_seed != new_seed and ("cloudInit",) not in pending
-        if replaced and not self._has_snapshots():
-            # A snapshot's definition names the seed of its time, and needs it.
-            self._files.remove_seed(old_seed)
+        if "cloudInit" in self._fields:
+            self._remove_old_seeds(before, after)
         return tuple(dict.fromkeys(pending)), tuple(self._notes)
 
-    def _has_snapshots(self) -> bool:
-        found = self._domain.read("read the snapshots of", lambda domain: domain.snapshotNum())
-        return bool(found)
+    def _remove_old_seeds(self, before: Element, after: Element) -> None:
+        """Those that neither the next start needs nor the running machine has in its drive."""
+        if self._domain.read("read the snapshots of", lambda domain: domain.snapshotNum()):
+            # A snapshot's definition names the seed of its time, and needs it.
+            return
+        live = self._domain.live()
+        needed = [cdroms.seed_volume(found) for found in (after, live) if found is not None]
+        used = [cdroms.seed_volume(before), *needed]
+        self._files.remove_seeds(self._resource, used, needed)
 
     # --- the definition ---
 
@@ -118,9 +120,9 @@ class Update:
     def _bring_into_force(
         self, before: Element, *, restart: bool, deadline: Deadline
     ) -> list[Path]:
-        live = self._domain.live()
+        live = self._domain.live(to_define=True)
         if live is None:
-            self._start_new(before, deadline)
+            self._start_stopped(before, deadline, restart=restart)
             return []
         stops = "power" in self._fields and self._wanted.get("power", "running") != "running"
         if stops and not restart:
@@ -129,7 +131,7 @@ class Update:
             self._power.stop(deadline)
             return []
         if restart and self._needs_restart():
-            self._restart(before, deadline)
+            self._restart(before, live, deadline)
             return []
         pending = self._change_live(live, deadline)
         self._change_power(deadline)
@@ -145,34 +147,49 @@ class Update:
             wanted = str(self._wanted.get("power", "running"))
             self._power.bring_to(wanted, deadline, reset_nvram=self._is_new_firmware())
 
-    def _restart(self, before: Element, deadline: Deadline) -> None:
-        """Stop and start with the new definition; if the host refuses that, start with the previous
-        one again.
-        """
+    def _restart(self, before: Element, live: Element, deadline: Deadline) -> None:
+        """Stop and start with the new definition; if the host refuses that, start what ran."""
         suspended = self._wanted.get("power", power_of(self._domain.state())) == "suspended"
+        ran = [
+            running.as_it_ran(live, before, self._bindings, self._wanted),
+            running.as_definition(live),
+        ]
         self._domain.report("restarting")
         if not self._power.stop(deadline):
             self._notes.append("the guest did not shut down by itself and was switched off")
         try:
             self._power.start(suspended=suspended, reset_nvram=self._is_new_firmware())
-        except Terminal:
-            self._put_back(before)
-            raise
+        except Terminal as problem:
+            said = self._start_again(ran, suspended=suspended)
+            detail = f"{problem.diagnostic.detail.rstrip('.')}. {said}"
+            raise Terminal(replace(problem.diagnostic, detail=detail)) from problem
 
-    def _start_new(self, before: Element, deadline: Deadline) -> None:
-        """Start a stopped machine, where that is among the changes."""
+    def _start_again(self, ran: Sequence[Element], *, suspended: bool) -> str:
+        """Put the first of these definitions back that starts; returns what became of it."""
+        said = ""
+        for definition in ran:
+            try:
+                self._domain.define(definition)
+                self._power.start(suspended=suspended)
+            except (Retryable, Terminal) as problem:
+                said = f"{problem.diagnostic.summary}; {problem.diagnostic.detail}"
+            else:
+                return "It was started again as it ran before."
+        return f"It could not be started again as it ran before either: {said}"
+
+    def _start_stopped(self, before: Element, deadline: Deadline, *, restart: bool) -> None:
+        """Start a machine that does not run, where that is among the changes, or where an attempt
+        to restart it was cut short.
+        """
         try:
-            self._change_power(deadline)
+            if restart and self._needs_restart() and "power" not in self._fields:
+                self._power.start(suspended=self._wanted.get("power") == "suspended")
+            else:
+                self._change_power(deadline)
         except Terminal:
             # It did not run before: the previous definition is put back, and not started.
             self._domain.define(before)
             raise
-
-    def _put_back(self, before: Element) -> None:
-        # That the new definition does not start is what has to be told, whatever happens now.
-        with contextlib.suppress(ProviderError):
-            self._domain.define(before)
-            self._power.start()
 
     def _is_new_firmware(self) -> bool:
         return any(change.path[:2] == ("firmware", "type") for change in self._changes)
@@ -180,32 +197,36 @@ class Update:
     def _change_live(self, live: Element, deadline: Deadline) -> list[Path]:
         configured = self._domain.configured()
         waiting = [change.path for change in self._changes if change.impact is Impact.RESTART]
+        asked = [change.path for change in self._changes if change.path not in waiting]
         attempt = LiveChanges(
-            self._domain, self._bindings, self._wanted, waiting=waiting, deadline=deadline
+            self._domain,
+            self._bindings,
+            self._wanted,
+            asked=asked,
+            waiting=waiting,
+            deadline=deadline,
         )
         try:
             attempt.apply(configured, live, self._fields)
         except Terminal:
-            self._take_back_what_failed(configured)
+            self._take_back_what_failed(configured, asked)
             raise
         self._notes.extend(attempt.notes)
-        pending = attempt.pending
-        if "native" in self._fields:
-            pending.append(("native",))
-        return pending
+        return attempt.pending
 
-    def _take_back_what_failed(self, configured: Element) -> None:
-        """Take devices that could not be plugged in out of the definition, which would not start
-        with them.
+    def _take_back_what_failed(self, configured: Element, asked: Collection[Path]) -> None:
+        """Take the devices that this update brings, and that could not be plugged in, out of the
+        definition, which might not start with them.
         """
         live = self._domain.live()
         if live is None:
             return
+        brought = {change.path for change in self._changes if change.before is None}
         differing = document.running_differences(configured, live, self._bindings, self._wanted)
-        document.drop_devices(
-            configured,
-            [path for path, running in differing.items() if len(path) == 2 and running is None],
-            self._bindings,
-            self._wanted,
-        )
+        failed = [
+            path
+            for path, in_force in differing.items()
+            if in_force is None and path in brought and path in asked
+        ]
+        document.drop_devices(configured, failed, self._bindings, self._wanted)
         self._domain.define(configured)

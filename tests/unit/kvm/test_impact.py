@@ -1,5 +1,6 @@
 """What a change does to a guest is judged by the machine as it runs, and said in words."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,25 +127,50 @@ def test_a_halted_guest_lets_go_of_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pending", "impact"),
+    ("path", "configured", "running"),
     [
-        # The guest did not let go of it: nothing but a restart will help.
-        (change("disks.alpha", None, None, running={"bus": "virtio"}), "restart"),
-        # Somebody added it to the definition only.
-        (change("disks.alpha", {"bus": "virtio"}, {"bus": "virtio"}, running=None), "live"),
-        (change("cpu.count", 3, 3, running=2), "live"),
-        (change("cpu.count", 1, 1, running=3), "restart"),
-        (change("nics.lan.network", "red", "red", running="blue"), "live"),
-        (change("cdroms.setup.image", "tools", "tools", running="installer"), "restart"),
+        ("disks.alpha", None, {"bus": "virtio"}),
+        ("nics.lan", None, {"network": "blue"}),
+        ("cpu.count", 2, 3),
+        ("cdroms.setup.image", "tools", "installer"),
+        ("memory.size", 16 * MIB, 20 * MIB),
+        ("cloudInit", None, {}),
     ],
-    ids=lambda value: ".".join(value.path) if isinstance(value, Change) else None,
 )
-def test_what_waits_already_is_judged_by_what_is_in_force(pending: Change, impact: str) -> None:
-    waiting = Change(
-        pending.path,
-        pending.before,
-        pending.after,
-        running=pending.running,
-        differs_running=True,
+def test_what_the_guest_has_not_done_waits(path: str, configured: Any, running: Any) -> None:
+    """What somebody else did to the running machine alone looks the same but for ``pending``."""
+    changed = change(path, configured, configured, running=running, differs_running=True)
+    (waits,) = judge(replace(changed, pending=True))
+    assert Impact.RESTART == waits.impact
+    (by_hand,) = judge(changed)
+    assert Impact.LIVE == by_hand.impact
+
+
+@pytest.mark.parametrize("pending", [False, True])
+@pytest.mark.parametrize(
+    ("path", "configured", "running", "impact"),
+    [
+        ("disks.alpha", {"bus": "virtio"}, None, "live"),
+        ("disks.alpha", {"bus": "sata"}, None, "restart"),
+        ("cpu.count", 3, 2, "live"),
+        ("cpu.count", 1, 3, "restart"),
+        ("nics.lan.network", "red", "blue", "live"),
+        ("cloudInit", {"userData": "a"}, None, "live"),
+        ("memory.max", 2, 1, "restart"),
+    ],
+)
+def test_what_is_not_in_force_is_judged_by_what_is(
+    pending: bool, path: str, configured: Any, running: Any, impact: str
+) -> None:
+    changed = change(path, configured, configured, running=running, differs_running=True)
+    (found,) = judge(replace(changed, pending=pending))
+    assert impact == found.impact
+
+
+def test_a_machine_without_a_definition_gets_one_while_it_runs() -> None:
+    lost = change("memory.size", None, 16 * MIB, running=16 * MIB, differs_running=True)
+    (found,) = judge(lost)
+    assert (Impact.LIVE, "its definition is gone; it is defined again and runs on") == (
+        found.impact,
+        found.reason,
     )
-    assert impact == judge(waiting)[0].impact

@@ -10,11 +10,19 @@ from tests.lab import agent
 from tests.lab.daemon import LibvirtDaemon
 from tests.lab.linux import LinuxGuest
 
+libvirt = pytest.importorskip("libvirt")
 machinebench = pytest.importorskip("tests.live.machinebench")
+
+from tests.live.handlerbench import wait_until  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
 VM = "VirtualMachine"
+MIB = 1 << 20
+DISK = """\
+<disk type='file' device='disk'>
+  <driver name='qemu' type='qcow2'/><source file='{path}'/><target dev='vdb' bus='virtio'/>
+</disk>"""
 USER_DATA = "#cloud-config\nhostname: seeded\n"
 
 
@@ -135,3 +143,52 @@ def test_a_guest_is_shut_down_in_good_order(bench: Any, spec: dict[str, Any]) ->
     bench.apply(VM, "web", {**spec, "power": "stopped"}, restart=True)
     assert "LAB-POWER-BUTTON" in bench.said()
     assert "stopped" == bench.present(VM, "web").spec["power"]
+
+
+def test_what_was_changed_by_hand_is_put_right_while_the_guest_runs(
+    bench: Any, spec: dict[str, Any]
+) -> None:
+    spec["cdroms"] = [{"name": "setup", "image": "tools", "bus": "scsi"}]
+    source = {"file": str(bench.pool_folder() / "root.iso")}
+    (bench.pool_folder() / "root.iso").write_bytes(bytes(1 << 20))
+    bench.apply("Image", "tools", {"pool": "images", "source": source, "format": "iso"})
+    bench.apply(VM, "web", spec)
+    bench.wait_for("LAB-LINUX")
+    domain, live = bench.domain(), libvirt.VIR_DOMAIN_AFFECT_LIVE
+    number = domain.ID()
+    volume = bench.present("Disk", "data").outputs["path"]
+    domain.attachDeviceFlags(DISK.format(path=volume), live)
+    drive = next(disk for disk in bench.live().findall("devices/disk") if _is_drive(disk))
+    drive.remove(drive.find("source"))
+    domain.updateDeviceFlags(machinebench.serialize(drive), live)
+    assert {"disks.data": "live", "cdroms.setup.image": "live"} == (
+        bench.plan(VM, "web", spec).impacts
+    )
+    # The guest looks for new devices once a second.
+    bench.wait_for(r"LAB-LINUX [^\n]*vdb:")
+    assert () == bench.apply(VM, "web", spec).pending
+    assert {} == bench.present(VM, "web").running
+    assert number == bench.domain().ID()
+
+
+def test_a_balloon_that_was_moved_by_hand_is_moved_back(bench: Any, spec: dict[str, Any]) -> None:
+    spec["memory"] = {"size": "128MiB", "max": "256MiB"}
+    bench.apply(VM, "web", spec)
+    bench.wait_for("LAB-LINUX")
+    wait_until(lambda: balloon(bench) == 128 * MIB)
+    assert {} == bench.present(VM, "web").running
+    bench.domain().setMemoryFlags(200 << 10, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    wait_until(lambda: balloon(bench) == 200 * MIB)
+    assert {("memory", "size"): 200 * MIB} == bench.present(VM, "web").running
+    assert {"memory.size": "live"} == bench.plan(VM, "web", spec).impacts
+    assert () == bench.apply(VM, "web", spec).pending
+    assert {} == bench.present(VM, "web").running
+
+
+def balloon(bench: Any) -> int:
+    """Bytes of memory that the guest has."""
+    return int(bench.domain().info()[2]) << 10
+
+
+def _is_drive(disk: Any) -> bool:
+    return bool(disk.get("device") == "cdrom")

@@ -34,8 +34,9 @@ _KIB = 1024
 
 
 class LiveChanges:
-    """One attempt on one running machine. ``asked``: paths of the changes to carry out;
-    ``waiting``: paths that were judged to need a restart, and are not tried.
+    """One attempt on one running machine, whose definition was ``before`` until now. ``asked``:
+    paths of the changes to carry out; ``waiting``: paths that were judged to need a restart, and
+    are not tried.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class LiveChanges:
         domain: DomainCalls,
         bindings: Bindings,
         wanted: Mapping[str, Any],
+        before: Element,
         *,
         asked: Collection[Path],
         waiting: Collection[Path],
@@ -51,6 +53,7 @@ class LiveChanges:
         self._domain = domain
         self._bindings = bindings
         self._wanted = wanted
+        self._before = before
         self._asked = asked
         self._waiting = waiting
         self._deadline = deadline
@@ -58,19 +61,22 @@ class LiveChanges:
         self.notes: list[str] = []
 
     def apply(self, configured: Element, live: Element, fields: Collection[str]) -> None:
-        """Carry over what differs in the top-level ``fields``; the rest is collected in
-        ``pending``.
+        """Carry over what was asked for in the top-level ``fields``; what this update leaves
+        waiting is collected in ``pending``.
 
         Raises Terminal where a device cannot be plugged in.
         """
         differing = document.running_differences(configured, live, self._bindings, self._wanted)
+        earlier = document.running_differences(self._before, live, self._bindings, self._wanted)
         done: set[tuple[str, str]] = set()
         # What is not in force is plugged in last: it may take the place of what is unplugged.
         for path in sorted(differing, key=lambda path: differing[path] is None):
             if path[0] not in fields:
                 continue
             if not self._is_tried(path):
-                self.pending.append(path)
+                # Beside what was asked for, what follows from it.
+                if _under_any(path, self._waiting) or path not in earlier:
+                    self.pending.append(path)
             elif path[0] in ("disks", "nics", "cdroms") and len(path) > 1:
                 device = (path[0], path[1])
                 if device not in done:

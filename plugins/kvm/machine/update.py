@@ -126,14 +126,14 @@ class Update:
             return []
         stops = "power" in self._fields and self._wanted.get("power", "running") != "running"
         if stops and not restart:
-            return [*self._change_live(live, deadline), _POWER]
+            return [*self._change_live(before, live, deadline), _POWER]
         if stops and self._wanted["power"] == "stopped":
             self._power.stop(deadline)
             return []
         if restart and self._needs_restart():
             self._restart(before, live, deadline)
             return []
-        pending = self._change_live(live, deadline)
+        pending = self._change_live(before, live, deadline)
         self._change_power(deadline)
         return pending
 
@@ -194,7 +194,7 @@ class Update:
     def _is_new_firmware(self) -> bool:
         return any(change.path[:2] == ("firmware", "type") for change in self._changes)
 
-    def _change_live(self, live: Element, deadline: Deadline) -> list[Path]:
+    def _change_live(self, before: Element, live: Element, deadline: Deadline) -> list[Path]:
         configured = self._domain.configured()
         waiting = [change.path for change in self._changes if change.impact is Impact.RESTART]
         asked = [change.path for change in self._changes if change.path not in waiting]
@@ -202,6 +202,7 @@ class Update:
             self._domain,
             self._bindings,
             self._wanted,
+            before,
             asked=asked,
             waiting=waiting,
             deadline=deadline,

@@ -19,6 +19,7 @@ from provisioner.core.address import Address
 from provisioner.core.values import Json
 from provisioner.core.values import Path as FieldPath
 from provisioner_plugins.kvm import provider
+from provisioner_plugins.kvm.machine import unplug
 from tests.conformance.provider.cases import surroundings
 from tests.conformance.provider.interference import Lossy
 from tests.lab.daemon import Flavour, LibvirtDaemon
@@ -211,6 +212,9 @@ class KvmUnderTest:
         self._counter = CallCounter(libvirt.libvirtmod)
         libvirt.libvirtmod = self._counter
         self._stack.callback(setattr, libvirt, "libvirtmod", self._counter._module)
+        # No guest of the suite has an operating system that could let go of a device.
+        patience = self._stack.enter_context(pytest.MonkeyPatch.context())
+        patience.setattr(unplug, "LONGEST_SECONDS", 0.5)
 
     @classmethod
     def system(cls, folder: Path) -> KvmUnderTest:  # noqa: ARG003 - the daemon has its own

@@ -1,5 +1,7 @@
 """Snapshots are taken, gone back to and deleted while the machine runs."""
 
+import json
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
 
+libvirt = pytest.importorskip("libvirt")
 machinebench = pytest.importorskip("tests.live.machinebench")
 
 from provisioner.core.address import Address  # noqa: E402
@@ -31,6 +34,14 @@ def bench(libvirt_session: LibvirtDaemon, boot_image: BootImage) -> Iterator[Any
     stack.wait_for("LAB-SEQ")
     yield stack
     stack.close()
+
+
+def snapshots_in(path: str) -> list[str]:
+    """Names of the snapshots in a qcow2 file."""
+    told = subprocess.run(
+        ["qemu-img", "info", "-U", "--output=json", path], check=True, capture_output=True
+    )
+    return [found["name"] for found in json.loads(told.stdout).get("snapshots", [])]
 
 
 def snapshot(bench: Any, name: str) -> Any:
@@ -94,6 +105,69 @@ def test_a_snapshot_is_deleted_and_the_guest_goes_on(bench: Any) -> None:
         bench.delete("Snapshot", "before")
         bench.delete("Snapshot", "after")
     assert bench.present(VM, "web").facts["snapshots"] is False
+
+
+def test_it_is_deleted_though_the_machine_has_other_disks_and_media_now(bench: Any) -> None:
+    """libvirt 9.0 refuses that, and ends where a disk is missing."""
+    bench.disk("data")
+    drives = {
+        "cdroms": [{"name": "setup"}],
+        "cloudInit": {"userData": "#cloud-config\n{}\n"},
+        "disks": [{"disk": "root"}, {"disk": "data"}],
+    }
+    bench.apply(VM, "web", {**SPEC, **drives}, restart=True)
+    bench.apply("Snapshot", "before", {"machine": "web", "memory": True})
+    bench.apply("Snapshot", "later", {"machine": "web", "memory": True})
+    bench.wait_for("LAB-SEQ")
+    changed = {
+        "cdroms": [{"name": "setup", "image": "boot"}],
+        "cloudInit": {"userData": "#cloud-config\nhostname: a\n"},
+    }
+    with bench.uninterrupted():
+        bench.apply(VM, "web", {**SPEC, **drives, **changed})
+        bench.delete("Snapshot", "before")
+    bench.apply(VM, "web", SPEC, restart=True)
+    assert 1 == len(bench.live().findall("devices/disk"))
+    bench.wait_for("LAB-SEQ")
+    with bench.uninterrupted():
+        bench.delete("Snapshot", "later")
+    assert any("data" in text and "stays there" in text for _, text, _, _ in bench.progress)
+    assert ([], ["later"]) == tuple(
+        snapshots_in(path)
+        for path in (bench.present("Disk", name).outputs["path"] for name in ("root", "data"))
+    )
+
+
+def test_a_stopped_machine_cleans_the_disks_that_it_has_no_more(bench: Any) -> None:
+    bench.disk("data")
+    both = {**SPEC, "disks": [{"disk": "root"}, {"disk": "data"}]}
+    bench.apply(VM, "web", both, restart=True)
+    bench.apply("Snapshot", "before", {"machine": "web", "memory": True})
+    bench.apply(VM, "web", {**SPEC, "power": "stopped"}, restart=True)
+    bench.delete("Snapshot", "before")
+    assert [] == snapshots_in(bench.present("Disk", "data").outputs["path"])
+
+
+def test_a_deletion_that_loses_the_daemon_is_not_repeated(
+    fresh_libvirt_session: LibvirtDaemon, boot_image: BootImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = machinebench.MachineBench(fresh_libvirt_session.uri, fresh_libvirt_session.directory)
+    bench.boot_disk(boot_image)
+    bench.apply(VM, "web", SPEC)
+    bench.apply("Snapshot", "before", {"machine": "web", "memory": True})
+    delete = libvirt.virDomainSnapshot.delete
+    deleted: list[int] = []
+
+    def ends_the_daemon(found: Any, flags: int) -> Any:
+        deleted.append(flags)
+        fresh_libvirt_session.kill()
+        return delete(found, flags)
+
+    monkeypatch.setattr(libvirt.virDomainSnapshot, "delete", ends_the_daemon)
+    with pytest.raises(Terminal, match="snapshot before of machine web") as raised:
+        bench.session.delete(snapshot(bench, "before"), bench.deadline())
+    assert ("PRV5208", [0]) == (raised.value.diagnostic.code, deleted)
+    bench.close()
 
 
 def test_somebody_elses_snapshot_is_left_alone(bench: Any) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,9 +22,17 @@ from typing import Any
 from provisioner.core.identity import Stamp
 from provisioner.core.values import canonical_json
 from provisioner.providers.api import Resource
-from provisioner_plugins._libvirt.xml import Element, child, element, text_of
+from provisioner_plugins._libvirt.xml import (
+    Element,
+    attribute,
+    child,
+    element,
+    remove_all,
+    text_of,
+)
 
 _WORD = "provisioner: "
+_SOURCE = ("pool", "volume", "file", "dev", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,65 @@ def holds_memory(document: Element) -> bool:
     """Whether there is memory in the snapshot, asked for or not."""
     memory = document.find("memory")
     return memory is not None and memory.get("snapshot") in ("internal", "external")
+
+
+def fits(document: Element, live: Element) -> bool:
+    """Whether the running machine has every disk and drive of the snapshot's time, with the medium
+    that was in it. libvirt 9.0 compares them when it deletes a snapshot: it refuses where one is
+    another now, and ends with a memory error where one is missing.
+    """
+    had, has = _sources(document.find("domain")), _sources(live)
+    return all(name in has and has[name] == had.get(name) for name in _disk_names(document))
+
+
+def left_disks(document: Element, live: Element) -> list[str]:
+    """The volumes that hold a part of the snapshot and that the machine has no more."""
+    had = _sources(document.find("domain"))
+    kept = set(_sources(live).values())
+    parts = {disk.get("name", "") for disk in document.findall("disks/disk") if _is_part(disk)}
+    return sorted(
+        "/".join(source) for name, source in had.items() if name in parts and source not in kept
+    )
+
+
+def fitted(document: Element, live: Element) -> Element:
+    """The snapshot's definition as if it had been taken of the machine as it runs: with its disks
+    and media.
+    """
+    result = deepcopy(document)
+    remove_all(result, "inactiveDomain")
+    has = _sources(live)
+    listed = child(result, "disks")
+    for disk in listed.findall("disk"):
+        if disk.get("name") not in has:
+            listed.remove(disk)
+    devices = child(result, "domain/devices")
+    remove_all(devices, "disk")
+    for disk in live.findall("devices/disk"):
+        present = deepcopy(disk)
+        # Other devices of that time may have been where it is.
+        for tag in ("address", "alias", "backingStore"):
+            remove_all(present, tag)
+        devices.append(present)
+    return result
+
+
+def _is_part(disk: Element) -> bool:
+    return disk.get("snapshot") in ("internal", "external")
+
+
+def _disk_names(document: Element) -> list[str]:
+    return [disk.get("name", "") for disk in document.findall("disks/disk")]
+
+
+def _sources(domain: Element | None) -> dict[str, tuple[str, ...]]:
+    """What is in each disk and drive, by device name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for disk in domain.findall("devices/disk") if domain is not None else ():
+        source = disk.find("source")
+        parts = [] if source is None else [source.get(name) for name in _SOURCE]
+        found[attribute(disk, "target", "dev") or ""] = tuple(part for part in parts if part)
+    return found
 
 
 def created(document: Element) -> str | None:

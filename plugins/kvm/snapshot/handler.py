@@ -27,12 +27,13 @@ from provisioner.providers.api import (
     Present,
     ProviderError,
     Resource,
+    Retryable,
     Terminal,
 )
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
-from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
+from provisioner_plugins._libvirt.errors import LOST, NOT_FOUND, code_of
 from provisioner_plugins._libvirt.inventory import DomainRecord, Inventory
 from provisioner_plugins._libvirt.ownership import (
     gone,
@@ -199,8 +200,9 @@ class SnapshotHandler:
         definition.write_words(document, words)
         text = serialize(document)
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
-        domain = DomainCalls(self._connection, uuid, name, resource.address)
-        domain.call("rewrite a snapshot of", lambda machine: machine.snapshotCreateXML(text, flags))
+        self._calls(resource, uuid).call(
+            f"rewrite snapshot {name} of", lambda found: found.snapshotCreateXML(text, flags)
+        )
         return _outcome(uuid, resource, document)
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
@@ -214,14 +216,55 @@ class SnapshotHandler:
         if document is None:
             return
         self._require_ours(resource, document)
-        domain = DomainCalls(self._connection, uuid, name, resource.address)
+        machine = self._calls(resource, uuid)
+        live = machine.live()
+        if live is not None and not definition.fits(document, live):
+            left = definition.left_disks(document, live)
+            if left:
+                machine.report(
+                    f"what the snapshot holds of {', '.join(left)} stays there: the machine runs "
+                    "without it now"
+                )
+            self._fit(machine, name, document, live)
+        self._remove(machine, name)
+
+    def _fit(self, machine: DomainCalls, name: str, document: Element, live: Element) -> None:
+        """Write down the snapshot as one of the machine as it runs, which libvirt can delete."""
+        written, fitted = serialize(document), serialize(definition.fitted(document, live))
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
+        record_only = libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY
+
+        def rewrite(found: Any) -> None:
+            found.snapshotLookupByName(name).delete(record_only)
+            try:
+                found.snapshotCreateXML(fitted, flags)
+            except libvirt.libvirtError:
+                found.snapshotCreateXML(written, flags)
+                raise
+
+        machine.call(f"rewrite snapshot {name} of", rewrite)
+
+    def _remove(self, machine: DomainCalls, name: str) -> None:
         try:
-            domain.call(
-                "delete a snapshot of", lambda found: found.snapshotLookupByName(name).delete(0)
+            machine.call(
+                f"delete snapshot {name} of",
+                lambda found: found.snapshotLookupByName(name).delete(0),
             )
+        except Retryable as problem:
+            if problem.diagnostic.code != LOST.code:
+                raise
+            # The call itself may be what ended the daemon: it is not made a second time.
+            if not self._is_gone(machine, name):
+                raise Terminal(_daemon_lost(machine, name, problem)) from problem
         except ProviderError as problem:
             if code_of(problem) not in NOT_FOUND:
                 raise
+
+    def _is_gone(self, machine: DomainCalls, name: str) -> bool:
+        try:
+            return name not in self._documents(machine.uuid, {name})
+        except ProviderError:
+            return False
 
     # --- going back ---
 
@@ -238,7 +281,7 @@ class SnapshotHandler:
             raise Terminal(gone(snapshot))
         self._require_ours(snapshot, document)
         uuid, name = where
-        domain = DomainCalls(self._connection, uuid, name, snapshot.address)
+        domain = self._calls(snapshot, uuid)
         before, ran = domain.configured(), domain.live() is not None
         spec = definition.read(document)[0]
         if definition.holds_memory(document) and not spec["memory"]:
@@ -260,13 +303,13 @@ class SnapshotHandler:
             found.revertToSnapshot(found.snapshotLookupByName(name), flags)
 
         try:
-            domain.call("go back to a snapshot of", back)
+            domain.call(f"go back to snapshot {name} of", back)
         except ProviderError as problem:
             if code_of(problem) != libvirt.VIR_ERR_SNAPSHOT_REVERT_RISKY:
                 raise
             # The hardware has changed since, so that QEMU has to be started anew for it.
             forced = flags | libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE
-            domain.call("go back to a snapshot of", lambda found: back(found, forced))
+            domain.call(f"go back to snapshot {name} of", lambda found: back(found, forced))
 
     # --- finding ---
 
@@ -287,6 +330,11 @@ class SnapshotHandler:
                 )
             )
         return DomainCalls(self._connection, uuid, machine.name, resource.address)
+
+    def _calls(self, resource: Resource, uuid: UUID) -> DomainCalls:
+        """The machine of a snapshot; ``resource`` is the snapshot."""
+        name = _machine_name(resource, uuid)
+        return DomainCalls(self._connection, uuid, name, resource.address)
 
     def _require_ours(self, resource: Resource, document: Element) -> None:
         mark = definition.read(document)[1]
@@ -357,6 +405,17 @@ def _is_ours(resource: Resource, found: Stamp | None) -> bool:
     if found is None or found.lineage != resource.stamp.lineage:
         return False
     return found.address == resource.stamp.address or resource.external_id is not None
+
+
+def _daemon_lost(machine: DomainCalls, name: str, problem: Retryable) -> Diagnostic:
+    return error(
+        "PRV5208",
+        f"the daemon was lost while it deleted snapshot {name} of machine {machine.name}",
+        detail=problem.diagnostic.detail,
+        hint="It is not tried again by itself, because the deletion may be what ended the daemon. "
+        "See that the daemon runs and what its log says, then apply again.",
+        address=str(machine.address),
+    )
 
 
 def _with_words_of(resource: Resource, document: Element) -> Resource:

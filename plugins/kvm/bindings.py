@@ -98,13 +98,15 @@ class Bindings:
 
     def network_name(self, node: Element, wanted: object) -> str | None:
         """The Network that a card is plugged into. ``wanted`` decides where several could be meant:
-        all networks of mode user are the same to libvirt.
+        to libvirt all networks of mode user with the same subnet are one.
         """
         kind = node.get("type")
         source = node.find("source")
         if kind == _USER_MODE:
-            resource = self._related.get(Address("Network", str(wanted)))
-            return str(wanted) if resource is not None and _is_user_mode(resource) else _USER_MODE
+            is_meant = self._is_user_network(str(wanted)) and (
+                self.user_subnet(str(wanted)) == _subnet_of(node)
+            )
+            return str(wanted) if is_meant else _USER_MODE
         if source is None:
             return kind
         network = source.get("network")
@@ -118,6 +120,10 @@ class Bindings:
         if known is None and Address("Network", network) in self._related:
             return f"network:{network}"  # called like one of the stack, and another one
         return known or network
+
+    def _is_user_network(self, name: str) -> bool:
+        resource = self._related.get(Address("Network", name))
+        return resource is not None and _is_user_mode(resource)
 
     def _is_called(self, name: str, network: str) -> bool:
         """Whether a Network of the stack is this one of libvirt's."""
@@ -149,6 +155,15 @@ class Bindings:
             for address, resource in self._related.items()
             if address.kind == "Network" and not _is_user_mode(resource)
         }
+
+
+def _subnet_of(node: Element) -> IPv4Network | None:
+    """The subnet that a card of mode user has; None: QEMU's own."""
+    for address in node.findall("ip"):
+        if address.get("family", "ipv4") == "ipv4":
+            bits = address.get("prefix", "24")
+            return IPv4Network(f"{address.get('address')}/{bits}", strict=False)
+    return None
 
 
 def _is_user_mode(resource: Resource) -> bool:

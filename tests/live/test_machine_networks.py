@@ -105,3 +105,32 @@ def test_a_fixed_address_is_known_at_once(bench: Any, spec: dict[str, Any]) -> N
     assert ["10.81.0.7"] == outcome.outputs["addresses"]
     bench.wait_for(r"LAB-DHCP [^\n]*address=10\.81\.0\.7/24")
     assert ["10.81.0.7"] == addresses(bench, "10.81.0.7")
+
+
+def test_cards_in_networks_of_mode_user_follow_their_subnets(
+    bench: Any, spec: dict[str, Any]
+) -> None:
+    """The subnet stands in the card: another one comes with a restart."""
+    bench.network("inner", cidr="10.9.0.0/24")
+
+    def cards(one: str, other: str) -> dict[str, Any]:
+        nics = [{"name": "one", "network": one}, {"name": "other", "network": other}]
+        return {**spec, "nics": nics}
+
+    def subnets() -> list[str | None]:
+        found = bench.live().findall("devices/interface")
+        return [None if (ip := card.find("ip")) is None else ip.get("address") for card in found]
+
+    bench.apply(VM, "web", cards("inner", "outside"))
+    assert ["10.9.0.0", None] == subnets()
+    exchanged = cards("outside", "inner")
+    both = {"nics.one.network": "restart", "nics.other.network": "restart"}
+    assert both == bench.plan(VM, "web", exchanged).impacts
+    bench.apply(VM, "web", exchanged)
+    assert both == bench.plan(VM, "web", exchanged).impacts
+    bench.apply(VM, "web", exchanged, restart=True)
+    assert [None, "10.9.0.0"] == subnets()
+    bench.network("inner", cidr="10.8.0.0/24")
+    assert {"nics.other.network": "restart"} == bench.plan(VM, "web", exchanged).impacts
+    bench.apply(VM, "web", exchanged, restart=True)
+    assert [None, "10.8.0.0"] == subnets()

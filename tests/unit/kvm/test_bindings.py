@@ -93,6 +93,25 @@ def test_a_network_by_its_card(card: str, wanted: str | None, name: str) -> None
     assert name == Bindings(stack).network_name(parse(card), wanted)
 
 
+@pytest.mark.parametrize(
+    ("card", "wanted", "name"),
+    [
+        ("", "outside", "outside"),
+        ("", "inner", "user"),
+        ("<ip family='ipv4' address='10.9.0.0' prefix='24'/>", "inner", "inner"),
+        ("<ip family='ipv4' address='10.9.0.0' prefix='24'/>", "outside", "user"),
+        ("<ip family='ipv4' address='10.8.0.0' prefix='24'/>", "inner", "user"),
+        ("<ip family='ipv6' address='fec0::' prefix='64'/>", "outside", "outside"),
+    ],
+)
+def test_a_network_of_mode_user_by_its_subnet(card: str, wanted: str, name: str) -> None:
+    stack = related()
+    inner = resource("Network", "inner", {"mode": "user", "cidr": "10.9.0.0/24"})
+    stack[inner.address] = inner
+    node = parse(f"<interface type='user'>{card}</interface>")
+    assert name == Bindings(stack).network_name(node, wanted)
+
+
 def test_networks_under_their_names_on_the_host() -> None:
     bindings = Bindings(related())
     assert ["blue", None] == [bindings.network(name) for name in ("blue", "outside")]

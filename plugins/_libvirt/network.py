@@ -27,6 +27,11 @@ from provisioner_plugins._libvirt.refusal import unusable
 USER = "user"
 _USER_PREFIXES = range(4, 28)
 """Network bits that libvirt takes for the user-mode stack (virDomainNetDefValidate)."""
+STOPPED = "stopped"
+"""In place of a mode: what is in force in a network that does not run."""
+SHORTEST_LEASE = 120_000
+"""dnsmasq takes no shorter one (dnsmasq(8), --dhcp-range)."""
+
 _STAMPED = frozenset({"labels", "tenant"})
 # What an object of this mode has no place for; fields that others imply go with them.
 _WITHOUT = {
@@ -63,7 +68,7 @@ class NetworkRules:
     ) -> Sequence[Assessment]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
         del resource
-        return [_assess(change, observed) for change in changes]
+        return [_assess(change, observed, changes) for change in changes]
 
 
 def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
@@ -173,15 +178,32 @@ def is_live(path: Path) -> bool:
     return False
 
 
-def _assess(change: Change, observed: Present) -> Assessment:
+def _is_live_now(change: Change, observed: Present, changes: Sequence[Change]) -> bool:
+    """Whether it is live in this network: a service is changed while it runs, where it runs and
+    serves the same addresses afterwards.
+    """
+    service = change.path[0]
+    if not is_live(change.path) or service not in ("dhcp", "dns"):
+        return is_live(change.path)
+    fixed = {(service, "enabled"), *({("cidr",), ("gateway",)} if service == "dhcp" else ())}
+    return bool(observed.facts.get(service)) and fixed.isdisjoint(
+        {*(other.path for other in changes), *observed.running}
+    )
+
+
+def _assess(change: Change, observed: Present, changes: Sequence[Change]) -> Assessment:
     if change.path == ("mode",):
-        if change.differs_running and change.running is None:
+        if change.differs_running and change.running == STOPPED:
             return Assessment(Impact.LIVE, "the network is stopped and will be started")
+        if change.before is None and change.running == change.after:
+            return Assessment(
+                Impact.LIVE, "its definition is gone; it is defined again and runs on"
+            )
         if USER in (change.before, change.after):
             return Assessment(
                 Impact.REPLACE, "a network of mode user is no object on the host, others are"
             )
-    if is_live(change.path):
+    if _is_live_now(change, observed, changes):
         return Assessment(Impact.LIVE)
     if not observed.facts.get("active"):
         return Assessment(Impact.LIVE, "the network is stopped")

@@ -24,16 +24,15 @@ from provisioner.providers.api import (
     Observation,
     Outcome,
     Present,
-    ProviderError,
     Resource,
     Retryable,
     Terminal,
 )
-from provisioner_plugins._libvirt import native, stamp
+from provisioner_plugins._libvirt import fragment_record, native, stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.edits import running_differences
 from provisioner_plugins._libvirt.inventory import Inventory, NetworkRecord
-from provisioner_plugins._libvirt.network import USER, final_spec
+from provisioner_plugins._libvirt.network import STOPPED, USER, final_spec
 from provisioner_plugins._libvirt.network_live import update_live
 from provisioner_plugins._libvirt.network_xml import IDENTIFY, build, notes, read, write
 from provisioner_plugins._libvirt.ownership import (
@@ -48,6 +47,7 @@ from provisioner_plugins._libvirt.replug import attached, replug
 from provisioner_plugins._libvirt.xml import Element, attribute, parse, same, serialize
 
 _USER_ID = "user:"
+_SERVICES = frozenset({"dhcp", "dns"})
 
 
 class NetworkHandler:
@@ -104,13 +104,13 @@ class NetworkHandler:
         _merge_native(document, resource)
         network = self._define(document, resource.name)
         try:
-            self._start(network, resource.name)
+            remarks = self._start(network, resource.name)
         except Terminal:
             if found is None:
                 self._call("remove", resource.name, lambda _: network.undefine())
             raise
         self._set_autostart(network, resource.name, bool(resource.spec.get("autostart", True)))
-        return Outcome(str(resource.uid), self._outputs(network))
+        return Outcome(str(resource.uid), self._outputs(network), notes=remarks)
 
     def update(
         self,
@@ -132,13 +132,14 @@ class NetworkHandler:
         write(after, final)
         stamp.replace(after, stamp.Mark.of(resource))
         _merge_native(after, resource)
-        if not same(before, after):
+        is_defined = self._call("read", resource.name, lambda _: _is_defined(network))
+        if not same(before, after) or not is_defined:
             network = self._define(after, resource.name)
         self._set_autostart(network, resource.name, bool(final["autostart"]))
         if not self._call("read", resource.name, lambda _: network.isActive()):
-            self._start(network, resource.name, previous=before)
-            return Outcome(observed.external_id, self._outputs(network))
-        pending, remarks = self._bring_into_force(network, resource, changes, before, restart)
+            remarks = self._start(network, resource.name, previous=before)
+            return Outcome(observed.external_id, self._outputs(network), notes=remarks)
+        pending, remarks = self._bring_into_force(network, resource.name, restart)
         return Outcome(observed.external_id, self._outputs(network), pending, remarks)
 
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
@@ -176,55 +177,48 @@ class NetworkHandler:
     # --- the parts of writing ---
 
     def _bring_into_force(
-        self,
-        network: Any,
-        resource: Resource,
-        changes: Sequence[Change],
-        before: Element,
-        restart: bool,
+        self, network: Any, name: str, restart: bool
     ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
         """Make a running network follow its definition; returns what is pending, and notes."""
-        name = resource.name
         configured = self._configured(network)
         self._call("update", name, lambda _: update_live(network, configured))
         live = self._call("read", name, lambda _: parse(network.XMLDesc(0)))
-        left = set(running_differences(read(configured), read(live)))
-        left |= {change.path for change in changes if change.path[0] == "native"}
+        left = _differing(configured, live)
         if not left:
             return (), ()
-        guests = attached(Inventory(self._connection).running(), name)
-        if guests and not restart:
+        if not restart and attached(Inventory(self._connection).running(), name):
             return tuple(sorted(left)), ()
         self._call("stop", name, lambda _: network.destroy())
-        try:
-            self._start(network, name, previous=before)
-        except ProviderError:
-            # By now the previous definition runs again, without its guests.
-            self._replug(network, name, guests)
-            raise
-        return (), self._replug(network, name, guests)
+        # What ran, and not what was configured: that may have waited for this very restart.
+        return (), self._start(network, name, previous=live)
 
-    def _replug(self, network: Any, name: str, guests: Sequence[str]) -> tuple[str, ...]:
+    def _replug(self, network: Any, name: str) -> tuple[str, ...]:
+        """Connect the guests that a stopped network has cut off; returns notes."""
+        guests = attached(Inventory(self._connection).running(), name)
         bridge = self._outputs(network).get("bridge")
         if not guests or not isinstance(bridge, str):
             return ()
         return replug(self._connection, guests, name, bridge)
 
-    def _start(self, network: Any, name: str, previous: Element | None = None) -> None:
-        """Start it if it does not run; if that fails, put ``previous`` back and start that."""
+    def _start(self, network: Any, name: str, previous: Element | None = None) -> tuple[str, ...]:
+        """Start it if it does not run, and connect its guests again; returns notes. If it does not
+        start, put ``previous`` back and start that.
+        """
         if self._call("read", name, lambda _: network.isActive()):
-            return
+            return ()
         try:
             self._call("start", name, lambda _: network.create())
         except (Retryable, Terminal) as problem:
             if previous is not None:
                 self._restore(name, previous, problem)
             raise
+        return self._replug(network, name)
 
     def _restore(self, name: str, previous: Element, cause: Retryable | Terminal) -> None:
         try:
             restored = self._define(previous, name)
             self._call("start the previous definition of", name, lambda _: restored.create())
+            self._replug(restored, name)
         except (Retryable, Terminal) as problem:
             diagnostic = replace(
                 cause.diagnostic,
@@ -290,10 +284,15 @@ def _present(inventory: Inventory, record: NetworkRecord) -> Present:
     running: dict[Path, Json] = {}
     if record.live is None:
         if "mode" in spec:
-            running["mode",] = None
+            running["mode",] = STOPPED
     else:
-        running = running_differences(read(record.configured), read(record.live))
+        in_force = read(record.live)
+        running = _differing(record.configured, record.live)
+        facts |= {service: in_force[service]["enabled"] for service in _SERVICES & in_force.keys()}
         facts["guests"] = list(attached(inventory.running(), record.name))
+        if not record.persistent and "mode" in spec:
+            # It has no definition, which has to be a difference in something that everybody sets.
+            running["mode",] = spec.pop("mode")
     owner = mark.stamp if mark is not None else None
     return Present(
         external_id=str(record.uuid),
@@ -313,6 +312,15 @@ def _present(inventory: Inventory, record: NetworkRecord) -> Present:
     )
 
 
+def _differing(configured: Element, live: Element) -> dict[Path, Json]:
+    """What is in force where other things are configured, by path."""
+    found = running_differences(read(configured), read(live))
+    in_force = fragment_record.read(live)
+    if fragment_record.read(configured) != in_force:
+        found["native", native.PROVIDER, "network"] = in_force
+    return found
+
+
 def _user(target: Resource) -> Present:
     """A recorded network of mode user: nothing on the host could contradict what is wanted."""
     spec = {**target.spec, "mode": USER}
@@ -325,6 +333,7 @@ def _merge_native(document: Element, resource: Resource) -> None:
         native.merge_all(document, resource.spec, "network", IDENTIFY)
     except ProvisionerError as problem:
         raise Terminal(problem.diagnostics[0]) from problem
+    fragment_record.write(document, native.fragments(resource.spec, "network"))
 
 
 def _bridge_of(document: Element) -> dict[str, Json]:

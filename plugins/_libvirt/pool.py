@@ -50,7 +50,13 @@ class PoolRules:
         return [_assess(change) for change in changes]
 
 
+STOPPED = "stopped"
+"""In place of a type: what is in force in a pool that is not active."""
+
+
 def _assess(change: Change) -> Assessment:
+    if change.before is None and change.running == change.after:
+        return Assessment(Impact.LIVE, "its definition is gone; it is defined again")
     if change.differs_running:
         return Assessment(Impact.LIVE, "the pool is stopped and will be started")
     if change.path == ("autostart",):

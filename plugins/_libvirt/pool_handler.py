@@ -39,6 +39,7 @@ from provisioner_plugins._libvirt.ownership import (
     taken,
     uuid_or_none,
 )
+from provisioner_plugins._libvirt.pool import STOPPED
 from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, notes, read, target_path
 from provisioner_plugins._libvirt.xml import serialize
 
@@ -103,6 +104,8 @@ class PoolHandler:
         del restart
         require_time(resource, deadline)
         pool = self._own(resource, observed.external_id)
+        if not self._call("read", resource, lambda _: pool.isPersistent()):
+            pool = self._define(resource)
         for change in changes:
             if change.path == ("autostart",):
                 self._set_autostart(pool, resource, bool(change.after))
@@ -205,8 +208,11 @@ def _can_be_built(spec: Mapping[str, Any]) -> bool:
 def _present(record: PoolRecord, owner: Stamp | None) -> Present:
     spec = {**read(record.document), "autostart": record.autostart}
     running: dict[Path, Json] = {}
-    if not record.active and "type" in spec:
-        running["type",] = None
+    if "type" in spec and not record.active:
+        running["type",] = STOPPED
+    elif "type" in spec and not record.persistent:
+        # It has no definition, which has to be a difference in something that everybody sets.
+        running["type",] = spec.pop("type")
     return Present(
         external_id=str(record.uuid),
         owner=owner,

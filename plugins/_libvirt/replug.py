@@ -1,4 +1,4 @@
-"""Plugs running guests into a network again after it was restarted; called by the Network handler.
+"""Plugs running guests into a network that was stopped meanwhile; called by the Network handler.
 
 Stopping a network removes its bridge, and the guests' devices stay behind without one. libvirt
 connects a device anew when its kind of source changes, so each one is first moved to the bridge by
@@ -44,11 +44,9 @@ def replug(
             )
             done.append(guest)
         except ProviderError as problem:
-            notes.append(
-                f"{guest} could not be plugged into the restarted network: {problem}; restart it"
-            )
+            notes.append(f"{guest} could not be plugged in again: {problem}; restart it")
     if done:
-        notes.insert(0, f"restarted; plugged in again: {', '.join(done)}")
+        notes.insert(0, f"started; plugged in again: {', '.join(done)}")
     return tuple(notes)
 
 

@@ -53,9 +53,9 @@ spec:
 
 
 class Stack:
-    """The program in a folder with a stack. ``text`` holds its manifests, with ``{uri}`` of a daemon
-    and ``{pool}`` for the folder of a pool. Without it there is a machine ``web`` with a disk that
-    boots and one for data, and ``boot.qcow2`` has to lie in the folder.
+    """The program in a folder with a stack. ``text`` holds its manifests, with ``{uri}`` for the
+    daemon and ``{pool}`` for the folder of a pool. Without it there is a machine ``web`` with a
+    disk that boots and one for data, and ``boot.qcow2`` has to lie in the folder.
     """
 
     def __init__(self, folder: Path, uri: str, pool: Path, text: str = MANIFESTS) -> None:

@@ -184,15 +184,97 @@ def test_a_restart_is_held_back_while_guests_are_attached(
 
     outcome = bench.apply("Network", "lan", changed, restart=True)
     assert () == outcome.pending
-    assert ("restarted; plugged in again: web",) == outcome.notes
+    assert ("started; plugged in again: web",) == outcome.notes
     assert [] == list(bench.plan("Network", "lan", changed).changes)
-    tap = ET.fromstring(guest.XMLDesc(0)).find("devices/interface/target")
-    assert tap is not None
-    assert outcome.outputs["bridge"] == links(libvirt_system)[str(tap.get("dev"))]
+    assert outcome.outputs["bridge"] == bridge_of(guest, libvirt_system)
     source = ET.fromstring(guest.XMLDesc(0)).find("devices/interface/source")
     assert source is not None
     assert "lan" == source.get("network")
     assert 1 == guest.isActive()
+
+
+def bridge_of(guest: Any, daemon: LibvirtDaemon) -> str | None:
+    """The bridge that a guest's card is plugged into; None: it is cut off."""
+    tap = ET.fromstring(guest.XMLDesc(0)).find("devices/interface/target")
+    assert tap is not None
+    return links(daemon)[str(tap.get("dev"))]
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_guests_of_a_network_that_was_stopped_are_plugged_in_again(
+    bench: Any, libvirt_system: LibvirtDaemon, boot_image: BootImage, removed: bool
+) -> None:
+    bench.apply("Network", "lan", NAT)
+    guest = guest_in(libvirt_system, boot_image, "web")
+    network(bench).destroy()
+    if removed:
+        network(bench).undefine()
+    assert bridge_of(guest, libvirt_system) is None
+    outcome = bench.apply("Network", "lan", NAT)
+    assert ("started; plugged in again: web",) == outcome.notes
+    assert outcome.outputs["bridge"] == bridge_of(guest, libvirt_system)
+
+
+def test_a_definition_that_was_removed_is_written_again_while_the_network_runs(
+    bench: Any, libvirt_system: LibvirtDaemon
+) -> None:
+    bench.apply("Network", "lan", NAT)
+    servers = dns_servers(libvirt_system)
+    network(bench).undefine()
+    assert {"mode": "live", "autostart": "live"} == (
+        bench.plan("Network", "lan", {**NAT, "autostart": True}).impacts
+    )
+    bench.apply("Network", "lan", {**NAT, "autostart": True})
+    assert (1, 1) == (network(bench).isPersistent(), network(bench).autostart())
+    assert servers == dns_servers(libvirt_system)
+
+
+def test_what_waited_and_does_not_start_gives_way_to_what_ran(
+    bench: Any, libvirt_system: LibvirtDaemon, boot_image: BootImage
+) -> None:
+    bench.apply("Network", "other", {"mode": "nat", "cidr": "10.78.0.0/24"})
+    bench.apply("Network", "lan", NAT)
+    guest = guest_in(libvirt_system, boot_image, "web")
+    taken = {**NAT, "cidr": "10.78.0.0/24"}
+    assert ("cidr",) in bench.apply("Network", "lan", taken).pending
+    with pytest.raises(Terminal):
+        bench.apply("Network", "lan", taken, restart=True)
+    observed = bench.present("Network", "lan")
+    assert ("10.77.0.0/24", {}) == (observed.spec["cidr"], dict(observed.running))
+    assert observed.outputs["bridge"] == bridge_of(guest, libvirt_system)
+
+
+def test_fragments_wait_until_the_network_was_restarted(
+    bench: Any, libvirt_system: LibvirtDaemon, boot_image: BootImage
+) -> None:
+    changed = {**NAT, "native": {"kvm": {"network": ["<portgroup name='fast'/>"]}}}
+    path = ("native", "kvm", "network")
+    bench.apply("Network", "lan", NAT)
+    guest_in(libvirt_system, boot_image, "web")
+    assert (path,) == bench.apply("Network", "lan", changed).pending
+    assert [] == bench.present("Network", "lan").running[path]
+    assert {"native.kvm.network": "restart"} == bench.plan("Network", "lan", changed).impacts
+    assert () == bench.apply("Network", "lan", changed, restart=True).pending
+    assert {} == bench.present("Network", "lan").running
+    assert {} == bench.plan("Network", "lan", changed).impacts
+
+
+def test_a_service_that_does_not_run_is_not_changed_live(
+    bench: Any, libvirt_system: LibvirtDaemon, boot_image: BootImage
+) -> None:
+    """What waits is told by the next plan as something that waits, until there was a restart."""
+    bench.apply("Network", "lan", NAT)
+    guest_in(libvirt_system, boot_image, "web")
+    without = {**NAT, "dhcp": {"enabled": False}, "dns": {"enabled": False}}
+    bench.apply("Network", "lan", without, restart=True)
+    dhcp = {"start": "10.77.0.10", "end": "10.77.0.20", "reservations": [DB]}
+    dns = {"hosts": [{"address": "10.77.0.9", "names": ["printer"]}]}
+    for changed in ({**NAT, "dhcp": dhcp, "dns": dns}, {**NAT, "cidr": "10.79.0.0/24", "dhcp": {}}):
+        assert {"restart"} == set(bench.plan("Network", "lan", changed).impacts.values())
+        bench.apply("Network", "lan", changed)
+        assert {"restart"} == set(bench.plan("Network", "lan", changed).impacts.values())
+    assert () == bench.apply("Network", "lan", changed, restart=True).pending
+    assert {} == bench.plan("Network", "lan", changed).impacts
 
 
 def test_the_previous_definition_comes_back_if_the_new_one_cannot_run(bench: Any) -> None:

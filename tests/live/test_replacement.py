@@ -24,7 +24,7 @@ LOSE_DATA = ("--max-impact", "replace", "--allow-data-loss", "Disk/data")
 def stack(libvirt_session: LibvirtDaemon, boot_image: BootImage, tmp_path: Path) -> Iterator[Stack]:
     pool = libvirt_session.directory / f"pool-{tmp_path.name}"
     boot_image.copy(tmp_path / "boot.qcow2")
-    made = Stack(tmp_path, libvirt_session.uri, pool, STACK)
+    made = Stack(tmp_path, libvirt_session.uri, pool)
     yield made
     consents = [f"--allow-data-loss=Disk/{name}" for name in ("root", "data", "copy")]
     made.run("destroy", "--yes", *consents)

@@ -85,6 +85,36 @@ def test_a_stopped_pool_is_started(bench: Any, folder: Path) -> None:
     )
 
 
+def test_a_definition_that_was_removed_is_written_again(bench: Any, folder: Path) -> None:
+    spec = {"type": "dir", "path": str(folder)}
+    bench.apply("StoragePool", "images", spec)
+
+    def forget(handle: Any) -> None:
+        pool = handle.storagePoolLookupByName("images")
+        # libvirt undefines none that is active, but takes one that was never defined.
+        text = pool.XMLDesc(0)
+        pool.destroy()
+        pool.undefine()
+        handle.storagePoolCreateXML(text, 0)
+
+    bench.connection.call("forget", forget)
+    assert {"type": "live", "autostart": "live"} == (
+        bench.plan("StoragePool", "images", {**spec, "autostart": True}).impacts
+    )
+    bench.apply("StoragePool", "images", {**spec, "autostart": True})
+    assert [1, 1, 1] == bench.connection.call(
+        "read",
+        lambda h: [
+            ask(h.storagePoolLookupByName("images"))
+            for ask in (
+                libvirt.virStoragePool.isActive,
+                libvirt.virStoragePool.isPersistent,
+                libvirt.virStoragePool.autostart,
+            )
+        ],
+    )
+
+
 def test_a_pool_of_that_name_that_is_not_ours_is_left_alone(bench: Any, folder: Path) -> None:
     text = f"<pool type='dir'><name>images</name><target><path>{folder}-x</path></target></pool>"
     foreign = bench.connection.call("define", lambda h: h.storagePoolDefineXML(text, 0))

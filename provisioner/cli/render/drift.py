@@ -21,7 +21,7 @@ _ROLES = {
 _EXPLANATIONS = {
     Condition.MISSING: "it is gone; apply would create it again",
     Condition.FOREIGN: "what is found under its name does not carry our stamp",
-    Condition.RESTART_PENDING: "already applied; they take effect when the guest restarts",
+    Condition.RESTART_PENDING: "already applied; a restart brings them into force",
 }
 
 
@@ -71,7 +71,7 @@ def _field(field: DriftedField, kind: str, vocabulary: Vocabulary) -> str:
         for value in (field.recorded, field.observed, field.running)
     )
     if field.differs_running and field.recorded == field.observed:
-        return f"applied {recorded}, still running {running}"
+        return f"applied {recorded}, in force {running}"
     text = f"applied {recorded}, now {observed}"
     return f"{text} (running {running})" if field.differs_running else text
 

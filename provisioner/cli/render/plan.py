@@ -67,7 +67,7 @@ def render_plan(
         lines += [paint("strong", "Held back (shown, but not carried out)"), ""]
         lines += _spaced(list(_step(step, plan, vocabulary, width, paint)) for step in plan.held)
     if plan.pending:
-        lines += [paint("strong", "Waiting for a restart of the guest"), ""]
+        lines += [paint("strong", "Waiting for a restart"), ""]
         lines += [*_pending(plan.pending, vocabulary, width), ""]
     if plan.kept:
         lines += [paint("strong", "Replaced, and kept until nothing needs them"), ""]
@@ -85,7 +85,7 @@ def render_plan(
     return lines
 
 
-WHAT_WAITS = "A waiting change takes effect when the guest restarts."
+WHAT_WAITS = "A waiting change takes effect with the next restart."
 
 
 def _spaced(blocks: Iterable[list[str]]) -> list[str]:

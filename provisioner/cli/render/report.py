@@ -37,7 +37,7 @@ def render_report(
     waiting = [step.id for step in plan.steps if step.deferred and step.id in report.done]
     waiting += [str(item.address) for item in plan.pending]
     if waiting:
-        lines += _list("Waiting for a restart of the guest", sorted(set(waiting)), width)
+        lines += _list("Waiting for a restart", sorted(set(waiting)), width)
         now = "To restart it now, apply with --max-impact restart."
         lines += wrap(f"{WHAT_WAITS} {now}", width, "  ")
     return lines

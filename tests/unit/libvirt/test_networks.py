@@ -1,5 +1,6 @@
 """Networks without a daemon: canonical form, XML there and back, impact of changes."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 from uuid import UUID
@@ -312,6 +313,9 @@ def test_another_mode_leaves_what_it_has_no_place_for() -> None:
 # --- impact --------------------------------------------------------------------------------------
 
 
+RUNNING: dict[str, Any] = {"active": True, "guests": ["web"], "dhcp": True, "dns": True}
+
+
 def impact(change: Change, **facts: Any) -> tuple[str, str]:
     observed = present(NAT, **facts)
     (found,) = RULES.impact(resource("Network", "lan", NAT), observed, [change])
@@ -332,7 +336,25 @@ def impact(change: Change, **facts: Any) -> tuple[str, str]:
     ],
 )
 def test_what_libvirt_changes_while_the_network_runs(path: Any) -> None:
-    assert ("live", "") == impact(Change(path, 1, 2), active=True, guests=["web"])
+    assert ("live", "") == impact(Change(path, 1, 2), **RUNNING)
+
+
+@pytest.mark.parametrize(
+    "path", [("dhcp", "reservations", MAC), ("dhcp", "start"), ("dns", "hosts", "10.77.0.1")]
+)
+def test_a_service_that_does_not_run_is_not_changed_live(path: Any) -> None:
+    assert "restart" == impact(Change(path, 1, 2), **{**RUNNING, path[0]: False})[0]
+
+
+@pytest.mark.parametrize("moving", [("cidr",), ("gateway",), ("dhcp", "enabled")])
+def test_a_service_that_moves_is_not_changed_live(moving: Any) -> None:
+    start = Change(("dhcp", "start"), "10.77.0.2", "10.77.0.9")
+    observed = present(NAT, **RUNNING)
+    found = RULES.impact(resource("Network", "lan", NAT), observed, [Change(moving, 1, 2), start])
+    assert ["restart", "restart"] == [item.impact.value for item in found]
+    waiting = replace(observed, running={moving: 1})
+    (found_alone,) = RULES.impact(resource("Network", "lan", NAT), waiting, [start])
+    assert "restart" == found_alone.impact.value
 
 
 @pytest.mark.parametrize(
@@ -351,8 +373,12 @@ def test_the_rest_needs_a_restart_where_guests_are_attached(path: Any) -> None:
 
 
 def test_impacts_of_the_mode() -> None:
-    stopped = Change(("mode",), "nat", "nat", running=None, differs_running=True)
-    assert "live" == impact(stopped, active=False)[0]
+    stopped = Change(("mode",), "nat", "nat", running="stopped", differs_running=True)
+    assert ("live", "the network is stopped and will be started") == impact(stopped, active=False)
+    undefined = Change(("mode",), None, "nat", running="nat", differs_running=True)
+    assert ("live", "its definition is gone; it is defined again and runs on") == (
+        impact(undefined, **RUNNING)
+    )
     for before, after in (("nat", "user"), ("user", "nat")):
         change = Change(("mode",), before, after)
         assert "replace" == impact(change, active=True, guests=[])[0]

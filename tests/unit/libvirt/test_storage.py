@@ -116,7 +116,8 @@ def test_a_pool_s_fragments_are_checked() -> None:
     ("change", "expected"),
     [
         (Change(("autostart",), before=True, after=False), "live"),
-        (Change(("type",), "dir", "dir", running=None, differs_running=True), "live"),
+        (Change(("type",), "dir", "dir", running="stopped", differs_running=True), "live"),
+        (Change(("type",), None, "dir", running="dir", differs_running=True), "live"),
         (Change(("path",), "/a", "/b"), "replace"),
         (Change(("source", "host"), "a", "b"), "replace"),
         (Change(("native",), None, {}), "replace"),

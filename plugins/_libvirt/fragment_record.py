@@ -1,0 +1,33 @@
+"""The record of an author's fragments in a network's ``<metadata>``.
+
+A running network keeps the record of its start, which tells that others are configured by now;
+what the fragments say libvirt rewrites. Called by the Network handler; the definition of a domain
+has a record of the same form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from provisioner_plugins._libvirt.xml import Element, child, element
+
+NAMESPACE = "urn:provisioner:native:1"
+_TAG = f"{{{NAMESPACE}}}native"
+_FRAGMENT = f"{{{NAMESPACE}}}fragment"
+
+ElementTree.register_namespace("provisioner-native", NAMESPACE)
+
+
+def read(document: Element) -> list[str]:
+    """The recorded fragments, as their author wrote them."""
+    return [node.text or "" for node in document.findall(f"metadata/{_TAG}/{_FRAGMENT}")]
+
+
+def write(document: Element, fragments: Sequence[str]) -> None:
+    """Record fragments in place of those that are recorded."""
+    metadata = child(document, "metadata")
+    for node in metadata.findall(_TAG):
+        metadata.remove(node)
+    if fragments:
+        metadata.append(element(_TAG, *(element(_FRAGMENT, text) for text in fragments)))

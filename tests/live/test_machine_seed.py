@@ -1,5 +1,6 @@
-"""The cloud-init disk of a machine, where its pool cannot take it."""
+"""The cloud-init disk of a machine: made, missed, made again, removed."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,8 +25,71 @@ def test_a_seed_that_does_not_fit_is_told_and_nothing_is_left(
     with handlerbench.mounted_tmpfs(libvirt_system.pid, bench.pool_folder(), "64k"):
         bench.refresh()
         data = f"#cloud-config\n# {'x' * size * KIB}\n"
+        seed = {"userData": data, "pool": "images"}
         with pytest.raises(Terminal) as caught:
-            bench.apply(VM, "web", {"memory": {"size": "16MiB"}, "cloudInit": {"userData": data}})
+            bench.apply(VM, "web", {"memory": {"size": "16MiB"}, "cloudInit": seed})
         assert "PRV5114" == caught.value.diagnostic.code
         assert [] == bench.volumes("images")
     bench.close()
+
+
+SPEC: dict[str, Any] = {
+    "memory": {"size": "16MiB"},
+    "cloudInit": {"userData": "#cloud-config\n{}\n", "pool": "images"},
+    "shutdownTimeout": "0s",
+}
+
+
+@pytest.fixture
+def bench(libvirt_session: LibvirtDaemon) -> Iterator[Any]:
+    stack = machinebench.MachineBench(libvirt_session.uri, libvirt_session.directory)
+    yield stack
+    stack.close()
+
+
+@pytest.mark.parametrize("power", ["stopped", "running"])
+def test_a_seed_that_was_deleted_is_made_again(bench: Any, power: str) -> None:
+    bench.apply(VM, "web", {**SPEC, "power": power})
+    (seed,) = bench.pool_folder().glob("web.*.seed-*")
+    first = bench.present(VM, "web")
+    seed.unlink()
+    assert first.fingerprint != bench.present(VM, "web").fingerprint
+    (change,) = bench.plan(VM, "web", {**SPEC, "power": power}).changes
+    assert (("cloudInit",), "live", "its medium is gone and is made again") == (
+        change.path,
+        change.impact.value,
+        change.reason,
+    )
+    # It is there before the machine starts, which needs it.
+    bench.apply(VM, "web", {**SPEC, "power": "running"})
+    assert [seed] == list(bench.pool_folder().glob("web.*.seed-*"))
+    assert first.running == bench.present(VM, "web").running
+
+
+def test_a_seed_that_was_ejected_is_put_in_again(bench: Any) -> None:
+    bench.apply(VM, "web", SPEC)
+    drive = bench.live().find("devices/disk")
+    volume = drive.find("source").get("volume")
+    drive.remove(drive.find("source"))
+    bench.domain().updateDeviceFlags(machinebench.serialize(drive), 1 << 0)
+    assert {"cloudInit": "live"} == bench.plan(VM, "web", SPEC).impacts
+    bench.apply(VM, "web", SPEC)
+    assert volume == bench.live().find("devices/disk/source").get("volume")
+
+
+def test_an_old_seed_is_removed_once_nothing_needs_it(bench: Any) -> None:
+    """A running machine has no drive for its first seed; the drive of its last one stays."""
+    without = {key: SPEC[key] for key in SPEC if key != "cloudInit"}
+    other = {**SPEC, "cloudInit": {**SPEC["cloudInit"], "userData": "#cloud-config\n{a: 1}\n"}}
+    bench.apply(VM, "web", without)
+    for spec, restart, seeds in (
+        (SPEC, False, 1),
+        (other, False, 1),
+        (other, True, 1),
+        (without, False, 0),
+        (without, True, 0),
+    ):
+        outcome = bench.apply(VM, "web", spec, restart=restart)
+        assert (() if restart else (("cloudInit",),)) == outcome.pending
+        assert seeds == len(list(bench.pool_folder().glob("web.*.seed-*")))
+    assert {} == bench.present(VM, "web").running

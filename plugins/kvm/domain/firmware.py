@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
+from xml.etree import ElementTree
 
 from provisioner_plugins._libvirt.xml import (
     Element,
@@ -26,6 +28,10 @@ _FAMILIES = (
     (re.compile(r"virt-\d.*"), "virt"),
 )
 _KERNEL = ("kernel", "initrd", "cmdline")
+NAMESPACE = "urn:provisioner:left:1"
+_LEFT = f"{{{NAMESPACE}}}left"
+
+ElementTree.register_namespace("provisioner-left", NAMESPACE)
 
 
 def family(machine: str) -> str:
@@ -78,7 +84,8 @@ def _write_firmware(domain: Element, kind: str) -> None:
     for tag in ("firmware", "loader", "nvram"):
         remove_all(system, tag)
     if kind == "bios":
-        system.attrib.pop("firmware", None)
+        if system.attrib.pop("firmware", None) is not None:
+            _remember(domain, "nvram")
         return
     system.set("firmware", "efi")
     enabled = kind == "uefi-secure"
@@ -97,6 +104,7 @@ def _write_tpm(domain: Element, *, wanted: bool, kind: str) -> None:
         return
     if present is not None:
         devices.remove(present)
+        _remember(domain, "tpm")
         return
     # A BIOS finds a TPM by its old interface only.
     model = "tpm-tis" if kind == "bios" else "tpm-crb"
@@ -142,6 +150,27 @@ def _firmware_type(domain: Element) -> str:
         if feature.get("name") == "secure-boot":
             return "uefi-secure" if feature.get("enabled") == "yes" else "uefi"
     return "uefi-secure" if loader is not None and loader.get("secure") == "yes" else "uefi"
+
+
+def _remember(domain: Element, what: str) -> None:
+    """Note in the definition that the machine had something whose content is still on the host."""
+    child(child(domain, "metadata"), _LEFT).set(what, "yes")
+
+
+def as_it_once_was(domain: Element) -> Element | None:
+    """The definition with all that it ever had, so that libvirt removes the content along with it;
+    None if it has everything still. Firmware variables and the state of a TPM stay on the host
+    when a machine does without, and another machine of that name or UUID would find them.
+    """
+    left = at(domain, "metadata", _LEFT)
+    if left is None:
+        return None
+    result = deepcopy(domain)
+    if left.get("nvram") is not None and _firmware_type(result) == "bios":
+        _write_firmware(result, "uefi")
+    if left.get("tpm") is not None:
+        _write_tpm(result, wanted=True, kind="uefi")
+    return result
 
 
 def leave_to_libvirt(domain: Element) -> None:

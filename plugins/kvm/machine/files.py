@@ -1,7 +1,7 @@
 """Volumes that belong to a machine itself: its cloud-init seed and the log of its serial console.
 
-They lie beside the machine's first disk, in a pool, so that they can be written and read on any
-host through libvirt alone::
+They lie in a pool, as a rule beside the machine's first disk, so that they can be written and read
+on any host through libvirt alone::
 
     web.1f2e3d4c.seed-0123456789abcdef.iso      the seed, named by its content
     web.1f2e3d4c.console.log                    what the guest said since it was started
@@ -9,7 +9,7 @@ host through libvirt alone::
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -22,14 +22,14 @@ from provisioner_plugins._libvirt.errors import code_of
 from provisioner_plugins._libvirt.storage import Volumes
 from provisioner_plugins._libvirt.upload import send_bytes
 from provisioner_plugins._libvirt.volume import VolumeId
-from provisioner_plugins._libvirt.xml import attribute, element, parse, serialize, text_of
+from provisioner_plugins._libvirt.xml import element, parse, serialize, text_of
 from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
 from provisioner_plugins.kvm.machine import seed
+from provisioner_plugins.kvm.machine.seed_pool import seed_pool
 
 _LOG = ".console.log"
 _MODE = "0600"
 """A seed may hold passwords; libvirt hands it to QEMU's user when the machine starts."""
-_NO_FILES = ("iscsi", "iscsi-direct", "scsi", "mpath", "rbd")
 _FOLDERS = ("dir", "fs")
 """Pools whose volumes are files that the daemon itself can make."""
 
@@ -43,7 +43,7 @@ class MachineFiles:
 
     # --- seed ---
 
-    def put_seed(self, resource: Resource, bindings: Bindings) -> VolumeRef | None:
+    def put_seed(self, resource: Resource) -> VolumeRef | None:
         """Upload the seed that the spec asks for; None if it asks for none.
 
         Raises Terminal (PRV1501 for a secret that is not there, PRV5203 without a pool, PRV5114 and
@@ -55,10 +55,16 @@ class MachineFiles:
             content = seed.files(resource, self._connection.context.secrets)
         except ProvisionerError as problem:
             raise Terminal(problem.diagnostics[0]) from problem
-        place = VolumeId(
-            self._pool(resource, bindings),
-            seed.volume_name(resource.name, resource.uid, content),
-        )
+        pool = seed_pool(resource)
+        if pool is None:
+            raise Terminal(
+                error(
+                    "PRV5203",
+                    f"there is no storage pool for the cloud-init disk of {resource.address}",
+                    hint="Name a StoragePool of type dir on this host: cloudInit.pool.",
+                )
+            )
+        place = VolumeId(pool, seed.volume_name(resource.name, resource.uid, content))
         data = seed.image(content)
         self._create(place, len(data))
         try:
@@ -71,42 +77,6 @@ class MachineFiles:
             self._volumes.remove_quietly(VolumeId(place.pool, place.volume))
             raise
         return VolumeRef(place.pool, place.volume, "raw")
-
-    def _pool(self, resource: Resource, bindings: Bindings) -> str:
-        """The pool of the machine's first disk that can hold a file, else the stack's first one,
-        else the first folder that the host has.
-        """
-        used = [bindings.disk(name) for name in sorted(resource.spec.get("disks", {}))]
-        pools = [volume.pool for volume in used if volume is not None]
-        related = resource.related
-        # Filtered before they are sorted: this is done for each machine of the stack.
-        declared = sorted(address for address in related if address.kind == "StoragePool")
-        others = [
-            (related[address].name, related[address].spec.get("type")) for address in declared
-        ]
-        unsuitable = {name for name, kind in others if kind in _NO_FILES}
-        for pool in [*pools, *(name for name, _ in others)]:
-            if pool not in unsuitable:
-                return pool
-        for pool in self._folders():
-            return pool
-        raise Terminal(
-            error(
-                "PRV5203",
-                f"there is no storage pool for the cloud-init disk of {resource.address}",
-                detail="No pool on this host can hold a file.",
-                hint="Declare a StoragePool of type dir on this host.",
-            )
-        )
-
-    def _folders(self) -> list[str]:
-        """The active pools of the host that are folders, sorted."""
-        flags = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-        flags |= libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_DIR
-        return self._connection.read(
-            "list the storage pools",
-            lambda handle: sorted(pool.name() for pool in handle.listAllStoragePools(flags)),
-        )
 
     def remove_seeds(
         self,
@@ -144,7 +114,7 @@ class MachineFiles:
         folder = text_of(document, "target/path")
         if document.get("type") not in _FOLDERS or folder is None:
             return None
-        place = VolumeId(pool, f"{name}.{uid.hex[:8]}{_LOG}")
+        place = VolumeId(pool, _log_name(name, uid))
         # Made here, so that the daemon knows it without looking through the folder.
         self._create(place, 0)
         return f"{folder}/{place.volume}"
@@ -164,13 +134,39 @@ class MachineFiles:
         data = self._connection.find(f"read the console log {path}", download)
         return data.decode(errors="replace") if data is not None else None
 
-    def remove_all(self, name: str, uid: UUID, pools: frozenset[str]) -> None:
-        """Remove every seed and log of a machine from these pools."""
-        seeds, log = seed.prefix(name, uid), f"{name}.{uid.hex[:8]}{_LOG}"
+    def remove_all(self, resource: Resource) -> None:
+        """Remove every seed and log of a machine. Its disks may have been in other pools when they
+        were made, so that all pools are looked through.
+        """
+        beginning = seed.prefix(resource.name, resource.uid)
+        log = _log_name(resource.name, resource.uid)
+        flags = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+        pools = self._connection.read(
+            "list the storage pools",
+            lambda handle: [pool.name() for pool in handle.listAllStoragePools(flags)],
+        )
         for pool in sorted(pools):
             for volume in self._listed(pool):
-                if volume.startswith(seeds) or volume == log:
+                if volume.startswith(beginning) or volume == log:
                     self._volumes.remove(VolumeId(pool, volume))
+
+    def require_removed(self, resource: Resource, volume: VolumeRef | None) -> None:
+        """Raise Terminal (PRV5209) if a seed may still be there: its pool is out of reach."""
+        if volume is None:
+            return
+        try:
+            self._volumes.require_pool(volume.pool)
+        except Terminal as problem:
+            raise Terminal(
+                error(
+                    "PRV5209",
+                    f"{resource.address} was removed, but not its cloud-init disk",
+                    detail=f"{problem.diagnostic.summary}. Volume {volume.volume} in it holds the "
+                    "user data, and with it perhaps passwords.",
+                    hint="Remove the file by hand.",
+                    address=str(resource.address),
+                )
+            ) from problem
 
     def _listed(self, pool: str) -> list[str]:
         """The volumes of a pool; none of one that is gone or stopped, where nothing can be removed
@@ -201,15 +197,5 @@ class MachineFiles:
                 raise
 
 
-def pools_of(domain: Any, spec: Mapping[str, Any], bindings: Bindings) -> frozenset[str]:
-    """The pools in which a machine's own volumes can be."""
-    pools = {
-        pool
-        for node in domain.findall("devices/disk")
-        if (pool := attribute(node, "source", "pool")) is not None
-    }
-    for name in spec.get("disks", {}):
-        volume = bindings.disk(name)
-        if volume is not None:
-            pools.add(volume.pool)
-    return frozenset(pools)
+def _log_name(name: str, uid: UUID) -> str:
+    return f"{name}.{uid.hex[:8]}{_LOG}"

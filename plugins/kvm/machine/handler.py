@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from provisioner.providers.api import (
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
-from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.inventory import DomainRecord, Inventory, VolumeListing
 from provisioner_plugins._libvirt.ownership import (
     gone,
     is_stamped_by,
@@ -35,9 +35,9 @@ from provisioner_plugins._libvirt.ownership import (
 )
 from provisioner_plugins._libvirt.xml import Element
 from provisioner_plugins.kvm.bindings import Bindings
-from provisioner_plugins.kvm.domain import document
+from provisioner_plugins.kvm.domain import cdroms, document, firmware
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
-from provisioner_plugins.kvm.machine.files import MachineFiles, pools_of
+from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.leases import Leases
 from provisioner_plugins.kvm.machine.observation import inexpressible, outputs, present
@@ -79,6 +79,7 @@ class MachineHandler:
             if record is not None and (live := record.live) is not None
         }
         leases = Leases.read(self._connection, lives.values())
+        seedless = _without_seed(inventory, found.values())
         shared: dict[int, Bindings] = {}
         result: dict[Address, Observation] = {}
         for target in targets:
@@ -96,6 +97,7 @@ class MachineHandler:
                 target.spec,
                 _addresses(target, leases.of(lives.get(record.uuid))),
                 snapshots=record.uuid in inventory.with_snapshots(),
+                seed_is_gone=record.uuid in seedless,
             )
         return result
 
@@ -122,15 +124,17 @@ class MachineHandler:
         else:
             self._require_own(resource, domain.configured(), resource.uid)
         notes: tuple[str, ...] = ()
-        if found is None or domain.live() is None:
-            notes = domain.define(self._build(resource))
-        domain.set_autostart(bool(resource.spec.get("autostart", False)))
         try:
-            Power(domain).bring_to(str(resource.spec.get("power", "running")), deadline)
+            if found is None or domain.live() is None:
+                notes = domain.define(self._build(resource))
+            domain.set_autostart(bool(resource.spec.get("autostart", False)))
+            power = str(resource.spec.get("power", "running"))
+            # Another machine of that name may have left its firmware's variables.
+            Power(domain).bring_to(power, deadline, reset_nvram=found is None)
         except Terminal:
             if found is None:
                 self._undefine(domain)
-                self._remove_files(resource, frozenset(_pools(resource)))
+                self._files.remove_all(resource)
             raise
         return self._outcome(resource, domain, notes)
 
@@ -143,7 +147,7 @@ class MachineHandler:
             arch=self._host.facts().arch,
             nested_feature=self._host.nested_feature(emulated=emulated),
             log=self._files.log_path(resource, bindings),
-            seed=self._files.put_seed(resource, bindings),
+            seed=self._files.put_seed(resource),
         )
         definition = document.build(resource.name, resource.uid, resource.spec, around)
         stamp.replace(definition, stamp.Mark.of(resource))
@@ -189,14 +193,30 @@ class MachineHandler:
         uuid = uuid_or_none(resource.external_id or "") or resource.uid
         domain = self._calls(resource, uuid)
         if self._find(uuid) is None:
-            self._remove_files(resource, frozenset(_pools(resource)))
+            self._files.remove_all(resource)
             return
         definition = self._require(resource, domain, uuid)
         timeout = int(resource.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS))
         Power(domain, timeout).stop(deadline)
+        self._define_what_is_left(domain, definition)
         self._undefine(domain)
-        pools = pools_of(definition, resource.spec, Bindings(resource.related))
-        self._remove_files(resource, pools)
+        self._files.remove_all(resource)
+        self._files.require_removed(resource, cdroms.seed_volume(definition))
+
+    def _define_what_is_left(self, domain: DomainCalls, definition: Element) -> None:
+        """Have libvirt know of firmware variables and TPM that the machine has no more: it removes
+        what belongs to the definition as it is.
+        """
+        once = firmware.as_it_once_was(definition)
+        if once is None:
+            return
+        try:
+            domain.define(once)
+        except Terminal as problem:
+            domain.report(
+                "its old firmware variables or the state of its old TPM are left on the host: "
+                f"{problem.diagnostic.detail}"
+            )
 
     def _undefine(self, domain: DomainCalls) -> None:
         def undefine(found: Any) -> None:
@@ -210,9 +230,6 @@ class MachineHandler:
         except ProviderError as problem:
             if code_of(problem) not in NOT_FOUND:
                 raise
-
-    def _remove_files(self, resource: Resource, pools: frozenset[str]) -> None:
-        self._files.remove_all(resource.name, resource.uid, pools)
 
     # --- finding and checking ---
 
@@ -253,6 +270,22 @@ class MachineHandler:
         return Outcome(str(domain.uuid), found, notes=notes)
 
 
+def _without_seed(inventory: Inventory, records: Iterable[DomainRecord | None]) -> frozenset[UUID]:
+    """The machines whose seed is not in its pool: the pools of seeds are listed, which those of
+    disks are anyway. A pool that cannot be read tells nothing.
+    """
+    seedless: set[UUID] = set()
+    for record in records:
+        seed = cdroms.seed_volume(record.configured) if record is not None else None
+        if record is None or seed is None:
+            continue
+        pool = inventory.pools().by_name.get(seed.pool)
+        listing = inventory.volumes(pool) if pool is not None else VolumeListing()
+        if listing.problem is None and seed.volume not in listing.volumes:
+            seedless.add(record.uuid)
+    return frozenset(seedless)
+
+
 def _addresses(resource: Resource, leased: Sequence[str]) -> list[str]:
     """Fixed addresses in the order of the cards, which are known before there is a lease, and
     leases.
@@ -262,11 +295,3 @@ def _addresses(resource: Resource, leased: Sequence[str]) -> list[str]:
         nic["address"] for _, nic in sorted(cards.items()) if isinstance(nic.get("address"), str)
     ]
     return [*fixed, *(address for address in leased if address not in fixed)]
-
-
-def _pools(resource: Resource) -> Iterator[str]:
-    bindings = Bindings(resource.related)
-    for name in resource.spec.get("disks", {}):
-        volume = bindings.disk(name)
-        if volume is not None:
-            yield volume.pool

@@ -65,6 +65,8 @@ def _assess(judged: Judged, change: Change) -> Assessment:
         return Assessment(_UNSEEN[field])
     if field == "power":
         return _power(judged, change)
+    if field == "cloudInit" and judged.facts.get("seedIsGone"):
+        return Assessment(Impact.LIVE, "its medium is gone and is made again")
     if judged.power == "stopped":
         return Assessment(Impact.LIVE, "the machine is stopped")
     judge = _JUDGES.get(field)

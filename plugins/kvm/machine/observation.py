@@ -14,6 +14,7 @@ left out:
 ``scsi``            whether it has a SCSI controller
 ``seed``            whether it has the drive for cloud-init data
 ``snapshots``       whether it has snapshots
+``seedIsGone``      the volume of its seed is not there any more; of any machine
 ==================  =======================================================================
 """
 
@@ -65,8 +66,11 @@ def present(
     addresses: Sequence[str] = (),
     *,
     snapshots: bool = False,
+    seed_is_gone: bool = False,
 ) -> Present:
-    """A domain as observed. ``wanted`` is the desired spec, ``addresses`` are the leases known."""
+    """A domain as observed. ``wanted`` is the desired spec, ``addresses`` are the leases known.
+    ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more.
+    """
     configured, live = record.configured, record.live
     mark = stamp.read(configured)
     spec = document.read(configured, bindings, wanted)
@@ -79,19 +83,26 @@ def present(
     if not record.persistent:
         # It has no definition, which has to be a difference in something that everybody sets.
         running["memory", "size"] = spec["memory"].pop("size")
+    if seed_is_gone:
+        running["cloudInit",] = None
     owner = mark.stamp if mark is not None else None
     return Present(
         external_id=str(record.uuid),
         owner=owner,
         spec=spec,
-        fingerprint=_fingerprint(record, configured, live),
+        fingerprint=_fingerprint(record, configured, live, seed_is_gone=seed_is_gone),
         running=running,
         outputs=outputs(configured, str(record.uuid), addresses),
-        facts=_facts(configured, live, snapshots=snapshots),
+        facts={
+            **_facts(configured, live, snapshots=snapshots),
+            **({"seedIsGone": True} if seed_is_gone else {}),
+        },
     )
 
 
-def _fingerprint(record: DomainRecord, configured: Element, live: Element | None) -> str:
+def _fingerprint(
+    record: DomainRecord, configured: Element, live: Element | None, *, seed_is_gone: bool
+) -> str:
     """Changes with the definition, whatever in it somebody changed: an update edits all of it.
 
     What is in force is compared in libvirt's own names, which the stack does not change.
@@ -108,6 +119,7 @@ def _fingerprint(record: DomainRecord, configured: Element, live: Element | None
             "power": power_of(record.state),
             "autostart": record.autostart,
             "persistent": record.persistent,
+            "seedIsGone": seed_is_gone,
             "running": [[*path, value] for path, value in sorted(differing.items())],
         }
     )

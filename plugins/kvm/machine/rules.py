@@ -15,6 +15,7 @@ from provisioner_plugins.kvm.domain import controllers, native
 from provisioner_plugins.kvm.domain.document import Surroundings, build
 from provisioner_plugins.kvm.domain.firmware import default_machine, family
 from provisioner_plugins.kvm.machine.impact import assess
+from provisioner_plugins.kvm.machine.seed_pool import seed_pool
 
 _WITHOUT_PCI = frozenset({"microvm", "isapc", "none"})
 
@@ -71,15 +72,17 @@ def _check_native(resource: Resource, spec: Mapping[str, Any]) -> None:
 
 def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnostic]:
     yield from _board_problems(spec)
-    if (
-        "cloudInit" in spec
-        and not spec.get("disks")
-        and not any(address.kind == "StoragePool" for address in resource.related)
-    ):
+    section = spec.get("cloudInit", {})
+    if "cloudInit" in spec and is_known(section.get("pool")) and seed_pool(resource) is None:
         yield unusable(
             ("cloudInit",),
-            "its disk needs a storage pool, and the machine has no disk whose pool could take it",
-            "Declare a StoragePool on this host.",
+            "its medium needs a storage pool that can hold a file, and "
+            + (
+                f"{section['pool']} is no such pool of this host"
+                if "pool" in section
+                else "no disk of the machine is in one"
+            ),
+            "Write the name of a StoragePool on this host into cloudInit.pool.",
         )
 
 

@@ -100,7 +100,7 @@ class Update:
 
     def _seed(self, before: Element) -> VolumeRef | None:
         if "cloudInit" in self._fields:
-            return self._files.put_seed(self._resource, self._bindings)
+            return self._files.put_seed(self._resource)
         return cdroms.seed_volume(before)
 
     def _is_boot_order_changed(self) -> bool:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from provisioner.core.diagnostics import ProvisionerError
+from provisioner.providers.api import Resource
 from provisioner_plugins.kvm import provider
-from tests.unit.kvm.specs import MIB, machine, resource
+from tests.unit.kvm.specs import MIB, machine, related, resource
 
 SPEC: dict[str, Any] = {"memory": {"size": 16 * MIB}}
 
@@ -78,11 +79,48 @@ def test_a_board_needs_pci(machine: str) -> None:
     assert f"{machine[1:]} has no PCI bus" in complaint(machineType=machine)
 
 
-def test_a_seed_needs_a_pool() -> None:
-    lonely = resource("VirtualMachine", "web", {**SPEC, "cloudInit": {"userData": "#!/bin/sh"}})
-    with pytest.raises(ProvisionerError, match="cloudInit"):
-        provider().normalise(lonely)
-    assert normalised(cloudInit={"userData": "#!/bin/sh"})
+SEED = {"userData": "#!/bin/sh"}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"cloudInit": SEED, "disks": {"alpha": {}}},
+        {"cloudInit": {**SEED, "pool": "pool"}},
+        {"cloudInit": {**SEED, "pool": "pool"}, "disks": {"blocks": {}}},
+    ],
+)
+def test_a_seed_has_a_pool_that_the_machine_refers_to(spec: dict[str, Any]) -> None:
+    assert spec["cloudInit"] == provider().normalise(machine_with_blocks(spec))["cloudInit"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        # That there is a pool in the stack is not enough: nothing would make it in time.
+        ({"cloudInit": SEED}, "no disk of the machine is in one"),
+        ({"cloudInit": SEED, "disks": {"blocks": {}}}, "no disk of the machine is in one"),
+        ({"cloudInit": {**SEED, "pool": "san"}}, "san is no such pool of this host"),
+        ({"cloudInit": {**SEED, "pool": "elsewhere"}}, "elsewhere is no such pool of this host"),
+    ],
+)
+def test_a_seed_without_one_is_refused(spec: dict[str, Any], found: str) -> None:
+    with pytest.raises(ProvisionerError) as caught:
+        provider().normalise(machine_with_blocks(spec))
+    (problem,) = caught.value.diagnostics
+    assert ("PRV2502", True) == (problem.code, found in problem.detail)
+    assert "cloudInit.pool" in problem.hint
+
+
+def machine_with_blocks(spec: dict[str, Any]) -> Resource:
+    """A machine beside a pool of block devices with a disk in it."""
+    stack = related()
+    for other in (
+        resource("StoragePool", "san", {"type": "iscsi"}),
+        resource("Disk", "blocks", {"pool": "san", "size": 1 << 20}),
+    ):
+        stack[other.address] = other
+    return resource("VirtualMachine", "web", {**SPEC, **spec}, related=stack)
 
 
 @pytest.mark.parametrize(

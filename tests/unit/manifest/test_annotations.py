@@ -102,6 +102,7 @@ def test_references_name_elements_by_a_star():
         ("disks", "*"),
         ("nics", "*", "network"),
         ("cdroms", "*", "image"),
+        ("cloudInit", "pool"),
     } == paths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -126,15 +127,27 @@ def test_a_machine_that_libvirt_refused(stack: Stack) -> None:
 
 
 def test_a_machine_whose_disks_are_in_another_pool_by_now(stack: Stack) -> None:
-    declare(stack, DISK, SEED, "  power: stopped\n")
+    """Its own files move along, so that no pool that it does not refer to holds any of them."""
+    other = "  disks: [{disk: other}]\n"
+    for fields, folder in (
+        ((DISK, SEED), "one"),
+        ((other, SEED.replace("2", "3")), "two"),
+        ((DISK,), "one"),
+        ((other,), "two"),
+    ):
+        declare(stack, *fields)
+        stack.run("apply", "--yes")
+        stack.run(*RESTART)
+        assert [] == stack.plan()["steps"]
+        own = [name for name in files(stack.pool) if "/web." in name]
+        assert ["console.log", *["seed"] * ("cloudInit" in "".join(fields))] == (
+            [re.sub(r"-[0-9a-f]{16}\.iso", "", name.split(".", 2)[2]) for name in own]
+        )
+        assert {folder} == {name.partition("/")[0] for name in own}
+    declare(stack, "  cpu: {count: 1}\n")
     stack.run("apply", "--yes")
-    declare(stack, "  disks: [{disk: other}]\n", SEED, "  power: stopped\n")
-    stack.run("apply", "--yes")
-    declare(stack, "  disks: [{disk: other}]\n", SEED.replace("2", "3"), "  power: stopped\n")
-    stack.run("apply", "--yes")
-    declare(stack, "  power: stopped\n")
-    stack.run("apply", "--yes")
-    assert [] == stack.plan()["steps"]
+    stack.run(*RESTART)
+    assert [] == [name for name in files(stack.pool) if "/web." in name]
     destroy(stack)
 
 
@@ -160,8 +173,10 @@ def test_a_seed_out_of_reach_is_told(stack: Stack, libvirt_session: LibvirtDaemo
         "apply", "--yes", "--max-impact", "replace", "--target", "VirtualMachine/*", expect=1
     )
     assert "was removed, but not its cloud-init disk" in said
-    (left,) = (stack.pool / "two").glob("*.seed-*")
-    left.unlink()
+    left = [name for name in files(stack.pool / "two") if name.startswith("web.")]
+    assert 1 == len([name for name in left if ".seed-" in name])
+    for name in left:
+        (stack.pool / "two" / name).unlink()
     assert [] == connection.listAllDomains()
     connection.close()
     stack.run("apply", "--yes")

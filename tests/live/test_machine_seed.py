@@ -8,6 +8,7 @@ import pytest
 from provisioner.providers.api import Terminal
 from tests.lab.daemon import LibvirtDaemon
 
+libvirt = pytest.importorskip("libvirt")
 machinebench = pytest.importorskip("tests.live.machinebench")
 handlerbench = pytest.importorskip("tests.live.handlerbench")
 
@@ -33,6 +34,7 @@ def test_a_seed_that_does_not_fit_is_told_and_nothing_is_left(
     bench.close()
 
 
+_TRAY_CLOSED = (libvirt.VIR_ERR_INTERNAL_ERROR, 0, "Tray of the device is not open", 2)
 SPEC: dict[str, Any] = {
     "memory": {"size": "16MiB"},
     "cloudInit": {"userData": "#cloud-config\n{}\n", "pool": "images"},
@@ -92,4 +94,24 @@ def test_an_old_seed_is_removed_once_nothing_needs_it(bench: Any) -> None:
         outcome = bench.apply(VM, "web", spec, restart=restart)
         assert (() if restart else (("cloudInit",),)) == outcome.pending
         assert seeds == len(list(bench.pool_folder().glob("web.*.seed-*")))
+    assert {} == bench.present(VM, "web").running
+
+
+def test_a_guest_that_closes_the_tray_does_not_keep_the_medium_out(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.apply(VM, "web", SPEC)
+    update = libvirt.virDomain.updateDeviceFlags
+    failures = [_TRAY_CLOSED, _TRAY_CLOSED]
+
+    def closed(domain: Any, text: str, flags: int) -> Any:
+        if failures:
+            problem = libvirt.libvirtError("it is closed")
+            problem.err = failures.pop()
+            raise problem
+        return update(domain, text, flags)
+
+    monkeypatch.setattr(libvirt.virDomain, "updateDeviceFlags", closed)
+    other = {**SPEC, "cloudInit": {**SPEC["cloudInit"], "userData": "#cloud-config\n{a: 1}\n"}}
+    assert () == bench.apply(VM, "web", other).pending
     assert {} == bench.present(VM, "web").running

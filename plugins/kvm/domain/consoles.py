@@ -107,6 +107,18 @@ def serial_log(domain: Element) -> str | None:
     return attribute(domain, "devices/serial/log", "file")
 
 
+def move_log(domain: Element, log: str | None) -> None:
+    """Have a serial console that is logged write to another file; None: to none."""
+    for tag in ("serial", "console"):
+        for node in devices_of(domain, tag):
+            if node.find("log") is None:
+                continue
+            if log is None:
+                remove_all(node, "log")
+            else:
+                child(node, "log").set("file", log)
+
+
 def write_agent(domain: Element, *, wanted: bool) -> None:
     """Make the domain have a channel to the guest agent, or none."""
     channel = _agent_channel(domain)

@@ -10,6 +10,7 @@ on any host through libvirt alone::
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -97,12 +98,26 @@ class MachineFiles:
     # --- log ---
 
     def log_path(self, resource: Resource, bindings: Bindings) -> str | None:
-        """Where the serial console can be logged; None if no pool of the machine is a folder."""
-        for name in sorted(resource.spec.get("disks", {})):
-            volume = bindings.disk(name)
-            if volume is not None:
-                return self._log_in(volume.pool, resource.name, resource.uid)
-        return None
+        """Where the serial console can be logged: beside the machine's first disk, else beside its
+        seed. None if neither is in a folder.
+        """
+        disks = [bindings.disk(name) for name in sorted(resource.spec.get("disks", {}))]
+        pool = next((volume.pool for volume in disks if volume is not None), None)
+        if pool is None and "cloudInit" in resource.spec:
+            pool = seed_pool(resource)
+        return self._log_in(pool, resource.name, resource.uid) if pool is not None else None
+
+    def is_log(self, resource: Resource, path: str | None) -> bool:
+        """Whether a file is one that :meth:`log_path` gave."""
+        name = _log_name(resource.name, resource.uid)
+        return path is not None and PurePosixPath(path).name == name
+
+    def remove_log(self, path: str) -> None:
+        """Remove a log; done already if no pool knows it."""
+        self._connection.find(
+            f"remove the console log {path}",
+            lambda handle: handle.storageVolLookupByPath(path).delete(0),
+        )
 
     def _log_in(self, pool: str, name: str, uid: UUID) -> str | None:
         document = parse(

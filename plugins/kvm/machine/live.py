@@ -30,6 +30,7 @@ _MEMORY_SIZE = ("memory", "size")
 _BALLOON_SECONDS = 3.0
 _UNPLUG_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
+_TRAY_ATTEMPTS = 4
 _KIB = 1024
 
 
@@ -253,7 +254,7 @@ class LiveChanges:
         if self._bindings.image_name(wanted) == self._bindings.image_name(present):
             return
         try:
-            self._update("change the CD in a drive of", _with_medium(present, wanted))
+            self._exchange("change the CD in a drive of", _with_medium(present, wanted))
         except Terminal as problem:
             self._wait_for_restart(("cdroms", name, "image"), problem)
 
@@ -270,9 +271,22 @@ class LiveChanges:
         else:
             node = _with_medium(present, wanted)
         # By force: it is ours, and nobody reads it but cloud-init when the guest first starts.
-        self._update(
+        self._exchange(
             "exchange the cloud-init medium of", node, libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
         )
+
+    def _exchange(self, verb: str, drive: Element, flags: int = 0) -> None:
+        """Exchange a medium, again where a guest that looks for one closed the tray meanwhile."""
+        for _ in range(_TRAY_ATTEMPTS - 1):
+            try:
+                self._update(verb, drive, flags)
+            except Terminal as problem:
+                if code_of(problem) != libvirt.VIR_ERR_INTERNAL_ERROR:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+            else:
+                return
+        self._update(verb, drive, flags)
 
     def _update(self, verb: str, device: Element, flags: int = 0) -> None:
         text = serialize(device)

@@ -17,7 +17,7 @@ from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.edits import with_changes
 from provisioner_plugins._libvirt.xml import Element, same
 from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
-from provisioner_plugins.kvm.domain import cdroms, document, processor, running
+from provisioner_plugins.kvm.domain import cdroms, consoles, document, processor, running
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.host import Host
@@ -26,6 +26,8 @@ from provisioner_plugins.kvm.machine.observation import power_of
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
 
 _POWER = ("power",)
+_PLACES = frozenset({"disks", "cloudInit"})
+"""Fields that decide in which pool a machine's own files are."""
 _HARDWARE_SETS = ("disks", "nics", "cdroms")
 
 
@@ -49,6 +51,7 @@ class Update:
         self._fields = {change.path[0] for change in changes}
         self._bindings = Bindings(resource.related)
         self._notes: list[str] = []
+        self._ran: Element | None = None
         self._power = Power(domain, int(self._wanted.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS)))
 
     def carry_out(
@@ -63,6 +66,7 @@ class Update:
         pending = self._bring_into_force(before, restart=restart, deadline=deadline)
         if "cloudInit" in self._fields:
             self._remove_old_seeds(before, after)
+        self._remove_old_logs(before, after)
         return tuple(dict.fromkeys(pending)), tuple(self._notes)
 
     def _remove_old_seeds(self, before: Element, after: Element) -> None:
@@ -74,6 +78,18 @@ class Update:
         needed = [cdroms.seed_volume(found) for found in (after, live) if found is not None]
         used = [cdroms.seed_volume(before), *needed]
         self._files.remove_seeds(self._resource, used, needed)
+
+    def _remove_old_logs(self, before: Element, after: Element) -> None:
+        """Those to which nothing is written any more, because the machine's disks are elsewhere."""
+        definitions = [before] if self._ran is None else [before, self._ran]
+        old = {consoles.serial_log(found) for found in definitions} - {consoles.serial_log(after)}
+        if not any(self._files.is_log(self._resource, log) for log in old):
+            return
+        live = self._domain.live()
+        in_use = consoles.serial_log(live) if live is not None else None
+        for log in old:
+            if log is not None and log != in_use and self._files.is_log(self._resource, log):
+                self._files.remove_log(log)
 
     # --- the definition ---
 
@@ -95,8 +111,15 @@ class Update:
         document.edit(
             after, spec, self._wanted, self._fields, around, reorder=self._is_boot_order_changed()
         )
+        self._move_log(after)
         stamp.replace(after, stamp.Mark.of(self._resource))
         return after
+
+    def _move_log(self, after: Element) -> None:
+        """The log of the serial console lies where the machine's disks are."""
+        log = consoles.serial_log(after)
+        if _PLACES & self._fields and self._files.is_log(self._resource, log):
+            consoles.move_log(after, self._files.log_path(self._resource, self._bindings))
 
     def _seed(self, before: Element) -> VolumeRef | None:
         if "cloudInit" in self._fields:
@@ -120,7 +143,7 @@ class Update:
     def _bring_into_force(
         self, before: Element, *, restart: bool, deadline: Deadline
     ) -> list[Path]:
-        live = self._domain.live(to_define=True)
+        live = self._ran = self._domain.live(to_define=True)
         if live is None:
             self._start_stopped(before, deadline, restart=restart)
             return []

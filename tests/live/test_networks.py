@@ -67,6 +67,7 @@ def guest_in(daemon: LibvirtDaemon, image: BootImage, name: str, lan: str = "lan
     ("mode", "spec"),
     [
         ("nat", {"cidr": "10.77.0.0/24", "dhcp": {}}),
+        ("nat", {"cidr": "10.0.0.0/8", "gateway": "10.77.0.1", "dhcp": {}}),
         ("nat", {"cidr": "10.77.0.0/24", "cidr6": "fd00:77::/64"}),
         ("nat", {"cidr6": "fd00:77::/64"}),
         ("isolated", {}),

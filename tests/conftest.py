@@ -1,6 +1,11 @@
 """Options of the whole suite. Fixtures of one kind of test live in that folder's conftest."""
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about what else the machine does than about the program.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 pytest_plugins = ["tests.lab.fixtures", "tests.golden_support"]
 

@@ -46,13 +46,12 @@ CHECKS = list(HealthCheck)
 QUICK = settings(
     derandomize=True,
     database=None,
-    deadline=None,
     print_blob=True,
     suppress_health_check=CHECKS,
     # Reducing a failure can take minutes; --slow does it.
     phases=[Phase.generate],
 )
-AT_LENGTH = settings(max_examples=400, deadline=None, print_blob=True, suppress_health_check=CHECKS)
+AT_LENGTH = settings(max_examples=400, print_blob=True, suppress_health_check=CHECKS)
 
 
 def steps_of(plan: Plan) -> list[str]:

@@ -47,7 +47,7 @@ class Owned(MadeKind):
         return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SPECS, SPECS)
 def test_the_changes_lead_from_one_to_the_other(
     observed: dict[str, Any], desired: dict[str, Any]

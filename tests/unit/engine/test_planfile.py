@@ -130,7 +130,7 @@ PLANS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PLANS)
 def test_what_is_read_is_what_was_written(made: Plan) -> None:
     plan = replace(made, digest=plan_digest(made))
@@ -142,7 +142,7 @@ def test_what_is_read_is_what_was_written(made: Plan) -> None:
     assert plan.digest == plan_digest(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PLANS, st.data())
 def test_no_part_of_a_plan_can_be_altered(made: Plan, data: st.DataObject) -> None:
     """Whichever value is replaced by another one, the digest does not fit any more."""

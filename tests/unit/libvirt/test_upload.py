@@ -89,7 +89,7 @@ def sent(source: LocalFile, seconds: float = 60) -> tuple[Stream, str, list[Any]
     return daemon.stream, checksum, reports
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(1, 300_000)), max_size=4),
     st.integers(0, 500_000),

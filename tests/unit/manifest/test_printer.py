@@ -13,7 +13,7 @@ from tests.unit.manifest.random_stacks import stacks
 from tests.unit.manifest.stacks import BASE, NETWORK, POOL, catalog, comparable, load_stack
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(stacks())
 def test_the_printed_stack_is_the_stack(documents):
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:

@@ -58,10 +58,11 @@ def backup(workspace: Workspace, target: Path) -> None:
         store.backup(target)
 
 
-def restore(workspace: Workspace, source: Path) -> None:
-    """Put a verified backup in the place of the state; what was there is kept beside it."""
+def restore(workspace: Workspace, source: Path) -> str | None:
+    """Put a verified backup in the place of the state; what was there is kept beside it. Returns
+    what a person should know of a lock that was left in the way."""
     with workspace.recorded_store() as store:
-        store.restore(source, workspace.actor)
+        return store.restore(source, workspace.actor)
 
 
 def matching_entries(state: State, pattern: AddressPattern) -> list[Entry]:

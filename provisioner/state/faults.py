@@ -25,6 +25,9 @@ DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 FINDINGS = frozenset({"PRV4001", "PRV4003"})
 """What a check of a database can find. Anything else keeps the check from being made."""
 
+UNTRUSTED = FINDINGS | {"PRV4002", "PRV4010"}
+"""What says that a database is not one that this program works with: nobody's lock in it counts."""
+
 _STRUCTURAL = (
     0,  # Python's own: a text that is not UTF-8
     sqlite3.SQLITE_ERROR,  # a statement does not fit the tables
@@ -133,6 +136,18 @@ def busy(path: Path, detail: str) -> ProvisionerError:
             hint="Run the command again.",
         )
     )
+
+
+def findings(problem: ProvisionerError) -> list[str]:
+    """What a check found, in sentences; raises ``problem`` where it kept the check from being
+    made.
+    """
+    if not FINDINGS.issuperset(item.code for item in problem.diagnostics):
+        raise problem
+    return [
+        f"{item.summary}: {item.detail}" if item.detail else item.summary
+        for item in problem.diagnostics
+    ]
 
 
 def translate(

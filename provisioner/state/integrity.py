@@ -1,11 +1,14 @@
-"""Whole checks of a state database: every page, every row's digest, every table's seal.
+"""Checks of a state database: every page, every row's digest, every table's seal.
 
-Called by ``verify``, and on both ends of backup and restore.
+Called by the SQLite store for what it reads, and for the whole by ``verify`` and on both ends of
+backup and restore.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from typing import Any
 
 from provisioner.state.codec import decode_endpoint, decode_entries, row_digest
 from provisioner.state.ledger import DamagedLedgerError, Ledger, Seal
@@ -39,7 +42,25 @@ def all_problems(connection: sqlite3.Connection) -> list[str]:
     return problems or _content_problems(connection, ledger)
 
 
-def table_problem(table: str, found: Seal, expected: Seal) -> str:
+def row_problems(table: str, rows: Sequence[tuple[Any, ...]], expected: Seal) -> list[str]:
+    """What is wrong with all rows of a table, their digest last in each."""
+    problems = damaged_rows(table, rows)
+    found = Seal.over(row[-1] for row in rows)
+    if not problems and found != expected:
+        problems.append(_table_problem(table, found, expected))
+    return problems
+
+
+def damaged_rows(table: str, rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    """What is wrong with some rows of a table, their digest last in each."""
+    return [
+        f"The row {row[0]} of the table {table} is damaged."
+        for row in rows
+        if row_digest(table, *row[:-1]) != row[-1]
+    ]
+
+
+def _table_problem(table: str, found: Seal, expected: Seal) -> str:
     """The sentence for a table whose rows do not add up to its seal."""
     if found.count != expected.count:
         return f"The table {table} has {found.count} rows; {expected.count} were written."
@@ -57,7 +78,7 @@ def _table_problems(
         problems.append(f"{len(broken) - _MOST_NAMED} more rows of {table} are damaged.")
     found = Seal.over(row[-1] for row in rows)
     if found != expected:
-        problems.append(table_problem(table, found, expected))
+        problems.append(_table_problem(table, found, expected))
     return problems
 
 

@@ -106,6 +106,8 @@ class LockHolder:
     since: datetime
     expires: datetime
     token: str
+    has_ended: bool = False
+    """Whether that process is known to have ended: who comes next takes the lock over."""
 
 
 @dataclass(frozen=True, slots=True)

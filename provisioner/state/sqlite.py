@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -29,12 +30,11 @@ from provisioner.state.codec import (
     encode,
     encode_endpoint,
     encode_entry,
-    row_digest,
     split_address,
 )
 from provisioner.state.database import Identity, Opened, check_mark, open_database
-from provisioner.state.integrity import all_problems, table_problem
-from provisioner.state.ledger import DamagedLedgerError, Ledger, Seal, Transaction
+from provisioner.state.integrity import all_problems, damaged_rows, row_problems
+from provisioner.state.ledger import DamagedLedgerError, Ledger, Transaction
 from provisioner.state.mark import Mark, MarkValue
 from provisioner.state.model import (
     EndpointRecord,
@@ -45,6 +45,8 @@ from provisioner.state.model import (
     OperationRecord,
     State,
 )
+from provisioner.state.process import ProcessIdentity
+from provisioner.state.store import LEASE
 
 T = TypeVar("T")
 
@@ -116,12 +118,12 @@ class SqliteStore:
             except DamagedLedgerError as problem:
                 raise faults.damaged(self._path, [str(problem)]) from problem
         problems = [
-            *_row_problems("entries", entries, ledger.seals["entries"]),
-            *_row_problems("endpoints", endpoints, ledger.seals["endpoints"]),
+            *row_problems("entries", entries, ledger.seals["entries"]),
+            *row_problems("endpoints", endpoints, ledger.seals["endpoints"]),
         ]
         if len(intents) != len(ledger.open_intents):
             problems.append("An open intent is missing in the journal.")
-        problems += _damaged_rows("journal", intents)
+        problems += damaged_rows("journal", intents)
         if problems:
             raise faults.damaged(self._path, problems)
         try:
@@ -288,7 +290,10 @@ class SqliteStore:
                 found = lock.find(self._open().connection)
             except faults.DATABASE_ERRORS as problem:
                 raise faults.translate(self._path, problem) from problem
-        return found[0] if found else None
+        if found is None:
+            return None
+        holder, process = found
+        return replace(holder, has_ended=process.is_proven_dead(ProcessIdentity.current()))
 
     def break_lock(self, token: str) -> None:
         """Remove the lock that has this token; raises ProvisionerError (PRV4006) without one."""
@@ -306,9 +311,9 @@ class SqliteStore:
                 if not problems:
                     check_mark(self._path, connection, self._mark)
             except faults.DATABASE_ERRORS as problem:
-                return _findings(faults.translate(self._path, problem))
+                return faults.findings(faults.translate(self._path, problem))
             except ProvisionerError as problem:
-                return _findings(problem)
+                return faults.findings(problem)
         return problems
 
     def backup(self, target: Path) -> None:
@@ -316,19 +321,43 @@ class SqliteStore:
         with self._mutex:
             backup.write(self._open().connection, self._path, target)
 
-    def restore(self, source: Path, actor: str = "") -> None:
+    def restore(self, source: Path, actor: str = "") -> str | None:
         """Put a verified backup in the place of this store; what was there is kept beside it.
 
-        Works on a damaged store, too. Raises ProvisionerError: PRV4013 if the backup is none,
-        PRV4010 if it belongs to another stack, PRV4004 if somebody works on the state.
+        Works on a damaged store, too. Returns what a person should know of the lock that was in the
+        way. Raises ProvisionerError: PRV4013 if the backup is none, PRV4010 if it belongs to
+        another stack, PRV4004 if somebody works on the state.
         """
         with self._mutex:
-            with suppress(ProvisionerError):
-                self._open()
-            if self._opened is not None and (holder := self.lock_holder()) is not None:
-                raise ProvisionerError(lock.held(holder, self._clock.now()))
+            taken = self._lock_out(actor)
             self._disconnect()
-            backup.restore(source, self._path, self._identity, self._clock.now(), actor)
+            try:
+                backup.restore(source, self._path, self._identity, self._clock.now(), actor)
+            except BaseException:
+                if taken is not None:
+                    token = taken[0].token
+                    with suppress(ProvisionerError):
+                        self._run(lambda connection: lock.drop(connection, token))
+                raise
+        return taken[1] if taken is not None else None
+
+    def _lock_out(self, actor: str) -> tuple[LockHolder, str | None] | None:
+        """Lock what is about to be replaced, for good: who has it open finds the lock in the file
+        that is kept. None: there is nothing that anybody could work on.
+        """
+        if not self._path.exists():
+            return None
+        now = self._clock.now()
+        try:
+            return self._write(
+                lambda transaction: lock.take(
+                    transaction.connection, now, actor, "state restore", LEASE
+                )
+            )
+        except ProvisionerError as problem:
+            if any(item.code in faults.UNTRUSTED for item in problem.diagnostics):
+                return None
+            raise
 
     def close(self) -> None:
         """Free files and connections and give the lock back; may be called twice."""
@@ -362,7 +391,7 @@ class SqliteStore:
                 rows = self._open().connection.execute(statement, (argument,)).fetchall()
             except faults.DATABASE_ERRORS as problem:
                 raise faults.translate(self._path, problem) from problem
-        if problems := _damaged_rows(table, rows):
+        if problems := damaged_rows(table, rows):
             raise faults.damaged(self._path, problems)
         return rows
 
@@ -454,31 +483,6 @@ def _record(row: Sequence[Any]) -> JournalRecord:
         at=at,
         detail=json.loads(detail),
     )
-
-
-def _row_problems(table: str, rows: Sequence[tuple[Any, ...]], expected: Seal) -> list[str]:
-    problems = _damaged_rows(table, rows)
-    found = Seal.over(row[-1] for row in rows)
-    if not problems and found != expected:
-        problems.append(table_problem(table, found, expected))
-    return problems
-
-
-def _damaged_rows(table: str, rows: Sequence[tuple[Any, ...]]) -> list[str]:
-    return [
-        f"The row {row[0]} of the table {table} is damaged."
-        for row in rows
-        if row_digest(table, *row[:-1]) != row[-1]
-    ]
-
-
-def _findings(problem: ProvisionerError) -> list[str]:
-    if not faults.FINDINGS.issuperset(item.code for item in problem.diagnostics):
-        raise problem
-    return [
-        f"{item.summary}: {item.detail}" if item.detail else item.summary
-        for item in problem.diagnostics
-    ]
 
 
 def _unknown(what: str) -> ProvisionerError:

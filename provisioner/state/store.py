@@ -126,10 +126,11 @@ class Store(Protocol):
         """
         ...
 
-    def restore(self, source: Path, actor: str = "") -> None:
+    def restore(self, source: Path, actor: str = "") -> str | None:
         """Put a verified backup in the place of this store; what was there is kept beside it.
 
-        ``actor`` names who does it, for the history.
+        Holds the lock meanwhile; returns what a person should know of how it was taken, if there is
+        anything. ``actor`` names who does it, for the lock and the history.
         """
         ...
 

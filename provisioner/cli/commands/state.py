@@ -181,7 +181,9 @@ def restore(invocation: Invocation, file: Path, stack: Path, yes: bool) -> None:
 
     workspace = open_workspace(invocation, stack)
     confirm(invocation.terminal, f"Replace {workspace.state_path} with {file}?", yes=yes)
-    service.restore(workspace, file)
+    note = service.restore(workspace, file)
+    if note is not None:
+        invocation.terminal.note(wrap(note, invocation.terminal.width))
     _say(invocation, {"restored": str(file)}, f"Restored from {file}.")
 
 
@@ -254,6 +256,7 @@ def unlock(invocation: Invocation, token: str | None, stack: Path) -> None:
             "since": holder.since.isoformat(),
             "expires": holder.expires.isoformat(),
             "token": holder.token,
+            "ended": holder.has_ended,
         }
     invocation.terminal.print_json({"lock": data})
 

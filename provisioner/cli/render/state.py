@@ -189,6 +189,7 @@ def render_lock(holder: LockHolder | None) -> list[str]:
         f"Locked by {printable(holder.owner)} for {printable(holder.purpose)}",
         f"since {holder.since:%Y-%m-%d %H:%M:%S},"
         f" leased until {holder.expires:%Y-%m-%d %H:%M:%S} (UTC).",
+        *(["Its process has ended; the next command takes the lock over."] * holder.has_ended),
         f"Token: {holder.token}",
     ]
 

@@ -61,6 +61,50 @@ def test_the_lock_of_a_killed_process_is_taken_over_with_a_note(
     assert "for apply" in lock.note
 
 
+def test_the_holder_is_known_to_have_ended(other: subprocess.Popen[str], open_store: Open) -> None:
+    store = open_store()
+    found = [store.lock_holder()]
+    end(other)
+    found.append(store.lock_holder())
+    assert [False, True] == [holder.has_ended for holder in found if holder is not None]
+
+
+def test_a_restore_takes_over_from_a_killed_process_with_a_note(
+    other: subprocess.Popen[str], open_store: Open, tmp_path: Path, code_of: CodeOf
+) -> None:
+    store = open_store()
+    store.backup(tmp_path / "copy.db")
+    assert "PRV4004" == code_of(lambda: store.restore(tmp_path / "copy.db"))
+    end(other)
+    note = store.restore(tmp_path / "copy.db")
+    assert note is not None
+    assert "alice@desk (process 12)" in note
+    assert store.lock_holder() is None
+
+
+def test_what_was_replaced_stays_locked_for_those_who_have_it_open(
+    open_store: Open, tmp_path: Path, code_of: CodeOf
+) -> None:
+    store, other = open_store(), open_store()
+    record(store, entry("web"))
+    assert 1 == len(other.read().entries)
+    store.backup(tmp_path / "copy.db")
+    store.restore(tmp_path / "copy.db", "bob")
+    assert "PRV4004" == code_of(lambda: other.lock("alice", "apply", timedelta(minutes=1)))
+    other.close()
+    other.lock("alice", "apply", timedelta(minutes=1))
+
+
+def test_a_restore_that_fails_leaves_no_lock(
+    open_store: Open, tmp_path: Path, code_of: CodeOf
+) -> None:
+    store = open_store()
+    record(store, entry("web"))
+    assert "PRV4013" == code_of(lambda: store.restore(tmp_path / "none.db", "bob"))
+    assert store.lock_holder() is None
+    assert 1 == len(store.read().entries)
+
+
 def test_a_lock_taken_in_the_ordinary_way_has_no_note(open_store: Open) -> None:
     assert open_store().lock("bob", "plan", timedelta(minutes=1)).note is None
 

@@ -135,7 +135,7 @@ class DiskHandler:
             self._volumes.remove(volume)
             self._volumes.remove(partial)
         elif self._volumes.exists(volume):
-            return self._outcome(volume)
+            return self._take_over(resource, volume)
         try:
             self._make(resource, volume, deadline)
         except Terminal as problem:
@@ -204,6 +204,23 @@ class DiskHandler:
         if volume.volume in identity_names(resource) or str(volume) == resource.external_id:
             return
         raise Terminal(not_ours(resource, None))
+
+    def _take_over(self, resource: Resource, volume: VolumeId) -> Outcome:
+        """A whole volume with our identity: of an attempt whose answer was lost, or of a disk that
+        was kept when it left the stack. Its data stays, and it gets the size that is wanted now.
+        """
+        kind_of_file, wanted = format_of(resource.spec), resource.spec.get("size")
+        facts = self._volumes.facts(volume)
+        note = "its volume was there already and is taken over with its data"
+        if facts is not None and isinstance(wanted, int):
+            found = _size(resource, facts.size(kind_of_file))
+            if found > wanted:
+                raise Terminal(_too_large(resource, volume, found, wanted))
+            if found < wanted:
+                grow(self._connection, volume, kind_of_file, wanted)
+                note += f"; it was grown from {format_size(found)} to {format_size(wanted)}"
+        outcome = self._outcome(volume)
+        return Outcome(outcome.external_id, outcome.outputs, notes=(note,))
 
     def _make(self, resource: Resource, volume: VolumeId, deadline: Deadline) -> None:
         spec = resource.spec
@@ -306,6 +323,18 @@ def _too_small(resource: Resource, size: int, image: str, smallest: int) -> Diag
         detail=f"Its size is {format_size(size)}; Image/{image} has {format_size(smallest)}.",
         path=("size",),
         hint=f"Use a size of at least {format_size(smallest)}, or leave it out.",
+        address=str(resource.address),
+    )
+
+
+def _too_large(resource: Resource, volume: VolumeId, found: int, wanted: int) -> Any:
+    return error(
+        "PRV5138",
+        f"the volume of disk {resource.name} is there already, and larger than wanted",
+        detail=f"Found {volume} of {format_size(found)}, kept from an earlier time; spec.size is "
+        f"{format_size(wanted)}, and a disk cannot shrink.",
+        hint=f"Write size: {format_size(found)} to have it back with its data, or delete the "
+        "volume.",
         address=str(resource.address),
     )
 

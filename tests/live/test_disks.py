@@ -240,8 +240,33 @@ def test_creating_twice_gives_one_disk_and_keeps_its_data(bench: Any) -> None:
     path = Path(str(first.outputs["path"]))
     with path.open("r+b") as volume:
         volume.write(b"precious")
-    assert first == handler.create(planned.resource, bench.deadline())
+    again = handler.create(planned.resource, bench.deadline())
+    assert (first.external_id, first.outputs) == (again.external_id, again.outputs)
     assert b"precious" == path.read_bytes()[:8]
+
+
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_a_kept_disk_that_comes_back_gets_the_size_that_is_wanted(bench: Any, kind: str) -> None:
+    """With its data, of which the outcome tells; its pool was away while the plan was made."""
+    spec = {"pool": "images", "size": "8MiB", "format": kind}
+    bench.apply("Disk", "data", spec)
+    handler = bench.handlers["Disk"]
+    larger = bench.resource("Disk", "data", {**spec, "size": "16MiB"})
+    (note,) = handler.create(larger, bench.deadline()).notes
+    assert (
+        "its volume was there already and is taken over with its data; it was grown from 8MiB to "
+        "16MiB"
+    ) == note
+    assert 16 * MIB == bench.present("Disk", "data").spec["size"]
+    (note,) = handler.create(larger, bench.deadline()).notes
+    assert "its volume was there already and is taken over with its data" == note
+    with pytest.raises(Terminal) as caught:
+        handler.create(bench.resource("Disk", "data", spec), bench.deadline())
+    assert ("PRV5138", True) == (
+        caught.value.diagnostic.code,
+        "size: 16MiB" in caught.value.diagnostic.hint,
+    )
+    assert 16 * MIB == bench.present("Disk", "data").spec["size"]
 
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])

@@ -8,6 +8,7 @@ libvirt 9.0 uses one number (internal error, system error) for things that need 
 from __future__ import annotations
 
 import errno
+import re
 from typing import NamedTuple
 
 import libvirt
@@ -73,8 +74,14 @@ TIMEOUT = Rule(
 )
 UNSUPPORTED = Rule(
     "PRV5111",
-    "{what}: this host does not support it",
-    "Remove the field that asks for it, or use a host with a newer libvirt or QEMU.",
+    "{what}: libvirt cannot make this configuration",
+    "Change the field that the message is about. Only where it says that the host lacks something "
+    "may another host have it.",
+)
+MISSING = Rule(
+    "PRV5125",
+    "{what}: the host does not have what it names",
+    "Put the file or device that the message names on the host, or correct its name.",
 )
 BUSY = Rule("PRV5112", "{what}: the object is busy with another operation", "", 2.0)
 INVALID = Rule(
@@ -168,6 +175,8 @@ RULES: dict[int, Rule] = {
 _ERRNO: dict[int, Rule] = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
+    errno.ENOENT: MISSING,
+    errno.ENODEV: MISSING,
     errno.EACCES: FORBIDDEN,
     errno.EPERM: FORBIDDEN,
     errno.ECONNREFUSED: UNREACHABLE,
@@ -202,7 +211,10 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("is already in use by interface", CONFLICT),
     ("already in use by another network", EXISTS),
     ("has asynchronous jobs running", BUSY),
+    ("no such file or directory", MISSING),
 )
+
+_CARET = re.compile(r"[-\s]*\^\s*")
 
 # A refused key ends the ssh program, which libvirt sees as an end of file with ssh's words in it;
 # libssh asks a question that nobody can answer.
@@ -241,10 +253,20 @@ def translate(problem: libvirt.libvirtError, what: str, *, opening: bool = False
     diagnostic = error(
         rule.code,
         rule.summary.format(what=what),
-        detail=f"libvirt says: {problem.get_error_message()}",
+        detail=f"libvirt says: {_essential(problem.get_error_message() or '')}",
         hint=rule.hint,
     )
     return Terminal(diagnostic) if rule.after is None else Retryable(diagnostic, rule.after)
+
+
+def _essential(message: str) -> str:
+    """What libvirt says, without the document that it quotes: a whole definition in one line, and
+    below it one with as many dashes up to where the mistake is.
+    """
+    lines = message.splitlines()
+    quoted = {number for number, line in enumerate(lines) if _CARET.fullmatch(line)}
+    rest = [line for number, line in enumerate(lines) if not {number, number + 1} & quoted]
+    return "\n".join(rest or lines)
 
 
 def code_of(problem: BaseException) -> int | None:

@@ -118,7 +118,8 @@ def test_firmware_variables_of_somebody_else_are_not_taken_over(
 
 
 def test_a_machine_that_libvirt_refused(stack: Stack) -> None:
-    declare(stack, SEED, "  disks: [{disk: root, bus: sata, readOnly: true}]\n")
+    refused = "<cputune><shares>nonsense</shares></cputune>"
+    declare(stack, SEED, DISK, f'  native: {{kvm: {{domain: ["{refused}"]}}}}\n')
     stack.run("apply", "--yes", expect=6)
     assert ["one/root", "two/other"] == [name.partition(".")[0] for name in files(stack.pool)]
     declare(stack)

@@ -107,6 +107,13 @@ def _board_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
             + ("" if "machineType" in spec else " because it has IDE devices"),
             "Use machineType q35, and no devices on the bus ide.",
         )
+    for name, disk in spec.get("disks", {}).items():
+        if disk.get("readOnly") is True and disk.get("bus") in ("sata", "ide"):
+            yield _unusable(
+                f"disks[{name}].readOnly",
+                f"QEMU has no read-only disks on the bus {disk['bus']}",
+                "Use the bus virtio or scsi.",
+            )
     if board == "pc":
         return
     for kind in ("disks", "cdroms"):

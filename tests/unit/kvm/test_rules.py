@@ -79,6 +79,13 @@ def test_a_board_needs_pci(machine: str) -> None:
     assert f"{machine[1:]} has no PCI bus" in complaint(machineType=machine)
 
 
+@pytest.mark.parametrize("bus", ["sata", "ide"])
+def test_qemu_has_no_read_only_disks_there(bus: str) -> None:
+    said = complaint(disks={"alpha": {"bus": bus, "readOnly": True}})
+    assert f"disks[alpha].readOnly: QEMU has no read-only disks on the bus {bus}." in said
+    assert normalised(disks={"alpha": {"bus": bus, "readOnly": False}, "beta": {"readOnly": True}})
+
+
 SEED = {"userData": "#!/bin/sh"}
 
 

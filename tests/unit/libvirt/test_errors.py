@@ -31,6 +31,8 @@ TABLE: list[Any] = [
     ("SYSTEM_ERROR", errno.ECONNREFUSED, "", "PRV5101", True),
     ("SYSTEM_ERROR", errno.ENOENT, "Failed to connect socket to '/x'", "PRV5101", True),
     ("SYSTEM_ERROR", errno.EACCES, "", "PRV5104", False),
+    ("SYSTEM_ERROR", errno.ENOENT, "unable to stat: /x: No such file", "PRV5125", False),
+    ("SYSTEM_ERROR", errno.ENODEV, "Cannot get interface MTU on 'br9'", "PRV5125", False),
     ("SYSTEM_ERROR", errno.ENOSPC, "", "PRV5114", False),
     ("SYSTEM_ERROR", errno.EDQUOT, "", "PRV5114", False),
     ("SYSTEM_ERROR", errno.EPIPE, "", "PRV5107", True),
@@ -40,6 +42,7 @@ TABLE: list[Any] = [
     ("INTERNAL_ERROR", 0, "qemu-img: x: No space left on device", "PRV5114", False),
     ("INTERNAL_ERROR", 0, "Network is already in use by interface eth0", "PRV5122", False),
     ("INTERNAL_ERROR", 0, "pool 'p' has asynchronous jobs running.", "PRV5112", True),
+    ("INTERNAL_ERROR", 0, "qemu: cannot open '/x': No such file or directory", "PRV5125", False),
     ("INTERNAL_ERROR", 0, "something else", "PRV5117", False),
     ("INVALID_CONN", 0, "", "PRV5107", True),
     ("RPC", 0, "Cannot recv data: Permission denied (publickey)", "PRV5102", False),
@@ -70,6 +73,24 @@ def test_every_error_has_a_meaning(
     assert code == failure.diagnostic.code
     assert failure.diagnostic.summary.startswith("define network lan: ")
     assert message in failure.diagnostic.detail
+
+
+def test_a_definition_is_not_quoted_as_a_whole() -> None:
+    quoted = "<domain>" + "x" * 1200 + "</domain>"
+    text = f"(domain_definition):1: PCDATA invalid Char value 7\n{quoted}\n{'-' * 1200}^"
+    failure = translate(problem(libvirt.VIR_ERR_XML_DETAIL, text), "define machine web")
+    assert isinstance(failure, Terminal)
+    assert "libvirt says: (domain_definition):1: PCDATA invalid Char value 7" == (
+        failure.diagnostic.detail
+    )
+
+
+def test_nobody_is_sent_to_another_version_where_the_definition_is_wrong() -> None:
+    text = "unsupported configuration: boot order 1 is already used by another device"
+    failure = translate(problem(libvirt.VIR_ERR_CONFIG_UNSUPPORTED, text), "define machine web")
+    assert isinstance(failure, Terminal)
+    assert "newer" not in failure.diagnostic.hint
+    assert failure.diagnostic.hint.startswith("Change the field that the message is about.")
 
 
 def test_the_daemon_of_the_system_does_not_start_by_itself() -> None:

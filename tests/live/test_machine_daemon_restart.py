@@ -11,7 +11,9 @@ from tests.lab.daemon import LibvirtDaemon
 
 machinebench = pytest.importorskip("tests.live.machinebench")
 
-from provisioner.providers.api import ProviderError, Retryable  # noqa: E402
+from provisioner.core.address import Address  # noqa: E402
+from provisioner.providers.api import InUse, ProviderError, Retryable  # noqa: E402
+from provisioner_plugins._libvirt import usage  # noqa: E402
 from provisioner_plugins._libvirt.connection import Connection  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
@@ -121,6 +123,56 @@ def test_an_update_is_completed_and_the_guest_goes_on(
     assert () == outcomes[-1].pending
     assert not bench.plan(VM, "web", changed).changes
     assert "2" == (bench.live().find("vcpu").get("current") or bench.live().findtext("vcpu"))
+
+
+@pytest.mark.parametrize("words", ["define machine", "switch off", "start machine"])
+def test_a_restart_is_completed(bench: Any, killed_before: Any, words: str) -> None:
+    bench.apply(VM, "web", SPEC)
+    changed = {**SPEC, "cpu": {"count": 4}}
+    planned = bench.plan(VM, "web", changed)
+    assert {"restart"} == set(planned.impacts.values())
+    killed_before(words)
+
+    def update() -> None:
+        # As the engine does: observed anew, with the changes of the plan.
+        observed = bench.observe(planned.resource)
+        bench.session.update(
+            planned.resource, observed, planned.changes, restart=True, deadline=bench.deadline()
+        )
+
+    assert attempts(update) > 1
+    observed = bench.present(VM, "web")
+    assert ("running", {}) == (observed.spec["power"], observed.running)
+    assert "4" == bench.live().findtext("vcpu")
+
+
+@pytest.mark.parametrize("words", ["look for users", "read volume"])
+def test_who_needs_a_disk_is_found_all_the_same(
+    bench: Any, daemon: LibvirtDaemon, killed_before: Any, words: str
+) -> None:
+    bench.apply(VM, "web", SPEC)
+    root = bench.recorded[Address("Disk", "root")]
+    found: list[Any] = []
+    killed_before(words)
+    assert 2 == attempts(lambda: found.extend(bench.session.users([root])[root.address]))
+    assert ["domain web"] == [user.text for user in found]
+    killed_before(words)
+    with pytest.raises(InUse, match="Disk root is in use"):
+        attempts(lambda: bench.session.delete(root, bench.deadline()))
+    # Half of the answer is no answer.
+    with pytest.MonkeyPatch.context() as patch:
+        lost = [daemon]
+        looked = usage._sources_of_domains
+
+        def halfway(handle: Any) -> Any:
+            while lost:
+                lost.pop().restart()
+            return looked(handle)
+
+        patch.setattr(usage, "_sources_of_domains", halfway)
+        patch.setattr(usage, "_LOOK_AGAIN_SECONDS", 0)
+        assert ["domain web"] == [user.text for user in bench.session.users([root])[root.address]]
+    assert [] == lost
 
 
 def test_a_removal_is_completed(bench: Any, killed_before: Any) -> None:

@@ -39,7 +39,11 @@ class Bench:
 
     def apply(self, *, destroy: bool = False) -> Mapping[str, int]:
         make = make_destroy_plan if destroy else make_plan
-        plan = make(self.workspace(), PlanChoices(), ignore)
+        planning = self.workspace()
+        plan = make(planning, PlanChoices(), ignore)
+        # The state that the plan was made for, as a plan file makes it.
+        with planning.store(plan.stack) as store:
+            store.read()
         report = apply_plan(self.workspace(), plan, ignore, StopSignal())
         assert "done" == report.outcome
         return self.calls

@@ -57,8 +57,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def plan_calls(daemon: LibvirtDaemon, folder: Path, objects: int) -> Counter[str]:
     """Calls of a no-op plan once the stack has so many machines, and as many disks."""
     libvirt_stack.write(folder, objects, daemon.uri, daemon.directory / "volumes")
-    plan = make_plan(workspace(folder), PlanChoices(), ignore)
-    assert "done" == apply_plan(workspace(folder), plan, ignore, StopSignal()).outcome
+    applying = workspace(folder)
+    plan = make_plan(applying, PlanChoices(), ignore)
+    assert "done" == apply_plan(applying, plan, ignore, StopSignal()).outcome
     with pytest.MonkeyPatch.context() as monkeypatch:
         calls = counted(monkeypatch)
         assert () == make_plan(workspace(folder), PlanChoices(), ignore).steps

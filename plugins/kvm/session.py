@@ -4,12 +4,11 @@ its kind.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
+from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import (
     Change,
@@ -44,20 +43,6 @@ from provisioner_plugins.kvm.machine.suitability import unsuitable
 from provisioner_plugins.kvm.snapshot.handler import SnapshotHandler
 
 
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """A block in which only data without cycles is made: looking for some in the definitions of
-    hundreds of machines again and again takes longer than reading them.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 class KvmSession:
     """See :class:`provisioner.providers.api.Session`; with the capabilities console, power,
     preflight, snapshot-revert and usage.
@@ -86,7 +71,7 @@ class KvmSession:
         for target in sorted(targets, key=lambda target: target.kind != MachineHandler.kind):
             groups.setdefault(target.kind, []).append(target)
         result: dict[Address, Observation] = {}
-        with quiet(), _no_collector():
+        with quiet(), collector_paused():
             for kind, group in groups.items():
                 result.update(self._handler(kind).observe(inventory, group))
         return result

@@ -11,7 +11,6 @@ under a lock that lasts for one change. Used by sessions and, through
 from __future__ import annotations
 
 import fcntl
-import gc
 import json
 import os
 import threading
@@ -19,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from provisioner.core.collector import collector_paused
 from provisioner.providers.api import Present
 from provisioner_plugins.memory.objects import (
     StoredObject,
@@ -161,7 +161,7 @@ class Inventory:
             self._forget()
         added = _read(handle, self._read_to, size)
         whole = added.rfind(b"\n") + 1
-        with _collector_paused():
+        with collector_paused():
             self._take(added[:whole])
         self._read_to += whole
         if mend and self._read_to < size:
@@ -227,19 +227,6 @@ class Inventory:
         del alike[object_id]
         if not alike:
             del self._names[stored.kind, stored.name]
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    # Only data without cycles is made meanwhile. Looking for some in ten thousand documents again
-    # and again takes longer than reading them.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _read(handle: int, start: int, end: int) -> bytes:

@@ -7,13 +7,12 @@ not stop the next one; what could only be a consequence of an error already foun
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from provisioner.core.address import Address
+from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, shortened, warning
 from provisioner.core.values import Json
 from provisioner.manifest.addressing import Recorded, settle_addresses
@@ -53,24 +52,10 @@ def load(
     named in diagnostics as ``root`` joined with their path below it. Raises ProvisionerError with
     every error, in the order of files and lines (PRV1xxx, PRV5001..5003).
     """
-    with _quiet_collector():
+    with collector_paused():
         return _Loading(
             root, catalog, environment, variables or {}, describe=describe, recorded=recorded
         ).run()
-
-
-@contextmanager
-def _quiet_collector() -> Iterator[None]:
-    """Without the cyclic garbage collector: it would scan hundreds of thousands of new values
-    again and again, none of them garbage.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Loading:

@@ -12,12 +12,10 @@ from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import quoted, shortened
-from provisioner.core.values import UNKNOWN_KEY, Path
+from provisioner.core.values import TEMPLATE_KEY, UNKNOWN_KEY, Path
 from provisioner.manifest.annotations import KindInfo
 from provisioner.manifest.placeholders import PLACEHOLDER, OutputText, output_of
 from provisioner.manifest.violations import names_text, nearest
-
-TEMPLATE_KEY = "$template"
 
 
 class FoundOutput(NamedTuple):

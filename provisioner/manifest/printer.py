@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provisioner.core.actions import Impact
-from provisioner.core.values import UNKNOWN_KEY
+from provisioner.core.values import TEMPLATE_KEY, UNKNOWN_KEY, is_marker
 from provisioner.manifest.annotations import METADATA_FIELDS
 from provisioner.manifest.catalog import API_VERSION, SchemaCatalog
 from provisioner.manifest.fields import Field, field_tree
 from provisioner.manifest.forms import UNITS
 from provisioner.manifest.model import Declaration, HostDeclaration, Stack
-from provisioner.manifest.outputs import TEMPLATE_KEY
 from provisioner.manifest.placeholders import escaped
 from provisioner.manifest.yamlstrict import write_documents
 
@@ -116,7 +115,7 @@ def authored(value: Any, field: Field | None) -> Any:
         return [authored(child, item) for child in value]
     if not isinstance(value, Mapping):
         return value
-    if len(value) == 1 and (UNKNOWN_KEY in value or TEMPLATE_KEY in value):
+    if is_marker(value):
         return _placeholder(value)
     if field is not None and field.set_key is not None:
         return [

@@ -8,16 +8,15 @@ never taken for a good one.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from sys import intern
 from typing import Any
 from uuid import UUID
 
 from provisioner.core.address import Address
+from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.values import UNKNOWN_KEY, Secret
 from provisioner.state.model import EndpointRecord, Entry
@@ -106,21 +105,8 @@ def decode_entries(rows: Iterable[tuple[str, int, str]]) -> dict[Address, Entry]
     One pass of the JSON parser over all rows is a third cheaper than one for each. Raises
     ValueError if a row is not what :func:`encode_entry` writes.
     """
-    with _collector_paused():
+    with collector_paused():
         return _decode_entries(list(rows))
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    # Only data without cycles is made meanwhile. Looking for some in ten thousand documents again
-    # and again takes longer than reading them.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _decode_entries(rows: list[tuple[str, int, str]]) -> dict[Address, Entry]:

@@ -109,8 +109,8 @@ def _board_problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
         )
     for name, disk in spec.get("disks", {}).items():
         if disk.get("readOnly") is True and disk.get("bus") in ("sata", "ide"):
-            yield _unusable(
-                f"disks[{name}].readOnly",
+            yield unusable(
+                ("disks", name, "readOnly"),
                 f"QEMU has no read-only disks on the bus {disk['bus']}",
                 "Use the bus virtio or scsi.",
             )

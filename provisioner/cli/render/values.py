@@ -9,13 +9,12 @@ from typing import Any, Protocol
 
 from provisioner.cli.render.text import printable
 from provisioner.core.units import format_duration, format_size
-from provisioner.core.values import UNKNOWN_KEY, Path
+from provisioner.core.values import TEMPLATE_KEY, UNKNOWN_KEY, Path, is_marker
 
 KNOWN_AFTER_APPLY = "(known after apply)"
 AS_BY_DEFAULT = "(defaults)"
 """An element of which the author says only that it is there."""
 SENSITIVE = "(sensitive)"
-TEMPLATE_KEY = "$template"
 
 _BARE = re.compile(r"[\w./:@+*=-][\w./:@+*=, -]*[\w./:@+*=-]|[\w./*]")
 _LOOKS_LIKE_ANOTHER_TYPE = re.compile(r"-?\d+(\.\d+)?|true|false|null|\(.*")
@@ -101,7 +100,7 @@ def _mapping(value: Mapping[str, Any], kind: str, path: Path, vocabulary: Vocabu
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value in a document that is no mapping (or an empty one), with its path, in the order
     of keys."""
-    if isinstance(value, Mapping) and value and not (UNKNOWN_KEY in value or TEMPLATE_KEY in value):
+    if isinstance(value, Mapping) and value and not is_marker(value):
         for key in sorted(value):
             yield from leaves(value[key], (*path, key))
     else:

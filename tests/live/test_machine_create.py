@@ -53,27 +53,6 @@ def test_a_guest_speaks_and_the_machine_is_as_its_spec_says(
     assert Address(VM, "web") not in bench.recorded
 
 
-def test_a_processor_model_that_the_host_does_not_know_is_told_before_anything_is_made(
-    bench: Any,
-) -> None:
-    seed = {"userData": "#cloud-config\n", "pool": "images"}
-    spec: dict[str, Any] = {"memory": {"size": "16MiB"}, "cloudInit": seed, "shutdownTimeout": "0s"}
-    wrong = {**spec, "cpu": {"model": "Nehalm"}}
-    with pytest.raises(Terminal) as caught:
-        bench.apply(VM, "web", wrong)
-    problem = caught.value.diagnostic
-    assert ("PRV5210", "the host knows no processor model Nehalm") == (
-        problem.code,
-        problem.summary,
-    )
-    assert "the nearest are Nehalem" in problem.detail
-    assert ([], []) == (bench.volumes("images"), bench.discover(VM))
-    bench.apply(VM, "web", spec)
-    with pytest.raises(Terminal, match="Nehalm"):
-        bench.apply(VM, "web", wrong)
-    assert {} == bench.plan(VM, "web", spec).impacts
-
-
 def test_a_file_that_the_host_does_not_have_is_told(bench: Any) -> None:
     with pytest.raises(Terminal) as caught:
         bench.apply(VM, "web", {"memory": {"size": "16MiB"}, "boot": {"kernel": "/nowhere"}})

@@ -140,7 +140,6 @@ class MachineHandler:
 
     def _build(self, resource: Resource) -> Element:
         bindings = Bindings(resource.related)
-        self._host.require_model(resource.spec.get("cpu", {}).get("model"))
         emulated = self._host.emulated()
         around = document.Surroundings(
             bindings,

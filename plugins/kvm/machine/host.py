@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import libvirt
@@ -16,7 +14,6 @@ from provisioner.core.diagnostics import error
 from provisioner.providers.api import Terminal
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.xml import Element, element, parse, serialize, text_of
-from provisioner_plugins.kvm.domain import processor
 
 _SHORTEST_LIMIT = 0.5
 _SLACK = 3
@@ -70,19 +67,6 @@ class Host:
     def nested_feature(self, *, emulated: bool) -> str:
         """The processor feature with which guests run virtual machines. QEMU emulates AMD's."""
         return "vmx" if not emulated and self.facts().vendor == "Intel" else "svm"
-
-    def require_model(self, model: str | None) -> None:
-        """Raise Terminal (PRV5210) if libvirt on the host does not know a processor model, which it
-        would say only when the machine starts.
-        """
-        if model is None or model in processor.HOST_MODES:
-            return
-        arch = self.facts().arch
-        known: list[str] = self._connection.read(
-            "read the processor models of the host", lambda handle: handle.getCPUModelNames(arch)
-        )
-        if known and model not in known:
-            raise Terminal(_unknown_model(model, known, arch))
 
     def emulated(self) -> bool:
         """Whether new machines are emulated (TCG) instead of run by the processor (KVM), as the
@@ -187,19 +171,6 @@ def _end(domain: Any) -> None:
         gone = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
         if problem.get_error_code() not in gone:
             raise
-
-
-def _unknown_model(model: str, known: Sequence[str], arch: str) -> Any:
-    near = get_close_matches(model, known, n=5, cutoff=0.4)
-    shown = ", ".join(near or known[-5:])
-    return error(
-        "PRV5210",
-        f"the host knows no processor model {model}",
-        detail=f"Found spec.cpu.model: {model}. Of its {len(known)} models "
-        + (f"the nearest are {shown}." if near else f"some are {shown}."),
-        hint="Write one of them, or host-model for the nearest thing to the host's own processor. "
-        f"All of them: virsh cpu-models {arch}.",
-    )
 
 
 def _no_kvm(host: str) -> Any:

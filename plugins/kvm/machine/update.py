@@ -94,8 +94,6 @@ class Update:
     # --- the definition ---
 
     def _edited(self, before: Element) -> Element:
-        if any(change.path[:2] in (("cpu",), ("cpu", "model")) for change in self._changes):
-            self._host.require_model(self._wanted.get("cpu", {}).get("model"))
         after = deepcopy(before)
         spec = with_changes(document.read(before, self._bindings, self._wanted), self._changes)
         emulated = processor.is_emulated(before)

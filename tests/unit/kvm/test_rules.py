@@ -82,7 +82,7 @@ def test_a_board_needs_pci(machine: str) -> None:
 @pytest.mark.parametrize("bus", ["sata", "ide"])
 def test_qemu_has_no_read_only_disks_there(bus: str) -> None:
     said = complaint(disks={"alpha": {"bus": bus, "readOnly": True}})
-    assert f"disks[alpha].readOnly: QEMU has no read-only disks on the bus {bus}." in said
+    assert said.endswith(f"QEMU has no read-only disks on the bus {bus}.")
     assert normalised(disks={"alpha": {"bus": bus, "readOnly": False}, "beta": {"readOnly": True}})
 
 

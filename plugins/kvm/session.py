@@ -51,10 +51,11 @@ class KvmSession:
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
         """Connect; raises Terminal or Retryable."""
         self._connection = Connection(endpoint, context)
+        self._host = Host(self._connection)
         files = MachineFiles(self._connection)
         self._snapshots = SnapshotHandler(self._connection)
         own: tuple[KindHandler, ...] = (
-            MachineHandler(self._connection, Host(self._connection), files),
+            MachineHandler(self._connection, self._host, files),
             self._snapshots,
         )
         self._handlers = {handler.kind: handler for handler in own}
@@ -139,7 +140,7 @@ class KvmSession:
     ) -> Sequence[Diagnostic]:
         """See :class:`provisioner.providers.capabilities.Preflight`."""
         machines = [item for item in undertakings if item.resource.kind == MachineHandler.kind]
-        found = [*unsuitable(self._connection, machines)]
+        found = [*unsuitable(self._host, machines)]
         for item in undertakings:
             handler = self._handler(item.resource.kind)
             if not isinstance(handler, LooksAhead):

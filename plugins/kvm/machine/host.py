@@ -31,18 +31,24 @@ class HostFacts:
     arch: str
     vendor: str | None
     offers_kvm: bool
+    machines: frozenset[str]
+    """The machine types for ``arch``, by all their names."""
 
     @classmethod
     def read(cls, capabilities: Element) -> HostFacts:
         """Source: https://libvirt.org/formatcaps.html"""
         arch = text_of(capabilities, "host/cpu/arch") or "x86_64"
-        offered = {
-            domain.get("type")
-            for guest in capabilities.findall("guest/arch")
-            if guest.get("name") == arch
-            for domain in guest.findall("domain")
+        guests = [node for node in capabilities.findall("guest/arch") if node.get("name") == arch]
+        offered = {domain.get("type") for guest in guests for domain in guest.findall("domain")}
+        machines = {
+            name
+            for guest in guests
+            for node in guest.iter("machine")
+            for name in (node.text, node.get("canonical"))
+            if name
         }
-        return cls(arch, text_of(capabilities, "host/cpu/vendor"), "kvm" in offered)
+        vendor = text_of(capabilities, "host/cpu/vendor")
+        return cls(arch, vendor, "kvm" in offered, frozenset(machines))
 
 
 class Host:
@@ -63,6 +69,14 @@ class Host:
                 )
                 self._facts = HostFacts.read(parse(text))
             return self._facts
+
+    def processor_models(self) -> list[str]:
+        """The processor models that libvirt knows for the host's architecture."""
+        arch = self.facts().arch
+        found: list[str] = self._connection.read(
+            "read the processor models of the host", lambda handle: handle.getCPUModelNames(arch)
+        )
+        return found
 
     def nested_feature(self, *, emulated: bool) -> str:
         """The processor feature with which guests run virtual machines. QEMU emulates AMD's."""

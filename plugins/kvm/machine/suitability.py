@@ -1,7 +1,6 @@
 """Whether a host can have a machine at all: asked of machines before they are made or changed.
 
-Called by the session. Reads the capabilities of the host once, and only where a manifest names a
-machine type or a processor.
+Called by the session. The host is asked only where a manifest names a machine type or a processor.
 """
 
 from __future__ import annotations
@@ -12,16 +11,15 @@ from difflib import get_close_matches
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.values import Path, path_text
 from provisioner.providers.capabilities import Undertaking
-from provisioner_plugins._libvirt.connection import Connection
-from provisioner_plugins._libvirt.xml import parse, text_of
 from provisioner_plugins.kvm.domain.processor import HOST_MODES
+from provisioner_plugins.kvm.machine.host import Host
 
 _MACHINE_TYPE = ("machineType",)
 _MODEL = ("cpu", "model")
 _MOST_NAMES = 12
 
 
-def unsuitable(connection: Connection, undertakings: Iterable[Undertaking]) -> Iterator[Diagnostic]:
+def unsuitable(host: Host, undertakings: Iterable[Undertaking]) -> Iterator[Diagnostic]:
     """What the host does not know of the machines' types and processors."""
     asked = [
         (item, path, str(value))
@@ -31,12 +29,9 @@ def unsuitable(connection: Connection, undertakings: Iterable[Undertaking]) -> I
     ]
     if not asked:
         return
-    arch, machines = _machine_types(connection)
-    known: dict[Path, Collection[str]] = {_MACHINE_TYPE: machines}
+    known: dict[Path, Collection[str]] = {_MACHINE_TYPE: host.facts().machines}
     if any(path == _MODEL for _, path, _ in asked):
-        known[_MODEL] = connection.read(
-            "read the processor models of the host", lambda handle: handle.getCPUModelNames(arch)
-        )
+        known[_MODEL] = host.processor_models()
     for item, path, name in asked:
         # A host that tells nothing is not taken at its word.
         if known[path] and name not in known[path]:
@@ -53,24 +48,6 @@ def _named(item: Undertaking) -> Iterator[tuple[Path, object]]:
     ):
         if item.creates or any(change.path[:1] == path[:1] for change in item.changes):
             yield path, value
-
-
-def _machine_types(connection: Connection) -> tuple[str, set[str]]:
-    """The architecture of the host and the machine types that it has for it.
-
-    Source: https://libvirt.org/formatcaps.html
-    """
-    text = connection.read(
-        "read the capabilities of the host", lambda handle: handle.getCapabilities()
-    )
-    document = parse(text)
-    arch = text_of(document, "host/cpu/arch") or "x86_64"
-    found: set[str] = set()
-    for guest in document.findall("guest/arch"):
-        if guest.get("name") == arch:
-            for node in guest.iter("machine"):
-                found |= {node.text or "", node.get("canonical", "")}
-    return arch, found - {""}
 
 
 def _unknown(item: Undertaking, path: Path, name: str, known: Collection[str]) -> Diagnostic:

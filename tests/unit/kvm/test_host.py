@@ -17,8 +17,12 @@ from provisioner_plugins.kvm.machine.host import Host, HostFacts  # noqa: E402
 CAPABILITIES = """
 <capabilities>
   <host><cpu><arch>x86_64</arch><vendor>{vendor}</vendor></cpu></host>
-  <guest><arch name='i686'><domain type='qemu'/><domain type='kvm'/></arch></guest>
-  <guest><arch name='x86_64'><domain type='qemu'/>{kvm}</arch></guest>
+  <guest><arch name='i686'>
+    <machine>isapc</machine><domain type='qemu'/><domain type='kvm'/>
+  </arch></guest>
+  <guest><arch name='x86_64'>
+    <machine canonical='pc-q35-7.2'>q35</machine><domain type='qemu'/>{kvm}
+  </arch></guest>
 </capabilities>
 """
 
@@ -151,4 +155,6 @@ def test_nested_machines_need_the_feature_of_the_processor(
 
 def test_what_another_architecture_offers_is_not_counted() -> None:
     text = CAPABILITIES.format(vendor="AMD", kvm="")
-    assert HostFacts("x86_64", "AMD", offers_kvm=False) == HostFacts.read(parse(text))
+    machines = frozenset({"q35", "pc-q35-7.2"})
+    expected = HostFacts("x86_64", "AMD", offers_kvm=False, machines=machines)
+    assert expected == HostFacts.read(parse(text))

@@ -113,7 +113,7 @@ def test_in_the_middle(shop: CommandLine, disk: SmallDisk, leave: int) -> None:
     stopped = run(shop, "apply", "--yes")
     assert 6 == stopped.code
     assert "PRV4008" in stopped.err
-    assert "no room left on the disk of the state database" in stopped.err
+    assert "no space is left on the disk of the state database" in stopped.err
     made = shop.objects()
     assert 0 < len(made) < COUNT + 4
     disk.clear()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([A-Za-z]+)")
 _SIZE_UNITS = {
     "B": 1,
     "kB": 1000,
@@ -27,10 +27,10 @@ _SIZE_UNITS = {
     "PiB": 1024**5,
 }
 _MOST = 2**63 - 1
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_OTHER_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp])(i?)(?:b|byte|bytes)?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) *(ms|s|m|h|d)")
+_OTHER_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([kmgtp])(i?)(?:b|byte|bytes)?", re.IGNORECASE)
 _OTHER_DURATION = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)(?:in|ins|inutes?|ecs?|econds?|rs?|ours?|ays?)?", re.IGNORECASE
+    r"(\d+(?:\.\d+)?) *(ms|s|m|h|d)(?:in|ins|inutes?|ecs?|econds?|rs?|ours?|ays?)?", re.IGNORECASE
 )
 _DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 

@@ -43,7 +43,6 @@ from provisioner_plugins._libvirt.ownership import gone, not_ours, require_time,
 from provisioner_plugins._libvirt.storage import Volumes
 from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
 from provisioner_plugins._libvirt.volume import (
-    LOGICAL_EXTENT,
     PARTIAL,
     VolumeFacts,
     VolumeId,
@@ -53,9 +52,11 @@ from provisioner_plugins._libvirt.volume import (
     identity_name,
     identity_names,
     image_volume,
+    is_logical,
+    marker_bytes,
     pool_of,
     pool_reference,
-    pool_type,
+    rounded,
 )
 from provisioner_plugins._libvirt.xml import Element, child, element, serialize
 
@@ -213,7 +214,9 @@ class DiskHandler:
         facts = self._volumes.facts(volume)
         note = "its volume was there already and is taken over with its data"
         if facts is not None and isinstance(wanted, int):
-            found = _size(resource, facts.size(kind_of_file))
+            found = facts.size(kind_of_file)
+            if is_logical(resource):
+                found = rounded(resource, found, self._volumes.pool_bytes(volume.pool))
             if found > wanted:
                 raise Terminal(_too_large(resource, volume, found, wanted))
             if found < wanted:
@@ -244,26 +247,26 @@ class DiskHandler:
             )
             self._volumes.create(volume.pool, self._complete(resource, definition))
             return
-        self._volumes.mark(volume.pool, volume.volume + PARTIAL)
+        self._volumes.mark(volume.pool, volume.volume + PARTIAL, marker_bytes(resource))
         self._clone(resource, volume, source, size)
         self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
 
     def _make_empty(self, resource: Resource, volume: VolumeId, size: int) -> None:
         kind_of_file = format_of(resource.spec)
-        flags, allocation = _preallocation(resource.spec, size)
+        flags, allocation = _preallocation(resource, size)
         definition = build(volume.volume, size, kind_of_file, allocation=allocation)
         text = self._complete(resource, definition)
         if allocation == 0:
             self._volumes.create(volume.pool, text, flags)
             return
-        self._volumes.mark(volume.pool, volume.volume + PARTIAL)
+        self._volumes.mark(volume.pool, volume.volume + PARTIAL, marker_bytes(resource))
         self._volumes.create(volume.pool, text, flags)
         self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
 
     def _clone(self, resource: Resource, volume: VolumeId, source: VolumeId, size: int) -> None:
         """Copy an image. The daemon copies; it tells nothing of how far it is."""
         kind_of_file = format_of(resource.spec)
-        flags, allocation = _preallocation(resource.spec, size)
+        flags, allocation = _preallocation(resource, size)
         definition = build(volume.volume, size, kind_of_file, allocation=allocation)
         text = self._complete(resource, definition)
         self._connection.context.progress(resource.address, f"copy of {source}")
@@ -306,8 +309,11 @@ class DiskHandler:
         return Outcome(str(volume), outputs)
 
 
-def _preallocation(spec: Mapping[str, Any], size: int) -> tuple[int, int]:
+def _preallocation(resource: Resource, size: int) -> tuple[int, int]:
     """Flags of virStorageVolCreateXML and the allocation in bytes."""
+    if is_logical(resource):
+        return 0, size
+    spec = resource.spec
     wanted = spec.get("preallocation", "none")
     if wanted == "none" or (wanted == "metadata" and format_of(spec) == "raw"):
         return 0, 0  # a raw disk has no tables that could be written in advance
@@ -351,24 +357,15 @@ def _observed(
         return Absent()
     facts = VolumeFacts.read(document)
     declared = declared_format(volume.volume, format_of(target.spec))
+    size = facts.size(declared)
+    if is_logical(target):
+        size = rounded(target, size, inventory.pool_bytes(volume.pool))
     spec = {
         "pool": pool_reference(target, volume.pool),
         "format": facts.format(declared),
-        "size": _size(target, facts.size(declared)),
+        "size": size,
     }
     return _present(volume, facts, spec, target if place.ours else None)
-
-
-def _size(target: Resource, found: int) -> int:
-    """The size, but the wanted one where a volume group could only round it up to whole extents."""
-    wanted = target.spec.get("size")
-    if (
-        pool_type(target) == "logical"
-        and isinstance(wanted, int)
-        and 0 <= found - wanted < LOGICAL_EXTENT
-    ):
-        return wanted
-    return found
 
 
 def _present(

@@ -48,6 +48,7 @@ from provisioner_plugins._libvirt.volume import (
     identity_names,
     image_volume,
     is_marker,
+    marker_bytes,
     pool_of,
     pool_reference,
 )
@@ -230,7 +231,9 @@ class ImageHandler:
             self._compare(resource, found, f"the file {source.path}")
             kind = "qcow2" if spec["format"] == "qcow2" else "raw"
             self._volumes.settled_facts(volume, kind, deadline)
-            self._volumes.mark(volume.pool, checksum_marker(volume.volume, found))
+            self._volumes.mark(
+                volume.pool, checksum_marker(volume.volume, found), marker_bytes(resource)
+            )
         except ProviderError:
             # What is left nevertheless has no marker; the next attempt removes it.
             self._volumes.remove_quietly(volume)
@@ -272,7 +275,9 @@ class ImageHandler:
 
         found = self._connection.call(f"verify volume {volume}", read)
         self._compare(resource, found, f"volume {volume}")
-        self._volumes.mark(volume.pool, checksum_marker(volume.volume, found))
+        self._volumes.mark(
+            volume.pool, checksum_marker(volume.volume, found), marker_bytes(resource)
+        )
 
     def _compare(self, resource: Resource, found: str, what: str) -> None:
         wanted = resource.spec.get("checksum", f"sha256:{found}")

@@ -146,6 +146,7 @@ class Inventory:
         self._running: tuple[tuple[str, Element], ...] | None = None
         self._networks: Index[NetworkRecord] | None = None
         self._pools: Index[PoolRecord] | None = None
+        self._pool_bytes: dict[str, int] = {}
         self._volumes: dict[str, VolumeListing] = {}
         self._documents: dict[tuple[str, str], Element | None] = {}
 
@@ -229,6 +230,16 @@ class Inventory:
         if pool.name not in self._volumes:
             self._volumes[pool.name] = self._list_volumes(pool, afresh)
         return self._volumes[pool.name]
+
+    def pool_bytes(self, pool: str) -> int:
+        """The size of a pool, used or not: 2 calls."""
+        if pool not in self._pool_bytes:
+            self._tally.append(2)
+            self._pool_bytes[pool] = self.connection.read(
+                f"read storage pool {pool}",
+                lambda handle: int(handle.storagePoolLookupByName(pool).info()[1]),
+            )
+        return self._pool_bytes[pool]
 
     def volume(self, record: VolumeRecord) -> Element | None:
         """The document of a volume, 1 call; None if it was removed since it was listed."""

@@ -110,6 +110,14 @@ class Volumes:
                 raise Terminal(no_volume(volume))
         return facts
 
+    def pool_bytes(self, pool: str) -> int:
+        """The size of a pool, used or not."""
+
+        def read(handle: Any) -> int:
+            return int(handle.storagePoolLookupByName(pool).info()[1])
+
+        return self.connection.read(f"read storage pool {pool}", read)
+
     def create(self, pool: str, text: str, flags: int = 0) -> None:
         """Make a volume from its XML."""
         self.connection.call(
@@ -117,9 +125,9 @@ class Volumes:
             lambda h: h.storagePoolLookupByName(pool).createXML(text, flags),
         )
 
-    def mark(self, pool: str, marker: str) -> None:
-        """Make an empty volume whose name says something; done already if it is there."""
-        text = serialize(build(marker, 0, "raw", allocation=0))
+    def mark(self, pool: str, marker: str, size: int) -> None:
+        """Make a volume whose name says something, of that many bytes; there already is done."""
+        text = serialize(build(marker, size, "raw", allocation=size))
         try:
             self.create(pool, text)
         except ProviderError as problem:

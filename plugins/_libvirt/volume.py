@@ -1,10 +1,10 @@
 """Volumes: their names, which carry identity because libvirt keeps no metadata of them, and their
 XML. Pure.
 
-    web-root.1f2e3d4c.qcow2                     the volume of Disk/web-root (first 8 digits of its
-    UUID) web-root.1f2e3d4c.qcow2.partial             stands beside a volume as long as a copy into
-    it is under way debian-12.5a6b7c8d.qcow2.sha256-<64 digits> stands beside an image once it is
-    whole, and is its checksum
+- ``web-root.1f2e3d4c.qcow2``: the volume of Disk/web-root, with the first 8 digits of its UUID;
+- ``web-root.1f2e3d4c.qcow2.partial`` stands beside it as long as a copy into it is under way;
+- ``debian-12.5a6b7c8d.qcow2.sha256-<64 digits>`` stands beside an image once it is whole, and is
+  its checksum.
 
 Source: libvirt, "Storage pool and volume XML format" (https://libvirt.org/formatstorage.html).
 """
@@ -15,6 +15,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import gcd
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -27,8 +28,8 @@ PARTIAL = ".partial"
 _IDENTITY = re.compile(r".+\.[0-9a-f]{8}\.(qcow2|raw|iso)")
 _CHECKSUM = re.compile(r"(?P<volume>.+)\.sha256-(?P<digits>[0-9a-f]{64})")
 SECTOR = 512
-LOGICAL_EXTENT = 4 << 20
-"""Default size of an LVM extent, to which logical volumes are rounded up (vgcreate(8))."""
+_SMALLEST_LOGICAL = 512
+"""Bytes of which LVM makes a volume of one extent (lvcreate(8))."""
 
 
 class VolumeId(NamedTuple):
@@ -179,6 +180,29 @@ def pool_type(resource: Resource) -> str | None:
     pool = resource.related.get(Address("StoragePool", str(resource.spec["pool"])))
     kind = pool.spec.get("type") if pool is not None else None
     return kind if isinstance(kind, str) else None
+
+
+def is_logical(resource: Resource) -> bool:
+    """Whether the resource's volume is one of LVM. libvirt takes an allocation that is not the
+    capacity for the wish to have a snapshot there, so they are made with both alike.
+    """
+    return pool_type(resource) == "logical"
+
+
+def marker_bytes(resource: Resource) -> int:
+    """The size of a marker beside the resource's volume: as small as its pool can have it."""
+    return _SMALLEST_LOGICAL if is_logical(resource) else 0
+
+
+def rounded(resource: Resource, found: int, pool_bytes: int) -> int:
+    """The size of a logical volume, but the wanted one where LVM could only round it up.
+
+    A volume group and its volumes have whole extents: what divides both sizes is taken for one.
+    """
+    wanted = resource.spec.get("size")
+    if isinstance(wanted, int) and 0 <= found - wanted < gcd(found, pool_bytes):
+        return wanted
+    return found
 
 
 def pool_reference(resource: Resource, pool: str) -> str:

@@ -83,6 +83,12 @@ MISSING = Rule(
     "{what}: the host does not have what it names",
     "Put the file or device that the message names on the host, or correct its name.",
 )
+ENDED = Rule(
+    "PRV5126",
+    "{what}: the machine's own process ended meanwhile",
+    "QEMU's last words are on the host, in the machine's file below /var/log/libvirt/qemu. Plan "
+    "again: what was to be done may have to be done still.",
+)
 BUSY = Rule("PRV5112", "{what}: the object is busy with another operation", "", 2.0)
 INVALID = Rule(
     "PRV5113",
@@ -199,6 +205,9 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("cannot read ca certificate", NO_CERTIFICATE),
     ("unable to connect to server", UNREACHABLE),
     ("unable to resolve address", UNREACHABLE),
+    ("unable to read from monitor", ENDED),
+    ("unable to write to monitor", ENDED),
+    ("end of file from qemu monitor", ENDED),
     ("client socket is closed", LOST),
     ("end of file while reading data", LOST),
     ("connection closed due to keepalive timeout", LOST),

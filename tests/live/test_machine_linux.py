@@ -80,19 +80,20 @@ def test_the_agent_answers(bench: Any, spec: dict[str, Any]) -> None:
     assert "lab" == agent.ask(bench.domain(), "guest-get-osinfo", 60)["id"]
 
 
-def test_processors_are_plugged_in_and_out_again(bench: Any, spec: dict[str, Any]) -> None:
+def test_processors_are_plugged_in_and_go_at_the_next_restart(
+    bench: Any, spec: dict[str, Any]
+) -> None:
+    """QEMU 7.2 does not survive under software emulation that one is unplugged."""
     bench.apply(VM, "web", spec)
     bench.wait_for("LAB-LINUX [^\n]*cpus=1 ")
     more = {**spec, "cpu": {"count": 2, "max": 2}}
     assert () == bench.apply(VM, "web", more).pending
     bench.wait_for("LAB-LINUX [^\n]*cpus=2 ")
-    # The one that was plugged in can go; the one that it was started with cannot.
-    assert {"cpu.count": "live"} == bench.plan(VM, "web", spec).impacts
-    outcome = bench.apply(VM, "web", spec)
-    bench.wait_for(r"cpus=2 (?s:.*)LAB-LINUX [^\n]*cpus=1 ")
-    # QEMU 7.2 does not notice under software emulation that the guest has let go of it.
-    assert outcome.pending in ((), (("cpu", "count"),)), outcome.notes
     assert 1 == bench.said().count("LAB-UP")
+    assert {"cpu.count": "restart"} == bench.plan(VM, "web", spec).impacts
+    assert (("cpu", "count"),) == bench.apply(VM, "web", spec).pending
+    assert () == bench.apply(VM, "web", spec, restart=True).pending
+    bench.wait_for("LAB-LINUX [^\n]*cpus=1 ")
 
 
 def test_a_disk_is_plugged_in_and_let_go_and_keeps_its_data(

@@ -109,6 +109,11 @@ def _cpu(judged: Judged, change: Change) -> Assessment:
                 f"{fixed} of its vCPUs were there when it was started, and those cannot be "
                 "unplugged",
             )
+        if judged.facts.get("accelerator") == "tcg":
+            # Seen with QEMU 7.2: the next device that is unplugged then ends the guest.
+            return Assessment(
+                Impact.RESTART, "software emulation does not survive that a vCPU is unplugged"
+            )
     return Assessment(Impact.LIVE)
 
 

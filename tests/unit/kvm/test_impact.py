@@ -11,6 +11,7 @@ from provisioner_plugins.kvm import provider
 from tests.unit.kvm.specs import KIB, MIB, machine
 
 FACTS: dict[str, Any] = {
+    "accelerator": "kvm",
     "maxVcpus": 4,
     "fixedVcpus": 2,
     "maxMemory": 64 * MIB,
@@ -46,6 +47,8 @@ def change(path: str, before: Any, after: Any, **rest: Any) -> Change:
             "8 vCPUs exceed the maximum of 4 that the running machine was started with",
         ),
         (change("cpu.count", 4, 2), {}, "live", ""),
+        (change("cpu.count", 4, 2), {"accelerator": "tcg"}, "restart", "software emulation"),
+        (change("cpu.count", 2, 4), {"accelerator": "tcg"}, "live", ""),
         (
             change("cpu.count", 4, 1),
             {},

@@ -38,6 +38,8 @@ TABLE: list[Any] = [
     ("SYSTEM_ERROR", errno.EPIPE, "", "PRV5107", True),
     ("SYSTEM_ERROR", errno.EIO, "End of file while reading data: x", "PRV5107", True),
     ("SYSTEM_ERROR", errno.EIO, "", "PRV5117", False),
+    ("SYSTEM_ERROR", errno.ECONNRESET, "", "PRV5107", True),
+    ("SYSTEM_ERROR", errno.ECONNRESET, "Unable to read from monitor: reset", "PRV5126", False),
     ("INTERNAL_ERROR", 0, "client socket is closed", "PRV5107", True),
     ("INTERNAL_ERROR", 0, "qemu-img: x: No space left on device", "PRV5114", False),
     ("INTERNAL_ERROR", 0, "Network is already in use by interface eth0", "PRV5122", False),

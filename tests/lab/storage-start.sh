@@ -34,10 +34,9 @@ step exportfs -o rw,no_root_squash,fsid=0,insecure,no_subtree_check '*:/export'
 step rpc.nfsd -N 3 -V 4.2 1
 step rpc.mountd -N 3
 
-# Volume groups vg0 and vg1.
+# A volume group; /dev/vdb is free for another one.
 modprobe dm-mod
 step vgcreate -q -y vg0 /dev/vda
-step vgcreate -q -y vg1 /dev/vdb
 
 # An iSCSI target with two units.
 modprobe iscsi_tcp
@@ -56,7 +55,7 @@ step tgtadm --lld iscsi --op bind --mode target --tid 1 -I ALL
 step iscsid
 
 # Open vSwitch with a bridge.
-modprobe openvswitch
+modprobe -a openvswitch tun
 mkdir -p /etc/openvswitch
 rm -f /etc/openvswitch/conf.db
 step ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
@@ -82,4 +81,5 @@ for _ in $(seq 300); do
 done
 step virsh -c qemu:///system version
 echo LAB-READY
-exec sleep infinity
+# As the first process it is the one that has to notice that orphans have ended.
+while true; do sleep 3600; done

@@ -1,5 +1,5 @@
-"""A virtual machine with what the kernel of the test machine may lack: an NFS server, volume
-groups, an iSCSI target and Open vSwitch, with a libvirtd that uses them.
+"""A virtual machine with what the kernel of the test machine may lack: an NFS server, a volume
+group, an iSCSI target and Open vSwitch, with a libvirtd that uses them.
 
     with StorageHost() as host:
         connection = libvirt.open(host.uri)
@@ -29,9 +29,12 @@ from tests.lab.namespaces import Isolation
 
 NFS_SERVER = "127.0.0.1"
 NFS_EXPORTS = ("/a", "/b")
-VOLUME_GROUPS = ("vg0", "vg1")
+VOLUME_GROUP = "vg0"
+DEVICE_IN_USE = "/dev/vda"
+FREE_DEVICE = "/dev/vdb"
 ISCSI_SERVER = "127.0.0.1"
 ISCSI_TARGET = "iqn.2024-01.example:storage"
+ISCSI_UNIT_BYTES = 16 << 20
 OPENVSWITCH_BRIDGE = "ovs0"
 """What it serves, as seen from itself."""
 
@@ -40,6 +43,7 @@ _HERE = Path(__file__).parent
 _MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtiofs", "overlay")
 _MEMORY = "1024M"
 _DISK_BYTES = 128 << 20
+_DISKS = 2
 _START_SECONDS = 240.0
 _LIBVIRT_PORT = 16509
 
@@ -113,7 +117,7 @@ class StorageHost:
         argv += ["-device", "vhost-user-fs-pci,chardev=files,tag=root"]
         argv += ["-netdev", f"user,id=net,restrict=on,{forward}"]
         argv += ["-device", "virtio-net-pci,netdev=net"]
-        for number in range(len(VOLUME_GROUPS)):
+        for number in range(_DISKS):
             disk = self.directory / f"disk{number}"
             with disk.open("wb") as file:
                 file.truncate(_DISK_BYTES)

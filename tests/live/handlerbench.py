@@ -79,13 +79,14 @@ class Planned:
 class Bench:
     """One stack on one daemon."""
 
-    def __init__(self, uri: str, lineage: UUID | None = None) -> None:
+    def __init__(self, uri: str, lineage: UUID | None = None, **connection: Any) -> None:
+        """``connection``: what the Host says of the connection beside the URI."""
         self.lineage = lineage or uuid4()
         self.progress: list[tuple[str, str, int, int]] = []
         self.on_progress: Callable[..., None] | None = None
         self.clock = SystemClock()
         context = Context(FilePath("/"), self.clock, NoSecrets(), self._report)
-        self.connection = Connection(Endpoint("lab", "kvm", {"uri": uri}), context)
+        self.connection = Connection(Endpoint("lab", "kvm", {"uri": uri, **connection}), context)
         self.handlers = shared_handlers(self.connection)
         self.rules = shared_rules()
         self.recorded: dict[Address, Resource] = {}
@@ -108,6 +109,7 @@ class Bench:
 
     def resource(self, kind: str, name: str, spec: Mapping[str, Any]) -> Resource:
         """The resource as the engine would hand it over. ``spec`` is as authors write it."""
+        _require_valid(kind, name, spec)
         address = Address(kind, name)
         generation = self.generations.get(address, 0)
         resource = Resource(
@@ -246,6 +248,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "not within the deadline"
         time.sleep(0.005)
+
+
+def _require_valid(kind: str, name: str, spec: Mapping[str, Any]) -> None:
+    # Authors write these two into the metadata.
+    metadata = {"name": name} | {key: spec[key] for key in ("labels", "tenant") if key in spec}
+    own = {key: value for key, value in spec.items() if key not in metadata}
+    manifest = {"apiVersion": "provisioner/v1", "kind": kind, "metadata": metadata, "spec": own}
+    assert [] == CATALOG.compiled[kind].validator.violations(manifest)
 
 
 def _waits(change: Change) -> bool:

@@ -106,10 +106,13 @@ class OfProvider:
 class MachineBench(Bench):
     """A stack with machines on one daemon."""
 
-    def __init__(self, uri: str, folder: FilePath, accelerator: str = "tcg") -> None:
-        super().__init__(uri)
+    def __init__(
+        self, uri: str, folder: FilePath, accelerator: str = "tcg", **connection: Any
+    ) -> None:
+        super().__init__(uri, **connection)
         self.secrets = Secrets()
-        endpoint = Endpoint("lab", "kvm", {"uri": uri}, {"accelerator": accelerator})
+        settings = {"accelerator": accelerator}
+        endpoint = Endpoint("lab", "kvm", {"uri": uri, **connection}, settings)
         context = Context(FilePath("/"), self.clock, self.secrets, self._report)
         session = provider().open(endpoint, context)
         assert isinstance(session, KvmSession)

@@ -13,12 +13,14 @@ from hypothesis import note
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
+from provisioner.core.identity import Stamp
 from provisioner.core.values import Json
 from provisioner.engine.plan import Plan
 from provisioner.engine.unknowns import OutputName, resolve
 from provisioner.manifest.model import Declaration
-from provisioner.providers.api import Endpoint
-from provisioner.state.model import State
+from provisioner.providers.api import Endpoint, Resource
+from provisioner.state.model import Entry, State
+from provisioner_plugins.memory.holding import places, renamed
 from provisioner_plugins.memory.objects import StoredObject
 from provisioner_plugins.memory.outside import Outside
 from tests.lifecycle.fitting import Document
@@ -105,6 +107,33 @@ class Estate:
             for item in Outside(inventory).objects():
                 found[host, item.id] = item
         return found
+
+    def told(self, item: StoredObject) -> Mapping[str, Any]:
+        """The spec of an object with what it holds on to called as the state calls it now."""
+        known = self._known()
+        return renamed(item, known, lambda resource: str(resource.external_id)).spec
+
+    def recorded(self, entry: Entry, before: State) -> Mapping[str, Any]:
+        """The spec that was recorded, likewise."""
+        ids = {address: str(other.external_id) for address, other in before.entries.items()}
+        found = places(entry.address.kind, entry.spec)
+        holds = {place.key: ids[place.address] for place in found if place.address in ids}
+        name = entry.name
+        return self.told(StoredObject("", entry.address.kind, name, None, entry.spec, holds=holds))
+
+    def _known(self) -> dict[Address, Resource]:
+        state = self.state()
+        return {
+            address: Resource(
+                address,
+                entry.name,
+                entry.uid,
+                Stamp(str(state.lineage), str(address), entry.generation),
+                entry.spec,
+                entry.external_id,
+            )
+            for address, entry in state.entries.items()
+        }
 
     def outside(self, host: str) -> Outside:
         """Somebody else on one of the hosts."""

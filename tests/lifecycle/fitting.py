@@ -350,6 +350,10 @@ def _fit_machine(document: Document, world: _World) -> bool:
     for first, second in (("userData", "userDataFile"), ("networkConfig", "networkConfigFile")):
         if first in spec.get("cloudInit", {}):
             spec["cloudInit"].pop(second, None)
+    seed = spec.get("cloudInit", {})
+    pool = world.targets(document, "StoragePool", seed.pop("pool")) if "pool" in seed else None
+    if pool is not None:
+        seed["pool"] = pool
     if "disks" in spec:
         spec["disks"] = list(_disks(document, world))
     if "nics" in spec:

@@ -110,11 +110,12 @@ def check_result(world: Estate, plan: Plan, objects: Objects, state: State) -> N
         old = step.previous.address if step is not None and step.previous is not None else address
         before = state.entries.get(old)
         if before is None or (step and step.action in (Action.CREATE, Action.REPLACE)):
-            if desired != item.spec:
-                wrong.append(f"{address} was made as {item.spec}, not as {desired}")
+            if desired != world.told(item):
+                wrong.append(f"{address} was made as {world.told(item)}, not as {desired}")
             continue
         was = objects[before.endpoint, str(before.external_id)]
-        wrong += disagreement(address, Views(item.spec, desired, before.spec, was.spec))
+        views = Views(world.told(item), desired, world.recorded(before, state), world.told(was))
+        wrong += disagreement(address, views)
     note("\n".join(wrong))
     assert [] == wrong
 
@@ -306,7 +307,8 @@ def faults_are_overcome(data: DataObject) -> None:
         for address, desired in world.desired().items():
             if address not in held:
                 item = found[entries[address].endpoint, str(entries[address].external_id)]
-                assert [] == disagreement(address, Views(item.spec, desired, {}, item.spec))
+                told = world.told(item)
+                assert [] == disagreement(address, Views(told, desired, {}, told))
 
 
 @settings(QUICK, max_examples=20)

@@ -100,8 +100,6 @@ def _cpu(judged: Judged, change: Change) -> Assessment:
             "with",
         )
     if wanted < _int(change.running if change.differs_running else change.before, 1):
-        if change.pending:
-            return Assessment(Impact.RESTART, "the guest has not let go of its vCPUs")
         fixed = judged.number("fixedVcpus")
         if wanted < fixed:
             return Assessment(
@@ -114,6 +112,8 @@ def _cpu(judged: Judged, change: Change) -> Assessment:
             return Assessment(
                 Impact.RESTART, "software emulation does not survive that a vCPU is unplugged"
             )
+        if change.pending:
+            return Assessment(Impact.RESTART, "the guest has not let go of its vCPUs")
     return Assessment(Impact.LIVE)
 
 

@@ -276,8 +276,11 @@ def _without_seed(inventory: Inventory, records: Iterable[DomainRecord | None]) 
     """
     seedless: set[UUID] = set()
     for record in records:
-        seed = cdroms.seed_volume(record.configured) if record is not None else None
-        if record is None or seed is None:
+        # Parsing every definition once more would take as long as all the rest.
+        if record is None or cdroms.SEED_ALIAS not in record.configured_text:
+            continue
+        seed = cdroms.seed_volume(record.configured)
+        if seed is None:
             continue
         pool = inventory.pools().by_name.get(seed.pool)
         listing = inventory.volumes(pool) if pool is not None else VolumeListing()

@@ -30,7 +30,7 @@ _MEMORY_SIZE = ("memory", "size")
 _BALLOON_SECONDS = 3.0
 _UNPLUG_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
-_TRAY_ATTEMPTS = 4
+_TRAY_SECONDS = 5.0
 _KIB = 1024
 
 
@@ -277,16 +277,17 @@ class LiveChanges:
 
     def _exchange(self, verb: str, drive: Element, flags: int = 0) -> None:
         """Exchange a medium, again where a guest that looks for one closed the tray meanwhile."""
-        for _ in range(_TRAY_ATTEMPTS - 1):
+        clock = self._deadline.clock
+        end = min(self._deadline.at, clock.monotonic() + _TRAY_SECONDS)
+        while True:
             try:
                 self._update(verb, drive, flags)
             except Terminal as problem:
-                if code_of(problem) != libvirt.VIR_ERR_INTERNAL_ERROR:
+                if code_of(problem) != libvirt.VIR_ERR_INTERNAL_ERROR or clock.monotonic() > end:
                     raise
                 time.sleep(_LOOK_SECONDS)
             else:
                 return
-        self._update(verb, drive, flags)
 
     def _update(self, verb: str, device: Element, flags: int = 0) -> None:
         text = serialize(device)

@@ -235,8 +235,9 @@ def _cdroms(_judged: Judged, change: Change) -> Assessment:
 
 
 def _cloud_init(judged: Judged, change: Change) -> Assessment:
-    if change.pending and change.after is None:
-        return Assessment(Impact.RESTART, "the empty drive stays until it is restarted")
+    if change.pending and judged.facts.get("seed"):
+        held = "drive stays" if change.after is None else "medium stays out"
+        return Assessment(Impact.RESTART, f"its {held} until the machine is restarted")
     if change.after is None and len(change.path) == 1:
         return Assessment(
             Impact.LIVE, "its medium is taken out; the drive goes at the next restart"

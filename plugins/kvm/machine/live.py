@@ -270,10 +270,12 @@ class LiveChanges:
             disks.set_volume(node, None)
         else:
             node = _with_medium(present, wanted)
-        # By force: it is ours, and nobody reads it but cloud-init when the guest first starts.
-        self._exchange(
-            "exchange the cloud-init medium of", node, libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
-        )
+        force = libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
+        try:
+            # It is ours, and nobody reads it but cloud-init when the guest first starts.
+            self._exchange("exchange the cloud-init medium of", node, force)
+        except Terminal as problem:
+            self._wait_for_restart(("cloudInit",), problem)
 
     def _exchange(self, verb: str, drive: Element, flags: int = 0) -> None:
         """Exchange a medium, again where a guest that looks for one closed the tray meanwhile."""

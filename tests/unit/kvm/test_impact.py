@@ -138,6 +138,7 @@ def test_a_halted_guest_lets_go_of_nothing() -> None:
         ("cdroms.setup.image", "tools", "installer"),
         ("memory.size", 16 * MIB, 20 * MIB),
         ("cloudInit", None, {}),
+        ("cloudInit", {"userData": "a"}, None),
     ],
 )
 def test_what_the_guest_has_not_done_waits(path: str, configured: Any, running: Any) -> None:
@@ -158,7 +159,6 @@ def test_what_the_guest_has_not_done_waits(path: str, configured: Any, running: 
         ("cpu.count", 3, 2, "live"),
         ("cpu.count", 1, 3, "restart"),
         ("nics.lan.network", "red", "blue", "live"),
-        ("cloudInit", {"userData": "a"}, None, "live"),
         ("memory.max", 2, 1, "restart"),
     ],
 )

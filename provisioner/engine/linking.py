@@ -227,7 +227,8 @@ def _replace_after_release(request: PlanRequest, steps: Mapping[str, Step], link
             step = steps.get(str(target))
             lets_go = dependent.action in _REMOVING or target not in subject.dependencies
             if lets_go and step is not None and step.replace_order == DELETE_FIRST:
-                links.add_unless_awaited(step.id, dependent.id)
+                old = f"{address}{OLD_SUFFIX}"
+                links.add_unless_awaited(step.id, old if old in steps else dependent.id)
 
 
 def _take_after_release(request: PlanRequest, steps: Mapping[str, Step], links: _Links) -> None:

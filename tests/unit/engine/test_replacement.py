@@ -46,6 +46,16 @@ def test_what_follows_sees_the_successor(world: World) -> None:
     assert 1 == updated.related[DISK.address].stamp.generation
 
 
+def test_what_is_deleted_first_waits_for_a_predecessor_that_lets_go_of_it(world: World) -> None:
+    based = replace(DISK, address=Address("Disk", "b"), replace_order="delete-first")
+    user = declare("Disk/z", {"from": {"disk": "b"}, "format": "qcow2"}, "Disk/b")
+    world.made(POOL, DISK, based, user)
+    alone = declare("Disk/z", {"format": "raw"})
+    changed = replace(based, spec=OTHER.spec)
+    plan = world.plan(POOL, DISK, changed, alone, consents=(based.address, user.address))
+    assert ["replace Disk/z", "delete Disk/z#old", "replace Disk/b"] == outline(plan)
+
+
 def test_a_renamed_resource_leaves_no_intent_open(world: World) -> None:
     renamed = replace(OTHER, address=Address("Disk", "e"), renamed_from="d")
     plan = world.plan(POOL, renamed, consents=(renamed.address,))

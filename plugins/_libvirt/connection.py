@@ -41,8 +41,8 @@ _SLOW_DEFINE = (
 _CONNECT_SECONDS = 15.0
 _KEEPALIVE_SECONDS = 5
 _KEEPALIVE_COUNT = 6
-_PARALLEL_REMOTE = 5
 _READ_ATTEMPTS = 3
+_PARALLEL_REMOTE = 5
 """A daemon works on this many requests of one client at once (max_client_requests in
 libvirtd.conf).
 """

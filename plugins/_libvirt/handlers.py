@@ -14,6 +14,8 @@ from provisioner_plugins._libvirt.network_handler import NetworkHandler
 from provisioner_plugins._libvirt.pool_handler import PoolHandler
 from provisioner_plugins._libvirt.usage import VolumeUsers
 
+STORAGE_KINDS = frozenset({PoolHandler.kind, ImageHandler.kind, DiskHandler.kind})
+
 
 def shared_handlers(connection: Connection) -> Mapping[str, KindHandler]:
     """Handlers by kind, bound to a connection."""

@@ -5,6 +5,7 @@ its kind.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
@@ -30,7 +31,7 @@ from provisioner.providers.capabilities import (
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.events import quiet
 from provisioner_plugins._libvirt.handler import KindHandler, LooksAhead, UsedKind
-from provisioner_plugins._libvirt.handlers import shared_handlers
+from provisioner_plugins._libvirt.handlers import STORAGE_KINDS, shared_handlers
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.ownership import uuid_or_none
 from provisioner_plugins.kvm.machine.console import MachineConsole
@@ -66,15 +67,25 @@ class KvmSession:
 
     def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
         """See :class:`provisioner.providers.api.Session`."""
+        stored = [target for target in targets if target.kind in STORAGE_KINDS]
+        others = [target for target in targets if target.kind not in STORAGE_KINDS]
+        with quiet(), collector_paused():
+            if not stored or not others:
+                return self._observed(targets)
+            # The daemon answers about volumes while definitions of machines are read.
+            with ThreadPoolExecutor(1, "observe-storage") as beside:
+                storage = beside.submit(self._observed, stored)
+                return {**self._observed(others), **storage.result()}
+
+    def _observed(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
         inventory = Inventory(self._connection)
         groups: dict[str, list[Resource]] = {}
-        # Machines first: what is read of them serves the others, too.
+        # Machines first: what is read of them tells, too, who is on a network.
         for target in sorted(targets, key=lambda target: target.kind != MachineHandler.kind):
             groups.setdefault(target.kind, []).append(target)
         result: dict[Address, Observation] = {}
-        with quiet(), collector_paused():
-            for kind, group in groups.items():
-                result.update(self._handler(kind).observe(inventory, group))
+        for kind, group in groups.items():
+            result.update(self._handler(kind).observe(inventory, group))
         return result
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:

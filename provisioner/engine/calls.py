@@ -111,7 +111,7 @@ class StepCalls:
         for step in plan.steps:
             # Those that move over to a successor are told what they still have of the predecessor.
             if step.removes_predecessor:
-                left = retired_address(step.address, step.known.generation)
+                left = retired_address(step.consent_address, step.known.generation)
                 shared = self._related.setdefault(step.known.endpoint, {})
                 shared[left] = resource_of(replace(step.known, address=left), plan.lineage, shared)
 

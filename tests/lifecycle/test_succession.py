@@ -55,6 +55,19 @@ def test_a_machine_moves_over_before_the_predecessor_goes(scenario: Scenario) ->
     assert ["Disk/data", "StoragePool/pool", "VirtualMachine/web"] == scenario.objects()
 
 
+def test_a_machine_moves_over_to_what_is_called_otherwise(scenario: Scenario) -> None:
+    scenario.declare(POOL, disk("qcow2"), machine("data"))
+    scenario.apply()
+    called = disk("raw").replace("Disk/data", "Disk/fresh\nmetadata.renamedFrom: data")
+    scenario.declare(POOL, called, machine("fresh"))
+    plan = scenario.plan(max_impact="replace", consents=("Disk/fresh",))
+    assert "done" == scenario.apply(plan).outcome
+    web = scenario.outside.find("VirtualMachine", "web")
+    assert web is not None
+    assert ["fresh"] == list(web.spec["disks"])
+    assert [] == outline(scenario.plan())
+
+
 def test_a_drive_gets_the_new_image(scenario: Scenario) -> None:
     drive = machine(more="cdroms: [{name: setup, image: base}]\n")
     scenario.declare(POOL, image("one.raw", "iso"), drive)

@@ -108,7 +108,7 @@ def how_to_install(requirements: tuple[str, ...]) -> str:
     """The sentence that says it; empty if there is nothing to install.
 
     The libraries are named and not an extra of ours: whether this came from a checkout, a wheel or
-    an index, the command installs what it says (docs/decisions/0026).
+    an index, the command installs what it says (docs/decisions/0024).
     """
     if not requirements:
         return ""

@@ -58,7 +58,7 @@ def test_installed_version() -> None:
 
 
 def test_the_distribution_has_a_name_of_its_own() -> None:
-    """``provisioner`` is somebody else's on the public index: docs/decisions/0026."""
+    """``provisioner`` is somebody else's on the public index: docs/decisions/0024."""
     assert "provisioner-iac" == project()["name"]
     owner = metadata.entry_points(name="kvm")["kvm"].dist
     assert owner is not None

@@ -98,6 +98,7 @@ CASES = {
     ),
     "firmware.tpm": Case({}, {"firmware": {"tpm": True}}, {"firmware.tpm": "restart"}),
     "machineType": Case({}, {"machineType": "pc"}, {"machineType": "restart"}),
+    "machineType-removed": Case({"machineType": "pc"}, {}, {"machineType": "none"}),
     "machineType-version": Case(
         {"machineType": "q35"}, {"machineType": "pc-q35-6.2"}, {"machineType": "restart"}
     ),

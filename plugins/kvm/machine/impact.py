@@ -65,6 +65,8 @@ def _assess(judged: Judged, change: Change) -> Assessment:
         return Assessment(_UNSEEN[field])
     if field == "power":
         return _power(judged, change)
+    if field == "machineType" and change.after is None:
+        return Assessment(Impact.NONE, "the board stays as it is")
     if field == "cloudInit" and judged.facts.get("seedIsGone"):
         return Assessment(Impact.LIVE, "its medium is gone and is made again")
     if judged.power == "stopped":

@@ -64,6 +64,8 @@ def change(path: str, before: Any, after: Any, **rest: Any) -> Change:
         ),
         (change("memory.size", 1, KIB), {"balloon": False}, "restart", "no memory balloon"),
         (change("firmware.type", "bios", "uefi"), {}, "restart", "keeps what it was started with"),
+        (change("machineType", "pc", "q35"), {}, "restart", "keeps what it was started with"),
+        (change("machineType", "pc", None), {}, "none", "the board stays"),
         (change("disks.alpha", None, {}), {}, "live", "plugged in"),
         (change("disks.alpha", None, {}), {"freeSlots": 0}, "restart", "no free slot"),
         (change("disks.alpha", None, {"bus": "scsi"}), {"freeSlots": 0}, "restart", "no free slot"),

@@ -163,11 +163,10 @@ class Transaction:
 
     def prune_journal(self, keep: int) -> None:
         """Drop all but the last ``keep`` records, but never an intent without its outcome."""
-        last = self._ledger.sequence - keep
-        if self._ledger.open_intents:
-            last = min(last, min(self._ledger.open_intents) - 1)
         rows = self.connection.execute(
-            "DELETE FROM journal WHERE sequence <= ? RETURNING digest", (last,)
+            "DELETE FROM journal WHERE sequence <= ?"
+            " AND sequence NOT IN (SELECT value FROM json_each(?)) RETURNING digest",
+            (self._ledger.sequence - keep, json.dumps(self._ledger.open_intents)),
         ).fetchall()
         for (digest,) in rows:
             self._ledger.seals["journal"].drop(digest)

@@ -58,4 +58,6 @@ def test_an_open_intent_is_never_pruned(open_store: Open, monkeypatch: pytest.Mo
     record(store, *(entry(f"vm-{number}") for number in range(20)))
     store.begin("apply", "alice", None)
     assert [intent] == [item.sequence for item in store.read().open_intents]
+    # What is newer goes all the same.
+    assert 11 == len(store.journal())
     assert [] == store.verify()

@@ -1,8 +1,8 @@
 """Backup and restore of a state database; called by the SQLite store.
 
 A backup is one plain SQLite file, checked after it was written. A restore checks it again, keeps
-what was there beside it, and goes on counting where the replaced state had arrived, so that a plan
-made before never fits a state restored after.
+what was there beside it, and goes on counting where the replaced state had arrived, so that what is
+written from then on has serials of its own.
 """
 
 from __future__ import annotations
@@ -70,16 +70,17 @@ def restore(source: Path, path: Path, identity: Identity, now: datetime, actor: 
         _copy(source, fresh)
         known = Mark.of(path).read()
         value = _prepare(source, fresh, identity, known.serial if known else 0, now, actor=actor)
-        kept = _move_aside(path, now)
-        fresh.rename(path)
-        sync_folder(path.parent)
-        mark = Mark.of(path)
-        mark.write(value)
-        mark.close()
+        kept = _exchange(path, fresh, now)
     except (*faults.DATABASE_ERRORS, OSError) as problem:
         raise _unfit(source, str(problem)) from problem
     finally:
         _remove(fresh)
+    try:
+        sync_folder(path.parent)
+        with closing(Mark.of(path)) as mark:
+            mark.write(value)
+    except OSError as problem:
+        raise faults.translate(path, problem) from problem
     return kept
 
 
@@ -135,16 +136,25 @@ def _prepare(
     return MarkValue(lineage, reached)
 
 
-def _move_aside(path: Path, now: datetime) -> Path | None:
-    if not path.exists():
-        return None
+def _exchange(path: Path, fresh: Path, now: datetime) -> Path | None:
+    """Put the new database in the place of the old one; returns where that is now. Raises OSError,
+    and then all is as it was.
+    """
     kept = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
-    path.rename(kept)
-    log = log_of(path)
-    if log.exists():
-        log.rename(log_of(kept))
-    path.with_name(path.name + "-shm").unlink(missing_ok=True)
-    return kept
+    moved: list[tuple[Path, Path]] = []
+    try:
+        # The log goes, too, if its database is lost: SQLite would write it over the new one.
+        for old, new in ((path, kept), (log_of(path), log_of(kept))):
+            if old.exists():
+                old.rename(new)
+                moved.append((old, new))
+        path.with_name(path.name + "-shm").unlink(missing_ok=True)
+        fresh.rename(path)
+    except OSError:
+        for old, new in reversed(moved):
+            new.rename(old)
+        raise
+    return kept if kept.exists() else None
 
 
 def _remove(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import shutil
 import sqlite3
@@ -208,3 +210,44 @@ def test_a_database_that_is_gone_can_be_restored(
     filled.unlink()
     store.restore(tmp_path / "copy.db")
     assert 40 == len(store.read().entries)
+
+
+def test_the_log_of_a_database_that_is_gone_does_not_come_back(
+    filled: Path, open_store: Open, tmp_path: Path
+) -> None:
+    store = open_store()
+    store.backup(tmp_path / "copy.db")
+    log = filled.with_name("state.db-wal")
+    record(store, entry("later"))
+    left = log.read_bytes()
+    store.close()
+    filled.unlink()
+    log.write_bytes(left)
+    store.restore(tmp_path / "copy.db")
+    assert 40 == len(store.read().entries)
+    assert [] == store.verify()
+    kept = list(filled.parent.glob("state.db.before-restore-*-wal"))
+    assert [left] == [path.read_bytes() for path in kept]
+
+
+def test_a_restore_that_fails_half_way_changes_nothing(
+    filled: Path,
+    open_store: Open,
+    code_of: CodeOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = open_store()
+    store.backup(tmp_path / "copy.db")
+    record(store, entry("later"))
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name.endswith(".restoring"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    assert "PRV4013" == code_of(lambda: store.restore(tmp_path / "copy.db"))
+    assert 41 == len(store.read().entries)
+    assert [] == list(filled.parent.glob("state.db.before-restore-*"))

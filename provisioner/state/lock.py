@@ -173,11 +173,6 @@ class HeldLock:
         """Whether it was given back."""
         return self._ended.is_set()
 
-    def check(self) -> None:
-        """Raise ProvisionerError (PRV4005) if somebody broke it."""
-        if self._ended.is_set() or not self._run(lambda c: is_held(c, self._holder.token)):
-            raise lost(self._holder, None)
-
     def release(self) -> None:
         """Give it back; may be called twice."""
         if self._ended.is_set():
@@ -195,5 +190,5 @@ class HeldLock:
                     return
             except ProvisionerError:
                 # A full disk, say: the next turn tries again. A lease that runs out takes the
-                # lock from nobody; check() finds out if somebody broke it.
+                # lock from nobody; the next intent finds out if somebody broke it.
                 continue

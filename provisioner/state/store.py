@@ -38,12 +38,6 @@ class Lock(Protocol):
         """What a person should know of how it was taken (from a dead process); else None."""
         ...
 
-    def check(self) -> None:
-        """Raise ProvisionerError (PRV4005) if the lock was lost (its lease ran out and somebody
-        else took it).
-        """
-        ...
-
     def release(self) -> None:
         """Give it back; may be called twice."""
         ...

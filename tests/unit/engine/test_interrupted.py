@@ -51,6 +51,18 @@ def test_consent_to_losing_a_resource_covers_its_retired_generation() -> None:
     ]
 
 
+def test_what_is_gone_may_have_left_something() -> None:
+    """A deletion that was interrupted is completed by whoever began it."""
+    situation = Situation((), (recorded("Net/n"),), {}, (intent("Net/n", "delete"),))
+    (step,) = situation.plan().steps
+    assert ("delete", "none", "an interrupted run began to delete it") == (
+        step.action,
+        step.impact,
+        step.reason,
+    )
+    assert {"Net/n": (7,)} == situation.plan().interrupted
+
+
 POOL = declare("StoragePool/p", {"type": "dir", "path": "/p"})
 DISK = declare("Disk/d", {"pool": "p", "size": 1024, "format": "qcow2"}, "StoragePool/p")
 OTHER = replace(DISK, spec={**DISK.spec, "format": "raw"})

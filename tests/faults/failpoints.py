@@ -1,0 +1,140 @@
+"""The program with named points at which it can be killed, and with a record of what it reached.
+
+    python -m tests.faults.failpoints RECORD [--kill POINT NUMBER] apply --yes
+
+A point is ``<what>.<when>``: each call of the store, of a session and of the lock, ``before`` and
+``after``; and within a transaction of the state ``written`` (all is written, nothing is committed)
+and ``committed`` (the disk has it, nobody was told). The process kills itself (SIGKILL) when it
+reaches POINT for the NUMBERth time.
+
+Each line of RECORD is a point as it is reached. Before a session is called, the line also holds the
+intents that stand open in the state at that moment, read by a connection of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from provisioner.cli.main import run
+from provisioner.core.address import Address
+from provisioner.providers.api import Resource
+from provisioner.state import sqlite
+from provisioner.state.ledger import Transaction
+from provisioner.state.lock import HeldLock
+from provisioner_plugins.memory.session import MemorySession
+
+STACK_NAME = "test"
+STATE = ".provisioner/default/state.db"
+"""Where the state of a stack without an environment lies, from its folder."""
+STORE = ("lock", "read", "record_endpoints", "begin", "intend", "settle", "finish")
+SESSION = ("observe", "create", "update", "adopt", "delete")
+TRANSACTION = ("written", "committed")
+_READ = sqlite.SqliteStore.read
+POINTS = (
+    *(f"{call}.{when}" for call in (*STORE, "release", *SESSION) for when in ("before", "after")),
+    *(f"transaction.{when}" for when in TRANSACTION),
+)
+
+
+class Failpoints:
+    """Counts how often each point is reached; kills at the one that was asked for."""
+
+    def __init__(self, record: Path, state: Path, kill: tuple[str, int] | None) -> None:
+        self._record = record
+        self._state = state
+        self._kill = kill
+        self._reached: Counter[str] = Counter()
+        self._mutex = threading.Lock()
+
+    def reach(self, point: str, subject: str = "", *, look: bool = False) -> None:
+        """Note that a point is reached, about a resource; and die there if that is its turn."""
+        assert point in POINTS
+        with self._mutex:
+            self._reached[point] += 1
+            number = self._reached[point]
+            line = {"point": point, "number": number, "subject": subject}
+            if look:
+                line["intents"] = list(open_intents(self._state))
+            with self._record.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+            if self._kill == (point, number):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, owner: type, name: str, call: str, *, look: bool = False) -> None:
+        """Put points before and after a method."""
+        method: Callable[..., Any] = getattr(owner, name)
+
+        @wraps(method)
+        def wrapped(this: Any, *arguments: Any, **options: Any) -> Any:
+            subject = _subject(arguments)
+            self.reach(f"{call}.before", subject, look=look)
+            result = method(this, *arguments, **options)
+            self.reach(f"{call}.after", subject)
+            return result
+
+        setattr(owner, name, wrapped)
+
+    def install(self) -> None:
+        """Put every point in its place."""
+        for call in STORE:
+            self.around(sqlite.SqliteStore, call, call)
+        self.around(HeldLock, "release", "release")
+        for call in SESSION:
+            self.around(MemorySession, call, call, look=call != "observe")
+        self._around_commit()
+
+    def _around_commit(self) -> None:
+        seal, settle = Transaction.seal, sqlite._settle
+
+        def sealed(transaction: Transaction) -> int:
+            serial = seal(transaction)
+            self.reach("transaction.written")
+            return serial
+
+        def settled(batch: Any) -> None:
+            self.reach("transaction.committed")
+            settle(batch)
+
+        Transaction.seal = sealed  # type: ignore[method-assign, assignment]
+        sqlite._settle = settled
+
+
+def _subject(arguments: tuple[Any, ...]) -> str:
+    """Whom a call is about."""
+    if arguments and isinstance(arguments[0], Resource):
+        return str(arguments[0].address)
+    if arguments and isinstance(arguments[0], (list, tuple)):
+        return " ".join(str(item.address) for item in arguments[0] if isinstance(item, Resource))
+    return " ".join(str(item) for item in arguments if isinstance(item, Address))
+
+
+def open_intents(state: Path) -> Iterator[str]:
+    """What the state says is under way, to somebody who reads it now: ``create Disk/data``."""
+    with closing(sqlite.SqliteStore(state, stack=STACK_NAME)) as store:
+        for record in _READ(store).open_intents:
+            yield f"{record.action} {record.address}"
+
+
+def main(arguments: list[str]) -> int:
+    """See the head of the module."""
+    record, *rest = arguments
+    kill = None
+    if rest[0] == "--kill":
+        _, point, number, *rest = rest
+        kill = point, int(number)
+    Failpoints(Path(record), Path(STATE), kill).install()
+    return run(rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

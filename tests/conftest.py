@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 
 # How long an example takes says more about what else the machine does than about the program.
-settings.register_profile("shared machine", deadline=None)
+settings.register_profile("shared machine", deadline=None, print_blob=True)
 settings.load_profile("shared machine")
 
 pytest_plugins = ["tests.lab.fixtures", "tests.golden_support"]
@@ -12,6 +12,16 @@ pytest_plugins = ["tests.lab.fixtures", "tests.golden_support"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the long matrices too")
+    parser.addoption(
+        "--examples", type=int, metavar="N", help="how many examples a property gets by default"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    examples = config.getoption("--examples")
+    if examples is not None:
+        settings.register_profile("at length", settings(), max_examples=examples)
+        settings.load_profile("at length")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,11 +1,12 @@
 """The program with named points at which it can be killed, and with a record of what it reached.
 
-    python -m tests.faults.failpoints RECORD [--kill POINT NUMBER] apply --yes
+    python -m tests.faults.failpoints RECORD [--kill POINT NUMBER [--victim PID]] apply --yes
 
 A point is ``<what>.<when>``: each call of the store, of a session and of the lock, ``before`` and
 ``after``; and within a transaction of the state ``written`` (all is written, nothing is committed)
-and ``committed`` (the disk has it, nobody was told). The process kills itself (SIGKILL) when it
-reaches POINT for the NUMBERth time.
+and ``committed`` (the disk has it, nobody was told). Where libvirt-python is installed, also each
+call of libvirt that changes something, as ``virDomainDefineXML.before``. When POINT is reached for
+the NUMBERth time, the process dies (SIGKILL), or the one with the number PID.
 
 Each line of RECORD is a point as it is reached. Before a session is called, the line also holds the
 intents that stand open in the state at that moment, read by a connection of its own.
@@ -15,13 +16,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +47,29 @@ POINTS = (
     *(f"{call}.{when}" for call in (*STORE, "release", *SESSION) for when in ("before", "after")),
     *(f"transaction.{when}" for when in TRANSACTION),
 )
+LIBVIRT = re.compile(
+    "vir(Domain|Network|StoragePool|StorageVol|Stream|DomainSnapshot).*"
+    "(Define|Create|Delete|Undefine|Destroy|Set|Attach|Detach|Update|Resize|Upload|Build|Send|Finish"
+    "|Shutdown|Suspend|Resume|Revert).*"
+)
+"""Functions of libvirt's C module that change something."""
 
 
 class Failpoints:
     """Counts how often each point is reached; kills at the one that was asked for."""
 
-    def __init__(self, record: Path, state: Path, kill: tuple[str, int] | None) -> None:
+    def __init__(
+        self, record: Path, state: Path, kill: tuple[str, int] | None, victim: int
+    ) -> None:
         self._record = record
         self._state = state
         self._kill = kill
+        self._victim = victim
         self._reached: Counter[str] = Counter()
         self._mutex = threading.Lock()
 
     def reach(self, point: str, subject: str = "", *, look: bool = False) -> None:
         """Note that a point is reached, about a resource; and die there if that is its turn."""
-        assert point in POINTS
         with self._mutex:
             self._reached[point] += 1
             number = self._reached[point]
@@ -68,7 +79,7 @@ class Failpoints:
             with self._record.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line) + "\n")
             if self._kill == (point, number):
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(self._victim, signal.SIGKILL)
 
     def around(self, owner: type, name: str, call: str, *, look: bool = False) -> None:
         """Put points before and after a method."""
@@ -92,6 +103,7 @@ class Failpoints:
         for call in SESSION:
             self.around(MemorySession, call, call, look=call != "observe")
         self._around_commit()
+        self._around_libvirt()
 
     def _around_commit(self) -> None:
         seal, settle = Transaction.seal, sqlite._settle
@@ -107,6 +119,21 @@ class Failpoints:
 
         Transaction.seal = sealed  # type: ignore[method-assign, assignment]
         sqlite._settle = settled
+
+    def _around_libvirt(self) -> None:
+        with suppress(ImportError):
+            module = import_module("libvirtmod")
+            for name in filter(LIBVIRT.fullmatch, dir(module)):
+                setattr(module, name, self._pointed(name, getattr(module, name)))
+
+    def _pointed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            self.reach(f"{name}.before")
+            result = function(*arguments)
+            self.reach(f"{name}.after")
+            return result
+
+        return call
 
 
 def _subject(arguments: tuple[Any, ...]) -> str:
@@ -132,7 +159,11 @@ def main(arguments: list[str]) -> int:
     if rest[0] == "--kill":
         _, point, number, *rest = rest
         kill = point, int(number)
-    Failpoints(Path(record), Path(STATE), kill).install()
+    victim = os.getpid()
+    if rest[0] == "--victim":
+        _, pid, *rest = rest
+        victim = int(pid)
+    Failpoints(Path(record), Path(STATE), kill, victim).install()
     return run(rest)
 
 

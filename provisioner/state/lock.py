@@ -80,10 +80,11 @@ def renew(connection: sqlite3.Connection, token: str, expires: datetime) -> bool
     return changed.rowcount == 1
 
 
-def is_held(connection: sqlite3.Connection, token: str) -> bool:
-    """Whether the lock with this token stands in the database."""
-    row = connection.execute("SELECT 1 FROM lock WHERE token = ?", (token,)).fetchone()
-    return row is not None
+def require(connection: sqlite3.Connection, holder: LockHolder) -> None:
+    """Raise ProvisionerError (PRV4005) if somebody broke this lock."""
+    found = find(connection)
+    if found is None or found[0].token != holder.token:
+        raise lost(holder, found[0] if found is not None else None)
 
 
 def drop(connection: sqlite3.Connection, token: str) -> bool:

@@ -215,12 +215,9 @@ class SqliteStore:
         """Write an intent durably; raises PRV4005 if this process had the lock and lost it."""
         text = encode(detail, f"the intent to {action} {address}") if detail else "{}"
         at = self._clock.now().isoformat()
-        held = self._lock if self._lock is not None and not self._lock.is_released else None
 
         def work(transaction: Transaction) -> int:
-            if held is not None and not lock.is_held(transaction.connection, held.holder.token):
-                found = lock.find(transaction.connection)
-                raise lock.lost(held.holder, found[0] if found else None)
+            self._require_lock(transaction)
             return transaction.append(
                 operation, step, "intent", action, str(address), at, text, opens=True
             )
@@ -237,7 +234,8 @@ class SqliteStore:
     ) -> None:
         """Close an intent and write the entries in the same transaction.
 
-        Does not ask for the lock: what was done has to be recorded, whoever holds it by now.
+        Does not ask for the lock: what was done has to be recorded, whoever holds it by now. Raises
+        PRV4005 if somebody who took the lock has closed the intent, PRV4014 if there is none.
         """
         text = encode(failure, "the outcome of an intent") if failure else "{}"
         at = self._clock.now().isoformat()
@@ -247,6 +245,7 @@ class SqliteStore:
 
         def work(transaction: Transaction) -> None:
             if not transaction.close_intent(intent):
+                self._require_lock(transaction)
                 raise _unknown(f"an open intent {intent}")
             record = transaction.connection.execute(
                 "SELECT operation, step, action, address FROM journal WHERE sequence = ?", (intent,)
@@ -397,6 +396,11 @@ class SqliteStore:
 
     def _run(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
         return self._write(lambda transaction: work(transaction.connection))
+
+    def _require_lock(self, transaction: Transaction) -> None:
+        """Raise PRV4005 if this process had the lock and lost it."""
+        if self._lock is not None and not self._lock.is_released:
+            lock.require(transaction.connection, self._lock.holder)
 
     def _write(self, work: Callable[[Transaction], T]) -> T:
         """Carry out one piece of work durably, with what other threads brought meanwhile."""

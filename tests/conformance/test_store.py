@@ -307,6 +307,15 @@ class TestLock:
         assert holder is not None
         assert "bob" == holder.owner
 
+    def test_whoever_took_it_may_have_closed_what_was_open(self, open_store: OpenStore) -> None:
+        first, second = open_store(), open_store()
+        lock = first.lock("alice", "apply", LEASE)
+        intent = first.intend(first.begin("apply", "alice", None), "s", "create", WEB, {})
+        second.break_lock(lock.holder.token)
+        second.settle(intent)
+        assert "PRV4005" == code_of(lambda: first.settle(intent, put=[entry()]))
+        assert {} == second.read().entries
+
     def test_breaking_takes_the_right_token(self, open_store: OpenStore) -> None:
         store = open_store()
         lock = store.lock("alice", "apply", LEASE)

@@ -4,6 +4,7 @@ whatever it does.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -99,3 +100,29 @@ def process_with(pid: int) -> subprocess.Popen[bytes]:
         process.wait()
         time.sleep(0.01)
     pytest.skip("the number of the process was taken by others")
+
+
+def test_a_stopped_process_whose_lock_was_broken_begins_nothing_more(shop: CommandLine) -> None:
+    """It sleeps past its lease, somebody breaks its lock and does the work; then it goes on."""
+    shop.faults(SLOW)
+    first = shop.start("apply", "--yes", "--parallel", "1", "--json")
+    try:
+        wait_for(first, '"step-started"')
+        time.sleep(0.5)
+        first.send_signal(signal.SIGSTOP)
+        shop.faults()
+        (refused,) = diagnostics(shop("apply", "--yes", "--json"))
+        token = refused["hint"].split()[-1]
+        assert 0 == shop("state", "unlock", token).code
+        assert 0 == shop("apply", "--yes").code
+        made = shop.outside.objects()
+    finally:
+        first.send_signal(signal.SIGCONT)
+        out, err = first.communicate(timeout=SECONDS)
+    assert 1 == first.returncode, out + err
+    events = [json.loads(line) for line in out.splitlines()]
+    failed = [event for event in events if event["event"] == "step-failed"]
+    assert {"PRV4005"} == {event["diagnostic"]["code"] for event in failed}
+    assert made == shop.outside.objects()
+    assert [] == shop("plan", "--json").json["steps"]
+    assert 0 == shop("state", "verify").code

@@ -32,6 +32,19 @@ def test_the_object_was_removed(scenario: Scenario) -> None:
         scenario.apply(plan)
 
 
+def test_another_object_has_its_name(scenario: Scenario) -> None:
+    scenario.declare(*ALL)
+    scenario.apply()
+    scenario.declare(*EDITED)
+    plan = scenario.plan()
+    before = scenario.outside.find("VirtualMachine", "web")
+    assert before is not None
+    scenario.outside.remove("VirtualMachine", "web")
+    scenario.outside.add("VirtualMachine", "web", before.spec)
+    with pytest.raises(StalePlan):
+        scenario.apply(plan)
+
+
 def test_the_object_appeared(scenario: Scenario) -> None:
     scenario.declare(LAN)
     plan = scenario.plan()

@@ -392,8 +392,13 @@ class StepCalls:
         """Note the failure. If the provider was called and no entry tells of the object, of which
         there may now be a part, an intent stays open, so that the next plan looks for it.
         """
-        entry = self._entries.get(stamp_address(intent.known.address))
-        if called and (entry is None or entry.generation != intent.known.generation):
+        known = intent.known
+        entry = self._entries.get(stamp_address(known.address))
+        is_told_of = entry is not None and (entry.endpoint, entry.generation) == (
+            known.endpoint,
+            known.generation,
+        )
+        if called and not is_told_of:
             self._intend(intent.step, intent.action, intent.known)
         self._store.settle(intent.sequence, failure=diagnostic.as_json())
 

@@ -40,6 +40,8 @@ from provisioner.engine.succession import as_found, keep_needed, plain_targets
 from provisioner.engine.unknowns import OutputName, resolve, unknowns
 from provisioner.providers.api import Present, Provider, Undetermined
 
+_MAKING = (Action.CREATE, Action.REPLACE)
+
 
 def make_plan(request: PlanRequest) -> Plan:
     """The plan; raises ProvisionerError with every problem found if there is one."""
@@ -47,7 +49,7 @@ def make_plan(request: PlanRequest) -> Plan:
     order = _dependency_graph(request.subjects).order()
     decisions, specs = _decide(request, policy, order)
     keep_needed(request, decisions)
-    completed = _leave_to_replacements(request, decisions)
+    completed = _leave_to_makers(request, decisions)
     kept = {address: d.kept for address, d in decisions.items() if d.kept is not None}
     steps, held = link_steps(request, decisions, specs, order)
     providers = {
@@ -202,7 +204,7 @@ def _known_spec(
         decision = decisions.get(name.address, NOTHING)
         if name.address in staying or decision.action is None:
             return False
-        if decision.action in (Action.CREATE, Action.REPLACE):
+        if decision.action in _MAKING:
             return True
         rules = request.rules.kind(name.address.kind)
         return any(rules.decides(change.path, name.output) for change in decision.changes)
@@ -259,20 +261,22 @@ def _keep_what_kept_objects_need(request: PlanRequest, decisions: dict[Address, 
                     )
 
 
-def _leave_to_replacements(
+def _leave_to_makers(
     request: PlanRequest, decisions: dict[Address, Decision]
 ) -> dict[Address, Address]:
-    """Successors that an interrupted run made, by the address whose replacement completes them."""
+    """What an interrupted run made and this plan would make, too, by the address whose step
+    completes it.
+    """
     completed: dict[Address, Address] = {}
     for address, subject in request.subjects.items():
         main = stamp_address(address)
         decision = decisions.get(main)
-        if not subject.retired or decision is None or decision.replace_order != CREATE_FIRST:
+        if not subject.retired or decision is None or decision.action not in _MAKING:
             continue
-        successor = request.subjects[main]
-        declaration = successor.declaration
-        endpoint = declaration.host if declaration is not None else None
-        if (subject.endpoint, subject.generation) == (endpoint, successor.generation + 1):
+        maker = request.subjects[main]
+        endpoint = maker.declaration.host if maker.declaration is not None else None
+        generation = maker.generation + (decision.replace_order == CREATE_FIRST)
+        if (subject.endpoint, subject.generation) == (endpoint, generation):
             decisions[address] = NOTHING
             completed[address] = main
     return completed

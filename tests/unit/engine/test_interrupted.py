@@ -146,6 +146,33 @@ def test_an_object_that_was_made_on_another_host_goes(tmp_path: Path) -> None:
     assert ([], ["StoragePool/p#0"]) == (world.names(), world.names("there"))
 
 
+def test_an_object_that_was_being_made_anew_on_another_host_is_completed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.made(POOL)
+    world.outside().remove("StoragePool", "p")
+    moved = replace(POOL, host="there")
+    world.die("create StoragePool/p", moved)
+    plan = world.plan(moved)
+    assert ["create StoragePool/p"] == outline(plan)
+    assert "done" == world.apply(plan).outcome
+    assert ["StoragePool/p#0"] == world.names("there")
+    assert () == world.state().open_intents
+    assert [] == outline(world.plan(moved))
+
+
+def test_what_a_failed_creation_left_on_another_host_goes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.made(POOL)
+    world.outside().remove("StoragePool", "p")
+    world.half_done = {"create StoragePool/p"}
+    assert "failed" == world.apply(world.plan(replace(POOL, host="there"))).outcome
+    world.half_done.clear()
+    plan = world.plan(POOL)
+    assert {"create StoragePool/p", "delete StoragePool/p#0"} == set(outline(plan))
+    assert "done" == world.apply(plan).outcome
+    assert (["StoragePool/p#0"], []) == (world.names(), world.names("there"))
+
+
 def test_a_replacement_that_was_cut_in_two_is_found_by_its_identity(world: World) -> None:
     world.made(POOL, OTHER, consents=CONSENT)
     again = replace(DISK, replace_order="delete-first")

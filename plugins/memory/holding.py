@@ -16,6 +16,7 @@ from provisioner.providers.api import Resource
 from provisioner_plugins.memory.objects import MACHINE, StoredObject
 
 _SEPARATOR = "/"
+_UNTOLD = {"Disk": "image", MACHINE: "cloudInit"}
 
 IdOf = Callable[[Resource], str]
 """The id of the object that a resource is."""
@@ -71,8 +72,6 @@ def held(
 def renamed(stored: StoredObject, related: Mapping[Address, Resource], id_of: IdOf) -> StoredObject:
     """The object with what it holds called as the stack calls it now. It is the same object if
     nothing is called otherwise.
-
-    The image that a disk began with stays what its author called it: no endpoint tells that.
     """
     if stored.kind != MACHINE:
         return stored
@@ -100,6 +99,16 @@ def renamed(stored: StoredObject, related: Mapping[Address, Resource], id_of: Id
             for key, object_id in stored.holds.items()
         },
     )
+
+
+def as_told(stored: StoredObject) -> StoredObject:
+    """The object without what no real endpoint tells either: the image that a disk began with, and
+    what a guest was first configured with.
+    """
+    untold = _UNTOLD.get(stored.kind)
+    if untold not in stored.spec:
+        return stored
+    return replace(stored, spec={key: v for key, v in stored.spec.items() if key != untold})
 
 
 def _name_of(

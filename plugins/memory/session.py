@@ -36,7 +36,7 @@ from provisioner.providers.capabilities import User
 from provisioner_plugins.memory.description import NAMING
 from provisioner_plugins.memory.documents import changed, outermost
 from provisioner_plugins.memory.faults import Faults, undetermined
-from provisioner_plugins.memory.holding import held, places, renamed
+from provisioner_plugins.memory.holding import as_told, held, places, renamed
 from provisioner_plugins.memory.inventory import DamagedFileError, Inventory
 from provisioner_plugins.memory.objects import MACHINE, POWER_DEFAULT, StoredObject
 from provisioner_plugins.memory.outputs import outputs_of
@@ -294,7 +294,7 @@ class MemorySession:
     def _told(self, found: StoredObject, target: Resource) -> Present:
         """What observing an object tells, in the words of the stack that asks."""
         told = self._inventory.present(found)
-        called = renamed(found, target.related, self._id_of)
+        called = as_told(renamed(found, target.related, self._id_of))
         if called is found:
             return told
         return replace(told, spec=called.spec, running=called.running)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +23,7 @@ from provisioner.engine.events import EventSink, StepRetrying
 from provisioner.engine.filling import filled
 from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step, intent_detail, stamp_address
 from provisioner.engine.preflight import resources_of
+from provisioner.engine.renames import Renamed, followed
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
@@ -101,6 +103,11 @@ class StepCalls:
         self._sessions = sessions
         self._operation = operation
         self._sink = sink
+        # Whatever is renamed is written into the entries of others: they must not be written at the
+        # same time. Other runs write as many as they like at once.
+        self._recording: AbstractContextManager[object] = (
+            threading.Lock() if any(step.renamed_from for step in plan.steps) else nullcontext()
+        )
         self._interrupt = threading.Event()
         self._over = threading.Event()
         stop.on_request(self._interrupt.set)
@@ -155,7 +162,7 @@ class StepCalls:
         if entries:
             first = entries[0].address
             intent = self._store.intend(self._operation, "refresh", "refresh", first, {})
-            self._store.settle(intent, put=entries)
+            self._settle(intent, put=entries)
 
     def end(self) -> None:
         """The run is over: a call that comes back from now on writes nothing and goes no further.
@@ -222,7 +229,7 @@ class StepCalls:
             doing="deleting",
             endpoint=old.endpoint,
         )
-        self._settle(intent, remove=[old.address])
+        self._settle(intent.sequence, remove=[old.address], successor=step.address)
 
     def _change(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         resource = self._resource(step)
@@ -265,12 +272,12 @@ class StepCalls:
             lambda session: session.delete(resource, deadline),
             doing="deleting",
         )
-        self._settle(intent, remove=[] if step.removes_predecessor else [step.address])
+        self._settle(intent.sequence, remove=[] if step.removes_predecessor else [step.address])
         return ()
 
     def _forget(self, step: Step) -> tuple[str, ...]:
         intent = self._intend(step.id, Action.FORGET, step.known)
-        self._settle(intent, remove=[step.address])
+        self._settle(intent.sequence, remove=[step.address])
         return ()
 
     def _intend(self, step_id: str, action: Action, known: Known) -> Intent:
@@ -326,10 +333,9 @@ class StepCalls:
         """What the object depends on now: while something waits for a restart, that may be what it
         depended on before.
         """
-        before = self._entries.get(step.address)
-        if not pending or before is None:
+        if not pending or step.previous is None:
             return step.known.dependencies
-        return tuple(sorted({*step.known.dependencies, *before.dependencies}))
+        return tuple(sorted({*step.known.dependencies, *step.previous.dependencies}))
 
     def _lookup(self, name: OutputName) -> Json:
         """An output as it is recorded, by this run or by an earlier one."""
@@ -403,13 +409,30 @@ class StepCalls:
         self._store.settle(intent.sequence, failure=diagnostic.as_json())
 
     def _settle(
-        self, intent: Intent, *, put: Sequence[Entry] = (), remove: Sequence[Address] = ()
+        self,
+        sequence: int,
+        *,
+        put: Sequence[Entry] = (),
+        remove: Sequence[Address] = (),
+        successor: Address | None = None,
     ) -> None:
-        self._store.settle(intent.sequence, put=put, remove=remove)
-        for address in remove:
-            self._entries.pop(address, None)
-        for entry in put:
-            self._entries[entry.address] = entry
+        """Close an intent and write entries. What is removed is called ``successor`` from now on,
+        if one is given: entries that refer to it are written with that name.
+        """
+        with self._recording:
+            if successor is not None and successor not in remove:
+                put = (*put, *self._following(dict.fromkeys(remove, successor)))
+            self._store.settle(sequence, put=put, remove=remove)
+            for address in remove:
+                self._entries.pop(address, None)
+            for entry in put:
+                self._entries[entry.address] = entry
+
+    def _following(self, renamed: Renamed) -> Iterator[Entry]:
+        for address, entry in self._entries.items() if renamed else ():
+            now = followed(entry, renamed, self._rules.kind(address.kind))
+            if now is not entry:
+                yield now
 
     def _record(
         self, step: Step, intent: Intent, resource: Resource, outcome: Outcome
@@ -430,10 +453,8 @@ class StepCalls:
             protect=known.protect,
             pending=pending,
         )
-        remove: list[Address] = []
-        if step.previous is not None and step.previous.address != step.address:
-            remove.append(step.previous.address)
-        self._settle(intent, put=[entry], remove=remove)
+        before = [step.renamed_from] if step.renamed_from is not None else []
+        self._settle(intent.sequence, put=[entry], remove=before, successor=step.address)
         shared = self._related[known.endpoint]
         shared[step.address] = replace(
             resource, external_id=outcome.external_id, outputs=outcome.outputs

@@ -102,6 +102,12 @@ class Step:
         return self.known.address
 
     @property
+    def renamed_from(self) -> Address | None:
+        """The address that the resource was recorded with, if it has another one now."""
+        before = self.previous.address if self.previous is not None else self.address
+        return before if before != self.address else None
+
+    @property
     def consent_address(self) -> Address:
         """The address under which consent to the loss of its data is given: that of the resource,
         whichever of its generations the step is about.

@@ -59,7 +59,7 @@ def survey(
     """
     found = Diagnostics([*known, *(ResourceGraph.rings(stack) if stack is not None else ())])
     endpoints = endpoints_of(stack, state)
-    everything = collect(stack, state, destroy=options.destroy)
+    everything = collect(stack, state, rules, destroy=options.destroy)
     try:
         selected = _select(everything, options)
         subjects = {
@@ -92,7 +92,7 @@ def check_stack(stack: Stack, registry: Registry, rules: Rules) -> list[Diagnost
     found = Diagnostics(ResourceGraph.rings(stack))
     nothing = State(lineage=UUID(int=0), serial=0, entries={})
     endpoints = endpoints_of(stack, nothing)
-    subjects = collect(stack, nothing)
+    subjects = collect(stack, nothing, rules)
     providers = _providers(registry, endpoints, subjects)
     found.extend(_about_hosts(stack, registry))
     _normalised(subjects, subjects, endpoints, providers, stack=stack, rules=rules, problems=found)

@@ -16,6 +16,8 @@ from uuid import UUID
 from provisioner.core.address import Address
 from provisioner.core.identity import Stamp, identity
 from provisioner.engine.plan import Known
+from provisioner.engine.renames import Renamed, followed, followed_addresses, followed_spec
+from provisioner.engine.rules import KindRules, Rules
 from provisioner.manifest.model import Declaration, Stack
 from provisioner.providers.api import Endpoint, Resource
 from provisioner.state.model import EndpointRecord, Entry, JournalRecord, State
@@ -60,7 +62,9 @@ def endpoint_value(record: EndpointRecord) -> Endpoint:
     return Endpoint(record.name, record.provider, record.spec.get(SPEC_OF_CONNECTION, {}), settings)
 
 
-def collect(stack: Stack | None, state: State, *, destroy: bool = False) -> dict[Address, Subject]:
+def collect(
+    stack: Stack | None, state: State, rules: Rules, *, destroy: bool = False
+) -> dict[Address, Subject]:
     """Every subject by address. To destroy, nothing counts as declared: all that is recorded is to
     go.
 
@@ -87,7 +91,7 @@ def collect(stack: Stack | None, state: State, *, destroy: bool = False) -> dict
         if record.detail:  # a refresh of entries is about no object
             address = renamed.get(record.address, record.address)
             _add_interrupted(subjects, state.lineage, address, record)
-    return _follow_renames(subjects, renamed)
+    return _follow_renames(subjects, renamed, rules)
 
 
 def _with_protection(state: State, declarations: Mapping[Address, Declaration]) -> State:
@@ -224,20 +228,32 @@ def retired_address(address: Address, generation: int) -> Address:
 
 
 def _follow_renames(
-    subjects: dict[Address, Subject], renamed: Mapping[Address, Address]
+    subjects: dict[Address, Subject], renamed: Renamed, rules: Rules
 ) -> dict[Address, Subject]:
-    """Recorded dependencies under the addresses that their targets have now."""
+    """Recorded references under the addresses that their targets have now."""
     if not renamed:
         return subjects
     return {
-        address: replace(
-            subject,
-            recorded_dependencies=tuple(
-                renamed.get(target, target) for target in subject.recorded_dependencies
-            ),
-        )
+        address: _followed(subject, renamed, rules.kind(address.kind))
         for address, subject in subjects.items()
     }
+
+
+def _followed(subject: Subject, renamed: Renamed, rules: KindRules) -> Subject:
+    needed = subject.recorded_dependencies
+    if renamed.keys().isdisjoint(needed):
+        return subject
+    resource = subject.resource
+    if subject.declaration is None:
+        spec = followed_spec(resource.spec, needed, renamed, rules)
+        resource = replace(resource, spec=spec)
+    entry = subject.entry
+    return replace(
+        subject,
+        resource=resource,
+        entry=followed(entry, renamed, rules) if entry is not None else None,
+        recorded_dependencies=followed_addresses(needed, renamed),
+    )
 
 
 def known_of(subject: Subject, spec: Mapping[str, Any], endpoint: str | None = None) -> Known:

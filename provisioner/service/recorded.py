@@ -44,7 +44,7 @@ def recorded_resource(
         )
     related = {
         other: subject.resource
-        for other, subject in collect(None, state).items()
+        for other, subject in collect(None, state, workspace.catalog).items()
         if subject.endpoint == entry.endpoint
     }
     resource = replace(related[address], related=related)

@@ -1,5 +1,8 @@
 """A rename keeps the object."""
 
+import pytest
+
+from provisioner.core.address import Address
 from tests.lifecycle.scenario import Scenario, outline
 from tests.lifecycle.stacks import DISK, LAN, POOL, WEB
 
@@ -71,4 +74,70 @@ def test_a_card_that_gets_a_fixed_address_keeps_its_mac_address(scenario: Scenar
     after = scenario.outside.find("VirtualMachine", "a")
     assert after is not None
     assert before.outputs["mac"] == after.outputs["mac"]
+    assert [] == outline(scenario.plan())
+
+
+IMAGE = "Image/base\npool: pool\nsource: {file: one.raw}\nformat: raw\n"
+CLONE = "Disk/root\npool: pool\nimage: base\n"
+RENAMED_IMAGE = IMAGE.replace("Image/base", "Image/fresh\nmetadata.renamedFrom: base")
+RENAMED_CLONE = CLONE.replace("image: base", "image: fresh")
+
+
+@pytest.fixture
+def cloned(scenario: Scenario) -> Scenario:
+    """An image with a disk made from it: what no endpoint tells."""
+    (scenario.root / "one.raw").write_bytes(b"one")
+    scenario.declare(POOL, IMAGE, CLONE)
+    scenario.apply()
+    return scenario
+
+
+def image_of_the_disk(scenario: Scenario) -> tuple[str, list[str]]:
+    entry = scenario.state().entries[Address("Disk", "root")]
+    return entry.spec["image"], [str(target) for target in entry.dependencies]
+
+
+def test_a_renamed_image_keeps_the_disks_made_from_it(cloned: Scenario) -> None:
+    cloned.declare(POOL, RENAMED_IMAGE, RENAMED_CLONE)
+    assert ["rename Image/fresh"] == outline(cloned.plan())
+    cloned.apply()
+    assert ("fresh", ["Image/fresh", "StoragePool/pool"]) == image_of_the_disk(cloned)
+    assert [] == outline(cloned.plan())
+
+
+def test_references_follow_a_rename_that_was_applied_alone(cloned: Scenario) -> None:
+    cloned.declare(POOL, RENAMED_IMAGE, RENAMED_CLONE)
+    assert "done" == cloned.apply(target=("Image/fresh",)).outcome
+    forgotten = RENAMED_IMAGE.replace("metadata.renamedFrom: base\n", "")
+    cloned.declare(POOL, forgotten, RENAMED_CLONE)
+    assert [] == outline(cloned.plan())
+
+
+def test_a_rename_that_is_taken_back_changes_nothing(cloned: Scenario) -> None:
+    cloned.declare(POOL, RENAMED_IMAGE, RENAMED_CLONE)
+    cloned.apply()
+    back = IMAGE.replace("Image/base", "Image/base\nmetadata.renamedFrom: fresh")
+    cloned.declare(POOL, back, CLONE)
+    assert ["rename Image/base"] == outline(cloned.plan())
+    cloned.apply()
+    assert ("base", ["Image/base", "StoragePool/pool"]) == image_of_the_disk(cloned)
+
+
+def test_a_disk_that_is_edited_with_its_image_renamed_stays(cloned: Scenario) -> None:
+    cloned.declare(POOL, RENAMED_IMAGE, RENAMED_CLONE + "size: 2GiB\n")
+    plan = cloned.plan()
+    assert ["rename Image/fresh", "update Disk/root"] == outline(plan)
+    assert "done" == cloned.apply(plan).outcome
+    assert ("fresh", ["Image/fresh", "StoragePool/pool"]) == image_of_the_disk(cloned)
+    assert [] == outline(cloned.plan())
+
+
+def test_a_pool_that_is_renamed_keeps_the_seeds_in_it(scenario: Scenario) -> None:
+    machine = "VirtualMachine/web\nmemory: {size: 64MiB}\ncloudInit: {pool: pool}\n"
+    scenario.declare(POOL, machine)
+    scenario.apply()
+    renamed = POOL.replace("StoragePool/pool", "StoragePool/store\nmetadata.renamedFrom: pool")
+    scenario.declare(renamed, machine.replace("pool: pool", "pool: store"))
+    assert ["rename StoragePool/store"] == outline(scenario.plan())
+    scenario.apply()
     assert [] == outline(scenario.plan())

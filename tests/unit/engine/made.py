@@ -254,7 +254,8 @@ class Situation:
 
     def subjects(self, options: PlanOptions | None = None) -> dict[Address, Subject]:
         """Every subject, without anything left out."""
-        return collect(self.stack, self.state, destroy=options.destroy if options else False)
+        destroy = options.destroy if options else False
+        return collect(self.stack, self.state, self.rules, destroy=destroy)
 
     def request(
         self, options: PlanOptions | None = None, unselected: Sequence[str] = ()

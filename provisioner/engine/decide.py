@@ -26,6 +26,7 @@ from provisioner.providers.api import (
     Undetermined,
 )
 
+_COMPLETED = "an interrupted run began to make it"
 _TAKEN_BACK = "it carries our stamp, but was not recorded"
 _TAKEN_BACK_WITH_DATA = "it was made by this stack before, and is taken back with its data"
 CREATE_FIRST = "create-first"
@@ -216,14 +217,24 @@ def _change(
     moved = _moved(subject, rules)
     if moved is not None:
         changes.append(moved)
+    impact = worst([change.impact for change in changes])
+    if _is_half_made(subject) and not impact.exceeds(Impact.RESTART):
+        return Decision(Action.CREATE, reason=_COMPLETED)
     bookkeeping = _bookkeeping(subject, rules)
     if not changes:
         return bookkeeping
-    impact = worst([change.impact for change in changes])
     if impact.exceeds(Impact.RESTART):
         impact = worst([impact, rules.impact_on_delete])  # the predecessor is deleted
         return _replacement(subject, provider, tuple(changes), impact, moved is not None)
     return _update(subject, changes, policy, bookkeeping)
+
+
+def _is_half_made(subject: Subject) -> bool:
+    """Whether nobody can tell how far its creation came: it may be there in full and still lack
+    what nothing observes, such as the first start of a machine.
+    """
+    begun = any(record.action == Action.CREATE for record in subject.interrupted)
+    return subject.entry is None and begun
 
 
 def _judged(change: Change, assessment: Assessment) -> Change:

@@ -88,7 +88,7 @@ def test_beyond_its_deadline(scenario: Scenario, monkeypatch: pytest.MonkeyPatch
     time.sleep(late)
     assert "Network/lan" in scenario.objects()
     plan = scenario.plan()
-    assert ["adopt Network/lan", "create VirtualMachine/web"] == outline(plan)
+    assert ["create Network/lan", "create VirtualMachine/web"] == outline(plan)
     assert "done" == scenario.apply(plan).outcome
     assert ["Disk/web-root", "Network/lan", "StoragePool/pool", "VirtualMachine/web"] == (
         scenario.objects()

@@ -10,7 +10,7 @@ import pytest
 from provisioner.providers.api import Endpoint
 from provisioner_plugins.memory.outside import Outside
 from tests.lifecycle.scenario import HOST, Scenario, outline
-from tests.lifecycle.stacks import ALL, LAN
+from tests.lifecycle.stacks import ALL, LAN, WEB
 
 APPLY = """
 import sys
@@ -42,12 +42,14 @@ def die(scenario: Scenario, effect: str, address: str) -> None:
     scenario.write("host.yaml", HOST.replace("provider: memory", connection))
 
 
-def names(scenario: Scenario) -> list[str]:
+def outside(scenario: Scenario) -> Outside:
     path = str(scenario.root / "objects.jsonl")
-    inventory = scenario.provider.inventory(
-        Endpoint("here", "memory", {"path": path}), scenario.root
-    )
-    return sorted(f"{item.kind}/{item.name}" for item in Outside(inventory).objects())
+    endpoint = Endpoint("here", "memory", {"path": path})
+    return Outside(scenario.provider.inventory(endpoint, scenario.root))
+
+
+def names(scenario: Scenario) -> list[str]:
+    return sorted(f"{item.kind}/{item.name}" for item in outside(scenario).objects())
 
 
 def test_killed_before_the_effect(killed: Scenario) -> None:
@@ -64,10 +66,24 @@ def test_killed_after_the_effect(killed: Scenario) -> None:
     killed.declare(*ALL)
     die(killed, "kill-after", "VirtualMachine/web")
     plan = killed.plan()
-    assert ["adopt VirtualMachine/web"] == outline(plan)
-    assert "it carries our stamp, but was not recorded" == plan.steps[0].reason
+    assert ["create VirtualMachine/web"] == outline(plan)
+    assert "an interrupted run began to make it" == plan.steps[0].reason
     assert "done" == killed.apply(plan).outcome
     assert 4 == len(names(killed))
+    assert [] == outline(killed.plan())
+
+
+@pytest.mark.parametrize("edit", ["", "autostart: true\n"])
+def test_a_machine_that_was_not_started_yet_is_started(killed: Scenario, edit: str) -> None:
+    """Its manifest says nothing of power: only creation starts it."""
+    killed.declare(*ALL)
+    die(killed, "kill-after", "VirtualMachine/web")
+    outside(killed).change("VirtualMachine", "web", ("power",), "stopped")
+    killed.declare(*ALL[:-1], WEB + edit)
+    assert "done" == killed.apply().outcome
+    found = outside(killed).find("VirtualMachine", "web")
+    assert found is not None
+    assert "stopped" != found.spec.get("power")
     assert [] == outline(killed.plan())
 
 

@@ -179,7 +179,7 @@ def test_a_replacement_that_was_cut_in_two_is_found_by_its_identity(world: World
     world.die("create Disk/d", POOL, again, consents=CONSENT)
     assert DISK.address not in world.state().entries
     plan = world.plan(POOL, again)
-    assert ["adopt Disk/d"] == outline(plan)
+    assert ["create Disk/d"] == outline(plan)
     world.apply(plan)
     assert ["Disk/d#1", "StoragePool/p#0"] == world.names()
     assert 1 == world.state().entries[DISK.address].generation

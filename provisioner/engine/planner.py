@@ -13,7 +13,7 @@ as it is;
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -84,7 +84,7 @@ def make_plan(request: PlanRequest) -> Plan:
             "target": tuple(str(pattern) for pattern in request.options.selection.target),
             "exclude": tuple(str(pattern) for pattern in request.options.selection.exclude),
         },
-        interrupted=_interrupted(request, completed, kept.keys()),
+        interrupted=_interrupted(request, completed, decisions),
         unchanged=sum(
             1
             for decision in decisions.values()
@@ -283,11 +283,14 @@ def _leave_to_makers(
 
 
 def _interrupted(
-    request: PlanRequest, completed: Mapping[Address, Address], kept: Collection[Address]
+    request: PlanRequest,
+    completed: Mapping[Address, Address],
+    decisions: Mapping[Address, Decision],
 ) -> dict[str, tuple[int, ...]]:
+    """Intents that this plan deals with; not those about what stays as it is or was not seen."""
     found: dict[str, list[int]] = {}
     for address, subject in sorted(request.subjects.items()):
-        if address in kept:
+        if decisions[address].kept is not None or decisions[address].undetermined is not None:
             continue
         for record in subject.interrupted:
             found.setdefault(str(completed.get(address, address)), []).append(record.sequence)

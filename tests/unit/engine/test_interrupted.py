@@ -113,6 +113,28 @@ def test_what_was_not_looked_at_stays_open(world: World) -> None:
     assert ["delete Disk/e"] == outline(world.plan(POOL, grown))
 
 
+@pytest.mark.parametrize("address", ["Disk/e", "Disk/d#0"])
+def test_what_could_not_be_seen_stays_open(world: World, address: str) -> None:
+    """Its pool was stopped, and this plan mends that."""
+    left = declare("Disk/e", DISK.spec, "StoragePool/p")
+    wanted = DISK
+    if address == "Disk/e":
+        world.die("create Disk/e", POOL, DISK, left)
+    else:
+        wanted = OTHER
+        world.refused = {"delete Disk/d"}
+        world.apply(world.plan(POOL, OTHER, consents=CONSENT))
+        world.refused.clear()
+    edited = replace(POOL, spec={**POOL.spec, "autostart": False})
+    world.unanswered = {address}
+    plan = world.plan(edited, wanted)
+    assert ["update StoragePool/p"] == outline(plan)
+    assert [address] == [str(found.address) for found in plan.undetermined]
+    assert "done" == world.apply(plan).outcome
+    world.unanswered.clear()
+    assert [f"delete {address}"] == outline(world.plan(edited, wanted))
+
+
 def test_what_was_looked_at_and_not_done_stays_open(world: World) -> None:
     left = declare("Disk/e", DISK.spec, "StoragePool/p")
     world.die("create Disk/e", POOL, DISK, left)

@@ -135,7 +135,7 @@ class Applier:
                 sink=self._sink,
                 stop=self._stop,
             )
-            calls.settle_interrupted(state.open_intents)
+            calls.settle_interrupted()
             calls.refresh(plan.refresh)
             report = self._execute(plan, operation, calls)
         except BaseException:

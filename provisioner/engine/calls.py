@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
@@ -21,9 +20,9 @@ from provisioner.core.values import Json, Path, get_path, is_marker, path_text
 from provisioner.engine.decide import CREATE_FIRST
 from provisioner.engine.events import EventSink, StepRetrying
 from provisioner.engine.filling import filled
-from provisioner.engine.plan import OLD_SUFFIX, Known, Plan, Step, intent_detail, stamp_address
+from provisioner.engine.plan import Known, Plan, Step
 from provisioner.engine.preflight import resources_of
-from provisioner.engine.renames import Renamed, followed
+from provisioner.engine.records import Intent, Records
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
@@ -48,15 +47,6 @@ Result = TypeVar("Result")
 
 MAX_ATTEMPTS = 8
 LONGEST_WAIT = 60.0
-
-
-class Intent(NamedTuple):
-    """An intent that was written: its number in the journal, and what it says."""
-
-    sequence: int
-    step: str
-    action: Action
-    known: Known
 
 
 class StillNeeded(Exception):
@@ -97,22 +87,14 @@ class StepCalls:
     ) -> None:
         self._plan = plan
         self._rules = rules
-        self._entries = dict(state.entries)
         self._observations = dict(observations)
-        self._store = store
+        self._records = Records(store, operation, plan, state, rules=rules)
         self._sessions = sessions
-        self._operation = operation
         self._sink = sink
-        # Whatever is renamed is written into the entries of others: they must not be written at the
-        # same time. Other runs write as many as they like at once.
-        self._recording: AbstractContextManager[object] = (
-            threading.Lock() if any(step.renamed_from for step in plan.steps) else nullcontext()
-        )
         self._interrupt = threading.Event()
         self._over = threading.Event()
         stop.on_request(self._interrupt.set)
         self._retired: dict[str, Intent] = {}
-        self._left_open: dict[str, list[int]] = {}
         self._related = resources_of(plan)
         self._replaced = {step.address for step in plan.steps if step.action is Action.REPLACE}
         for step in plan.steps:
@@ -122,34 +104,18 @@ class StepCalls:
                 shared = self._related.setdefault(step.known.endpoint, {})
                 shared[left] = resource_of(replace(step.known, address=left), plan.lineage, shared)
 
-    def settle_interrupted(self, intents: Iterable[JournalRecord]) -> None:
+    def settle_interrupted(self) -> None:
         """Close what an earlier run left open and this plan has looked at; what a step deals with,
         when that is done.
         """
-        opened = {record.sequence: record for record in intents}
-        acting = {step.id for step in (*self._plan.steps, *self._plan.held)}
-        for sequence, record in opened.items():
-            if not record.detail:  # a refresh of entries
-                self._close(sequence)
-        for step_id, sequences in self._plan.interrupted.items():
-            found = [sequence for sequence in sequences if sequence in opened]
-            if step_id in acting:
-                self._left_open[step_id] = found
-                continue
-            for sequence in found:
-                self._close(sequence)
-
-    def _close(self, sequence: int) -> None:
-        self._store.settle(
-            sequence, failure={"summary": "the run ended before the outcome was recorded"}
-        )
+        self._records.settle_interrupted(self._plan)
 
     def refresh(self, unchanged: Iterable[Known]) -> None:
         """Write entries of resources that are as they should be."""
         entries = []
         waiting = {note.address for note in self._plan.pending}
         for known in unchanged:
-            entry = self._entries[known.address]
+            entry = self._records.entries[known.address]
             entries.append(
                 replace(
                     entry,
@@ -160,9 +126,7 @@ class StepCalls:
                 )
             )
         if entries:
-            first = entries[0].address
-            intent = self._store.intend(self._operation, "refresh", "refresh", first, {})
-            self._settle(intent, put=entries)
+            self._records.refresh(entries)
 
     def end(self) -> None:
         """The run is over: a call that comes back from now on writes nothing and goes no further.
@@ -177,14 +141,10 @@ class StepCalls:
         try:
             notes = self._carry_out(step, deadline)
         except StillNeeded:
-            self._close_left_open(step)  # the intent of this run stays open in their place
+            self._records.close_left(step.id)  # the intent of this run stays open in their place
             raise
-        self._close_left_open(step)
+        self._records.close_left(step.id)
         return notes
-
-    def _close_left_open(self, step: Step) -> None:
-        for sequence in self._left_open.get(step.id, ()):
-            self._close(sequence)
 
     def _carry_out(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         if step.action in (Action.CREATE, Action.REPLACE):
@@ -201,12 +161,11 @@ class StepCalls:
         resource = self._resource(step)  # first: what cannot be made must not cost the predecessor
         if step.action is Action.REPLACE and step.replace_order == CREATE_FIRST:
             assert step.previous is not None
-            old = f"{step.id}{OLD_SUFFIX}"
-            self._retired[old] = self._intend(old, Action.DELETE, step.previous)
+            self._retired[step.old_id] = self._records.intend_removal(step, step.previous)
         elif step.action is Action.REPLACE:
             self._remove_predecessor(step, deadline)
         known = replace(step.known, spec=resource.spec)
-        intent = self._intend(step.id, Action.CREATE, known)
+        intent = self._records.intend(step.id, Action.CREATE, known)
         outcome = self._call(
             step,
             intent,
@@ -219,7 +178,7 @@ class StepCalls:
     def _remove_predecessor(self, step: Step, deadline: Deadline) -> None:
         old = step.previous
         assert old is not None
-        intent = self._intend(step.id, Action.DELETE, old)
+        intent = self._records.intend(step.id, Action.DELETE, old)
         resource = resource_of(old, self._plan.lineage, self._related.get(old.endpoint, {}))
         self._call(
             step,
@@ -229,11 +188,14 @@ class StepCalls:
             doing="deleting",
             endpoint=old.endpoint,
         )
-        self._settle(intent.sequence, remove=[old.address], successor=step.address)
+        if old.address != step.address:
+            self._records.settle_renamed(intent, old.address, step.address)
+        else:
+            self._records.settle(intent, remove=[old.address])
 
     def _change(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         resource = self._resource(step)
-        intent = self._intend(step.id, step.action, replace(step.known, spec=resource.spec))
+        intent = self._records.intend(step.id, step.action, replace(step.known, spec=resource.spec))
         changes = [
             replace(change, after=get_path(resource.spec, change.path))
             if any(unknowns(change.after))
@@ -260,8 +222,10 @@ class StepCalls:
 
     def _delete(self, step: Step, deadline: Deadline) -> tuple[str, ...]:
         intent = self._retired.get(step.id)
-        if intent is None:
-            intent = self._intend(step.id, Action.DELETE, step.known)
+        if intent is None and step.is_of_predecessor:
+            intent = self._records.intend_removal(step, step.known)
+        elif intent is None:
+            intent = self._records.intend(step.id, Action.DELETE, step.known)
         resource = resource_of(
             step.known, self._plan.lineage, self._related.get(step.known.endpoint, {})
         )
@@ -272,20 +236,13 @@ class StepCalls:
             lambda session: session.delete(resource, deadline),
             doing="deleting",
         )
-        self._settle(intent.sequence, remove=[] if step.removes_predecessor else [step.address])
+        self._records.settle(intent, remove=[] if step.removes_predecessor else [step.address])
         return ()
 
     def _forget(self, step: Step) -> tuple[str, ...]:
-        intent = self._intend(step.id, Action.FORGET, step.known)
-        self._settle(intent.sequence, remove=[step.address])
+        intent = self._records.intend(step.id, Action.FORGET, step.known)
+        self._records.settle(intent, remove=[step.address])
         return ()
-
-    def _intend(self, step_id: str, action: Action, known: Known) -> Intent:
-        address = stamp_address(known.address)
-        sequence = self._store.intend(
-            self._operation, step_id, action.value, address, intent_detail(known)
-        )
-        return Intent(sequence, step_id, action, known)
 
     def _resource(self, step: Step) -> Resource:
         """The resource with all outputs put in; raises ProvisionerError (PRV3004) if one is still
@@ -339,7 +296,7 @@ class StepCalls:
 
     def _lookup(self, name: OutputName) -> Json:
         """An output as it is recorded, by this run or by an earlier one."""
-        entry = self._entries.get(name.address)
+        entry = self._records.entries.get(name.address)
         return name.of(entry.outputs) if entry is not None else None
 
     def _call(
@@ -371,7 +328,7 @@ class StepCalls:
                     or wait > deadline.remaining()
                     or self._interrupt.is_set()
                 ):
-                    self._fail(intent, problem.diagnostic, called=called)
+                    self._records.fail(intent, problem.diagnostic.as_json(), called=called)
                     raise provider_failure(problem, f"{doing} {step.address}") from problem
                 attempt += 1
                 self._sink(
@@ -381,10 +338,10 @@ class StepCalls:
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 self._check_not_over()
                 if isinstance(problem, InUse) and step.is_of_predecessor:
-                    self._fail(intent, problem.diagnostic, called=True)
+                    self._records.fail(intent, problem.diagnostic.as_json(), called=True)
                     raise StillNeeded(problem.diagnostic) from problem
                 failure = provider_failure(problem, f"{doing} {step.address}")
-                self._fail(intent, failure.diagnostics[0], called=called)
+                self._records.fail(intent, failure.diagnostics[0].as_json(), called=called)
                 raise failure from problem
             else:
                 self._check_not_over()
@@ -393,46 +350,6 @@ class StepCalls:
     def _check_not_over(self) -> None:
         if self._over.is_set():
             raise RunIsOver
-
-    def _fail(self, intent: Intent, diagnostic: Diagnostic, *, called: bool) -> None:
-        """Note the failure. If the provider was called and no entry tells of the object, of which
-        there may now be a part, an intent stays open, so that the next plan looks for it.
-        """
-        known = intent.known
-        entry = self._entries.get(stamp_address(known.address))
-        is_told_of = entry is not None and (entry.endpoint, entry.generation) == (
-            known.endpoint,
-            known.generation,
-        )
-        if called and not is_told_of:
-            self._intend(intent.step, intent.action, intent.known)
-        self._store.settle(intent.sequence, failure=diagnostic.as_json())
-
-    def _settle(
-        self,
-        sequence: int,
-        *,
-        put: Sequence[Entry] = (),
-        remove: Sequence[Address] = (),
-        successor: Address | None = None,
-    ) -> None:
-        """Close an intent and write entries. What is removed is called ``successor`` from now on,
-        if one is given: entries that refer to it are written with that name.
-        """
-        with self._recording:
-            if successor is not None and successor not in remove:
-                put = (*put, *self._following(dict.fromkeys(remove, successor)))
-            self._store.settle(sequence, put=put, remove=remove)
-            for address in remove:
-                self._entries.pop(address, None)
-            for entry in put:
-                self._entries[entry.address] = entry
-
-    def _following(self, renamed: Renamed) -> Iterator[Entry]:
-        for address, entry in self._entries.items() if renamed else ():
-            now = followed(entry, renamed, self._rules.kind(address.kind))
-            if now is not entry:
-                yield now
 
     def _record(
         self, step: Step, intent: Intent, resource: Resource, outcome: Outcome
@@ -453,8 +370,10 @@ class StepCalls:
             protect=known.protect,
             pending=pending,
         )
-        before = [step.renamed_from] if step.renamed_from is not None else []
-        self._settle(intent.sequence, put=[entry], remove=before, successor=step.address)
+        if step.renamed_from is not None:
+            self._records.settle_renamed(intent, step.renamed_from, step.address, put=[entry])
+        else:
+            self._records.settle(intent, put=[entry])
         shared = self._related[known.endpoint]
         shared[step.address] = replace(
             resource, external_id=outcome.external_id, outputs=outcome.outputs

@@ -52,11 +52,13 @@ class Known:
     protect: bool = False
 
 
-def intent_detail(about: Known | Entry) -> dict[str, Any]:
+def intent_detail(about: Known | Entry, successor: Address | None = None) -> dict[str, Any]:
     """What the journal has to say of an intent, so that a later run can look for the object that it
-    was about.
+    was about. ``successor``: the resource whose address that object had once.
     """
+    detail = {"successor": str(successor)} if successor is not None else {}
     return {
+        **detail,
         "endpoint": about.endpoint,
         "name": about.name,
         "uid": str(about.uid),
@@ -120,6 +122,11 @@ class Step:
         earlier one.
         """
         return "#" in self.id
+
+    @property
+    def old_id(self) -> str:
+        """The id of the step that deletes the predecessor when this one creates first."""
+        return f"{self.id}{OLD_SUFFIX}"
 
     @property
     def removes_predecessor(self) -> bool:

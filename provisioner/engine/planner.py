@@ -20,6 +20,7 @@ from typing import Any
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError
+from provisioner.core.identity import identity
 from provisioner.core.values import Json, Path, get_path, is_marker
 from provisioner.engine.decide import (
     CREATE_FIRST,
@@ -275,8 +276,10 @@ def _leave_to_makers(
             continue
         maker = request.subjects[main]
         endpoint = maker.declaration.host if maker.declaration is not None else None
-        generation = maker.generation + (decision.replace_order == CREATE_FIRST)
-        if (subject.endpoint, subject.generation) == (endpoint, generation):
+        uid = maker.resource.uid
+        if decision.replace_order == CREATE_FIRST:
+            uid = identity(request.state.lineage, main, maker.generation + 1)
+        if (subject.endpoint, subject.resource.uid) == (endpoint, uid):
             decisions[address] = NOTHING
             completed[address] = main
     return completed

@@ -87,10 +87,7 @@ def collect(
     for address, entry in state.entries.items():
         if address not in subjects and address not in renamed:
             subjects[address] = _recorded(state.lineage, entry)
-    for record in state.open_intents:
-        if record.detail:  # a refresh of entries is about no object
-            address = renamed.get(record.address, record.address)
-            _add_interrupted(subjects, state.lineage, address, record)
+    _add_interrupted(subjects, state, renamed)
     return _follow_renames(subjects, renamed, rules)
 
 
@@ -152,26 +149,42 @@ def _recorded(lineage: UUID, entry: Entry) -> Subject:
     )
 
 
-def _add_interrupted(
-    subjects: dict[Address, Subject], lineage: UUID, address: Address, record: JournalRecord
-) -> None:
-    """Take an open intent into account: add it to the subject that it is about, which has
-    ``address`` now, or make one for an object that nothing else names any more.
+def _add_interrupted(subjects: dict[Address, Subject], state: State, renamed: Renamed) -> None:
+    """Take open intents into account: add each to the subject that it is about, or make one for an
+    object that nothing else names any more.
     """
-    left = _left_behind(lineage, address, record)
-    subject = subjects.get(address)
-    if subject is None:
-        subjects[address] = left
-    elif _same_object(subject, left):
-        subjects[address] = _with_intent(subject, record)
-    elif subject.entry is None and not subject.interrupted and subject.endpoint == left.endpoint:
-        # What is desired was being made: it is to be looked for as what it was being made as.
-        resource = replace(left.resource, spec=subject.resource.spec)
-        subjects[address] = replace(
-            subject, resource=resource, generation=left.generation, interrupted=(record,)
-        )
-    else:
-        _add_retired(subjects, left, record)
+    # Where a name has passed to another resource, the object is the one that was recorded.
+    ranked = sorted(subjects.values(), key=lambda subject: subject.entry is not None)
+    owners = {_object(subject): subject.address for subject in ranked}
+    for record in state.open_intents:
+        if not record.detail:  # a refresh of entries is about no object
+            continue
+        successor = record.detail.get("successor")
+        resource = Address.of(successor) if successor else record.address
+        left = _left_behind(state.lineage, renamed.get(resource, resource), record)
+        address = owners.get(_object(left))
+        if address is not None:
+            subject = subjects[address]
+            subjects[address] = replace(subject, interrupted=(*subject.interrupted, record))
+            continue
+        found = subjects.get(left.address)
+        if successor or (found is not None and not _is_being_made(found, left)):
+            left = _retired(subjects, left)
+        elif found is not None:
+            # What is desired was being made: it is to be looked for as what it was being made as.
+            made = replace(left.resource, spec=found.resource.spec)
+            left = replace(found, resource=made, generation=left.generation, interrupted=(record,))
+        subjects[left.address] = left
+        owners[_object(left)] = left.address
+
+
+def _object(subject: Subject) -> tuple[str, UUID]:
+    """What tells the objects of all subjects apart, whatever they are called."""
+    return (subject.endpoint, subject.resource.uid)
+
+
+def _is_being_made(subject: Subject, left: Subject) -> bool:
+    return subject.entry is None and not subject.interrupted and subject.endpoint == left.endpoint
 
 
 def _left_behind(lineage: UUID, address: Address, record: JournalRecord) -> Subject:
@@ -200,24 +213,14 @@ def _left_behind(lineage: UUID, address: Address, record: JournalRecord) -> Subj
     )
 
 
-def _same_object(subject: Subject, other: Subject) -> bool:
-    return (subject.endpoint, subject.generation) == (other.endpoint, other.generation)
-
-
-def _with_intent(subject: Subject, record: JournalRecord) -> Subject:
-    return replace(subject, interrupted=(*subject.interrupted, record))
-
-
-def _add_retired(subjects: dict[Address, Subject], left: Subject, record: JournalRecord) -> None:
+def _retired(subjects: Mapping[Address, Subject], left: Subject) -> Subject:
+    """An object whose address another one has, under an address of its own."""
     address = retired_address(left.address, left.generation)
-    other = subjects.get(address)
-    if other is not None and not _same_object(other, left):
-        address = Address(address.kind, f"{address.name}@{left.endpoint}")
-        other = subjects.get(address)
-    if other is not None:
-        subjects[address] = _with_intent(other, record)
-        return
-    subjects[address] = replace(
+    for mark in (f"@{left.endpoint}", f"@{left.resource.uid}"):
+        if address not in subjects:
+            break
+        address = Address(address.kind, f"{address.name}{mark}")
+    return replace(
         left, address=address, resource=replace(left.resource, address=address), retired=True
     )
 

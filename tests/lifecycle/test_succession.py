@@ -156,3 +156,30 @@ def test_a_predecessor_that_is_needed_after_all_is_told_by_the_apply(scenario: S
     assert ["delete Disk/data#0"] == outline(plan)
     assert "done" == scenario.apply(plan).outcome
     assert 1 == scenario.objects().count("Disk/data")
+
+
+def renamed(document: str) -> str:
+    return document.replace("Image/base", "Image/fresh\nmetadata.renamedFrom: base")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_kept_predecessor_follows_a_rename(scenario: Scenario, at_once: bool) -> None:
+    """Also when nothing tells any more that there was a rename."""
+    on_fresh = clone("old").replace("image: base", "image: fresh")
+    scenario.declare(POOL, image("one.raw"), clone("old"))
+    scenario.apply()
+    if not at_once:
+        scenario.declare(POOL, image("two.raw"), clone("old"))
+        scenario.apply(**REPLACE)
+    scenario.declare(POOL, renamed(image("two.raw")), on_fresh)
+    assert "done" == scenario.apply(**REPLACE).outcome
+    scenario.declare(POOL, image("two.raw").replace("base", "fresh"), on_fresh)
+    plan = scenario.plan()
+    assert ([], ["Image/fresh#0"]) == (outline(plan), [str(item.address) for item in plan.kept])
+    scenario.declare(POOL, image("two.raw").replace("base", "fresh"))
+    plan = scenario.plan(consents=("Disk/old",))
+    assert ["delete Disk/old", "delete Image/fresh#0"] == outline(plan)
+    assert "done" == scenario.apply(plan).outcome
+    name = "Image/fresh" if at_once else "Image/base"
+    assert [name, "StoragePool/pool"] == scenario.objects()
+    assert () == scenario.state().open_intents

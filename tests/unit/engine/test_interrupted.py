@@ -255,3 +255,38 @@ def test_what_is_left_of_another_generation_can_be_left_out(world: World) -> Non
     assert ["delete Disk/d#1"] == outline(world.plan(POOL, DISK, selection=Selection((disk,))))
     other = AddressPattern("Disk", "d#*")
     assert [] == outline(world.plan(POOL, DISK, selection=Selection(exclude=(other,))))
+
+
+def test_a_replacement_under_a_new_name_that_was_taken_back_keeps_the_object(world: World) -> None:
+    renamed = replace(OTHER, address=Address("Disk", "e"), renamed_from="d")
+    world.die("create Disk/e", POOL, renamed, consents=(renamed.address,))
+    plan = world.plan(POOL, DISK, consents=(renamed.address,))
+    assert ["delete Disk/e"] == outline(plan)
+    assert "done" == world.apply(plan).outcome
+    assert ["Disk/d#0", "StoragePool/p#0"] == world.names()
+    assert () == world.state().open_intents
+
+
+def test_a_predecessor_without_a_successor_is_one_still() -> None:
+    """What replaced it was removed outside and forgotten."""
+    left = intent("Disk/d", "delete", successor="Disk/e")
+    plan = Situation(found={"Disk/e#0": ours("Disk/d")}, intents=(left,)).plan()
+    assert ["delete Disk/e#0"] == outline(plan)
+    assert "its successor has replaced it" == plan.steps[0].reason
+    assert plan.steps[0].is_of_predecessor
+
+
+def test_several_intents_about_one_object_are_about_one_resource() -> None:
+    """A rename was recorded in part."""
+    intents = [
+        intent("Disk/d", "delete", number, successor=successor)
+        for number, successor in enumerate(("Disk/d", "Disk/e"))
+    ]
+    plan = Situation(
+        (declared("Disk/e", renamed_from="d"),),
+        (recorded("Disk/d", generation=1),),
+        {"Disk/e": ours("Disk/d", generation=1), "Disk/e#0": ours("Disk/d")},
+        tuple(intents),
+    ).plan()
+    assert {"rename Disk/e", "delete Disk/e#0"} == set(outline(plan))
+    assert {"Disk/e#0": (0, 1)} == plan.interrupted

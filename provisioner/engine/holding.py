@@ -13,6 +13,7 @@ from provisioner.core.actions import Action
 from provisioner.core.address import Address
 from provisioner.engine.decide import DELETE_FIRST, Decision
 from provisioner.engine.request import PlanRequest
+from provisioner.engine.rules import targets_at
 from provisioner.engine.subjects import Subject
 from provisioner.manifest.model import Reference
 from provisioner.providers.api import Absent, Present
@@ -71,18 +72,29 @@ def _hold_what_is_lived_in(request: PlanRequest, decisions: dict[Address, Decisi
 def _hold_what_is_in_use_until_a_restart(
     request: PlanRequest, decisions: dict[Address, Decision]
 ) -> None:
-    """Hold deletions of what is gone from a definition, but in use by the guest until it is
-    restarted.
+    """Hold deletions of what is gone from a definition, or will be with this plan, but in use by
+    the guest until it is restarted.
     """
     for address, subject in request.subjects.items():
-        waiting = {part for note in decisions[address].pending for part in note.path}
-        for target in set(subject.recorded_dependencies) - set(subject.dependencies):
+        let_go = set(subject.recorded_dependencies) - set(subject.dependencies)
+        for target in let_go & _in_use_until_a_restart(request, decisions[address], address.kind):
             decision = decisions.get(target)
             if decision is None or decision.action is not Action.DELETE or decision.held:
                 continue
-            if target.name in waiting:
-                held = f"{address} has it until it is restarted"
-                decisions[target] = replace(decision, held=held)
+            held = f"{address} has it until it is restarted"
+            decisions[target] = replace(decision, held=held)
+
+
+def _in_use_until_a_restart(request: PlanRequest, decision: Decision, kind: str) -> set[Address]:
+    """What the values refer to that are in force until then."""
+    in_force = [(note.path, note.running) for note in decision.pending]
+    in_force += [
+        (change.path, change.running if change.differs_running else change.before)
+        for change in decision.changes
+        if change.path in decision.deferred
+    ]
+    rules = request.rules.kind(kind)
+    return {target for path, value in in_force for target in targets_at(rules, path, value)}
 
 
 def _stays(request: PlanRequest, decisions: Mapping[Address, Decision], subject: Subject) -> bool:

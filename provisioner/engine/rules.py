@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from provisioner.core.actions import Impact
+from provisioner.core.address import Address
 from provisioner.core.values import Json, Path
 from provisioner.manifest.annotations import ReferenceField
 
@@ -79,3 +80,13 @@ class Rules(Protocol):
     def digest(self) -> str:
         """Changes when any schema changes."""
         ...
+
+
+def targets_at(rules: KindRules, path: Path, value: Json) -> set[Address]:
+    """What a value at ``path`` refers to, by itself or by what is in it."""
+    if value is None:
+        return set()
+    spec: Any = value
+    for key in reversed(path):
+        spec = {key: spec}
+    return {target for field in rules.references for target in field.targets(spec)}

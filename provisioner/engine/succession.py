@@ -14,9 +14,10 @@ from provisioner.core.address import Address
 from provisioner.engine.decide import CREATE_FIRST, NOTHING, Decision
 from provisioner.engine.plan import Plan
 from provisioner.engine.request import Moved, PlanRequest
+from provisioner.engine.rules import targets_at
 from provisioner.engine.subjects import Subject, retired_address
 from provisioner.engine.verify import resource_of
-from provisioner.providers.api import Change, Observation, Present, Resource
+from provisioner.providers.api import Observation, Present, Resource
 from provisioner.providers.capabilities import User
 
 _CHANGING = (Action.UPDATE, Action.RENAME)
@@ -90,32 +91,32 @@ def keep_needed(request: PlanRequest, decisions: dict[Address, Decision]) -> Non
     for address, users in request.users.items():
         if decisions[address].action is not Action.DELETE:
             continue
-        staying = [user for user in users if not _lets_go(user, owners, decisions, address)]
+        staying = [
+            user for user in users if not _lets_go(request, user, owners, decisions, address)
+        ]
         if staying:
             decisions[address] = Decision(kept=f"needed by {_words(staying)}")
 
 
 def _lets_go(
+    request: PlanRequest,
     user: User,
     owners: Mapping[str, Address],
     decisions: Mapping[Address, Decision],
     target: Address,
 ) -> bool:
-    decision = decisions.get(owners[user.external_id]) if user.external_id in owners else None
-    if decision is None or decision.held is not None:
+    owner = owners.get(user.external_id)
+    decision = decisions.get(owner) if owner is not None else None
+    if owner is None or decision is None or decision.held is not None:
         return False
     if decision.action in _CHANGING:
+        rules = request.rules.kind(owner.kind)
         return any(
-            _lets_go_of(change, target.name)
+            target in targets_at(rules, change.path, change.before)
             for change in decision.changes
             if change.path not in decision.deferred
         )
     return decision.action in (Action.DELETE, Action.REPLACE)
-
-
-def _lets_go_of(change: Change, name: str) -> bool:
-    """Whether a change takes a reference of that name away: an element called so, or a value."""
-    return change.before == name or (change.after is None and name in change.path)
 
 
 def _words(users: list[User]) -> str:

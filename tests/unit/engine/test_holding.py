@@ -96,6 +96,47 @@ def test_what_a_guest_has_until_it_is_restarted_is_not_deleted() -> None:
     assert ["update Vm/v", "delete Disk/d"] == outline(plan)
 
 
+def test_what_a_guest_will_have_until_it_is_restarted_is_not_deleted() -> None:
+    """The plan that takes it out of the machine's definition has to leave that to a restart."""
+    spec = {"disks": {"d": {}}, "net": "n"}
+    situation = Situation(
+        (declared("Vm/v", {"disks": {}}),),
+        (
+            recorded("Disk/d", {"retention": "delete"}),
+            recorded("Net/n"),
+            recorded("Vm/v", spec, "Disk/d", "Net/n"),
+        ),
+        {"Disk/d": ours("Disk/d"), "Net/n": ours("Net/n"), "Vm/v": ours("Vm/v", spec)},
+        provider=MadeProvider(impacts={("disks", "d"): Impact.RESTART, ("net",): Impact.RESTART}),
+    )
+    options = {"consents": (Address("Disk", "d"),)}
+    plan = situation.plan(**options)
+    assert ["update Vm/v"] == [f"{step.action.value} {step.id}" for step in plan.steps]
+    assert [
+        ("delete Disk/d", "Vm/v has it until it is restarted"),
+        ("delete Net/n", "Vm/v has it until it is restarted"),
+    ] == reasons(plan)
+    plan = situation.plan(max_impact=Impact.REPLACE, **options)
+    assert ["update Vm/v", "delete Disk/d", "delete Net/n"] == outline(plan)
+
+
+def test_what_is_called_like_a_field_that_waits_is_deleted() -> None:
+    spec = {"firmware": "new"}
+    plan = Situation(
+        (declared("Vm/v", spec),),
+        (
+            recorded("Disk/firmware", {"retention": "delete"}),
+            recorded("Vm/v", spec, "Disk/firmware", pending=("firmware",)),
+        ),
+        {
+            "Disk/firmware": ours("Disk/firmware"),
+            "Vm/v": ours("Vm/v", spec, running={("firmware",): "old"}),
+        },
+    ).plan(consents=(Address("Disk", "firmware"),))
+    assert ["delete Disk/firmware"] == outline(plan)
+    assert [("firmware",)] == [note.path for note in plan.pending]
+
+
 def reasons(plan: Plan) -> list[tuple[str, str | None]]:
     return [(f"{step.action.value} {step.id}", step.held) for step in plan.held]
 

@@ -8,7 +8,7 @@ threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from provisioner.engine.filling import filled
 from provisioner.engine.plan import Known, Plan, Step
 from provisioner.engine.preflight import resources_of
 from provisioner.engine.records import Intent, Records
-from provisioner.engine.rules import Rules
+from provisioner.engine.rules import Rules, targets_in
 from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.subjects import retired_address
@@ -286,13 +286,23 @@ class StepCalls:
             waiting += [path_text(note.path) for note in notes]
         return tuple(dict.fromkeys(waiting))
 
-    def _still_needed(self, step: Step, pending: Sequence[str]) -> tuple[Address, ...]:
-        """What the object depends on now: while something waits for a restart, that may be what it
-        depended on before.
+    def _still_needed(self, step: Step, outcome: Outcome) -> tuple[Address, ...]:
+        """What the object depends on now: also what the values refer to that are in force until a
+        restart.
         """
-        if not pending or step.previous is None:
-            return step.known.dependencies
-        return tuple(sorted({*step.known.dependencies, *step.previous.dependencies}))
+        known, before = step.known, step.previous
+        if before is None or step.action in (Action.CREATE, Action.REPLACE):
+            return known.dependencies
+        in_force = [(path, get_path(before.spec, path)) for path in outcome.pending]
+        if not step.restart:
+            in_force += [(change.path, change.running) for change in step.changes]
+            in_force += [
+                (note.path, note.running)
+                for note in self._plan.pending
+                if note.address == step.address
+            ]
+        in_use = targets_in(self._rules.kind(step.address.kind), in_force)
+        return tuple(sorted({*known.dependencies, *in_use.intersection(before.dependencies)}))
 
     def _lookup(self, name: OutputName) -> Json:
         """An output as it is recorded, by this run or by an earlier one."""
@@ -365,7 +375,7 @@ class StepCalls:
             external_id=outcome.external_id,
             spec=resource.spec,
             outputs=outcome.outputs,
-            dependencies=self._still_needed(step, pending),
+            dependencies=self._still_needed(step, outcome),
             generation=known.generation,
             protect=known.protect,
             pending=pending,

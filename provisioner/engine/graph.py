@@ -28,9 +28,11 @@ Node = TypeVar("Node", bound=Hashable)
 class DependencyGraph(Generic[Node]):
     """A directed acyclic graph over hashable, sortable nodes, built once and then read."""
 
-    def __init__(self, dependencies: Mapping[Node, Iterable[Node]]) -> None:
+    def __init__(
+        self, dependencies: Mapping[Node, Iterable[Node]], *, opened: bool = False
+    ) -> None:
         """``dependencies`` maps every node to what it depends on; targets that are no keys are left
-        out.
+        out. Where rings are ``opened``, an edge of each is left out, too.
         """
         self._graph: nx.DiGraph[Node] = nx.DiGraph()
         self._graph.add_nodes_from(dependencies)
@@ -40,6 +42,8 @@ class DependencyGraph(Generic[Node]):
             for target in targets
             if target in dependencies
         )
+        while opened and not nx.is_directed_acyclic_graph(self._graph):
+            self._graph.remove_edge(*max(nx.find_cycle(self._graph)))
 
     def __contains__(self, node: Node) -> bool:
         return node in self._graph

@@ -13,7 +13,7 @@ from provisioner.core.actions import Action
 from provisioner.core.address import Address
 from provisioner.engine.decide import DELETE_FIRST, Decision
 from provisioner.engine.request import PlanRequest
-from provisioner.engine.rules import targets_at
+from provisioner.engine.rules import targets_in
 from provisioner.engine.subjects import Subject
 from provisioner.manifest.model import Reference
 from provisioner.providers.api import Absent, Present
@@ -93,8 +93,7 @@ def _in_use_until_a_restart(request: PlanRequest, decision: Decision, kind: str)
         for change in decision.changes
         if change.path in decision.deferred
     ]
-    rules = request.rules.kind(kind)
-    return {target for path, value in in_force for target in targets_at(rules, path, value)}
+    return targets_in(request.rules.kind(kind), in_force)
 
 
 def _stays(request: PlanRequest, decisions: Mapping[Address, Decision], subject: Subject) -> bool:

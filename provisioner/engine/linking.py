@@ -196,12 +196,14 @@ def _make_in_order(request: PlanRequest, steps: Mapping[str, Step], links: _Link
 
 
 def _remove_after_release(request: PlanRequest, steps: Mapping[str, Step], links: _Links) -> None:
-    """Whatever removes an object, of any generation, waits until it was let go of."""
+    """Whatever removes an object, of any generation, waits until it was let go of, unless that
+    waits for it: what was recorded at different times may form rings.
+    """
     removals: dict[Address, list[str]] = {}
     for step in steps.values():
         if step.action in _REMOVING:
             removals.setdefault(step.consent_address, []).append(step.id)
-    for address, subject in request.subjects.items():
+    for address, subject in sorted(request.subjects.items()):
         dependent = steps.get(str(address))
         if dependent is None:
             continue
@@ -210,9 +212,9 @@ def _remove_after_release(request: PlanRequest, steps: Mapping[str, Step], links
             links.add(old.id, dependent.id)
         for target in subject.recorded_dependencies:
             for removal in removals.get(target, ()):
-                links.add(removal, dependent.id)
+                links.add_unless_awaited(removal, dependent.id)
                 if old is not None:
-                    links.add(removal, old.id)
+                    links.add_unless_awaited(removal, old.id)
 
 
 def _replace_after_release(request: PlanRequest, steps: Mapping[str, Step], links: _Links) -> None:

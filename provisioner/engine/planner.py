@@ -36,6 +36,7 @@ from provisioner.engine.linking import link_steps
 from provisioner.engine.plan import Kept, Known, Plan, Step, stamp_address
 from provisioner.engine.planfile import plan_digest
 from provisioner.engine.request import PlanRequest
+from provisioner.engine.rules import targets_in
 from provisioner.engine.subjects import Subject, known_of
 from provisioner.engine.succession import as_found, keep_needed, plain_targets
 from provisioner.engine.unknowns import OutputName, resolve, unknowns
@@ -115,7 +116,8 @@ def _dependency_graph(subjects: Mapping[Address, Subject]) -> DependencyGraph[Ad
             if subject.declaration is not None
             else subject.recorded_dependencies
             for address, subject in subjects.items()
-        }
+        },
+        opened=True,  # what was recorded at different times may form rings
     )
 
 
@@ -318,9 +320,11 @@ def _refresh(
             continue
         known = known_of(subject, specs[address])
         if decision.pending:
-            # Until the restart it may need what it was recorded with.
-            needed = tuple(sorted({*known.dependencies, *entry.dependencies}))
-            known = replace(known, dependencies=needed)
+            # Until the restart it needs what it has.
+            in_force = ((note.path, note.running) for note in decision.pending)
+            in_use = targets_in(request.rules.kind(address.kind), in_force)
+            needed = {*known.dependencies, *in_use.intersection(entry.dependencies)}
+            known = replace(known, dependencies=tuple(sorted(needed)))
         observed = request.observations[address]
         restarted = bool(entry.pending) and isinstance(observed, Present) and not observed.running
         if restarted or (known.spec, known.dependencies, known.protect) != (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from provisioner.core.actions import Impact
@@ -82,11 +82,14 @@ class Rules(Protocol):
         ...
 
 
-def targets_at(rules: KindRules, path: Path, value: Json) -> set[Address]:
-    """What a value at ``path`` refers to, by itself or by what is in it."""
-    if value is None:
-        return set()
-    spec: Any = value
-    for key in reversed(path):
-        spec = {key: spec}
-    return {target for field in rules.references for target in field.targets(spec)}
+def targets_in(rules: KindRules, values: Iterable[tuple[Path, Json]]) -> set[Address]:
+    """What values at these paths refer to, by themselves or by what is in them."""
+    found: set[Address] = set()
+    for path, value in values:
+        if value is None:
+            continue
+        spec: Any = value
+        for key in reversed(path):
+            spec = {key: spec}
+        found |= {target for field in rules.references for target in field.targets(spec)}
+    return found

@@ -14,7 +14,7 @@ from provisioner.core.address import Address
 from provisioner.engine.decide import CREATE_FIRST, NOTHING, Decision
 from provisioner.engine.plan import Plan
 from provisioner.engine.request import Moved, PlanRequest
-from provisioner.engine.rules import targets_at
+from provisioner.engine.rules import targets_in
 from provisioner.engine.subjects import Subject, retired_address
 from provisioner.engine.verify import resource_of
 from provisioner.providers.api import Observation, Present, Resource
@@ -110,12 +110,9 @@ def _lets_go(
     if owner is None or decision is None or decision.held is not None:
         return False
     if decision.action in _CHANGING:
-        rules = request.rules.kind(owner.kind)
-        return any(
-            target in targets_at(rules, change.path, change.before)
-            for change in decision.changes
-            if change.path not in decision.deferred
-        )
+        carried = (c for c in decision.changes if c.path not in decision.deferred)
+        had = targets_in(request.rules.kind(owner.kind), ((c.path, c.before) for c in carried))
+        return target in had
     return decision.action in (Action.DELETE, Action.REPLACE)
 
 

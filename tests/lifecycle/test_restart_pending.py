@@ -101,3 +101,22 @@ def test_what_waits_goes_on_waiting_while_other_things_change(scenario: Scenario
     scenario.apply()
     assert ("cpu.max",) == scenario.state().entries[Address("VirtualMachine", "web")].pending
     assert () == scenario.drift().drifted
+
+
+def test_a_value_taken_from_a_machine_turns_round_while_a_restart_waits(scenario: Scenario) -> None:
+    """What was taken from the other machine is no reason to wait for it any more."""
+
+    def machine(name: str, most: int, about: str) -> str:
+        size = f"memory: {{size: 64MiB}}\ncpu: {{count: 1, max: {most}}}"
+        return f"VirtualMachine/{name}\n{size}\ndescription: {about}\n"
+
+    scenario.declare(machine("a", 2, "after ${VirtualMachine/b.uuid}"), machine("b", 2, "first"))
+    scenario.apply()
+    scenario.declare(machine("a", 4, "first"), machine("b", 2, "after ${VirtualMachine/a.uuid}"))
+    scenario.apply()
+    assert ["VirtualMachine/a"] == [str(note.address) for note in scenario.plan().pending]
+    assert () == scenario.state().entries[Address("VirtualMachine", "a")].dependencies
+    assert [] == outline(scenario.plan())
+    assert {"delete VirtualMachine/a", "delete VirtualMachine/b"} == set(
+        outline(scenario.plan_destroy())
+    )

@@ -109,14 +109,14 @@ def test_what_a_guest_will_have_until_it_is_restarted_is_not_deleted() -> None:
         {"Disk/d": ours("Disk/d"), "Net/n": ours("Net/n"), "Vm/v": ours("Vm/v", spec)},
         provider=MadeProvider(impacts={("disks", "d"): Impact.RESTART, ("net",): Impact.RESTART}),
     )
-    options = {"consents": (Address("Disk", "d"),)}
-    plan = situation.plan(**options)
+    consents = (Address("Disk", "d"),)
+    plan = situation.plan(consents=consents)
     assert ["update Vm/v"] == [f"{step.action.value} {step.id}" for step in plan.steps]
     assert [
         ("delete Disk/d", "Vm/v has it until it is restarted"),
         ("delete Net/n", "Vm/v has it until it is restarted"),
     ] == reasons(plan)
-    plan = situation.plan(max_impact=Impact.REPLACE, **options)
+    plan = situation.plan(max_impact=Impact.REPLACE, consents=consents)
     assert ["update Vm/v", "delete Disk/d", "delete Net/n"] == outline(plan)
 
 

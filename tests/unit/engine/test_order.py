@@ -1,7 +1,7 @@
 """The order of steps: what stands on something goes before it, in both halves of a replacement."""
 
 from provisioner.engine.plan import Plan
-from tests.unit.engine.made import Situation, declared, intent, ours, recorded
+from tests.unit.engine.made import Situation, declared, intent, ours, outline, recorded
 
 
 def before(plan: Plan, first: str, second: str) -> bool:
@@ -95,3 +95,11 @@ def test_a_retired_generation_goes_after_those_that_move_on_from_it() -> None:
         (intent("Disk/d", "delete"),),
     ).plan()
     assert before(plan, "Vm/v", "Disk/d#0")
+
+
+def test_a_ring_of_records_is_opened() -> None:
+    """What was recorded at different times may wait for each other."""
+    found = {"Vm/a": ours("Vm/a"), "Vm/b": ours("Vm/b")}
+    entries = (recorded("Vm/a", {}, "Vm/b"), recorded("Vm/b", {}, "Vm/a"))
+    plan = Situation(entries=entries, found=found).plan(destroy=True)
+    assert {"delete Vm/a", "delete Vm/b"} == set(outline(plan))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError, error
-from provisioner.engine.sessions import Sessions, provider_failure
+from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import Subject
-from provisioner.providers.api import Observation, Retryable, Undetermined
+from provisioner.providers.api import Observation, Undetermined
 from provisioner.state.model import EndpointRecord
-
-OBSERVE_ATTEMPTS = 3
 
 
 def observe(
@@ -63,22 +60,10 @@ def observe(
 def _observe_one(
     sessions: Sessions, endpoint: EndpointRecord, group: list[Subject]
 ) -> Mapping[Address, Observation]:
-    session = sessions.get(endpoint)
     resources = [subject.resource for subject in group]
-    waiter = threading.Event()
-    attempt = 1
-    while True:
-        try:
-            answers = session.observe(resources)
-            break
-        except Retryable as problem:
-            if attempt == OBSERVE_ATTEMPTS:
-                raise provider_failure(problem, f"reading {endpoint.name}") from problem
-            attempt += 1
-            sessions.notice(f"{problem.diagnostic.summary}; trying again in {problem.after:g} s")
-            waiter.wait(problem.after)
-        except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
-            raise provider_failure(problem, f"reading {endpoint.name}") from problem
+    answers = sessions.ask(
+        endpoint, lambda session: session.observe(resources), doing=f"reading {endpoint.name}"
+    )
     return {
         resource.address: answers.get(resource.address)
         or Undetermined(_unanswered(resource.address, endpoint))

@@ -5,17 +5,18 @@ Called when a plan was made, and once more when it is about to be applied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
-from provisioner.core.clock import Deadline
+from provisioner.core.clock import Clock, Deadline
 from provisioner.core.diagnostics import Diagnostic, Diagnostics
 from provisioner.engine.plan import Plan
-from provisioner.engine.sessions import Sessions, provider_failure
+from provisioner.engine.sessions import Sessions
 from provisioner.engine.verify import resource_of
 from provisioner.manifest.model import Stack
-from provisioner.providers.api import Resource
+from provisioner.providers.api import Resource, Session
 from provisioner.providers.capabilities import PREFLIGHT, Preflight, Undertaking
 
 SECONDS = 3600.0
@@ -38,15 +39,17 @@ def look_ahead(
         provider = sessions.registry.get(record.provider)
         if PREFLIGHT not in provider.describe().capabilities:
             continue
-        session = sessions.get(record)
-        assert isinstance(session, Preflight)
-        deadline = Deadline.after(SECONDS, sessions.clock)
-        try:
-            found = session.preflight(undertakings, deadline, thorough=thorough)
-        except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
-            raise provider_failure(problem, f"looking ahead on {name}") from problem
+        question = partial(_found, undertakings, thorough, sessions.clock)
+        found = sessions.ask(record, question, doing=f"looking ahead on {name}")
         problems.extend(_placed(item, stack) for item in found)
     problems.raise_errors()
+
+
+def _found(
+    undertakings: Sequence[Undertaking], thorough: bool, clock: Clock, session: Session
+) -> Sequence[Diagnostic]:
+    assert isinstance(session, Preflight)
+    return session.preflight(undertakings, Deadline.after(SECONDS, clock), thorough=thorough)
 
 
 def resources_of(plan: Plan) -> dict[str, dict[Address, Resource]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,11 +24,18 @@ from provisioner.engine.planner import make_plan
 from provisioner.engine.preflight import look_ahead
 from provisioner.engine.request import Moved, PlanOptions, PlanRequest
 from provisioner.engine.rules import Rules
-from provisioner.engine.sessions import Sessions, provider_failure
+from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import Subject, collect, endpoint_value, endpoints_of
 from provisioner.engine.succession import movers
 from provisioner.manifest.model import Stack
-from provisioner.providers.api import EndpointRules, Observation, Present, Provider, Resource
+from provisioner.providers.api import (
+    EndpointRules,
+    Observation,
+    Present,
+    Provider,
+    Resource,
+    Session,
+)
 from provisioner.providers.capabilities import USAGE, Usage, User
 from provisioner.providers.registry import Registry
 from provisioner.state.model import EndpointRecord, State
@@ -168,13 +176,14 @@ def _users_of_predecessors(found: Survey, sessions: Sessions) -> dict[Address, S
         record = found.endpoints[name]
         if USAGE not in found.providers[record.provider].describe().capabilities:
             continue
-        session = sessions.get(record)
-        assert isinstance(session, Usage)
-        try:
-            users |= session.users([subject.resource for subject in subjects])
-        except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
-            raise provider_failure(problem, f"reading {name}") from problem
+        question = partial(_users, [subject.resource for subject in subjects])
+        users |= sessions.ask(record, question, doing=f"reading {name}")
     return users
+
+
+def _users(resources: Sequence[Resource], session: Session) -> Mapping[Address, Sequence[User]]:
+    assert isinstance(session, Usage)
+    return session.users(resources)
 
 
 def _select(everything: Mapping[Address, Subject], options: PlanOptions) -> frozenset[Address]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from provisioner.core.clock import Clock
 from provisioner.core.diagnostics import ProvisionerError, error
@@ -22,6 +24,9 @@ from provisioner.providers.registry import Registry
 from provisioner.state.model import EndpointRecord
 
 OPEN_ATTEMPTS = 3
+ASK_ATTEMPTS = 3
+
+Answer = TypeVar("Answer")
 
 
 class Sessions:
@@ -76,6 +81,27 @@ class Sessions:
                 session = self._connect(endpoint)
                 self._open[endpoint.name] = session
             return session
+
+    def ask(
+        self, endpoint: EndpointRecord, question: Callable[[Session], Answer], *, doing: str
+    ) -> Answer:
+        """Ask an endpoint something that changes nothing there, a few times while it says that it
+        may answer later; raises ProvisionerError if it does not.
+        """
+        waiter = threading.Event()
+        attempt = 1
+        while True:
+            session = self.get(endpoint)
+            try:
+                return question(session)
+            except Retryable as problem:
+                if attempt == ASK_ATTEMPTS:
+                    raise provider_failure(problem, doing) from problem
+                attempt += 1
+                self.notice(f"{problem.diagnostic.summary}; trying again in {problem.after:g} s")
+                waiter.wait(problem.after)
+            except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
+                raise provider_failure(problem, doing) from problem
 
     def _connect(self, endpoint: EndpointRecord) -> Session:
         provider = self._registry.get(endpoint.provider)

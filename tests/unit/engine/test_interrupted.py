@@ -7,6 +7,7 @@ import pytest
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
+from provisioner.core.diagnostics import ProvisionerError
 from provisioner.engine.selection import Selection
 from provisioner.engine.verify import RefusedPlan, check_gate
 from tests.unit.engine.made import Situation, declared, intent, ours, outline, recorded
@@ -290,3 +291,13 @@ def test_several_intents_about_one_object_are_about_one_resource() -> None:
     ).plan()
     assert {"rename Disk/e", "delete Disk/e#0"} == set(outline(plan))
     assert {"Disk/e#0": (0, 1)} == plan.interrupted
+
+
+def test_who_needs_a_predecessor_is_asked_again(world: World) -> None:
+    world.refused = {"delete Disk/d"}
+    world.apply(world.plan(POOL, OTHER, consents=CONSENT))
+    world.busy["users"] = 2
+    assert ["delete Disk/d#0"] == outline(world.plan(POOL, OTHER, consents=CONSENT))
+    world.busy["users"] = 3
+    with pytest.raises(ProvisionerError, match="busy: users"):
+        world.plan(POOL, OTHER, consents=CONSENT)

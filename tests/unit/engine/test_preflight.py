@@ -11,6 +11,7 @@ import pytest
 
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.engine.events import Noticed
 from provisioner.providers.api import Context, Description, Endpoint, Terminal
 from provisioner.providers.capabilities import PREFLIGHT, Undertaking
 from provisioner_plugins.memory.session import MemorySession
@@ -35,6 +36,7 @@ class CarefulSession(WatchedSession):
             f"{'create' if item.creates else 'change'} {item.resource.address}"
             for item in undertakings
         ]
+        self.ask("preflight")
         self._provider.asked.append((thorough, asked))
         if self._provider.raises is not None:
             raise self._provider.raises
@@ -118,4 +120,15 @@ def test_what_only_a_thorough_look_finds_ends_the_apply_before_its_first_step(
 def test_an_endpoint_that_cannot_be_asked_is_told(world: World) -> None:
     careful(world).raises = Terminal(error("PRV5999", "no answer"))
     with pytest.raises(ProvisionerError, match="no answer"):
+        world.plan(POOL)
+
+
+def test_an_endpoint_that_may_answer_later_is_asked_again(world: World) -> None:
+    world.busy["preflight"] = 2
+    world.plan(POOL)
+    assert [(False, ["create StoragePool/p"])] == careful(world).asked
+    notices = [event.text for event in world.events if isinstance(event, Noticed)]
+    assert ["busy: preflight; trying again in 0 s"] * 2 == notices
+    world.busy["preflight"] = 3
+    with pytest.raises(ProvisionerError, match="busy: preflight"):
         world.plan(POOL)

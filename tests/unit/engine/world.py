@@ -6,6 +6,7 @@ Used where a test has to see what a run leaves behind. What the planner alone de
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,6 +34,7 @@ from provisioner.providers.api import (
     Outcome,
     Present,
     Resource,
+    Retryable,
     Terminal,
 )
 from provisioner.providers.capabilities import User
@@ -81,7 +83,14 @@ class WatchedSession:
         self._inner = inner
         self._world = world
 
+    def ask(self, call: str) -> None:
+        """Refuse to answer for now, as often as the test says."""
+        if self._world.busy[call]:
+            self._world.busy[call] -= 1
+            raise Retryable(error("PRV5999", f"busy: {call}"), after=0.0)
+
     def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
+        self.ask("observe")
         answers = self._inner.observe(targets)
         silent = self._world.unanswered
         return {key: value for key, value in answers.items() if str(key) not in silent}
@@ -112,6 +121,7 @@ class WatchedSession:
         self._noted("delete", resource, lambda: self._inner.delete(resource, deadline))
 
     def users(self, resources: Sequence[Resource]) -> Mapping[Address, Sequence[User]]:
+        self.ask("users")
         return self._inner.users(resources)
 
     def close(self) -> None:
@@ -166,7 +176,8 @@ class World:
 
     ``refused`` calls (``create Disk/a``) fail before anything is done, ``half_done`` ones after it
     was, and after ``deadly`` ones the run dies; of ``unanswered`` addresses observe says nothing,
-    ``unreachable`` hosts refuse sessions; ``closing`` is raised when a session is closed. ``calls``
+    ``unreachable`` hosts refuse sessions; ``busy`` calls may be made again, so many times;
+    ``closing`` is raised when a session is closed. ``calls``
     are those made, in order, ``handed`` the resources they were about, ``judged`` those whose
     changes were judged.
     """
@@ -185,6 +196,7 @@ class World:
         self.deadly: set[str] = set()
         self.unanswered: set[str] = set()
         self.unreachable: set[str] = set()
+        self.busy: Counter[str] = Counter()
         self.closing: Exception | None = None
         self.hosts = {
             name: HostDeclaration(name, "memory", {"provider": "memory"}, SOURCE)

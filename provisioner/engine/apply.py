@@ -155,54 +155,14 @@ class Applier:
             self._store.record_endpoints(changed)
 
     def _execute(self, plan: Plan, operation: str, calls: StepCalls) -> ApplyReport:
-        problems: list[Diagnostic] = []
-        kept: set[str] = set()
         limits = _limits(plan.endpoints, self._parallel, self._step_seconds)
-
-        def carry_out(step: Step) -> bool:
-            began = self._clock.monotonic()
-            try:
-                self._sink(StepStarted(step.id, step.action.value, str(step.address)))
-                seconds = limits.seconds(step.known.endpoint)
-                notes = calls.carry_out(step, Deadline.after(seconds, self._clock))
-            except RunIsOver:
-                return False
-            except StillNeeded as needed:
-                kept.add(step.id)
-                reason = needed.diagnostic.detail or needed.diagnostic.summary
-                self._sink(StepKept(step.id, step.action.value, str(step.address), reason))
-                return True
-            except ProvisionerError as problem:
-                seconds = self._clock.monotonic() - began
-                for item in problem.diagnostics:
-                    diagnostic = item.about(step.address)
-                    problems.append(diagnostic)
-                    self._sink(
-                        StepFailed(
-                            step.id, step.action.value, str(step.address), seconds, diagnostic
-                        )
-                    )
-                return False
-            seconds = self._clock.monotonic() - began
-            self._sink(StepFinished(step.id, step.action.value, str(step.address), seconds, notes))
-            return True
-
-        def skipped(step: Step, reason: str) -> None:
-            self._sink(StepSkipped(step.id, step.action.value, str(step.address), reason))
-
-        def gave_up(step: Step, seconds: float) -> None:
-            diagnostic = _no_answer(step, seconds)
-            problems.append(diagnostic)
-            self._sink(
-                StepFailed(step.id, step.action.value, str(step.address), seconds, diagnostic)
-            )
-
+        told = _ToldSteps(calls, limits, self._clock, self._sink)
         self._sink(PhaseStarted("apply", len(plan.steps)))
         executor = Executor(
             plan.steps,
-            carry_out=carry_out,
-            skipped=skipped,
-            gave_up=gave_up,
+            carry_out=told.carry_out,
+            skipped=told.skipped,
+            gave_up=told.gave_up,
             limits=limits,
             clock=self._clock,
             stop=self._stop,
@@ -213,15 +173,68 @@ class Applier:
             calls.end()
         return ApplyReport(
             operation,
-            tuple(step_id for step_id in execution.done if step_id not in kept),
+            tuple(step_id for step_id in execution.done if step_id not in told.kept),
             execution.failed,
             execution.skipped,
             execution.abandoned,
-            tuple(step_id for step_id in execution.done if step_id in kept),
+            tuple(step_id for step_id in execution.done if step_id in told.kept),
             _left_out(plan),
-            tuple(problems),
+            tuple(told.problems),
             self._stop.stopping and bool(execution.skipped or execution.abandoned),
         )
+
+
+class _ToldSteps:
+    """Steps that are carried out with events about how each goes; called from several threads.
+
+    ``kept`` are ids of steps whose predecessor has to stay, ``problems`` what the others failed of.
+    """
+
+    def __init__(self, calls: StepCalls, limits: Limits, clock: Clock, sink: EventSink) -> None:
+        self.kept: set[str] = set()
+        self.problems: list[Diagnostic] = []
+        self._calls = calls
+        self._limits = limits
+        self._clock = clock
+        self._sink = sink
+
+    def carry_out(self, step: Step) -> bool:
+        """Whether it succeeded."""
+        began = self._clock.monotonic()
+        allowed = self._limits.seconds(step.known.endpoint)
+        try:
+            self._sink(StepStarted(*_names(step)))
+            notes = self._calls.carry_out(step, Deadline.after(allowed, self._clock))
+        except RunIsOver:
+            return False
+        except StillNeeded as needed:
+            self.kept.add(step.id)
+            reason = needed.diagnostic.detail or needed.diagnostic.summary
+            self._sink(StepKept(*_names(step), reason))
+            return True
+        except ProvisionerError as problem:
+            for item in problem.diagnostics:
+                self._failed(step, self._clock.monotonic() - began, item.about(step.address))
+            return False
+        self._sink(StepFinished(*_names(step), self._clock.monotonic() - began, notes))
+        return True
+
+    def skipped(self, step: Step, reason: str) -> None:
+        """It is not begun."""
+        self._sink(StepSkipped(*_names(step), reason))
+
+    def gave_up(self, step: Step, seconds: float) -> None:
+        """It has not come back in time."""
+        self._failed(step, seconds, _no_answer(step, seconds))
+
+    def _failed(self, step: Step, seconds: float, diagnostic: Diagnostic) -> None:
+        self.problems.append(diagnostic)
+        self._sink(StepFailed(*_names(step), seconds, diagnostic))
+
+
+def _names(step: Step) -> tuple[str, str, str]:
+    """What an event calls a step by."""
+    return step.id, step.action.value, str(step.address)
 
 
 def _after(report: ApplyReport, closing: Callable[[], None]) -> ApplyReport:

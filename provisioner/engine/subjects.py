@@ -153,6 +153,8 @@ def _add_interrupted(subjects: dict[Address, Subject], state: State, renamed: Re
     """Take open intents into account: add each to the subject that it is about, or make one for an
     object that nothing else names any more.
     """
+    if not state.open_intents:
+        return
     # Where a name has passed to another resource, the object is the one that was recorded.
     ranked = sorted(subjects.values(), key=lambda subject: subject.entry is not None)
     owners = {_object(subject): subject.address for subject in ranked}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from provisioner.engine.decide import CREATE_FIRST, DELETE_FIRST, Decision, pred
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.plan import OLD_SUFFIX, Known, Step, fingerprint_of
 from provisioner.engine.request import PlanRequest
-from provisioner.engine.subjects import Subject, known_of
+from provisioner.engine.subjects import Subject, free_generation, identities, known_of
 from provisioner.manifest.annotations import ReferenceField
 from provisioner.providers.api import Observation, Present
 
@@ -30,12 +30,13 @@ def link_steps(
     """The steps to carry out, each after all it depends on, and the held ones."""
     steps: dict[str, Step] = {}
     held: list[Step] = []
+    taken = identities(request.state)
     for address in order:
         decision = decisions[address]
         if decision.action is None:
             continue
         subject = request.subjects[address]
-        step = _step(request, subject, decision, specs[address])
+        step = _step(request, subject, decision, specs[address], taken)
         if decision.held is not None:
             held.append(replace(step, held=decision.held))
             continue
@@ -53,7 +54,11 @@ def link_steps(
 
 
 def _step(
-    request: PlanRequest, subject: Subject, decision: Decision, spec: Mapping[str, Any]
+    request: PlanRequest,
+    subject: Subject,
+    decision: Decision,
+    spec: Mapping[str, Any],
+    taken: Collection[UUID],
 ) -> Step:
     observation = request.observations[subject.address]
     known = known_of(subject, spec)
@@ -64,7 +69,7 @@ def _step(
         known = replace(known, external_id=None, outputs={})
     if decision.action is Action.REPLACE:
         previous = previous or known
-        known = _successor(request, subject, known, decision)
+        known = _successor(request, subject, known, decision, taken)
     if subject.declaration is not None and decision.action in (Action.CREATE, Action.REPLACE):
         known = replace(known, endpoint=subject.declaration.host or known.endpoint)
     return Step(
@@ -114,15 +119,22 @@ def _previous(subject: Subject, observation: Observation) -> Known | None:
     )
 
 
-def _successor(request: PlanRequest, subject: Subject, known: Known, decision: Decision) -> Known:
+def _successor(
+    request: PlanRequest,
+    subject: Subject,
+    known: Known,
+    decision: Decision,
+    taken: Collection[UUID],
+) -> Known:
     """The object that takes over: with an identity of its own if it is made before the old one
     goes.
     """
     generation = known.generation
     uid = UUID(known.uid)
     if decision.replace_order == CREATE_FIRST:
-        generation += 1
-        uid = identity(request.state.lineage, subject.address, generation)
+        lineage = request.state.lineage
+        generation = free_generation(lineage, subject.address, taken, generation + 1)
+        uid = identity(lineage, subject.address, generation)
     return replace(
         known,
         name=subject.address.name,

@@ -37,7 +37,7 @@ from provisioner.engine.plan import Kept, Known, Plan, Step, stamp_address
 from provisioner.engine.planfile import plan_digest
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.rules import targets_in
-from provisioner.engine.subjects import Subject, known_of
+from provisioner.engine.subjects import Subject, free_generation, identities, known_of
 from provisioner.engine.succession import as_found, keep_needed, plain_targets
 from provisioner.engine.unknowns import OutputName, resolve, unknowns
 from provisioner.providers.api import Present, Provider, Undetermined
@@ -271,6 +271,7 @@ def _leave_to_makers(
     completes it.
     """
     completed: dict[Address, Address] = {}
+    lineage, taken = request.state.lineage, identities(request.state)
     for address, subject in request.subjects.items():
         main = stamp_address(address)
         decision = decisions.get(main)
@@ -280,7 +281,8 @@ def _leave_to_makers(
         endpoint = maker.declaration.host if maker.declaration is not None else None
         uid = maker.resource.uid
         if decision.replace_order == CREATE_FIRST:
-            uid = identity(request.state.lineage, main, maker.generation + 1)
+            generation = free_generation(lineage, main, taken, maker.generation + 1)
+            uid = identity(lineage, main, generation)
         if (subject.endpoint, subject.resource.uid) == (endpoint, uid):
             decisions[address] = NOTHING
             completed[address] = main

@@ -8,8 +8,9 @@ provider is asked about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -75,6 +76,7 @@ def collect(
     if destroy:
         state = _with_protection(state, declarations)
         declarations = {}
+    taken = identities(state)
     renamed: dict[Address, Address] = {}
     for address, declaration in declarations.items():
         entry = state.entries.get(address)
@@ -83,7 +85,7 @@ def collect(
             entry = state.entries.get(old)
             if entry is not None:
                 renamed[old] = address
-        subjects[address] = _declared(state.lineage, declaration, entry)
+        subjects[address] = _declared(state.lineage, declaration, entry, taken)
     for address, entry in state.entries.items():
         if address not in subjects and address not in renamed:
             subjects[address] = _recorded(state.lineage, entry)
@@ -102,14 +104,30 @@ def _with_protection(state: State, declarations: Mapping[Address, Declaration]) 
     return replace(state, entries=entries)
 
 
-def _declared(lineage: UUID, declaration: Declaration, entry: Entry | None) -> Subject:
+def identities(state: State) -> frozenset[UUID]:
+    """Those of all recorded objects."""
+    return frozenset(entry.uid for entry in state.entries.values())
+
+
+def free_generation(
+    lineage: UUID, address: Address, taken: Collection[UUID], first: int = 0
+) -> int:
+    """The first generation from ``first`` on whose identity is free: what had the address before
+    and was renamed has taken its identity along.
+    """
+    return next(n for n in count(first) if identity(lineage, address, n) not in taken)
+
+
+def _declared(
+    lineage: UUID, declaration: Declaration, entry: Entry | None, taken: Collection[UUID]
+) -> Subject:
     address = declaration.address
-    generation = entry.generation if entry is not None else 0
+    generation = entry.generation if entry is not None else free_generation(lineage, address, taken)
     dependencies = tuple(sorted({reference.target for reference in declaration.references}))
     resource = Resource(
         address=address,
         name=entry.name if entry is not None else address.name,
-        uid=entry.uid if entry is not None else identity(lineage, address),
+        uid=entry.uid if entry is not None else identity(lineage, address, generation),
         stamp=Stamp(str(lineage), str(address), generation),
         spec=declaration.spec,
         external_id=entry.external_id if entry is not None else None,
@@ -155,9 +173,7 @@ def _add_interrupted(subjects: dict[Address, Subject], state: State, renamed: Re
     """
     if not state.open_intents:
         return
-    # Where a name has passed to another resource, the object is the one that was recorded.
-    ranked = sorted(subjects.values(), key=lambda subject: subject.entry is not None)
-    owners = {_object(subject): subject.address for subject in ranked}
+    owners = {_object(subject): address for address, subject in subjects.items()}
     for record in state.open_intents:
         if not record.detail:  # a refresh of entries is about no object
             continue

@@ -1,5 +1,7 @@
 """A rename keeps the object."""
 
+from typing import Any
+
 import pytest
 
 from provisioner.core.address import Address
@@ -140,4 +142,22 @@ def test_a_pool_that_is_renamed_keeps_the_seeds_in_it(scenario: Scenario) -> Non
     scenario.declare(renamed, machine.replace("pool: pool", "pool: store"))
     assert ["rename StoragePool/store"] == outline(scenario.plan())
     scenario.apply()
+    assert [] == outline(scenario.plan())
+
+
+def test_what_is_declared_under_an_old_name_is_an_object_of_its_own(scenario: Scenario) -> None:
+    """The one that was renamed keeps its identity, also when both are made anew."""
+    size, raw = "pool: pool\nsize: 1GiB\nretention: delete\n", "format: raw\n"
+    scenario.declare(POOL, f"Disk/a\n{size}")
+    scenario.apply()
+    scenario.declare(POOL, f"Disk/b\nmetadata.renamedFrom: a\n{size}")
+    scenario.apply()
+    scenario.declare(POOL, f"Disk/b\n{size}", f"Disk/a\n{size}")
+    assert ["create Disk/a"] == outline(scenario.plan())
+    scenario.apply()
+    scenario.declare(POOL, f"Disk/b\n{size}{raw}", f"Disk/a\n{size}{raw}")
+    lose: dict[str, Any] = {"max_impact": "replace", "consents": ("Disk/a", "Disk/b")}
+    assert "done" == scenario.apply(**lose).outcome
+    assert 3 == len({entry.uid for entry in scenario.state().entries.values()})
+    assert 3 == len(scenario.objects())
     assert [] == outline(scenario.plan())

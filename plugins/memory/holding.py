@@ -16,7 +16,6 @@ from provisioner.providers.api import Resource
 from provisioner_plugins.memory.objects import MACHINE, StoredObject
 
 _SEPARATOR = "/"
-_UNTOLD = {"Disk": "image", MACHINE: "cloudInit"}
 
 IdOf = Callable[[Resource], str]
 """The id of the object that a resource is."""
@@ -102,13 +101,11 @@ def renamed(stored: StoredObject, related: Mapping[Address, Resource], id_of: Id
 
 
 def as_told(stored: StoredObject) -> StoredObject:
-    """The object without what no real endpoint tells either: the image that a disk began with, and
-    what a guest was first configured with.
-    """
-    untold = _UNTOLD.get(stored.kind)
-    if untold not in stored.spec:
+    """The object without the image that a disk began with, which no real endpoint tells either."""
+    if stored.kind != "Disk" or "image" not in stored.spec:
         return stored
-    return replace(stored, spec={key: v for key, v in stored.spec.items() if key != untold})
+    spec = {key: value for key, value in stored.spec.items() if key != "image"}
+    return replace(stored, spec=spec)
 
 
 def _name_of(

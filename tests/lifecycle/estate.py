@@ -20,7 +20,7 @@ from provisioner.engine.unknowns import OutputName, resolve
 from provisioner.manifest.model import Declaration
 from provisioner.providers.api import Endpoint, Resource
 from provisioner.state.model import Entry, State
-from provisioner_plugins.memory.holding import places, renamed
+from provisioner_plugins.memory.holding import as_told, places, renamed
 from provisioner_plugins.memory.objects import StoredObject
 from provisioner_plugins.memory.outside import Outside
 from tests.lifecycle.fitting import Document
@@ -108,18 +108,31 @@ class Estate:
                 found[host, item.id] = item
         return found
 
-    def told(self, item: StoredObject) -> Mapping[str, Any]:
+    def made(self, item: StoredObject) -> Mapping[str, Any]:
         """The spec of an object with what it holds on to called as the state calls it now."""
-        known = self._known()
-        return renamed(item, known, lambda resource: str(resource.external_id)).spec
+        return self._called(item).spec
+
+    def told(self, item: StoredObject) -> Mapping[str, Any]:
+        """The same without what endpoints do not tell."""
+        return as_told(self._called(item)).spec
 
     def recorded(self, entry: Entry, before: State) -> Mapping[str, Any]:
-        """The spec that was recorded, likewise."""
+        """The spec that was recorded, with all that it refers to called as the state calls it
+        now.
+        """
         ids = {address: str(other.external_id) for address, other in before.entries.items()}
-        found = places(entry.address.kind, entry.spec)
-        holds = {place.key: ids[place.address] for place in found if place.address in ids}
-        name = entry.name
-        return self.told(StoredObject("", entry.address.kind, name, None, entry.spec, holds=holds))
+        kind, spec = entry.address.kind, entry.spec
+        holds = {
+            place.key: ids[place.address] for place in places(kind, spec) if place.address in ids
+        }
+        if kind == "Disk" and "image" in spec:
+            image = ids.get(Address("Image", spec["image"]))
+            names = {str(known.external_id): at.name for at, known in self._known().items()}
+            spec = {**spec, "image": names.get(str(image), spec["image"])}
+        return self.made(StoredObject("", kind, entry.name, None, spec, holds=holds))
+
+    def _called(self, item: StoredObject) -> StoredObject:
+        return renamed(item, self._known(), lambda resource: str(resource.external_id))
 
     def _known(self) -> dict[Address, Resource]:
         state = self.state()

@@ -110,8 +110,8 @@ def check_result(world: Estate, plan: Plan, objects: Objects, state: State) -> N
         old = step.previous.address if step is not None and step.previous is not None else address
         before = state.entries.get(old)
         if before is None or (step and step.action in (Action.CREATE, Action.REPLACE)):
-            if desired != world.told(item):
-                wrong.append(f"{address} was made as {world.told(item)}, not as {desired}")
+            if desired != world.made(item):
+                wrong.append(f"{address} was made as {world.made(item)}, not as {desired}")
             continue
         was = objects[before.endpoint, str(before.external_id)]
         views = Views(world.told(item), desired, world.recorded(before, state), world.told(was))
@@ -303,12 +303,13 @@ def faults_are_overcome(data: DataObject) -> None:
         assert "done" == world.scenario.apply(plan).outcome
         check_settled(world)
         held = {step.address for step in plan.held}
-        entries, found = world.state().entries, world.objects()
+        state, found = world.state(), world.objects()
         for address, desired in world.desired().items():
             if address not in held:
-                item = found[entries[address].endpoint, str(entries[address].external_id)]
-                told = world.told(item)
-                assert [] == disagreement(address, Views(told, desired, {}, told))
+                entry = state.entries[address]
+                told = world.told(found[entry.endpoint, str(entry.external_id)])
+                recorded = world.recorded(entry, state)
+                assert [] == disagreement(address, Views(told, desired, recorded, told))
 
 
 @settings(QUICK, max_examples=20)

@@ -134,17 +134,6 @@ def test_a_disk_that_is_edited_with_its_image_renamed_stays(cloned: Scenario) ->
     assert [] == outline(cloned.plan())
 
 
-def test_a_pool_that_is_renamed_keeps_the_seeds_in_it(scenario: Scenario) -> None:
-    machine = "VirtualMachine/web\nmemory: {size: 64MiB}\ncloudInit: {pool: pool}\n"
-    scenario.declare(POOL, machine)
-    scenario.apply()
-    renamed = POOL.replace("StoragePool/pool", "StoragePool/store\nmetadata.renamedFrom: pool")
-    scenario.declare(renamed, machine.replace("pool: pool", "pool: store"))
-    assert ["rename StoragePool/store"] == outline(scenario.plan())
-    scenario.apply()
-    assert [] == outline(scenario.plan())
-
-
 def test_what_is_declared_under_an_old_name_is_an_object_of_its_own(scenario: Scenario) -> None:
     """The one that was renamed keeps its identity, also when both are made anew."""
     size, raw = "pool: pool\nsize: 1GiB\nretention: delete\n", "format: raw\n"

@@ -103,6 +103,7 @@ KINDS: Mapping[str, MadeKind] = {
         references=(
             ReferenceField(("disks", "*"), ("Disk",), exclusive=True),
             ReferenceField(("net",), ("Net",)),
+            ReferenceField(("seed", "pool"), ("Pool",)),
         ),
     ),
 }

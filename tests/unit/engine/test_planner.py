@@ -222,6 +222,17 @@ def test_generations_count_on() -> None:
     assert 7 == the_step(situation.plan(), "Disk/web").known.generation
 
 
+def test_what_no_endpoint_tells_follows_a_rename() -> None:
+    """The pool in which a machine's seed was put."""
+    plan = Situation(
+        (declared("Pool/q", renamed_from="p"), declared("Vm/v", {"seed": {"pool": "q"}}, "Pool/q")),
+        (recorded("Pool/p"), recorded("Vm/v", {"seed": {"pool": "p"}}, "Pool/p")),
+        {"Pool/q": ours("Pool/p"), "Vm/v": ours("Vm/v")},
+    ).plan()
+    assert ["rename Pool/q"] == outline(plan)
+    assert () == plan.refresh
+
+
 def test_a_replacement_loses_the_old_name_of_a_rename() -> None:
     plan = Situation(
         (declared("Net/new", {"mode": "b"}, renamed_from="old"),),

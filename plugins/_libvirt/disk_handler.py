@@ -17,7 +17,6 @@ from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.units import format_size
-from provisioner.core.values import digest
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -25,7 +24,6 @@ from provisioner.providers.api import (
     Observation,
     Outcome,
     Present,
-    ProviderError,
     Resource,
     Terminal,
     Undetermined,
@@ -37,10 +35,10 @@ from provisioner_plugins._libvirt.errors import EXISTS
 from provisioner_plugins._libvirt.grow import grow
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.local_image import local_file
-from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
+from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes, present
 from provisioner_plugins._libvirt.native import merge_all
-from provisioner_plugins._libvirt.ownership import gone, not_ours, require_time, taken
-from provisioner_plugins._libvirt.storage import Volumes
+from provisioner_plugins._libvirt.ownership import gone, require_time, taken
+from provisioner_plugins._libvirt.storage import Volumes, require_ours
 from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
 from provisioner_plugins._libvirt.volume import (
     PARTIAL,
@@ -95,7 +93,7 @@ class DiskHandler:
             spec = {"pool": record.pool, "format": kind_of_file, "size": facts.size(kind_of_file)}
             remarks = (f"based on {facts.backing}",) if facts.backing else ()
             volume = VolumeId(record.pool, record.name)
-            yield Discovered(self.kind, record.name, _present(volume, facts, spec, None), remarks)
+            yield Discovered(self.kind, record.name, present(volume, facts, spec), remarks)
 
     # --- looking ahead ---
 
@@ -141,13 +139,13 @@ class DiskHandler:
             self._make(resource, volume, deadline)
         except Terminal as problem:
             if problem.diagnostic.code != EXISTS.code:
-                self._remove_quietly(volume)
+                self._volumes.remove_quietly(volume, partial)
                 raise
             # In the storage, but not yet known to the daemon: it has our identity, so it is ours.
             if name not in self._volumes.names(pool):
                 raise
             return self.create(resource, deadline)
-        return self._outcome(volume)
+        return self._volumes.outcome(volume)
 
     def update(
         self,
@@ -161,13 +159,13 @@ class DiskHandler:
         del restart
         require_time(resource, deadline)
         volume = VolumeId.parse(observed.external_id)
-        self._require_ours(resource, volume)
+        require_ours(resource, volume)
         if not self._volumes.exists(volume):
             raise Terminal(gone(resource))
         for change in changes:
             if change.path == ("size",) and isinstance(change.after, int):
                 grow(self._connection, volume, format_of(resource.spec), change.after)
-        return self._outcome(volume)
+        return self._volumes.outcome(volume)
 
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """Nothing can be written on a volume: that it is recorded makes it ours."""
@@ -180,7 +178,7 @@ class DiskHandler:
         """Delete the volume with its data; refused while a machine or another volume needs it."""
         require_time(resource, deadline)
         volume = self._volume_of(resource)
-        self._require_ours(resource, volume)
+        require_ours(resource, volume)
         users = self.users(resource)
         if users:
             raise in_use(resource.kind, resource.name, users)
@@ -189,9 +187,7 @@ class DiskHandler:
 
     def users(self, resource: Resource) -> list[User]:
         """Who needs the volume of a disk."""
-        volume = self._volume_of(resource)
-        facts = self._volumes.facts(volume)
-        return self._users.of(volume, facts.path) if facts is not None else []
+        return self._users.of(self._volume_of(resource))
 
     # --- the parts of writing ---
 
@@ -200,11 +196,6 @@ class DiskHandler:
             return VolumeId.parse(resource.external_id)
         name = identity_name(resource.name, resource.uid, format_of(resource.spec))
         return VolumeId(pool_of(resource), name)
-
-    def _require_ours(self, resource: Resource, volume: VolumeId) -> None:
-        if volume.volume in identity_names(resource) or str(volume) == resource.external_id:
-            return
-        raise Terminal(not_ours(resource, None))
 
     def _take_over(self, resource: Resource, volume: VolumeId) -> Outcome:
         """A whole volume with our identity: of an attempt whose answer was lost, or of a disk that
@@ -222,8 +213,7 @@ class DiskHandler:
             if found < wanted:
                 grow(self._connection, volume, kind_of_file, wanted)
                 note += f"; it was grown from {format_size(found)} to {format_size(wanted)}"
-        outcome = self._outcome(volume)
-        return Outcome(outcome.external_id, outcome.outputs, notes=(note,))
+        return self._volumes.outcome(volume, note)
 
     def _make(self, resource: Resource, volume: VolumeId, deadline: Deadline) -> None:
         spec = resource.spec
@@ -293,21 +283,6 @@ class DiskHandler:
             child(definition, "target").append(element("compat", "1.1"))
         return serialize(definition)
 
-    def _remove_quietly(self, volume: VolumeId) -> None:
-        """Leave nothing half-made behind; the marker goes last, so that a rest is always known as
-        one.
-        """
-        try:
-            self._volumes.remove(volume)
-            self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
-        except ProviderError:
-            return
-
-    def _outcome(self, volume: VolumeId) -> Outcome:
-        facts = self._volumes.facts(volume)
-        outputs = {"path": facts.path, "volume": facts.name} if facts is not None else {}
-        return Outcome(str(volume), outputs)
-
 
 def _preallocation(resource: Resource, size: int) -> tuple[int, int]:
     """Flags of virStorageVolCreateXML and the allocation in bytes."""
@@ -365,23 +340,4 @@ def _observed(
         "format": facts.format(declared),
         "size": size,
     }
-    return _present(volume, facts, spec, target if place.ours else None)
-
-
-def _present(
-    volume: VolumeId, facts: VolumeFacts, spec: dict[str, Any], owner: Resource | None
-) -> Present:
-    stamp = owner.stamp if owner is not None else None
-    return Present(
-        external_id=str(volume),
-        owner=stamp,
-        spec=spec,
-        fingerprint=digest(
-            {
-                "volume": str(volume),
-                "path": facts.path,
-                "spec": spec,
-            }
-        ),
-        outputs={"path": facts.path, "volume": facts.name},
-    )
+    return present(volume, facts, spec, target if place.ours else None)

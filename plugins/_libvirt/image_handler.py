@@ -14,7 +14,6 @@ from typing import Any
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
-from provisioner.core.values import digest
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -31,9 +30,9 @@ from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.local_image import file_checksum, local_file, wrong_checksum
-from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes
-from provisioner_plugins._libvirt.ownership import gone, not_ours, require_time
-from provisioner_plugins._libvirt.storage import Volumes, no_volume
+from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes, present
+from provisioner_plugins._libvirt.ownership import gone, require_time
+from provisioner_plugins._libvirt.storage import Volumes, no_volume, require_ours
 from provisioner_plugins._libvirt.upload import content_checksum, send
 from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
 from provisioner_plugins._libvirt.volume import (
@@ -101,7 +100,7 @@ class ImageHandler:
             if facts.backing is not None:
                 continue  # what needs another volume below it is a disk
             volume = VolumeId(record.pool, record.name)
-            yield Discovered(self.kind, record.name, _present(volume, facts, spec, None))
+            yield Discovered(self.kind, record.name, present(volume, facts, spec))
 
     # --- looking ahead ---
 
@@ -137,7 +136,7 @@ class ImageHandler:
         if "volume" in resource.spec["source"]:
             volume = VolumeId(pool, str(resource.spec["source"]["volume"]))
             self._verify(resource, volume, deadline)
-            return self._outcome(volume)
+            return self._volumes.outcome(volume)
         name = identity_name(resource.name, resource.uid, resource.spec["format"])
         volume = VolumeId(pool, name)
         names = self._volumes.names(pool)
@@ -146,7 +145,7 @@ class ImageHandler:
             self._volumes.remove(volume)
         if checksum_of(name, names) is None or name not in names:
             self._upload(resource, volume, deadline)
-        return self._outcome(volume)
+        return self._volumes.outcome(volume)
 
     def update(
         self,
@@ -160,7 +159,7 @@ class ImageHandler:
         del changes, restart
         require_time(resource, deadline)
         volume = VolumeId.parse(observed.external_id)
-        self._require_ours(resource, volume)
+        require_ours(resource, volume)
         if not self._volumes.exists(volume):
             raise Terminal(gone(resource))
         return Outcome(observed.external_id, observed.outputs)
@@ -181,7 +180,7 @@ class ImageHandler:
         if users:
             raise in_use(resource.kind, resource.name, users)
         if "volume" not in resource.spec["source"]:
-            self._require_ours(resource, volume)
+            require_ours(resource, volume)
             self._volumes.remove(volume)
         for name in self._names_or_none(volume.pool):
             if is_marker(name) and name.startswith(f"{volume.volume}."):
@@ -193,16 +192,9 @@ class ImageHandler:
         """
         if "volume" in resource.spec["source"]:
             return []
-        volume = image_volume(resource)
-        facts = self._volumes.facts(volume)
-        return self._users.of(volume, facts.path) if facts is not None else []
+        return self._users.of(image_volume(resource))
 
     # --- the parts of writing ---
-
-    def _require_ours(self, resource: Resource, volume: VolumeId) -> None:
-        if volume.volume in identity_names(resource) or str(volume) == resource.external_id:
-            return
-        raise Terminal(not_ours(resource, None))
 
     def _names_or_none(self, pool: str) -> frozenset[str]:
         try:
@@ -284,11 +276,6 @@ class ImageHandler:
         if wanted != f"sha256:{found}":
             raise Terminal(wrong_checksum(resource.name, what, found, wanted))
 
-    def _outcome(self, volume: VolumeId) -> Outcome:
-        facts = self._volumes.facts(volume)
-        outputs = {"path": facts.path, "volume": facts.name} if facts is not None else {}
-        return Outcome(str(volume), outputs)
-
 
 def _names(target: Resource) -> tuple[str, ...]:
     """The names that only its own volume has; one with ``source.volume`` has none."""
@@ -318,23 +305,4 @@ def _observed(
         spec["format"] = facts.format(wanted)
     if checksum is not None:
         spec["checksum"] = checksum
-    return _present(volume, facts, spec, target if place.ours else None)
-
-
-def _present(
-    volume: VolumeId, facts: VolumeFacts, spec: dict[str, Any], owner: Resource | None
-) -> Present:
-    stamp = owner.stamp if owner is not None else None
-    return Present(
-        external_id=str(volume),
-        owner=stamp,
-        spec=spec,
-        fingerprint=digest(
-            {
-                "volume": str(volume),
-                "path": facts.path,
-                "spec": spec,
-            }
-        ),
-        outputs={"path": facts.path, "volume": facts.name},
-    )
+    return present(volume, facts, spec, target if place.ours else None)

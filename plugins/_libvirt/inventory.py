@@ -24,6 +24,7 @@ from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, translate
 from provisioner_plugins._libvirt.events import quiet
 from provisioner_plugins._libvirt.ownership import uuid_or_none
+from provisioner_plugins._libvirt.storage import Volumes, look_afresh
 from provisioner_plugins._libvirt.xml import Element, XmlError, parse
 
 _BURST = 8
@@ -101,10 +102,7 @@ class VolumeRecord:
 
 @dataclass(frozen=True, slots=True)
 class VolumeListing:
-    """The volumes of a pool by name, or why they could not be listed.
-
-    ``absent``: the pool itself is gone, so none of its volumes exists on the endpoint's books.
-    """
+    """The volumes of a pool by name, or why they could not be listed."""
 
     volumes: Mapping[str, VolumeRecord] = field(default_factory=dict)
     problem: Diagnostic | None = None
@@ -235,10 +233,7 @@ class Inventory:
         """The size of a pool, used or not: 2 calls."""
         if pool not in self._pool_bytes:
             self._tally.append(2)
-            self._pool_bytes[pool] = self.connection.read(
-                f"read storage pool {pool}",
-                lambda handle: int(handle.storagePoolLookupByName(pool).info()[1]),
-            )
+            self._pool_bytes[pool] = Volumes(self.connection).pool_bytes(pool)
         return self._pool_bytes[pool]
 
     def volume(self, record: VolumeRecord) -> Element | None:
@@ -380,14 +375,8 @@ class Inventory:
         def read(handle: Any) -> dict[str, VolumeRecord]:
             self._tally.append(3)
             found = handle.storagePoolLookupByUUID(pool.uuid.bytes)
-            try:
-                if afresh:
-                    found.refresh(0)
-            except libvirt.libvirtError as problem:
-                # While a volume is being made the daemon will not look afresh; its list is still
-                # right for the others.
-                if not _jobs_running(problem):
-                    raise
+            if afresh:
+                look_afresh(found)
             volumes = found.listAllVolumes(0)
             return {
                 volume.name(): VolumeRecord(pool.name, volume.name(), volume)
@@ -435,10 +424,6 @@ def _parsed(text: str) -> Element:
 
 def _uuids(objects: Iterable[Any]) -> frozenset[bytes]:
     return frozenset(item.UUID() for item in objects)
-
-
-def _jobs_running(problem: libvirt.libvirtError) -> bool:
-    return "asynchronous jobs running" in (problem.get_error_message() or "")
 
 
 def _inactive(pool: str) -> Diagnostic:

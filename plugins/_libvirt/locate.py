@@ -1,15 +1,22 @@
-"""Finds the volumes of disks and images in an inventory: by identity, else as recorded, else by
-name.
+"""Finds the volumes of disks and images in an inventory (by identity, else as recorded, else by
+name), and tells what was found. Called by the Disk and Image handlers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from provisioner.providers.api import Absent, Resource, Undetermined
+from provisioner.core.values import digest
+from provisioner.providers.api import Absent, Present, Resource, Undetermined
 from provisioner_plugins._libvirt.inventory import Inventory, VolumeRecord
-from provisioner_plugins._libvirt.volume import VolumeId, is_marker, names_a_file, pool_of
+from provisioner_plugins._libvirt.volume import (
+    VolumeFacts,
+    VolumeId,
+    is_marker,
+    names_a_file,
+    pool_of,
+)
 
 
 class Located(NamedTuple):
@@ -70,3 +77,16 @@ def discovered_volumes(inventory: Inventory) -> Iterator[tuple[VolumeRecord, fro
         for record in listing.volumes.values():
             if not is_marker(record.name):
                 yield record, names
+
+
+def present(
+    volume: VolumeId, facts: VolumeFacts, spec: dict[str, Any], owner: Resource | None = None
+) -> Present:
+    """A volume as observed; ``owner`` is the resource whose volume it is."""
+    return Present(
+        external_id=str(volume),
+        owner=owner.stamp if owner is not None else None,
+        spec=spec,
+        fingerprint=digest({"volume": str(volume), "path": facts.path, "spec": spec}),
+        outputs={"path": facts.path, "volume": facts.name},
+    )

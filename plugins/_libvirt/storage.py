@@ -12,10 +12,11 @@ import libvirt
 
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
-from provisioner.providers.api import ProviderError, Retryable, Terminal
+from provisioner.providers.api import Outcome, ProviderError, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import BUSY, code_of
-from provisioner_plugins._libvirt.volume import VolumeFacts, VolumeId, build
+from provisioner_plugins._libvirt.ownership import not_ours
+from provisioner_plugins._libvirt.volume import VolumeFacts, VolumeId, build, identity_names
 from provisioner_plugins._libvirt.xml import parse, serialize
 
 _PAUSE = 0.05
@@ -160,12 +161,21 @@ class Volumes:
                 5.0,
             ) from problem
 
-    def remove_quietly(self, volume: VolumeId) -> None:
-        """As :meth:`remove`, after a failure whose reason counts more than what is left of it."""
+    def remove_quietly(self, *volumes: VolumeId) -> None:
+        """As :meth:`remove`, after a failure whose reason counts more than what is left of it. In
+        order, up to the first that cannot be removed: a marker goes last.
+        """
         try:
-            self.remove(volume)
+            for volume in volumes:
+                self.remove(volume)
         except ProviderError:
             return
+
+    def outcome(self, volume: VolumeId, *notes: str) -> Outcome:
+        """What a step that made or changed a volume returns."""
+        facts = self.facts(volume)
+        outputs = {"path": facts.path, "volume": facts.name} if facts is not None else {}
+        return Outcome(str(volume), outputs, notes=notes)
 
     def with_volume(self, what: str, volume: VolumeId, function: Callable[[Any], Any]) -> Any:
         """Run ``function`` on libvirt's object of a volume."""
@@ -178,12 +188,20 @@ class Volumes:
 
 
 def look_afresh(pool: Any) -> None:
-    """Have the daemon look at the storage afresh; while it makes a volume there it will not."""
+    """Have the daemon look at the storage afresh. While it makes a volume there it will not; what
+    it knows is still right for the others.
+    """
     try:
         pool.refresh(0)
     except libvirt.libvirtError as problem:
-        if not jobs_running(problem):
+        if "asynchronous jobs running" not in (problem.get_error_message() or ""):
             raise
+
+
+def require_ours(resource: Resource, volume: VolumeId) -> None:
+    """Raise Terminal (PRV5119) unless a volume has the resource's identity or was recorded."""
+    if volume.volume not in identity_names(resource) and str(volume) != resource.external_id:
+        raise Terminal(not_ours(resource, None))
 
 
 def no_volume(volume: VolumeId) -> Diagnostic:
@@ -193,8 +211,3 @@ def no_volume(volume: VolumeId) -> Diagnostic:
         f"there is no volume {volume.volume} in pool {volume.pool}",
         hint="Apply its Image first, or correct source.volume in the Image.",
     )
-
-
-def jobs_running(problem: libvirt.libvirtError) -> bool:
-    """Whether a pool refused to be looked at because a volume is being made in it."""
-    return "asynchronous jobs running" in (problem.get_error_message() or "")

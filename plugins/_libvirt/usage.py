@@ -16,7 +16,7 @@ from provisioner.providers.api import InUse
 from provisioner.providers.capabilities import User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND
-from provisioner_plugins._libvirt.storage import look_afresh
+from provisioner_plugins._libvirt.storage import Volumes, look_afresh
 from provisioner_plugins._libvirt.volume import VolumeFacts, VolumeId, is_marker
 from provisioner_plugins._libvirt.xml import Element, parse
 
@@ -37,16 +37,22 @@ class VolumeUsers:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._volumes = Volumes(connection)
         self._lock = threading.Lock()
         self._backing: dict[VolumeId, str | None] = {}
         self._sources: dict[str | VolumeId, set[UUID]] = {}
         self._looked: dict[str | None, float] = {}
 
-    def of(self, volume: VolumeId, path: str) -> list[User]:
-        """Users by their words: ``domain web01``, ``volume images/web-root.1f2e3d4c.qcow2``.
+    def of(self, volume: VolumeId) -> list[User]:
+        """Users by their words: ``domain web01``, ``volume images/web-root.1f2e3d4c.qcow2``; none
+        of a volume that is not there.
 
         A domain that has a volume which is based on this one is told by that volume.
         """
+        facts = self._volumes.facts(volume)
+        if facts is None:
+            return []
+        path = facts.path
 
         def ask(handle: Any) -> list[User]:
             self._look_afresh(handle, volume.pool)

@@ -2,8 +2,7 @@
 never shrink.
 
 A disk's identity is in its volume's name (see :mod:`volume`). While a copy into it is under way a
-marker ``.partial`` stands beside it, so that what an interrupted run left is told from a disk with
-data.
+marker stands beside it, so that what an interrupted run left is told from a disk with data.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from provisioner_plugins._libvirt.locate import Located, Locator, discovered_vol
 from provisioner_plugins._libvirt.native import merge_all
 from provisioner_plugins._libvirt.ownership import gone, require_time, taken
 from provisioner_plugins._libvirt.storage import Volumes, require_ours
-from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
+from provisioner_plugins._libvirt.usage import VolumeUsers
 from provisioner_plugins._libvirt.volume import (
     PARTIAL,
     VolumeFacts,
@@ -130,7 +129,15 @@ class DiskHandler:
         volume = VolumeId(pool, name)
         partial = VolumeId(pool, name + PARTIAL)
         if self._volumes.exists(partial):
-            # What an attempt that did not end has left; nobody can have written data to it.
+            # What an attempt that did not end has left. The daemon may have ended the copy by
+            # itself and a machine been started with it: then there is data in it.
+            self._users.require_none(
+                resource,
+                volume,
+                fate="was not made anew",
+                why=f"Its marker {partial.volume} says that the copy into it did not end.",
+                hint="Remove what uses it first, or, if the volume is whole, only the marker.",
+            )
             self._volumes.remove(volume)
             self._volumes.remove(partial)
         elif self._volumes.exists(volume):
@@ -179,9 +186,7 @@ class DiskHandler:
         require_time(resource, deadline)
         volume = self._volume_of(resource)
         require_ours(resource, volume)
-        users = self.users(resource)
-        if users:
-            raise in_use(resource.kind, resource.name, users)
+        self._users.require_none(resource, volume)
         self._volumes.remove(volume)
         self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
 

@@ -34,7 +34,7 @@ from provisioner_plugins._libvirt.locate import Located, Locator, discovered_vol
 from provisioner_plugins._libvirt.ownership import gone, require_time
 from provisioner_plugins._libvirt.storage import Volumes, no_volume, require_ours
 from provisioner_plugins._libvirt.upload import content_checksum, send
-from provisioner_plugins._libvirt.usage import VolumeUsers, in_use
+from provisioner_plugins._libvirt.usage import VolumeUsers
 from provisioner_plugins._libvirt.volume import (
     VolumeFacts,
     VolumeId,
@@ -176,10 +176,8 @@ class ImageHandler:
         """Remove the volume and its marker; refused while a linked clone or a machine needs it."""
         require_time(resource, deadline)
         volume = image_volume(resource)
-        users = self.users(resource)
-        if users:
-            raise in_use(resource.kind, resource.name, users)
         if "volume" not in resource.spec["source"]:
+            self._users.require_none(resource, volume)
             require_ours(resource, volume)
             self._volumes.remove(volume)
         for name in self._names_or_none(volume.pool):

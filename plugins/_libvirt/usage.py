@@ -5,14 +5,14 @@ volume is deleted.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 import libvirt
 
 from provisioner.core.diagnostics import error
-from provisioner.providers.api import InUse
+from provisioner.providers.api import InUse, Resource
 from provisioner.providers.capabilities import User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND
@@ -24,6 +24,7 @@ _LOOK_AGAIN_SECONDS = 5.0
 """A look costs as much as the pool, or all definitions of domains, are large; deleting a hundred
 disks must not cost a hundred.
 """
+_LET_GO = "Remove or change what uses it first; a linked clone needs its image as long as it lives."
 
 
 class VolumeUsers:
@@ -64,6 +65,20 @@ class VolumeUsers:
 
         users = self._connection.read(f"look for users of volume {volume}", ask)
         return sorted(users, key=lambda user: user.text)
+
+    def require_none(
+        self,
+        resource: Resource,
+        volume: VolumeId,
+        fate: str = "was not deleted",
+        *,
+        why: str = "",
+        hint: str = _LET_GO,
+    ) -> None:
+        """Raise InUse (PRV5124) if somebody needs the resource's volume. See :func:`in_use`."""
+        users = self.of(volume)
+        if users:
+            raise in_use(resource, users, fate, why=why, hint=hint)
 
     def _look_afresh(self, handle: Any, pool: str) -> None:
         """Find volumes that something other than libvirt has made in the pool since the last."""
@@ -192,17 +207,21 @@ def uses(
     return False
 
 
-def in_use(kind: str, name: str, users: list[User]) -> InUse:
-    """The error for a volume that cannot be deleted because of its users."""
+def in_use(
+    resource: Resource, users: Sequence[User], fate: str, *, why: str = "", hint: str
+) -> InUse:
+    """The error for an object that others need. ``fate`` says what did not become of it: ``was not
+    deleted``; ``why`` is a sentence to begin with.
+    """
     shown = ", ".join(user.text for user in users[:5])
     if len(users) > 5:
         shown += f" and {len(users) - 5} more"
     return InUse(
         error(
             "PRV5124",
-            f"{kind} {name} is in use and was not deleted",
-            detail=f"It is used by {shown}.",
-            hint="Remove or change what uses it first; a linked clone needs its image as long as "
-            "it lives.",
+            f"{resource.kind} {resource.name} is in use and {fate}",
+            detail=f"{why} It is used by {shown}.".lstrip(),
+            hint=hint,
+            address=str(resource.address),
         )
     )

@@ -2,7 +2,8 @@
 XML. Pure.
 
 - ``web-root.1f2e3d4c.qcow2``: the volume of Disk/web-root, with the first 8 digits of its UUID;
-- ``web-root.1f2e3d4c.qcow2.partial`` stands beside it as long as a copy into it is under way;
+- ``web-root.1f2e3d4c.qcow2.provisioner-partial`` stands beside it as long as a copy into it is
+  under way;
 - ``debian-12.5a6b7c8d.qcow2.sha256-<64 digits>`` stands beside an image once it is whole, and is
   its checksum.
 
@@ -24,7 +25,8 @@ from provisioner.providers.api import Resource
 from provisioner_plugins._libvirt.xml import Element, attribute, element, text_of
 
 EXTENSIONS = (".qcow2", ".raw", ".iso")
-PARTIAL = ".partial"
+PARTIAL = ".provisioner-partial"
+"""Not ``.partial``: other programs call files so, and beside a marker the volume is made anew."""
 _IDENTITY = re.compile(r".+\.[0-9a-f]{8}\.(qcow2|raw|iso)")
 _CHECKSUM = re.compile(r"(?P<volume>.+)\.sha256-(?P<digits>[0-9a-f]{64})")
 SECTOR = 512

@@ -19,6 +19,7 @@ handlerbench = pytest.importorskip("tests.live.handlerbench")
 
 from provisioner.core.address import Address  # noqa: E402
 from provisioner.providers.api import Absent, Present, Retryable, Terminal, Undetermined  # noqa: E402
+from provisioner_plugins._libvirt.volume import PARTIAL  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -294,11 +295,55 @@ def test_what_an_interrupted_copy_left_is_made_anew(bench: Any, boot_image: Boot
     planned = bench.plan("Disk", "data", spec)
     name = f"data.{planned.resource.uid.hex[:8]}.raw"
     (bench.pool_folder() / name).write_bytes(bytes(MIB))
-    (bench.pool_folder() / f"{name}.partial").touch()
+    (bench.pool_folder() / f"{name}{PARTIAL}").touch()
     assert isinstance(bench.observe(planned.resource), Absent)
     bench.apply("Disk", "data", spec)
     assert boot_image.raw.read_bytes() == (bench.pool_folder() / name).read_bytes()
-    assert not (bench.pool_folder() / f"{name}.partial").exists()
+    assert not (bench.pool_folder() / f"{name}{PARTIAL}").exists()
+
+
+def test_a_file_that_another_program_leaves_beside_a_disk_says_nothing_of_it(bench: Any) -> None:
+    """``qemu-img convert ... DISK.partial`` is how many people bring a disk back."""
+    spec = {"pool": "images", "size": "16MiB", "format": "raw"}
+    bench.apply("Disk", "data", spec)
+    path = Path(str(bench.present("Disk", "data").outputs["path"]))
+    path.write_bytes(b"precious".ljust(16 * MIB, b"."))
+    beside = path.with_name(f"{path.name}.partial")
+    beside.touch()
+    planned = bench.plan("Disk", "data", spec)
+    assert isinstance(planned.observed, Present)
+    bench.handlers["Disk"].create(planned.resource, bench.deadline())
+    assert b"precious" == path.read_bytes()[:8]
+    bench.delete("Disk", "data")
+    assert beside.exists()
+
+
+def test_a_copy_that_did_not_end_is_left_alone_while_a_machine_uses_it(
+    bench: Any, libvirt_session: LibvirtDaemon
+) -> None:
+    """It was started by hand, say, after the daemon had ended the copy by itself."""
+    spec = {"pool": "images", "image": "boot", "clone": "full"}
+    bench.apply("Disk", "root", spec)
+    disk = bench.present("Disk", "root")
+    path = Path(str(disk.outputs["path"]))
+    content = path.read_bytes()
+    path.with_name(f"{path.name}{PARTIAL}").touch()
+    bench.refresh()
+    connection = libvirt.open(libvirt_session.uri)
+    domain = connection.defineXML(volume_domain("keen", disk, libvirt_session.directory / "k.log"))
+    resource = bench.recorded[Address("Disk", "root")]
+    with pytest.raises(Terminal) as caught:
+        bench.handlers["Disk"].create(resource, bench.deadline())
+    assert "PRV5124" == caught.value.diagnostic.code
+    assert (
+        f"Its marker {path.name}{PARTIAL} says that the copy into it did not end. It is used by "
+        "domain keen."
+    ) == caught.value.diagnostic.detail
+    assert content == path.read_bytes()
+    domain.undefine()
+    bench.apply("Disk", "root", spec)
+    assert not path.with_name(f"{path.name}{PARTIAL}").exists()
+    connection.close()
 
 
 def test_a_disk_that_a_machine_uses_is_not_deleted(
@@ -452,7 +497,7 @@ def test_a_creation_that_still_runs_ends_in_one_whole_disk(bench: Any, tmp_path:
     handlerbench.wait_until(lambda: creates(handler, resource, bench))
     bench.join()
     assert big.read_bytes() == (bench.pool_folder() / name).read_bytes()
-    assert not (bench.pool_folder() / f"{name}.partial").exists()
+    assert not (bench.pool_folder() / f"{name}{PARTIAL}").exists()
 
 
 def creates(handler: Any, resource: Any, bench: Any) -> bool:

@@ -16,6 +16,8 @@ from tests.lab.storagehost import StorageHost
 
 machinebench = pytest.importorskip("tests.live.machinebench")
 
+from provisioner_plugins._libvirt.volume import PARTIAL  # noqa: E402
+
 pytestmark = [
     pytest.mark.live,
     pytest.mark.timeout(400),
@@ -134,7 +136,7 @@ def test_a_copy_that_was_interrupted_is_made_again(bench: Any) -> None:
     spec = {"pool": "lvm", "size": "4MiB", "format": "raw"}
     bench.apply("Disk", "data", spec)
     name = bench.present("Disk", "data").external_id.partition("/")[2]
-    marker = f"<volume><name>{name}.partial</name><capacity>512</capacity></volume>"
+    marker = f"<volume><name>{name}{PARTIAL}</name><capacity>512</capacity></volume>"
     bench.connection.call(
         "mark", lambda h: h.storagePoolLookupByName("lvm").createXML(marker, 0).name()
     )

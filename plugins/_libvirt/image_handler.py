@@ -40,13 +40,13 @@ from provisioner_plugins._libvirt.volume import (
     VolumeId,
     build,
     checksum_marker,
+    checksum_markers,
     checksum_of,
     declared_format,
     has_identity,
     identity_name,
     identity_names,
     image_volume,
-    is_marker,
     marker_bytes,
     pool_of,
     pool_reference,
@@ -141,7 +141,17 @@ class ImageHandler:
         volume = VolumeId(pool, name)
         names = self._volumes.names(pool)
         if name in names and checksum_of(name, names) is None:
-            # What an attempt that did not end has left: only a whole image has its marker.
+            # What an attempt that did not end has left: only a whole image has its marker. One
+            # that is used has lost it.
+            self._users.require_none(
+                resource,
+                volume,
+                fate="was not uploaded anew",
+                why=f"Volume {volume} has no marker that says that it is whole.",
+                hint="If it is, make an empty file beside it that is called "
+                f"{checksum_marker(name, '')} and the 64 digits of its SHA-256. Otherwise remove "
+                "what uses it first.",
+            )
             self._volumes.remove(volume)
         if checksum_of(name, names) is None or name not in names:
             self._upload(resource, volume, deadline)
@@ -180,9 +190,8 @@ class ImageHandler:
             self._users.require_none(resource, volume)
             require_ours(resource, volume)
             self._volumes.remove(volume)
-        for name in self._names_or_none(volume.pool):
-            if is_marker(name) and name.startswith(f"{volume.volume}."):
-                self._volumes.remove(VolumeId(volume.pool, name))
+        for name in checksum_markers(volume.volume, self._names_or_none(volume.pool)):
+            self._volumes.remove(VolumeId(volume.pool, name))
 
     def users(self, resource: Resource) -> list[User]:
         """Who needs the volume of an image; nobody needs that of somebody else to stay, for it is

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import gcd
 from typing import Any, NamedTuple
@@ -86,11 +86,17 @@ def checksum_marker(volume: str, sha256: str) -> str:
 
 def checksum_of(volume: str, names: Iterable[str]) -> str | None:
     """``sha256:...`` of an image by the marker beside it; None if there is none."""
+    for marker in checksum_markers(volume, names):
+        return f"sha256:{marker.rpartition('-')[2]}"
+    return None
+
+
+def checksum_markers(volume: str, names: Iterable[str]) -> Iterator[str]:
+    """Those of some names that are markers of just this image."""
     for name in names:
         match = _CHECKSUM.fullmatch(name) if name.startswith(volume) else None
         if match is not None and match["volume"] == volume:
-            return f"sha256:{match['digits']}"
-    return None
+            yield name
 
 
 def is_marker(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,42 @@ def test_what_an_interrupted_upload_left_is_uploaded_anew(
     assert isinstance(bench.observe(resource), Absent)
     bench.apply("Image", "boot", spec)
     assert boot_image.raw.read_bytes() == left.read_bytes()
+
+
+def test_an_image_that_lost_its_marker_stays_below_its_clones(
+    bench: Any, boot_image: BootImage
+) -> None:
+    """Neither recorded nor marked, it looks like an upload that did not end."""
+    outcome = bench.apply("Image", "boot", uploaded(boot_image.qcow2))
+    path = Path(str(outcome.outputs["path"]))
+    bench.apply("Disk", "root", {"pool": "images", "image": "boot"})
+    (marker,) = path.parent.glob(f"{path.name}.sha256-*")
+    marker.unlink()
+    node = path.stat().st_ino
+    resource = replace(bench.recorded[Address("Image", "boot")], external_id=None)
+    with pytest.raises(Terminal) as caught:
+        bench.handlers["Image"].create(resource, bench.deadline())
+    assert "PRV5124" == caught.value.diagnostic.code
+    assert marker.name[:-64] in caught.value.diagnostic.hint
+    assert node == path.stat().st_ino
+    marker.touch()
+    assert outcome == bench.handlers["Image"].create(resource, bench.deadline())
+
+
+def test_an_image_takes_no_other_s_markers_with_it(bench: Any, boot_image: BootImage) -> None:
+    """Their names begin as its own does."""
+    volume = bench.pool_folder() / "debian-12"
+    volume.write_bytes(boot_image.raw.read_bytes())
+    bench.refresh()
+    checksum = sha256(volume)
+    spec = {"pool": "images", "source": {"volume": volume.name}, "format": "raw"}
+    bench.apply("Image", "base", {**spec, "checksum": checksum})
+    bench.apply("Image", "debian-12", uploaded(boot_image.qcow2))
+    (bench.pool_folder() / "debian-12.iso.partial").touch()
+    before = {path.name for path in bench.pool_folder().iterdir()}
+    bench.delete("Image", "base")
+    after = {path.name for path in bench.pool_folder().iterdir()}
+    assert {f"debian-12.{checksum.replace(':', '-')}"} == before - after
 
 
 def test_creating_twice_uploads_once(bench: Any, boot_image: BootImage) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.values import digest
 from provisioner.providers.api import Absent, Present, Resource, Undetermined
 from provisioner_plugins._libvirt.inventory import Inventory, VolumeRecord
@@ -42,7 +43,8 @@ class Locator:
         """The volume of a target. ``identities`` are the names that only its own volume has.
 
         Undetermined where a pool in which it could be cannot be read. A pool that the daemon does
-        not know has no volumes that it could know.
+        not know may be defined again, with all that is in its storage: a volume that is called as
+        it would be made is found by making it then, any other one would be lost sight of.
         """
         places = [VolumeId(pool_of(target), name) for name in identities]
         candidates = [(place, True) for place in places]
@@ -55,6 +57,8 @@ class Locator:
         for place, ours in candidates:
             pool = self._inventory.pools().by_name.get(place.pool)
             if pool is None:
+                if str(place) == target.external_id and place not in places:
+                    return Undetermined(_no_pool(target, place))
                 continue
             listing = self._inventory.volumes(pool)
             if listing.problem is not None:
@@ -77,6 +81,18 @@ def discovered_volumes(inventory: Inventory) -> Iterator[tuple[VolumeRecord, fro
         for record in listing.volumes.values():
             if not is_marker(record.name):
                 yield record, names
+
+
+def _no_pool(target: Resource, volume: VolumeId) -> Diagnostic:
+    return error(
+        "PRV5123",
+        f"there is no storage pool {volume.pool} on the host, so its volumes are unknown",
+        detail=f"{target.address} was recorded as volume {volume.volume} in it, which may be in "
+        "its storage still.",
+        hint="Apply its StoragePool first, or define the pool again. If the volume is gone for "
+        f"good: provisioner state forget {target.address}",
+        address=str(target.address),
+    )
 
 
 def present(

@@ -476,6 +476,21 @@ def test_disks_of_a_stopped_pool_are_undetermined(bench: Any) -> None:
     assert isinstance(bench.observe(bench.recorded[Address("Disk", "data")]), Present)
 
 
+def test_an_adopted_disk_of_a_pool_that_is_gone_is_undetermined(bench: Any) -> None:
+    """Creating it would look under its own name only, and make an empty one."""
+    (bench.pool_folder() / "data.raw").write_bytes(bytes(MIB))
+    bench.refresh()
+    bench.adopt("Disk", "data.raw", {"pool": "images", "size": "1MiB", "format": "raw"})
+    bench.apply("Disk", "own", {"pool": "images", "size": "1MiB"})
+    bench.connection.call("stop", lambda h: h.storagePoolLookupByName("images").destroy())
+    bench.connection.call("remove", lambda h: h.storagePoolLookupByName("images").undefine())
+    observed = bench.observe(bench.recorded[Address("Disk", "data.raw")])
+    assert isinstance(observed, Undetermined)
+    assert "PRV5123" == observed.diagnostic.code
+    # This one is found by creating it.
+    assert Absent() == bench.observe(bench.recorded[Address("Disk", "own")])
+
+
 def test_a_volume_removed_by_hand_is_absent(bench: Any) -> None:
     bench.apply("Disk", "data", {"pool": "images", "size": "16MiB"})
     Path(str(bench.present("Disk", "data").outputs["path"])).unlink()

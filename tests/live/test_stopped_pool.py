@@ -1,4 +1,6 @@
-"""A pool that somebody stopped: its disks cannot be seen until the plan has started it."""
+"""A pool that somebody stopped or removed: its disks cannot be seen until the plan has brought it
+back.
+"""
 
 from pathlib import Path
 
@@ -30,4 +32,39 @@ def test_the_plan_starts_it_and_leaves_its_disks_alone(
     stack.run("apply", "--yes", expect=4)
     assert [] == stack.steps()
     consents = ("--allow-data-loss=Disk/root", "--allow-data-loss=Disk/data")
+    stack.run("destroy", "--yes", *consents)
+
+
+def test_the_plan_defines_it_again_and_finds_the_disks_that_were_adopted(
+    libvirt_session: LibvirtDaemon, boot_image: BootImage, tmp_path: Path
+) -> None:
+    stack = Stack(tmp_path, libvirt_session.uri, libvirt_session.directory / "pool-removed")
+    boot_image.copy(tmp_path / "boot.qcow2")
+    stack.pool.mkdir()
+    found = stack.pool / "db.raw"
+    found.write_bytes(b"precious".ljust(4 << 20, b"."))
+    stack.edit("metadata: {name: data}", "metadata: {name: db.raw}")
+    stack.edit("4MiB, format: qcow2", "4MiB, format: raw")
+    stack.edit("{disk: data}", "{disk: db.raw}")
+    stack.edit("  shutdownTimeout: 0s", "  power: stopped")
+    machine = (tmp_path / "stack.yaml").read_text()
+    stack.write(machine.partition("---\napiVersion: provisioner/v1\nkind: Image")[0])
+    stack.run("apply", "--yes")
+    stack.write(machine)
+    stack.run("apply", "--yes", "--adopt", "Disk/db.raw")
+    connection = libvirt.open(stack.uri)
+    pool = connection.storagePoolLookupByName("disks")
+    pool.destroy()
+    pool.undefine()
+    connection.close()
+    plan = stack.plan()
+    assert {("PRV5123", "Disk/db.raw")} == {
+        (problem["code"], problem["address"]) for problem in plan["undetermined"]
+    }
+    assert "create Disk/db.raw" not in [f"{s['action']} {s['id']}" for s in plan["steps"]]
+    stack.run("apply", "--yes", expect=4)
+    assert [] == stack.steps()
+    assert ["db.raw"] == stack.volumes("db.raw") + stack.volumes("db")
+    assert b"precious" == found.read_bytes()[:8]
+    consents = ("--allow-data-loss=Disk/root", "--allow-data-loss=Disk/db.raw")
     stack.run("destroy", "--yes", *consents)

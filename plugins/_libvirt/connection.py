@@ -1,6 +1,10 @@
 """One connection to one libvirt daemon: opened once, shared by all threads of a session, opened
 again when it broke.
 
+Threads may be in the middle of calls on a connection that another one finds broken, or closes:
+libvirt would crash if it were freed below them. So nobody disconnects; a handle is let go of, and
+ends with the last call that has it.
+
 Made by a provider's ``open``. Every call to the daemon goes through :meth:`Connection.call`,
 :meth:`~Connection.read`, :meth:`~Connection.find` or :meth:`~Connection.define`, so that nothing
 but Retryable and Terminal leaves the plugin.
@@ -107,12 +111,8 @@ class Connection:
                 )
             ) from problem
         except libvirt.libvirtError as problem:
-            failure = translate(problem, what)
-            if _is_lost(failure) or not handle.isAlive():
-                self._drop(handle)
-                if not _is_lost(failure):
-                    raise _lost(what, problem) from problem
-            raise failure from problem
+            # Kept in no variable: with its traceback that would be a cycle, and the handle in it.
+            raise self._failure(handle, what, problem) from problem
 
     def read(self, what: str, function: Callable[[Any], T]) -> T:
         """As :meth:`call`, but ``function`` only reads: after a lost connection it is run again on
@@ -149,34 +149,37 @@ class Connection:
         return result, (_SLOW_DEFINE.format(seconds=seconds),)
 
     def close(self) -> None:
-        """Disconnect; may be called twice."""
+        """Disconnect, once the calls under way have ended; may be called twice."""
         with self._lock:
             self._closed = True
-            handle, self._handle = self._handle, None
+            self._handle = None
             self._secrets.clear()
-        if handle is not None:
-            _close(handle)
 
     def _alive(self) -> Any:
         handle = self._handle
-        if handle is not None and handle.isAlive():
+        if handle is not None and _is_alive(handle):
             return handle
         with self._lock:
             if self._closed:
                 raise Terminal(
                     error("PRV5107", f"Host/{self.endpoint.name}: the session is closed")
                 )
-            if self._handle is not None and not self._handle.isAlive():
-                self._drop(self._handle)
-            if self._handle is None:
+            if self._handle is None or not _is_alive(self._handle):
+                self._handle = None
                 self._handle = self._open()
             return self._handle
 
-    def _drop(self, handle: Any) -> None:
+    def _failure(self, handle: Any, what: str, problem: libvirt.libvirtError) -> ProviderError:
+        """What a failed call raises; lets go of the handle if it is lost."""
+        failure = translate(problem, what)
+        if not _is_lost(failure):
+            if _is_alive(handle):
+                return failure
+            failure = _lost(what, problem)
         with self._lock:
             if self._handle is handle:
                 self._handle = None
-        _close(handle)
+        return failure
 
     def _open(self) -> Any:
         what = f"Host/{self.endpoint.name}: connect to {self.endpoint.connection['uri']}"
@@ -342,7 +345,15 @@ def _open_within(seconds: float, what: str, opening: Callable[[], Any]) -> Any:
     return result[0]
 
 
+def _is_alive(handle: Any) -> bool:
+    try:
+        return bool(handle.isAlive())
+    except libvirt.libvirtError:
+        return False
+
+
 def _close(handle: Any) -> None:
+    """Close a handle that nobody else has seen yet."""
     # A connection that broke reports that once more when it is closed.
     with contextlib.suppress(libvirt.libvirtError):
         handle.close()

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,67 @@ def test_threads_share_one_connection(libvirt_session: LibvirtDaemon) -> None:
     for thread in threads:
         thread.join()
     assert 1 == len(seen)
+    connection.close()
+
+
+def test_a_call_goes_on_while_another_thread_gives_the_connection_up(
+    libvirt_session: LibvirtDaemon,
+) -> None:
+    connection = connect(uri=libvirt_session.uri)
+    closed = libvirt.open("test:///default")
+    closed.close()
+
+    def work(handle: Any) -> Any:
+        with pytest.raises(Retryable) as caught:
+            connection.call("find it broken", lambda _: closed.getHostname())
+        assert "PRV5107" == caught.value.diagnostic.code
+        assert connection.call("use the next one", lambda other: other is not handle)
+        return handle.getHostname()
+
+    assert hostname(connection) == connection.call("go on", work)
+    connection.close()
+
+
+def test_a_call_goes_on_while_another_thread_closes_the_session(
+    libvirt_session: LibvirtDaemon,
+) -> None:
+    connection = connect(uri=libvirt_session.uri)
+    name = hostname(connection)
+
+    def work(handle: Any) -> Any:
+        connection.close()
+        return handle.getHostname()
+
+    assert name == connection.call("go on", work)
+    with pytest.raises(Terminal) as caught:
+        hostname(connection)
+    assert "PRV5107" == caught.value.diagnostic.code
+
+
+def test_closing_ends_the_connection(libvirt_session: LibvirtDaemon) -> None:
+    connection = connect(uri=libvirt_session.uri)
+    handle = connection.call("look", weakref.ref)
+    with pytest.raises(Terminal):
+        connection.call("fail", lambda h: h.lookupByName("no-such-domain"))
+    connection.close()
+    connection.close()
+    assert handle() is None
+
+
+def test_a_connection_that_cannot_tell_whether_it_lives_is_lost(
+    libvirt_session: LibvirtDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = connect(uri=libvirt_session.uri)
+    first = connection.call("look", lambda handle: handle)
+
+    def fail(_: object) -> None:
+        raise libvirt.libvirtError("invalid connection pointer")
+
+    monkeypatch.setattr(libvirt.virConnect, "isAlive", fail)
+    with pytest.raises(Retryable) as caught:
+        connection.call("find", lambda handle: handle.lookupByName("no-such-domain"))
+    assert "PRV5107" == caught.value.diagnostic.code
+    assert connection.call("look again", lambda handle: handle is not first)
     connection.close()
 
 

@@ -50,11 +50,9 @@ def local_file(path: Path, kind_of_file: str) -> LocalFile:
             head = stream.read(_HEAD)
         size = path.stat().st_size
     except OSError as problem:
-        raise Terminal(
-            _unreadable(f"the image file {path} cannot be read", f"{problem.strerror or problem}.")
-        ) from problem
+        raise unreadable(path, problem) from problem
     if size == 0:
-        raise Terminal(_unreadable(f"the image file {path} is empty", "It has 0 bytes."))
+        raise Terminal(_no_image(f"the image file {path} is empty", "It has 0 bytes."))
     found = "qcow2" if head.startswith(_QCOW2) else "other than qcow2"
     for magic, name in _NO_IMAGE.items():
         if head.startswith(magic):
@@ -88,7 +86,13 @@ def local_file(path: Path, kind_of_file: str) -> LocalFile:
     return LocalFile(path, size, int.from_bytes(head[24:32], "big"))
 
 
-def _unreadable(summary: str, detail: str) -> Diagnostic:
+def unreadable(path: Path, problem: OSError) -> Terminal:
+    """The error (PRV5130) for an image file that the system does not give."""
+    detail = f"{problem.strerror or problem}."
+    return Terminal(_no_image(f"the image file {path} cannot be read", detail))
+
+
+def _no_image(summary: str, detail: str) -> Diagnostic:
     return error(
         "PRV5130",
         summary,
@@ -110,11 +114,7 @@ def file_checksum(file: LocalFile, report: Report, deadline: Deadline) -> str:
                 done += len(chunk)
                 meter.passed(done)
     except OSError as problem:
-        raise Terminal(
-            _unreadable(
-                f"the image file {file.path} cannot be read", f"{problem.strerror or problem}."
-            )
-        ) from problem
+        raise unreadable(file.path, problem) from problem
     return checksum.hexdigest()
 
 

@@ -19,7 +19,7 @@ from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import error
 from provisioner.providers.api import Terminal
 from provisioner_plugins._libvirt.arrival import Tail, require_arrived
-from provisioner_plugins._libvirt.local_image import LocalFile, Meter, Report
+from provisioner_plugins._libvirt.local_image import LocalFile, Meter, Report, unreadable
 
 CHUNK = 256 * 1024
 """A stream message of libvirt holds a little less than 256 KiB
@@ -37,8 +37,10 @@ def send(handle: Any, volume: Any, source: LocalFile, report: Report, deadline: 
     volume.upload(stream, 0, source.size, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
     try:
         sent = _send_extents(stream, source, Meter(report, source.size, deadline))
-    except BaseException:
+    except BaseException as problem:
         _abort(stream)
+        if isinstance(problem, OSError):
+            raise unreadable(source.path, problem) from problem
         raise
     stream.finish()
     if sent.tail is not None:

@@ -1,6 +1,8 @@
 """Images on a real daemon: uploaded once, checked, whole or not there."""
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from tests.lab.daemon import LibvirtDaemon
 
 libvirt = pytest.importorskip("libvirt")
 handlerbench = pytest.importorskip("tests.live.handlerbench")
-CHUNK = pytest.importorskip("provisioner_plugins._libvirt.upload").CHUNK
+upload_module = pytest.importorskip("provisioner_plugins._libvirt.upload")
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -129,6 +131,19 @@ def test_an_image_above_another_file_is_refused(bench: Any, tmp_path: Path) -> N
         bench.apply("Image", "overlay", uploaded(tmp_path / "overlay.qcow2"))
     assert "PRV5131" == caught.value.diagnostic.code
     assert "backing file" in caught.value.diagnostic.detail
+
+
+def test_a_file_that_fails_during_the_upload_leaves_nothing(
+    bench: Any, boot_image: BootImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(upload_module, "_extents", fail)
+    with pytest.raises(Terminal) as caught:
+        bench.apply("Image", "boot", uploaded(boot_image.raw))
+    assert "PRV5130" == caught.value.diagnostic.code
+    assert [] == list(bench.pool_folder().iterdir())
 
 
 def test_what_an_interrupted_upload_left_is_uploaded_anew(
@@ -293,7 +308,7 @@ def small(libvirt_system: LibvirtDaemon) -> Iterator[Any]:
     stack.close()
 
 
-@pytest.mark.parametrize("excess", [1, CHUNK, CHUNK + 1, 6 * MIB])
+@pytest.mark.parametrize("excess", [1, upload_module.CHUNK, upload_module.CHUNK + 1, 6 * MIB])
 def test_an_image_that_does_not_fit_is_told_and_nothing_is_left(
     small: Any, tmp_path: Path, excess: int
 ) -> None:

@@ -165,6 +165,20 @@ def test_a_file_that_changes_meanwhile_is_told(tmp_path: Path, change: int) -> N
     assert "PRV5130" == caught.value.diagnostic.code
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("/no/such/file", "No such file or directory."), ("/proc/self/mem", "Input/output error.")],
+)
+def test_a_file_that_cannot_be_read_any_more_is_told(path: str, said: str) -> None:
+    """As on storage that fails, or a network file system whose server went."""
+    daemon = Daemon()
+    source = LocalFile(Path(path), 4096, 4096)
+    with pytest.raises(Terminal) as caught:
+        send(daemon, daemon, source, lambda *_: None, Deadline.after(60, CLOCK))
+    assert ("PRV5130", said) == (caught.value.diagnostic.code, caught.value.diagnostic.detail)
+    assert "aborted" == daemon.stream.state
+
+
 def test_a_deadline_ends_the_copy(tmp_path: Path) -> None:
     path = tmp_path / "file.raw"
     path.write_bytes(b"x" * (1 << 20))

@@ -28,6 +28,7 @@ from provisioner.providers.api import (
     Retryable,
     Terminal,
 )
+from provisioner.providers.capabilities import User
 from provisioner_plugins._libvirt import fragment_record, native, stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.edits import running_differences
@@ -43,7 +44,8 @@ from provisioner_plugins._libvirt.ownership import (
     taken,
     uuid_or_none,
 )
-from provisioner_plugins._libvirt.replug import attached, replug
+from provisioner_plugins._libvirt.replug import attached, is_attached, replug
+from provisioner_plugins._libvirt.usage import guests_of_others, require_no_guests
 from provisioner_plugins._libvirt.xml import Element, attribute, parse, same, serialize
 
 _USER_ID = "user:"
@@ -160,7 +162,9 @@ class NetworkHandler:
         return Outcome(observed.external_id, self._outputs(network))
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
-        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`; refused while guests of
+        others are in it. Those of the stack are gone, or the plan connects them anew.
+        """
         require_time(resource, deadline)
         recorded = resource.external_id or str(resource.uid)
         if recorded.startswith(_USER_ID):
@@ -169,10 +173,19 @@ class NetworkHandler:
         if network is None:
             return
         network = self._own(resource, recorded)
+        require_no_guests(resource, self.users(resource))
         if self._call("read", resource.name, lambda _: network.isActive()):
             self._call("stop", resource.name, lambda _: network.destroy())
         if self._call("read", resource.name, lambda _: _is_defined(network)):
             self._call("remove", resource.name, lambda _: network.undefine())
+
+    def users(self, resource: Resource) -> list[User]:
+        """The running guests of others in the network."""
+        if (resource.external_id or "").startswith(_USER_ID):
+            return []
+        return guests_of_others(
+            self._connection, resource, lambda live: is_attached(live, resource.name)
+        )
 
     # --- the parts of writing ---
 

@@ -29,6 +29,7 @@ from provisioner.providers.api import (
     Resource,
     Terminal,
 )
+from provisioner.providers.capabilities import User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.inventory import Inventory, PoolRecord
 from provisioner_plugins._libvirt.native import merge_all
@@ -41,6 +42,8 @@ from provisioner_plugins._libvirt.ownership import (
 )
 from provisioner_plugins._libvirt.pool import STOPPED
 from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, notes, read, target_path
+from provisioner_plugins._libvirt.usage import guests_of_others, require_no_guests, sources_of
+from provisioner_plugins._libvirt.volume import VolumeId
 from provisioner_plugins._libvirt.xml import serialize
 
 
@@ -121,14 +124,28 @@ class PoolHandler:
         return Outcome(observed.external_id, observed.outputs)
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
-        """Stop and undefine; the folder, file system or volume group stays as it is."""
+        """Stop and undefine; the folder, file system or volume group stays as it is. Refused while
+        running guests of others have disks that name the pool.
+        """
         require_time(resource, deadline)
         if self._lookup(_recorded(resource)) is None:
             return
         pool = self._own(resource, str(_recorded(resource)))
+        require_no_guests(resource, self.users(resource))
         if self._call("read", resource, lambda _: pool.isActive()):
             self._call("stop", resource, lambda _: pool.destroy())
         self._call("remove", resource, lambda _: pool.undefine())
+
+    def users(self, resource: Resource) -> list[User]:
+        """The running guests of others with disks that name the pool."""
+        return guests_of_others(
+            self._connection,
+            resource,
+            lambda live: any(
+                isinstance(source, VolumeId) and source.pool == resource.name
+                for source in sources_of(live)
+            ),
+        )
 
     # --- the parts of writing ---
 

@@ -21,7 +21,12 @@ from provisioner_plugins._libvirt.xml import Element, element, parse, remove_all
 
 def attached(running: Sequence[tuple[str, Element]], network: str) -> list[str]:
     """Names of running domains with a network card in the network, sorted."""
-    return sorted(name for name, live in running if any(_interfaces(live, network)))
+    return sorted(name for name, live in running if is_attached(live, network))
+
+
+def is_attached(live: Element, network: str) -> bool:
+    """Whether a domain with this definition has a card in the network."""
+    return next(_interfaces(live, network), None) is not None
 
 
 def _interfaces(live: Element, network: str) -> Iterator[Element]:

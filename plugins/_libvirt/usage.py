@@ -1,11 +1,11 @@
-"""Who uses a volume: domains that have it as a disk, volumes that are based on it. Asked before a
-volume is deleted.
+"""Who uses a volume (domains that have it as a disk, volumes that are based on it), a network or a
+pool (guests of others that run). Asked before one of them is deleted.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ import libvirt
 from provisioner.core.diagnostics import error
 from provisioner.providers.api import InUse, Resource
 from provisioner.providers.capabilities import User
+from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND
 from provisioner_plugins._libvirt.storage import Volumes, look_afresh
@@ -205,6 +206,36 @@ def uses(
         if any(name in (volume, path) for source in disk.iter("source") for name in _named(source)):
             return True
     return False
+
+
+def guests_of_others(
+    connection: Connection, resource: Resource, needs: Callable[[Element], bool]
+) -> list[User]:
+    """Domains that run, are not of the resource's stack, and need it by their live definition."""
+
+    def ask(handle: Any) -> Iterator[User]:
+        for domain in handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            definitions = _definitions(domain)
+            # A stamp that was written by adopting it is in the live one after a restart only.
+            if definitions and needs(definitions[-1]) and not is_of(definitions[0]):
+                yield User(domain.UUIDString(), f"domain {domain.name()}")
+
+    def is_of(configured: Element) -> bool:
+        mark = stamp.read(configured)
+        return mark is not None and mark.stamp.lineage == resource.stamp.lineage
+
+    found = connection.read(f"look for guests that need {resource.address}", lambda h: [*ask(h)])
+    return sorted(found, key=lambda user: user.text)
+
+
+def require_no_guests(resource: Resource, users: Sequence[User]) -> None:
+    """Raise InUse (PRV5124) if there are such :func:`guests_of_others`."""
+    if users:
+        hint = (
+            "They are not of this stack. Stop them or change them first, or leave it to them: "
+            f"provisioner state forget {resource.address}"
+        )
+        raise in_use(resource, users, "was not deleted", hint=hint)
 
 
 def in_use(

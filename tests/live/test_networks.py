@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 
 from provisioner.core.address import Address
-from provisioner.providers.api import Absent, Present, Terminal
+from provisioner.core.identity import Stamp
+from provisioner.providers.api import Absent, InUse, Present, Terminal
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
 from tests.lab.domain import boot_domain
 
 libvirt = pytest.importorskip("libvirt")
 handlerbench = pytest.importorskip("tests.live.handlerbench")
+
+from provisioner_plugins._libvirt import stamp  # noqa: E402
+from provisioner_plugins._libvirt.xml import parse, serialize  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -336,6 +340,39 @@ def test_drift_is_found_and_repaired(bench: Any) -> None:
     planned = bench.plan("Network", "lan", spec)
     assert {"mtu", f"dhcp.reservations.{DB['mac']}.address"} == set(planned.impacts)
     bench.apply("Network", "lan", spec)
+
+
+def test_a_network_is_not_deleted_under_the_guests_of_others(
+    bench: Any, libvirt_system: LibvirtDaemon, boot_image: BootImage
+) -> None:
+    bench.apply("Network", "lan", NAT)
+    guest = guest_in(libvirt_system, boot_image, "web")
+    resource = bench.recorded[Address("Network", "lan")]
+    with pytest.raises(InUse) as caught:
+        bench.handlers["Network"].delete(resource, bench.deadline())
+    assert ("PRV5124", "It is used by domain web.") == (
+        caught.value.diagnostic.code,
+        caught.value.diagnostic.detail,
+    )
+    assert bench.present("Network", "lan").outputs["bridge"] == bridge_of(guest, libvirt_system)
+    guest.destroy()
+    bench.delete("Network", "lan")
+
+
+def test_a_network_goes_under_the_guests_of_its_own_stack(
+    bench: Any, libvirt_system: LibvirtDaemon, boot_image: BootImage
+) -> None:
+    """The plan brings them where they belong afterwards. An adopted one carries the stamp in its
+    definition only, until it was restarted.
+    """
+    bench.apply("Network", "lan", NAT)
+    guest = guest_in(libvirt_system, boot_image, "web")
+    definition = parse(guest.XMLDesc(0))
+    own = Stamp(str(bench.lineage), "VirtualMachine/web", 0)
+    stamp.replace(definition, stamp.Mark(own))
+    guest.connect().defineXML(serialize(definition))
+    bench.delete("Network", "lan")
+    assert 1 == guest.isActive()
 
 
 def test_a_network_of_that_name_that_is_not_ours_is_left_alone(bench: Any) -> None:

@@ -2,6 +2,7 @@
 without.
 """
 
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 
 from provisioner.core.address import Address
-from provisioner.providers.api import Absent, Present, ProviderError, Terminal
+from provisioner.providers.api import Absent, InUse, Present, ProviderError, Terminal
+from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
+from tests.lab.domain import boot_domain
 
 libvirt = pytest.importorskip("libvirt")
 handlerbench = pytest.importorskip("tests.live.handlerbench")
@@ -153,6 +156,34 @@ def test_a_foreign_pool_is_adopted_as_it_is(bench: Any, folder: Path) -> None:
     bench.delete("StoragePool", "images")
     assert [] == bench.discover("StoragePool")
     assert folder.is_dir()
+
+
+def test_a_pool_is_not_deleted_under_the_guests_of_others(
+    bench: Any, folder: Path, libvirt_session: LibvirtDaemon, boot_image: BootImage
+) -> None:
+    bench.apply("StoragePool", "images", {"type": "dir", "path": str(folder)})
+    boot_image.copy(folder / "boot.qcow2")
+    bench.refresh()
+    text = boot_domain("theirs", folder / "boot.qcow2", libvirt_session.directory / "theirs.log")
+    definition = ET.fromstring(text)
+    for disk in definition.findall("devices/disk"):
+        disk.set("type", "volume")
+        for source in disk.findall("source"):
+            source.attrib.clear()
+            source.attrib.update({"pool": "images", "volume": "boot.qcow2"})
+    connection = libvirt.open(libvirt_session.uri)
+    guest = connection.createXML(ET.tostring(definition, encoding="unicode"))
+    resource = bench.recorded[Address("StoragePool", "images")]
+    with pytest.raises(InUse) as caught:
+        bench.handlers["StoragePool"].delete(resource, bench.deadline())
+    assert ("PRV5124", "It is used by domain theirs.") == (
+        caught.value.diagnostic.code,
+        caught.value.diagnostic.detail,
+    )
+    assert {} == bench.present("StoragePool", "images").running
+    guest.destroy()
+    bench.delete("StoragePool", "images")
+    connection.close()
 
 
 def test_creating_twice_gives_one_pool(bench: Any, folder: Path) -> None:

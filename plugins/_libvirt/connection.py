@@ -78,11 +78,6 @@ class Connection:
             raise
 
     @property
-    def warnings(self) -> tuple[Any, ...]:
-        """What a person should know about this connection every time it is used."""
-        return self._target.warnings
-
-    @property
     def parallel(self) -> int:
         """How many reads at once pay off: over a network the round trips overlap, on a socket
         nothing is won.

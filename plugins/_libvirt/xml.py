@@ -7,7 +7,7 @@ bounded in size and depth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 from xml.etree import ElementTree
 
@@ -251,14 +251,3 @@ def _assignable(wanted: list[Element], document: Element) -> bool:
         return False
 
     return all(place(item, set()) for item in range(len(wanted)))
-
-
-def walk(root: Element) -> Iterator[tuple[str, Element]]:
-    """Every element with its path of tags from the root, for messages."""
-
-    def visit(node: Element, path: str) -> Iterator[tuple[str, Element]]:
-        yield path, node
-        for below in node:
-            yield from visit(below, f"{path}/{below.tag}")
-
-    return visit(root, f"/{root.tag}")

@@ -112,9 +112,6 @@ class Power:
 
     def _is_gone(self, problem: ProviderError) -> bool:
         """Whether a call failed because the machine stopped in the meantime."""
-        code = code_of(problem)
-        if code in NOT_FOUND:
+        if code_of(problem) in NOT_FOUND:
             return True
-        if isinstance(problem, Retryable) and code != libvirt.VIR_ERR_AGENT_UNRESPONSIVE:
-            return False
-        return self._domain.state() in _GONE
+        return not isinstance(problem, Retryable) and self._domain.state() in _GONE

@@ -8,6 +8,7 @@ marker stands beside it, so that what an interrupted run left is told from a dis
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import libvirt
@@ -145,11 +146,8 @@ class DiskHandler:
         try:
             self._make(resource, volume, deadline)
         except Terminal as problem:
-            if problem.diagnostic.code != EXISTS.code:
-                self._volumes.remove_quietly(volume, partial)
-                raise
             # In the storage, but not yet known to the daemon: it has our identity, so it is ours.
-            if name not in self._volumes.names(pool):
+            if problem.diagnostic.code != EXISTS.code or name not in self._volumes.names(pool):
                 raise
             return self.create(resource, deadline)
         return self._volumes.outcome(volume)
@@ -242,9 +240,8 @@ class DiskHandler:
             )
             self._volumes.create(volume.pool, self._complete(resource, definition))
             return
-        self._volumes.mark(volume.pool, volume.volume + PARTIAL, marker_bytes(resource))
-        self._clone(resource, volume, source, size)
-        self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
+        with self._marked(resource, volume):
+            self._clone(resource, volume, source, size)
 
     def _make_empty(self, resource: Resource, volume: VolumeId, size: int) -> None:
         kind_of_file = format_of(resource.spec)
@@ -254,9 +251,25 @@ class DiskHandler:
         if allocation == 0:
             self._volumes.create(volume.pool, text, flags)
             return
-        self._volumes.mark(volume.pool, volume.volume + PARTIAL, marker_bytes(resource))
-        self._volumes.create(volume.pool, text, flags)
-        self._volumes.remove(VolumeId(volume.pool, volume.volume + PARTIAL))
+        with self._marked(resource, volume):
+            self._volumes.create(volume.pool, text, flags)
+
+    @contextmanager
+    def _marked(self, resource: Resource, volume: VolumeId) -> Iterator[None]:
+        """A block that makes a volume, with the marker beside it until it has. Of one that fails
+        nothing is left, but a volume that was there before stays: it is whole.
+        """
+        partial = VolumeId(volume.pool, volume.volume + PARTIAL)
+        is_new = self._volumes.mark(partial.pool, partial.volume, marker_bytes(resource))
+        try:
+            yield
+        except Terminal as problem:
+            if problem.diagnostic.code != EXISTS.code:
+                self._volumes.remove_quietly(volume, partial)
+            elif is_new:
+                self._volumes.remove_quietly(partial)
+            raise
+        self._volumes.remove(partial)
 
     def _clone(self, resource: Resource, volume: VolumeId, source: VolumeId, size: int) -> None:
         """Copy an image. The daemon copies; it tells nothing of how far it is."""

@@ -126,14 +126,18 @@ class Volumes:
             lambda h: h.storagePoolLookupByName(pool).createXML(text, flags),
         )
 
-    def mark(self, pool: str, marker: str, size: int) -> None:
-        """Make a volume whose name says something, of that many bytes; there already is done."""
+    def mark(self, pool: str, marker: str, size: int) -> bool:
+        """Make a volume whose name says something, of that many bytes; returns whether it was not
+        there already.
+        """
         text = serialize(build(marker, size, "raw", allocation=size))
         try:
             self.create(pool, text)
         except ProviderError as problem:
             if code_of(problem) != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
                 raise
+            return False
+        return True
 
     def remove(self, volume: VolumeId) -> None:
         """Delete a volume; done already if it is not there. One that is being written to raises

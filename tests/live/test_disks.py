@@ -270,16 +270,38 @@ def test_a_kept_disk_that_comes_back_gets_the_size_that_is_wanted(bench: Any, ki
     assert 16 * MIB == bench.present("Disk", "data").spec["size"]
 
 
-@pytest.mark.parametrize("kind", ["raw", "qcow2"])
-def test_a_volume_that_the_daemon_does_not_know_yet_is_found(bench: Any, kind: str) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"format": "raw"},
+        {"format": "qcow2"},
+        {"format": "raw", "preallocation": "full"},
+        {"format": "raw", "image": "boot", "clone": "full"},
+        {"format": "qcow2", "image": "boot"},
+    ],
+)
+def test_a_volume_that_the_daemon_does_not_know_yet_is_found(
+    bench: Any, more: dict[str, Any]
+) -> None:
     """Put back from a backup, say: it has the disk's identity, and its data must survive."""
-    spec = {"pool": "images", "size": "16MiB", "format": kind}
-    resource = bench.resource("Disk", "data", spec)
-    back = bench.pool_folder() / f"data.{resource.uid.hex[:8]}.{kind}"
+    resource = bench.resource("Disk", "data", {"pool": "images", "size": "16MiB", **more})
+    back = bench.pool_folder() / f"data.{resource.uid.hex[:8]}.{more['format']}"
     back.write_bytes(b"precious".ljust(16 * MIB, b"."))
     outcome = bench.handlers["Disk"].create(resource, bench.deadline())
     assert str(back) == outcome.outputs["path"]
     assert b"precious" == back.read_bytes()[:8]
+
+
+def test_a_volume_that_the_daemon_does_not_know_yet_outlives_a_failure(bench: Any) -> None:
+    Path(bench.recorded[Address("Image", "boot")].outputs["path"]).unlink()
+    bench.refresh()
+    resource = bench.resource("Disk", "data", {"pool": "images", "image": "boot"})
+    back = bench.pool_folder() / f"data.{resource.uid.hex[:8]}.qcow2"
+    back.write_bytes(b"precious")
+    with pytest.raises(Terminal) as caught:
+        bench.handlers["Disk"].create(resource, bench.deadline())
+    assert "PRV5133" == caught.value.diagnostic.code
+    assert b"precious" == back.read_bytes()
 
 
 def test_an_image_that_is_gone_is_told(bench: Any) -> None:

@@ -92,3 +92,14 @@ def _serial(log: Path | None) -> ET.Element:
     if log is not None:
         ET.SubElement(serial, "log", file=str(log), append="on")
     return serial
+
+
+def volume_domain(name: str, volume: str, log: Path) -> str:
+    """As :func:`boot_domain`, with the disk given as ``POOL/VOLUME``."""
+    document = ET.fromstring(boot_domain(name, Path("unused.qcow2"), log))
+    for disk in document.findall("devices/disk"):
+        disk.set("type", "volume")
+        for source in disk.findall("source"):
+            source.attrib.clear()
+            source.attrib.update(zip(("pool", "volume"), volume.split("/"), strict=True))
+    return ET.tostring(document, encoding="unicode")

@@ -2,7 +2,6 @@
 without.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from provisioner.core.address import Address
 from provisioner.providers.api import Absent, InUse, Present, ProviderError, Terminal
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
-from tests.lab.domain import boot_domain
+from tests.lab.domain import volume_domain
 
 libvirt = pytest.importorskip("libvirt")
 handlerbench = pytest.importorskip("tests.live.handlerbench")
@@ -164,15 +163,9 @@ def test_a_pool_is_not_deleted_under_the_guests_of_others(
     bench.apply("StoragePool", "images", {"type": "dir", "path": str(folder)})
     boot_image.copy(folder / "boot.qcow2")
     bench.refresh()
-    text = boot_domain("theirs", folder / "boot.qcow2", libvirt_session.directory / "theirs.log")
-    definition = ET.fromstring(text)
-    for disk in definition.findall("devices/disk"):
-        disk.set("type", "volume")
-        for source in disk.findall("source"):
-            source.attrib.clear()
-            source.attrib.update({"pool": "images", "volume": "boot.qcow2"})
     connection = libvirt.open(libvirt_session.uri)
-    guest = connection.createXML(ET.tostring(definition, encoding="unicode"))
+    log = libvirt_session.directory / "theirs.log"
+    guest = connection.createXML(volume_domain("theirs", "images/boot.qcow2", log))
     resource = bench.recorded[Address("StoragePool", "images")]
     with pytest.raises(InUse) as caught:
         bench.handlers["StoragePool"].delete(resource, bench.deadline())

@@ -110,9 +110,13 @@ def _lets_go(
     if owner is None or decision is None or decision.held is not None:
         return False
     if decision.action in _CHANGING:
-        carried = (c for c in decision.changes if c.path not in decision.deferred)
-        had = targets_in(request.rules.kind(owner.kind), ((c.path, c.before) for c in carried))
-        return target in had
+        had = [
+            (change.path, value)
+            for change in decision.changes
+            if change.path not in decision.deferred
+            for value in (change.before, change.running)
+        ]
+        return target in targets_in(request.rules.kind(owner.kind), had)
     return decision.action in (Action.DELETE, Action.REPLACE)
 
 

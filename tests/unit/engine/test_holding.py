@@ -1,9 +1,22 @@
 """What is held keeps all that it stands on, however far down and in whichever way it would go."""
 
+from dataclasses import replace
+
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.engine.plan import Plan
-from tests.unit.engine.made import MadeProvider, Situation, declared, ours, outline, recorded
+from provisioner.engine.planner import make_plan
+from provisioner.engine.request import PlanOptions
+from provisioner.providers.capabilities import User
+from tests.unit.engine.made import (
+    MadeProvider,
+    Situation,
+    declared,
+    intent,
+    ours,
+    outline,
+    recorded,
+)
 
 POOL = recorded("Pool/p")
 IMAGE = recorded("Disk/image", {"retention": "delete"}, "Pool/p")
@@ -146,3 +159,29 @@ def test_what_is_gone_already_is_not_held() -> None:
     found = {"Pool/p": ours("Pool/p"), "Vm/v": ours("Vm/v")}
     plan = Situation(entries=(POOL, GOING, machine), found=found).plan(destroy=True)
     assert {"Disk/d", "Pool/p"} == {step.id for step in plan.steps}
+
+
+def test_a_predecessor_goes_with_the_restart_that_takes_it_from_the_guest() -> None:
+    """Until then it is gone from the machine's definition only."""
+    spec: dict[str, object] = {"disks": {"d": {}}}
+    situation = Situation(
+        (declared("Disk/d"), declared("Vm/v", spec, "Disk/d")),
+        (
+            recorded("Disk/d", generation=1),
+            recorded("Vm/v", spec, "Disk/d", pending=("disks.d#0",)),
+        ),
+        {
+            "Disk/d": ours("Disk/d", generation=1),
+            "Disk/d#0": ours("Disk/d"),
+            "Vm/v": ours("Vm/v", spec, running={("disks", "d#0"): {}}),
+        },
+        (intent("Disk/d", "delete", successor="Disk/d"),),
+        provider=MadeProvider(impacts={("disks", "d#0"): Impact.RESTART}),
+    )
+    options = PlanOptions(consents=(Address("Disk", "d"),))
+    users = {Address("Disk", "d#0"): [User("id-of-Vm/v", "domain v")]}
+    plan = make_plan(replace(situation.request(options), users=users))
+    assert ([], ["needed by domain v"]) == (outline(plan), [item.reason for item in plan.kept])
+    allowed = replace(options, max_impact=Impact.RESTART)
+    plan = make_plan(replace(situation.request(allowed), users=users))
+    assert ["update Vm/v", "delete Disk/d#0"] == outline(plan)

@@ -38,7 +38,7 @@ from provisioner.engine.planfile import plan_digest
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.rules import targets_in
 from provisioner.engine.subjects import Subject, free_generation, identities, known_of
-from provisioner.engine.succession import as_found, keep_needed, plain_targets
+from provisioner.engine.succession import as_found, keep_needed
 from provisioner.engine.unknowns import OutputName, resolve, unknowns
 from provisioner.providers.api import Present, Provider, Undetermined
 
@@ -135,7 +135,7 @@ def _decide(
         if reference.output is not None
     }
     for moved in request.moved.values():
-        waited_for |= plain_targets(moved.subject)
+        waited_for |= moved.replaced
     staying: frozenset[Address] = frozenset()
     while True:
         decisions, specs = _decide_all(request, policy, order, staying)

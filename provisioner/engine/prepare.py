@@ -157,8 +157,11 @@ def prepare_plan(
     plan = make_plan(request)
     again = movers(request, plan)
     if again:
-        answers = observe(sessions, found.endpoints, again.values())
-        moved = {address: Moved(again[address], answers[address]) for address in again}
+        answers = observe(sessions, found.endpoints, [subject for subject, _ in again.values()])
+        moved = {
+            address: Moved(subject, answers[address], replaced)
+            for address, (subject, replaced) in again.items()
+        }
         plan = make_plan(replace(request, moved=moved))
     look_ahead(plan, sessions, thorough=False, stack=stack)
     return plan

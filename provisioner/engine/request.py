@@ -34,13 +34,13 @@ class PlanOptions:
 
 
 class Moved(NamedTuple):
-    """A subject that refers to what a replacement will make, and how it was found when asked with
-    that in its predecessor's place: what it still has of the predecessor differs from what it shall
-    have.
+    """A subject that has what will be replaced, and how it was found when asked with the successor
+    in its place: what it still has of the predecessor differs from what it shall have.
     """
 
     subject: Subject
     observation: Observation
+    replaced: frozenset[Address]
 
 
 @dataclass(frozen=True, slots=True)

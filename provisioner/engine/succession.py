@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
-from provisioner.engine.decide import CREATE_FIRST, NOTHING, Decision
+from provisioner.engine.decide import CREATE_FIRST, Decision
 from provisioner.engine.plan import Plan
 from provisioner.engine.request import Moved, PlanRequest
 from provisioner.engine.rules import targets_in
@@ -23,9 +23,10 @@ from provisioner.providers.capabilities import User
 _CHANGING = (Action.UPDATE, Action.RENAME)
 
 
-def movers(request: PlanRequest, plan: Plan) -> dict[Address, Subject]:
-    """Subjects that may have to move over to what a plan makes in the place of something else, to
-    be observed with the successors in the place of what they replace.
+def movers(request: PlanRequest, plan: Plan) -> dict[Address, tuple[Subject, frozenset[Address]]]:
+    """Subjects that may have to move over to what a plan makes in the place of something else, or
+    to let go of that, each with what it is; to be observed with the successors in the place of what
+    they replace.
     """
     related: dict[str, dict[Address, Resource]] = {}
     for step in plan.steps:
@@ -40,25 +41,29 @@ def movers(request: PlanRequest, plan: Plan) -> dict[Address, Subject]:
             shared[left] = resource_of(replace(old, address=left), plan.lineage, shared)
     if not related:
         return {}
-    found: dict[Address, Subject] = {}
+    found: dict[Address, tuple[Subject, frozenset[Address]]] = {}
     for address, subject in request.subjects.items():
         replaced = related.get(subject.endpoint, {})
-        if subject.declaration is None or not isinstance(request.observations[address], Present):
+        if not isinstance(request.observations[address], Present):
             continue
-        if any(target in replaced for target in plain_targets(subject)):
+        targets = _held_on_to(subject) & replaced.keys()
+        if targets:
             mixed = {**subject.resource.related, **replaced}
-            found[address] = replace(subject, resource=replace(subject.resource, related=mixed))
+            mover = replace(subject, resource=replace(subject.resource, related=mixed))
+            found[address] = mover, frozenset(targets)
     return found
 
 
-def plain_targets(subject: Subject) -> set[Address]:
-    """What a declared subject refers to by name, now and before: values that were taken from
-    another resource do not hold on to it.
+def _held_on_to(subject: Subject) -> set[Address]:
+    """What a declared subject may have now: all that it was recorded with, but for what it only
+    takes values from, which do not hold on to it.
     """
     if subject.declaration is None:
         return set()
-    wanted = {item.target for item in subject.declaration.references if item.output is None}
-    return wanted & set(subject.recorded_dependencies)
+    references = subject.declaration.references
+    by_name = {item.target for item in references if item.output is None}
+    by_value = {item.target for item in references} - by_name
+    return set(subject.recorded_dependencies) - by_value
 
 
 def as_found(
@@ -67,15 +72,16 @@ def as_found(
     decisions: Mapping[Address, Decision],
     staying: frozenset[Address],
 ) -> tuple[Subject, Observation]:
-    """A subject and how it was found; the one that has to move over, if what it refers to is
-    replaced. ``decisions`` hold at least those about what it refers to.
+    """A subject and how it was found; the one that has to move over, if what it has is replaced.
+    ``decisions`` hold at least those about what it is to refer to.
     """
     moved: Moved | None = request.moved.get(subject.address)
     if moved is not None:
-        for target in plain_targets(subject) - staying:
-            decision = decisions.get(target, NOTHING)
-            if decision.action is Action.REPLACE and decision.held is None:
-                return moved
+        for target in moved.replaced - staying:
+            decision = decisions.get(target)
+            # What it only lets go of may be decided later.
+            if decision is None or (decision.action is Action.REPLACE and decision.held is None):
+                return moved.subject, moved.observation
     return subject, request.observations[subject.address]
 
 

@@ -55,6 +55,22 @@ def test_a_machine_moves_over_before_the_predecessor_goes(scenario: Scenario) ->
     assert ["Disk/data", "StoragePool/pool", "VirtualMachine/web"] == scenario.objects()
 
 
+def test_a_machine_lets_go_of_what_is_replaced(scenario: Scenario) -> None:
+    scenario.declare(POOL, disk("qcow2"), machine("data"))
+    scenario.apply()
+    scenario.declare(POOL, disk("raw"), machine())
+    plan = scenario.plan(**LOSE)
+    assert {"replace Disk/data", "update VirtualMachine/web", "delete Disk/data#old"} == {
+        *outline(plan)
+    }
+    report = scenario.apply(plan)
+    assert ("done", ()) == (report.outcome, report.kept)
+    web = scenario.outside.find("VirtualMachine", "web")
+    assert web is not None
+    assert {} == web.spec["disks"]
+    assert ["Disk/data", "StoragePool/pool", "VirtualMachine/web"] == scenario.objects()
+
+
 def test_a_machine_moves_over_to_what_is_called_otherwise(scenario: Scenario) -> None:
     scenario.declare(POOL, disk("qcow2"), machine("data"))
     scenario.apply()

@@ -110,6 +110,8 @@ SURVIVED = (
     ("destroy", "virStorageVolDelete"),
 )
 """Calls under which the daemon dies in every run of the tests; under the others with --slow."""
+STARTED = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE | libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART
+"""Those that run, now and after the next boot; the flags of pools have the same numbers."""
 MACHINE = Address("VirtualMachine", "web")
 NETWORK = Address("Network", "lan")
 CONSENT = ("--allow-data-loss", "Disk/root", "--allow-data-loss", "Disk/data")
@@ -218,8 +220,8 @@ class Lab:
         try:
             return {
                 "domains": [domain.name() for domain in connection.listAllDomains()],
-                "networks": [network.name() for network in connection.listAllNetworks()],
-                "pools": [pool.name() for pool in connection.listAllStoragePools()],
+                "networks": [network.name() for network in connection.listAllNetworks(STARTED)],
+                "pools": [pool.name() for pool in connection.listAllStoragePools(STARTED)],
                 "files": sorted(
                     re.sub("[0-9a-f]{8,}", "ID", path.name)
                     for path in self.pool.rglob("*")

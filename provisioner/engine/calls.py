@@ -301,7 +301,7 @@ class StepCalls:
                 for note in self._plan.pending
                 if note.address == step.address
             ]
-        in_use = targets_in(self._rules.kind(step.address.kind), in_force)
+        in_use = targets_in(self._rules.kind(step.address.kind).references, in_force)
         return tuple(sorted({*known.dependencies, *in_use.intersection(before.dependencies)}))
 
     def _lookup(self, name: OutputName) -> Json:

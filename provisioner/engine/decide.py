@@ -160,9 +160,12 @@ def _stamped_by_others(subject: Subject, owner: Stamp) -> Diagnostic:
 
 def _removal(subject: Subject, observation: Observation, rules: KindRules) -> Decision:
     if not isinstance(observation, Present):
-        if any(record.action == Action.DELETE for record in subject.interrupted):
-            # What the object had beside itself may still be there: only its provider knows.
+        # What the object had beside itself, or a part of it, may be there: only its provider knows.
+        begun = {record.action for record in subject.interrupted}
+        if Action.DELETE in begun:
             return Decision(Action.DELETE, reason="an interrupted run began to delete it")
+        if Action.CREATE in begun:
+            return Decision(Action.DELETE, reason=_COMPLETED)
         if subject.entry is None:
             return NOTHING
         return Decision(Action.FORGET, reason="it is already gone")

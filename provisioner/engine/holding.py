@@ -73,16 +73,34 @@ def _hold_what_is_in_use_until_a_restart(
     request: PlanRequest, decisions: dict[Address, Decision]
 ) -> None:
     """Hold deletions of what is gone from a definition, or will be with this plan, but in use by
-    the guest until it is restarted.
+    the guest until it is restarted; and those who would take it, if only one can have it.
     """
+    owners: dict[Address, Address] = {}
     for address, subject in request.subjects.items():
-        let_go = set(subject.recorded_dependencies) - set(subject.dependencies)
-        for target in let_go & _in_use_until_a_restart(request, decisions[address], address.kind):
-            decision = decisions.get(target)
-            if decision is None or decision.action is not Action.DELETE or decision.held:
-                continue
-            held = f"{address} has it until it is restarted"
-            decisions[target] = replace(decision, held=held)
+        in_use = _in_use_until_a_restart(request, decisions[address], address.kind)
+        owners |= dict.fromkeys(in_use - set(subject.dependencies), address)
+    if not owners:
+        return
+    for address, decision in decisions.items():
+        wanted = {address} if decision.action is Action.DELETE else set()
+        wanted |= _taken(request, address, decision)
+        for target in sorted(wanted & owners.keys()):
+            if decision.held is None and owners[target] != address:
+                what = "it" if target == address else str(target)
+                held = f"{owners[target]} has {what} until it is restarted"
+                decisions[address] = replace(decision, held=held)
+                break
+
+
+def _taken(request: PlanRequest, address: Address, decision: Decision) -> set[Address]:
+    """What an object begins to have that only one can have."""
+    fields = [field for field in request.rules.kind(address.kind).references if field.exclusive]
+    if not fields or decision.action not in _USING:
+        return set()
+    if decision.action in (Action.CREATE, Action.REPLACE):
+        spec = request.subjects[address].resource.spec
+        return {target for field in fields for target in field.targets(spec)}
+    return targets_in(fields, ((change.path, change.after) for change in decision.changes))
 
 
 def _in_use_until_a_restart(request: PlanRequest, decision: Decision, kind: str) -> set[Address]:
@@ -93,7 +111,7 @@ def _in_use_until_a_restart(request: PlanRequest, decision: Decision, kind: str)
         for change in decision.changes
         if change.path in decision.deferred
     ]
-    return targets_in(request.rules.kind(kind), in_force)
+    return targets_in(request.rules.kind(kind).references, in_force)
 
 
 def _stays(request: PlanRequest, decisions: Mapping[Address, Decision], subject: Subject) -> bool:

@@ -14,6 +14,7 @@ from provisioner.engine.decide import CREATE_FIRST, DELETE_FIRST, Decision, pred
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.plan import OLD_SUFFIX, Known, Step, fingerprint_of
 from provisioner.engine.request import PlanRequest
+from provisioner.engine.rules import targets_in
 from provisioner.engine.subjects import Subject, free_generation, identities, known_of
 from provisioner.manifest.annotations import ReferenceField
 from provisioner.providers.api import Observation, Present
@@ -261,6 +262,8 @@ def _take_after_release(request: PlanRequest, steps: Mapping[str, Step], links: 
         wanted = _targets_of(fields, step.known.spec) & set(subject.dependencies)
         had_spec = step.previous.spec if step.previous is not None else {}
         had = _targets_of(fields, had_spec) & set(subject.recorded_dependencies)
+        # What a guest has until its restart it has, whatever its definition says.
+        had |= targets_in(fields, ((c.path, c.running) for c in step.changes if c.differs_running))
         if step.action in _REMOVING:
             wanted, had = set(), _targets_of(fields, step.known.spec)
         for target in had - wanted:

@@ -324,7 +324,7 @@ def _refresh(
         if decision.pending:
             # Until the restart it needs what it has.
             in_force = ((note.path, note.running) for note in decision.pending)
-            in_use = targets_in(request.rules.kind(address.kind), in_force)
+            in_use = targets_in(request.rules.kind(address.kind).references, in_force)
             needed = {*known.dependencies, *in_use.intersection(entry.dependencies)}
             known = replace(known, dependencies=tuple(sorted(needed)))
         observed = request.observations[address]

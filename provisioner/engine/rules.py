@@ -82,8 +82,10 @@ class Rules(Protocol):
         ...
 
 
-def targets_in(rules: KindRules, values: Iterable[tuple[Path, Json]]) -> set[Address]:
-    """What values at these paths refer to, by themselves or by what is in them."""
+def targets_in(
+    fields: Sequence[ReferenceField], values: Iterable[tuple[Path, Json]]
+) -> set[Address]:
+    """What values at these paths refer to in these fields, by themselves or by what is in them."""
     found: set[Address] = set()
     for path, value in values:
         if value is None:
@@ -91,5 +93,5 @@ def targets_in(rules: KindRules, values: Iterable[tuple[Path, Json]]) -> set[Add
         spec: Any = value
         for key in reversed(path):
             spec = {key: spec}
-        found |= {target for field in rules.references for target in field.targets(spec)}
+        found |= {target for field in fields for target in field.targets(spec)}
     return found

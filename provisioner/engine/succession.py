@@ -122,7 +122,7 @@ def _lets_go(
             if change.path not in decision.deferred
             for value in (change.before, change.running)
         ]
-        return target in targets_in(request.rules.kind(owner.kind), had)
+        return target in targets_in(request.rules.kind(owner.kind).references, had)
     return decision.action in (Action.DELETE, Action.REPLACE)
 
 

@@ -283,7 +283,7 @@ def test_what_an_interrupted_run_made_for_nobody_is_deleted() -> None:
     assert Decision(Action.DELETE, impact=Impact.REPLACE, reason=reason) == decision
 
 
-@pytest.mark.parametrize("observation", [Absent(), foreign("Vm/v"), ours("Vm/v", generation=3)])
+@pytest.mark.parametrize("observation", [foreign("Vm/v"), ours("Vm/v", generation=3)])
 def test_what_an_interrupted_run_did_not_make_needs_nothing(observation: Observation) -> None:
     assert NOTHING == about(observation, left=(intent("Vm/v"),))
 

@@ -133,6 +133,27 @@ def test_what_a_guest_will_have_until_it_is_restarted_is_not_deleted() -> None:
     assert ["update Vm/v", "delete Disk/d", "delete Net/n"] == outline(plan)
 
 
+def test_who_takes_a_disk_waits_for_the_restart_of_the_guest_that_has_it() -> None:
+    situation = Situation(
+        (declared("Disk/d"), declared("Vm/a", {"disks": {"d": {}}}, "Disk/d"), declared("Vm/v")),
+        (recorded("Disk/d"), recorded("Vm/a"), recorded("Vm/v", pending=("disks.d",))),
+        {
+            "Disk/d": ours("Disk/d"),
+            "Vm/a": ours("Vm/a"),
+            "Vm/v": ours("Vm/v", running={("disks", "d"): {}}),
+        },
+        provider=MadeProvider(impacts={("disks", "d"): Impact.RESTART}),
+    )
+    plan = situation.plan()
+    assert ((), [("update Vm/a", "Vm/v has Disk/d until it is restarted")]) == (
+        plan.steps,
+        reasons(plan),
+    )
+    plan = situation.plan(max_impact=Impact.RESTART)
+    assert ["update Vm/v", "update Vm/a"] == outline(plan)
+    assert ("Vm/v",) == plan.steps[1].depends_on
+
+
 def test_what_is_called_like_a_field_that_waits_is_deleted() -> None:
     spec = {"firmware": "new"}
     plan = Situation(

@@ -10,6 +10,7 @@ from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.engine.selection import Selection
 from provisioner.engine.verify import RefusedPlan, check_gate
+from provisioner.state.model import Entry
 from tests.unit.engine.made import Situation, declared, intent, ours, outline, recorded
 from tests.unit.engine.world import World, declare
 
@@ -52,11 +53,17 @@ def test_consent_to_losing_a_resource_covers_its_retired_generation() -> None:
     ]
 
 
-def test_what_is_gone_may_have_left_something() -> None:
-    """A deletion that was interrupted is completed by whoever began it."""
-    situation = Situation((), (recorded("Net/n"),), {}, (intent("Net/n", "delete"),))
+@pytest.mark.parametrize(
+    ("entries", "begun", "word"),
+    [((recorded("Net/n"),), "delete", "delete"), ((), "delete", "delete"), ((), "create", "make")],
+)
+def test_what_is_not_there_may_have_left_something(
+    entries: tuple[Entry, ...], begun: str, word: str
+) -> None:
+    """What was interrupted is completed, or cleared away, by the provider that began it."""
+    situation = Situation((), entries, {}, (intent("Net/n", begun),))
     (step,) = situation.plan().steps
-    assert ("delete", "none", "an interrupted run began to delete it") == (
+    assert ("delete", "none", f"an interrupted run began to {word} it") == (
         step.action,
         step.impact,
         step.reason,

@@ -29,28 +29,29 @@ def movers(request: PlanRequest, plan: Plan) -> dict[Address, tuple[Subject, fro
     they replace.
     """
     related: dict[str, dict[Address, Resource]] = {}
+    replaced: dict[str, set[Address]] = {}
     for step in plan.steps:
         old = step.previous
-        moved = old is not None and old.endpoint != step.known.endpoint
-        if step.action is not Action.REPLACE or old is None or moved:
+        if step.action is not Action.REPLACE or old is None:
             continue
         shared = related.setdefault(old.endpoint, {})
-        shared[step.address] = resource_of(step.known, plan.lineage, shared)
+        replaced.setdefault(old.endpoint, set()).add(step.address)
+        if old.endpoint == step.known.endpoint:
+            shared[step.address] = resource_of(step.known, plan.lineage, shared)
         if step.replace_order == CREATE_FIRST:
             left = retired_address(step.address, old.generation)
             shared[left] = resource_of(replace(old, address=left), plan.lineage, shared)
-    if not related:
-        return {}
     found: dict[Address, tuple[Subject, frozenset[Address]]] = {}
     for address, subject in request.subjects.items():
-        replaced = related.get(subject.endpoint, {})
-        if not isinstance(request.observations[address], Present):
+        targets = _held_on_to(subject) & replaced.get(subject.endpoint, set())
+        if not targets or not isinstance(request.observations[address], Present):
             continue
-        targets = _held_on_to(subject) & replaced.keys()
-        if targets:
-            mixed = {**subject.resource.related, **replaced}
-            mover = replace(subject, resource=replace(subject.resource, related=mixed))
-            found[address] = mover, frozenset(targets)
+        mixed = {**subject.resource.related}
+        for target in replaced[subject.endpoint]:
+            mixed.pop(target, None)  # it may be on another endpoint from then on
+        mixed |= related[subject.endpoint]
+        mover = replace(subject, resource=replace(subject.resource, related=mixed))
+        found[address] = mover, frozenset(targets)
     return found
 
 

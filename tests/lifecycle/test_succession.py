@@ -71,6 +71,21 @@ def test_a_machine_lets_go_of_what_is_replaced(scenario: Scenario) -> None:
     assert ["Disk/data", "StoragePool/pool", "VirtualMachine/web"] == scenario.objects()
 
 
+def test_a_machine_lets_go_of_what_moves_to_another_host(scenario: Scenario) -> None:
+    there = "Host/there\nprovider: memory\n"
+    pool = POOL.replace("StoragePool/pool", "StoragePool/away") + "host: there\n"
+    on = "placement: {host: here}\n"
+    scenario.declare(there, POOL.rstrip() + "\nhost: here\n", disk("raw"), machine("data", more=on))
+    scenario.apply()
+    moved = disk("raw").replace("pool: pool", "pool: away")
+    scenario.declare(there, POOL.rstrip() + "\nhost: here\n", pool, moved, machine(more=on))
+    assert "done" == scenario.apply(**LOSE).outcome
+    web = scenario.outside.find("VirtualMachine", "web")
+    assert web is not None
+    assert {} == web.spec["disks"]
+    assert ["StoragePool/pool", "VirtualMachine/web"] == scenario.objects()
+
+
 def test_a_machine_moves_over_to_what_is_called_otherwise(scenario: Scenario) -> None:
     scenario.declare(POOL, disk("qcow2"), machine("data"))
     scenario.apply()

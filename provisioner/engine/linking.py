@@ -93,7 +93,7 @@ def _as_found(request: PlanRequest, subject: Subject, known: Known, observed: Pr
     """What the object itself tells; its identity, too, if nothing was recorded that says it."""
     known = replace(known, external_id=observed.external_id, outputs=observed.outputs)
     owner = observed.owner
-    if subject.entry is not None or owner is None:
+    if subject.entry is not None or owner in (None, subject.resource.stamp):
         return known
     uid = identity(request.state.lineage, Address.of(owner.address), owner.generation)
     return replace(known, generation=owner.generation, uid=str(uid))

@@ -25,7 +25,14 @@ from provisioner.engine.preflight import look_ahead
 from provisioner.engine.request import Moved, PlanOptions, PlanRequest
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions
-from provisioner.engine.subjects import Subject, collect, endpoint_value, endpoints_of
+from provisioner.engine.subjects import (
+    Subject,
+    collect,
+    endpoint_value,
+    endpoints_of,
+    under_former_names,
+    with_others,
+)
 from provisioner.engine.succession import movers
 from provisioner.manifest.model import Stack
 from provisioner.providers.api import (
@@ -85,10 +92,18 @@ def survey(
     sink(PhaseStarted("observe", len(subjects)))
     try:
         observations = observe(sessions, endpoints, subjects.values())
+        former = under_former_names(state, subjects, everything, observations)
+        answers = observe(sessions, endpoints, former.values())
     except ProvisionerError as problem:
         raise ProvisionerError(
             [_at_its_host(item, stack) for item in problem.diagnostics]
         ) from problem
+    for address, answer in answers.items():
+        if isinstance(answer, Present) and owned(former[address], answer):
+            observations[address] = answer
+        else:
+            del former[address]
+    subjects = with_others(subjects, former) if former else subjects
     unselected = {address: s for address, s in everything.items() if address not in selected}
     return Survey(subjects, observations, endpoints, providers, unselected)
 

@@ -20,7 +20,7 @@ from provisioner.engine.plan import Known
 from provisioner.engine.renames import Renamed, followed, followed_addresses, followed_spec
 from provisioner.engine.rules import KindRules, Rules
 from provisioner.manifest.model import Declaration, Stack
-from provisioner.providers.api import Endpoint, Resource
+from provisioner.providers.api import Absent, Endpoint, Observation, Resource
 from provisioner.state.model import EndpointRecord, Entry, JournalRecord, State
 
 SPEC_OF_CONNECTION = "connection"
@@ -91,6 +91,50 @@ def collect(
             subjects[address] = _recorded(state.lineage, entry)
     _add_interrupted(subjects, state, renamed)
     return _follow_renames(subjects, renamed, rules)
+
+
+def under_former_names(
+    state: State,
+    subjects: Mapping[Address, Subject],
+    everything: Mapping[Address, Subject],
+    observations: Mapping[Address, Observation],
+) -> dict[Address, Subject]:
+    """What is declared with a former name and is neither recorded nor there, to be looked for as
+    what it was then: a disk that was renamed, kept and forgotten has the identity of its first name
+    still.
+    """
+    taken = identities(state)
+    found: dict[Address, Subject] = {}
+    for address, subject in subjects.items():
+        declaration = subject.declaration
+        if declaration is None or declaration.renamed_from is None or subject.entry is not None:
+            continue
+        old = Address(address.kind, declaration.renamed_from)
+        uid = identity(state.lineage, old)
+        absent = isinstance(observations[address], Absent) and not subject.interrupted
+        if absent and old not in everything and uid not in taken:
+            stamp = subject.resource.stamp._replace(generation=0)
+            resource = replace(subject.resource, name=old.name, uid=uid, stamp=stamp)
+            found[address] = replace(subject, resource=resource, generation=0)
+    return found
+
+
+def with_others(
+    subjects: Mapping[Address, Subject], others: Mapping[Address, Subject]
+) -> dict[Address, Subject]:
+    """The subjects with others in the place of some; the shared ``related`` mappings follow."""
+    related: dict[str, dict[Address, Resource]] = {}
+    for address, subject in others.items():
+        shared = related.setdefault(subject.endpoint, dict(subject.resource.related))
+        shared[address] = subject.resource
+    return {
+        address: replace(
+            subject, resource=replace(subject.resource, related=related[subject.endpoint])
+        )
+        if subject.endpoint in related
+        else subject
+        for address, subject in {**subjects, **others}.items()
+    }
 
 
 def _with_protection(state: State, declarations: Mapping[Address, Declaration]) -> State:

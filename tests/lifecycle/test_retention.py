@@ -60,3 +60,39 @@ def test_destroy_keeps_data(scenario: Scenario) -> None:
     assert "done" == report.outcome
     assert ["Disk/web-root"] == scenario.objects()
     assert {} == dict(scenario.state().entries)
+
+
+def test_a_kept_disk_that_was_renamed_comes_back(scenario: Scenario) -> None:
+    """Also after its record is gone, and with it what it was called on the endpoint."""
+    scenario.declare(POOL, DISK)
+    scenario.apply()
+    renamed = DISK.replace("Disk/web-root", "Disk/data\nmetadata.renamedFrom: web-root")
+    scenario.declare(POOL, renamed)
+    scenario.apply()
+    before = scenario.outside.find("Disk", "web-root")
+    scenario.declare(POOL)
+    assert ["forget Disk/data"] == outline(scenario.plan())
+    scenario.apply()
+    scenario.declare(POOL, renamed)
+    assert ["adopt Disk/data"] == outline(scenario.plan())
+    scenario.apply()
+    after = scenario.outside.find("Disk", "web-root")
+    assert before is not None
+    assert after is not None
+    assert (before.id, 2) == (after.id, len(scenario.objects()))
+    assert [] == outline(scenario.plan())
+
+
+def test_a_former_name_that_another_has_is_not_asked_for(scenario: Scenario) -> None:
+    scenario.declare(POOL, DISK)
+    scenario.apply()
+    scenario.declare(
+        POOL, DISK.replace("Disk/web-root", "Disk/data\nmetadata.renamedFrom: web-root")
+    )
+    scenario.apply()
+    scenario.declare(
+        POOL,
+        DISK.replace("Disk/web-root", "Disk/data"),
+        DISK.replace("Disk/web-root", "Disk/other\nmetadata.renamedFrom: web-root"),
+    )
+    assert ["create Disk/other"] == outline(scenario.plan())

@@ -64,12 +64,15 @@ def settle_addresses(scope: str, drafts: Mapping[Address, Draft], recorded: Reco
     for draft in drafts.values():
         if draft.address.kind == MACHINE and isinstance(draft.spec.get("nics"), dict):
             for network, card in _cards(scope, draft, recorded):
+                own = by_network.setdefault(network, [])
                 if card.mac is not None and owners.setdefault(card.mac, card.text) != card.text:
                     what = f"the MAC address {card.mac}"
                     problem = _taken(card.path("mac"), "PRV1402", what, owners[card.mac])
                     draft.problems.append(problem._replace(hint="Each may stand once in a stack."))
+                    # Its address is looked at all the same, but it can have no reservation.
+                    own.append(card._replace(mac=None))
                 else:
-                    by_network.setdefault(network, []).append(card)
+                    own.append(card)
     for address, draft in drafts.items():
         if address.kind == NETWORK:
             _settle(draft, by_network.get(address, []))

@@ -134,6 +134,12 @@ def test_two_machines_with_one_address_or_mac(tmp_path):
     )
 
 
+def test_a_mac_and_an_address_that_are_both_taken(tmp_path):
+    card = "{name: x, network: lan, address: §10.20.0.9, mac: §52:54:00:00:00:09}"
+    text = NETWORK + machine("a", card.replace("§", ""))
+    check(tmp_path, text + machine("b", card), "PRV1403", "PRV1402")
+
+
 def test_the_first_address_is_the_gateway_where_none_is_named(tmp_path):
     text = NETWORK.replace("  gateway: 10.20.0.254\n", "")
     check(tmp_path, text + machine("a", "{name: x, network: lan, address: §10.20.0.1}"), "PRV1404")

@@ -22,11 +22,19 @@ LEAVE = b"\x1d"
 _POLL_SECONDS = 0.1
 
 
-def nothing_said(name: object) -> str:
-    """What to tell of a machine from which nothing came: silence looks like a failure."""
+def nothing_logged(name: object) -> str:
+    """What to tell of a machine whose log is empty: silence looks like a failure."""
     return (
         f"{name} has written nothing on its serial console. A machine that finds nothing to boot"
         " stays silent, and so does a system without a console there."
+    )
+
+
+def nothing_came(name: object) -> str:
+    """What to tell after a conversation in which the machine said nothing."""
+    return (
+        f"{name} has written nothing on its serial console since the connection was made."
+        " What it wrote before is shown with --log, if its host keeps a log."
     )
 
 
@@ -59,7 +67,7 @@ def converse(terminal: Terminal, stream: ConsoleStream, name: str) -> None:
     if interactive:
         terminal.note(["", f"Left {name}."])
     if silent:
-        terminal.note(wrap(nothing_said(name), terminal.width))
+        terminal.note(wrap(nothing_came(name), terminal.width))
 
 
 def _type(

@@ -37,7 +37,7 @@ def command(
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress
-    from provisioner.cli.serial import converse, nothing_said
+    from provisioner.cli.serial import converse, nothing_logged
     from provisioner.service import console as service
 
     terminal = invocation.terminal
@@ -58,7 +58,7 @@ def command(
             else:
                 terminal.print_raw(text)
                 if not text:
-                    terminal.note(wrap(nothing_said(name), terminal.width))
+                    terminal.note(wrap(nothing_logged(name), terminal.width))
         elif terminal.json:
             raise click.UsageError("--json needs --log or --graphics.")
         else:

@@ -99,7 +99,19 @@ def test_pipe_until_it_ends(
         conversation.join(DEADLINE)
         assert not conversation.is_alive()
     assert b"a\x1db" == guest.typed
-    assert b"VirtualMachine/web01 has written nothing" in capfdbinary.readouterr().err
+    os.close(reader)
+
+
+def test_silence_is_only_that_of_the_conversation(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(writer)
+    with standard_input(reader, monkeypatch):
+        run(Guest()).join(DEADLINE)
+    said = b" ".join(capfdbinary.readouterr().err.split())
+    assert b"has written nothing on its serial console since the connection was made." in said
+    assert b"What it wrote before is shown with --log" in said
     os.close(reader)
 
 

@@ -124,20 +124,14 @@ def _at(top: Field, path: Iterable[str | int]) -> Field:
 
 def _unknown_fields(violation: Violation, top: Field) -> Iterator[Problem]:
     known = violation.schema.get("properties", {})
-    patterns = violation.schema.get("patternProperties", {})
-    free = [name for name in known if name not in violation.instance]
-    unknown = [
-        name
-        for name, value in violation.instance.items()
-        if name not in known
-        and value != UNREADABLE
-        and not any(re.search(pattern, name) for pattern in patterns)
-    ]
-    for number, name in enumerate(unknown):
+    meant = _misspelt(violation)
+    for number, name in enumerate(_unknown_names(violation)):
         path = (*violation.path, name)
         hint = ""
-        if number < _MOST_SEARCHES:
-            hint = _similar(name, free, _CLOSE) or _elsewhere(path, top) or _similar(name, known)
+        if name in meant:
+            hint = f"Did you mean {meant[name]!r}?"
+        elif number < _MOST_SEARCHES:
+            hint = _elsewhere(path, top) or _similar(name, known)
         place = shortened(path_text(tuple(str(part) for part in violation.path)), _LONGEST_NAME)
         yield Problem(
             path,
@@ -149,8 +143,28 @@ def _unknown_fields(violation: Violation, top: Field) -> Iterator[Problem]:
         )
 
 
-def _similar(name: str, known: Iterable[str], cutoff: float = _NEAR) -> str:
-    near = nearest(name, known, cutoff)
+def _unknown_names(violation: Violation) -> list[str]:
+    known = violation.schema.get("properties", {})
+    patterns = violation.schema.get("patternProperties", {})
+    return [
+        name
+        for name, value in violation.instance.items()
+        if name not in known
+        and value != UNREADABLE
+        and not any(re.search(pattern, name) for pattern in patterns)
+    ]
+
+
+def _misspelt(violation: Violation) -> dict[str, str]:
+    """Unknown fields of a mapping with the one, not yet written, that each was meant to be."""
+    known = violation.schema.get("properties", {})
+    free = [name for name in known if name not in violation.instance]
+    names = _unknown_names(violation)[:_MOST_SEARCHES]
+    return {name: near for name in names if (near := nearest(name, free, _CLOSE))}
+
+
+def _similar(name: str, known: Iterable[str]) -> str:
+    near = nearest(name, known)
     return f"Did you mean {near!r}?" if near else ""
 
 
@@ -215,8 +229,11 @@ def _without_unit(violation: Violation, field: Field) -> Problem:
 
 
 def _missing(violation: Violation, field: Field) -> Iterator[Problem]:
+    # What is reported as unknown, with the right name, is there: only its name is wrong.
+    is_closed = any(violation.schema.get(keyword) is False for keyword in _CLOSED)
+    misspelt = set(_misspelt(violation).values()) if is_closed else set()
     for name in violation.limit:
-        if name not in violation.instance:
+        if name not in violation.instance and name not in misspelt:
             place = shortened(path_text(tuple(str(part) for part in violation.path)), _LONGEST_NAME)
             yield Problem(
                 violation.path,

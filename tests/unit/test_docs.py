@@ -16,12 +16,14 @@ from urllib.parse import unquote
 import jsonschema
 import pytest
 
+from provisioner.cli.render.diagnostics import render_diagnostic
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import SourceRange, warning
 from provisioner.engine.plan import Kept, Plan, RestartPending
 from provisioner.engine.planfile import plan_digest, plan_json
 from tests.unit.engine.made import Situation, declared, intent, ours, recorded
+from tests.unit.manifest.stacks import BASE, errors_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -82,6 +84,28 @@ def test_every_document_is_in_the_index() -> None:
     indexes = {path for path in documents if path.name in ("README.md", "index.md")}
     below = {ROOT / path for path in DOCUMENTS if path.parts[:2] == ("docs", "performance")}
     assert set() == documents - listed - indexes - below
+
+
+# The diagnostic that the command line's document shows
+
+TYPO = """\
+apiVersion: provisioner/v1
+kind: VirtualMachine
+metadata: {name: web01}
+spec:
+  cpu: {count: 2}
+  memroy: {size: 4GiB}
+"""
+
+
+def test_the_diagnostic_of_the_document_is_one_that_the_program_prints(tmp_path: Path) -> None:
+    (tmp_path / "stack.yaml").write_text(BASE)
+    (tmp_path / "web.yaml").write_text(TYPO)
+    (found,) = errors_of(tmp_path)
+    assert found.source is not None
+    shown = replace(found, source=found.source._replace(file="web.yaml"))
+    printed = "\n".join(f"    {line}" for line in render_diagnostic(shown))
+    assert printed in (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 
 
 # Plans

@@ -254,10 +254,16 @@ def test_all_mistakes_of_one_document(tmp_path):
             - {name: b, §networks: lan}
           power: §on
         """
-    codes = ["PRV1103", "PRV1103", "PRV1108", "PRV1301", "PRV1105", "PRV1103", "PRV1106"]
-    # The missing `network` stands where its element begins.
-    marked = text.replace("- {name: b", "- §{name: b")
-    check(tmp_path, marked, *codes)
+    check(tmp_path, text, "PRV1103", "PRV1103", "PRV1108", "PRV1301", "PRV1103", "PRV1106")
+
+
+def test_a_field_that_is_only_misspelt_is_not_missing_too(tmp_path):
+    assert "Did you mean 'memory'?" == (
+        one(tmp_path, VM + "metadata: {name: web}\nspec: {§memroy: {size: 4GiB}}\n", "PRV1103").hint
+    )
+    # The missing field stands where its section begins.
+    text = VM + "metadata: {name: web}\n§spec: {§ram: {size: 4GiB}}\n"
+    check(tmp_path, text, "PRV1105", "PRV1103")
 
 
 def test_a_secret_is_not_shown(tmp_path):

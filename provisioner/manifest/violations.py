@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from provisioner.core.diagnostics import quoted, shortened
 from provisioner.core.units import similar_durations, similar_sizes
@@ -251,7 +252,15 @@ def _addition(name: str, field: Field) -> str:
     expected = field.expected or " or ".join(_TYPES[kind] for kind in field.types)
     if "enum" in field.schema:
         expected = f"one of {names_text(field.schema['enum'])}"
-    return f"Add '{name}': {expected}." if expected else f"Add {name!r}."
+    text = f"Add '{name}': {expected}." if expected else f"Add {name!r}."
+    return f"{text} {_example(field.schema)}".rstrip()
+
+
+def _example(schema: Mapping[str, Any]) -> str:
+    """A value that fits, for a field whose expected form names none."""
+    example = next(iter(schema.get("examples", ())), None)
+    is_named = "such as" in schema.get("x-expected", "such as")
+    return f"For example: {example}" if isinstance(example, str) and not is_named else ""
 
 
 def _not_allowed(violation: Violation, field: Field) -> Iterator[Problem]:
@@ -290,7 +299,7 @@ def _malformed(violation: Violation, field: Field) -> Iterator[Problem]:
         (*violation.path, str(value)) if violation.of_name else violation.path,
         "PRV1107",
         f"found {what}{found_text(value, sensitive=field.sensitive)}, expected {expected}",
-        hint,
+        hint or _example(violation.schema),
         at_key=violation.of_name,
     )
 

@@ -66,6 +66,22 @@ def test_what_libvirt_takes_is_taken(uri: str) -> None:
     assert [] == COMPILED.problems({"uri": uri})
 
 
+@pytest.mark.parametrize("uri", ["bogus", "xen:///system"])
+def test_what_is_no_uri_gets_every_part_of_one_and_an_example(uri: str) -> None:
+    (problem,) = COMPILED.problems({"uri": uri})
+    assert [] == [
+        part
+        for part in ("[:PORT]", "/session", "/system", "?socket=PATH")
+        if part not in problem.summary
+    ]
+    assert "For example: qemu:///session" == problem.hint
+
+
+def test_who_writes_no_uri_gets_an_example() -> None:
+    (problem,) = COMPILED.problems({})
+    assert problem.hint.endswith(" For example: qemu:///session")
+
+
 @pytest.mark.parametrize(
     ("section", "found"),
     [

@@ -139,7 +139,7 @@ def no_such_lock(token: str, holder: LockHolder | None) -> ProvisionerError:
 
 
 def _moment(time: datetime) -> str:
-    return time.isoformat(sep=" ", timespec="seconds")
+    return f"{time:%Y-%m-%d %H:%M:%S} (UTC)"
 
 
 class HeldLock:

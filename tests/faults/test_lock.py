@@ -65,7 +65,7 @@ def check_refused(refused: Finished, holder: subprocess.Popen[str]) -> None:
     assert (1, "PRV4004") == (refused.code, problem["code"])
     assert f"(process {holder.pid})" in problem["summary"]
     assert re.search(
-        r"Held since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00 for apply", problem["detail"]
+        r"Held since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(UTC\) for apply", problem["detail"]
     )
     assert "provisioner state unlock" in problem["hint"]
 

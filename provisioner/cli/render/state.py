@@ -187,7 +187,7 @@ def render_lock(holder: LockHolder | None) -> list[str]:
         return ["The state is not locked."]
     return [
         f"Locked by {printable(holder.owner)} for {printable(holder.purpose)}",
-        f"since {holder.since:%Y-%m-%d %H:%M:%S},"
+        f"since {holder.since:%Y-%m-%d %H:%M:%S} (UTC),"
         f" leased until {holder.expires:%Y-%m-%d %H:%M:%S} (UTC).",
         *(["Its process has ended; the next command takes the lock over."] * holder.has_ended),
         f"Token: {holder.token}",

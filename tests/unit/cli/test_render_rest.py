@@ -255,6 +255,7 @@ def test_lock() -> None:
     holder = LockHolder("ada@desk (process 7)", "apply", moment, moment, "a1b2c3")
     lines = render_lock(holder)
     assert "ada@desk (process 7)" in lines[0]
+    assert "since 2025-03-01 12:00:00 (UTC), leased until 2025-03-01 12:00:00 (UTC)." == lines[1]
     assert "a1b2c3" in lines[-1]
     assert ["The state is not locked."] == render_lock(None)
 

@@ -7,18 +7,20 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from provisioner.state.lock import held
+from provisioner.state.model import LockHolder
 from provisioner.state.process import ProcessIdentity
 from tests.conformance.stores import entry, record
 from tests.unit.state.conftest import CodeOf, Open
 
 HOLD = """
 import sys, time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from provisioner.state.sqlite import SqliteStore
 
@@ -59,6 +61,14 @@ def test_the_lock_of_a_killed_process_is_taken_over_with_a_note(
     assert lock.note is not None
     assert "alice@desk (process 12)" in lock.note
     assert "for apply" in lock.note
+
+
+def test_a_refused_lock_tells_its_times_as_the_commands_do() -> None:
+    since = datetime(2026, 11, 29, 1, 26, 4, tzinfo=UTC)
+    holder = LockHolder("ada@desk", "apply", since, since + timedelta(minutes=1), "a1b2c3")
+    detail = held(holder, since + timedelta(hours=1)).detail
+    assert "Held since 2026-11-29 01:26:04 (UTC) for apply." in detail
+    assert "Its lease ran out at 2026-11-29 01:27:04 (UTC) without" in detail
 
 
 def test_the_holder_is_known_to_have_ended(other: subprocess.Popen[str], open_store: Open) -> None:

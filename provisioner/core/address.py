@@ -7,7 +7,9 @@ module therefore imports nothing but the standard library.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -39,6 +41,19 @@ class Address(NamedTuple):
         if not slash or not KIND_PATTERN.fullmatch(kind) or not NAME_PATTERN.fullmatch(name):
             raise ValueError(f"{text!r} is not an address: expected Kind/name")
         return cls(kind, name)
+
+
+def near(kind: str, name: str, known: Iterable[Address]) -> list[str]:
+    """The known addresses that ``kind/name`` may have been meant to be; among those of the kind,
+    names alone are compared, since equal kinds make any two addresses alike.
+    """
+    addresses = sorted(set(known))
+    names = [address.name for address in addresses if address.kind == kind]
+    if names:
+        return [f"{kind}/{found}" for found in get_close_matches(name, names, n=1)]
+    # A name alone is read as a kind.
+    meant = [str(address) for address in addresses if address.name == kind]
+    return meant or get_close_matches(f"{kind}/{name}", [str(item) for item in addresses], n=1)
 
 
 @dataclass(frozen=True, slots=True)

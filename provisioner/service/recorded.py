@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from difflib import get_close_matches
 
-from provisioner.core.address import Address
+from provisioner.core.address import Address, near
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine.subjects import collect
 from provisioner.providers.api import Resource, Session
@@ -31,7 +30,10 @@ def recorded_resource(
         state = workspace.with_declared_hosts(store.read())
     entry = state.entries.get(address)
     if entry is None:
-        raise ProvisionerError(_not_recorded(address, sorted(state.entries)))
+        declared = _declared(workspace)
+        if declared is None or address in declared:
+            raise ProvisionerError(_not_applied(address, sorted(state.entries)))
+        raise ProvisionerError(_unknown(address, [*declared, *state.entries]))
     provider = workspace.registry.get(entry.provider)
     if capability not in provider.describe().capabilities:
         raise ProvisionerError(
@@ -52,16 +54,35 @@ def recorded_resource(
         yield entry, resource, sessions.get(state.endpoints[entry.endpoint])
 
 
-def _not_recorded(address: Address, recorded: list[Address]) -> Diagnostic:
-    same_kind = [str(other) for other in recorded if other.kind == address.kind]
-    near = get_close_matches(str(address), same_kind, n=1)
-    if len(same_kind) > _MOST_NAMED:
-        same_kind[_MOST_NAMED:] = ["..."]
+def _declared(workspace: Workspace) -> list[Address] | None:
+    """What the manifests declare; None where they have errors, which keep nobody from a console."""
+    try:
+        return list(workspace.load().declarations)
+    except ProvisionerError:
+        return None
+
+
+def _not_applied(address: Address, recorded: list[Address]) -> Diagnostic:
     return error(
         "PRV6007",
         f"{address} has not been applied",
-        detail="Applied so far of this kind: " + (", ".join(same_kind) or "none") + ".",
-        hint=f"Did you mean {near[0]}?"
-        if near
-        else "Run 'provisioner apply' first, or name another one.",
+        detail=f"Applied so far of this kind: {_names(address.kind, recorded)}.",
+        hint="Run 'provisioner apply' first, or name another one.",
     )
+
+
+def _unknown(address: Address, known: list[Address]) -> Diagnostic:
+    meant = near(address.kind, address.name, known)
+    return error(
+        "PRV6007",
+        f"there is no {address} in the stack",
+        detail=f"There are of this kind: {_names(address.kind, known)}.",
+        hint=f"Did you mean {meant[0]}?" if meant else "'provisioner show' lists what there is.",
+    )
+
+
+def _names(kind: str, addresses: list[Address]) -> str:
+    found = sorted({str(address) for address in addresses if address.kind == kind})
+    if len(found) > _MOST_NAMED:
+        found[_MOST_NAMED:] = ["..."]
+    return ", ".join(found) or "none"

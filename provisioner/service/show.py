@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from provisioner.core.address import Address
+from provisioner.core.address import Address, near
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine.graph import ResourceGraph
 from provisioner.service.model import Declaration, Entry, Stack, State
@@ -65,9 +64,9 @@ def _state(workspace: Workspace) -> State | None:
 
 
 def _unknown(address: Address, known: list[Address]) -> Diagnostic:
-    near = get_close_matches(str(address), [str(other) for other in known], n=1)
+    meant = near(address.kind, address.name, known)
     return error(
         "PRV6007",
         f"{address} is neither declared nor recorded",
-        hint=f"Did you mean {near[0]}?" if near else "'provisioner show' lists what there is.",
+        hint=f"Did you mean {meant[0]}?" if meant else "'provisioner show' lists what there is.",
     )

@@ -61,6 +61,17 @@ def test_a_pattern_that_matches_nothing(shop: CommandLine, pattern: str, hint: s
     assert f"hint: {hint}" in said(refused)
 
 
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("VirtualMachine/wbe", "Did you mean VirtualMachine/web?"),
+        ("VirtualMachine/zz", "'provisioner show' lists what there is."),
+    ],
+)
+def test_only_near_addresses_are_suggested(shop: CommandLine, address: str, hint: str) -> None:
+    assert f"hint: {hint}" in said(shop("show", address))
+
+
 @pytest.mark.parametrize("option", ["--env=prod", "--var=a=b", "--target=Disk", "--adopt=Disk"])
 def test_options_of_plan_do_not_go_with_a_plan_file(shop: CommandLine, option: str) -> None:
     shop("plan", "-o", "first.plan")

@@ -84,9 +84,24 @@ def test_a_machine_that_is_somebody_elses_is_left_alone(changed: CommandLine) ->
 def test_a_snapshot_that_is_not_there(changed: CommandLine) -> None:
     failed = changed("snapshot", "revert", "other", "--yes")
     assert (1, True) == (failed.code, "PRV6007" in failed.err)
-    assert "Snapshot/before" in failed.err
+    assert "there is no Snapshot/other in the stack" in failed.err
+    assert "There are of this kind: Snapshot/before." in failed.err
+    assert "Did you mean" not in failed.err
     near = changed("snapshot", "revert", "befor", "--yes")
     assert "Did you mean Snapshot/before?" in near.err
+
+
+def test_a_snapshot_that_is_only_declared(changed: CommandLine) -> None:
+    changed.declare(LAN, POOL, DISK, WEB, SNAPSHOT, "Snapshot/befor\nmachine: web\n")
+    failed = changed("snapshot", "revert", "befor", "--yes")
+    assert "Snapshot/befor has not been applied" in failed.err
+    assert "Run 'provisioner apply' first" in failed.err
+
+
+def test_a_snapshot_that_broken_manifests_may_declare(changed: CommandLine) -> None:
+    changed.write("stack.yaml", "a: [\n")
+    failed = changed("snapshot", "revert", "other", "--yes")
+    assert "Snapshot/other has not been applied" in failed.err
 
 
 def test_a_provider_without_consoles(changed: CommandLine) -> None:

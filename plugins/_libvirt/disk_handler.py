@@ -98,12 +98,12 @@ class DiskHandler:
     # --- looking ahead ---
 
     def preflight(
-        self, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`: a disk that starts from an
         image which lies on this machine is no smaller than that.
         """
-        del deadline, thorough
+        del inventory, deadline, thorough
         resource = undertaking.resource
         name, size = resource.spec.get("image"), resource.spec.get("size")
         image = resource.related.get(Address("Image", str(name)))

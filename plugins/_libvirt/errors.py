@@ -115,6 +115,11 @@ CONFLICT = Rule(
     "{what}: another network of the host has these addresses",
     "Give the network another cidr, or stop the other one.",
 )
+OCCUPIED = Rule(
+    "PRV5127",
+    "{what}: another storage pool of the host has this place",
+    "Choose another path or source, or remove the other pool.",
+)
 EXISTS = Rule(
     "PRV5118",
     "{what}: an object with that name or identity exists already",
@@ -215,9 +220,10 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("permission denied", FORBIDDEN),
     ("operation not permitted", FORBIDDEN),
     ("already exists with uuid", EXISTS),
-    ("storage source conflict", EXISTS),
+    ("storage source conflict", OCCUPIED),
     ("volume target path '", EXISTS),
     ("is already in use by interface", CONFLICT),
+    ("failed to create listening socket", CONFLICT),
     ("already in use by another network", EXISTS),
     ("has asynchronous jobs running", BUSY),
     ("no such file or directory", MISSING),

@@ -102,9 +102,10 @@ class LooksAhead(Protocol):
     """A handler that can tell beforehand what would fail in the middle of a step."""
 
     def preflight(
-        self, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
-        """What stands in the way; changes nothing. ``thorough``: whole files may be read.
+        """What stands in the way; changes nothing, and reads the endpoint through ``inventory``.
+        ``thorough``: whole files may be read.
 
         May raise Terminal instead.
         """

@@ -105,11 +105,12 @@ class ImageHandler:
     # --- looking ahead ---
 
     def preflight(
-        self, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`. Whole files are read only
         where there is a checksum to compare.
         """
+        del inventory
         resource, spec = undertaking.resource, undertaking.resource.spec
         if not undertaking.creates or "file" not in spec["source"]:
             return

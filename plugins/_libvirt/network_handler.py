@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ import libvirt
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Json, Path, digest
 from provisioner.providers.api import (
     Absent,
@@ -28,14 +29,14 @@ from provisioner.providers.api import (
     Retryable,
     Terminal,
 )
-from provisioner.providers.capabilities import User
+from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins._libvirt import fragment_record, native, stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.edits import running_differences
 from provisioner_plugins._libvirt.inventory import Inventory, NetworkRecord
 from provisioner_plugins._libvirt.network import STOPPED, USER, final_spec
 from provisioner_plugins._libvirt.network_live import update_live
-from provisioner_plugins._libvirt.network_xml import IDENTIFY, build, notes, read, write
+from provisioner_plugins._libvirt.network_xml import IDENTIFY, build, notes, ranges, read, write
 from provisioner_plugins._libvirt.ownership import (
     gone,
     is_stamped_by,
@@ -43,6 +44,7 @@ from provisioner_plugins._libvirt.ownership import (
     require_time,
     taken,
     uuid_or_none,
+    uuids_of_stack,
 )
 from provisioner_plugins._libvirt.replug import attached, is_attached, replug
 from provisioner_plugins._libvirt.usage import guests_of_others, require_no_guests
@@ -87,6 +89,35 @@ class NetworkHandler:
             yield Discovered(
                 self.kind, record.name, _present(inventory, record), notes(record.configured)
             )
+
+    # --- looking ahead ---
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`: no two networks that run
+        have addresses in common.
+        """
+        del deadline, thorough
+        resource = undertaking.resource
+        wanted = {
+            field: ip_network(str(resource.spec[field]))
+            for field in ("cidr", "cidr6")
+            if field in resource.spec
+        }
+        if not undertaking.creates or not wanted or resource.spec["mode"] == USER:
+            return
+        ours = uuids_of_stack(resource)
+        for record in inventory.networks():
+            if record.live is None or record.uuid in ours or record.name == resource.name:
+                continue
+            mark = stamp.read(record.configured)
+            if mark is not None and mark.stamp.lineage == resource.stamp.lineage:
+                continue  # it goes, or moves to other addresses, in the same plan
+            for field, network in wanted.items():
+                for other in ranges(record.live):
+                    if network.version == other.version and network.overlaps(other):
+                        yield _occupied(resource, field, record.name, str(other))
 
     # --- writing ---
 
@@ -322,6 +353,18 @@ def _present(inventory: Inventory, record: NetworkRecord) -> Present:
         running=running,
         outputs=_bridge_of(record.configured),
         facts=facts,
+    )
+
+
+def _occupied(resource: Resource, field: str, other: str, addresses: str) -> Diagnostic:
+    return error(
+        "PRV5122",
+        f"another network of the host has addresses of network {resource.name}",
+        detail=f"{resource.spec[field]} overlaps {addresses} of the network {other}, which runs "
+        "and is not of this stack.",
+        path=(field,),
+        hint=f"Choose another {field}, or stop the network {other}.",
+        address=str(resource.address),
     )
 
 

@@ -13,6 +13,7 @@ from ipaddress import (
     IPv4Interface,
     IPv4Network,
     IPv6Interface,
+    IPv6Network,
     ip_address,
     ip_interface,
     ip_network,
@@ -251,6 +252,11 @@ def _addresses(document: Element, version: int) -> Iterator[Element]:
     for node in document.findall("ip"):
         if (node.get("family") == "ipv6") == (version == 6) and node.get("address"):
             yield node
+
+
+def ranges(document: Element) -> list[IPv4Network | IPv6Network]:
+    """All addresses that a network has, also those of second ``<ip>`` elements."""
+    return [_interface(node).network for node in document.findall("ip") if node.get("address")]
 
 
 def _interface(node: Element) -> IPv4Interface | IPv6Interface:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
-from provisioner.core.identity import Stamp
+from provisioner.core.identity import Stamp, identity
 from provisioner.providers.api import Resource, Retryable
 
 
@@ -70,6 +71,17 @@ def require_time(resource: Resource, deadline: Deadline) -> None:
                 address=str(resource.address),
             )
         )
+
+
+def uuids_of_stack(resource: Resource) -> frozenset[UUID]:
+    """The UUIDs of the stack's objects, by identity and as recorded, as far as ``resource`` knows
+    them; with those of its own earlier generations, which make room for it.
+    """
+    lineage, address = UUID(resource.stamp.lineage), Address.of(resource.stamp.address)
+    known = {identity(lineage, address, number) for number in range(resource.stamp.generation)}
+    for item in (resource, *resource.related.values()):
+        known |= {item.uid, uuid_or_none(item.external_id or "") or item.uid}
+    return frozenset(known)
 
 
 def uuid_or_none(text: str) -> UUID | None:

@@ -15,7 +15,7 @@ import libvirt
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Json, Path, digest
 from provisioner.providers.api import (
@@ -29,7 +29,7 @@ from provisioner.providers.api import (
     Resource,
     Terminal,
 )
-from provisioner.providers.capabilities import User
+from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.inventory import Inventory, PoolRecord
 from provisioner_plugins._libvirt.native import merge_all
@@ -39,6 +39,7 @@ from provisioner_plugins._libvirt.ownership import (
     require_time,
     taken,
     uuid_or_none,
+    uuids_of_stack,
 )
 from provisioner_plugins._libvirt.pool import STOPPED
 from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, notes, read, target_path
@@ -75,6 +76,28 @@ class PoolHandler:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         for record in inventory.pools():
             yield Discovered(self.kind, record.name, _present(record, None), notes(record.document))
+
+    # --- looking ahead ---
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`: libvirt defines no second
+        pool of a folder, whether the first one runs or not.
+        """
+        del deadline, thorough
+        resource = undertaking.resource
+        if not undertaking.creates or resource.spec["type"] != "dir":
+            return
+        ours = uuids_of_stack(resource)
+        for record in inventory.pools():
+            found = read(record.document)
+            is_ours = record.uuid in ours or record.name == resource.name
+            if not is_ours and (found.get("type"), found.get("path")) == (
+                "dir",
+                target_path(resource.spec),
+            ):
+                yield _occupied(resource, record.name)
 
     # --- writing ---
 
@@ -206,6 +229,19 @@ class PoolHandler:
 
     def _call(self, verb: str, resource: Resource, function: Any) -> Any:
         return self._connection.call(f"{verb} storage pool {resource.name}", function)
+
+
+def _occupied(resource: Resource, other: str) -> Diagnostic:
+    return error(
+        "PRV5127",
+        f"the folder of pool {resource.name} belongs to another storage pool of the host",
+        detail=f"{target_path(resource.spec)} is the folder of the pool {other}, which is not of "
+        "this stack.",
+        path=("path",),
+        hint=f"Choose another path, or name the resource {other} and take that pool over with "
+        f"--adopt {resource.kind}/{other}.",
+        address=str(resource.address),
+    )
 
 
 def _recorded(resource: Resource) -> UUID:

@@ -152,12 +152,13 @@ class KvmSession:
         """See :class:`provisioner.providers.capabilities.Preflight`."""
         machines = [item for item in undertakings if item.resource.kind == MachineHandler.kind]
         found = [*unsuitable(self._host, machines)]
+        inventory = Inventory(self._connection)
         for item in undertakings:
             handler = self._handler(item.resource.kind)
             if not isinstance(handler, LooksAhead):
                 continue
             try:
-                problems = [*handler.preflight(item, deadline, thorough=thorough)]
+                problems = [*handler.preflight(inventory, item, deadline, thorough=thorough)]
             except Terminal as problem:
                 problems = [problem.diagnostic]
             found += [problem.about(item.resource.address) for problem in problems]

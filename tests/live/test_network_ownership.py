@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import Present, Terminal
+from provisioner.providers.capabilities import Undertaking
 from tests.lab.daemon import LibvirtDaemon
 
 pytest.importorskip("libvirt")
@@ -47,6 +49,43 @@ def test_a_network_of_that_name_that_is_not_ours_is_left_alone(bench: Any) -> No
         codes.append(caught.value.diagnostic.code)
     assert ["PRV5118", "PRV5119", "PRV5119"] == codes
     assert before == foreign.XMLDesc(0)
+
+
+FIELDS: list[Any] = [
+    # what is wanted, and the fields that stand in the way of the network that runs
+    ({"mode": "nat", "cidr": "10.99.0.128/25"}, ["cidr"]),
+    ({"mode": "isolated", "cidr": "10.98.0.0/24", "cidr6": "fd00:99::/48"}, ["cidr6"]),
+    ({"mode": "isolated", "cidr": "10.98.0.0/24"}, []),
+    ({"mode": "user", "cidr": "10.99.0.0/24"}, []),
+]
+
+
+@pytest.mark.parametrize(("spec", "fields"), FIELDS)
+def test_addresses_of_a_network_that_runs_are_taken(
+    bench: Any, spec: dict[str, Any], fields: list[str]
+) -> None:
+    text = (
+        "<network><name>theirs</name><ip address='10.99.0.1' prefix='24'/>"
+        "<ip family='ipv6' address='fd00:99::1' prefix='64'/></network>"
+    )
+    foreign = bench.connection.call("define", lambda h: h.networkDefineXML(text))
+    assert [] == looking_ahead(bench, spec)
+    foreign.create()
+    found = looking_ahead(bench, spec)
+    assert [("PRV5122", (field,)) for field in fields] == [(item.code, item.path) for item in found]
+    assert all("the network theirs" in item.detail for item in found)
+
+
+def test_addresses_of_a_network_of_the_stack_are_not_taken(bench: Any) -> None:
+    bench.apply("Network", "old", NAT)
+    bench.recorded.clear()
+    assert [] == looking_ahead(bench, NAT)
+
+
+def looking_ahead(bench: Any, spec: dict[str, Any]) -> list[Diagnostic]:
+    undertaking = Undertaking(bench.resource("Network", "lan", spec))
+    handler, inventory = bench.handlers["Network"], handlerbench.Inventory(bench.connection)
+    return [*handler.preflight(inventory, undertaking, bench.deadline(), thorough=False)]
 
 
 def test_a_foreign_network_is_adopted_as_it_is(bench: Any) -> None:

@@ -11,7 +11,7 @@ from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
 from tests.live.livelab import Lab, lab_in, pool
 
-pytest.importorskip("libvirt")
+libvirt = pytest.importorskip("libvirt")
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -100,6 +100,23 @@ def test_hardware_that_the_host_does_not_know(lab: Lab, text: str, value: str, w
     )
     field = "model" if "model" in text else "machineType"
     lab.check_refused(f"PRV5210 {place(lab, field, value)} {words}")
+
+
+def test_a_pool_in_the_folder_of_another_one(lab: Lab, libvirt_session: LibvirtDaemon) -> None:
+    folder = libvirt_session.directory / f"{lab.root.name}-theirs"
+    connection = libvirt.open(libvirt_session.uri)
+    theirs = connection.storagePoolDefineXML(
+        f"<pool type='dir'><name>theirs</name><target><path>{folder}</path></target></pool>"
+    )
+    try:
+        lab.declare(lab.base, f"StoragePool/more\ntype: dir\npath: {folder}\n")
+        lab.check_refused(
+            f"PRV5127 {place(lab, 'path', str(folder))} is the folder of the pool theirs"
+            " | --adopt StoragePool/theirs"
+        )
+    finally:
+        theirs.undefine()
+        connection.close()
 
 
 def test_a_snapshot_with_the_memory_of_a_machine_that_is_stopped(lab: Lab) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from provisioner.core.address import Address
 from provisioner.providers.api import Absent, InUse, Present, ProviderError, Terminal
+from provisioner.providers.capabilities import Undertaking
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
 from tests.lab.domain import volume_domain
@@ -198,7 +199,19 @@ def test_two_pools_in_one_folder_are_refused(bench: Any, folder: Path) -> None:
     bench.apply("StoragePool", "images", {"type": "dir", "path": str(folder)})
     with pytest.raises(Terminal) as caught:
         bench.apply("StoragePool", "more", {"type": "dir", "path": str(folder)})
-    assert "PRV5118" == caught.value.diagnostic.code
+    assert "PRV5127" == caught.value.diagnostic.code
+
+
+def test_a_folder_is_not_taken_by_a_pool_of_the_stack(bench: Any, folder: Path) -> None:
+    """It makes room in the same plan: the predecessor of this one, or one that moves away."""
+    spec = {"type": "dir", "path": str(folder)}
+    bench.apply("StoragePool", "images", spec)
+    bench.generations[Address("StoragePool", "images")] = 1
+    handler = bench.handlers["StoragePool"]
+    for name in ("images", "more"):
+        undertaking = Undertaking(bench.resource("StoragePool", name, spec))
+        inventory = handlerbench.Inventory(bench.connection)
+        assert [] == [*handler.preflight(inventory, undertaking, bench.deadline(), thorough=False)]
 
 
 @pytest.mark.parametrize(

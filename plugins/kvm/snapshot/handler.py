@@ -113,12 +113,12 @@ class SnapshotHandler:
     # --- looking ahead ---
 
     def preflight(
-        self, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`: there has to be memory to
         hold when the snapshot is taken.
         """
-        del deadline, thorough
+        del inventory, deadline, thorough
         resource = undertaking.resource
         machine = resource.related.get(Address("VirtualMachine", str(resource.spec["machine"])))
         stopped = machine is not None and machine.spec.get("power") == "stopped"

@@ -125,6 +125,13 @@ EXISTS = Rule(
     "{what}: an object with that name or identity exists already",
     "Rename the resource, or remove or adopt the object on the host.",
 )
+OPEN_ELSEWHERE = Rule(
+    "PRV5129",
+    "{what}: a disk is open in another guest or program",
+    "Whatever has it open has to let go of it first. If that is a machine which gives the disk up at "
+    "its next restart, restart it (--max-impact restart); otherwise stop it, or wait. Then apply "
+    "again.",
+)
 UNTOLD = Rule(
     "PRV5128",
     "{what}: libvirt failed, and the reason was lost",
@@ -210,6 +217,8 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("cannot read ca certificate", NO_CERTIFICATE),
     ("unable to connect to server", UNREACHABLE),
     ("unable to resolve address", UNREACHABLE),
+    ('"write" lock', OPEN_ELSEWHERE),
+    ('"consistent read" lock', OPEN_ELSEWHERE),
     ("unable to read from monitor", ENDED),
     ("unable to write to monitor", ENDED),
     ("end of file from qemu monitor", ENDED),

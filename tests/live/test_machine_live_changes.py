@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from provisioner.core.address import Address
+from provisioner.providers.api import Terminal
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
+from tests.lab.domain import volume_domain
 
 machinebench = pytest.importorskip("tests.live.machinebench")
 libvirt = pytest.importorskip("libvirt")
@@ -75,6 +78,27 @@ def test_the_guest_counts_on_through_every_live_change(bench: Any) -> None:
     ]
     assert "52:54:00:00:00:09" in outcome.outputs["mac"].values()
     assert {} == bench.present(VM, "web").running
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["plugged in", "started with"])
+def test_a_disk_that_another_guest_has_open(
+    bench: Any, libvirt_session: LibvirtDaemon, running: bool
+) -> None:
+    disk = bench.recorded[Address("Disk", "data")]
+    guest = bench.connection.call(
+        "create",
+        lambda handle: handle.createXML(
+            volume_domain("theirs", disk.external_id, libvirt_session.directory / "theirs.log")
+        ),
+    )
+    spec: dict[str, Any] = {"memory": {"size": "16MiB"}, "disks": [], "shutdownTimeout": "0s"}
+    if running:
+        bench.apply(VM, "web", spec)
+    with pytest.raises(Terminal) as caught:
+        bench.apply(VM, "web", {**spec, "disks": [{"disk": "data"}]})
+    assert "PRV5129" == caught.value.diagnostic.code
+    guest.destroy()
+    bench.apply(VM, "web", {**spec, "disks": [{"disk": "data"}]})
 
 
 def test_the_medium_of_a_drive_is_exchanged_and_taken_out(bench: Any) -> None:

@@ -51,6 +51,8 @@ TABLE: list[Any] = [
         False,
     ),
     ("INTERNAL_ERROR", 0, "pool 'p' has asynchronous jobs running.", "PRV5112", True),
+    ("INTERNAL_ERROR", 0, 'blockdev-add: Failed to get "write" lock', "PRV5129", False),
+    ("INTERNAL_ERROR", 0, 'Failed to get shared "consistent read" lock', "PRV5129", False),
     ("INTERNAL_ERROR", 0, "qemu: cannot open '/x': No such file or directory", "PRV5125", False),
     ("INTERNAL_ERROR", 0, "something else", "PRV5117", False),
     ("INVALID_CONN", 0, "", "PRV5107", True),

@@ -128,9 +128,9 @@ EXISTS = Rule(
 OPEN_ELSEWHERE = Rule(
     "PRV5129",
     "{what}: a disk is open in another guest or program",
-    "Whatever has it open has to let go of it first. If that is a machine which gives the disk up at "
-    "its next restart, restart it (--max-impact restart); otherwise stop it, or wait. Then apply "
-    "again.",
+    "Whatever has it open has to let go of it first. If that is a machine which gives the disk up "
+    "at its next restart, restart it (--max-impact restart); otherwise stop it, or wait. Then "
+    "apply again.",
 )
 UNTOLD = Rule(
     "PRV5128",

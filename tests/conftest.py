@@ -1,5 +1,7 @@
 """Options of the whole suite. Fixtures of one kind of test live in that folder's conftest."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -18,6 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A run in the background is started with Ctrl-C ignored, and so would be what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     examples = config.getoption("--examples")
     if examples is not None:
         settings.register_profile("at length", settings(), max_examples=examples)

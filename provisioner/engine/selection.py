@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from provisioner.core.address import Address, AddressPattern
+from provisioner.core.address import Address, AddressPattern, near
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, error
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.plan import stamp_address
@@ -66,18 +65,11 @@ class Selection:
 
 
 def _matches_nothing(option: str, pattern: AddressPattern, known: Sequence[Address]) -> Diagnostic:
-    addresses = sorted({stamp_address(item) for item in known})
-    texts = [str(address) for address in addresses]
-    names = [address.name for address in addresses if address.kind == pattern.kind]
-    # A name alone is read as a kind.
-    near = [str(address) for address in addresses if address.name == pattern.kind]
-    if names:
-        near = [f"{pattern.kind}/{name}" for name in get_close_matches(pattern.name, names, n=1)]
-    near = near or get_close_matches(str(pattern), [] if names else texts, n=1)
+    meant = near(pattern.kind, pattern.name, map(stamp_address, known))
     return error(
         "PRV2002",
         f"{option} {str(pattern).removesuffix('/*')} matches no resource of the stack",
-        hint=f"Did you mean {' or '.join(near[:3])}?"
-        if near
+        hint=f"Did you mean {' or '.join(meant[:3])}?"
+        if meant
         else "'provisioner show' lists the addresses there are.",
     )

@@ -41,6 +41,8 @@ def movers(request: PlanRequest, plan: Plan) -> dict[Address, tuple[Subject, fro
         if step.replace_order == CREATE_FIRST:
             left = retired_address(step.address, old.generation)
             shared[left] = resource_of(replace(old, address=left), plan.lineage, shared)
+    if not replaced:
+        return {}
     found: dict[Address, tuple[Subject, frozenset[Address]]] = {}
     for address, subject in request.subjects.items():
         targets = _held_on_to(subject) & replaced.get(subject.endpoint, set())

@@ -28,6 +28,7 @@ from tests.faults.failpoints import STACK_NAME, STATE
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
 from tests.lab.launcher import runs
+from tests.live.program import Stack
 
 libvirt = pytest.importorskip("libvirt")
 
@@ -170,12 +171,8 @@ class Lab:
         self.daemon = daemon
         self.folder = folder
         self.pool = daemon.directory / "volumes"
-        self.write(STACK.format(uri=daemon.uri, pool=self.pool))
+        self.stack = Stack(folder, daemon.uri, self.pool, STACK)
         shutil.copy(boot, folder / "boot.qcow2")
-
-    def write(self, text: str) -> None:
-        """Put other manifests in the place of those there are."""
-        (self.folder / "stack.yaml").write_text(text)
 
     def prepare(self, operation: str) -> None:
         """What is there before an operation."""
@@ -184,11 +181,8 @@ class Lab:
         assert 0 == self.run("create").returncode
         (self.folder / RECORD).unlink()
         if operation == "change":
-            text = (self.folder / "stack.yaml").read_text()
             for old, new in CHANGES.items():
-                assert old in text
-                text = text.replace(old, new)
-            self.write(text)
+                self.stack.edit(old, new)
 
     def run(self, operation: str, *kill: str) -> subprocess.CompletedProcess[str]:
         """Carry an operation out, a step at a time; ``kill``: where, and who is to die."""
@@ -251,19 +245,7 @@ class Lab:
         if operation != "destroy":
             expected = {identity(state.lineage, address) for address in (MACHINE, NETWORK)}
             assert expected == self.uuids()
-            plan = self.run_plain("plan", "--json", "--detailed-exitcode")
-            assert [] == json.loads(plan.stdout)["steps"]
-
-    def run_plain(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The program as everybody runs it."""
-        return subprocess.run(
-            [sys.executable, "-m", "provisioner", *arguments],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+            assert [] == self.stack.steps()
 
 
 @pytest.fixture

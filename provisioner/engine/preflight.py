@@ -22,6 +22,9 @@ from provisioner.providers.capabilities import PREFLIGHT, Preflight, Undertaking
 SECONDS = 3600.0
 """How long files may be read before an apply."""
 
+GRACE_SECONDS = 30.0
+"""How long beyond that an answer is waited for."""
+
 _MAKING = (Action.CREATE, Action.REPLACE)
 _CHANGING = (Action.UPDATE, Action.RENAME)
 
@@ -40,7 +43,9 @@ def look_ahead(
         if PREFLIGHT not in provider.describe().capabilities:
             continue
         question = partial(_found, undertakings, thorough, sessions.clock)
-        found = sessions.ask(record, question, doing=f"looking ahead on {name}")
+        found = sessions.ask(
+            record, question, doing=f"looking ahead on {name}", seconds=SECONDS + GRACE_SECONDS
+        )
         problems.extend(_placed(item, stack) for item in found)
     problems.raise_errors()
 

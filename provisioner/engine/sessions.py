@@ -1,4 +1,6 @@
-"""Opens one session per endpoint, at its first use, and closes them all at the end."""
+"""Opens one session per endpoint, at its first use, asks it what changes nothing, and closes them
+all at the end. None of that is waited for without end.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,9 @@ from types import TracebackType
 from typing import TypeVar
 
 from provisioner.core.clock import Clock
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine.events import EventSink, Noticed, StepProgress
+from provisioner.engine.patience import NoAnswer, answer_of
 from provisioner.engine.subjects import endpoint_value
 from provisioner.providers.api import (
     Context,
@@ -25,6 +28,9 @@ from provisioner.state.model import EndpointRecord
 
 OPEN_ATTEMPTS = 3
 ASK_ATTEMPTS = 3
+READ_SECONDS = 600.0
+"""How long connecting and an answer may take together, where a Host says nothing else."""
+CLOSE_SECONDS = 10.0
 
 Answer = TypeVar("Answer")
 
@@ -56,6 +62,7 @@ class Sessions:
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._open: dict[str, Session] = {}
+        self._hanging: set[str] = set()
 
     @property
     def registry(self) -> Registry:
@@ -83,11 +90,29 @@ class Sessions:
             return session
 
     def ask(
-        self, endpoint: EndpointRecord, question: Callable[[Session], Answer], *, doing: str
+        self,
+        endpoint: EndpointRecord,
+        question: Callable[[Session], Answer],
+        *,
+        doing: str,
+        seconds: float | None = None,
     ) -> Answer:
         """Ask an endpoint something that changes nothing there, a few times while it says that it
-        may answer later; raises ProvisionerError if it does not.
+        may answer later; raises ProvisionerError if it does not, also within ``seconds`` (those of
+        the Host for reading, unless given).
         """
+        allowed = seconds if seconds is not None else _read_seconds(endpoint)
+        try:
+            return answer_of(
+                lambda: self._ask(endpoint, question, doing), allowed, f"ask-{endpoint.name}"
+            )
+        except NoAnswer as problem:
+            self._hanging.add(endpoint.name)
+            raise ProvisionerError(_no_answer(endpoint, doing, allowed)) from problem
+
+    def _ask(
+        self, endpoint: EndpointRecord, question: Callable[[Session], Answer], doing: str
+    ) -> Answer:
         waiter = threading.Event()
         attempt = 1
         while True:
@@ -126,13 +151,14 @@ class Sessions:
         raise AssertionError("the loop returns or raises")
 
     def close(self) -> None:
-        """Close every session that was opened."""
+        """Close every session that was opened, but those that did not answer."""
         with self._lock:
-            sessions, self._open = list(self._open.values()), {}
-        for session in sessions:
+            opened, self._open = self._open, {}
+        sessions = [item for item in opened.items() if item[0] not in self._hanging]
+        for name, session in sessions:
             # The work is done and recorded; a failing logout changes nothing about it.
             with suppress(Exception):
-                session.close()
+                answer_of(session.close, CLOSE_SECONDS, f"close-{name}")
 
     def __enter__(self) -> Sessions:
         return self
@@ -162,4 +188,21 @@ def provider_failure(problem: Exception, doing: str) -> ProvisionerError:
             hint="This is a defect of the provider plugin; please report it with the output of "
             "--verbose.",
         )
+    )
+
+
+def _read_seconds(endpoint: EndpointRecord) -> float:
+    milliseconds = endpoint.spec.get("limits", {}).get("readTimeout")
+    return READ_SECONDS if milliseconds is None else float(milliseconds) / 1000
+
+
+def _no_answer(endpoint: EndpointRecord, doing: str, seconds: float) -> Diagnostic:
+    return error(
+        "PRV3003",
+        f"Host/{endpoint.name}: no answer after {seconds:g} s while {doing}",
+        detail="Nothing was changed by that. What a host does not tell is neither absent nor "
+        "present, so nothing is planned for it.",
+        hint="Look at the host, or leave out what is on it with --exclude. If it only takes "
+        "longer, raise limits.readTimeout in its manifest.",
+        address=f"Host/{endpoint.name}",
     )

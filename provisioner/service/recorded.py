@@ -51,7 +51,9 @@ def recorded_resource(
     }
     resource = replace(related[address], related=related)
     with workspace.sessions(sink) as sessions:
-        yield entry, resource, sessions.get(state.endpoints[entry.endpoint])
+        record = state.endpoints[entry.endpoint]
+        doing = f"connecting to {record.name}"
+        yield entry, resource, sessions.ask(record, lambda session: session, doing=doing)
 
 
 def _declared(workspace: Workspace) -> list[Address] | None:

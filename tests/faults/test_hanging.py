@@ -4,7 +4,9 @@ comes of them later is understood.
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +15,15 @@ import pytest
 from provisioner.engine import apply
 from provisioner.engine.apply import Applier, ApplyReport
 from provisioner.engine.executor import Limits
+from tests.lifecycle.commandline import SECONDS, CommandLine
 from tests.lifecycle.scenario import HOST, Scenario, outline
 from tests.lifecycle.stacks import ALL
 
 STEP = 0.4
 GRACE = 0.4
+READ = "300ms"
+NEVER = 3600
+"""Seconds that no test waits for."""
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def scenario(tmp_path: Path) -> Scenario:
 
 def apply_in_a_hurry(scenario: Scenario) -> ApplyReport:
     """Apply with steps that may take less than a second."""
-    plan = scenario.plan()
+    plan = scenario.plan(max_impact="replace")
     workspace = scenario.workspace()
     with (
         workspace.store(plan.stack) as store,
@@ -64,16 +70,22 @@ def test_until_its_deadline(scenario: Scenario) -> None:
     assert [] == outline(scenario.plan())
 
 
-def test_beyond_its_deadline(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that heeds no deadline is given up. It may still have its effect, when nobody waits
-    for it any more: the next run finds what it made and makes nothing twice.
-    """
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that is late is given up in less than a second."""
     hurried = apply._limits
 
     def limits(*arguments: object) -> Limits:
         return replace(hurried(*arguments), grace_seconds=GRACE)  # type: ignore[arg-type]  # passed through
 
     monkeypatch.setattr(apply, "_limits", limits)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_beyond_its_deadline(scenario: Scenario) -> None:
+    """A call that heeds no deadline is given up. It may still have its effect, when nobody waits
+    for it any more: the next run finds what it made and makes nothing twice.
+    """
     late = 4 * (STEP + GRACE)
     with_fault(scenario, f"{{call: create, address: Network/lan, effect: delay, seconds: {late}}}")
     began = time.monotonic()
@@ -95,3 +107,103 @@ def test_beyond_its_deadline(scenario: Scenario, monkeypatch: pytest.MonkeyPatch
     )
     assert () == scenario.state().open_intents
     assert [] == outline(scenario.plan())
+
+
+# Two hosts, of which one never answers
+
+MADE = "Network/{0}-a\nhost: {0}\nmode: isolated\n", "Network/{0}-b\nhost: {0}\nmode: isolated\n"
+CHANGED = "Network/{0}-a\nhost: {0}\nmode: isolated\nmtu: 1400\n"
+FATES = {
+    # What is there, what is wanted; what the host that answers has in the end.
+    "create": ((), MADE, ["there-a", "there-b"]),
+    "update": (MADE, (CHANGED, MADE[1]), ["there-a 1400", "there-b"]),
+    "delete": (MADE, MADE[1:], ["there-b"]),
+}
+
+
+def hosts(*faults: str) -> str:
+    """Two hosts; faults are those of the first."""
+    return "\n---\n".join(
+        "apiVersion: provisioner/v1\nkind: Host\n"
+        f"metadata: {{name: {name}}}\nspec: {{provider: memory, limits: {{readTimeout: {READ}}}, "
+        f"connection: {{path: {name}.jsonl, faults: [{', '.join(rules)}]}}}}\n"
+        for name, rules in (("here", faults), ("there", ()))
+    )
+
+
+def on_both(documents: Sequence[str]) -> list[str]:
+    return [text.format(host) for text in documents for host in ("here", "there")]
+
+
+def networks(root: Path, host: str) -> list[str]:
+    """The networks on a host, with their MTU if they have one."""
+    lines = (root / f"{host}.jsonl").read_text().splitlines()
+    latest = {line["id"]: line for line in map(json.loads, lines)}
+    there = [line for line in latest.values() if not line.get("gone")]
+    return sorted(f"{line['name']} {line['spec'].get('mtu', '')}".strip() for line in there)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("call", FATES)
+def test_a_step_that_never_returns(tmp_path: Path, call: str) -> None:
+    """It is reported, the other host has all it is to have, and the next run does the rest."""
+    before, after, expected = FATES[call]
+    scenario = Scenario(tmp_path)
+    scenario.write("host.yaml", hosts())
+    scenario.declare(*on_both(before))
+    scenario.apply()
+    scenario.declare(*on_both(after))
+    never = f"{{call: {call}, address: Network/here-a, effect: delay, seconds: {NEVER}}}"
+    scenario = Scenario(tmp_path, new=False)
+    scenario.write("host.yaml", hosts(never))
+    report = apply_in_a_hurry(scenario)
+    assert ("partial", ("Network/here-a",), ["PRV3003"]) == (
+        report.outcome,
+        report.failed,
+        [problem.code for problem in report.problems],
+    )
+    assert expected == networks(tmp_path, "there")
+    scenario = Scenario(tmp_path, new=False)
+    scenario.write("host.yaml", hosts())
+    assert "done" == scenario.apply(max_impact="replace").outcome
+    assert [name.replace("there", "here") for name in expected] == networks(tmp_path, "here")
+    assert ([], ()) == (outline(scenario.plan()), scenario.state().open_intents)
+
+
+@pytest.mark.parametrize("call", ["open", "observe"])
+@pytest.mark.parametrize("command", ["plan", "apply", "drift", "destroy"])
+def test_a_host_that_never_answers_while_it_is_read(
+    cli: CommandLine, call: str, command: str
+) -> None:
+    """The command ends and names the host; what is on the other one can be worked on."""
+    cli.write("host.yaml", hosts())
+    cli.declare(*on_both(MADE))
+    assert 0 == cli("apply", "--yes").code
+    never = f"{{call: {call}, effect: hang, seconds: {NEVER}, times: 0}}"
+    cli.write("host.yaml", hosts(never))
+    yes = ("--yes",) if command in ("apply", "destroy") else ()
+    process = cli.start(command, *yes, "--json")
+    out, err = process.communicate(timeout=SECONDS)
+    assert (1, "") == (process.returncode, out)
+    (problem,) = [json.loads(line) for line in err.splitlines()]
+    assert ("PRV3003", "Host/here") == (problem["code"], problem["address"])
+    assert 0 == cli(command, *yes, "--exclude", "Network/here-*").code
+
+
+def test_a_host_that_stops_answering_between_plan_and_apply(cli: CommandLine) -> None:
+    cli.write("host.yaml", hosts())
+    cli.declare(*on_both(MADE))
+    # The plan opens a session and observes; apply verifies with the same one.
+    rules = (
+        "{call: observe, effect: delay, seconds: 0, times: 2}",
+        f"{{call: observe, effect: hang, seconds: {NEVER}, times: 0}}",
+    )
+    cli.write("host.yaml", hosts(*rules))
+    process = cli.start("apply", "--yes")
+    out, err = process.communicate(timeout=SECONDS)
+    assert 1 == process.returncode, out + err
+    assert "PRV3003" in err
+    assert "not locked" in cli("state", "unlock").out
+    assert [] == networks(cli.root, "there")
+    cli.write("host.yaml", hosts())
+    assert 0 == cli("apply", "--yes").code

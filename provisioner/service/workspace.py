@@ -47,9 +47,11 @@ class Workspace:
         actor: str = "",
         clock: Clock | None = None,
         registry: Registry | None = None,
+        catalog: SchemaCatalog | None = None,
     ) -> None:
-        """Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or environment can
-        be."""
+        """``catalog``: the installed schemas, unless given. Raises ProvisionerError (PRV6003,
+        PRV6005) if there is no such folder or environment can be.
+        """
         _check_folder(folder)
         if environment is not None:
             _check_environment(environment)
@@ -60,7 +62,7 @@ class Workspace:
         self.clock = clock or SystemClock()
         self.registry = registry or Registry()
         self.secrets = ReferencedSecrets(environ, self.root)
-        self.catalog = SchemaCatalog.installed()
+        self.catalog = catalog or SchemaCatalog.installed()
         self.lineage = uuid4()
         """What the state gets if this workspace makes it."""
         self.notices = Diagnostics()

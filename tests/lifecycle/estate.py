@@ -24,9 +24,9 @@ from provisioner_plugins.memory.holding import as_told, places, renamed
 from provisioner_plugins.memory.objects import StoredObject
 from provisioner_plugins.memory.outside import Outside
 from tests.lifecycle.fitting import Document
-from tests.lifecycle.generate import CATALOG, FILES, HOSTS, SECRET
+from tests.lifecycle.generate import FILES, HOSTS, SECRET
 from tests.lifecycle.oracle import Views, disagreements
-from tests.lifecycle.scenario import Scenario
+from tests.lifecycle.scenario import CATALOG, Scenario
 
 STACK = """
 apiVersion: provisioner/v1

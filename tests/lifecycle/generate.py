@@ -16,10 +16,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from provisioner.manifest.catalog import SchemaCatalog
 from tests.lifecycle.fitting import ORDER, Document, expanded_names, fit_together, host_of
-
-CATALOG = SchemaCatalog.installed()
+from tests.lifecycle.scenario import CATALOG
 
 HOSTS = ("here", "there")
 SECRET = "GENERATED_SECRET"

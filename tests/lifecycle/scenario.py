@@ -19,6 +19,7 @@ from provisioner.engine.drift import DriftReport
 from provisioner.engine.events import Event
 from provisioner.engine.plan import Plan
 from provisioner.engine.stop import StopSignal
+from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.providers.api import Endpoint
 from provisioner.providers.registry import Registry
 from provisioner.service.apply import apply_plan
@@ -29,6 +30,9 @@ from provisioner.service.workspace import Workspace
 from provisioner.state.model import State
 from provisioner_plugins.memory.outside import Outside
 from provisioner_plugins.memory.provider import MemoryProvider
+
+CATALOG = SchemaCatalog.installed()
+"""Read once for all tests: it takes longer than many of them."""
 
 STACK = """
 apiVersion: provisioner/v1
@@ -100,6 +104,7 @@ class Scenario:
             environ=self.environ,
             actor="tester",
             registry=Registry({"memory": self.provider}),
+            catalog=CATALOG,
         )
 
     def plan(self, **choices: Any) -> Plan:

@@ -4,9 +4,11 @@
 
 A point is ``<what>.<when>``: each call of the store, of a session and of the lock, ``before`` and
 ``after``; and within a transaction of the state ``written`` (all is written, nothing is committed)
-and ``committed`` (the disk has it, nobody was told). Where libvirt-python is installed, also each
-call of libvirt that changes something, as ``virDomainDefineXML.before``. When POINT is reached for
-the NUMBERth time, the process dies (SIGKILL), or the one with the number PID.
+and ``committed`` (the disk has it, nobody was told). For the making of a state: its empty file, its
+tables and its mark. For a plan file: its writing, ``planfile.half``, and the rename that puts it in
+its place. Where libvirt-python is installed, also each call of libvirt that changes something, as
+``virDomainDefineXML.before``. When POINT is reached for the NUMBERth time, the process dies
+(SIGKILL), or the one with the number PID.
 
 Each line of RECORD is a point as it is reached. Before a session is called, the line also holds the
 intents that stand open in the state at that moment, read by a connection of its own.
@@ -26,14 +28,18 @@ from contextlib import closing, suppress
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, TextIO
 
 from provisioner.cli.main import run
 from provisioner.core.address import Address
+from provisioner.engine import planfile
 from provisioner.providers.api import Resource
-from provisioner.state import sqlite
+from provisioner.state import database, schema, sqlite
 from provisioner.state.ledger import Transaction
 from provisioner.state.lock import HeldLock
+from provisioner.state.mark import Mark
+from provisioner_plugins.memory.provider import MemoryProvider
 from provisioner_plugins.memory.session import MemorySession
 
 STACK_NAME = "test"
@@ -42,11 +48,23 @@ STATE = ".provisioner/default/state.db"
 STORE = ("lock", "read", "record_endpoints", "begin", "intend", "settle", "finish")
 SESSION = ("observe", "create", "update", "adopt", "delete")
 TRANSACTION = ("written", "committed")
+MAKING = ("make_file", "make_tables", "mark")
+PLAN_FILE = ("planfile", "rename")
 _READ = sqlite.SqliteStore.read
 POINTS = (
     *(f"{call}.{when}" for call in (*STORE, "release", *SESSION) for when in ("before", "after")),
     *(f"transaction.{when}" for when in TRANSACTION),
 )
+PLAN_POINTS = (
+    *(
+        f"{call}.{when}"
+        for call in ("open", "observe", "read", *MAKING, *PLAN_FILE)
+        for when in ("before", "after")
+    ),
+    "transaction.written",
+    "planfile.half",
+)
+"""Those of ``plan -o FILE``."""
 LIBVIRT = re.compile(
     "vir(Domain|Network|StoragePool|StorageVol|Stream|DomainSnapshot).*"
     "(Define|Create|Delete|Undefine|Destroy|Set|Attach|Detach|Update|Resize|Upload|Build|Send|Finish"
@@ -81,15 +99,15 @@ class Failpoints:
             if self._kill == (point, number):
                 os.kill(self._victim, signal.SIGKILL)
 
-    def around(self, owner: type, name: str, call: str, *, look: bool = False) -> None:
-        """Put points before and after a method."""
+    def around(self, owner: type | ModuleType, name: str, call: str, *, look: bool = False) -> None:
+        """Put points before and after a method, or a function of a module."""
         method: Callable[..., Any] = getattr(owner, name)
 
         @wraps(method)
-        def wrapped(this: Any, *arguments: Any, **options: Any) -> Any:
-            subject = _subject(arguments)
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            subject = _subject(arguments[1:])
             self.reach(f"{call}.before", subject, look=look)
-            result = method(this, *arguments, **options)
+            result = method(*arguments, **options)
             self.reach(f"{call}.after", subject)
             return result
 
@@ -102,8 +120,18 @@ class Failpoints:
         self.around(HeldLock, "release", "release")
         for call in SESSION:
             self.around(MemorySession, call, call, look=call != "observe")
+        self.around(MemoryProvider, "open", "open")
         self._around_commit()
         self._around_libvirt()
+
+    def install_for_plan(self) -> None:
+        """Put those in their places that only a plan has: it never looks into the state itself."""
+        self.around(database, "_make_file", "make_file")
+        self.around(schema, "create_tables", "make_tables")
+        self.around(Mark, "write", "mark")
+        self.around(planfile, "write", "planfile")
+        self.around(Path, "replace", "rename")
+        self._halve_plan_file()
 
     def _around_commit(self) -> None:
         seal, settle = Transaction.seal, sqlite._settle
@@ -119,6 +147,17 @@ class Failpoints:
 
         Transaction.seal = sealed  # type: ignore[method-assign, assignment]
         sqlite._settle = settled
+
+    def _halve_plan_file(self) -> None:
+        def dump(data: Any, stream: TextIO, **options: Any) -> None:
+            text = json.dumps(data, **options)
+            stream.write(text[: len(text) // 2])
+            stream.flush()
+            self.reach("planfile.half")
+            stream.write(text[len(text) // 2 :])
+
+        module: Any = planfile
+        module.json = SimpleNamespace(dump=dump, loads=json.loads)
 
     def _around_libvirt(self) -> None:
         with suppress(ImportError):
@@ -163,7 +202,10 @@ def main(arguments: list[str]) -> int:
     if rest[0] == "--victim":
         _, pid, *rest = rest
         victim = int(pid)
-    Failpoints(Path(record), Path(STATE), kill, victim).install()
+    failpoints = Failpoints(Path(record), Path(STATE), kill, victim)
+    failpoints.install()
+    if rest[0] == "plan":
+        failpoints.install_for_plan()
     return run(rest)
 
 

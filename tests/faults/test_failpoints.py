@@ -160,7 +160,8 @@ def times(cli: CommandLine, name: str) -> Counter[str]:
             shutil.copytree(cli.root, copy)
             finished = apply(copy, JOURNEYS[name])
             assert 0 == finished.returncode, finished.stderr
-            _times[name] = Counter(line["point"] for line in reached(copy))
+            points = (line["point"] for line in reached(copy))
+            _times[name] = Counter(point for point in points if point in POINTS)
     return _times[name]
 
 

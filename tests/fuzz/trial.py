@@ -266,7 +266,7 @@ def converge(world: Estate) -> None:
     for _ in range(RUNS):
         with sound(world, operation):
             made = plan(world, operation)
-            if not made.steps:
+            if not made.steps and not made.refresh:
                 break
             report = apply(world, made)
             if {problem.code for problem in report.problems} == {IN_USE}:

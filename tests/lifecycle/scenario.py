@@ -26,6 +26,7 @@ from provisioner.service.apply import apply_plan
 from provisioner.service.destroy import make_destroy_plan
 from provisioner.service.drift import detect_drift
 from provisioner.service.plan import PlanChoices, make_plan
+from provisioner.service.state import forget
 from provisioner.service.workspace import Workspace
 from provisioner.state.model import State
 from provisioner_plugins.memory.outside import Outside
@@ -128,6 +129,10 @@ class Scenario:
         return apply_plan(
             self.workspace(), plan or self.plan(**choices), self.events.append, self.stop
         )
+
+    def forget(self, pattern: str) -> None:
+        """Take entries out of the state."""
+        forget(self.workspace(), AddressPattern.parse(pattern))
 
     def drift(self) -> DriftReport:
         """Compare what was recorded with what is there."""

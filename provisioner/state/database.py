@@ -194,7 +194,7 @@ def _open(
         if read_only:
             raise faults.read_only(path, "Its layout is an older one and needs to be upgraded.")
         try:
-            schema.upgrade(connection)
+            schema.upgrade(connection, schema.UPGRADES, schema.VERSION)
         except KeyError as problem:
             raise faults.damaged(
                 path, [f"There never was a version {version} of its layout."]

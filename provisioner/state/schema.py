@@ -90,8 +90,8 @@ def is_blank(connection: sqlite3.Connection) -> bool:
 
 def upgrade(
     connection: sqlite3.Connection,
-    upgrades: Mapping[int, Upgrade] = UPGRADES,
-    target: int = VERSION,
+    upgrades: Mapping[int, Upgrade],
+    target: int,
 ) -> None:
     """Bring an older database to ``target`` in one transaction.
 

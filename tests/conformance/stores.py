@@ -1,24 +1,30 @@
 """The stores that tests/conformance/test_store.py proves, and values to put into them.
 
-A store joins by a factory: given a folder it returns a function that opens one more handle on the
-same state, as another process would.
+A store joins with a :class:`StoreUnderTest` in ``STORES``. What a place is depends on the store: a
+folder of files, a database of a server. Whatever stacks and environments are opened in one place
+are kept in it side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+from unittest.mock import patch
 from uuid import UUID, uuid5
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Clock, SystemClock
+from provisioner.state import schema
 from provisioner.state.model import Entry
 from provisioner.state.sqlite import SqliteStore
 from provisioner.state.store import Store
 
 LINEAGE = UUID("6f9619ff-8b86-4d01-b42d-00c04fc964ff")
+"""That of the stack ``shop`` without an environment; others have others."""
 
 
 class ManualClock:
@@ -40,29 +46,72 @@ class ManualClock:
 
 
 class OpenStore(Protocol):
-    """Opens a handle on the state under test; every handle sees the same state."""
+    """Opens a handle on the state of a stack in an environment, as another process would; handles
+    on the same one see the same state.
+    """
 
-    def __call__(self, stack: str = "shop", clock: Clock | None = None) -> Store: ...
-
-
-class StoreUnderTest(NamedTuple):
-    name: str
-    opener: Callable[[Path], OpenStore]
-
-
-def sqlite_opener(folder: Path) -> OpenStore:
-    def open_store(stack: str = "shop", clock: Clock | None = None) -> Store:
-        return SqliteStore(
-            folder / "state" / "state.db",
-            stack=stack,
-            clock=clock or SystemClock(),
-            new_lineage=lambda: LINEAGE,
-        )
-
-    return open_store
+    def __call__(
+        self, stack: str = "shop", clock: Clock | None = None, environment: str | None = None
+    ) -> Store: ...
 
 
-STORES = (StoreUnderTest("sqlite", sqlite_opener),)
+class StoreUnderTest(Protocol):
+    """An implementation of the store, and what its tests need to be able to do with it."""
+
+    @property
+    def name(self) -> str:
+        """What the tests call it."""
+        ...
+
+    def opener(self, folder: Path) -> OpenStore:
+        """Where states are kept that belong to this folder alone; empty at first."""
+        ...
+
+    def next_layout(self, *, failing: bool = False) -> AbstractContextManager[None]:
+        """A block in which the program is one that keeps its states in the layout after the present
+        one, with the step that leads to it. ``failing``: that step breaks when half of it is done.
+        """
+        ...
+
+
+class SqliteUnderTest:
+    """Each state has a file of its own."""
+
+    name = "sqlite"
+
+    def opener(self, folder: Path) -> OpenStore:
+        def open_store(
+            stack: str = "shop", clock: Clock | None = None, environment: str | None = None
+        ) -> Store:
+            which = f"{stack}.{environment}" if environment else stack
+            lineage = LINEAGE if which == "shop" else uuid5(LINEAGE, which)
+            return SqliteStore(
+                folder / "state" / which / "state.db",
+                stack=stack,
+                environment=environment,
+                clock=clock or SystemClock(),
+                new_lineage=lambda: lineage,
+            )
+
+        return open_store
+
+    @contextmanager
+    def next_layout(self, *, failing: bool = False) -> Iterator[None]:
+        def step(connection: sqlite3.Connection) -> None:
+            connection.execute("CREATE TABLE sites (name TEXT PRIMARY KEY)")
+            if failing:
+                connection.execute("DELETE FROM entries")
+                raise sqlite3.OperationalError("the step broke")
+
+        upgrades = {**schema.UPGRADES, schema.VERSION: step}
+        with (
+            patch.object(schema, "UPGRADES", upgrades),
+            patch.object(schema, "VERSION", schema.VERSION + 1),
+        ):
+            yield
+
+
+STORES: tuple[StoreUnderTest, ...] = (SqliteUnderTest(),)
 
 
 def entry(name: str = "web", spec: Mapping[str, Any] | None = None, **rest: Any) -> Entry:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,10 @@ def test_a_full_disk_during_a_backup(small_disk: Path, tmp_path: Path, code_of: 
     assert "PRV4011" == code_of(lambda: store.backup(target))
     assert not target.exists()
     store.close()
+
+
+def test_the_file_of_another_stack_is_refused(filled: Path, code_of: CodeOf) -> None:
+    with closing(SqliteStore(filled, stack="office")) as office:
+        assert "PRV4010" == code_of(office.read)
+    with closing(SqliteStore(filled, stack="shop", environment="prod")) as prod:
+        assert "PRV4010" == code_of(prod.read)

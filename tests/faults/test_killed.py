@@ -1,16 +1,19 @@
 """SIGKILL at every boundary of the executor: before a call had its effect and after it, for every
-call there is. The next run understands what was left, finishes it, and makes nothing twice.
+call there is; and answers that are lost when the call had its effect. The next run understands what
+was left, finishes it, and makes nothing twice: the endpoint's own record, in which every object has
+a line for each time that it was written, says how often each was made.
 """
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
 
-from tests.lifecycle.commandline import SECONDS, CommandLine
+from tests.lifecycle.commandline import OBJECTS, SECONDS, CommandLine
 from tests.lifecycle.stacks import DISK, LAN, POOL, THROWAWAY_DISK, WEB
 
 IMAGE = """
@@ -120,6 +123,36 @@ def test_the_next_run_finishes_it(cli: CommandLine, case: Case, effect: str) -> 
     finish(cli, case.objects, *case.options)
 
 
+ATTEMPTS = 8
+"""How often a step calls a provider that may answer later."""
+
+
+@pytest.mark.parametrize("times", [1, ATTEMPTS], ids=["once", "in every attempt"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_lost_answer(cli: CommandLine, case: Case, times: int) -> None:
+    """The provider acts, and raises. Another attempt, or the next run, makes nothing twice."""
+    cli.declare(*case.before)
+    assert 0 == cli("apply", "--yes", *case.options).code
+    cli.declare(*case.after)
+    rule = {"call": case.call, "address": case.address, "effect": "lost-answer"}
+    cli.faults({**rule, "times": times, "seconds": 0})
+    finished = cli("apply", "--yes", *case.options)
+    assert (finished.code == 0) == (times == 1), finished.out + finished.err
+    assert ("PRV5905" in finished.err) == (times > 1)
+    cli.faults()
+    assert 0 == cli("state", "verify").code
+    finish(cli, case.objects, *case.options)
+
+
+def made(cli: CommandLine) -> list[str]:
+    """Every object that there ever was on the endpoint, once for each identity: address and
+    generation.
+    """
+    lines = map(json.loads, (cli.root / OBJECTS).read_text().splitlines())
+    stamps = {line["id"]: line["owner"] for line in lines if "owner" in line}
+    return sorted(f"{address} {generation}" for _, address, generation in stamps.values())
+
+
 def die(cli: CommandLine, *arguments: str) -> None:
     process = cli.start(*arguments)
     out, err = process.communicate(timeout=SECONDS)
@@ -131,6 +164,7 @@ def finish(cli: CommandLine, objects: Sequence[str], *options: str) -> None:
     finished = cli("apply", "--yes", *options)
     assert 0 == finished.code, finished.out + finished.err
     assert sorted(objects) == cli.objects()
+    assert sorted({*made(cli)}) == made(cli)
     again = cli("plan", "--json", "--detailed-exitcode")
     assert (0, []) == (again.code, again.json["steps"])
     assert "" == cli("state", "list").err

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -102,20 +103,42 @@ def process_with(pid: int) -> subprocess.Popen[bytes]:
     pytest.skip("the number of the process was taken by others")
 
 
-def test_a_stopped_process_whose_lock_was_broken_begins_nothing_more(shop: CommandLine) -> None:
+HASTY = """\
+import sys
+from datetime import timedelta
+from provisioner.cli.main import run
+from provisioner.engine import apply
+apply.LEASE = timedelta(seconds=1)
+sys.exit(run(sys.argv[1:]))
+"""
+"""The program with a lease of one second."""
+
+
+def test_a_stopped_process_whose_lock_was_broken_begins_nothing_more(
+    shop: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It sleeps past its lease, somebody breaks its lock and does the work; then it goes on."""
     shop.faults(SLOW)
-    first = shop.start("apply", "--yes", "--parallel", "1", "--json")
+    with monkeypatch.context() as hasty:
+        arguments = staticmethod(lambda *given: [sys.executable, "-c", HASTY, *given])
+        hasty.setattr(CommandLine, "start_arguments", arguments)
+        first = shop.start("apply", "--yes", "--parallel", "1", "--json")
     try:
         wait_for(first, '"step-started"')
         time.sleep(0.5)
         first.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
         shop.faults()
+        # A lease that ran out takes the lock from nobody.
         (refused,) = diagnostics(shop("apply", "--yes", "--json"))
+        assert "Its lease ran out" in refused["detail"]
+        assert [] == shop.objects()
         token = refused["hint"].split()[-1]
         assert 0 == shop("state", "unlock", token).code
         assert 0 == shop("apply", "--yes").code
         made = shop.outside.objects()
+        records = shop("state", "list", "--json").json["resources"]
+        operations = [item["operation"] for item in shop("state", "history", "--json").json]
     finally:
         first.send_signal(signal.SIGCONT)
         out, err = first.communicate(timeout=SECONDS)
@@ -123,6 +146,11 @@ def test_a_stopped_process_whose_lock_was_broken_begins_nothing_more(shop: Comma
     events = [json.loads(line) for line in out.splitlines()]
     failed = [event for event in events if event["event"] == "step-failed"]
     assert {"PRV4005"} == {event["diagnostic"]["code"] for event in failed}
+    assert [] == [event for event in events if event["event"] == "step-finished"]
+    # Neither what it made nor what it tells takes anything from what the other one has done.
     assert made == shop.outside.objects()
+    assert records == shop("state", "list", "--json").json["resources"]
+    assert operations == [item["operation"] for item in shop("state", "history", "--json").json]
     assert [] == shop("plan", "--json").json["steps"]
     assert 0 == shop("state", "verify").code
+    assert "" == shop("state", "list").err

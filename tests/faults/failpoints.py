@@ -1,6 +1,7 @@
 """The program with named points at which it can be killed, and with a record of what it reached.
 
     python -m tests.faults.failpoints RECORD [--kill POINT NUMBER [--victim PID]] apply --yes
+    python -m tests.faults.failpoints RECORD --full NUMBER apply --yes
 
 A point is ``<what>.<when>``: each call of the store, of a session and of the lock, ``before`` and
 ``after``; and within a transaction of the state ``written`` (all is written, nothing is committed)
@@ -8,7 +9,7 @@ and ``committed`` (the disk has it, nobody was told). For the making of a state:
 tables and its mark. For a plan file: its writing, ``planfile.half``, and the rename that puts it in
 its place. Where libvirt-python is installed, also each call of libvirt that changes something, as
 ``virDomainDefineXML.before``. When POINT is reached for the NUMBERth time, the process dies
-(SIGKILL), or the one with the number PID.
+(SIGKILL), or the one with the number PID. From the transaction NUMBER on, the disk is full.
 
 Each line of RECORD is a point as it is reached. Before a session is called, the line also holds the
 intents that stand open in the state at that moment, read by a connection of its own.
@@ -17,9 +18,11 @@ intents that stand open in the state at that moment, read by a connection of its
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
+import sqlite3
 import sys
 import threading
 from collections import Counter
@@ -85,6 +88,7 @@ class Failpoints:
         self._victim = victim
         self._reached: Counter[str] = Counter()
         self._mutex = threading.Lock()
+        self.full_from = math.inf
 
     def reach(self, point: str, subject: str = "", *, look: bool = False) -> None:
         """Note that a point is reached, about a resource; and die there if that is its turn."""
@@ -139,6 +143,10 @@ class Failpoints:
         def sealed(transaction: Transaction) -> int:
             serial = seal(transaction)
             self.reach("transaction.written")
+            if self._reached["transaction.written"] >= self.full_from:
+                problem = sqlite3.OperationalError("database or disk is full")
+                problem.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise problem
             return serial
 
         def settled(batch: Any) -> None:
@@ -202,7 +210,12 @@ def main(arguments: list[str]) -> int:
     if rest[0] == "--victim":
         _, pid, *rest = rest
         victim = int(pid)
+    full_from = math.inf
+    if rest[0] == "--full":
+        _, number, *rest = rest
+        full_from = int(number)
     failpoints = Failpoints(Path(record), Path(STATE), kill, victim)
+    failpoints.full_from = full_from
     failpoints.install()
     if rest[0] == "plan":
         failpoints.install_for_plan()

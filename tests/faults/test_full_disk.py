@@ -1,9 +1,11 @@
 """A disk that is full: nothing is done that could not be recorded, and with room again the next run
-brings everything to its end.
+brings everything to its end. A small file system where one can be mounted; everywhere a writer that
+fails from some write on.
 """
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,8 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.cli.exitcodes import ExitCode
+from tests.faults.test_failpoints import (
+    Journey,
+    apply,
+    check_intents,
+    check_looks_first,
+    check_records,
+    generations,
+    prepare,
+    reached,
+)
 from tests.lifecycle.commandline import OBJECTS, SECONDS, CommandLine, Finished
-from tests.lifecycle.stacks import ALL, DISK, LAN, POOL, WEB
+from tests.lifecycle.stacks import ALL, DISK, LAN, POOL, THROWAWAY_DISK, WEB
 
 KIB = 1024
 SIZE = 8 * 1024 * KIB
@@ -127,3 +140,89 @@ def test_in_the_middle(shop: CommandLine, disk: SmallDisk, leave: int) -> None:
     assert COUNT + 4 == len(shop.objects())
     assert 0 == shop("plan", "--detailed-exitcode").code
     assert "" == shop("state", "list").err
+
+
+def test_a_plan_file(shop: CommandLine, disk: SmallDisk) -> None:
+    """A plan file of before stays, and nothing is left of the one that found no room."""
+    target = shop.root / ".provisioner" / "next.plan"
+    assert 0 == shop("plan", "-o", target).code
+    before, files = target.read_bytes(), sorted(target.parent.iterdir())
+    shop.declare(*ALL, *networks(COUNT))
+    disk.fill(64 * KIB)  # enough to open the state
+    refused = run(shop, "plan", "-o", str(target), "--json")
+    assert (1, ["PRV2020"]) == (refused.code, refused.codes)
+    disk.clear()
+    assert (before, files) == (target.read_bytes(), sorted(target.parent.iterdir()))
+    assert 0 == shop("plan", "-o", target).code
+    assert 0 == shop("apply", target).code
+    assert COUNT + 4 == len(shop.objects())
+
+
+# A writer that fails: no right to mount is needed
+
+
+def within(cli: CommandLine, size: int, *arguments: str) -> Finished:
+    """Run a command that cannot write a file beyond so many bytes (EFBIG)."""
+    limit = (size, size)
+    process = cli.start(
+        *arguments, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    )
+    out, err = process.communicate(timeout=SECONDS)
+    return Finished(process.returncode, out, err)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [(("plan", "-o"), "PRV2020"), (("state", "backup"), "PRV4011")]
+)
+def test_a_file_that_cannot_be_written_whole(
+    shop: CommandLine, command: tuple[str, ...], code: str
+) -> None:
+    shop.declare(*ALL, *networks(COUNT))
+    assert 0 == shop("apply", "--yes").code
+    shop.declare(*ALL, *networks(2 * COUNT))
+    files = sorted(shop.root.iterdir())
+    failed = within(shop, 64 * KIB, *command, "next", "--json")
+    assert (1, [code]) == (failed.code, failed.codes)
+    assert files == sorted(shop.root.iterdir())
+    assert 0 == shop("state", "verify").code
+    assert 0 == shop(*command, "next").code
+
+
+SMALL = Journey(
+    (LAN, POOL, THROWAWAY_DISK),
+    (LAN + "mtu: 1400\n", POOL, "Network/new\nmode: isolated\n"),
+    ("Network/lan 0", "Network/new 0", "StoragePool/pool 0"),
+    ("--max-impact", "replace", "--allow-data-loss", "Disk/web-root"),
+)
+"""One of each: a resource is changed, one is made, one is deleted."""
+PHASES = (
+    *("lock", "begin", "intend to make", "made", "intend to change", "changed"),
+    *("intend to delete", "deleted", "finish", "release"),
+)
+"""The transactions of that run."""
+
+
+def test_a_run_makes_these_transactions(cli: CommandLine) -> None:
+    prepare(cli, SMALL)
+    assert 0 == apply(cli.root, SMALL).returncode
+    points = [line["point"] for line in reached(cli.root)]
+    assert len(PHASES) == points.count("transaction.written")
+
+
+@pytest.mark.parametrize("number", range(1, len(PHASES) + 1), ids=PHASES)
+def test_from_any_transaction_on(cli: CommandLine, number: int) -> None:
+    """What was acknowledged is recorded, what was made is known, and the next run does the rest."""
+    prepare(cli, SMALL)
+    stopped = apply(cli.root, SMALL, "--full", str(number))
+    lines = reached(cli.root)
+    assert stopped.returncode in (ExitCode.ERROR, ExitCode.PARTIAL)
+    assert "PRV4008" in stopped.stdout + stopped.stderr
+    assert 0 == cli("state", "verify").code
+    check_intents(lines)
+    check_records(cli, SMALL, stopped.stdout, lines)
+
+    assert 0 == apply(cli.root, SMALL).returncode
+    check_looks_first(reached(cli.root))
+    assert sorted(SMALL.objects) == generations(cli)
+    assert 0 == cli("plan", "--detailed-exitcode", *SMALL.options).code
+    assert "" == cli("state", "list").err

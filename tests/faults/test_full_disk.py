@@ -196,8 +196,8 @@ SMALL = Journey(
 )
 """One of each: a resource is changed, one is made, one is deleted."""
 PHASES = (
-    *("lock", "begin", "intend to make", "made", "intend to change", "changed"),
-    *("intend to delete", "deleted", "finish", "release"),
+    *("lock", "begin", "intend to delete", "deleted", "intend to change", "changed"),
+    *("intend to make", "made", "finish", "release"),
 )
 """The transactions of that run."""
 

@@ -102,15 +102,22 @@ GONE: dict[str, list[str]] = {name: [] for name in THERE}
 LEFT = {"create": THERE, "change": THERE, "destroy": GONE}
 """What there is after each operation."""
 SURVIVED = (
-    ("create", "virNetworkDefineXML"),
-    ("create", "virStorageVolCreateXML"),
-    ("create", "virDomainDefineXML"),
-    ("create", "virDomainCreateWithFlags"),
-    ("change", "virDomainBlockResize"),
-    ("destroy", "virDomainUndefineFlags"),
-    ("destroy", "virStorageVolDelete"),
+    *(
+        ("create", call)
+        for call in ("virNetworkDefineXML", "virStorageVolCreateXML", "virDomainDefineXML")
+    ),
+    *(
+        ("change", call)
+        for call in ("virNetworkUpdate", "virDomainBlockResize", "virDomainDefineXML")
+    ),
+    *(
+        ("destroy", call)
+        for call in ("virNetworkUndefine", "virStorageVolDelete", "virDomainUndefineFlags")
+    ),
 )
-"""Calls under which the daemon dies in every run of the tests; under the others with --slow."""
+"""Calls under which the daemon dies in every run of the tests: of making, changing and deleting
+each of network, volume and domain. Under the others with --slow.
+"""
 STARTED = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE | libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART
 """Those that run, now and after the next boot; the flags of pools have the same numbers."""
 MACHINE = Address("VirtualMachine", "web")

@@ -15,6 +15,7 @@ from typing import TypeVar
 import pytest
 
 from provisioner.core.diagnostics import ProvisionerError
+from provisioner.state.model import JournalRecord, OperationRecord, State
 from provisioner.state.sqlite import SqliteStore
 from provisioner.state.store import Store
 from tests.conformance.stores import entry, record
@@ -46,33 +47,57 @@ def with_sql(path: Path, *statements: str) -> None:
             assert connection.execute(statement).rowcount in (-1, 1)
 
 
-def test_no_flipped_bit_in_a_row_is_taken_for_good(filled: Path, open_store: Open) -> None:
-    """Wherever a bit of the file flips: either reading is refused, or what is read is right."""
-    first = open_store()
-    expected = (first.read(), first.history(), first.journal())
-    first.close()
+Content = tuple[State, list[OperationRecord], list[JournalRecord]]
+
+
+@pytest.fixture
+def with_flipped(filled: Path, open_store: Open) -> Callable[[int, int], str | None]:
+    """Reads everything with a bit of the file flipped; returns the code of the refusal. What is
+    read without one must be right.
+    """
+    store = open_store()
+    expected = everything(store)
+    store.close()
     good = filled.read_bytes()
-    mark = filled.with_name("state.db-mark")
-    mark_text = mark.read_bytes()
-    chance = random.Random(4711)
-    codes = []
-    for _ in range(400):
-        place = chance.randrange(100, len(good))
-        damaged = bytearray(good)
-        damaged[place] ^= 1 << chance.randrange(8)
+    mark = filled.with_name("state.db-mark").read_bytes()
+
+    def read(place: int, bit: int) -> str | None:
         for leftover in filled.parent.glob("state.db*"):
             leftover.unlink()
-        filled.write_bytes(damaged)
-        mark.write_bytes(mark_text)
-        store = SqliteStore(filled, stack="shop")
-        found = attempt(lambda s=store: (s.read(), s.history(), s.journal()))  # type: ignore[misc]
-        store.close()
+        filled.write_bytes(good[:place] + bytes([good[place] ^ 1 << bit]) + good[place + 1 :])
+        filled.with_name("state.db-mark").write_bytes(mark)
+        with closing(SqliteStore(filled, stack="shop", patience=0.1)) as store:
+            found = attempt(lambda: everything(store))
         if isinstance(found, ProvisionerError):
-            codes.append(found.diagnostics[0].code)
-        else:
-            assert expected == found
-    assert {"PRV4001"} == set(codes) - {"PRV4003", "PRV4010"}
-    assert len(codes) > 30
+            return found.diagnostics[0].code
+        assert expected == found
+        return None
+
+    return read
+
+
+def everything(store: SqliteStore) -> Content:
+    return store.read(), store.history(), store.journal()
+
+
+def test_no_flipped_bit_is_taken_for_good(
+    filled: Path, with_flipped: Callable[[int, int], str | None]
+) -> None:
+    """Wherever a bit of the file flips: either reading is refused, or what is read is right."""
+    chance = random.Random(4711)
+    size = filled.stat().st_size
+    codes = [with_flipped(chance.randrange(100, size), chance.randrange(8)) for _ in range(400)]
+    refusals = [code for code in codes if code is not None]
+    assert {"PRV4001"} == set(refusals) - {"PRV4003", "PRV4010"}
+    assert len(refusals) > 30
+
+
+def test_no_flipped_bit_of_the_header_is_taken_for_good(
+    with_flipped: Callable[[int, int], str | None],
+) -> None:
+    """The first hundred bytes say what the file is: with other bits, that of a later program."""
+    codes = {with_flipped(place, bit) for place in range(100) for bit in range(8)}
+    assert codes == {None, "PRV4001", "PRV4002"}
 
 
 def test_a_damaged_journal_record_is_found_by_verify_and_when_it_is_read(

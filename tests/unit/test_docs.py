@@ -74,6 +74,16 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert [] == [link for link in inside if not leads_somewhere(document, link)]
 
 
+def test_what_the_promises_name_is_there() -> None:
+    """Tests and modules: a promise whose attack was renamed is one that nobody can check."""
+    named = re.findall(
+        r"`((?:tests|provisioner|scripts)/[\w./-]+)`",
+        (ROOT / "docs/promises.md").read_text("utf-8"),
+    )
+    assert len(named) > 30
+    assert [] == [path for path in named if not (ROOT / path).exists()]
+
+
 def test_every_document_is_in_the_index() -> None:
     listed = set()
     for index in ("docs/README.md", "docs/decisions/README.md", "docs/manifests/index.md"):

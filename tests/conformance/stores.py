@@ -8,7 +8,7 @@ are kept in it side by side.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +16,11 @@ from typing import Any, Protocol
 from unittest.mock import patch
 from uuid import UUID, uuid5
 
+import pytest
+
 from provisioner.core.address import Address
 from provisioner.core.clock import Clock, SystemClock
+from provisioner.core.diagnostics import ProvisionerError
 from provisioner.state import schema
 from provisioner.state.model import Entry
 from provisioner.state.sqlite import SqliteStore
@@ -25,6 +28,9 @@ from provisioner.state.store import Store
 
 LINEAGE = UUID("6f9619ff-8b86-4d01-b42d-00c04fc964ff")
 """That of the stack ``shop`` without an environment; others have others."""
+
+LEASE = timedelta(seconds=30)
+WEB = Address("VirtualMachine", "web")
 
 
 class ManualClock:
@@ -142,3 +148,10 @@ def record(store: Store, *entries: Entry) -> None:
         intent = store.intend(operation, str(item.address), "create", item.address, {})
         store.settle(intent, put=[item])
     store.finish(operation, "done", {})
+
+
+def code_of(call: Callable[[], object]) -> str:
+    """The code with which a call is refused."""
+    with pytest.raises(ProvisionerError) as caught:
+        call()
+    return caught.value.diagnostics[0].code

@@ -16,6 +16,7 @@ from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.core.identity import Stamp, identity
+from provisioner.engine.decide import DELETE_FIRST
 from provisioner.engine.plan import Plan, intent_detail, stamp_address
 from provisioner.providers.api import Endpoint
 from provisioner.service.apply import ApplyReport, apply_plan
@@ -94,10 +95,7 @@ def begin(world: Estate, case: Case) -> None:
             report = apply(world, plan(world, Operation("apply")))
             if not report.done:
                 break
-        problems = {problem.code for problem in report.problems}
-        if problems == {IN_USE}:
-            raise Unsuitable
-        assert set() == problems
+        assert () == report.problems
     for upheaval in case.upheavals:
         befall(world, upheaval)
     world.scenario.write("resources.yaml", case.declared)
@@ -269,11 +267,27 @@ def converge(world: Estate) -> None:
             if not made.steps and not made.refresh:
                 break
             report = apply(world, made)
-            if {problem.code for problem in report.problems} == {IN_USE}:
-                raise Unsuitable
-            assert () == report.problems
+            check_done(world, made, report)
     assert ([], ()) == (outline(made)[: len(made.steps)], made.refresh)
     check_settled(world, made)
+
+
+def check_done(world: Estate, made: Plan, report: ApplyReport) -> None:
+    """Every step was done. What is in use is not deleted; where its users are unknown to the stack,
+    or its author wants it to go before its successor is there, nobody else can help.
+    """
+    first = [step.previous for step in made.steps if step.replace_order == DELETE_FIRST]
+    helpless = {str(old.address) for old in first if old is not None}
+    state, objects = evidence(world)
+    known = {(entry.endpoint, entry.external_id) for entry in state.entries.values()}
+    for address, entry in state.entries.items():
+        users = {key for key, item in objects.items() if entry.external_id in item.holds.values()}
+        if users - known:
+            helpless.add(str(address))
+    left = [problem for problem in report.problems if problem.code == IN_USE]
+    if left and {problem.address for problem in left} <= helpless:
+        raise Unsuitable
+    assert () == report.problems
 
 
 def check_settled(world: Estate, made: Plan) -> None:

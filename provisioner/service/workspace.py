@@ -25,7 +25,7 @@ from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import Stack
 from provisioner.providers.registry import Registry
-from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER
+from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER, CachePlace
 from provisioner.service.model import EventSink, PhaseStarted, State
 from provisioner.service.secrets import ReferencedSecrets
 from provisioner.state.database import recorded_stack
@@ -47,9 +47,10 @@ class Workspace:
         actor: str = "",
         clock: Clock | None = None,
         registry: Registry | None = None,
+        cache: CachePlace | None = None,
     ) -> None:
-        """Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or environment can
-        be."""
+        """Without ``cache`` all manifests are read. Raises ProvisionerError (PRV6003, PRV6005) if
+        there is no such folder or environment can be."""
         _check_folder(folder)
         if environment is not None:
             _check_environment(environment)
@@ -59,6 +60,7 @@ class Workspace:
         self.actor = actor
         self.clock = clock or SystemClock()
         self.registry = registry or Registry()
+        self.cache = cache
         self.secrets = ReferencedSecrets(environ, self.root)
         self.catalog = SchemaCatalog.installed()
         self.lineage = uuid4()
@@ -86,18 +88,25 @@ class Workspace:
         """The stack of the folder; raises ProvisionerError with every error in its manifests.
         ``state``: what was applied, where that decides about what the manifests leave open."""
         # State commands and plan files work without manifests; they need not pay for YAML.
+        from provisioner.manifest.cache import DocumentCache  # noqa: PLC0415
         from provisioner.manifest.loader import load  # noqa: PLC0415
 
         if sink is not None:
             sink(PhaseStarted("load"))
-        return load(
-            self.root,
-            self.catalog,
-            self.environment,
-            self.variables,
-            describe=lambda name: self.registry.get(name).describe(),
-            recorded=lambda address: _outputs(state, address),
-        )
+        known = None if self.cache is None else DocumentCache(*self.cache, self.root, self.catalog)
+        try:
+            return load(
+                self.root,
+                self.catalog,
+                self.environment,
+                self.variables,
+                describe=lambda name: self.registry.get(name).describe(),
+                recorded=lambda address: _outputs(state, address),
+                known=known,
+            )
+        finally:
+            if known is not None:
+                known.save()
 
     @contextmanager
     def store(self, stack: str) -> Iterator[SqliteStore]:

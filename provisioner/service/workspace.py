@@ -131,12 +131,12 @@ class Workspace:
         with self.store(stack) as store:
             return store.read()
 
-    def applied(self) -> State:
-        """What is recorded here, whichever stack it says it is of."""
+    def applied(self) -> tuple[str | None, State]:
+        """What is recorded here and of which stack; None, and nothing, if that cannot be told."""
         name = recorded_stack(self.state_path) if self.has_state else None
         if name is None:
-            return State(lineage=self.lineage, serial=0, entries={})
-        return self.read_state(name)
+            return None, State(lineage=self.lineage, serial=0, entries={})
+        return name, self.read_state(name)
 
     @contextmanager
     def recorded_store(self) -> Iterator[SqliteStore]:

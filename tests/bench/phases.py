@@ -83,18 +83,22 @@ def _on(*program: str) -> Command:
     return lambda folder: [*program, str(folder)]
 
 
-_PLAN = _on(*provisioner("plan", "--detailed-exitcode"))
+def life(*options: str) -> tuple[Phase, ...]:
+    """The life of an estate. In this order each phase finds what it needs; the exit codes say that
+    it did. ``options`` are what validate and plan are told besides.
+    """
+    plan = _on(*provisioner("plan", "--detailed-exitcode", *options))
+    return (
+        Phase(VALIDATE, _on(*provisioner("validate", *options))),
+        Phase(FIRST_PLAN, plan, CHANGES),
+        Phase(APPLY, _on(*provisioner("apply", "--yes"))),
+        Phase(NO_OP_PLAN, plan),
+        Phase(CHANGED_PLAN, plan, CHANGES, change_one),
+        Phase(DESTROY, _on(*provisioner("destroy", "--yes"))),
+    )
 
-LIFE = (
-    Phase(VALIDATE, _on(*provisioner("validate"))),
-    Phase(FIRST_PLAN, _PLAN, CHANGES),
-    Phase(APPLY, _on(*provisioner("apply", "--yes"))),
-    Phase(NO_OP_PLAN, _PLAN),
-    Phase(CHANGED_PLAN, _PLAN, CHANGES, change_one),
-    Phase(DESTROY, _on(*provisioner("destroy", "--yes"))),
-)
-"""In this order each one finds what it needs; the exit codes say that it did."""
 
+LIFE = life()
 PHASES = (Phase(BASELINE, _on(sys.executable, "-m", "tests.bench.baseline")), *LIFE)
 
 

@@ -158,8 +158,8 @@ def drawing(samples: Samples, theirs: Contender, tool: Tool, sizes: Sequence[int
     remark = ""
     if any(phase.mark for size in sizes for phase in theirs.phases(size)):
         remark = (
-            f"Hollow: on a state that the benchmark wrote, because {tool.product} takes hours to "
-            "apply so many; that and destroying them are left out."
+            f"Hollow: on a state that the benchmark wrote. {tool.product} was not made to apply "
+            "and destroy so many."
         )
     return chart.draw(
         f"CPU seconds for an estate: {tool.product} {tool.version} and provisioner",
@@ -192,6 +192,6 @@ def text(tool: Tool, picture: str) -> str:
             "To measure again: `scripts/bench comparison --write`.",
             f"The last column says how many times ours {tool.product}'s figure is. "
             f"`{GENERATED}`: measured on a state that the benchmark wrote, in {tool.product}'s own "
-            "form. Empty: not measured, because it would take hours.",
+            "form. Empty: not measured (`--whole` does, which takes Terraform hours).",
         )
     )

@@ -22,8 +22,8 @@ NAMES = ("terraform", "tofu")
 
 WHOLE_UP_TO = 1_000
 """The largest estate that is applied and destroyed unless everything is asked for. Both cost
-Terraform the square of the size, because it writes its whole state after each resource: 1,000 take
-minutes, 10,000 would take hours.
+Terraform the square of the size, because it writes its whole local state after each resource
+(https://github.com/hashicorp/terraform/issues/32060): 1,000 take minutes, 10,000 would take hours.
 """
 
 GENERATED = "*"

@@ -1,8 +1,8 @@
 """Writes the state that Terraform has after it applied an estate of :mod:`tests.bench.terraform`.
 
 Terraform needs hours to apply thousands of resources, but the plans that follow can be measured on
-a state that somebody else wrote. It is the form that Terraform 1.11 writes (version 4), byte for
-byte but for identifiers; ``test_terraform.py`` holds the two together where there is a Terraform.
+a state that somebody else wrote. It is what Terraform 1.11 writes (version 4) but for identifiers;
+``test_terraform.py`` holds the two together where there is a Terraform or OpenTofu.
 """
 
 from __future__ import annotations

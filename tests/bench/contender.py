@@ -32,5 +32,6 @@ class Contender:
 
 
 PROVISIONER = Contender("provisioner", estate.write, lambda _: phases.LIFE)
-OURS = (PROVISIONER,)
+COLD = Contender("without cache", estate.write, lambda _: phases.life("--no-cache"))
+OURS = (PROVISIONER, COLD)
 """Everything that the other side is compared with, one after the other in each round."""

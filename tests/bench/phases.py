@@ -18,6 +18,8 @@ VALIDATE = "validate"
 FIRST_PLAN = "first plan"
 APPLY = "apply"
 NO_OP_PLAN = "no-op plan"
+VALIDATE_AGAIN = "validate again"
+COLD_PLAN = "no-op plan, no cache"
 CHANGED_PLAN = "plan with one change"
 DESTROY = "destroy"
 LARGE, MIDDLE = 10_000, 1_000
@@ -26,7 +28,9 @@ GOALS: tuple[Goal, ...] = (
     cpu_goal("--help", "--help", 0, 0.15),
     cpu_goal("validate 10,000", VALIDATE, LARGE, 3.0),
     memory_goal("validate 10,000", VALIDATE, LARGE, 150),
-    cpu_goal("no-op plan of 10,000", NO_OP_PLAN, LARGE, 6.0),
+    cpu_goal("validate 10,000 again", VALIDATE_AGAIN, LARGE, 1.0),
+    cpu_goal("no-op plan of 10,000", NO_OP_PLAN, LARGE, 3.0),
+    cpu_goal("no-op plan of 10,000, no cache", COLD_PLAN, LARGE, 6.0),
     memory_goal("no-op plan of 10,000", NO_OP_PLAN, LARGE, 300),
     ratio_goal(
         "apply of 10,000 to that of 1,000",
@@ -85,21 +89,29 @@ def _on(*program: str) -> Command:
 
 def life(*options: str) -> tuple[Phase, ...]:
     """The life of an estate. In this order each phase finds what it needs; the exit codes say that
-    it did. ``options`` are what validate and plan are told besides.
+    it did. ``options`` are what every command is told besides.
     """
     plan = _on(*provisioner("plan", "--detailed-exitcode", *options))
     return (
         Phase(VALIDATE, _on(*provisioner("validate", *options))),
         Phase(FIRST_PLAN, plan, CHANGES),
-        Phase(APPLY, _on(*provisioner("apply", "--yes"))),
+        Phase(APPLY, _on(*provisioner("apply", "--yes", *options))),
         Phase(NO_OP_PLAN, plan),
         Phase(CHANGED_PLAN, plan, CHANGES, change_one),
-        Phase(DESTROY, _on(*provisioner("destroy", "--yes"))),
+        Phase(DESTROY, _on(*provisioner("destroy", "--yes", *options))),
     )
 
 
 LIFE = life()
-PHASES = (Phase(BASELINE, _on(sys.executable, "-m", "tests.bench.baseline")), *LIFE)
+PHASES = (
+    Phase(BASELINE, _on(sys.executable, "-m", "tests.bench.baseline")),
+    *LIFE[:1],
+    Phase(VALIDATE_AGAIN, _on(*provisioner("validate"))),
+    *LIFE[1:4],
+    Phase(COLD_PLAN, _on(*provisioner("plan", "--detailed-exitcode", "--no-cache"))),
+    *LIFE[4:],
+)
+"""The life as it is measured beside nobody: also what the cache of manifests saves."""
 
 
 def measure(sizes: Sequence[int], rounds: int, say: Callable[[str], None]) -> Samples:

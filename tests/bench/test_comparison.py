@@ -6,7 +6,7 @@ import pytest
 
 from tests.bench import comparison, phases, report, terraform
 from tests.bench.comparison import CPU, NAMES, PEAK
-from tests.bench.contender import PROVISIONER, Contender
+from tests.bench.contender import OURS, Contender
 from tests.bench.phases import APPLY, DESTROY, NO_OP_PLAN, VALIDATE, Phase
 from tests.bench.process import Cost
 from tests.bench.samples import Samples
@@ -18,14 +18,15 @@ SIZES = (1_000, 10_000)
 
 
 def samples() -> Samples:
-    """Three rounds in which everything costs us a millisecond for each resource, and Terraform 30,
-    10 and 20 times that.
+    """Three rounds in which everything costs us a millisecond for each resource, twice as much
+    without the cache, and Terraform 30, 10 and 20 times that.
     """
     found = Samples()
     for times in (30, 10, 20):
         for size in SIZES:
             for name in NAMES:
-                found.add(*PROVISIONER.key(name, size), Cost(size / 1000, 1, 100))
+                for factor, ours in enumerate(OURS, 1):
+                    found.add(*ours.key(name, size), Cost(factor * size / 1000, 1, 100))
                 if THEIRS.phase(name, size) is not None:
                     found.add(*THEIRS.key(name, size), Cost(times * size / 1000, 2, 450))
     return found
@@ -37,28 +38,30 @@ def row(rows: report.Rows, name: str, size: str) -> tuple[str, ...]:
 
 def test_heading_names_the_quantity_and_the_contenders() -> None:
     rows = comparison.rows(samples(), THEIRS, SIZES, CPU)
-    assert ("CPU seconds", "resources", "provisioner", "Terraform", "x provisioner") == rows[0]
+    names = ("provisioner", "without cache")
+    assert ("CPU seconds", "resources", *names, "Terraform", *(f"x {n}" for n in names)) == rows[0]
     assert len(NAMES) * len(SIZES) == len(rows) - 1
 
 
 def test_a_row_has_medians_and_how_many_times_ours_theirs_is() -> None:
-    assert ("1.00", "20.00", "20.0") == row(
+    assert ("1.00", "2.00", "20.00", "20.0", "10.0") == row(
         comparison.rows(samples(), THEIRS, SIZES, CPU), APPLY, "1,000"
     )
-    assert ("100", "450", "4.5") == row(
+    assert ("100", "100", "450", "4.5", "4.5") == row(
         comparison.rows(samples(), THEIRS, SIZES, PEAK), APPLY, "1,000"
     )
 
 
 def test_figures_on_a_state_of_ours_are_marked() -> None:
-    assert ("10.00", "200*", "20.0") == row(
+    assert ("10.00", "20.00", "200*", "20.0", "10.0") == row(
         comparison.rows(samples(), THEIRS, SIZES, CPU), NO_OP_PLAN, "10,000"
     )
 
 
 @pytest.mark.parametrize("phase", [APPLY, DESTROY])
 def test_what_was_not_measured_is_empty(phase: str) -> None:
-    assert ("10.00", "", "") == row(comparison.rows(samples(), THEIRS, SIZES, CPU), phase, "10,000")
+    rows = comparison.rows(samples(), THEIRS, SIZES, CPU)
+    assert ("10.00", "20.00", "", "", "") == row(rows, phase, "10,000")
 
 
 def test_goals_are_leads_and_linear_cost() -> None:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import comparison, phases, report, terraform
+from tests.bench import comparison, large, phases, report, terraform
 from tests.lab.daemon import Flavour
 from tests.lab.requirements import daemon_unavailable
 
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     """Run what the arguments ask for; returns the exit status."""
     options = _parser().parse_args(arguments)
     chosen: list[Callable[[argparse.Namespace], None]] = [
-        _SUITES[name] for name in options.suite or _SUITES
+        _SUITES[name] for name in options.suite or _USUAL
     ]
     with tempfile.TemporaryDirectory(prefix="bench-home-") as home:
         # What the program keeps for its user is kept for the benchmark only.
@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=[[], *_SUITES],
         metavar="SUITE",
         help="estate: stacks on the memory provider; comparison: the same beside Terraform or "
-        "OpenTofu; libvirt: machines on a real daemon. Left out: all of them.",
+        "OpenTofu; libvirt: machines on a real daemon; large: one stack of 100,000 resources, and "
+        "where its time goes. Left out: all but the last.",
     )
     parser.add_argument(
         "--sizes",
@@ -132,6 +133,19 @@ def _libvirt(options: argparse.Namespace) -> None:
         _write("libvirt.md", report.page("Machines on a libvirt daemon", text, tables, rounds))
 
 
+def _large(options: argparse.Namespace) -> None:
+    size = large.SIZE
+    samples, parts = large.measure(size, _say)
+    tables = [report.phase_rows(samples, phases.BASELINE), large.share_rows(parts)]
+    _show(tables, 1)
+    if options.write:
+        text = (
+            f"What a stack of {size:,} resources costs on the memory provider, once, and the "
+            "shares of the parts of the program in it. [How](README.md)."
+        )
+        _write("large.md", report.page(f"{size:,} resources", text, tables, 1))
+
+
 def _show(tables: Sequence[report.Rows], rounds: int) -> None:
     parts = [report.conditions(rounds), *map(report.text_table, tables)]
     sys.stdout.write("".join(f"\n{part}\n" for part in parts))
@@ -147,7 +161,8 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-_SUITES = {"estate": _estate, "comparison": _comparison, "libvirt": _libvirt}
+_SUITES = {"estate": _estate, "comparison": _comparison, "libvirt": _libvirt, "large": _large}
+_USUAL = ("estate", "comparison", "libvirt")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

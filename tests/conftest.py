@@ -1,6 +1,9 @@
 """Options of the whole suite. Fixtures of one kind of test live in that folder's conftest."""
 
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -26,6 +29,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if examples is not None:
         settings.register_profile("at length", settings(), max_examples=examples)
         settings.load_profile("at length")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caches_of_their_own() -> Iterator[None]:
+    """What the program keeps for its user is kept for the tests only."""
+    homes = {name: tempfile.mkdtemp() for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in homes.items():
+            patch.setenv(name, folder)
+        yield
+    for folder in homes.values():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

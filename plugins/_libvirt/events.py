@@ -15,10 +15,9 @@ _started = threading.Lock()
 _thread: threading.Thread | None = None
 
 _LOOK_SECONDS = 0.5
-_burst_lock = threading.Lock()
-_bursts = 0
-_no_burst = threading.Event()
-_no_burst.set()
+_waiting_lock = threading.Lock()
+_waiting = 0
+_attention = threading.Event()
 
 
 def start_event_loop() -> None:
@@ -36,28 +35,28 @@ def start_event_loop() -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """A block in which many short calls are made one after the other.
+def attentive() -> Iterator[None]:
+    """A block in which somebody waits for an event, so that the loop reports it at once.
 
-    Each of them wakes the loop twice, which makes five hundred calls take four times as long. In
-    the block the loop looks twice a second only: often enough for the keepalive.
+    Otherwise it looks twice a second only, often enough for the keepalive: every call would wake it
+    twice, which makes five hundred short calls take four times as long.
     """
-    global _bursts  # noqa: PLW0603 - as the loop
-    with _burst_lock:
-        _bursts += 1
-        _no_burst.clear()
+    global _waiting  # noqa: PLW0603 - as the loop
+    with _waiting_lock:
+        _waiting += 1
+        _attention.set()
     try:
         yield
     finally:
-        with _burst_lock:
-            _bursts -= 1
-            if not _bursts:
-                _no_burst.set()
+        with _waiting_lock:
+            _waiting -= 1
+            if not _waiting:
+                _attention.clear()
 
 
 def _run() -> None:
     while True:
-        _no_burst.wait(_LOOK_SECONDS)
+        _attention.wait(_LOOK_SECONDS)
         try:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError:

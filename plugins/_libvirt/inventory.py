@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -22,13 +21,9 @@ from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import ProviderError, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, translate
-from provisioner_plugins._libvirt.events import quiet
 from provisioner_plugins._libvirt.ownership import uuid_or_none
 from provisioner_plugins._libvirt.storage import Volumes, look_afresh
 from provisioner_plugins._libvirt.xml import Element, XmlError, parse
-
-_BURST = 8
-"""Calls in a row from which on it pays to have the event loop rest."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -408,11 +403,10 @@ class Inventory:
     def _each(self, function: Callable[[S], T], items: Sequence[S]) -> list[T]:
         """``function`` of every item, in order; in a few threads where round trips are long."""
         workers = min(self.connection.parallel, len(items))
-        with quiet() if len(items) > _BURST else nullcontext():
-            if workers < 2:
-                return [function(item) for item in items]
-            with ThreadPoolExecutor(workers) as pool:
-                return list(pool.map(function, items))
+        if workers < 2:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(function, items))
 
 
 def _parsed(text: str) -> Element:

@@ -41,7 +41,8 @@ class VolumeUsers:
         self._connection = connection
         self._volumes = Volumes(connection)
         self._lock = threading.Lock()
-        self._backing: dict[VolumeId, str | None] = {}
+        self._backing: dict[str, dict[str, str | None]] = {}
+        """What each volume is based on, by pool and name."""
         self._sources: dict[str | VolumeId, set[UUID]] = {}
         self._looked: dict[str | None, float] = {}
 
@@ -111,19 +112,24 @@ class VolumeUsers:
     def _based_on(self, handle: Any, path: str) -> list[VolumeId]:
         with self._lock:
             self._read_backing(handle)
-            candidates = [known for known, below in self._backing.items() if below == path]
+            candidates = [
+                VolumeId(pool, name)
+                for pool, volumes in self._backing.items()
+                for name, below in volumes.items()
+                if below == path
+            ]
         return [known for known in candidates if _backing_of(handle, known) == path]
 
     def _read_backing(self, handle: Any) -> None:
-        present = set()
+        before, self._backing = self._backing, {}
         for pool in handle.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-            for name in pool.listVolumes():
-                known = VolumeId(pool.name(), name)
-                present.add(known)
-                if known not in self._backing:
-                    self._backing[known] = _backing_of(handle, known)
-        for gone in self._backing.keys() - present:
-            del self._backing[gone]
+            name, volumes = pool.name(), frozenset(pool.listVolumes())
+            known = before.get(name, {})
+            for gone in known.keys() - volumes:
+                del known[gone]
+            for new in volumes - known.keys():
+                known[new] = _backing_of(handle, VolumeId(name, new))
+            self._backing[name] = known
 
 
 def _backing_of(handle: Any, volume: VolumeId) -> str | None:

@@ -29,7 +29,6 @@ from provisioner.providers.capabilities import (
     User,
 )
 from provisioner_plugins._libvirt.connection import Connection
-from provisioner_plugins._libvirt.events import quiet
 from provisioner_plugins._libvirt.handler import KindHandler, LooksAhead, UsedKind
 from provisioner_plugins._libvirt.handlers import STORAGE_KINDS, shared_handlers
 from provisioner_plugins._libvirt.inventory import Inventory
@@ -69,7 +68,7 @@ class KvmSession:
         """See :class:`provisioner.providers.api.Session`."""
         stored = [target for target in targets if target.kind in STORAGE_KINDS]
         others = [target for target in targets if target.kind not in STORAGE_KINDS]
-        with quiet(), collector_paused():
+        with collector_paused():
             if not stored or not others:
                 return self._observed(targets)
             # The daemon answers about volumes while definitions of machines are read.

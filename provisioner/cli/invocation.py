@@ -21,6 +21,7 @@ class Invocation:
     arguments: Sequence[str] = ()
     """As they were typed."""
     environment: str | None = None
+    no_cache: bool = False
     variables: dict[str, str] = field(default_factory=dict)
 
     @property

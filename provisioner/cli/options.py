@@ -38,6 +38,10 @@ def _add_variables(
         _invocation(context).variables[name] = text
 
 
+def _set_no_cache(context: click.Context, _: click.Parameter, value: bool) -> None:
+    _invocation(context).no_cache |= value
+
+
 def _set_json(context: click.Context, _: click.Parameter, value: bool) -> None:
     _invocation(context).terminal.json |= value
 
@@ -67,6 +71,13 @@ _GLOBAL = (
         shell_complete=completing.variables,
         expose_value=False,
         help="Set a variable of the stack. May be repeated.",
+    ),
+    click.option(
+        "--no-cache",
+        is_flag=True,
+        callback=_set_no_cache,
+        expose_value=False,
+        help="Read every manifest anew, and keep nothing of it.",
     ),
     click.option(
         "--json",

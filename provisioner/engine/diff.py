@@ -86,7 +86,7 @@ def with_sections(
     result: dict[str, Any] | None = None
     for key, section in desired.items():
         found = observed.get(key)
-        if not (isinstance(section, Mapping) and isinstance(found, Mapping)) or section == found:
+        if section == found or not (isinstance(section, Mapping) and isinstance(found, Mapping)):
             continue
         here = (key,)
         absence = None if rules.owned_whole(here) else rules.default_of(here)
@@ -197,6 +197,8 @@ def differences(
     applies left waiting for a restart: they count until they are in force, also where the author
     does not speak of them any more, and their changes say so.
     """
+    if _is_as_desired(desired, recorded, observed):
+        return []
     wanted, removed = with_resets(desired, recorded, rules)
     wanted = with_sections(wanted, observed.spec, rules)
     found = project(wanted, recorded, observed.spec, rules)
@@ -216,6 +218,18 @@ def differences(
     if observed.running:
         result = _with_running(result, wanted, found, observed, rules=rules, pending=pending)
     return sorted(result, key=lambda change: change.path)
+
+
+def _is_as_desired(
+    desired: Mapping[str, Any], recorded: Mapping[str, Any] | None, observed: Present
+) -> bool:
+    """Whether equality alone tells that there is nothing to do."""
+    found = observed.spec
+    return (
+        not observed.running
+        and (recorded is None or desired == recorded)
+        and all(key in found and found[key] == value for key, value in desired.items())
+    )
 
 
 def _covered(path: Path, wanted: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.plan import OLD_SUFFIX, Known, Step, fingerprint_of
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.rules import targets_in
-from provisioner.engine.subjects import Subject, free_generation, identities, known_of
+from provisioner.engine.subjects import Subject, free_identity, identities, known_of
 from provisioner.manifest.annotations import ReferenceField
 from provisioner.providers.api import Observation, Present
 
@@ -134,8 +134,7 @@ def _successor(
     uid = UUID(known.uid)
     if decision.replace_order == CREATE_FIRST:
         lineage = request.state.lineage
-        generation = free_generation(lineage, subject.address, taken, generation + 1)
-        uid = identity(lineage, subject.address, generation)
+        generation, uid = free_identity(lineage, subject.address, taken, generation + 1)
     return replace(
         known,
         name=subject.address.name,

@@ -20,7 +20,6 @@ from typing import Any
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError
-from provisioner.core.identity import identity
 from provisioner.core.values import Json, Path, get_path, is_marker
 from provisioner.engine.decide import (
     CREATE_FIRST,
@@ -37,7 +36,7 @@ from provisioner.engine.plan import Kept, Known, Plan, Step, stamp_address
 from provisioner.engine.planfile import plan_digest
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.rules import targets_in
-from provisioner.engine.subjects import Subject, free_generation, identities, known_of
+from provisioner.engine.subjects import Subject, free_identity, identities, known_of
 from provisioner.engine.succession import as_found, keep_needed
 from provisioner.engine.unknowns import OutputName, resolve, unknowns
 from provisioner.providers.api import Present, Provider, Undetermined
@@ -281,8 +280,7 @@ def _leave_to_makers(
         endpoint = maker.declaration.host if maker.declaration is not None else None
         uid = maker.resource.uid
         if decision.replace_order == CREATE_FIRST:
-            generation = free_generation(lineage, main, taken, maker.generation + 1)
-            uid = identity(lineage, main, generation)
+            _, uid = free_identity(lineage, main, taken, maker.generation + 1)
         if (subject.endpoint, subject.resource.uid) == (endpoint, uid):
             decisions[address] = NOTHING
             completed[address] = main
@@ -320,21 +318,25 @@ def _refresh(
             continue
         if decision.undetermined is not None:
             continue
-        known = known_of(subject, specs[address])
+        spec, dependencies, protect = (
+            specs[address],
+            subject.dependencies,
+            subject.declaration.protect,
+        )
         if decision.pending:
             # Until the restart it needs what it has.
             in_force = ((note.path, note.running) for note in decision.pending)
             in_use = targets_in(request.rules.kind(address.kind).references, in_force)
-            needed = {*known.dependencies, *in_use.intersection(entry.dependencies)}
-            known = replace(known, dependencies=tuple(sorted(needed)))
+            needed = {*dependencies, *in_use.intersection(entry.dependencies)}
+            dependencies = tuple(sorted(needed))
         observed = request.observations[address]
         restarted = bool(entry.pending) and isinstance(observed, Present) and not observed.running
-        if restarted or (known.spec, known.dependencies, known.protect) != (
+        if restarted or (spec, dependencies, protect) != (
             entry.spec,
             entry.dependencies,
             entry.protect,
         ):
-            result.append(known)
+            result.append(replace(known_of(subject, spec), dependencies=dependencies))
     return tuple(result)
 
 

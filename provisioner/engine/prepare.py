@@ -264,12 +264,15 @@ def _normalised(
         related.setdefault(subject.endpoint, {})[subject.address] = subject.resource
     result: dict[Address, Subject] = {}
     for address, subject in subjects.items():
-        resource = replace(subject.resource, related=related[subject.endpoint])
+        spec = subject.resource.spec
+        if subject.declaration is not None:
+            spec = _without(spec, rules.kind(address.kind).host_field)
+        resource = replace(subject.resource, spec=spec, related=related[subject.endpoint])
         if subject.declaration is not None and subject.endpoint in endpoints:
             provider = providers[endpoints[subject.endpoint].provider]
-            spec = _without(resource.spec, rules.kind(address.kind).host_field)
             try:
-                resource = replace(resource, spec=provider.normalise(replace(resource, spec=spec)))
+                normal = provider.normalise(resource)
+                resource = resource if normal is spec else replace(resource, spec=normal)
             except ProvisionerError as problem:
                 problems.extend(
                     item if stack is None else stack.placed(item, subject.declaration)

@@ -153,25 +153,29 @@ def identities(state: State) -> frozenset[UUID]:
     return frozenset(entry.uid for entry in state.entries.values())
 
 
-def free_generation(
+def free_identity(
     lineage: UUID, address: Address, taken: Collection[UUID], first: int = 0
-) -> int:
-    """The first generation from ``first`` on whose identity is free: what had the address before
-    and was renamed has taken its identity along.
+) -> tuple[int, UUID]:
+    """The first generation from ``first`` on whose identity is free, and that: what had the address
+    before and was renamed has taken its identity along.
     """
-    return next(n for n in count(first) if identity(lineage, address, n) not in taken)
+    found = ((number, identity(lineage, address, number)) for number in count(first))
+    return next((number, uid) for number, uid in found if uid not in taken)
 
 
 def _declared(
     lineage: UUID, declaration: Declaration, entry: Entry | None, taken: Collection[UUID]
 ) -> Subject:
     address = declaration.address
-    generation = entry.generation if entry is not None else free_generation(lineage, address, taken)
+    if entry is not None:
+        generation, uid = entry.generation, entry.uid
+    else:
+        generation, uid = free_identity(lineage, address, taken)
     dependencies = tuple(sorted({reference.target for reference in declaration.references}))
     resource = Resource(
         address=address,
         name=entry.name if entry is not None else address.name,
-        uid=entry.uid if entry is not None else identity(lineage, address, generation),
+        uid=uid,
         stamp=Stamp(str(lineage), str(address), generation),
         spec=declaration.spec,
         external_id=entry.external_id if entry is not None else None,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from provisioner.core.address import Address
@@ -189,7 +190,7 @@ def _outside(network: Draft, address: str, path: tuple[str, ...]) -> Iterator[Pr
     cidr = network.spec.get("cidr")
     if not isinstance(cidr, str):
         return
-    whole = ipaddress.IPv4Network(cidr)
+    whole = _network(cidr)
     if whole.num_addresses == 1:
         return
     gateway = network.spec.get("gateway", str(whole[1]))
@@ -200,6 +201,12 @@ def _outside(network: Draft, address: str, path: tuple[str, ...]) -> Iterator[Pr
         yield Problem(
             path, "PRV1404", f"the address {address} {role}", _free_addresses(whole, gateway)
         )
+
+
+@lru_cache(64)
+def _network(cidr: str) -> ipaddress.IPv4Network:
+    """Parsed once, and not for each of a network's cards."""
+    return ipaddress.IPv4Network(cidr)
 
 
 def _free_addresses(whole: ipaddress.IPv4Network, gateway: object) -> str:

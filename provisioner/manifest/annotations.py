@@ -155,6 +155,11 @@ class KindInfo:
                 )
         return tuple(found)
 
+    @cached_property
+    def reference_fields(self) -> tuple[Field, ...]:
+        """Every field of a canonical spec that names another resource, in the schema's order."""
+        return tuple(field for _, field in walk(self.canonical) if field.references)
+
     @property
     def host_from(self) -> Path | None:
         """The reference whose target decides the host, where there is one."""

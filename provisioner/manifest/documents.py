@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.manifest.catalog import API_VERSION, SchemaCatalog
 from provisioner.manifest.folder import manifest_files
+from provisioner.manifest.keeping import line_of, manifests_of
+from provisioner.manifest.pieces import Piece, pieces
 from provisioner.manifest.placeholders import UNREADABLE
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.positioned import Composition, compose, plain
@@ -22,32 +24,33 @@ from provisioner.manifest.source import SourceFile, read_source
 from provisioner.manifest.syntax import explain
 from provisioner.manifest.unread import Meant, foreign, meant
 from provisioner.manifest.violations import found_text, names_text, nearest
+from provisioner.manifest.written import Manifest
 from provisioner.manifest.yamlstrict import (
     BrokenDocument,
+    PartReader,
     SyntaxFailure,
     YamlDocument,
     read_documents,
 )
 
 
-class Manifest(NamedTuple):
-    """One document of a known kind as its author wrote it. ``name`` may contain placeholders; it is
-    empty where there is none.
-    """
+class KnownDocuments(Protocol):
+    """Where documents that were read before may be found again, by the key of a :class:`Piece`."""
 
-    kind: str
-    name: str
-    value: dict[str, Any]
-    origin: Origin
-    folder: Path
-    """Where the file lies; relative paths in the manifest start here."""
-    broken: bool = False
-    """Strict reading refused a part of it, and has reported it. ``UNREADABLE`` stands there."""
+    def find(self, key: str) -> str | None:
+        """What was kept for a piece, None if nothing was."""
+        ...
 
-    @property
-    def written(self) -> str:
-        """``Kind/name`` as the manifest has it."""
-        return f"{self.kind}/{self.name}"
+    def keep(self, key: str, line: str) -> None:
+        """Keep something for a piece."""
+        ...
+
+
+class ReadPiece(NamedTuple):
+    """A piece that was read and is not in the cache yet."""
+
+    piece: Piece
+    manifests: list[Manifest]
 
 
 @dataclass(slots=True)
@@ -69,6 +72,14 @@ class Reading:
     manifests: list[Manifest] = field(default_factory=list)
     complaints: dict[str, Complaints] = field(default_factory=dict)
     """By file."""
+    pieces: list[ReadPiece] = field(default_factory=list)
+    """What is worth keeping, once its manifests are settled as far as they can be."""
+
+    def keep(self, known: KnownDocuments, catalog: SchemaCatalog) -> None:
+        """Keep what was read. Nothing may have been linked yet."""
+        for piece, manifests in self.pieces:
+            known.keep(piece.key, line_of(piece, manifests, catalog))
+        self.pieces = []
 
     def set_aside(self, names: Container[str]) -> None:
         """Forget the complaints about the named files: they are no manifests but what a manifest
@@ -84,9 +95,11 @@ class Reading:
         }
 
 
-def read_manifests(root: Path, catalog: SchemaCatalog) -> Reading:
-    """Read every manifest below ``root``; raises ProvisionerError only if there is no folder to
-    read.
+def read_manifests(
+    root: Path, catalog: SchemaCatalog, known: KnownDocuments | None = None
+) -> Reading:
+    """Read every manifest below ``root``, but for those that are ``known``; raises ProvisionerError
+    only if there is no folder to read.
     """
     found = manifest_files(root)
     reading = Reading([str(root / path) for path in sorted([*found.files, *found.closed])])
@@ -100,7 +113,7 @@ def read_manifests(root: Path, catalog: SchemaCatalog) -> Reading:
             reading.complaints[name] = Complaints(list(refused.diagnostics), [Meant()])
             continue
         if not file.text.startswith("#cloud-config"):
-            _File(file, (root / path).parent, catalog, reading).read()
+            _File(file, (root / path).parent, catalog, reading, known).read()
     return reading
 
 
@@ -112,10 +125,40 @@ class _File:
     folder: Path
     catalog: SchemaCatalog
     reading: Reading
+    known: KnownDocuments | None
     complaints: Complaints = field(default_factory=Complaints)
     places: Places = field(default_factory=lambda: Places({}, {}))
 
     def read(self) -> None:
+        if self.known is None or not self._read_pieces(self.known):
+            self._read_whole()
+
+    def _read_pieces(self, known: KnownDocuments) -> bool:
+        """Read piece by piece; False, and nothing was taken, if anything in the file calls for a
+        complaint.
+        """
+        reader = PartReader(self.file.text)
+        manifests: list[Manifest] = []
+        read: list[ReadPiece] = []
+        for piece in pieces(self.file.text):
+            line = known.find(piece.key)
+            if line is not None:
+                manifests += manifests_of(line, piece, self.file, self.folder, self.catalog)
+                continue
+            documents = reader.read(piece.start, piece.end, piece.line)
+            found = [self._manifest(document) for document in documents or ()]
+            if documents is None or None in found:
+                return False
+            own = [manifest for manifest in found if manifest is not None]
+            manifests += own
+            if not reader.expanded:
+                # With aliases in it, a file has to be read whole to know whether they are too many.
+                read.append(ReadPiece(piece, own))
+        self.reading.manifests += manifests
+        self.reading.pieces += read
+        return True
+
+    def _read_whole(self) -> None:
         for result in read_documents(self.file.text):
             if isinstance(result, YamlDocument):
                 self._take(result.value, Origin.of(self.file, result))
@@ -131,14 +174,11 @@ class _File:
         schema is checked here.
         """
         kinds = self.catalog.kinds
-        kind = value.get("kind") if isinstance(value, dict) else None
-        if isinstance(kind, str) and kind in kinds:
-            metadata = value.get("metadata")
-            name = metadata.get("name") if isinstance(metadata, dict) else None
-            name = name if isinstance(name, str) and name is not UNREADABLE else ""
-            manifest = Manifest(kind, name, value, origin, self.folder, broken)
+        manifest = self._manifest_of(value, origin, broken=broken)
+        if manifest is not None:
             self.reading.manifests.append(manifest)
             return
+        kind = value.get("kind") if isinstance(value, dict) else None
         was_meant = meant(value, kinds, whole=not broken)
         self.complaints.meant += [] if was_meant is None else [was_meant]
         if not isinstance(value, dict):
@@ -148,6 +188,18 @@ class _File:
         elif not broken or (isinstance(kind, str) and kind is not UNREADABLE):
             problem = _unknown_kind(value, self.catalog)
             self.complaints.found.append(self.places.report(origin, "", problem))
+
+    def _manifest(self, document: YamlDocument) -> Manifest | None:
+        return self._manifest_of(document.value, Origin.of(self.file, document), broken=False)
+
+    def _manifest_of(self, value: Any, origin: Origin, *, broken: bool) -> Manifest | None:
+        kind = value.get("kind") if isinstance(value, dict) else None
+        if not isinstance(kind, str) or kind not in self.catalog.kinds:
+            return None
+        metadata = value.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        name = name if isinstance(name, str) and name is not UNREADABLE else ""
+        return Manifest(kind, name, origin, self.folder, value, broken=broken)
 
     def _take_broken(self, document: BrokenDocument) -> None:
         composition = compose(self.file, document.start, document.end, expanded=document.expanded)

@@ -22,6 +22,7 @@ from provisioner.manifest.problems import Problem
 from provisioner.manifest.pruning import pruned, without_unresolved
 from provisioner.manifest.references import Draft
 from provisioner.manifest.reports import Reports
+from provisioner.manifest.written import Manifest, Settled
 
 
 @dataclass(slots=True)
@@ -60,6 +61,15 @@ class Drafter:
             moved = [_moved(problem) for problem in findings.problems]
             self._report(document, moved, document.value)
             canonical = pruned(canonical, findings.problems)
+        settled = Settled(
+            canonical,
+            findings.references,
+            metadata.get("protect") is True,
+            metadata.get("renamedFrom"),
+            metadata.get("replace"),
+        )
+        if named and not (failed or document.templated or files.were_asked):
+            document.manifest.settle(settled)
         return Draft(
             address,
             canonical,
@@ -67,9 +77,9 @@ class Drafter:
             findings.references,
             document.templated or files.holds_escapes,
             failed,
-            metadata.get("protect") is True,
-            metadata.get("renamedFrom"),
-            metadata.get("replace"),
+            settled.protect,
+            settled.renamed_from,
+            settled.replace_order,
             named=named,
         )
 
@@ -108,6 +118,19 @@ class Drafter:
             return self.places.find(document.origin, keyed)
 
         return ManifestFiles(self.files, document.manifest.folder, place)
+
+
+def settled_draft(manifest: Manifest, settled: Settled) -> Draft:
+    """The draft of a manifest that is settled."""
+    return Draft(
+        Address(manifest.kind, manifest.name),
+        settled.spec,
+        manifest.origin,
+        settled.references,
+        protect=settled.protect,
+        renamed_from=settled.renamed_from,
+        replace_order=settled.replace_order,
+    )
 
 
 def _moved(problem: Problem) -> Problem:

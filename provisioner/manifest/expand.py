@@ -7,12 +7,11 @@ Called by :mod:`provisioner.manifest.loader`. What comes out still holds outputs
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from provisioner.core.diagnostics import quoted, shortened
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.documents import Manifest
 from provisioner.manifest.fields import Field
 from provisioner.manifest.overlay import merge
 from provisioner.manifest.placeholders import (
@@ -30,6 +29,7 @@ from provisioner.manifest.reports import Reports
 from provisioner.manifest.stackfile import StackFile
 from provisioner.manifest.unread import Unread
 from provisioner.manifest.violations import names_text, nearest
+from provisioner.manifest.written import Manifest
 
 _MOST_REPLICAS = 10_000
 
@@ -61,20 +61,26 @@ class Expander:
     stack: StackFile
     catalog: SchemaCatalog
     reports: Reports
+    scope: Scope = field(init=False)
+    """What placeholders stand for, but for the numbers of replicas."""
+    overlays: Mapping[str, Mapping[str, Any]] = field(init=False)
+    """Those of the chosen environment."""
 
-    def expand(self, manifests: Sequence[Manifest]) -> Iterator[Expanded]:
-        """The documents of all resources and hosts, in order; the Stack manifest is left out."""
+    def __post_init__(self) -> None:
+        self.overlays = self.stack.overlays
         variables = self.stack.variables
-        scope = Scope(
+        self.scope = Scope(
             variables.values,
             frozenset(self.catalog.kinds),
             missing=frozenset(variables.missing),
             complete="variables" not in self.stack.uncertain,
         )
-        overlays = self.stack.overlays
+
+    def expand(self, manifests: Sequence[Manifest]) -> Iterator[Expanded]:
+        """The documents of all resources and hosts, in order; the Stack manifest is left out."""
         for manifest in manifests:
             if manifest.kind != self.catalog.stack_kind:
-                yield from self._one(manifest, scope, overlays)
+                yield from self.documents_of(manifest)
 
     def check_overlays(self, manifests: Sequence[Manifest], unread: Unread) -> None:
         """Complain about overlays for manifests that are not there, in any environment."""
@@ -93,13 +99,12 @@ class Expander:
                     problem = _overlay_for_nothing(path, address, known)
                 self.reports.report(stack.origin, stack.kind, problem)
 
-    def _one(
-        self, manifest: Manifest, scope: Scope, overlays: Mapping[str, Mapping[str, Any]]
-    ) -> Iterator[Expanded]:
-        origin, value = manifest.origin, manifest.value
+    def documents_of(self, manifest: Manifest) -> Iterator[Expanded]:
+        """The documents of one resource or host, one for each replica."""
+        origin, value, scope = manifest.origin, manifest.value, self.scope
         fields = self.catalog.kinds[manifest.kind].document
         templated = manifest.broken or origin.file.text.find("${", origin.start, origin.end) >= 0
-        overlay = overlays.get(manifest.written) if overlays else None
+        overlay = self.overlays.get(manifest.written)
         if overlay is not None:
             origin, value = self._laid_over(manifest, overlay, fields)
             templated = True

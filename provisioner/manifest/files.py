@@ -146,9 +146,12 @@ class ManifestFiles:
     place: Callable[[Place], SourceRange]
     holds_escapes: bool = False
     """Whether ``${`` of a file that was read had to be escaped."""
+    were_asked: bool = False
+    """Whether the document names a file at all."""
 
     def locate(self, text: str, path: Place, _findings: Findings) -> str:
         """The canonical path; a warning if there is no such file yet."""
+        self.were_asked = True
         canonical = self.files.canonical(self.folder, text)
         self.files.note_absence(canonical, lambda: self.place(path))
         return canonical
@@ -157,6 +160,7 @@ class ManifestFiles:
         """The file's text. Nothing in it is replaced: it may be a script with its own
         ``${...}``.
         """
+        self.were_asked = True
         try:
             file = self.files.read(self.files.canonical(self.folder, text))
         except ProvisionerError as problem:

@@ -18,8 +18,8 @@ from provisioner.core.values import Json
 from provisioner.manifest.addressing import Recorded, settle_addresses
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.checks import check_drafts, check_secrets
-from provisioner.manifest.documents import Reading, read_manifests
-from provisioner.manifest.drafting import Drafter
+from provisioner.manifest.documents import KnownDocuments, Reading, read_manifests
+from provisioner.manifest.drafting import Drafter, settled_draft
 from provisioner.manifest.expand import Expander
 from provisioner.manifest.files import TextFiles
 from provisioner.manifest.model import Declaration, HostDeclaration, Stack
@@ -31,6 +31,7 @@ from provisioner.manifest.references import Draft, Names, find_hosts, link_host,
 from provisioner.manifest.reports import Reports
 from provisioner.manifest.stackfile import StackFile, no_stack, read_stack_file
 from provisioner.manifest.unread import Meant, Unread
+from provisioner.manifest.written import Manifest
 from provisioner.manifest.yamlstrict import LIBYAML
 
 
@@ -42,19 +43,27 @@ def load(
     *,
     describe: Describe | None = None,
     recorded: Recorded = lambda _: {},
+    known: KnownDocuments | None = None,
 ) -> Stack:
     """Load the stack in the folder ``root``.
 
     ``variables`` are values from the command line: they may be texts, which are read as the
     declared type. With ``describe`` the sections that only a provider understands
     (``Host.spec.connection``, ``native``) are checked, too. ``recorded`` tells the outputs
-    of what was applied before, which decide what stays as it is (a derived MAC address). Files are
-    named in diagnostics as ``root`` joined with their path below it. Raises ProvisionerError with
-    every error, in the order of files and lines (PRV1xxx, PRV5001..5003).
+    of what was applied before, which decide what stays as it is (a derived MAC address). Documents
+    that are ``known`` are not read again, and new ones become so. Files are named in diagnostics as
+    ``root`` joined with their path below it. Raises ProvisionerError with every error, in the order
+    of files and lines (PRV1xxx, PRV5001..5003).
     """
     with collector_paused():
         return _Loading(
-            root, catalog, environment, variables or {}, describe=describe, recorded=recorded
+            root,
+            catalog,
+            environment,
+            variables or {},
+            describe=describe,
+            recorded=recorded,
+            known=known,
         ).run()
 
 
@@ -70,8 +79,9 @@ class _Loading:
         *,
         describe: Describe | None,
         recorded: Recorded,
+        known: KnownDocuments | None,
     ) -> None:
-        self.recorded = recorded
+        self.recorded, self.known = recorded, known
         self.root, self.catalog, self.environment = root, catalog, environment
         self.variables, self.describe = variables, describe
         self.drafts: dict[Address, Draft] = {}
@@ -89,7 +99,7 @@ class _Loading:
     def run(self) -> Stack:
         if not LIBYAML:
             self.reports.add([_slow_parser()])
-        reading = read_manifests(self.root, self.catalog)
+        reading = read_manifests(self.root, self.catalog, self.known)
         stack = read_stack_file(
             reading.manifests,
             self.catalog,
@@ -124,25 +134,37 @@ class _Loading:
         expander = Expander(stack, self.catalog, self.reports)
         files = TextFiles(self.root, self.reports)
         drafter = Drafter(self.catalog, self.places, files, self.reports)
-        for document in expander.expand(reading.manifests):
+        for manifest in reading.manifests:
+            settled = manifest.settled
+            if settled is not None and manifest.written not in expander.overlays:
+                self._take(settled_draft(manifest, settled))
+            elif manifest.kind != self.catalog.stack_kind:
+                self._draft_one(manifest, expander, drafter)
+        expander.check_overlays(reading.manifests, self.unread)
+        if self.known is not None:
+            reading.keep(self.known, self.catalog)
+
+    def _draft_one(self, manifest: Manifest, expander: Expander, drafter: Drafter) -> None:
+        for document in expander.documents_of(manifest):
             draft = drafter.draft(document)
             if not draft.named or (document.absent and document.failed):
                 self.unread.add([Meant(document.kind, document.manifest.name or None)])
-            if document.absent:
-                continue
-            other = self.origins.get(draft.address) if draft.named else None
-            if other is not None:
-                self._report(draft, _taken(draft.address, other))
-                draft.named, draft.failed = False, True
-            if not draft.named:
-                self.aside.append(draft)
-                continue
-            self.origins[draft.address] = draft.origin
-            if draft.address.kind == self.catalog.endpoint_kind:
-                self.hosts[draft.address.name] = draft
-            else:
-                self.drafts[draft.address] = draft
-        expander.check_overlays(reading.manifests, self.unread)
+            if not document.absent:
+                self._take(draft)
+
+    def _take(self, draft: Draft) -> None:
+        other = self.origins.get(draft.address) if draft.named else None
+        if other is not None:
+            self._report(draft, _taken(draft.address, other))
+            draft.named, draft.failed = False, True
+        if not draft.named:
+            self.aside.append(draft)
+            return
+        self.origins[draft.address] = draft.origin
+        if draft.address.kind == self.catalog.endpoint_kind:
+            self.hosts[draft.address.name] = draft
+        else:
+            self.drafts[draft.address] = draft
 
     def _check_environments(self, reading: Reading, stack: StackFile) -> None:
         """Report what is wrong in overlays of the environments that are not chosen."""

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.documents import Manifest
 from provisioner.manifest.expand import Expander
 from provisioner.manifest.fields import Field
 from provisioner.manifest.places import Places
 from provisioner.manifest.reports import Reports
 from provisioner.manifest.stackfile import StackFile
+from provisioner.manifest.written import Manifest
 
 
 def named_files(

@@ -16,13 +16,13 @@ from provisioner.core.address import AddressPattern
 from provisioner.core.diagnostics import Diagnostic, SourceRange, error, quoted, shortened
 from provisioner.core.values import Json
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.documents import Manifest
 from provisioner.manifest.placeholders import UNREADABLE, literal, meaningful, unshielded
 from provisioner.manifest.problems import MISSING, Part, Problem
 from provisioner.manifest.pruning import pruned, unreadable_places, without_unreadable
 from provisioner.manifest.reports import Reports
 from provisioner.manifest.variables import Doubts, Variables, resolve_variables
 from provisioner.manifest.violations import names_text, nearest
+from provisioner.manifest.written import Manifest
 
 _SECTIONS = frozenset({"variables", "environments", "defaults", "policy"})
 _PROTECT = ("spec", "policy", "protect")

@@ -98,7 +98,7 @@ class Event(NamedTuple):
 ReadResult: TypeAlias = YamlDocument | BrokenDocument | SyntaxFailure
 _NextEvent: TypeAlias = Callable[[], Any]
 
-_SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 """A document's start; at the beginning of a line it cannot be anything else (YAML 1.2.2, section
 9.1.2).
 """
@@ -135,10 +135,35 @@ def read_documents(text: str, limits: Limits | None = None) -> Iterator[ReadResu
         yield from reader.read(start, end, line)
 
 
+class PartReader:
+    """Reads a text by parts, each of which begins where a document does. What counts for the whole
+    text, such as the budget for aliases, counts over all parts that are read.
+    """
+
+    def __init__(self, text: str, limits: Limits | None = None) -> None:
+        self._reader = _Reader(text, limits or Limits())
+
+    @property
+    def expanded(self) -> int:
+        """Nodes that aliases have stood for until now."""
+        return self._reader.expanded
+
+    def read(self, start: int, end: int, first_line: int) -> list[YamlDocument] | None:
+        """The documents of ``text[start:end]``, which begins on line ``first_line``; None if
+        anything in it is refused.
+        """
+        found = []
+        for result in self._reader.read(start, end, first_line):
+            if not isinstance(result, YamlDocument):
+                return None
+            found.append(result)
+        return found
+
+
 def _document_starts(text: str, begin: int) -> Iterator[int]:
     """Where documents start that have a ``---``: there, or at the directives above it."""
     done = begin
-    for match in _SEPARATOR.finditer(text, begin):
+    for match in SEPARATOR.finditer(text, begin):
         start = at = match.start()
         while at > done:
             above = text.rfind("\n", done, at - 1) + 1 or done
@@ -243,7 +268,7 @@ class _Reader:
         self._limits = limits
         self._scalars = PlainScalars()
         self._keys = PlainKeys()
-        self._expanded = 0
+        self.expanded = 0
         """Nodes that aliases of the text have stood for until now."""
         self._nodes = 0
         self._anchors: dict[str, Any] = {}
@@ -278,7 +303,7 @@ class _Reader:
         mark: Any = event.start_mark
         self._start = start = self._text.rfind("\n", 0, mark.index + base) + 1
         self._nodes, self._anchors = 0, {}
-        budget = self._expanded
+        budget = self.expanded
         value = None
         first = self._next()
         try:
@@ -292,7 +317,7 @@ class _Reader:
             end = -1 if isinstance(problem, _OverLimit) else self._skip(base)
         if end < 0:
             self.stopped_at = first.start_mark.index + base
-            separator = _SEPARATOR.search(self._text, self.stopped_at + 1)
+            separator = SEPARATOR.search(self._text, self.stopped_at + 1)
             end = separator.start() if separator is not None else len(self._text)
         self._start = -1
         if refused:
@@ -390,8 +415,8 @@ class _Reader:
             raise _Refused
         value = self._anchors[name]
         nodes, height = measure(value)
-        self._expanded += nodes
-        if self._expanded > self._limits.expanded or depth + height - 1 > self._limits.depth:
+        self.expanded += nodes
+        if self.expanded > self._limits.expanded or depth + height - 1 > self._limits.depth:
             raise _OverLimit
         self._count(nodes)
         return copy_of(value)

@@ -19,6 +19,8 @@ def make_destroy_plan(
     """
     if recorded_only:
         workspace.require_state()
-        return plan_of(workspace, None, workspace.stack_name(), choices, sink, destroy=True)
+        name = workspace.stack_name()
+        return plan_of(workspace, name, workspace.read_state(name), choices, sink, destroy=True)
     stack = workspace.load(sink)
-    return plan_of(workspace, stack, stack.name, choices, sink, destroy=True)
+    state = workspace.read_state(stack.name)
+    return plan_of(workspace, stack, state, choices, sink, destroy=True)

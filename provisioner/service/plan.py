@@ -14,7 +14,7 @@ from provisioner.engine import planfile
 from provisioner.engine.prepare import prepare_plan
 from provisioner.engine.request import PlanOptions
 from provisioner.engine.selection import Selection
-from provisioner.service.model import EventSink, Plan, Stack
+from provisioner.service.model import EventSink, Plan, Stack, State
 from provisioner.service.secrets import missing_secrets
 from provisioner.service.workspace import Workspace
 
@@ -47,28 +47,31 @@ def make_plan(workspace: Workspace, choices: PlanChoices, sink: EventSink) -> Pl
 
     Raises ProvisionerError with every problem found; nothing is changed in any case.
     """
-    stack = workspace.load(sink, workspace.applied())
+    name, state = workspace.applied()
+    stack = workspace.load(sink, state)
     missing = missing_secrets(stack, workspace.secrets)
-    return plan_of(workspace, stack, stack.name, choices, sink, destroy=False, known=missing)
+    if name != stack.name:
+        state = workspace.read_state(stack.name)
+    return plan_of(workspace, stack, state, choices, sink, destroy=False, known=missing)
 
 
 def plan_of(
     workspace: Workspace,
-    stack: Stack | None,
-    name: str,
+    stack: Stack | str,
+    state: State,
     choices: PlanChoices,
     sink: EventSink,
     *,
     destroy: bool,
     known: Iterable[Diagnostic] = (),
 ) -> Plan:
-    """The plan for a stack that is loaded already; None: all that is recorded is to go. What is
-    ``known`` to be wrong is reported with what is found.
+    """The plan for a stack that is loaded already, or of which only the name is known: then all
+    that is recorded is to go. What is ``known`` to be wrong is reported with what is found.
     """
-    state = workspace.read_state(name)
+    declared, name = (None, stack) if isinstance(stack, str) else (stack, stack.name)
     with workspace.sessions(sink) as sessions:
         return prepare_plan(
-            stack,
+            declared,
             name,
             workspace.environment,
             state,

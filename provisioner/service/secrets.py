@@ -23,6 +23,7 @@ from provisioner.providers.api import SecretResolver
 REFERENCE_KEY = "secretRef"
 LARGEST_FILE = 1024 * 1024
 
+_LEAVES = frozenset({str, int, float, bool, type(None)})
 _NEEDING_SECRETS = (Action.CREATE, Action.REPLACE, Action.UPDATE, Action.RENAME)
 
 
@@ -124,7 +125,7 @@ def _missing(
     """Who needs what where. Each reference is tried once, however many need it."""
     tried: dict[str, tuple[Diagnostic, ...]] = {}
     for address, spec in holders:
-        for path, reference in _references(spec, ()):
+        for path, reference in _references(spec):
             if reference not in tried:
                 tried[reference] = _problems(reference, secrets)
             for item in tried[reference]:
@@ -140,13 +141,12 @@ def _problems(reference: str, secrets: SecretResolver) -> tuple[Diagnostic, ...]
     return ()
 
 
-def _references(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if key == REFERENCE_KEY and isinstance(item, str):
+def _references(value: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    open_values: list[tuple[Any, Path]] = [(value, ())]
+    while open_values:
+        holder, path = open_values.pop()
+        for key, item in holder.items() if isinstance(holder, Mapping) else enumerate(holder):
+            if item.__class__ not in _LEAVES:
+                open_values.append((item, (*path, str(key))))
+            elif key == REFERENCE_KEY and isinstance(item, str):
                 yield (*path, key), item
-            else:
-                yield from _references(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _references(item, (*path, str(index)))

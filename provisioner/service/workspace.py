@@ -25,7 +25,7 @@ from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import Stack
 from provisioner.providers.registry import Registry
-from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER
+from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER, CachePlace
 from provisioner.service.model import EventSink, PhaseStarted, State
 from provisioner.service.secrets import ReferencedSecrets
 from provisioner.state.database import recorded_stack
@@ -48,9 +48,11 @@ class Workspace:
         clock: Clock | None = None,
         registry: Registry | None = None,
         catalog: SchemaCatalog | None = None,
+        cache: CachePlace | None = None,
     ) -> None:
-        """``catalog``: the installed schemas, unless given. Raises ProvisionerError (PRV6003,
-        PRV6005) if there is no such folder or environment can be.
+        """``catalog``: the installed schemas, unless given. Without ``cache`` all manifests are
+        read. Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or environment
+        can be.
         """
         _check_folder(folder)
         if environment is not None:
@@ -61,6 +63,7 @@ class Workspace:
         self.actor = actor
         self.clock = clock or SystemClock()
         self.registry = registry or Registry()
+        self.cache = cache
         self.secrets = ReferencedSecrets(environ, self.root)
         self.catalog = catalog or SchemaCatalog.installed()
         self.lineage = uuid4()
@@ -88,18 +91,25 @@ class Workspace:
         """The stack of the folder; raises ProvisionerError with every error in its manifests.
         ``state``: what was applied, where that decides about what the manifests leave open."""
         # State commands and plan files work without manifests; they need not pay for YAML.
+        from provisioner.manifest.cache import DocumentCache  # noqa: PLC0415
         from provisioner.manifest.loader import load  # noqa: PLC0415
 
         if sink is not None:
             sink(PhaseStarted("load"))
-        return load(
-            self.root,
-            self.catalog,
-            self.environment,
-            self.variables,
-            describe=lambda name: self.registry.get(name).describe(),
-            recorded=lambda address: _outputs(state, address),
-        )
+        known = None if self.cache is None else DocumentCache(*self.cache, self.root, self.catalog)
+        try:
+            return load(
+                self.root,
+                self.catalog,
+                self.environment,
+                self.variables,
+                describe=lambda name: self.registry.get(name).describe(),
+                recorded=lambda address: _outputs(state, address),
+                known=known,
+            )
+        finally:
+            if known is not None:
+                known.save()
 
     @contextmanager
     def store(self, stack: str) -> Iterator[SqliteStore]:
@@ -124,12 +134,12 @@ class Workspace:
         with self.store(stack) as store:
             return store.read()
 
-    def applied(self) -> State:
-        """What is recorded here, whichever stack it says it is of."""
+    def applied(self) -> tuple[str | None, State]:
+        """What is recorded here and of which stack; None, and nothing, if that cannot be told."""
         name = recorded_stack(self.state_path) if self.has_state else None
         if name is None:
-            return State(lineage=self.lineage, serial=0, entries={})
-        return self.read_state(name)
+            return None, State(lineage=self.lineage, serial=0, entries={})
+        return name, self.read_state(name)
 
     @contextmanager
     def recorded_store(self) -> Iterator[SqliteStore]:

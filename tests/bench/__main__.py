@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import phases, report
+from tests.bench import comparison, large, phases, report, terraform
 from tests.lab.daemon import Flavour
 from tests.lab.requirements import daemon_unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "performance"
 
+_ROUNDS = 3
+
 
 def main(arguments: list[str]) -> int:
     """Run what the arguments ask for; returns the exit status."""
     options = _parser().parse_args(arguments)
     chosen: list[Callable[[argparse.Namespace], None]] = [
-        _SUITES[name] for name in options.suite or _SUITES
+        _SUITES[name] for name in options.suite or _USUAL
     ]
-    for suite in chosen:
-        suite(options)
+    with tempfile.TemporaryDirectory(prefix="bench-home-") as home:
+        # What the program keeps for its user is kept for the benchmark only.
+        os.environ |= {"XDG_CACHE_HOME": f"{home}/cache", "XDG_STATE_HOME": f"{home}/state"}
+        for suite in chosen:
+            suite(options)
     return 0
 
 
@@ -36,8 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         choices=[[], *_SUITES],
         metavar="SUITE",
-        help="estate: stacks on the memory provider; libvirt: reading a real daemon. "
-        "Left out: both.",
+        help="estate: stacks on the memory provider; comparison: the same beside Terraform or "
+        "OpenTofu; libvirt: machines on a real daemon; large: one stack of 100,000 resources, and "
+        "where its time goes. Left out: all but the last.",
     )
     parser.add_argument(
         "--sizes",
@@ -48,7 +56,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--objects", type=int, default=500, help="machines, and disks, on the daemon (500)"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="how many times over (3)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        help=f"how many times over ({_ROUNDS}; comparison: {comparison.ROUNDS})",
+    )
+    parser.add_argument(
+        "--tool",
+        help="comparison: the program to compare with, a name or a path "
+        f"(the first of {', '.join(terraform.NAMES)} that is on the PATH)",
+    )
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="comparison: let it apply and destroy also more than "
+        f"{terraform.WHOLE_UP_TO:,} resources, which takes hours",
+    )
     parser.add_argument(
         "--write", action="store_true", help="also write the tables into docs/performance"
     )
@@ -60,15 +83,33 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _estate(options: argparse.Namespace) -> None:
-    samples = phases.measure(options.sizes, options.rounds, _say)
+    rounds = options.rounds or _ROUNDS
+    samples = phases.measure(options.sizes, rounds, _say)
     tables = [report.phase_rows(samples, phases.BASELINE), report.goal_rows(samples, phases.GOALS)]
-    _show(tables, options.rounds)
+    _show(tables, rounds)
     if options.write:
         text = "What an estate costs on the memory provider, and the goals. [How](README.md)."
         _write(
-            "estate.md",
-            report.page("An estate, from validate to destroy", text, tables, options.rounds),
+            "estate.md", report.page("An estate, from validate to destroy", text, tables, rounds)
         )
+
+
+def _comparison(options: argparse.Namespace) -> None:
+    tool = terraform.find(options.tool)
+    if tool is None:
+        wanted = options.tool or " or ".join(terraform.NAMES)
+        _say(f"comparison: not measured: no {wanted} on the PATH")
+        return
+    rounds, sizes = options.rounds or comparison.ROUNDS, options.sizes
+    theirs = terraform.contender(tool, max(sizes) if options.whole else terraform.WHOLE_UP_TO)
+    samples = comparison.measure(theirs, sizes, rounds, _say)
+    tables = comparison.tables(samples, theirs, sizes)
+    _show(tables, rounds)
+    if options.write:
+        picture, title = "comparison.svg", f"Beside {tool.product}"
+        text = comparison.text(tool, picture)
+        _write("comparison.md", report.page(title, text, tables, rounds))
+        _write(picture, comparison.drawing(samples, theirs, tool, sizes))
 
 
 def _libvirt(options: argparse.Namespace) -> None:
@@ -76,16 +117,33 @@ def _libvirt(options: argparse.Namespace) -> None:
     if reason is not None:
         _say(f"libvirt: not measured: {reason}")
         return
-    # Imported here because the other suite also runs where libvirt-python is not installed.
-    from tests.bench import observation  # noqa: PLC0415
+    # Imported here because the other suites also run where libvirt-python is not installed.
+    from tests.bench import live  # noqa: PLC0415
 
-    samples = observation.measure(options.objects, options.rounds, _say)
-    goals = observation.goals(options.objects)
+    rounds = options.rounds or _ROUNDS
+    samples = live.measure(options.objects, rounds, _say)
+    goals = live.goals(options.objects)
     tables = [report.phase_rows(samples, None), report.goal_rows(samples, goals)]
-    _show(tables, options.rounds)
+    _show(tables, rounds)
     if options.write:
-        text = "What reading a libvirt daemon costs, and the goals. [How](README.md)."
-        _write("libvirt.md", report.page("Reading a libvirt daemon", text, tables, options.rounds))
+        text = (
+            "What stopped machines, each with a disk of its own, cost on a libvirt daemon: ours, "
+            "the floor of bare calls for the same effect, and the goals. [How](README.md)."
+        )
+        _write("libvirt.md", report.page("Machines on a libvirt daemon", text, tables, rounds))
+
+
+def _large(options: argparse.Namespace) -> None:
+    size = large.SIZE
+    samples, parts = large.measure(size, _say)
+    tables = [report.phase_rows(samples, phases.BASELINE), large.share_rows(parts)]
+    _show(tables, 1)
+    if options.write:
+        text = (
+            f"What a stack of {size:,} resources costs on the memory provider, once, and the "
+            "shares of the parts of the program in it. [How](README.md)."
+        )
+        _write("large.md", report.page(f"{size:,} resources", text, tables, 1))
 
 
 def _show(tables: Sequence[report.Rows], rounds: int) -> None:
@@ -103,7 +161,8 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-_SUITES = {"estate": _estate, "libvirt": _libvirt}
+_SUITES = {"estate": _estate, "comparison": _comparison, "libvirt": _libvirt, "large": _large}
+_USUAL = ("estate", "comparison", "libvirt")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

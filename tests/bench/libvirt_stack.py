@@ -12,6 +12,10 @@ DISKS = "disk-"
 """How the names of all disks begin, and so those of their volumes."""
 
 
+DESCRIBED, CHANGED = "of the benchmark", "of the benchmark, changed"
+"""What stands in the description of every machine, before and after :func:`change_each`."""
+
+
 def write(folder: Path, objects: int, uri: str, volumes: Path) -> None:
     """Write a stack of ``objects`` stopped machines, each with a disk of its own and a card in user
     mode, so that it runs on an unprivileged daemon, too. ``volumes`` is the folder of the pool.
@@ -46,12 +50,19 @@ def disks(objects: int) -> list[str]:
     return [f"Disk/{DISKS}{number:04}" for number in range(1, objects + 1)]
 
 
+def change_each(folder: Path) -> None:
+    """Another description for each machine."""
+    path = folder / "machines.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(DESCRIBED, CHANGED), encoding="utf-8")
+
+
 def _machine(number: int) -> dict[str, object]:
     return _document(
         "VirtualMachine",
         f"vm-{number:04}",
         {
-            "description": f"Machine {number} of the benchmark",
+            "description": f"Machine {number} {DESCRIBED}",
             "cpu": {"count": 1, "max": 2},
             "memory": {"size": "64MiB", "max": "128MiB"},
             "disks": [{"disk": f"{DISKS}{number:04}", "bootOrder": 1}],

@@ -1,17 +1,19 @@
-"""What reading a libvirt daemon costs the plan, beside the bare calls that nobody can do without.
+"""What reading a libvirt daemon costs the plan, beside the bare calls that nobody can do without,
+taken within one process: neither Python's start nor the manifests are in these figures.
 
-A private daemon holds as many stopped machines as disks. The plan's observation is the time between
-its phases ``observe`` and ``plan``: connecting, asking, reading the XML, bringing it into canonical
-form. The bare calls are libvirt-python alone: connect, list the domains and volumes, and ask for
-the XML of each. Between the two stands what any client has to do that wants to know what the XML
-says: the bare calls and ElementTree.
+The plan's observation is the time between its phases ``observe`` and ``plan``: connecting, asking,
+reading the XML, bringing it into canonical form. The bare calls are libvirt-python alone: connect,
+list the domains and volumes, and ask for the XML of each. Between the two stands what any client
+has to do that wants to know what the XML says: the bare calls and ElementTree.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import os
-import tempfile
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,59 +26,39 @@ from provisioner.service.model import Event, PhaseStarted
 from provisioner.service.plan import PlanChoices, make_plan
 from provisioner.service.workspace import Workspace
 from tests.bench import libvirt_stack
-from tests.bench.phases import provisioner
-from tests.bench.process import Cost, run
-from tests.bench.samples import Goal, Samples, cpu_goal, ratio_goal
-from tests.lab.daemon import Flavour, LibvirtDaemon
+from tests.bench.process import Cost
+from tests.bench.samples import Samples
 
 BARE = "bare calls"
 PARSED = "bare calls, XML parsed"
 OBSERVATION = "observation"
-PLAN = "no-op plan"
 
 _TIMES = 10
 """How often the figures of tens of milliseconds are taken in each round."""
 
 
-def goals(objects: int) -> tuple[Goal, ...]:
-    """What a daemon with this many machines, and as many disks, is held against."""
-    return (
-        ratio_goal(
-            f"observation of {objects:,} machines to the bare calls",
-            (OBSERVATION, objects),
-            (BARE, objects),
-            2,
-            lambda cost: cost.wall,
-        ),
-        cpu_goal(f"no-op plan of {objects:,} machines", PLAN, objects, 3.0),
-    )
+def measure(stack: Path, uri: str, objects: int, samples: Samples) -> None:
+    """Take the three figures of a stack that was applied, in turns, some times over. They have a
+    process of their own, so that the caller's stays small.
+    """
+    program = [sys.executable, "-m", "tests.bench.observation", str(stack), uri, str(objects)]
+    told = subprocess.run(program, stdout=subprocess.PIPE, check=True)
+    for line in told.stdout.splitlines():
+        phase, cpu, wall = json.loads(line)
+        samples.add(phase, objects, Cost(cpu, wall, 0.0))
 
 
-def measure(objects: int, rounds: int, say: Callable[[str], None]) -> Samples:
-    """Make the machines, then take the three figures one after the other, ``rounds`` times."""
-    samples = Samples()
+def main(stack: str, uri: str, objects: str) -> None:
+    """Print each figure as it is taken: a JSON list of phase, CPU seconds and seconds."""
     # As the program itself does, in whose place this process observes.
     gc.set_threshold(COLLECT_EVERY)
-    with LibvirtDaemon(Flavour.SESSION) as daemon, tempfile.TemporaryDirectory() as scratch:
-        stack, log = Path(scratch) / "stack", Path(scratch) / "log"
-        libvirt_stack.write(stack, objects, daemon.uri, daemon.directory / "volumes")
-        made = run([*provisioner("apply", "--yes"), str(stack)], log)
-        say(f"{objects:,} machines and disks made in {made.wall:.0f} s, {made.cpu:.1f} s CPU")
-        samples.add("apply", objects, made)
-        for number in range(1, rounds + 1):
-            say(f"round {number} of {rounds}")
-            for _ in range(_TIMES):
-                samples.add(BARE, objects, _bare_calls(daemon.uri, objects, len))
-                samples.add(PARSED, objects, _bare_calls(daemon.uri, objects, ElementTree.XML))
-                samples.add(OBSERVATION, objects, _observation(stack))
-            command = [*provisioner("plan", "--detailed-exitcode"), str(stack)]
-            samples.add(PLAN, objects, run(command, log))
-        consents = [
-            part for disk in libvirt_stack.disks(objects) for part in ("--allow-data-loss", disk)
-        ]
-        gone = run([*provisioner("destroy", "--yes"), *consents, str(stack)], log)
-        samples.add("destroy", objects, gone)
-    return samples
+    for _ in range(_TIMES):
+        for phase, cost in (
+            (BARE, _bare_calls(uri, int(objects), len)),
+            (PARSED, _bare_calls(uri, int(objects), ElementTree.XML)),
+            (OBSERVATION, _observation(Path(stack))),
+        ):
+            sys.stdout.write(json.dumps([phase, cost.cpu, cost.wall]) + "\n")
 
 
 def _bare_calls(uri: str, objects: int, use: Callable[[str], object]) -> Cost:
@@ -110,3 +92,7 @@ def _observation(stack: Path) -> Cost:
         after - before for before, after in zip(reached["observe"], reached["plan"], strict=True)
     )
     return Cost(cpu, wall, 0.0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

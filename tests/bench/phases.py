@@ -5,45 +5,69 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import estate
-from tests.bench.process import run
+from tests.bench.process import Cost, run
 from tests.bench.samples import Goal, Samples, cpu_goal, memory_goal, ratio_goal
 
 BASELINE = "baseline"
+VALIDATE = "validate"
+FIRST_PLAN = "first plan"
+APPLY = "apply"
+NO_OP_PLAN = "no-op plan"
+VALIDATE_AGAIN = "validate again"
+COLD_PLAN = "no-op plan, no cache"
+CHANGED_PLAN = "plan with one change"
+DESTROY = "destroy"
 LARGE, MIDDLE = 10_000, 1_000
 
 GOALS: tuple[Goal, ...] = (
     cpu_goal("--help", "--help", 0, 0.15),
-    cpu_goal("validate 10,000", "validate", LARGE, 3.0),
-    memory_goal("validate 10,000", "validate", LARGE, 150),
-    cpu_goal("no-op plan of 10,000", "no-op plan", LARGE, 6.0),
-    memory_goal("no-op plan of 10,000", "no-op plan", LARGE, 300),
+    cpu_goal("validate 10,000", VALIDATE, LARGE, 3.0),
+    memory_goal("validate 10,000", VALIDATE, LARGE, 150),
+    cpu_goal("validate 10,000 again", VALIDATE_AGAIN, LARGE, 1.0),
+    cpu_goal("no-op plan of 10,000", NO_OP_PLAN, LARGE, 3.0),
+    cpu_goal("no-op plan of 10,000, no cache", COLD_PLAN, LARGE, 6.0),
+    memory_goal("no-op plan of 10,000", NO_OP_PLAN, LARGE, 300),
     ratio_goal(
         "apply of 10,000 to that of 1,000",
-        ("apply", LARGE),
-        ("apply", MIDDLE),
+        (APPLY, LARGE),
+        (APPLY, MIDDLE),
         12,
         lambda cost: cost.cpu,
     ),
 )
 
-_CHANGES = 2
+CHANGES = 2
+"""How a plan with ``--detailed-exitcode`` ends that has something to do."""
+
+
+Command = Callable[[Path], Sequence[str]]
+"""The command line of a program for an estate in this folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One process of a round: a program, which is given the estate's folder, and how it has to end.
-    ``before`` is done first and not measured.
+    """One process of a round: a program, and how it has to end. ``before`` is done first and not
+    measured. ``mark`` is a sign that its figures carry in tables, for a remark below them.
     """
 
     name: str
-    program: Sequence[str]
+    command: Command
     expected: int = 0
     before: Callable[[Path], None] | None = None
+    mark: str = ""
+
+    def run(self, folder: Path, log: Path, environment: Mapping[str, str] | None = None) -> Cost:
+        """Do what comes before, then measure; raises UnexpectedExitError where the program does
+        not end as it has to.
+        """
+        if self.before is not None:
+            self.before(folder)
+        return run(self.command(folder), log, {self.expected}, environment)
 
 
 def provisioner(*arguments: str) -> list[str]:
@@ -51,29 +75,43 @@ def provisioner(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name("provisioner")), *arguments]
 
 
-def _change_one(folder: Path) -> None:
-    """Another description for the last machine."""
-    path = sorted(folder.glob("resources-*.yaml"))[-1]
+def change_one(folder: Path) -> None:
+    """Another description for the last machine, in whatever language its file is written."""
+    path = sorted(folder.glob("resources-*"))[-1]
     head, word, tail = path.read_text(encoding="utf-8").rpartition("of the estate")
     assert word, "every machine has this description"
     path.write_text(f"{head}changed{tail}", encoding="utf-8")
 
 
+def _on(*program: str) -> Command:
+    return lambda folder: [*program, str(folder)]
+
+
+def life(*options: str) -> tuple[Phase, ...]:
+    """The life of an estate. In this order each phase finds what it needs; the exit codes say that
+    it did. ``options`` are what every command is told besides.
+    """
+    plan = _on(*provisioner("plan", "--detailed-exitcode", *options))
+    return (
+        Phase(VALIDATE, _on(*provisioner("validate", *options))),
+        Phase(FIRST_PLAN, plan, CHANGES),
+        Phase(APPLY, _on(*provisioner("apply", "--yes", *options))),
+        Phase(NO_OP_PLAN, plan),
+        Phase(CHANGED_PLAN, plan, CHANGES, change_one),
+        Phase(DESTROY, _on(*provisioner("destroy", "--yes", *options))),
+    )
+
+
+LIFE = life()
 PHASES = (
-    Phase(BASELINE, [sys.executable, "-m", "tests.bench.baseline"]),
-    Phase("validate", provisioner("validate")),
-    Phase("first plan", provisioner("plan", "--detailed-exitcode"), _CHANGES),
-    Phase("apply", provisioner("apply", "--yes")),
-    Phase("no-op plan", provisioner("plan", "--detailed-exitcode")),
-    Phase(
-        "plan with one change",
-        provisioner("plan", "--detailed-exitcode"),
-        _CHANGES,
-        _change_one,
-    ),
-    Phase("destroy", provisioner("destroy", "--yes")),
+    Phase(BASELINE, _on(sys.executable, "-m", "tests.bench.baseline")),
+    *LIFE[:1],
+    Phase(VALIDATE_AGAIN, _on(*provisioner("validate"))),
+    *LIFE[1:4],
+    Phase(COLD_PLAN, _on(*provisioner("plan", "--detailed-exitcode", "--no-cache"))),
+    *LIFE[4:],
 )
-"""In this order each one finds what it needs; the exit codes say that it did."""
+"""The life as it is measured beside nobody: also what the cache of manifests saves."""
 
 
 def measure(sizes: Sequence[int], rounds: int, say: Callable[[str], None]) -> Samples:
@@ -100,9 +138,7 @@ def measure_round(
             folder = Path(scratch) / f"estate-{size}"
             estate.write(folder, size)
             for phase in PHASES:
-                if phase.before is not None:
-                    phase.before(folder)
-                cost = run([*phase.program, str(folder)], log, expected={phase.expected})
+                cost = phase.run(folder, log)
                 samples.add(phase.name, size, cost)
                 say(f"  {size:>6,} {phase.name}: {cost.cpu:.2f} s CPU, {cost.peak:.0f} MiB")
             shutil.rmtree(folder)

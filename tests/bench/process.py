@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,18 +29,18 @@ class UnexpectedExitError(Exception):
 def run(
     argv: Sequence[str],
     log: Path,
-    *,
     expected: Collection[int] = (0,),
+    environment: Mapping[str, str] | None = None,
 ) -> Cost:
-    """Run a program with its output in ``log``; raises UnexpectedExitError for another exit status
-    than the expected ones.
+    """Run a program with its output in ``log``, and ``environment`` on top of this process's own;
+    raises UnexpectedExitError for another exit status than the expected ones.
     """
     with log.open("wb") as output, Path(os.devnull).open("rb") as nothing:
         began = time.perf_counter()
         child = os.posix_spawnp(
             argv[0],
             list(argv),
-            _environment(),
+            _inherited() | dict(environment or {}),
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, nothing.fileno(), 0),
                 (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
@@ -56,8 +56,10 @@ def run(
     return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
 
 
-def _environment() -> dict[str, str]:
-    """This process's environment without what it says to Python: a program that may not keep its
-    compiled modules, say, would compile them again every time.
+def _inherited() -> dict[str, str]:
+    """This process's environment without what it says to Python and to Terraform: a program that
+    may not keep its compiled modules, say, would compile them again every time.
     """
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_"))
+    }

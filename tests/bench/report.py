@@ -25,7 +25,7 @@ _PHASES = (
     "peak MiB",
     "x baseline",
 )
-_GOALS = ("goal", "at most", "least", "median", "greatest", "verdict")
+_GOALS = ("goal", "limit", "least", "median", "greatest", "verdict")
 
 
 def phase_rows(samples: Samples, baseline: str | None) -> Rows:
@@ -44,7 +44,7 @@ def phase_rows(samples: Samples, baseline: str | None) -> Rows:
                 phase,
                 f"{size:,}" if size else "",
                 *_figures(samples.cpu(phase, size)),
-                _figure(samples.wall(phase, size).median),
+                figure(samples.wall(phase, size).median),
                 f"{peak:.0f}" if peak else "",
                 times,
             )
@@ -53,24 +53,23 @@ def phase_rows(samples: Samples, baseline: str | None) -> Rows:
 
 
 def goal_rows(samples: Samples, goals: Iterable[Goal]) -> Rows:
-    """A row for each goal, below the heading. The median is what counts."""
+    """A row for each goal, below the heading."""
     rows: list[tuple[str, ...]] = [_GOALS]
     for goal in goals:
         found = goal.measured(samples)
-        limit = f"{goal.limit:g} {goal.unit}"
         if found is None:
-            rows.append((goal.text, limit, "", "", "", "not measured"))
+            rows.append((goal.text, goal.bound, "", "", "", "not measured"))
             continue
-        verdict = "pass" if found.median <= goal.limit else "MISS"
-        rows.append((goal.text, limit, *_figures(found), verdict))
+        verdict = "pass" if goal.met(found) else "MISS"
+        rows.append((goal.text, goal.bound, *_figures(found), verdict))
     return rows
 
 
 def _figures(spread: Spread) -> list[str]:
-    return [_figure(value) for value in spread]
+    return [figure(value) for value in spread]
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
     """Three digits, more or less."""
     if value >= 100:
         return f"{value:.0f}"

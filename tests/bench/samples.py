@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import NamedTuple
 
@@ -42,17 +42,21 @@ class Samples:
     def __contains__(self, key: tuple[str, int]) -> bool:
         return key in self._costs
 
+    def figure(self, key: tuple[str, int], figure: Callable[[Cost], float]) -> Spread:
+        """One of the figures of a phase."""
+        return Spread.of([figure(cost) for cost in self._costs[key]])
+
     def cpu(self, phase: str, size: int) -> Spread:
         """CPU seconds of a phase."""
-        return Spread.of([cost.cpu for cost in self._costs[phase, size]])
+        return self.figure((phase, size), lambda cost: cost.cpu)
 
     def wall(self, phase: str, size: int) -> Spread:
         """Seconds from start to end of a phase."""
-        return Spread.of([cost.wall for cost in self._costs[phase, size]])
+        return self.figure((phase, size), lambda cost: cost.wall)
 
     def peak(self, phase: str, size: int) -> Spread:
         """Peak memory of a phase in MiB."""
-        return Spread.of([cost.peak for cost in self._costs[phase, size]])
+        return self.figure((phase, size), lambda cost: cost.peak)
 
     def ratio(
         self,
@@ -67,13 +71,25 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure and what it may be at most. ``needs`` are the phases that it is made of."""
+    """A figure and what it may be at most, or has to be at least. ``needs`` are the phases that it
+    is made of.
+    """
 
     text: str
     limit: float
     unit: str
     needs: tuple[tuple[str, int], ...]
     figure: Callable[[Samples], Spread]
+    at_least: bool = False
+
+    @property
+    def bound(self) -> str:
+        """The limit in words."""
+        return f"at {'least' if self.at_least else 'most'} {self.limit:g} {self.unit}"
+
+    def met(self, found: Spread) -> bool:
+        """Whether the figure is within the limit. The median is what counts."""
+        return found.median >= self.limit if self.at_least else found.median <= self.limit
 
     def measured(self, samples: Samples) -> Spread | None:
         """The figure, or None where a phase that it needs was not measured."""
@@ -103,3 +119,14 @@ def ratio_goal(
     return Goal(
         text, limit, "times", (above, below), lambda found: found.ratio(above, below, figure)
     )
+
+
+def lead_goal(
+    text: str,
+    above: tuple[str, int],
+    below: tuple[str, int],
+    limit: float,
+    figure: Callable[[Cost], float],
+) -> Goal:
+    """One phase has to cost this many times what another one costs."""
+    return replace(ratio_goal(text, above, below, limit, figure), at_least=True)

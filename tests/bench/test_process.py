@@ -44,3 +44,16 @@ def test_an_expected_exit_status_is_taken(tmp_path: Path) -> None:
 
 def test_the_process_reads_nothing(tmp_path: Path) -> None:
     run(python("import sys; raise SystemExit(sys.stdin.read() != '')"), tmp_path / "log")
+
+
+def test_the_environment_is_ours_without_settings_of_what_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PYTHONHASHSEED", "TF_LOG", "OTHER"):
+        monkeypatch.setenv(name, "1")
+    log = tmp_path / "log"
+    code = (
+        "import os; print(*sorted(set(os.environ) & {*'PYTHONHASHSEED TF_LOG TF_X OTHER'.split()}))"
+    )
+    run(python(code), log, environment={"TF_X": "1"})
+    assert "OTHER TF_X" == log.read_text().strip()

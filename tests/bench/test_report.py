@@ -2,7 +2,7 @@
 
 from tests.bench import report
 from tests.bench.process import Cost
-from tests.bench.samples import Goal, Samples, Spread, cpu_goal, memory_goal, ratio_goal
+from tests.bench.samples import Goal, Samples, Spread, cpu_goal, lead_goal, memory_goal, ratio_goal
 
 
 def samples() -> Samples:
@@ -44,6 +44,19 @@ def test_ratio_goal() -> None:
     pair = (("plan", 10), ("baseline", 10))
     assert verdict(ratio_goal("plan", *pair, 2, lambda cost: cost.cpu)) == "pass"
     assert verdict(ratio_goal("plan", *pair, 3, lambda cost: cost.wall)) == "MISS"
+
+
+def test_lead_goal() -> None:
+    pair = (("plan", 10), ("baseline", 10))
+    assert verdict(lead_goal("plan", *pair, 2, lambda cost: cost.cpu)) == "pass"
+    assert verdict(lead_goal("plan", *pair, 2.1, lambda cost: cost.cpu)) == "MISS"
+
+
+def test_a_goal_says_what_its_limit_is() -> None:
+    pair = (("plan", 10), ("baseline", 10))
+    assert "at most 2 times" == ratio_goal("", *pair, 2, lambda cost: cost.cpu).bound
+    assert "at least 2 times" == lead_goal("", *pair, 2, lambda cost: cost.cpu).bound
+    assert "at most 3 s CPU" == cpu_goal("", "plan", 10, 3).bound
 
 
 def test_a_phase_that_was_not_measured_passes_nothing() -> None:

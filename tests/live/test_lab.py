@@ -257,6 +257,8 @@ def test_the_linux_guest_gets_its_seed_and_a_lease(libvirt_system, linux_guest, 
         log.wait_for(f"LAB-SEED hostname=web01 instance=i-1 sha256={digest}\\s", 30)
         lease = log.wait_for(r"LAB-DHCP nic=eth0 mac=(\S+) address=(\S+)/24 router=(\S+)", 30)
         assert "192.168.77.1" == lease[3]
+        # The guest has its answer before the server has told libvirt of it.
+        wait_until(network.DHCPLeases, 10)
         leases = [(entry["mac"], entry["ipaddr"]) for entry in network.DHCPLeases()]
         assert [(lease[1], lease[2])] == leases
         assert {} == agent.ask(guest, "guest-ping", 20)

@@ -1,5 +1,5 @@
-"""Calls to one domain. Every call finds it anew by its UUID, so that it outlives a restart of the
-daemon.
+"""Calls to one domain. It is found by its UUID, anew on each connection, so that it outlives a
+restart of the daemon.
 """
 
 from __future__ import annotations
@@ -34,20 +34,27 @@ class DomainCalls:
         self.uuid = uuid
         self.name = name
         self.address = address
+        self._found: tuple[Any, Any] | None = None
 
     def call(self, verb: str, function: Callable[[Any], T]) -> T:
         """Run ``function`` on libvirt's domain, once."""
         return self.connection.call(
-            f"{verb} machine {self.name}",
-            lambda handle: function(handle.lookupByUUID(self.uuid.bytes)),
+            f"{verb} machine {self.name}", lambda handle: function(self._domain(handle))
         )
 
     def read(self, verb: str, function: Callable[[Any], T]) -> T:
         """As :meth:`call`, for what only reads."""
         return self.connection.read(
-            f"{verb} machine {self.name}",
-            lambda handle: function(handle.lookupByUUID(self.uuid.bytes)),
+            f"{verb} machine {self.name}", lambda handle: function(self._domain(handle))
         )
+
+    def _domain(self, handle: Any) -> Any:
+        """libvirt's domain, which is no more than its UUID on a connection: one that is gone says
+        so when it is asked for something.
+        """
+        if self._found is None or self._found[0] is not handle:
+            self._found = handle, handle.lookupByUUID(self.uuid.bytes)
+        return self._found[1]
 
     def report(self, text: str) -> None:
         """Tell the person who waits what takes time."""

@@ -19,7 +19,7 @@ import libvirt
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.providers.api import ProviderError, Resource, Terminal
 from provisioner_plugins._libvirt.connection import Connection
-from provisioner_plugins._libvirt.errors import code_of
+from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.storage import Volumes
 from provisioner_plugins._libvirt.upload import send_bytes
 from provisioner_plugins._libvirt.volume import VolumeId
@@ -31,6 +31,7 @@ from provisioner_plugins.kvm.machine.seed_pool import seed_pool
 _LOG = ".console.log"
 _MODE = "0600"
 """A seed may hold passwords; libvirt hands it to QEMU's user when the machine starts."""
+_OUT_OF_REACH = {*NOT_FOUND, libvirt.VIR_ERR_OPERATION_INVALID}
 _FOLDERS = ("dir", "fs")
 """Pools whose volumes are files that the daemon itself can make."""
 
@@ -155,15 +156,18 @@ class MachineFiles:
         """
         beginning = seed.prefix(resource.name, resource.uid)
         log = _log_name(resource.name, resource.uid)
-        flags = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-        pools = self._connection.read(
-            "list the storage pools",
-            lambda handle: [pool.name() for pool in handle.listAllStoragePools(flags)],
-        )
-        for pool in sorted(pools):
-            for volume in self._listed(pool):
-                if volume.startswith(beginning) or volume == log:
-                    self._volumes.remove(VolumeId(pool, volume))
+
+        def listed(handle: Any) -> list[VolumeId]:
+            flags = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+            return [
+                VolumeId(pool.name(), name)
+                for pool in handle.listAllStoragePools(flags)
+                for name in _volumes_of(pool)
+                if name.startswith(beginning) or name == log
+            ]
+
+        for volume in sorted(self._connection.read("list the volumes of all pools", listed)):
+            self._volumes.remove(volume)
 
     def require_removed(self, resource: Resource, volume: VolumeRef | None) -> None:
         """Raise Terminal (PRV5209) if a seed may still be there: its pool is out of reach."""
@@ -210,6 +214,16 @@ class MachineFiles:
         except ProviderError as problem:
             if code_of(problem) != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
                 raise
+
+
+def _volumes_of(pool: Any) -> list[str]:
+    """The volumes of a pool; none of one that was stopped or removed since it was listed."""
+    try:
+        return list(pool.listVolumes())
+    except libvirt.libvirtError as problem:
+        if problem.get_error_code() in _OUT_OF_REACH:
+            return []
+        raise
 
 
 def _log_name(name: str, uid: UUID) -> str:

@@ -11,6 +11,7 @@ import libvirt
 from provisioner.core.clock import Deadline
 from provisioner.providers.api import Terminal
 from provisioner_plugins._libvirt.errors import code_of
+from provisioner_plugins._libvirt.events import attentive
 from provisioner_plugins._libvirt.xml import Element, attribute, serialize
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 
@@ -48,7 +49,8 @@ def unplug(domain: DomainCalls, device: Element, deadline: Deadline) -> bool:
         if not _is_there(domain, alias):
             return True
         domain.report("waiting for the guest to let go of a device")
-        answered.wait(seconds)
+        with attentive():
+            answered.wait(seconds)
         return not _is_there(domain, alias)
     finally:
         for callback in callbacks:

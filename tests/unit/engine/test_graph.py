@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import networkx as nx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import ProvisionerError, SourceRange
@@ -34,6 +37,27 @@ def test_order_has_dependencies_first_and_is_stable() -> None:
     assert all(
         order.index(need) < order.index(node) for node, needs in EDGES.items() for need in needs
     )
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=40))
+def test_rings_and_order_are_those_of_networkx(edges: list[tuple[int, int]]) -> None:
+    dependencies: dict[int, set[int]] = {node: set() for edge in edges for node in edge}
+    for node, target in edges:
+        dependencies[node].add(target)
+    drawn: nx.DiGraph[int] = nx.DiGraph((target, node) for node, target in edges)
+    graph = DependencyGraph(dependencies)
+    assert nx.is_directed_acyclic_graph(drawn) == (not graph.cycles(1))
+    if not graph.cycles(1):
+        assert list(nx.lexicographical_topological_sort(drawn)) == graph.order()
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=20))
+def test_an_opened_graph_has_no_rings(edges: list[tuple[int, int]]) -> None:
+    dependencies: dict[int, set[int]] = {node: set() for edge in edges for node in edge}
+    for node, target in edges:
+        dependencies[node].add(target)
+    opened = DependencyGraph(dependencies, opened=True)
+    assert sorted(dependencies) == sorted(opened.order())
 
 
 def test_layers() -> None:

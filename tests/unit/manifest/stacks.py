@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange
+from provisioner.manifest import loader
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.loader import load
 from provisioner.manifest.model import Stack
 
 MARK = "§"
@@ -46,6 +46,42 @@ kind: Network
 metadata: {name: lan}
 spec: {mode: nat, cidr: 10.20.0.0/24, dhcp: {}}
 """
+
+
+class Remembered:
+    """Documents that were read before, for as long as a test lives."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, str] = {}
+        self.found = 0
+
+    def find(self, key: str) -> str | None:
+        line = self.lines.get(key)
+        self.found += line is not None
+        return line
+
+    def keep(self, key: str, line: str) -> None:
+        self.lines[key] = line
+
+
+def load(root: Path, *arguments: Any, **options: Any) -> Stack:
+    """Load a stack three times: without a cache, with an empty one and with what is in it then.
+    Whatever a test is about, the three have to be the same.
+    """
+    plain = _outcome(root, *arguments, **options)
+    known = Remembered()
+    for _ in ("cold", "warm"):
+        assert plain == _outcome(root, *arguments, known=known, **options)
+    if isinstance(plain, Stack):
+        return plain
+    raise ProvisionerError(plain)
+
+
+def _outcome(root: Path, *arguments: Any, **options: Any) -> Stack | tuple[Diagnostic, ...]:
+    try:
+        return loader.load(root, *arguments, **options)
+    except ProvisionerError as problem:
+        return problem.diagnostics
 
 
 @cache

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 
-from provisioner.manifest.loader import load
 from provisioner.manifest.printer import print_stack
 from provisioner.manifest.yamlstrict import write_documents
 from provisioner.providers.api import API_VERSION, Description
 from tests.unit.manifest.random_stacks import stacks
-from tests.unit.manifest.stacks import BASE, NETWORK, POOL, catalog, comparable, load_stack
+from tests.unit.manifest.stacks import BASE, NETWORK, POOL, catalog, comparable, load, load_stack
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])

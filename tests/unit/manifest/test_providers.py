@@ -4,9 +4,8 @@ import pytest
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
-from provisioner.manifest.loader import load
 from provisioner.providers.api import API_VERSION, Description, Naming
-from tests.unit.manifest.stacks import BASE, POOL, catalog, places, write
+from tests.unit.manifest.stacks import BASE, POOL, catalog, load, places, write
 
 CONNECTION = {
     "type": "object",

@@ -134,7 +134,7 @@ class Failpoints:
         self.around(schema, "create_tables", "make_tables")
         self.around(Mark, "write", "mark")
         self.around(planfile, "write", "planfile")
-        self.around(Path, "replace", "rename")
+        self._around_rename()
         self._halve_plan_file()
 
     def _around_commit(self) -> None:
@@ -155,6 +155,20 @@ class Failpoints:
 
         Transaction.seal = sealed  # type: ignore[method-assign, assignment]
         sqlite._settle = settled
+
+    def _around_rename(self) -> None:
+        """Of the plan file alone: others are put in their places in the same way."""
+        rename = Path.replace
+
+        def renamed(path: Path, target: Path) -> Path:
+            if target.suffix != ".plan":
+                return rename(path, target)
+            self.reach("rename.before")
+            result = rename(path, target)
+            self.reach("rename.after")
+            return result
+
+        Path.replace = renamed  # type: ignore[method-assign, assignment]
 
     def _halve_plan_file(self) -> None:
         def dump(data: Any, stream: TextIO, **options: Any) -> None:

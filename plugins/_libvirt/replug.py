@@ -8,7 +8,6 @@ name and then back to the network.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ import libvirt
 
 from provisioner.providers.api import ProviderError
 from provisioner_plugins._libvirt.connection import Connection
-from provisioner_plugins._libvirt.xml import Element, element, parse, remove_all, serialize
+from provisioner_plugins._libvirt.xml import Element, copied, element, parse, remove_all, serialize
 
 
 def attached(running: Sequence[tuple[str, Element]], network: str) -> list[str]:
@@ -59,7 +58,7 @@ def _replug_guest(handle: Any, guest: str, network: str, bridge: str) -> None:
     domain = handle.lookupByName(guest)
     live = parse(domain.XMLDesc(0))
     for interface in list(_interfaces(live, network)):
-        by_bridge, by_network = deepcopy(interface), deepcopy(interface)
+        by_bridge, by_network = copied(interface), copied(interface)
         for node, kind, source in (
             (by_bridge, "bridge", element("source", {"bridge": bridge})),
             (by_network, "network", element("source", {"network": network})),

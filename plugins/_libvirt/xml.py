@@ -91,6 +91,16 @@ def element(tag: str, *parts: Part) -> Element:
     return node
 
 
+def copied(node: Element) -> Element:
+    """A copy with everything below it; a tenth of what :func:`copy.deepcopy` costs, which does not
+    know that texts need no copies.
+    """
+    result = node.makeelement(node.tag, node.attrib)
+    result.text, result.tail = node.text, node.tail
+    result.extend([copied(below) for below in node])
+    return result
+
+
 def attribute_text(value: object) -> str:
     """A value as libvirt writes it in attributes: booleans are yes and no."""
     if isinstance(value, bool):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from copy import deepcopy
 from typing import Any
 
-from provisioner_plugins._libvirt.xml import Element, child, element, remove_all
+from provisioner_plugins._libvirt.xml import Element, child, copied, element, remove_all
 from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
 from provisioner_plugins.kvm.domain.controllers import ensure_scsi
 from provisioner_plugins.kvm.domain.tree import devices as devices_of
@@ -101,7 +100,7 @@ def fitted(node: Element, domain: Element) -> Element:
     """
     if not clashes(node, domain):
         return node
-    result = deepcopy(node)
+    result = copied(node)
     place(domain, result, child(result, "target").get("bus", "virtio"))
     if clashes(result, domain):
         remove_all(result, "boot")

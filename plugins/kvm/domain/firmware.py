@@ -8,17 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 from xml.etree import ElementTree
 
-from provisioner_plugins._libvirt.xml import (
-    Element,
-    child,
-    element,
-    remove_all,
-    text_of,
-)
+from provisioner_plugins._libvirt.xml import Element, child, copied, element, remove_all, text_of
 from provisioner_plugins.kvm.domain.controllers import forget_addresses
 from provisioner_plugins.kvm.domain.tree import at
 
@@ -165,7 +158,7 @@ def as_it_once_was(domain: Element) -> Element | None:
     left = at(domain, "metadata", _LEFT)
     if left is None:
         return None
-    result = deepcopy(domain)
+    result = copied(domain)
     if left.get("nvram") is not None and _firmware_type(result) == "bios":
         _write_firmware(result, "uefi")
     if left.get("tpm") is not None:

@@ -15,7 +15,6 @@ defaults; it may not contradict a common field (:func:`check`). ::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from xml.etree import ElementTree
 
 from provisioner_plugins._libvirt.xml import (
@@ -23,6 +22,7 @@ from provisioner_plugins._libvirt.xml import (
     Identify,
     attribute,
     child,
+    copied,
     covers,
     element,
     parse_fragment,
@@ -269,7 +269,7 @@ def _overlay(base: Element, fragment: Element) -> None:
     for node in fragment:
         counterpart = _counterpart(base, node)
         if counterpart is None:
-            base.append(deepcopy(node))
+            base.append(copied(node))
         elif node.tag not in IDENTIFY or IDENTIFY[node.tag](node) is not None:
             _overlay(counterpart, node)
 
@@ -294,7 +294,7 @@ def _stands_alone(node: Element) -> bool:
 
 
 def _is_empty_without(node: Element, fragment: Element) -> bool:
-    rest = deepcopy(node)
+    rest = copied(node)
     _strip(rest, fragment)
     # Address and alias of a device are what libvirt added to it by itself.
     children = [below for below in rest if below.tag not in ("address", "alias")]
@@ -318,7 +318,7 @@ def _restore_identity(node: Element, fragment: Element) -> None:
         node.set(name, fragment.attrib[name])
     for below in fragment:
         if below.tag in _IDENTITY_CHILDREN:
-            _overlay(node, element(fragment.tag, deepcopy(below)))
+            _overlay(node, element(fragment.tag, copied(below)))
 
 
 def _counterpart(base: Element, node: Element) -> Element | None:

@@ -7,10 +7,9 @@ Called by the update of a machine and by :mod:`~provisioner_plugins.kvm.machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
-from provisioner_plugins._libvirt.xml import Element, remove_all
+from provisioner_plugins._libvirt.xml import Element, copied, remove_all
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import document, firmware
 
@@ -23,7 +22,7 @@ _LIBVIRTS_CHOICE = {
 
 def as_definition(live: Element) -> Element:
     """What runs (live, as libvirt gives it), without what is true of this run only."""
-    result = deepcopy(live)
+    result = copied(live)
     result.attrib.pop("id", None)
     for disk in result.findall("devices/disk"):
         # Read from the images at each start.
@@ -43,7 +42,7 @@ def as_it_ran(
     differing = document.running_differences(configured, live, bindings, wanted)
     fields = {path[0] for path in differing}
     if not fields:
-        return deepcopy(configured)
+        return copied(configured)
     result = as_definition(live)
     for tag, concerned in _LIBVIRTS_CHOICE.items():
         if concerned & fields:
@@ -51,5 +50,5 @@ def as_it_ran(
         remove_all(result, tag)
         found = configured.find(tag)
         if found is not None:
-            result.append(deepcopy(found))
+            result.append(copied(found))
     return result

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import libvirt
@@ -18,7 +17,7 @@ from provisioner.core.clock import Deadline
 from provisioner.core.values import Path
 from provisioner.providers.api import ProviderError, Retryable, Terminal
 from provisioner_plugins._libvirt.errors import code_of
-from provisioner_plugins._libvirt.xml import Element, child, remove_all, serialize, text_of
+from provisioner_plugins._libvirt.xml import Element, child, copied, remove_all, serialize, text_of
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import cdroms, controllers, disks, document, memory, nics
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
@@ -215,7 +214,7 @@ class LiveChanges:
             if device.find("address") is None or code_of(problem) != libvirt.VIR_ERR_XML_ERROR:
                 raise
             # Where it will be after a restart something else is plugged in now.
-            elsewhere = deepcopy(device)
+            elsewhere = copied(device)
             remove_all(elsewhere, "address")
             self._attach_at(elsewhere)
 
@@ -234,14 +233,14 @@ class LiveChanges:
         self.pending.extend(path for path in differing if path[2] not in movable)
         if not fields & movable:
             return
-        node = deepcopy(present)
+        node = copied(present)
         if "network" in fields & movable:
             remove_all(node, "source")
-            node.append(deepcopy(child(wanted, "source")))
+            node.append(copied(child(wanted, "source")))
         remove_all(node, "link")
         link = wanted.find("link")
         if link is not None:
-            node.append(deepcopy(link))
+            node.append(copied(link))
         self._update("change a network card of", node)
 
     def _drive(self, name: str, wanted: Element | None, present: Element | None) -> None:
@@ -266,7 +265,7 @@ class LiveChanges:
         if present is None or cdroms.seed_volume(configured) == cdroms.seed_volume(live):
             return
         if wanted is None:
-            node = deepcopy(present)
+            node = copied(present)
             disks.set_volume(node, None)
         else:
             node = _with_medium(present, wanted)
@@ -318,11 +317,11 @@ def _attributes(node: Element, tag: str) -> Mapping[str, str]:
 
 def _with_medium(drive: Element, other: Element) -> Element:
     """A drive with the medium that another one holds."""
-    node = deepcopy(drive)
+    node = copied(drive)
     disks.set_volume(node, None)
     source, driver = other.find("source"), other.find("driver")
     if source is not None and driver is not None:
         node.set("type", other.get("type", "file"))
-        node.append(deepcopy(source))
+        node.append(copied(source))
         child(node, "driver").set("type", driver.get("type", "raw"))
     return node

@@ -5,7 +5,6 @@ brought in line with it, by hand where libvirt can and by a restart where that i
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from provisioner.core.values import Path
 from provisioner.providers.api import Change, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.edits import with_changes
-from provisioner_plugins._libvirt.xml import Element, same
+from provisioner_plugins._libvirt.xml import Element, copied, same
 from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
 from provisioner_plugins.kvm.domain import cdroms, consoles, document, processor, running
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
@@ -94,7 +93,7 @@ class Update:
     # --- the definition ---
 
     def _edited(self, before: Element) -> Element:
-        after = deepcopy(before)
+        after = copied(before)
         spec = with_changes(document.read(before, self._bindings, self._wanted), self._changes)
         emulated = processor.is_emulated(before)
         around = document.Surroundings(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +25,7 @@ from provisioner_plugins._libvirt.xml import (
     Element,
     attribute,
     child,
+    copied,
     element,
     remove_all,
     text_of,
@@ -142,7 +142,7 @@ def fitted(document: Element, live: Element) -> Element:
     """The snapshot's definition as if it had been taken of the machine as it runs: with its disks
     and media.
     """
-    result = deepcopy(document)
+    result = copied(document)
     remove_all(result, "inactiveDomain")
     has = _sources(live)
     listed = child(result, "disks")
@@ -152,7 +152,7 @@ def fitted(document: Element, live: Element) -> Element:
     devices = child(result, "domain/devices")
     remove_all(devices, "disk")
     for disk in live.findall("devices/disk"):
-        present = deepcopy(disk)
+        present = copied(disk)
         # Other devices of that time may have been where it is.
         for tag in ("address", "alias", "backingStore"):
             remove_all(present, tag)

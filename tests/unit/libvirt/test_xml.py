@@ -14,6 +14,7 @@ from provisioner_plugins._libvirt.xml import (
     XmlError,
     attribute,
     child,
+    copied,
     covers,
     element,
     merge,
@@ -212,3 +213,14 @@ def test_subtraction_leaves_what_others_wrote() -> None:
     root = parse("<n><portgroup name='fast' default='yes'/><mtu size='1400'/></n>")
     subtract(root, parse("<n><portgroup name='fast'/><mtu size='1300'/></n>"))
     assert same(parse("<n><portgroup default='yes'/><mtu size='1400'/></n>"), root)
+
+
+@given(elements())
+def test_a_copy_is_the_same_and_shares_nothing(original: Element) -> None:
+    before = serialize(original)
+    copy = copied(original)
+    assert before == serialize(copy)
+    for node in copy.iter():
+        node.set("changed", "yes")
+        node.text = "changed"
+    assert before == serialize(original)

@@ -136,28 +136,23 @@ def read_documents(text: str, limits: Limits | None = None) -> Iterator[ReadResu
 
 
 class PartReader:
-    """Reads a text by parts, each of which begins where a document does. What counts for the whole
-    text, such as the budget for aliases, counts over all parts that are read.
-    """
+    """Reads a text by parts, each of which begins where a document does."""
 
     def __init__(self, text: str, limits: Limits | None = None) -> None:
         self._reader = _Reader(text, limits or Limits())
 
     @property
     def expanded(self) -> int:
-        """Nodes that aliases have stood for until now."""
+        """Nodes that aliases have stood for in all parts that were read."""
         return self._reader.expanded
 
     def read(self, start: int, end: int, first_line: int) -> list[YamlDocument] | None:
         """The documents of ``text[start:end]``, which begins on line ``first_line``; None if
         anything in it is refused.
         """
-        found = []
-        for result in self._reader.read(start, end, first_line):
-            if not isinstance(result, YamlDocument):
-                return None
-            found.append(result)
-        return found
+        found = list(self._reader.read(start, end, first_line))
+        documents = [result for result in found if isinstance(result, YamlDocument)]
+        return documents if len(documents) == len(found) else None
 
 
 def _document_starts(text: str, begin: int) -> Iterator[int]:

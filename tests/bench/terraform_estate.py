@@ -2,7 +2,7 @@
 same fields and references, each in a block of the built-in ``terraform_data``.
 
 That a block for each resource costs Terraform less than ``for_each`` does is shown in
-docs/decisions/0034-terraform-at-its-cheapest.md.
+docs/decisions/0033-terraform-at-its-cheapest.md.
 """
 
 from __future__ import annotations

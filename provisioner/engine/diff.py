@@ -110,6 +110,13 @@ def _says_something(spec: Mapping[str, Any]) -> bool:
     )
 
 
+class _Missing:
+    """Stands for what a record, which there is, does not have."""
+
+
+_MISSING = _Missing()
+
+
 def project(
     desired: Mapping[str, Any],
     recorded: Mapping[str, Any] | None,
@@ -122,19 +129,22 @@ def project(
     """
     result: dict[str, Any] = {}
     for key, wanted in desired.items():
-        here = (*path, key)
-        before = _part(recorded, key)
-        if key not in observed:
-            untold = _untold(wanted, before, rules, here)
-            if untold is not None:
-                result[key] = untold
+        found = observed.get(key, _MISSING)
+        if wanted == found:
+            result[key] = found
             continue
-        result[key] = _project_value(wanted, _section(before), observed[key], rules, here)
+        here, before = (*path, key), _part(recorded, key)
+        if found is not _MISSING:
+            result[key] = _project_value(wanted, _section(before), found, rules, here)
+            continue
+        untold = _untold(wanted, before, rules, here)
+        if untold is not None:
+            result[key] = untold
     return result
 
 
 def _project_value(wanted: Any, recorded: Any, found: Any, rules: KindRules, path: Path) -> Any:
-    if wanted == found or not (isinstance(wanted, Mapping) and isinstance(found, Mapping)):
+    if not (isinstance(wanted, Mapping) and isinstance(found, Mapping)) or wanted == found:
         return found
     if not rules.owned_whole(path):
         return project(wanted, recorded, found, rules, path)
@@ -144,13 +154,6 @@ def _project_value(wanted: Any, recorded: Any, found: Any, rules: KindRules, pat
         )
         for name, element in found.items()
     }
-
-
-class _Missing:
-    """Stands for what a record, which there is, does not have."""
-
-
-_MISSING = _Missing()
 
 
 def _part(document: Any, key: str) -> Any:

@@ -47,6 +47,8 @@ class DependencyGraph(Generic[Node]):
             node: {target for target in targets if target in dependencies}
             for node, targets in dependencies.items()
         }
+        self._sorter: TopologicalSorter[Node] | None = None
+        """One that nobody has used yet."""
         if opened:
             self._open_rings()
 
@@ -90,7 +92,7 @@ class DependencyGraph(Generic[Node]):
         """All nodes, each after everything it depends on; among equals in sorted order. Raises
         ValueError for a graph with rings.
         """
-        sorter = self._prepared()
+        sorter, self._sorter = self._sorter or self._prepared(), None
         if sorter is None:
             raise ValueError("there is no order in a graph with rings")
         ready: list[Node] = list(sorter.get_ready())
@@ -129,7 +131,8 @@ class DependencyGraph(Generic[Node]):
         return sorter
 
     def _open_rings(self) -> None:
-        if self._prepared() is not None:
+        self._sorter = self._prepared()
+        if self._sorter is not None:
             return
         import networkx as nx  # noqa: PLC0415 - see the class
 

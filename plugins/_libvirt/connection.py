@@ -46,6 +46,7 @@ _CONNECT_SECONDS = 15.0
 _KEEPALIVE_SECONDS = 5
 _KEEPALIVE_COUNT = 6
 _READ_ATTEMPTS = 3
+_ALIVE_SECONDS = 0.1
 _PARALLEL_REMOTE = 5
 """A daemon works on this many requests of one client at once (max_client_requests in
 libvirtd.conf).
@@ -68,6 +69,7 @@ class Connection:
         self._lock = threading.RLock()
         self._closed = False
         self._handle: Any = None
+        self._seen_alive = float("-inf")
         start_event_loop()
         for diagnostic in self._target.warnings:
             self.report(f"warning {diagnostic.code}: {diagnostic.summary}. {diagnostic.detail}")
@@ -152,7 +154,7 @@ class Connection:
 
     def _alive(self) -> Any:
         handle = self._handle
-        if handle is not None and _is_alive(handle):
+        if handle is not None and self._seems_alive(handle):
             return handle
         with self._lock:
             if self._closed:
@@ -163,6 +165,18 @@ class Connection:
                 self._handle = None
                 self._handle = self._open()
             return self._handle
+
+    def _seems_alive(self, handle: Any) -> bool:
+        """Whether the handle was alive a moment ago. Asking before every call would cost as much
+        time as a short call does; one that is lost since then says so, and is let go of.
+        """
+        now = self.context.clock.monotonic()
+        if now - self._seen_alive < _ALIVE_SECONDS:
+            return True
+        if not _is_alive(handle):
+            return False
+        self._seen_alive = now
+        return True
 
     def _failure(self, handle: Any, what: str, problem: libvirt.libvirtError) -> ProviderError:
         """What a failed call raises; lets go of the handle if it is lost."""

@@ -242,9 +242,12 @@ class MachineHandler:
         )
 
     def _read(self, resource: Resource, domain: DomainCalls) -> Element:
-        if self._find(domain.uuid) is None:
-            raise Terminal(gone(resource))
-        return domain.configured()
+        try:
+            return domain.configured()
+        except ProviderError as problem:
+            if code_of(problem) not in NOT_FOUND:
+                raise
+            raise Terminal(gone(resource)) from problem
 
     def _require(self, resource: Resource, domain: DomainCalls, uuid: UUID) -> Element:
         """The definition of the machine, which must carry our stamp; raises Terminal otherwise."""

@@ -69,7 +69,7 @@ class Connection:
         self._lock = threading.RLock()
         self._closed = False
         self._handle: Any = None
-        self._seen_alive = float("-inf")
+        self._seen_alive: tuple[Any, float] = None, float("-inf")
         start_event_loop()
         for diagnostic in self._target.warnings:
             self.report(f"warning {diagnostic.code}: {diagnostic.summary}. {diagnostic.detail}")
@@ -149,7 +149,7 @@ class Connection:
         """Disconnect, once the calls under way have ended; may be called twice."""
         with self._lock:
             self._closed = True
-            self._handle = None
+            self._handle, self._seen_alive = None, (None, 0.0)
             self._secrets.clear()
 
     def _alive(self) -> Any:
@@ -171,11 +171,12 @@ class Connection:
         time as a short call does; one that is lost since then says so, and is let go of.
         """
         now = self.context.clock.monotonic()
-        if now - self._seen_alive < _ALIVE_SECONDS:
+        seen, when = self._seen_alive
+        if seen is handle and now - when < _ALIVE_SECONDS:
             return True
         if not _is_alive(handle):
             return False
-        self._seen_alive = now
+        self._seen_alive = handle, now
         return True
 
     def _failure(self, handle: Any, what: str, problem: libvirt.libvirtError) -> ProviderError:
@@ -187,7 +188,7 @@ class Connection:
             failure = _lost(what, problem)
         with self._lock:
             if self._handle is handle:
-                self._handle = None
+                self._handle, self._seen_alive = None, (None, 0.0)
         return failure
 
     def _open(self) -> Any:

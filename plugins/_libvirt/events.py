@@ -36,7 +36,8 @@ def start_event_loop() -> None:
 
 @contextmanager
 def attentive() -> Iterator[None]:
-    """A block in which somebody waits for an event, so that the loop reports it at once.
+    """A block in which somebody waits for an event, or for a stream that does not block, so that
+    the loop reports it at once.
 
     Otherwise it looks twice a second only, often enough for the keepalive: every call would wake it
     twice, which makes five hundred short calls take four times as long.

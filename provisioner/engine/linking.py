@@ -71,6 +71,10 @@ def _step(
     if decision.action is Action.REPLACE:
         previous = previous or known
         known = _successor(request, subject, known, decision, taken)
+    if decision.action is Action.ADOPT and subject.entry is not None:
+        # What was recorded stays so: by it the next plan sees what the author has removed since.
+        spec, needed = subject.entry.spec, subject.recorded_dependencies
+        known = replace(known, spec=spec, dependencies=needed)
     if subject.declaration is not None and decision.action in (Action.CREATE, Action.REPLACE):
         known = replace(known, endpoint=subject.declaration.host or known.endpoint)
     return Step(

@@ -45,6 +45,21 @@ def test_adoption_stamps_and_changes_nothing_else(scenario: Scenario) -> None:
     assert [] == outline(scenario.plan())
 
 
+def test_what_was_removed_before_an_adoption_goes_with_the_next_plan(scenario: Scenario) -> None:
+    """What was recorded tells that it was ours to remove."""
+    scenario.declare(LAN + "mtu: 9000\n")
+    scenario.apply()
+    lan = scenario.outside.find("Network", "lan")
+    assert lan is not None
+    scenario.outside.remove("Network", "lan")
+    scenario.outside.add("Network", "lan", lan.spec)
+    scenario.declare(LAN)
+    plan = scenario.plan(adopt=["Network/lan"])
+    assert ["adopt Network/lan"] == outline(plan)
+    scenario.apply(plan)
+    assert ["update Network/lan"] == outline(scenario.plan())
+
+
 def test_what_lost_our_stamp_is_no_longer_ours(scenario: Scenario) -> None:
     scenario.declare(LAN)
     scenario.apply()

@@ -67,6 +67,19 @@ def test_bytes_go_both_ways(bench: Any) -> None:
     stream.close()
 
 
+def test_the_console_keeps_up_with_the_guest(bench: Any) -> None:
+    bench.apply(VM, "web", SPEC)
+    bench.wait_for("LAB-SEQ")
+    stream = bench.session.serial(bench.machine())
+    time.sleep(3)
+    said = max(re.findall(r"LAB-SEQ ([0-9a-f]{8})", bench.said()))
+    read, end = b"", time.monotonic() + 10
+    while max(re.findall(rb"LAB-SEQ ([0-9a-f]{8})", read), default=b"").decode() < said:
+        assert time.monotonic() < end, f"at {said} the guest is already; read {read!r}"
+        read += stream.read(1.0) or b""
+    stream.close()
+
+
 def test_a_console_that_somebody_else_holds_is_taken_over(bench: Any) -> None:
     bench.apply(VM, "web", SPEC)
     first = bench.session.serial(bench.machine())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from provisioner.providers.api import Resource, Terminal
 from provisioner.providers.capabilities import ConsoleStream, GraphicsAddress
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import translate
+from provisioner_plugins._libvirt.events import attentive
 from provisioner_plugins._libvirt.ownership import uuid_or_none
 from provisioner_plugins._libvirt.xml import attribute
 from provisioner_plugins.kvm.domain.consoles import serial_log
@@ -91,6 +93,9 @@ class SerialStream:
         self._machine = machine
         self._lock = threading.Lock()
         self._ended = False
+        # A stream that does not block gets its data from the event loop.
+        self._attention = ExitStack()
+        self._attention.enter_context(attentive())
 
     def read(self, timeout: float) -> bytes | None:
         """What the guest wrote, b"" if nothing came within ``timeout`` seconds, None at the end."""
@@ -150,6 +155,7 @@ class SerialStream:
 
     def _end(self) -> None:
         self._ended = True
+        self._attention.close()
         try:
             self._stream.abort()
         except libvirt.libvirtError:

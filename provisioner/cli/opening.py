@@ -31,15 +31,20 @@ def open_workspace(
 def _cache_place(environ: Mapping[str, str]) -> CachePlace | None:
     """The user's folders for caches and for state (XDG Base Directory Specification); None for a
     user who has no home."""
-    home = environ.get("HOME", "")
-    cache = environ.get("XDG_CACHE_HOME", "")
-    state = environ.get("XDG_STATE_HOME", "")
-    if not all(path.startswith("/") for path in (cache or home, state or home)):
+    cache = _folder(environ, "XDG_CACHE_HOME", ".cache")
+    state = _folder(environ, "XDG_STATE_HOME", ".local/state")
+    if cache is None or state is None:
         return None
-    return CachePlace(
-        Path(cache or f"{home}/.cache") / "provisioner",
-        Path(state or f"{home}/.local/state") / "provisioner/cache.key",
-    )
+    return CachePlace(cache / "provisioner", state / "provisioner/cache.key")
+
+
+def _folder(environ: Mapping[str, str], name: str, otherwise: str) -> Path | None:
+    """A folder that the environment names; a relative path does not count, as the specification
+    says."""
+    home, path = environ.get("HOME", ""), environ.get(name, "")
+    if path.startswith("/"):
+        return Path(path)
+    return Path(home) / otherwise if home.startswith("/") else None
 
 
 def _actor() -> str:

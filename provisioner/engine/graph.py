@@ -30,8 +30,8 @@ Node = TypeVar("Node", bound=Hashable)
 
 
 class DependencyGraph(Generic[Node]):
-    """A directed graph over hashable, sortable nodes, built once and then read. Only what asks for
-    it by name may find rings in it.
+    """A directed graph over hashable, sortable nodes, built once and then read. It may have rings:
+    ``cycles`` shows them, ``opened`` takes an edge out of each, ``order`` refuses them.
 
     What every plan needs, to see that there are no rings and to bring the nodes in order, comes
     from :mod:`graphlib`; networkx, whose import costs more than a small plan, answers the rest.
@@ -59,7 +59,8 @@ class DependencyGraph(Generic[Node]):
         """The rings, each from its first node round to that node again, in the order of nodes; no
         more than ``most`` of them, for there can be more than anybody could count.
         """
-        if self._prepared() is not None:
+        self._sorter = self._prepared()
+        if self._sorter is not None:
             return []
         import networkx as nx  # noqa: PLC0415 - see the class
 

@@ -17,6 +17,7 @@ import hmac
 import json
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from provisioner import __version__
 from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.yamlstrict import PARSER
 
 FILE_LIMIT = 128 * 1024 * 1024
 """Bytes of the largest file that is read or written: a stack of some 200,000 resources."""
@@ -42,17 +44,15 @@ class DocumentCache:
         """``folder`` is where the caches of one user lie, ``secret`` the file with the key of their
         seals, ``root`` the folder of the stack. Both are made where they are missing.
         """
-        name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
-        self._folder = folder
-        self._path = folder / f"{name}{_SUFFIX}"
-        self._made_by = json.dumps(
-            {"provisioner": __version__, "code": _code(), "schemas": catalog.digest}
-        ).encode()
-        self._key = b""
+        self._folder = self._path = folder
+        self._made_by = self._key = b""
         self._lines: dict[str, str] = {}
         self._used: dict[str, str] = {}
         self._is_new = False
         with suppress(OSError, ValueError):
+            name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
+            self._path = folder / f"{name}{_SUFFIX}"
+            self._made_by = _made_by(catalog)
             self._key = _secret(secret)
             self._lines = dict(self._read())
 
@@ -74,10 +74,10 @@ class DocumentCache:
             return
         lines = [f"{key} {line}".encode() for key, line in self._used.items()]
         body = b"\n".join((self._made_by, *lines))
+        content = _seal(self._key, body) + b"\n" + body
         with suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if len(body) <= FILE_LIMIT and _is_ours(self._folder):
-                _replace(self._path, _seal(self._key, body) + b"\n" + body)
+            if len(content) <= FILE_LIMIT and _is_ours(self._folder):
+                _replace(self._path, content)
                 _make_room(self._folder, keep=self._path)
         self._is_new = False
 
@@ -89,10 +89,23 @@ class DocumentCache:
         made_by, *lines = body.split(b"\n")
         if made_by != self._made_by:
             return
-        os.utime(self._path)  # used, and so not the first to make room
+        with suppress(OSError):
+            os.utime(self._path)  # used, and so not the first to make room
         for line in lines:
             key, _, text = line.decode("ascii").partition(" ")
             yield key, text
+
+
+def _made_by(catalog: SchemaCatalog) -> bytes:
+    """All that decides what becomes of a document, besides its text."""
+    parts = {
+        "provisioner": __version__,
+        "code": _code(),
+        "schemas": catalog.digest,
+        "python": sys.version,
+        "yaml": PARSER,
+    }
+    return json.dumps(parts).encode()
 
 
 def _code() -> str:
@@ -117,7 +130,6 @@ def _secret(path: Path) -> bytes:
     """
     with suppress(FileNotFoundError):
         return _checked_secret(path)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_ours(path.parent):
         raise ValueError("others could write there")
     with tempfile.NamedTemporaryFile(dir=path.parent) as new:
@@ -148,6 +160,18 @@ def _bytes_of(path: Path, limit: int) -> bytes:
 
 
 def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can write in a folder. It is made where it is missing, but never below
+    one of somebody else: root may run with another user's home.
+    """
+    missing = []
+    above = folder
+    while not above.exists():
+        missing.append(above)
+        above = above.parent
+    if missing and above.stat().st_uid != os.geteuid():
+        return False
+    for below in reversed(missing):
+        below.mkdir(mode=0o700, exist_ok=True)
     return _is_private(folder.stat())
 
 

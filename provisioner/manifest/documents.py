@@ -145,13 +145,14 @@ class _File:
             if line is not None:
                 manifests += manifests_of(line, piece, self.file, self.folder, self.catalog)
                 continue
+            expanded = reader.expanded
             documents = reader.read(piece.start, piece.end, piece.line)
             found = [self._manifest(document) for document in documents or ()]
             if documents is None or None in found:
                 return False
             own = [manifest for manifest in found if manifest is not None]
             manifests += own
-            if not reader.expanded:
+            if reader.expanded == expanded:
                 # With aliases in it, a file has to be read whole to know whether they are too many.
                 read.append(ReadPiece(piece, own))
         self.reading.manifests += manifests

@@ -35,7 +35,10 @@ def named_files(
     found: set[str] = set()
     for variant in variants:
         expander = Expander(variant, catalog, Reports(Places({}, {})))
-        for document in expander.expand(manifests):
+        for document in expander.expand(
+            # A settled document names no file by itself.
+            [it for it in manifests if it.settled is None or it.written in expander.overlays]
+        ):
             for text in _names(document.value, catalog.kinds[document.kind].document):
                 path = os.path.relpath(document.manifest.folder / text, root)
                 found.add(str(root / path))

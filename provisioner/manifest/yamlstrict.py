@@ -31,6 +31,7 @@ from yaml.events import (
 
 from provisioner.manifest.scalars import PlainKeys, PlainScalars, needs_quotes
 
+PARSER: str = yaml.__version__
 LIBYAML: bool = yaml.__with_libyaml__
 """Whether the C parser is there; without it everything works about ten times slower."""
 
@@ -111,9 +112,7 @@ class _Refused(Exception):
 
 
 class _OverLimit(_Refused):
-    """The document is larger than the limits allow, and not worth another event: libyaml's time for
-    each grows with the depth.
-    """
+    """The document is over a limit, and not worth another event: each costs more the deeper."""
 
 
 def read_documents(text: str, limits: Limits | None = None) -> Iterator[ReadResult]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench import chart, phases, report
-from tests.bench.contender import OURS, PROVISIONER, Contender
+from tests.bench.contender import COLD, OURS, PROVISIONER, Contender
 from tests.bench.phases import APPLY, DESTROY, LARGE, MIDDLE, NO_OP_PLAN, VALIDATE
 from tests.bench.process import Cost
 from tests.bench.samples import Goal, Samples, lead_goal, ratio_goal
@@ -190,7 +190,9 @@ def text(tool: Tool, picture: str) -> str:
             "goes](README.md#beside-terraform).",
             f"![CPU seconds of each phase over the number of resources]({picture})",
             "To measure again: `scripts/bench comparison --write`.",
-            f"The last column says how many times ours {tool.product}'s figure is. "
+            f"The last columns say how many times ours {tool.product}'s figure is; the goals are "
+            f"about `{PROVISIONER.name}`, as anybody runs it. `{COLD.name}`: the same with "
+            "`--no-cache`. "
             f"`{GENERATED}`: measured on a state that the benchmark wrote, in {tool.product}'s own "
             "form. Empty: not measured (`--whole` does, which takes Terraform hours).",
         )

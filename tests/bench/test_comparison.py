@@ -120,7 +120,9 @@ def test_a_round_beside_the_real_program_measures_every_phase() -> None:
 
 def test_the_picture_shows_what_was_measured_and_says_what_was_not() -> None:
     picture = comparison.drawing(samples(), THEIRS, TOOL, SIZES)
-    assert "apply: Terraform 1,000: 20; provisioner 1,000: 1.0, 10,000: 10." in picture
+    assert (
+        "apply: Terraform 1,000: 20; provisioner 1,000: 1.0, 10,000: 10; without cache" in picture
+    )
     assert "Hollow: on a state that the benchmark wrote" in picture
     assert "Hollow" not in comparison.drawing(samples(), THEIRS, TOOL, [1_000])
 

@@ -186,6 +186,26 @@ def test_a_file_that_belongs_to_somebody_else_is_not_used(user: User) -> None:
     assert [] == known_keys(user.cache())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have somebody else's home")
+def test_in_the_home_of_somebody_else_nothing_is_made(user: User) -> None:
+    home = user.stack.parent
+    os.chown(home, 65534, -1)
+    assert "shop" == user.load().name
+    assert ["stack"] == [path.name for path in home.iterdir()]
+
+
+def test_a_cache_that_cannot_be_touched_is_used_all_the_same(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.load()
+
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", read_only)
+    assert [] != known_keys(user.cache())
+
+
 def test_a_link_is_not_followed(user: User, tmp_path: Path) -> None:
     user.load()
     file = user.file
@@ -271,3 +291,11 @@ def test_what_has_aliases_is_not_kept(user: User) -> None:
         (declaration,) = load(user.stack, catalog(), known=known).declarations.values()
         assert {"a": "b", "c": "b"} == declaration.spec["labels"]
     assert [] == [line for line in known.lines.values() if "images" in line]
+
+
+def test_what_follows_them_is_kept(user: User) -> None:
+    first = POOL.replace("{name: images}", "{name: first, labels: {a: &x b, c: *x}}")
+    user.write("pools.yaml", first + "---\n" + MANY)
+    known = Remembered()
+    load(user.stack, catalog(), known=known)
+    assert any("pool-199" in line for line in known.lines.values())

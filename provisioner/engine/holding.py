@@ -32,6 +32,7 @@ def hold_what_others_need(request: PlanRequest, decisions: dict[Address, Decisio
             )
     _hold_what_is_lived_in(request, decisions)
     _hold_what_is_in_use_until_a_restart(request, decisions)
+    _hold_what_is_let_go_after_an_adoption(request, decisions)
     holders = [a for a, decision in decisions.items() if decision.held or decision.undetermined]
     while holders:
         while holders:
@@ -90,6 +91,23 @@ def _hold_what_is_in_use_until_a_restart(
                 held = f"{owners[target]} has {what} until it is restarted"
                 decisions[address] = replace(decision, held=held)
                 break
+
+
+def _hold_what_is_let_go_after_an_adoption(
+    request: PlanRequest, decisions: dict[Address, Decision]
+) -> None:
+    """Hold deletions of what a resource was recorded with that has lost its stamp: to adopt it
+    changes nothing about it, so it lets go with the plan after that.
+    """
+    for address, decision in list(decisions.items()):
+        subject = request.subjects[address]
+        if decision.action is not Action.ADOPT:
+            continue
+        for target in set(subject.recorded_dependencies).difference(subject.dependencies):
+            found = decisions.get(target)
+            if found is not None and found.held is None and _removes(request, target, found):
+                held = f"{address}, which is adopted first, has it until the next plan"
+                decisions[target] = replace(found, held=held)
 
 
 def _taken(request: PlanRequest, address: Address, decision: Decision) -> set[Address]:

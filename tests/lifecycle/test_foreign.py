@@ -2,10 +2,11 @@
 
 import pytest
 
+from provisioner.core.actions import Impact
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.core.identity import Stamp
 from tests.lifecycle.scenario import Scenario, outline
-from tests.lifecycle.stacks import LAN
+from tests.lifecycle.stacks import DISK, LAN, POOL, WEB
 
 
 def test_a_name_taken_by_others_is_an_error(scenario: Scenario) -> None:
@@ -58,6 +59,24 @@ def test_what_was_removed_before_an_adoption_goes_with_the_next_plan(scenario: S
     assert ["adopt Network/lan"] == outline(plan)
     scenario.apply(plan)
     assert ["update Network/lan"] == outline(scenario.plan())
+
+
+def test_what_an_adopted_one_still_has_is_deleted_with_the_next_plan(scenario: Scenario) -> None:
+    scenario.declare(LAN, POOL, DISK, WEB)
+    scenario.apply()
+    web = scenario.outside.find("VirtualMachine", "web")
+    assert web is not None
+    scenario.outside.remove("VirtualMachine", "web")
+    scenario.outside.add("VirtualMachine", "web", web.spec, holds=web.holds)
+    scenario.declare(POOL, DISK, WEB.replace("nics: [{name: lan, network: lan}]\n", ""))
+    plan = scenario.plan(adopt=["VirtualMachine/web"])
+    why = "VirtualMachine/web, which is adopted first, has it until the next plan"
+    assert ["adopt VirtualMachine/web", f"(delete Network/lan: {why})"] == outline(plan)
+    scenario.apply(plan)
+    plan = scenario.plan(max_impact=Impact.RESTART)
+    assert ["update VirtualMachine/web", "delete Network/lan"] == outline(plan)
+    scenario.apply(plan)
+    assert [] == outline(scenario.plan())
 
 
 def test_what_lost_our_stamp_is_no_longer_ours(scenario: Scenario) -> None:

@@ -3,10 +3,13 @@ code."""
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -29,10 +32,21 @@ def main() -> int:
     hold_standard_streams()
     gc.set_threshold(COLLECT_EVERY)
     code = run(sys.argv[1:])
-    if code == ExitCode.INTERRUPTED:
-        # Python would wait for threads that still wait for an endpoint.
-        os._exit(code)
+    if threading.active_count() > 1:
+        # A call that was given up. Python would wait for what it hangs in, daemon or not, where
+        # that is an executor of a plugin.
+        _end_now(code)
     return code
+
+
+def _end_now(code: int) -> NoReturn:
+    """End without waiting for threads. What is to be done at the end is done: the folder with the
+    key of a session that hangs is removed then.
+    """
+    try:
+        atexit._run_exitfuncs()
+    finally:
+        os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

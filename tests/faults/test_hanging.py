@@ -5,6 +5,9 @@ comes of them later is understood.
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -207,3 +210,52 @@ def test_a_host_that_stops_answering_between_plan_and_apply(cli: CommandLine) ->
     assert [] == networks(cli.root, "there")
     cli.write("host.yaml", hosts())
     assert 0 == cli("apply", "--yes").code
+
+
+# A call that hangs in what Python waits for at its end
+
+HANGING = f"""
+import sys, tempfile, time
+from concurrent.futures import ThreadPoolExecutor
+from provisioner.cli.main import main
+from provisioner_plugins.memory.session import MemorySession
+
+key = tempfile.TemporaryDirectory(dir=".", prefix="key-")
+
+def hang(*_, **__):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(time.sleep, {NEVER}).result()
+
+MemorySession.observe = hang
+sys.exit(main())
+"""
+"""The program, with a plugin that has an executor of its own and a folder for a key."""
+
+
+@pytest.mark.parametrize("end", ["given up", "interrupted"])
+def test_an_executor_of_a_plugin_keeps_nobody(cli: CommandLine, end: str) -> None:
+    """The program ends, and leaves nothing in its folders."""
+    waits = READ if end == "given up" else "1h"
+    cli.write("host.yaml", hosts().replace(READ, waits))
+    cli.declare(*on_both(MADE))
+    program = [sys.executable, "-c", HANGING, "plan"]
+    process = subprocess.Popen(
+        program,
+        cwd=cli.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        if end == "interrupted":
+            assert process.stderr is not None
+            while "Observing" not in process.stderr.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+    expected = (1, True) if end == "given up" else (130, False)
+    assert expected == (process.returncode, "PRV3003" in err)
+    assert [] == list(cli.root.glob("key-*"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
 
@@ -18,20 +18,32 @@ class NoAnswer(Exception):
     """The call did not come back in time. It may still be under way."""
 
 
+def begun(call: Callable[[], Answer], name: str) -> Future[Answer]:
+    """``call`` on a thread of its own of that name, which nothing waits for."""
+    future: Future[Answer] = Future()
+    threading.Thread(target=_work, args=(call, future), name=name, daemon=True).start()
+    return future
+
+
 def answer_of(call: Callable[[], Answer], seconds: float, name: str) -> Answer:
     """What ``call`` returns or raises; raises :class:`NoAnswer` after so many seconds, and leaves
     the thread behind in which it hangs. ``name`` is that thread's.
     """
-    future: Future[Answer] = Future()
+    future = begun(call, name)
+    try:
+        if not wait([future], timeout=seconds).done:
+            raise NoAnswer
+        return future.result()
+    finally:
+        # What was raised knows this frame, and the future knows what was raised: a cycle, and all
+        # that the frames of the call hold would stay in it.
+        del future
 
-    def work() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as problem:  # noqa: BLE001 - raised by the thread that waits
-            future.set_exception(problem)
 
-    # A daemon: the end of the program waits for every other thread.
-    threading.Thread(target=work, name=name, daemon=True).start()
-    if not wait([future], timeout=seconds).done:
-        raise NoAnswer
-    return future.result()
+def _work(call: Callable[[], Any], future: Future[Any]) -> None:
+    try:
+        future.set_result(call())
+    except BaseException as problem:  # noqa: BLE001 - raised by the thread that waits
+        future.set_exception(problem)
+    finally:
+        del future  # as above

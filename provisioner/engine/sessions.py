@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import wait
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 from provisioner.core.clock import Clock
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine.events import EventSink, Noticed, StepProgress
-from provisioner.engine.patience import NoAnswer, answer_of
+from provisioner.engine.patience import NoAnswer, answer_of, begun
 from provisioner.engine.subjects import endpoint_value
 from provisioner.providers.api import (
     Context,
@@ -31,6 +31,7 @@ ASK_ATTEMPTS = 3
 READ_SECONDS = 600.0
 """How long connecting and an answer may take together, where a Host says nothing else."""
 CLOSE_SECONDS = 10.0
+"""How long all sessions together may take to close."""
 
 Answer = TypeVar("Answer")
 
@@ -78,14 +79,16 @@ class Sessions:
         """Tell whoever follows the operation something about it."""
         self._sink(Noticed(text))
 
-    def get(self, endpoint: EndpointRecord) -> Session:
-        """The session to an endpoint; raises ProvisionerError if it cannot be opened."""
+    def get(self, endpoint: EndpointRecord, given_up: threading.Event | None = None) -> Session:
+        """The session to an endpoint; raises ProvisionerError if it cannot be opened. No further
+        attempt is made once it is ``given_up``.
+        """
         with self._lock:
             gate = self._opening.setdefault(endpoint.name, threading.Lock())
         with gate:
             session = self._open.get(endpoint.name)
             if session is None:
-                session = self._connect(endpoint)
+                session = self._connect(endpoint, given_up or threading.Event())
                 self._open[endpoint.name] = session
             return session
 
@@ -101,38 +104,46 @@ class Sessions:
         may answer later; raises ProvisionerError if it does not, also within ``seconds`` (those of
         the Host for reading, unless given).
         """
-        allowed = seconds if seconds is not None else _read_seconds(endpoint)
+        given_up = threading.Event()
+        allowed = read_seconds(endpoint) if seconds is None else seconds
         try:
             return answer_of(
-                lambda: self._ask(endpoint, question, doing), allowed, f"ask-{endpoint.name}"
+                lambda: self._ask(endpoint, question, doing, given_up),
+                allowed,
+                f"ask-{endpoint.name}",
             )
         except NoAnswer as problem:
             self._hanging.add(endpoint.name)
-            raise ProvisionerError(_no_answer(endpoint, doing, allowed)) from problem
+            raise ProvisionerError(
+                _no_answer(endpoint, doing, allowed, of_host=seconds is None)
+            ) from problem
+        finally:
+            given_up.set()
 
     def _ask(
-        self, endpoint: EndpointRecord, question: Callable[[Session], Answer], doing: str
+        self,
+        endpoint: EndpointRecord,
+        question: Callable[[Session], Answer],
+        doing: str,
+        given_up: threading.Event,
     ) -> Answer:
-        waiter = threading.Event()
         attempt = 1
         while True:
-            session = self.get(endpoint)
+            session = self.get(endpoint, given_up)
             try:
                 return question(session)
             except Retryable as problem:
-                if attempt == ASK_ATTEMPTS:
+                if attempt == ASK_ATTEMPTS or not self._may_try_again(problem, given_up):
                     raise provider_failure(problem, doing) from problem
                 attempt += 1
-                self.notice(f"{problem.diagnostic.summary}; trying again in {problem.after:g} s")
-                waiter.wait(problem.after)
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 raise provider_failure(problem, doing) from problem
 
-    def _connect(self, endpoint: EndpointRecord) -> Session:
+    def _connect(self, endpoint: EndpointRecord, given_up: threading.Event) -> Session:
         provider = self._registry.get(endpoint.provider)
         value = endpoint_value(endpoint)
-        waiter = threading.Event()
-        for attempt in range(1, OPEN_ATTEMPTS + 1):
+        attempt = 1
+        while True:
             try:
                 return provider.open(value, self._context)
             except Terminal as problem:
@@ -140,25 +151,32 @@ class Sessions:
                     problem.diagnostic.about(f"Host/{endpoint.name}")
                 ) from problem
             except Retryable as problem:
-                if attempt == OPEN_ATTEMPTS:
+                if attempt == OPEN_ATTEMPTS or not self._may_try_again(problem, given_up):
                     raise ProvisionerError(
                         problem.diagnostic.about(f"Host/{endpoint.name}")
                     ) from problem
-                self.notice(f"{problem.diagnostic.summary}; trying again in {problem.after:g} s")
-                waiter.wait(problem.after)
+                attempt += 1
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 raise provider_failure(problem, f"connecting to Host/{endpoint.name}") from problem
-        raise AssertionError("the loop returns or raises")
+
+    def _may_try_again(self, problem: Retryable, given_up: threading.Event) -> bool:
+        """Wait as long as a provider asks for; False as soon as nobody waits for the answer."""
+        if given_up.is_set():
+            return False
+        self.notice(f"{problem.diagnostic.summary}; trying again in {problem.after:g} s")
+        return not given_up.wait(problem.after)
 
     def close(self) -> None:
         """Close every session that was opened, but those that did not answer."""
         with self._lock:
             opened, self._open = self._open, {}
-        sessions = [item for item in opened.items() if item[0] not in self._hanging]
-        for name, session in sessions:
-            # The work is done and recorded; a failing logout changes nothing about it.
-            with suppress(Exception):
-                answer_of(session.close, CLOSE_SECONDS, f"close-{name}")
+        # The work is done and recorded; a failing logout changes nothing about it.
+        closing = [
+            begun(session.close, f"close-{name}")
+            for name, session in opened.items()
+            if name not in self._hanging
+        ]
+        wait(closing, timeout=CLOSE_SECONDS)
 
     def __enter__(self) -> Sessions:
         return self
@@ -191,18 +209,22 @@ def provider_failure(problem: Exception, doing: str) -> ProvisionerError:
     )
 
 
-def _read_seconds(endpoint: EndpointRecord) -> float:
+def read_seconds(endpoint: EndpointRecord) -> float:
+    """How long connecting and an answer may take together: what the Host says, or the default."""
     milliseconds = endpoint.spec.get("limits", {}).get("readTimeout")
     return READ_SECONDS if milliseconds is None else float(milliseconds) / 1000
 
 
-def _no_answer(endpoint: EndpointRecord, doing: str, seconds: float) -> Diagnostic:
+def _no_answer(
+    endpoint: EndpointRecord, doing: str, seconds: float, *, of_host: bool
+) -> Diagnostic:
+    raised = " If it only takes longer, raise limits.readTimeout in its manifest."
     return error(
         "PRV3003",
         f"Host/{endpoint.name}: no answer after {seconds:g} s while {doing}",
         detail="Nothing was changed by that. What a host does not tell is neither absent nor "
         "present, so nothing is planned for it.",
-        hint="Look at the host, or leave out what is on it with --exclude. If it only takes "
-        "longer, raise limits.readTimeout in its manifest.",
+        hint="Look at the host, or leave out what is on it with --exclude."
+        + (raised if of_host else ""),
         address=f"Host/{endpoint.name}",
     )

@@ -10,17 +10,17 @@ from functools import partial
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
-from provisioner.core.clock import Clock, Deadline
+from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, Diagnostics
 from provisioner.engine.plan import Plan
-from provisioner.engine.sessions import Sessions
+from provisioner.engine.sessions import Sessions, read_seconds
 from provisioner.engine.verify import resource_of
 from provisioner.manifest.model import Stack
 from provisioner.providers.api import Resource, Session
 from provisioner.providers.capabilities import PREFLIGHT, Preflight, Undertaking
 
 SECONDS = 3600.0
-"""How long files may be read before an apply."""
+"""How long files may be read before an apply. A plan reads none, and has the time of the Host."""
 
 GRACE_SECONDS = 30.0
 """How long beyond that an answer is waited for."""
@@ -42,19 +42,23 @@ def look_ahead(
         provider = sessions.registry.get(record.provider)
         if PREFLIGHT not in provider.describe().capabilities:
             continue
-        question = partial(_found, undertakings, thorough, sessions.clock)
+        allowed = SECONDS if thorough else read_seconds(record)
+        question = partial(_found, undertakings, thorough, Deadline.after(allowed, sessions.clock))
         found = sessions.ask(
-            record, question, doing=f"looking ahead on {name}", seconds=SECONDS + GRACE_SECONDS
+            record,
+            question,
+            doing=f"looking ahead on {name}",
+            seconds=SECONDS + GRACE_SECONDS if thorough else None,
         )
         problems.extend(_placed(item, stack) for item in found)
     problems.raise_errors()
 
 
 def _found(
-    undertakings: Sequence[Undertaking], thorough: bool, clock: Clock, session: Session
+    undertakings: Sequence[Undertaking], thorough: bool, deadline: Deadline, session: Session
 ) -> Sequence[Diagnostic]:
     assert isinstance(session, Preflight)
-    return session.preflight(undertakings, Deadline.after(SECONDS, clock), thorough=thorough)
+    return session.preflight(undertakings, deadline, thorough=thorough)
 
 
 def resources_of(plan: Plan) -> dict[str, dict[Address, Resource]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.engine import preflight
 from provisioner.engine.events import Noticed
+from provisioner.engine.plan import Plan
 from provisioner.providers.api import Context, Description, Endpoint, Terminal
 from provisioner.providers.capabilities import PREFLIGHT, Undertaking
 from provisioner_plugins.memory.session import MemorySession
@@ -32,6 +35,8 @@ class CarefulSession(WatchedSession):
         self, undertakings: Sequence[Undertaking], deadline: Deadline, *, thorough: bool
     ) -> Sequence[Diagnostic]:
         assert deadline.remaining() > 0
+        if self._provider.hangs:
+            self._provider.never.wait()
         asked = [
             f"{'create' if item.creates else 'change'} {item.resource.address}"
             for item in undertakings
@@ -53,6 +58,8 @@ class Careful(Watched):
         self.found: tuple[Diagnostic, ...] = ()
         self.only_thorough = False
         self.raises: Exception | None = None
+        self.hangs = False
+        self.never = threading.Event()
 
     def describe(self) -> Description:
         description = super().describe()
@@ -132,3 +139,38 @@ def test_an_endpoint_that_may_answer_later_is_asked_again(world: World) -> None:
     world.busy["preflight"] = 3
     with pytest.raises(ProvisionerError, match="busy: preflight"):
         world.plan(POOL)
+
+
+IMPATIENT = {"provider": "memory", "limits": {"readTimeout": 50}}
+RAISE = "raise limits.readTimeout"
+
+
+def refusal(world: World, plan: Plan | None) -> Diagnostic:
+    """What a plan, or applying one, says of a host that does not answer."""
+    careful(world).hangs = True
+    try:
+        with pytest.raises(ProvisionerError) as refused:
+            world.plan(POOL) if plan is None else world.apply(plan)
+    finally:
+        careful(world).never.set()
+    (found,) = refused.value.diagnostics
+    return found
+
+
+def test_a_plan_waits_no_longer_than_the_host_says(world: World) -> None:
+    world.hosts["here"] = replace(world.hosts["here"], spec=IMPATIENT)
+    found = refusal(world, None)
+    assert ("PRV3003", True) == (found.code, RAISE in found.hint)
+    assert "Host/here: no answer after 0.05 s while looking ahead on here" == found.summary
+
+
+def test_a_limit_that_nobody_can_raise_is_not_to_be_raised(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files may be read for an hour before an apply, whatever the Host says of reading."""
+    monkeypatch.setattr(preflight, "SECONDS", 0.05)
+    monkeypatch.setattr(preflight, "GRACE_SECONDS", 0.05)
+    plan = world.plan(POOL)
+    found = refusal(world, plan)
+    assert ("PRV3003", False) == (found.code, RAISE in found.hint)
+    assert "no answer after 0.1 s" in found.summary

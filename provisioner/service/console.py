@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
-from provisioner.engine.sessions import provider_failure
-from provisioner.providers.api import ProviderError
+from provisioner.engine.patience import NoAnswer, answer_of
+from provisioner.engine.sessions import CLOSE_SECONDS, provider_failure
+from provisioner.providers.api import ProviderError, Session
 from provisioner.providers.capabilities import CONSOLE, Console, ConsoleStream, GraphicsAddress
 from provisioner.service.model import EventSink
 from provisioner.service.recorded import recorded_resource
@@ -23,24 +24,28 @@ def serial_console(
 ) -> Iterator[ConsoleStream]:
     """The serial console of a running machine, closed at the end; raises ProvisionerError if it
     cannot be opened."""
-    with recorded_resource(workspace, address, CONSOLE, sink) as (_, resource, session):
-        assert isinstance(session, Console), "its provider says so"
-        with _failures(f"opening the console of {address}"):
-            stream = session.serial(resource)
+    with recorded_resource(workspace, address, CONSOLE, sink) as found:
+        stream = found.ask(
+            lambda session: _console(session).serial(found.resource),
+            f"opening the console of {address}",
+        )
         try:
-            with _failures(f"reading the console of {address}"):
-                yield stream
+            yield stream
+        except ProviderError as problem:
+            raise provider_failure(problem, f"reading the console of {address}") from problem
         finally:
-            stream.close()
+            with suppress(NoAnswer):
+                answer_of(stream.close, CLOSE_SECONDS, "close-console")
 
 
 def serial_log(workspace: Workspace, address: Address, sink: EventSink) -> str:
     """What the machine has written on its serial console; raises ProvisionerError (PRV6008) if
     nothing is kept."""
-    with recorded_resource(workspace, address, CONSOLE, sink) as (_, resource, session):
-        assert isinstance(session, Console), "its provider says so"
-        with _failures(f"reading the console of {address}"):
-            text = session.serial_log(resource)
+    with recorded_resource(workspace, address, CONSOLE, sink) as found:
+        text = found.ask(
+            lambda session: _console(session).serial_log(found.resource),
+            f"reading the console of {address}",
+        )
     if text is None:
         raise ProvisionerError(
             error(
@@ -56,10 +61,11 @@ def serial_log(workspace: Workspace, address: Address, sink: EventSink) -> str:
 def graphics_address(workspace: Workspace, address: Address, sink: EventSink) -> GraphicsAddress:
     """Where a viewer connects; raises ProvisionerError (PRV6009) if there is no graphical console
     now."""
-    with recorded_resource(workspace, address, CONSOLE, sink) as (_, resource, session):
-        assert isinstance(session, Console), "its provider says so"
-        with _failures(f"looking for the graphical console of {address}"):
-            found = session.graphics(resource)
+    with recorded_resource(workspace, address, CONSOLE, sink) as recorded:
+        found = recorded.ask(
+            lambda session: _console(session).graphics(recorded.resource),
+            f"looking for the graphical console of {address}",
+        )
     if found is None:
         raise ProvisionerError(
             error(
@@ -73,9 +79,6 @@ def graphics_address(workspace: Workspace, address: Address, sink: EventSink) ->
     return found
 
 
-@contextmanager
-def _failures(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except ProviderError as problem:
-        raise provider_failure(problem, doing) from problem
+def _console(session: Session) -> Console:
+    assert isinstance(session, Console), "its provider says so"
+    return session

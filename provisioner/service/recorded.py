@@ -1,26 +1,44 @@
-"""A recorded resource with an open session to its endpoint: what console and snapshot work on."""
+"""A recorded resource and a way to ask its endpoint: what console and snapshot work on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 from provisioner.core.address import Address, near
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import collect
 from provisioner.providers.api import Resource, Session
 from provisioner.service.model import Entry, EventSink
 from provisioner.service.workspace import Workspace
+from provisioner.state.model import EndpointRecord
+
+Answer = TypeVar("Answer")
 
 _MOST_NAMED = 10
+
+
+class Recorded(NamedTuple):
+    """A resource as recorded, and its endpoint, which has the capability that was asked for."""
+
+    entry: Entry
+    resource: Resource
+    endpoint: EndpointRecord
+    sessions: Sessions
+
+    def ask(self, question: Callable[[Session], Answer], doing: str) -> Answer:
+        """See :meth:`provisioner.engine.sessions.Sessions.ask`."""
+        return self.sessions.ask(self.endpoint, question, doing=doing)
 
 
 @contextmanager
 def recorded_resource(
     workspace: Workspace, address: Address, capability: str, sink: EventSink
-) -> Iterator[tuple[Entry, Resource, Session]]:
-    """The resource as recorded, and a session that has the capability.
+) -> Iterator[Recorded]:
+    """The resource as recorded, with sessions that are closed at the end.
 
     Raises ProvisionerError: PRV6007 if it is not recorded, PRV5006 if its provider lacks the
     capability.
@@ -51,9 +69,7 @@ def recorded_resource(
     }
     resource = replace(related[address], related=related)
     with workspace.sessions(sink) as sessions:
-        record = state.endpoints[entry.endpoint]
-        doing = f"connecting to {record.name}"
-        yield entry, resource, sessions.ask(record, lambda session: session, doing=doing)
+        yield Recorded(entry, resource, state.endpoints[entry.endpoint], sessions)
 
 
 def _declared(workspace: Workspace) -> list[Address] | None:

@@ -5,24 +5,29 @@ from __future__ import annotations
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.engine.patience import NoAnswer, answer_of
 from provisioner.engine.plan import intent_detail
 from provisioner.engine.sessions import provider_failure
-from provisioner.providers.api import Resource
 from provisioner.providers.capabilities import SNAPSHOT_REVERT, SnapshotRevert
 from provisioner.service.model import Entry, EventSink, Noticed
-from provisioner.service.recorded import recorded_resource
+from provisioner.service.recorded import Recorded, recorded_resource
 from provisioner.service.workspace import Workspace
+from provisioner.state.model import EndpointRecord
 from provisioner.state.store import LEASE, Store
 
 REVERT_SECONDS = 1800.0
+"""How long it may take where the Host says nothing of steps."""
+GRACE_SECONDS = 30.0
+"""How long beyond that it is waited for before it is given up."""
 
 
 def revert(workspace: Workspace, address: Address, sink: EventSink) -> None:
     """Bring the snapshot's machine back to it: what was written since is lost.
 
-    Journaled under the lock like a step. Raises ProvisionerError if it fails, or is refused
-    (PRV6030) because the machine is protected or its host in maintenance.
+    Journaled under the lock like a step, and given up like one. Raises ProvisionerError if it
+    fails, has not ended in time (PRV3003), or is refused (PRV6030) because the machine is protected
+    or its host in maintenance.
     """
     workspace.require_state()
     with workspace.recorded_store() as store:
@@ -31,10 +36,8 @@ def revert(workspace: Workspace, address: Address, sink: EventSink) -> None:
             if lock.note is not None:
                 sink(Noticed(lock.note))
             with recorded_resource(workspace, address, SNAPSHOT_REVERT, sink) as found:
-                entry, resource, session = found
-                _require_permission(store, entry)
-                assert isinstance(session, SnapshotRevert), "its provider says so"
-                _revert(workspace, store, entry, resource, session)
+                _require_permission(store, found.entry)
+                _revert(workspace, store, found)
         finally:
             lock.release()
 
@@ -65,16 +68,27 @@ def _require_permission(store: Store, entry: Entry) -> None:
         )
 
 
-def _revert(
-    workspace: Workspace, store: Store, entry: Entry, resource: Resource, session: SnapshotRevert
-) -> None:
+def _revert(workspace: Workspace, store: Store, found: Recorded) -> None:
+    address = found.entry.address
+    session = found.ask(lambda session: session, f"connecting to {found.endpoint.name}")
+    assert isinstance(session, SnapshotRevert), "its provider says so"
+    seconds = _step_seconds(found.endpoint)
     operation = store.begin("revert", workspace.actor, None)
     outcome = "failed"
     try:
-        address = entry.address
-        intent = store.intend(operation, str(address), "revert", address, intent_detail(entry))
+        detail = intent_detail(found.entry)
+        intent = store.intend(operation, str(address), "revert", address, detail)
+        deadline = Deadline.after(seconds, workspace.clock)
         try:
-            session.revert(resource, Deadline.after(REVERT_SECONDS, workspace.clock))
+            answer_of(
+                lambda: session.revert(found.resource, deadline),
+                seconds + GRACE_SECONDS,
+                f"revert-{address.name}",
+            )
+        except NoAnswer as problem:
+            raise ProvisionerError(
+                _no_answer(address, found.endpoint.name, seconds + GRACE_SECONDS)
+            ) from problem
         except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
             failure = provider_failure(problem, f"reverting to {address}")
             store.settle(intent, failure=failure.diagnostics[0].as_json())
@@ -83,3 +97,20 @@ def _revert(
         outcome = "done"
     finally:
         store.finish(operation, outcome, {"to": str(address)})
+
+
+def _step_seconds(endpoint: EndpointRecord) -> float:
+    milliseconds = endpoint.spec.get("limits", {}).get("stepTimeout")
+    return REVERT_SECONDS if milliseconds is None else float(milliseconds) / 1000
+
+
+def _no_answer(address: Address, host: str, seconds: float) -> Diagnostic:
+    return error(
+        "PRV3003",
+        f"reverting to {address}: no answer after {seconds:g} s",
+        detail="The call may still be under way, and may still bring the machine back. Its intent "
+        "stays open: the next run looks first.",
+        hint=f"Look at Host/{host}, then run plan. If it only takes longer, raise "
+        "limits.stepTimeout in its manifest.",
+        address=str(address),
+    )

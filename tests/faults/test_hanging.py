@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,11 @@ import pytest
 from provisioner.engine import apply
 from provisioner.engine.apply import Applier, ApplyReport
 from provisioner.engine.executor import Limits
+from provisioner.providers.api import Description
+from provisioner.providers.capabilities import CONSOLE
+from provisioner.service import snapshot
+from provisioner_plugins.memory.provider import MemoryProvider
+from provisioner_plugins.memory.session import MemorySession
 from tests.lifecycle.commandline import SECONDS, CommandLine
 from tests.lifecycle.scenario import HOST, Scenario, outline
 from tests.lifecycle.stacks import ALL
@@ -210,6 +216,65 @@ def test_a_host_that_stops_answering_between_plan_and_apply(cli: CommandLine) ->
     assert [] == networks(cli.root, "there")
     cli.write("host.yaml", hosts())
     assert 0 == cli("apply", "--yes").code
+
+
+# What is asked of one machine
+
+SNAPSHOT = "Snapshot/before\nmachine: web\n"
+LIMITED = (
+    f"apiVersion: provisioner/v1\nkind: Host\nmetadata: {{name: here}}\nspec: {{provider: memory, "
+    f"limits: {{readTimeout: {READ}, stepTimeout: {READ}}}, "
+    "connection: {path: objects.jsonl, faults: [RULE]}}\n"
+)
+
+
+def limited(cli: CommandLine, rule: str = "") -> None:
+    """A host that is not waited for long."""
+    cli.write("host.yaml", LIMITED.replace("RULE", rule))
+
+
+def test_going_back_to_a_snapshot_that_never_ends(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is given up like a step: its intent stays open, and the next run looks."""
+    monkeypatch.setattr(snapshot, "GRACE_SECONDS", GRACE)
+    limited(cli)
+    cli.declare(*ALL, SNAPSHOT)
+    assert 0 == cli("apply", "--yes").code
+    limited(cli, f"{{call: revert, effect: delay, seconds: {NEVER}}}")
+    late = cli("snapshot", "revert", "before", "--yes", "--json")
+    assert (1, ["PRV3003"]) == (late.code, late.codes)
+    assert "reverting to Snapshot/before: no answer after 0.7 s" in late.err
+    newest = cli("state", "history", "--json").json[0]
+    assert ("revert", "failed") == (newest["kind"], newest["outcome"])
+    assert "not locked" in cli("state", "unlock").out
+    assert "The last run did not finish" in cli("state", "list").err
+    limited(cli)
+    assert 0 == cli("apply", "--yes").code
+    assert "" == cli("state", "list").err
+
+
+@pytest.mark.parametrize("option", [["--log"], ["--graphics"], []])
+def test_a_console_that_never_opens(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, option: list[str]
+) -> None:
+    limited(cli)
+    cli.declare(*ALL)
+    assert 0 == cli("apply", "--yes").code
+    never = threading.Event()
+    for name in ("serial_log", "graphics", "serial"):
+        monkeypatch.setattr(MemorySession, name, lambda *_: never.wait(NEVER), raising=False)
+    described = MemoryProvider.describe
+
+    def with_console(provider: MemoryProvider) -> Description:
+        description = described(provider)
+        return replace(description, capabilities=description.capabilities | {CONSOLE})
+
+    monkeypatch.setattr(MemoryProvider, "describe", with_console)
+    late = cli("console", "web", *option)
+    never.set()
+    assert (1, True) == (late.code, "PRV3003" in late.err)
+    assert "no answer after 0.3 s while" in " ".join(late.err.split())
 
 
 # A call that hangs in what Python waits for at its end

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,6 +73,10 @@ class StoreUnderTest(Protocol):
         """Where states are kept that belong to this folder alone; empty at first."""
         ...
 
+    def damage(self, backup: Path) -> None:
+        """Alter what a backup tells of an entry, so that it can be read all the same."""
+        ...
+
     def next_layout(self, *, failing: bool = False) -> AbstractContextManager[None]:
         """A block in which the program is one that keeps its states in the layout after the present
         one, with the step that leads to it. ``failing``: that step breaks when half of it is done.
@@ -100,6 +104,10 @@ class SqliteUnderTest:
             )
 
         return open_store
+
+    def damage(self, backup: Path) -> None:
+        with closing(sqlite3.connect(backup)) as connection, connection:
+            connection.execute("UPDATE entries SET body = replace(body, 'lab', 'lax')")
 
     @contextmanager
     def next_layout(self, *, failing: bool = False) -> Iterator[None]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -194,20 +195,26 @@ class TestThreads:
         seen: set[tuple[str, ...]] = set()
         done = threading.Event()
 
-        def watch() -> None:
+        def rename() -> None:
+            operation = writer.begin("apply", "alice", None)
+            number = 0
             while not done.is_set():
-                seen.add(tuple(sorted(address.name for address in reader.read().entries)))
+                old, new = ("a", "b") if number % 2 == 0 else ("b", "a")
+                intent = writer.intend(operation, "s", "rename", WEB, {})
+                writer.settle(intent, put=[entry(new)], remove=[Address("VirtualMachine", old)])
+                number += 1
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        operation = writer.begin("apply", "alice", None)
-        for number in range(100):
-            old, new = ("a", "b") if number % 2 == 0 else ("b", "a")
-            intent = writer.intend(operation, "s", "rename", WEB, {})
-            writer.settle(intent, put=[entry(new)], remove=[Address("VirtualMachine", old)])
-        done.set()
-        watcher.join()
-        assert seen <= {("a",), ("b",)}
+        renaming = threading.Thread(target=rename)
+        renaming.start()
+        try:
+            for number in range(10_000):
+                seen.add(tuple(sorted(address.name for address in reader.read().entries)))
+                if number >= 100 and len(seen) > 1:
+                    break
+        finally:
+            done.set()
+            renaming.join()
+        assert {("a",), ("b",)} == seen
 
 
 class TestLock:
@@ -340,6 +347,7 @@ class TestBackup:
         store, other = open_store(), open_store()
         operation = store.begin("apply", "alice", None)
         done = threading.Event()
+        written: Queue[Address] = Queue()
 
         def write() -> None:
             number = 0
@@ -347,12 +355,18 @@ class TestBackup:
                 item = entry(f"vm-{number}")
                 intent = store.intend(operation, item.name, "create", item.address, {})
                 store.settle(intent, put=[item])
+                written.put(item.address)
                 number += 1
 
         writer = threading.Thread(target=write)
         writer.start()
+        committed: set[Address] = set()
         try:
             for number in range(5):
+                # Each waits until the writer has gone on since the one before.
+                committed.add(written.get(timeout=60))
+                while not written.empty():
+                    committed.add(written.get())
                 other.backup(tmp_path / f"copy-{number}.db")
         finally:
             done.set()
@@ -360,6 +374,7 @@ class TestBackup:
         assert [] == store.verify()
         store.restore(tmp_path / "copy-4.db")
         assert [] == store.verify()
+        assert committed <= store.read().entries.keys()
 
     def test_a_held_lock_is_not_in_the_backup(self, open_store: OpenStore, tmp_path: Path) -> None:
         store = open_store()
@@ -377,12 +392,15 @@ class TestBackup:
         first.lock("alice", "apply", LEASE)
         assert "PRV4004" == code_of(lambda: second.restore(tmp_path / "copy.db"))
 
-    def test_a_damaged_backup_is_refused(self, store: Store, tmp_path: Path) -> None:
-        record(store, entry("web", spec={"note": "some words that can be found"}))
+    def test_a_damaged_backup_is_refused(
+        self, store_under_test: StoreUnderTest, store: Store, tmp_path: Path
+    ) -> None:
+        record(store, entry("web"))
         copy = tmp_path / "copy.db"
         store.backup(copy)
         data = copy.read_bytes()
-        copy.write_bytes(data.replace(b"some words that", b"some wordz that"))
+        store_under_test.damage(copy)
+        assert data != copy.read_bytes()
         assert "PRV4013" == code_of(lambda: store.restore(copy))
         copy.write_bytes(data[: len(data) // 2])
         assert "PRV4013" == code_of(lambda: store.restore(copy))

@@ -2,17 +2,21 @@
 
     python -m tests.faults.failpoints RECORD [--kill POINT NUMBER [--victim PID]] apply --yes
     python -m tests.faults.failpoints RECORD --full NUMBER apply --yes
+    python -m tests.faults.failpoints RECORD [--kill POINT NUMBER] --disk SECONDS apply --yes
 
 A point is ``<what>.<when>``: each call of the store, of a session and of the lock, ``before`` and
 ``after``; and within a transaction of the state ``written`` (all is written, nothing is committed)
-and ``committed`` (the disk has it, nobody was told). For the making of a state: its empty file, its
-tables and its mark. For a plan file: its writing, ``planfile.half``, and the rename that puts it in
-its place. Where libvirt-python is installed, also each call of libvirt that changes something, as
-``virDomainDefineXML.before``. When POINT is reached for the NUMBERth time, the process dies
-(SIGKILL), or the one with the number PID. From the transaction NUMBER on, the disk is full.
+and ``committed`` (the disk has it, nobody was told). Where several threads share a transaction, the
+same two are also called ``shared.written`` and ``shared.committed``. For the making of a state: its
+empty file, its tables and its mark. For a plan file: its writing, ``planfile.half``, and the rename
+that puts it in its place. Where libvirt-python is installed, also each call of libvirt that changes
+something, as ``virDomainDefineXML.before``. When POINT is reached for the NUMBERth time, the
+process dies (SIGKILL), or the one with the number PID. From the transaction NUMBER on, the disk is
+full; or each transaction takes SECONDS longer to write, and as long to commit.
 
-Each line of RECORD is a point as it is reached. Before a session is called, the line also holds the
-intents that stand open in the state at that moment, read by a connection of its own.
+Each line of RECORD is a point as it is reached, and within a transaction how many ``tickets`` it
+has: pieces of work, each from a thread of its own. Before a session is called, the line also holds
+the intents that stand open in the state at that moment, read by a connection of its own.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ import signal
 import sqlite3
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -51,6 +56,7 @@ STATE = ".provisioner/default/state.db"
 STORE = ("lock", "read", "record_endpoints", "begin", "intend", "settle", "finish")
 SESSION = ("observe", "create", "update", "adopt", "delete")
 TRANSACTION = ("written", "committed")
+SHARED = tuple(f"shared.{when}" for when in TRANSACTION)
 MAKING = ("make_file", "make_tables", "mark")
 PLAN_FILE = ("planfile", "rename")
 _READ = sqlite.SqliteStore.read
@@ -88,14 +94,20 @@ class Failpoints:
         self._victim = victim
         self._reached: Counter[str] = Counter()
         self._mutex = threading.Lock()
+        self._tickets = 0
         self.full_from = math.inf
+        self.disk_seconds = 0.0
 
-    def reach(self, point: str, subject: str = "", *, look: bool = False) -> None:
+    def reach(
+        self, point: str, subject: str = "", *, look: bool = False, tickets: int | None = None
+    ) -> None:
         """Note that a point is reached, about a resource; and die there if that is its turn."""
         with self._mutex:
             self._reached[point] += 1
             number = self._reached[point]
-            line = {"point": point, "number": number, "subject": subject}
+            line: dict[str, Any] = {"point": point, "number": number, "subject": subject}
+            if tickets is not None:
+                line["tickets"] = tickets
             if look:
                 line["intents"] = list(open_intents(self._state))
             with self._record.open("a", encoding="utf-8") as stream:
@@ -138,11 +150,15 @@ class Failpoints:
         self._halve_plan_file()
 
     def _around_commit(self) -> None:
-        seal, settle = Transaction.seal, sqlite._settle
+        transact, seal, settle = sqlite.SqliteStore._transact, Transaction.seal, sqlite._settle
+
+        def transacted(store: sqlite.SqliteStore, batch: list[Any]) -> None:
+            self._tickets = len(batch)  # the store has one transaction at a time
+            transact(store, batch)
 
         def sealed(transaction: Transaction) -> int:
             serial = seal(transaction)
-            self.reach("transaction.written")
+            self._reach_within("written")
             if self._reached["transaction.written"] >= self.full_from:
                 problem = sqlite3.OperationalError("database or disk is full")
                 problem.sqlite_errorcode = sqlite3.SQLITE_FULL
@@ -150,11 +166,19 @@ class Failpoints:
             return serial
 
         def settled(batch: Any) -> None:
-            self.reach("transaction.committed")
+            self._reach_within("committed")
             settle(batch)
 
+        sqlite.SqliteStore._transact = transacted  # type: ignore[method-assign, assignment]
         Transaction.seal = sealed  # type: ignore[method-assign, assignment]
         sqlite._settle = settled
+
+    def _reach_within(self, when: str) -> None:
+        """A point in a transaction; the slower the disk, the more threads come to share one."""
+        time.sleep(self.disk_seconds)
+        self.reach(f"transaction.{when}", tickets=self._tickets)
+        if self._tickets > 1:
+            self.reach(f"shared.{when}", tickets=self._tickets)
 
     def _around_rename(self) -> None:
         """Of the plan file alone: others are put in their places in the same way."""
@@ -228,8 +252,13 @@ def main(arguments: list[str]) -> int:
     if rest[0] == "--full":
         _, number, *rest = rest
         full_from = int(number)
+    disk_seconds = 0.0
+    if rest[0] == "--disk":
+        _, seconds, *rest = rest
+        disk_seconds = float(seconds)
     failpoints = Failpoints(Path(record), Path(STATE), kill, victim)
     failpoints.full_from = full_from
+    failpoints.disk_seconds = disk_seconds
     failpoints.install()
     if rest[0] == "plan":
         failpoints.install_for_plan()

@@ -27,12 +27,14 @@ import pytest
 from provisioner.core.address import Address
 from provisioner.state.model import JournalPhase, State
 from provisioner.state.sqlite import SqliteStore
-from tests.faults.failpoints import POINTS, SESSION, STACK_NAME, STATE
+from tests.faults.failpoints import POINTS, SESSION, SHARED, STACK_NAME, STATE
 from tests.lifecycle.commandline import SECONDS, CommandLine
 from tests.lifecycle.stacks import DISK, LAN, POOL, WEB
 
 RECORD = "reached.jsonl"
 ROOT = Path(__file__).resolve().parents[2]
+INTENDED = {"update": ("update", "rename")}
+"""Actions that make a call that is not called like them."""
 CHANGING = [f"{call}.before" for call in SESSION if call != "observe"]
 
 OLD = "Disk/old\npool: pool\nsize: 1GiB\nretention: delete\n"
@@ -53,6 +55,14 @@ class Journey:
     options: Sequence[str] = ()
     never: Sequence[str] = ()
     """Points that it does not reach."""
+    parallel: int = 1
+
+
+def disks(first: int, end: int, size: str = "1GiB") -> list[str]:
+    return [
+        f"Disk/disk-{number}\npool: pool\nsize: {size}\nretention: delete\n"
+        for number in range(first, end)
+    ]
 
 
 JOURNEYS = {
@@ -98,6 +108,14 @@ REACHED = [
 ]
 ONCE = ("lock", "record_endpoints", "begin", "finish", "release", "adopt")
 """Calls that a run makes once."""
+AT_ONCE = Journey(
+    (POOL, *disks(0, 8)),
+    (POOL, *disks(4, 8, "2GiB"), *disks(8, 16)),
+    (*sorted(f"Disk/disk-{number} 0" for number in range(4, 16)), "StoragePool/pool 0"),
+    tuple(f"--allow-data-loss=Disk/disk-{number}" for number in range(4)),
+    parallel=8,
+)
+"""Eight threads create, change and delete, and share transactions of the state."""
 _times: dict[str, Counter[str]] = {}
 
 
@@ -115,6 +133,18 @@ def test_a_run_may_die_at_any_point(cli: CommandLine, name: str, point: str, whi
     prepare(cli, journey)
     number = 1 if which == "first" else times(cli, name)[point]
     die_and_finish(cli, journey, point, number)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("point", SHARED)
+def test_a_run_may_die_in_a_transaction_that_threads_share(
+    cli: CommandLine, point: str, number: int
+) -> None:
+    prepare(cli, AT_ONCE)
+    slow = {"effect": "delay", "times": 0, "seconds": 0.03}
+    cli.faults(*({"call": call, **slow} for call in ("create", "update", "delete")))
+    lines = die_and_finish(cli, AT_ONCE, point, number)
+    assert lines[-1]["tickets"] > 1
 
 
 @pytest.mark.slow
@@ -166,11 +196,13 @@ def times(cli: CommandLine, name: str) -> Counter[str]:
 
 
 def apply(folder: Path, journey: Journey, *kill: str) -> subprocess.CompletedProcess[str]:
-    """Apply, a step at a time; ``kill``: where to die."""
+    """Apply; ``kill``: where to die."""
+    options = ("--parallel", str(journey.parallel), *journey.options)
+    disk = ("--disk", "0.01") if journey.parallel > 1 else ()
     return subprocess.run(
         [
-            *(sys.executable, "-m", "tests.faults.failpoints", RECORD, *kill),
-            *("apply", "--json", "--yes", "--parallel", "1", *journey.options),
+            *(sys.executable, "-m", "tests.faults.failpoints", RECORD, *kill, *disk),
+            *("apply", "--json", "--yes", *options),
         ],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
@@ -189,8 +221,12 @@ def reached(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def die_and_finish(cli: CommandLine, journey: Journey, point: str, number: int) -> None:
-    """A run dies; what it leaves is as promised, and the next run finishes it."""
+def die_and_finish(
+    cli: CommandLine, journey: Journey, point: str, number: int
+) -> list[dict[str, Any]]:
+    """A run dies; what it leaves is as promised, and the next run finishes it. Returns the points
+    that the dead one reached.
+    """
     died = apply(cli.root, journey, "--kill", point, str(number))
     assert -signal.SIGKILL == died.returncode, died.stdout + died.stderr
     lines = reached(cli.root)
@@ -203,22 +239,24 @@ def die_and_finish(cli: CommandLine, journey: Journey, point: str, number: int) 
 
     finished = apply(cli.root, journey)
     assert 0 == finished.returncode, finished.stdout + finished.stderr
-    lines = reached(cli.root)
-    check_intents(lines)
-    check_looks_first(lines)
+    after = reached(cli.root)
+    check_intents(after)
+    check_looks_first(after)
     assert sorted(journey.objects) == generations(cli)
     again = cli("plan", "--json", "--detailed-exitcode", *journey.options)
     assert (0, []) == (again.code, again.json["steps"])
     assert 0 == cli("state", "verify").code
     assert "" == cli("state", "list").err
+    return lines
 
 
 def check_intents(lines: Sequence[dict[str, Any]]) -> None:
     """Whatever was asked of the provider was written down before, durably."""
     for line in lines:
         if line["point"] in CHANGING:
-            about = [intent.partition(" ")[2] for intent in line["intents"]]
-            assert line["subject"] in about, line
+            call = line["point"].partition(".")[0]
+            allowed = {f"{action} {line['subject']}" for action in INTENDED.get(call, (call,))}
+            assert allowed & {*line["intents"]}, line
 
 
 def check_records(

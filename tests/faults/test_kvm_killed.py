@@ -118,6 +118,8 @@ SURVIVED = (
 """Calls under which the daemon dies in every run of the tests: of making, changing and deleting
 each of network, volume and domain. Under the others with --slow.
 """
+DEFECTS = ("Traceback", "PRV5004", "PRV9999")
+"""What says that something is wrong with the tool: that its daemon dies is none of its defects."""
 STARTED = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE | libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART
 """Those that run, now and after the next boot; the flags of pools have the same numbers."""
 MACHINE = Address("VirtualMachine", "web")
@@ -315,7 +317,9 @@ def test_the_daemon_may_die_under_any_call(
     fresh_lab.prepare(operation)
     victim = str(fresh_lab.daemon.pid)
     with revived(fresh_lab.daemon):
-        fresh_lab.run(operation, "--kill", f"{call}.{when}", "1", "--victim", victim)
+        ended = fresh_lab.run(operation, "--kill", f"{call}.{when}", "1", "--victim", victim)
+    assert [] == [word for word in DEFECTS if word in ended.stdout + ended.stderr]
+    assert ended.returncode in map(int, ExitCode), ended.stderr
     assert str(fresh_lab.daemon.pid) != victim
     finish(fresh_lab, operation, call)
 

@@ -55,7 +55,7 @@ QUICK = settings(
     # Reducing a failure can take minutes; --slow does it.
     phases=[Phase.generate],
 )
-AT_LENGTH = settings(max_examples=400, print_blob=True, suppress_health_check=CHECKS)
+AT_LENGTH = settings(print_blob=True, suppress_health_check=CHECKS)
 
 
 def steps_of(plan: Plan) -> list[str]:
@@ -334,8 +334,9 @@ def test_a_printed_stack_is_the_same_stack(data: DataObject) -> None:
     ],
     ids=lambda check: check.__name__,
 )
-def test_at_length(check: Property) -> None:
-    settings(AT_LENGTH)(given(st.data())(check))()
+def test_at_length(check: Property, request: pytest.FixtureRequest) -> None:
+    examples = request.config.getoption("--examples") or 400
+    settings(AT_LENGTH, max_examples=examples)(given(st.data())(check))()
 
 
 def test_every_field_is_tried() -> None:

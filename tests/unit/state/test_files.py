@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,9 @@ from provisioner.core.address import Address
 from provisioner.state.sqlite import SqliteStore
 from tests.conformance.stores import entry, record
 from tests.unit.state.conftest import CodeOf, Open
+
+FULL = 2
+"""https://sqlite.org/pragma.html#pragma_synchronous"""
 
 
 def test_only_the_owner_can_read_it(database: Path, open_store: Open, tmp_path: Path) -> None:
@@ -29,6 +34,22 @@ def test_only_the_owner_can_read_it(database: Path, open_store: Open, tmp_path: 
     }
     assert {0o600} == {stat.S_IMODE(path.stat().st_mode) for path in files}
     assert 0o700 == stat.S_IMODE(database.parent.stat().st_mode)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("journal_mode", "wal"), ("synchronous", FULL)])
+def test_a_commit_survives_a_power_failure(
+    open_store: Open, setting: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def connected(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        made.append(connect(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+    record(open_store(), entry())
+    assert [(value,)] == made[-1].execute(f"PRAGMA {setting}").fetchall()
 
 
 def test_nothing_is_made_before_the_first_use(database: Path, open_store: Open) -> None:

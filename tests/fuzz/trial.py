@@ -25,7 +25,7 @@ from provisioner.state.sqlite import SqliteStore
 from provisioner_plugins.memory.objects import StoredObject
 from tests.fuzz.cases import Case, Operation, Upheaval
 from tests.lifecycle.estate import Estate, disagreement, estate
-from tests.lifecycle.oracle import Views
+from tests.lifecycle.oracle import Views, resource_of
 from tests.lifecycle.scenario import outline
 
 OTHERS = "11111111-2222-3333-4444-555555555555"
@@ -317,7 +317,7 @@ def check_settled(world: Estate, made: Plan) -> None:
     assert set() == {
         intent.address
         for intent in state.open_intents
-        if intent.detail.get("uid") not in waiting and intent.address not in still_needed
+        if intent.detail.get("uid") not in waiting and resource_of(intent) not in still_needed
     }
     for address, desired in world.desired().items():
         if address in held:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from provisioner.core.address import Address
 from provisioner.core.values import Path, path_text
 from provisioner.engine.rules import KindRules
+from provisioner.state.model import JournalRecord
 
 Spec = Mapping[str, Any]
 
@@ -136,3 +138,9 @@ def _mapping(value: Any) -> Spec:
 
 def _line(path: Path, expected: str, found: Any) -> str:
     return f"{path_text(path)}: expected {expected}, found {found!r}"
+
+
+def resource_of(intent: JournalRecord) -> Address:
+    """Whom an intent is about by now: a predecessor is noted under the name that it had."""
+    successor = intent.detail.get("successor")
+    return Address.of(successor) if successor else intent.address

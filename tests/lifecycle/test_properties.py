@@ -38,7 +38,7 @@ from provisioner_plugins.memory.objects import StoredObject
 from tests.lifecycle.estate import Estate, disagreement, estate
 from tests.lifecycle.fitting import ORDER, Document
 from tests.lifecycle.generate import edits, specs, stacks
-from tests.lifecycle.oracle import Spec, Views
+from tests.lifecycle.oracle import Spec, Views, resource_of
 from tests.lifecycle.scenario import CATALOG, outline
 
 IN_USE = "PRV5913"
@@ -108,7 +108,7 @@ def check_settled(world: Estate) -> None:
     state, objects = world.state(), world.objects()
     # A predecessor that a clone still needs stays, and so does what is noted about it.
     needed = {stamp_address(item.address) for item in again.kept}
-    assert set() == {intent.address for intent in state.open_intents} - needed
+    assert set() == {resource_of(intent) for intent in state.open_intents} - needed
     owners = [item.owner for item in objects.values() if item.owner]
     assert sorted(set(owners)) == sorted(owners)
     recorded = {(entry.endpoint, entry.external_id) for entry in state.entries.values()}

@@ -69,7 +69,8 @@ class Connection:
         self._lock = threading.RLock()
         self._closed = False
         self._handle: Any = None
-        self._seen_alive: tuple[Any, float] = None, float("-inf")
+        self._seen_alive = float("-inf")
+        """When the handle was last found alive."""
         start_event_loop()
         for diagnostic in self._target.warnings:
             self.report(f"warning {diagnostic.code}: {diagnostic.summary}. {diagnostic.detail}")
@@ -149,7 +150,7 @@ class Connection:
         """Disconnect, once the calls under way have ended; may be called twice."""
         with self._lock:
             self._closed = True
-            self._handle, self._seen_alive = None, (None, 0.0)
+            self._handle = None
             self._secrets.clear()
 
     def _alive(self) -> Any:
@@ -171,12 +172,11 @@ class Connection:
         time as a short call does; one that is lost since then says so, and is let go of.
         """
         now = self.context.clock.monotonic()
-        seen, when = self._seen_alive
-        if seen is handle and now - when < _ALIVE_SECONDS:
+        if now - self._seen_alive < _ALIVE_SECONDS:
             return True
         if not _is_alive(handle):
             return False
-        self._seen_alive = handle, now
+        self._seen_alive = now
         return True
 
     def _failure(self, handle: Any, what: str, problem: libvirt.libvirtError) -> ProviderError:
@@ -188,7 +188,7 @@ class Connection:
             failure = _lost(what, problem)
         with self._lock:
             if self._handle is handle:
-                self._handle, self._seen_alive = None, (None, 0.0)
+                self._handle = None
         return failure
 
     def _open(self) -> Any:

@@ -33,8 +33,8 @@ def main() -> int:
     gc.set_threshold(COLLECT_EVERY)
     code = run(sys.argv[1:])
     if threading.active_count() > 1:
-        # A call that was given up. Python would wait for what it hangs in, daemon or not, where
-        # that is an executor of a plugin.
+        # A loop that a plugin needs, or a call that was given up. Python would wait for what that
+        # hangs in, daemon or not, where it is an executor of a plugin.
         _end_now(code)
     return code
 

@@ -25,6 +25,7 @@ from provisioner.engine.events import (
     StepStarted,
 )
 from provisioner.engine.executor import DEFAULT_PARALLEL, Executor, Limits
+from provisioner.engine.patience import STEP_SECONDS, seconds_for_step
 from provisioner.engine.plan import Plan, Step
 from provisioner.engine.preflight import look_ahead
 from provisioner.engine.rules import Rules
@@ -78,7 +79,7 @@ class Applier:
         rules: Rules,
         stop: StopSignal | None = None,
         parallel: int | None = None,
-        step_seconds: float = 1800.0,
+        step_seconds: float = STEP_SECONDS,
     ) -> None:
         """``actor`` names who applies, for the lock and the history. ``parallel`` steps at once
         over all endpoints. ``step_seconds``: how long a step may take where its Host says nothing
@@ -274,11 +275,7 @@ def _limits(
         parallel or DEFAULT_PARALLEL,
         {name: found["parallel"] for name, found in limits.items() if "parallel" in found},
         step_seconds,
-        {
-            name: found["stepTimeout"] / 1000
-            for name, found in limits.items()
-            if "stepTimeout" in found
-        },
+        {name: seconds_for_step(record, step_seconds) for name, record in endpoints.items()},
     )
 
 

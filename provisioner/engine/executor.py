@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from provisioner.core.clock import Clock
+from provisioner.engine.patience import GRACE_SECONDS, STEP_SECONDS
 from provisioner.engine.plan import Step
 from provisioner.engine.stop import StopSignal
 
@@ -37,10 +38,9 @@ class Limits:
 
     total: int = DEFAULT_PARALLEL
     endpoints: Mapping[str, int] = field(default_factory=dict)
-    step_seconds: float = 1800.0
+    step_seconds: float = STEP_SECONDS
     endpoint_seconds: Mapping[str, float] = field(default_factory=dict)
-    grace_seconds: float = 30.0
-    """How long beyond its deadline a step is waited for before it is given up."""
+    grace_seconds: float = GRACE_SECONDS
 
     def seconds(self, endpoint: str) -> float:
         """How long a step on an endpoint may take."""

@@ -1,7 +1,7 @@
-"""Waits for a call that may never come back: so many seconds and no longer.
+"""How long calls may take, and waiting so long and no longer for one that may never come back.
 
 Called by :mod:`provisioner.engine.sessions` around whatever is asked of a provider outside of a
-step; the executor has the same patience with steps.
+step; the executor has the same patience with steps, and the service layer with a revert.
 """
 
 from __future__ import annotations
@@ -11,7 +11,31 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
+from provisioner.state.model import EndpointRecord
+
 Answer = TypeVar("Answer")
+
+STEP_SECONDS = 1800.0
+"""How long a step may take where a Host says nothing else."""
+READ_SECONDS = 600.0
+"""How long connecting and an answer may take together, where a Host says nothing else."""
+GRACE_SECONDS = 30.0
+"""How long beyond its deadline a call is waited for before it is given up."""
+
+
+def seconds_for_step(endpoint: EndpointRecord, otherwise: float = STEP_SECONDS) -> float:
+    """How long a step on an endpoint may take: what its Host says (``limits.stepTimeout``)."""
+    return _limit(endpoint, "stepTimeout", otherwise)
+
+
+def seconds_for_reading(endpoint: EndpointRecord) -> float:
+    """How long connecting and an answer may take together (``limits.readTimeout``)."""
+    return _limit(endpoint, "readTimeout", READ_SECONDS)
+
+
+def _limit(endpoint: EndpointRecord, name: str, otherwise: float) -> float:
+    milliseconds = endpoint.spec.get("limits", {}).get(name)
+    return otherwise if milliseconds is None else float(milliseconds) / 1000
 
 
 class NoAnswer(Exception):

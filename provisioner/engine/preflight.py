@@ -12,8 +12,9 @@ from provisioner.core.actions import Action
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, Diagnostics
+from provisioner.engine.patience import GRACE_SECONDS, seconds_for_reading
 from provisioner.engine.plan import Plan
-from provisioner.engine.sessions import Sessions, read_seconds
+from provisioner.engine.sessions import Sessions
 from provisioner.engine.verify import resource_of
 from provisioner.manifest.model import Stack
 from provisioner.providers.api import Resource, Session
@@ -21,9 +22,6 @@ from provisioner.providers.capabilities import PREFLIGHT, Preflight, Undertaking
 
 SECONDS = 3600.0
 """How long files may be read before an apply. A plan reads none, and has the time of the Host."""
-
-GRACE_SECONDS = 30.0
-"""How long beyond that an answer is waited for."""
 
 _MAKING = (Action.CREATE, Action.REPLACE)
 _CHANGING = (Action.UPDATE, Action.RENAME)
@@ -42,7 +40,7 @@ def look_ahead(
         provider = sessions.registry.get(record.provider)
         if PREFLIGHT not in provider.describe().capabilities:
             continue
-        allowed = SECONDS if thorough else read_seconds(record)
+        allowed = SECONDS if thorough else seconds_for_reading(record)
         question = partial(_found, undertakings, thorough, Deadline.after(allowed, sessions.clock))
         found = sessions.ask(
             record,

@@ -14,7 +14,7 @@ from typing import TypeVar
 from provisioner.core.clock import Clock
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine.events import EventSink, Noticed, StepProgress
-from provisioner.engine.patience import NoAnswer, answer_of, begun
+from provisioner.engine.patience import NoAnswer, answer_of, begun, seconds_for_reading
 from provisioner.engine.subjects import endpoint_value
 from provisioner.providers.api import (
     Context,
@@ -28,8 +28,6 @@ from provisioner.state.model import EndpointRecord
 
 OPEN_ATTEMPTS = 3
 ASK_ATTEMPTS = 3
-READ_SECONDS = 600.0
-"""How long connecting and an answer may take together, where a Host says nothing else."""
 CLOSE_SECONDS = 10.0
 """How long all sessions together may take to close."""
 
@@ -105,7 +103,7 @@ class Sessions:
         the Host for reading, unless given).
         """
         given_up = threading.Event()
-        allowed = read_seconds(endpoint) if seconds is None else seconds
+        allowed = seconds_for_reading(endpoint) if seconds is None else seconds
         try:
             return answer_of(
                 lambda: self._ask(endpoint, question, doing, given_up),
@@ -207,12 +205,6 @@ def provider_failure(problem: Exception, doing: str) -> ProvisionerError:
             "--verbose.",
         )
     )
-
-
-def read_seconds(endpoint: EndpointRecord) -> float:
-    """How long connecting and an answer may take together: what the Host says, or the default."""
-    milliseconds = endpoint.spec.get("limits", {}).get("readTimeout")
-    return READ_SECONDS if milliseconds is None else float(milliseconds) / 1000
 
 
 def _no_answer(

@@ -49,8 +49,11 @@ def _plain(piece: Piece, manifest: Manifest, catalog: SchemaCatalog) -> list[Any
     if settled is None:
         return [kind, name, start, end, node, row, None, manifest.value]
     fields = catalog.kinds[kind].reference_fields
-    numbers = {id(field): number for number, field in enumerate(fields)}
-    references = [[ref.path, ref.name, numbers[id(ref.field)]] for ref in settled.references]
+    # By identity: two fields may say the same.
+    references = [
+        [ref.path, ref.name, next(n for n, field in enumerate(fields) if field is ref.field)]
+        for ref in settled.references
+    ]
     return [kind, name, start, end, node, row, [settled.spec, references, *settled[2:]], None]
 
 

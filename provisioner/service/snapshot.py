@@ -6,20 +6,14 @@ from __future__ import annotations
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.engine.patience import NoAnswer, answer_of
+from provisioner.engine.patience import GRACE_SECONDS, NoAnswer, answer_of, seconds_for_step
 from provisioner.engine.plan import intent_detail
 from provisioner.engine.sessions import provider_failure
 from provisioner.providers.capabilities import SNAPSHOT_REVERT, SnapshotRevert
 from provisioner.service.model import Entry, EventSink, Noticed
 from provisioner.service.recorded import Recorded, recorded_resource
 from provisioner.service.workspace import Workspace
-from provisioner.state.model import EndpointRecord
 from provisioner.state.store import LEASE, Store
-
-REVERT_SECONDS = 1800.0
-"""How long it may take where the Host says nothing of steps."""
-GRACE_SECONDS = 30.0
-"""How long beyond that it is waited for before it is given up."""
 
 
 def revert(workspace: Workspace, address: Address, sink: EventSink) -> None:
@@ -72,7 +66,7 @@ def _revert(workspace: Workspace, store: Store, found: Recorded) -> None:
     address = found.entry.address
     session = found.ask(lambda session: session, f"connecting to {found.endpoint.name}")
     assert isinstance(session, SnapshotRevert), "its provider says so"
-    seconds = _step_seconds(found.endpoint)
+    seconds = seconds_for_step(found.endpoint)
     operation = store.begin("revert", workspace.actor, None)
     outcome = "failed"
     try:
@@ -97,11 +91,6 @@ def _revert(workspace: Workspace, store: Store, found: Recorded) -> None:
         outcome = "done"
     finally:
         store.finish(operation, outcome, {"to": str(address)})
-
-
-def _step_seconds(endpoint: EndpointRecord) -> float:
-    milliseconds = endpoint.spec.get("limits", {}).get("stepTimeout")
-    return REVERT_SECONDS if milliseconds is None else float(milliseconds) / 1000
 
 
 def _no_answer(address: Address, host: str, seconds: float) -> Diagnostic:

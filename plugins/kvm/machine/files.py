@@ -191,12 +191,11 @@ class MachineFiles:
         """The volumes of a pool; none of one that is gone or stopped, where nothing can be removed
         now.
         """
-
-        def read(handle: Any) -> list[str]:
-            found = handle.storagePoolLookupByName(pool)
-            return list(found.listVolumes()) if found.isActive() else []
-
-        return self._connection.find(f"list the volumes of pool {pool}", read) or []
+        found = self._connection.find(
+            f"list the volumes of pool {pool}",
+            lambda handle: _volumes_of(handle.storagePoolLookupByName(pool)),
+        )
+        return found or []
 
     def _create(self, place: VolumeId, size: int) -> None:
         document = element(

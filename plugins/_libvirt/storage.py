@@ -14,11 +14,12 @@ from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import Outcome, ProviderError, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt.connection import Connection
-from provisioner_plugins._libvirt.errors import BUSY, code_of
+from provisioner_plugins._libvirt.errors import BUSY, NOT_FOUND, code_of
 from provisioner_plugins._libvirt.ownership import not_ours
 from provisioner_plugins._libvirt.volume import VolumeFacts, VolumeId, build, identity_names
 from provisioner_plugins._libvirt.xml import parse, serialize
 
+_OUT_OF_REACH = {*NOT_FOUND, libvirt.VIR_ERR_OPERATION_INVALID}
 _PAUSE = 0.05
 _SETTLE_SECONDS = 20.0
 
@@ -200,6 +201,18 @@ def look_afresh(pool: Any) -> None:
     except libvirt.libvirtError as problem:
         if "asynchronous jobs running" not in (problem.get_error_message() or ""):
             raise
+
+
+def names_in(pool: Any) -> list[str]:
+    """The volumes of a pool that the daemon knows; none of one that was stopped or removed since it
+    was found: other steps go on meanwhile.
+    """
+    try:
+        return list(pool.listVolumes())
+    except libvirt.libvirtError as problem:
+        if problem.get_error_code() in _OUT_OF_REACH:
+            return []
+        raise
 
 
 def require_ours(resource: Resource, volume: VolumeId) -> None:

@@ -17,7 +17,7 @@ from provisioner.providers.capabilities import User
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND
-from provisioner_plugins._libvirt.storage import Volumes, look_afresh
+from provisioner_plugins._libvirt.storage import Volumes, look_afresh, names_in
 from provisioner_plugins._libvirt.volume import VolumeFacts, VolumeId, is_marker
 from provisioner_plugins._libvirt.xml import Element, parse
 
@@ -123,7 +123,7 @@ class VolumeUsers:
     def _read_backing(self, handle: Any) -> None:
         before, self._backing = self._backing, {}
         for pool in handle.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-            name, volumes = pool.name(), frozenset(pool.listVolumes())
+            name, volumes = pool.name(), frozenset(names_in(pool))
             known = before.get(name, {})
             for gone in known.keys() - volumes:
                 del known[gone]

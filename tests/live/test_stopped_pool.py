@@ -68,3 +68,21 @@ def test_the_plan_defines_it_again_and_finds_the_disks_that_were_adopted(
     assert b"precious" == found.read_bytes()[:8]
     consents = ("--allow-data-loss=Disk/root", "--allow-data-loss=Disk/db.raw")
     stack.run("destroy", "--yes", *consents)
+
+
+def test_a_pool_that_goes_while_others_are_looked_at_has_no_volumes(
+    libvirt_session: LibvirtDaemon, tmp_path: Path
+) -> None:
+    storage = pytest.importorskip("provisioner_plugins._libvirt.storage")
+    connection = libvirt.open(libvirt_session.uri)
+    (tmp_path / "one").touch()
+    pool = connection.storagePoolDefineXML(
+        f"<pool type='dir'><name>fleeting</name><target><path>{tmp_path}</path></target></pool>"
+    )
+    pool.create()
+    assert ["one"] == storage.names_in(pool)
+    pool.destroy()
+    assert [] == storage.names_in(pool)
+    pool.undefine()
+    assert [] == storage.names_in(pool)
+    connection.close()

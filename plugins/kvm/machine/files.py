@@ -19,8 +19,8 @@ import libvirt
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.providers.api import ProviderError, Resource, Terminal
 from provisioner_plugins._libvirt.connection import Connection
-from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
-from provisioner_plugins._libvirt.storage import Volumes
+from provisioner_plugins._libvirt.errors import code_of
+from provisioner_plugins._libvirt.storage import Volumes, names_in
 from provisioner_plugins._libvirt.upload import send_bytes
 from provisioner_plugins._libvirt.volume import VolumeId
 from provisioner_plugins._libvirt.xml import element, parse, serialize, text_of
@@ -31,7 +31,6 @@ from provisioner_plugins.kvm.machine.seed_pool import seed_pool
 _LOG = ".console.log"
 _MODE = "0600"
 """A seed may hold passwords; libvirt hands it to QEMU's user when the machine starts."""
-_OUT_OF_REACH = {*NOT_FOUND, libvirt.VIR_ERR_OPERATION_INVALID}
 _FOLDERS = ("dir", "fs")
 """Pools whose volumes are files that the daemon itself can make."""
 
@@ -162,7 +161,7 @@ class MachineFiles:
             return [
                 VolumeId(pool.name(), name)
                 for pool in handle.listAllStoragePools(flags)
-                for name in _volumes_of(pool)
+                for name in names_in(pool)
                 if name.startswith(beginning) or name == log
             ]
 
@@ -193,7 +192,7 @@ class MachineFiles:
         """
         found = self._connection.find(
             f"list the volumes of pool {pool}",
-            lambda handle: _volumes_of(handle.storagePoolLookupByName(pool)),
+            lambda handle: names_in(handle.storagePoolLookupByName(pool)),
         )
         return found or []
 
@@ -213,16 +212,6 @@ class MachineFiles:
         except ProviderError as problem:
             if code_of(problem) != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
                 raise
-
-
-def _volumes_of(pool: Any) -> list[str]:
-    """The volumes of a pool; none of one that was stopped or removed since it was listed."""
-    try:
-        return list(pool.listVolumes())
-    except libvirt.libvirtError as problem:
-        if problem.get_error_code() in _OUT_OF_REACH:
-            return []
-        raise
 
 
 def _log_name(name: str, uid: UUID) -> str:

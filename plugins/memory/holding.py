@@ -1,7 +1,8 @@
 """What objects hold on to: a machine its disks and the images in its drives, a linked clone its
 image. As on real endpoints that is the very object, whatever is called so later. Pure.
 
-Called by the memory provider's session.
+Called by the memory provider's session. Networks, pools and machines are meant by their names on
+the endpoint, see :mod:`provisioner_plugins.memory.naming`.
 """
 
 from __future__ import annotations
@@ -68,7 +69,31 @@ def held(
     return holds
 
 
-def renamed(stored: StoredObject, related: Mapping[Address, Resource], id_of: IdOf) -> StoredObject:
+class Called:
+    """What a stack calls the objects that are held; ``id_of`` tells which object a resource is."""
+
+    def __init__(self, related: Mapping[Address, Resource], id_of: IdOf) -> None:
+        self._related = related
+        self._id_of = id_of
+        self._names: dict[tuple[str, str], str] | None = None
+
+    def __call__(self, address: Address, object_id: str) -> str:
+        """The name of an object that was called ``address``; its id if the stack knows it no
+        more.
+        """
+        likely = self._related.get(address)
+        if likely is not None and self._id_of(likely) == object_id:
+            return address.name
+        if self._names is None:
+            # Backwards, so that the first of several names counts.
+            self._names = {
+                (other.kind, self._id_of(resource)): other.name
+                for other, resource in reversed(list(self._related.items()))
+            }
+        return self._names.get((address.kind, object_id), object_id)
+
+
+def renamed(stored: StoredObject, called: Called) -> StoredObject:
     """The object with what it holds called as the stack calls it now. It is the same object if
     nothing is called otherwise.
     """
@@ -80,7 +105,7 @@ def renamed(stored: StoredObject, related: Mapping[Address, Resource], id_of: Id
         object_id = stored.holds.get(place.key)
         if object_id is None:
             continue
-        name = _name_of(place.address, object_id, related, id_of)
+        name = called(place.address, object_id)
         if name == place.address.name:
             continue
         if place.by_key:
@@ -104,21 +129,8 @@ def as_told(stored: StoredObject) -> StoredObject:
     """The object without the image that a disk began with, which no real endpoint tells either."""
     if stored.kind != "Disk" or "image" not in stored.spec:
         return stored
-    spec = {key: value for key, value in stored.spec.items() if key != "image"}
+    spec = {key: value for key, value in stored.spec.items() if key not in ("image", "clone")}
     return replace(stored, spec=spec)
-
-
-def _name_of(
-    address: Address, object_id: str, related: Mapping[Address, Resource], id_of: IdOf
-) -> str:
-    """What the stack calls an object that was called ``address``; its id if it knows it no more."""
-    likely = related.get(address)
-    if likely is not None and id_of(likely) == object_id:
-        return address.name
-    for other, resource in related.items():
-        if other.kind == address.kind and id_of(resource) == object_id:
-            return other.name
-    return object_id
 
 
 def _moved(path: Path, moves: Mapping[Path, Path]) -> Path:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
@@ -36,14 +36,22 @@ from provisioner.providers.capabilities import User
 from provisioner_plugins.memory.description import NAMING
 from provisioner_plugins.memory.documents import changed, outermost
 from provisioner_plugins.memory.faults import Faults, undetermined
-from provisioner_plugins.memory.holding import as_told, held, places, renamed
+from provisioner_plugins.memory.holding import Called, as_told, held, places, renamed
 from provisioner_plugins.memory.inventory import DamagedFileError, Inventory
+from provisioner_plugins.memory.naming import NameOf, in_force, in_stack, on_endpoint, translated
 from provisioner_plugins.memory.objects import MACHINE, POWER_DEFAULT, StoredObject
 from provisioner_plugins.memory.outputs import outputs_of
 
 Result = TypeVar("Result")
 
 POWER: Path = ("power",)
+
+
+class _Words(NamedTuple):
+    """How whoever asks calls the objects that others refer to."""
+
+    called: Called
+    name_of: NameOf
 
 
 class MemorySession:
@@ -69,24 +77,29 @@ class MemorySession:
         self._begin("observe")
         lost = self._unanswered(targets) if self._faults else frozenset()
         answers: dict[Address, Observation] = {}
+        words: dict[int, _Words] = {}
         with self._access(self._inventory.reading):
             for target in targets:
+                # One mapping is shared by all resources of an endpoint.
+                if id(target.related) not in words:
+                    words[id(target.related)] = self._words(target.related)
                 found = self._find(target)
                 if target.address in lost:
                     answers[target.address] = Undetermined(undetermined(target.address))
                 elif found is None:
                     answers[target.address] = Absent()
                 else:
-                    answers[target.address] = self._told(found, target)
+                    answers[target.address] = self._told(found, words[id(target.related)])
         return answers
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
-        """Every object of these kinds, by kind and name."""
+        """Every object of these kinds, by kind and name; what they refer to is called by its id."""
         self._begin("discover")
         self._faults.before("discover", Address("Host", self._name))
         with self._access(self._inventory.reading):
+            words = _Words(Called({}, self._id_of), self._id_by_name)
             found = [
-                Discovered(stored.kind, stored.name, self._inventory.present(stored))
+                Discovered(stored.kind, self._called(stored), self._told(stored, words))
                 for stored in self._inventory.objects()
                 if stored.kind in kinds
             ]
@@ -108,7 +121,9 @@ class MemorySession:
                     kind=resource.kind,
                     name=resource.name,
                     owner=resource.stamp,
-                    spec=dict(resource.spec),
+                    spec=translated(
+                        resource.kind, dict(resource.spec), on_endpoint(resource.related)
+                    ),
                     outputs=before.outputs if before is not None else self._born(resource),
                     saved=saved,
                     holds=held(resource, resource.spec, before, self._id_of),
@@ -130,11 +145,16 @@ class MemorySession:
         """
 
         def work() -> Outcome:
-            found = self._ours(resource, observed.external_id)
-            before = renamed(found, resource.related, self._id_of)
-            values = [(change.path, change.after) for change in changes]
-            spec = changed(before.spec, values, resource.spec)
-            running = {} if restart else _still_running(before, spec, changes, resource.spec)
+            found = self._bound(self._ours(resource, observed.external_id))
+            before = renamed(found, Called(resource.related, self._id_of))
+            there = on_endpoint(resource.related)
+            desired = translated(resource.kind, resource.spec, there)
+            made = [
+                replace(item, after=translated(resource.kind, item.after, there, item.path))
+                for item in changes
+            ]
+            spec = changed(before.spec, [(item.path, item.after) for item in made], desired)
+            running = {} if restart else _still_running(before, spec, made, desired)
             after = replace(
                 before,
                 owner=resource.stamp,
@@ -155,8 +175,8 @@ class MemorySession:
                 raise Terminal(self._vanished(resource))
             if before.owner is not None and before.owner.lineage != resource.stamp.lineage:
                 raise Terminal(self._foreign(resource, before))
-            holds = held(resource, before.spec, before, self._id_of)
-            return self._write(replace(before, owner=resource.stamp, holds=holds), before.running)
+            before = self._bound(before)
+            return self._write(replace(before, owner=resource.stamp), before.running)
 
         return self._change("adopt", resource, deadline, work)
 
@@ -291,13 +311,41 @@ class MemorySession:
             if self._faults.before("observe", target.address) == "undetermined"
         )
 
-    def _told(self, found: StoredObject, target: Resource) -> Present:
-        """What observing an object tells, in the words of the stack that asks."""
+    def _words(self, related: Mapping[Address, Resource]) -> _Words:
+        return _Words(Called(related, self._id_of), in_stack(related))
+
+    def _told(self, found: StoredObject, words: _Words) -> Present:
+        """What observing an object tells, in the words of whoever asks."""
         told = self._inventory.present(found)
-        called = as_told(renamed(found, target.related, self._id_of))
-        if called is found:
+        called = as_told(renamed(self._bound(found), words.called))
+        spec = translated(found.kind, called.spec, words.name_of)
+        if spec is found.spec:
             return told
-        return replace(told, spec=called.spec, running=called.running)
+        return replace(told, spec=spec, running=in_force(found.kind, called.running, words.name_of))
+
+    def _bound(self, stored: StoredObject) -> StoredObject:
+        """The object holding on to what its spec names, also where somebody else made it, by the
+        only objects of these names.
+        """
+        by_name = {
+            place.key: objects[0].id
+            for place in places(stored.kind, stored.spec)
+            if place.key not in stored.holds
+            and len(objects := self._inventory.named(*place.address)) == 1
+        }
+        return replace(stored, holds={**stored.holds, **by_name}) if by_name else stored
+
+    def _called(self, stored: StoredObject) -> str:
+        """The name by which an object can be found (:meth:`_find`): its id where others have its
+        name.
+        """
+        free = NAMING.get(stored.kind) is Naming.FREE
+        alike = self._inventory.named(stored.kind, stored.name) if free else ()
+        return stored.id if len(alike) > 1 else stored.name
+
+    def _id_by_name(self, kind: str, name: str) -> str:
+        found = self._inventory.named(kind, name)
+        return found[0].id if found else name
 
     def _id_of(self, resource: Resource) -> str:
         found = self._find(resource)
@@ -314,6 +362,9 @@ class MemorySession:
             found = self._inventory.get(target.external_id)
         if found is None and NAMING.get(target.kind) is Naming.UNIQUE:
             found = next(iter(self._inventory.named(target.kind, target.name)), None)
+        elif found is None and target.exact:
+            alike = self._inventory.named(target.kind, target.name)
+            found = alike[0] if len(alike) == 1 else self._inventory.get(target.name)
         return found
 
     def _ours(self, resource: Resource, object_id: str) -> StoredObject:

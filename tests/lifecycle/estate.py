@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from provisioner.engine.unknowns import OutputName, resolve
 from provisioner.manifest.model import Declaration
 from provisioner.providers.api import Endpoint, Resource
 from provisioner.state.model import Entry, State
-from provisioner_plugins.memory.holding import as_told, places, renamed
+from provisioner_plugins.memory.holding import Called, as_told, places, renamed
+from provisioner_plugins.memory.naming import in_stack, translated
 from provisioner_plugins.memory.objects import StoredObject
 from provisioner_plugins.memory.outside import Outside
 from tests.lifecycle.fitting import Document
@@ -129,10 +131,14 @@ class Estate:
             image = ids.get(Address("Image", spec["image"]))
             names = {str(known.external_id): at.name for at, known in self._known().items()}
             spec = {**spec, "image": names.get(str(image), spec["image"])}
-        return self.made(StoredObject("", kind, entry.name, None, spec, holds=holds))
+        return self._held(StoredObject("", kind, entry.name, None, spec, holds=holds)).spec
 
     def _called(self, item: StoredObject) -> StoredObject:
-        return renamed(item, self._known(), lambda resource: str(resource.external_id))
+        held = self._held(item)
+        return replace(held, spec=translated(item.kind, held.spec, in_stack(self._known())))
+
+    def _held(self, item: StoredObject) -> StoredObject:
+        return renamed(item, Called(self._known(), lambda resource: str(resource.external_id)))
 
     def _known(self) -> dict[Address, Resource]:
         state = self.state()

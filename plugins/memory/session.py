@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
@@ -36,22 +36,14 @@ from provisioner.providers.capabilities import User
 from provisioner_plugins.memory.description import NAMING
 from provisioner_plugins.memory.documents import changed, outermost
 from provisioner_plugins.memory.faults import Faults, undetermined
-from provisioner_plugins.memory.holding import Called, as_told, held, places, renamed
+from provisioner_plugins.memory.holding import Called, NameOf, as_told, held, places, renamed
 from provisioner_plugins.memory.inventory import DamagedFileError, Inventory
-from provisioner_plugins.memory.naming import NameOf, in_force, in_stack, on_endpoint, translated
 from provisioner_plugins.memory.objects import MACHINE, POWER_DEFAULT, StoredObject
 from provisioner_plugins.memory.outputs import outputs_of
 
 Result = TypeVar("Result")
 
 POWER: Path = ("power",)
-
-
-class _Words(NamedTuple):
-    """How whoever asks calls the objects that others refer to."""
-
-    called: Called
-    name_of: NameOf
 
 
 class MemorySession:
@@ -77,19 +69,19 @@ class MemorySession:
         self._begin("observe")
         lost = self._unanswered(targets) if self._faults else frozenset()
         answers: dict[Address, Observation] = {}
-        words: dict[int, _Words] = {}
+        called: dict[int, Called] = {}
         with self._access(self._inventory.reading):
             for target in targets:
                 # One mapping is shared by all resources of an endpoint.
-                if id(target.related) not in words:
-                    words[id(target.related)] = self._words(target.related)
+                if id(target.related) not in called:
+                    called[id(target.related)] = Called(target.related, self._id_of)
                 found = self._find(target)
                 if target.address in lost:
                     answers[target.address] = Undetermined(undetermined(target.address))
                 elif found is None:
                     answers[target.address] = Absent()
                 else:
-                    answers[target.address] = self._told(found, words[id(target.related)])
+                    answers[target.address] = self._told(found, called[id(target.related)])
         return answers
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
@@ -97,9 +89,8 @@ class MemorySession:
         self._begin("discover")
         self._faults.before("discover", Address("Host", self._name))
         with self._access(self._inventory.reading):
-            words = _Words(Called({}, self._id_of), self._id_by_name)
             found = [
-                Discovered(stored.kind, self._called(stored), self._told(stored, words))
+                Discovered(stored.kind, self._called(stored), self._told(stored, _by_id))
                 for stored in self._inventory.objects()
                 if stored.kind in kinds
             ]
@@ -121,9 +112,7 @@ class MemorySession:
                     kind=resource.kind,
                     name=resource.name,
                     owner=resource.stamp,
-                    spec=translated(
-                        resource.kind, dict(resource.spec), on_endpoint(resource.related)
-                    ),
+                    spec=dict(resource.spec),
                     outputs=before.outputs if before is not None else self._born(resource),
                     saved=saved,
                     holds=held(resource, resource.spec, before, self._id_of),
@@ -147,14 +136,9 @@ class MemorySession:
         def work() -> Outcome:
             found = self._bound(self._ours(resource, observed.external_id))
             before = renamed(found, Called(resource.related, self._id_of))
-            there = on_endpoint(resource.related)
-            desired = translated(resource.kind, resource.spec, there)
-            made = [
-                replace(item, after=translated(resource.kind, item.after, there, item.path))
-                for item in changes
-            ]
-            spec = changed(before.spec, [(item.path, item.after) for item in made], desired)
-            running = {} if restart else _still_running(before, spec, made, desired)
+            values = [(change.path, change.after) for change in changes]
+            spec = changed(before.spec, values, resource.spec)
+            running = {} if restart else _still_running(before, spec, changes, resource.spec)
             after = replace(
                 before,
                 owner=resource.stamp,
@@ -175,8 +159,8 @@ class MemorySession:
                 raise Terminal(self._vanished(resource))
             if before.owner is not None and before.owner.lineage != resource.stamp.lineage:
                 raise Terminal(self._foreign(resource, before))
-            before = self._bound(before)
-            return self._write(replace(before, owner=resource.stamp), before.running)
+            bound = self._bound(before)
+            return self._write(replace(bound, owner=resource.stamp), bound.running)
 
         return self._change("adopt", resource, deadline, work)
 
@@ -225,7 +209,10 @@ class MemorySession:
             taken = self._ours(snapshot, snapshot.external_id or str(snapshot.uid))
             machine = self._machine_of(snapshot)
             assert taken.saved is not None
-            left = {place.key for place in places(MACHINE, taken.saved)}
+            left = {
+                place.key
+                for place in {*places(MACHINE, taken.saved)} & {*places(MACHINE, machine.spec)}
+            }
             holds = {key: value for key, value in machine.holds.items() if key in left}
             self._inventory.put(replace(machine, spec=taken.saved, running={}, holds=holds))
 
@@ -311,21 +298,17 @@ class MemorySession:
             if self._faults.before("observe", target.address) == "undetermined"
         )
 
-    def _words(self, related: Mapping[Address, Resource]) -> _Words:
-        return _Words(Called(related, self._id_of), in_stack(related))
-
-    def _told(self, found: StoredObject, words: _Words) -> Present:
+    def _told(self, found: StoredObject, called: NameOf) -> Present:
         """What observing an object tells, in the words of whoever asks."""
         told = self._inventory.present(found)
-        called = as_told(renamed(self._bound(found), words.called))
-        spec = translated(found.kind, called.spec, words.name_of)
-        if spec is found.spec:
+        renamed_now = as_told(renamed(self._bound(found), called))
+        if renamed_now.spec is found.spec:
             return told
-        return replace(told, spec=spec, running=in_force(found.kind, called.running, words.name_of))
+        return replace(told, spec=renamed_now.spec, running=renamed_now.running)
 
     def _bound(self, stored: StoredObject) -> StoredObject:
-        """The object holding on to what its spec names, also where somebody else made it, by the
-        only objects of these names.
+        """The object with all that it refers to, also where somebody else made it: then the only
+        objects of these names are meant.
         """
         by_name = {
             place.key: objects[0].id
@@ -342,10 +325,6 @@ class MemorySession:
         free = NAMING.get(stored.kind) is Naming.FREE
         alike = self._inventory.named(stored.kind, stored.name) if free else ()
         return stored.id if len(alike) > 1 else stored.name
-
-    def _id_by_name(self, kind: str, name: str) -> str:
-        found = self._inventory.named(kind, name)
-        return found[0].id if found else name
 
     def _id_of(self, resource: Resource) -> str:
         found = self._find(resource)
@@ -448,6 +427,11 @@ class MemorySession:
             hint="Give the resource another name, or adopt an object without an owner.",
             address=str(resource.address),
         )
+
+
+def _by_id(_address: Address, object_id: str) -> str:
+    """What whoever has no stack calls an object."""
+    return object_id
 
 
 def _is_snapshot(resource: Resource) -> bool:

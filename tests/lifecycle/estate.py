@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from provisioner.manifest.model import Declaration
 from provisioner.providers.api import Endpoint, Resource
 from provisioner.state.model import Entry, State
 from provisioner_plugins.memory.holding import Called, as_told, places, renamed
-from provisioner_plugins.memory.naming import in_stack, translated
 from provisioner_plugins.memory.objects import StoredObject
 from provisioner_plugins.memory.outside import Outside
 from tests.lifecycle.fitting import Document
@@ -131,19 +129,21 @@ class Estate:
             image = ids.get(Address("Image", spec["image"]))
             names = {str(known.external_id): at.name for at, known in self._known().items()}
             spec = {**spec, "image": names.get(str(image), spec["image"])}
-        return self._held(StoredObject("", kind, entry.name, None, spec, holds=holds)).spec
+        return self.made(StoredObject("", kind, entry.name, None, spec, holds=holds))
 
     def _called(self, item: StoredObject) -> StoredObject:
-        held = self._held(item)
-        return replace(held, spec=translated(item.kind, held.spec, in_stack(self._known())))
-
-    def _held(self, item: StoredObject) -> StoredObject:
         return renamed(item, Called(self._known(), lambda resource: str(resource.external_id)))
 
     def _known(self) -> dict[Address, Resource]:
+        """What is recorded, called as the manifests call it: a rename that is held, too."""
         state = self.state()
+        renamed_now = {
+            Address(address.kind, declaration.renamed_from): address
+            for address, declaration in self.declared().items()
+            if declaration.renamed_from is not None and address not in state.entries
+        }
         return {
-            address: Resource(
+            renamed_now.get(address, address): Resource(
                 address,
                 entry.name,
                 entry.uid,

@@ -18,6 +18,8 @@ from provisioner.providers.api import Resource
 from provisioner_plugins.memory.objects import MACHINE, StoredObject
 
 _SEPARATOR = "/"
+_UNTOLD: Path = ("image",)
+"""What a disk began with, which no real endpoint tells."""
 
 IdOf = Callable[[Resource], str]
 """The id of the object that a resource is."""
@@ -122,9 +124,9 @@ def renamed(stored: StoredObject, called: NameOf) -> StoredObject:
         object_id = stored.holds.get(place.key)
         if object_id is None:
             continue
-        name = called(place.address, object_id) or (
-            place.address.name if place.by_name else object_id
-        )
+        name = place.address.name
+        if place.path != _UNTOLD:
+            name = called(place.address, object_id) or (name if place.by_name else object_id)
         path = (*place.path[:-1], name) if place.by_key else place.path
         holds[place._replace(path=path, address=Address(place.address.kind, name)).key] = object_id
         if name != place.address.name and place.by_key:
@@ -142,7 +144,7 @@ def renamed(stored: StoredObject, called: NameOf) -> StoredObject:
 
 
 def as_told(stored: StoredObject) -> StoredObject:
-    """The object without the image that a disk began with, which no real endpoint tells either."""
+    """The object without what no real endpoint tells either."""
     if stored.kind != "Disk" or "image" not in stored.spec:
         return stored
     spec = {key: value for key, value in stored.spec.items() if key not in ("image", "clone")}

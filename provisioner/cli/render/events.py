@@ -41,8 +41,10 @@ _PHASES = {
     "plan": "Comparing {}",
     "verify": "Checking that the plan still fits: {}",
     "apply": "Applying {}",
+    "discover": "Discovering {}",
+    "check": "Checking {}",
 }
-_NOUNS = {"load": "file", "observe": "resource", "plan": "resource"}
+_NOUNS = {"load": "file", "observe": "resource", "plan": "resource", "check": "manifest"}
 
 
 def doing(action: str) -> str:

@@ -160,7 +160,7 @@ class MemorySession:
             if before.owner is not None and before.owner.lineage != resource.stamp.lineage:
                 raise Terminal(self._foreign(resource, before))
             bound = self._bound(before)
-            return self._write(replace(bound, owner=resource.stamp), bound.running)
+            return self._write(replace(bound, owner=resource.stamp))
 
         return self._change("adopt", resource, deadline, work)
 

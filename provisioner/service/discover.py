@@ -93,7 +93,7 @@ def discover_uri(
     Raises ProvisionerError as :func:`discover_host`, and PRV6041 if no provider knows such a URI,
     PRV6013 for a name that no stack can have.
     """
-    folder = folder.absolute()
+    folder = folder.resolve()
     check_new(folder)
     texts = _new_stack(workspace, uri, stack_name(choices.name, folder))
     check = StackCheck(folder, workspace.catalog, workspace.registry)

@@ -70,7 +70,9 @@ def _relative_to(value: Any, known: Field | None, folder: PurePosixPath) -> Any:
     if known is None or known.provider_part is not None:
         return value
     if known.local_file and isinstance(value, str):
-        return value if value.startswith("/") else os.path.relpath(value or ".", folder)
+        # A name with a placeholder in it the loader takes as it is.
+        as_it_is = value.startswith("/") or "${" in value
+        return value if as_it_is else os.path.relpath(value or ".", folder)
     if isinstance(value, Mapping):
         return {key: _relative_to(child, known.child(key), folder) for key, child in value.items()}
     return value

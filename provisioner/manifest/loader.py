@@ -274,6 +274,7 @@ class _Loading:
             tuple(warnings),
             tuple(Path(name).relative_to(self.root).as_posix() for name in files),
             self.places,
+            stack.manifest.origin.source if stack.manifest is not None else None,
         )
 
 

@@ -90,7 +90,8 @@ class GitHub:
         if action == "actions/checkout":
             assert "False" == given["persist-credentials"]
         elif action == "actions/upload-artifact":
-            self.team.keep(str(self.runs), given["name"], [checkout / given["path"]])
+            files = [checkout / path for path in given["path"].splitlines()]
+            self.team.keep(str(self.runs), given["name"], files)
         else:
             assert "github/codeql-action/upload-sarif" == action
             json.loads((checkout / given["sarif_file"]).read_text())

@@ -53,7 +53,7 @@ class GitLab:
             file = folder / path
             if file.exists():
                 self.team.answers[f"/jobs/{self.jobs}/artifacts/{path}"] = str(file)
-                if code == 0 and name == "plan":
+                if code == 0 and name == "plan" and path == "shop.plan":
                     self.team.answers[REVIEWED] = str(file)
         return Job(code, folder)
 

@@ -272,3 +272,16 @@ def test_it_takes_no_lock_and_writes_no_record(scenario: Scenario) -> None:
     assert {"Network/lan": "drifted"} == conditions(report)
     assert ["PRV2104"] == [item.code for item in report.problems]
     assert before == scenario.state()
+
+
+def test_what_is_under_way_was_not_interrupted(scenario: Scenario) -> None:
+    scenario.declare(*ALL)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, EDITED)
+    with scenario.workspace().store("test") as store:
+        lock = store.lock("somebody else", "apply", LEASE)
+        step = str(MACHINE)
+        spec = scenario.state().entries[MACHINE].spec
+        store.intend(store.begin("apply", "x", None), step, "update", MACHINE, {"spec": spec})
+        assert {} == conditions(scenario.drift())
+        lock.release()

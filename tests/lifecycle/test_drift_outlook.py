@@ -144,6 +144,14 @@ def test_with_errors_in_the_manifests_drift_is_found_all_the_same(scenario: Scen
     assert {"memory.size": Effect.UNKNOWN} == effects(report)
 
 
+def test_manifests_of_another_stack_tell_nothing_of_this_one(scenario: Scenario) -> None:
+    applied(scenario, *ALL)
+    scenario.outside.change(*MACHINE, SIZE, 128 * MIB)
+    scenario.write("stack.yaml", STACK.replace("name: test", "name: other"))
+    found = of(scenario.drift())
+    assert NextStep(unknown="the manifests are those of another stack, other") == found.next
+
+
 def test_what_stops_the_plan_is_told_and_left_out(scenario: Scenario) -> None:
     applied(scenario, *ALL, "Network/other\nmode: isolated\ncidr: 10.1.0.0/24\n")
     scenario.outside.remove(*NETWORK)

@@ -173,6 +173,21 @@ def test_a_plan_that_fails_leaves_reports(cli: CommandLine, sarif_schema: Any) -
     assert "failure" == outcomes(cli.root / "found.xml")["resources.yaml"]
 
 
+def test_drift_tells_of_each_resource(cli: CommandLine, sarif_schema: Any) -> None:
+    cli.declare(LAN, POOL, THROWAWAY_DISK)
+    cli("apply", "--yes")
+    cli.outside.change("Network", "lan", ("cidr",), "10.9.0.0/24")
+    assert 2 == cli("drift", "--sarif", "found.sarif", "--junit", "found.xml").code
+    (found,) = read_sarif(cli.root / "found.sarif", sarif_schema)
+    assert "error PRV2042 resources.yaml:7:9" == short(found)
+    assert "10.9.0.0/24" in found["message"]["text"]
+    assert {
+        "Disk/web-root": "passed",
+        "Network/lan": "failure",
+        "StoragePool/pool": "passed",
+    } == outcomes(cli.root / "found.xml")
+
+
 def test_no_text_breaks_a_report(cli: CommandLine, sarif_schema: Any) -> None:
     cli.write("hostile.yaml", HOSTILE)
     cli("validate", "--sarif", "found.sarif", "--junit", "found.xml")

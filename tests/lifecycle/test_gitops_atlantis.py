@@ -140,7 +140,7 @@ def test_drift_opens_one_issue(team: Team) -> None:
     team.answers = {"issue list": []}
     assert 2 == drift()
     assert "gh issue create --title Drift in stacks/shop --label drift-shop" in team.comment.line
-    assert "\n    Disk/old  missing" in team.comment.text
+    assert "\n    Disk/old  drifted\n        it is gone" in team.comment.text
     team.answers = {"issue list": [{"number": 12}]}
     assert 2 == drift()
     assert "gh issue comment 12" in team.comment.line

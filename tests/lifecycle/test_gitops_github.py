@@ -270,7 +270,7 @@ def test_drift_opens_one_issue(github: GitHub, team: Team) -> None:
     assert 2 == github.run("drift.yml", team.checkout()).code
     title = "--title Drift in stacks/shop --label drift-shop"
     assert f"gh issue create {title} --body-file body.md" == team.comment.line
-    assert "\n    Disk/old  missing" in team.comment.text
+    assert "\n    Disk/old  drifted\n        it is gone" in team.comment.text
     team.answers = {"issue list": [{"number": 12}]}
     assert 2 == github.run("drift.yml", team.checkout()).code
     assert "gh issue comment 12 --body-file body.md" == team.comment.line

@@ -199,7 +199,7 @@ def test_drift_opens_one_issue(gitlab: GitLab, team: Team) -> None:
     assert 2 == drift()
     assert "title=Drift in stacks/shop" in team.comment.line
     assert team.comment.line.endswith("/api/v4/projects/3/issues")
-    assert "\n    Disk/old  missing" in team.comment.text
+    assert "\n    Disk/old  drifted\n        it is gone" in team.comment.text
     team.answers = {"/issues?labels=drift-shop&state=opened": [{"iid": 12}]}
     assert 2 == drift()
     assert team.comment.line.endswith("/api/v4/projects/3/issues/12/notes")

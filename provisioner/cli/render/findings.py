@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from provisioner.cli.render.drift import render_resource
 from provisioner.cli.render.plan import consent
+from provisioner.cli.render.values import Vocabulary
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import (
@@ -21,12 +23,14 @@ from provisioner.core.diagnostics import (
     error,
     warning,
 )
+from provisioner.service.drift import DriftReport, ResourceDrift
 from provisioner.service.model import Plan, Stack, Step
 
 REFUSED = "PRV3002"
 HELD = "PRV2040"
 LOSS = "PRV2041"
-"""Codes of what a plan says of its own steps; the last two stand in reports only."""
+DRIFT = "PRV2042"
+"""Codes of what stands in reports; all but the first stand there only."""
 
 
 @dataclass
@@ -100,6 +104,12 @@ class Checked:
         self.found.extend([*plan.warnings, *plan.undetermined])
         self.found.extend(findings_of(plan, stack))
 
+    def take_drift(self, report: DriftReport, stack: Stack | None, vocabulary: Vocabulary) -> None:
+        """Add what drift found: every resource that was looked at is a subject."""
+        self.subjects = [str(item.address) for item in report.resources]
+        self.found.extend(report.problems)
+        self.found.extend(_drifted(item, stack, vocabulary) for item in report.drifted)
+
 
 def findings_of(plan: Plan, stack: Stack | None) -> Iterator[Diagnostic]:
     """What a reviewer has to see of a plan, at the manifests that bring it about: steps that the
@@ -123,6 +133,19 @@ def findings_of(plan: Plan, stack: Stack | None) -> Iterator[Diagnostic]:
     for step in plan.held:
         summary = f"{step.action.value} of {step.address} is held: {step.held}"
         yield _at(step, stack, warning(HELD, summary, detail=_reasons(step)))
+
+
+def _drifted(item: ResourceDrift, stack: Stack | None, vocabulary: Vocabulary) -> Diagnostic:
+    """At the first field that differs, where it is declared."""
+    if item.problem is not None:
+        return item.problem.about(item.address)
+    _, *lines = render_resource(item, vocabulary, 100)
+    summary = f"{item.address} is not as the last apply left it: {item.condition.value}"
+    detail = "\n".join(line.strip() for line in lines)
+    found = error(DRIFT, summary, detail=detail, address=str(item.address))
+    fields = [one.path for one in item.open_differences if one.path]
+    place = stack.locate(item.address, fields[0] if fields else ()) if stack is not None else None
+    return found.at(place)
 
 
 def _reasons(step: Step) -> str:

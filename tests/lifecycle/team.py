@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from provisioner.providers.api import Endpoint
 from provisioner_plugins.memory.outside import Outside
 from provisioner_plugins.memory.provider import MemoryProvider
 
+NEEDS_JQ = pytest.mark.skipif(shutil.which("jq") is None, reason="the recipes need jq")
 RECIPES = Path(__file__).resolve().parents[2] / "docs" / "gitops"
 RUNNER = "/var/"
 """Where the recipes keep what stays on the machine; the tests put a folder of their own there."""

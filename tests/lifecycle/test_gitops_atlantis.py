@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.lifecycle.team import RECIPES, Team
+from tests.lifecycle.team import NEEDS_JQ, RECIPES, Team
+
+pytestmark = NEEDS_JQ
 
 
 class Atlantis:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.lifecycle.team import Team
+from tests.lifecycle.team import NEEDS_JQ, Team
 
+pytestmark = NEEDS_JQ
 REPOSITORY = "example/infrastructure"
 PULL = {
     "number": 7,

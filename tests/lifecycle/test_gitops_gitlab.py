@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from tests.lifecycle.junit import outcomes
-from tests.lifecycle.team import Team
+from tests.lifecycle.team import NEEDS_JQ, Team
 
+pytestmark = NEEDS_JQ
 REVIEWED = "jobs/artifacts/refs%2Fmerge-requests%2F7%2Fhead/raw/shop.plan?job=plan"
 
 

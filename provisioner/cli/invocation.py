@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import click
 
 from provisioner.cli.terminal import Terminal
+from provisioner.core.diagnostics import ProvisionerError, error, quoted
+
+STATE_VARIABLE = "PROVISIONER_STATE"
 
 
 @dataclass
@@ -29,6 +33,24 @@ class Invocation:
         """The command as it was typed, to be shown; not with variables, whose values may be
         confidential."""
         return ["provisioner", *(["..."] if self.variables else self.arguments)]
+
+    @property
+    def states(self) -> Path | None:
+        """The folder of the stack's states, where it is not in that of the stack: a pipeline checks
+        the stack out anew each time. Raises ProvisionerError (PRV6042) for a relative path, which
+        would mean another folder wherever a command is run.
+        """
+        path = self.environ.get(STATE_VARIABLE, "")
+        if path and not path.startswith("/"):
+            raise ProvisionerError(
+                error(
+                    "PRV6042",
+                    f"{STATE_VARIABLE} is {quoted(path)}, expected an absolute path",
+                    hint="Name the folder in which the states of this stack lie, one folder for"
+                    " each stack: /var/lib/provisioner/shop, say.",
+                )
+            )
+        return Path(path) if path else None
 
 
 pass_invocation = click.make_pass_decorator(Invocation)

@@ -192,6 +192,16 @@ _ADOPT = click.option(
     help="Take over objects that exist already and that nobody owns. Repeatable.",
 )
 
+_REPORTS = tuple(
+    click.option(
+        option,
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"Write what was found to FILE, too, as {form}.",
+    )
+    for option, form in (("--sarif", "SARIF 2.1.0"), ("--junit", "JUnit XML"))
+)
+
 
 def selection_options(command: Command) -> Command:
     """``--target`` and ``--exclude``."""
@@ -222,3 +232,10 @@ def apply_options(command: Command) -> Command:
         help="How many steps run at once, over all endpoints.",
     )(command)
     return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)
+
+
+def report_options(command: Command) -> Command:
+    """``--sarif`` and ``--junit``: reports for other programs."""
+    for option in reversed(_REPORTS):
+        command = option(command)
+    return command

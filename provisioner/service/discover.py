@@ -60,8 +60,8 @@ def discover_host(
     """Write manifests of what is on a host of the workspace's stack into ``folder``, which lies in
     the stack's. What the stack has already is passed over.
 
-    Raises ProvisionerError: what is wrong with the stack, PRV6040 for an unknown host, PRV6042 and
-    PRV6043 if the manifests cannot go there, PRV6045 and PRV6046 for a choice that leaves nothing,
+    Raises ProvisionerError: what is wrong with the stack, PRV6050 for an unknown host, PRV6052 and
+    PRV6053 if the manifests cannot go there, PRV6055 and PRV6056 for a choice that leaves nothing,
     and what the endpoint says. Then nothing was written.
     """
     name, state = workspace.applied()
@@ -90,7 +90,7 @@ def discover_uri(
     """Make a new stack in ``folder`` of what is at a connection URI. Of the workspace only its
     providers and schemas count.
 
-    Raises ProvisionerError as :func:`discover_host`, and PRV6041 if no provider knows such a URI,
+    Raises ProvisionerError as :func:`discover_host`, and PRV6051 if no provider knows such a URI,
     PRV6013 for a name that no stack can have.
     """
     folder = folder.resolve()
@@ -128,7 +128,7 @@ def _new_stack(workspace: Workspace, uri: str, name: str) -> dict[Path, str]:
         }
     raise ProvisionerError(
         error(
-            "PRV6041",
+            "PRV6051",
             f"no provider knows the URI {quoted(uri)}",
             detail=f"Installed providers: {', '.join(registry.names()) or 'none'}.",
             hint="Write one such as qemu:///system or qemu+ssh://root@kvm1.example/system, or name "
@@ -341,7 +341,7 @@ class _Discovering:
 def _no_host(host: str, known: list[str]) -> Diagnostic:
     near = get_close_matches(host, known, n=1)
     return error(
-        "PRV6040",
+        "PRV6050",
         f"the stack has no Host {quoted(host)}",
         detail=f"It has {', '.join(known) or 'none'}.",
         hint=f"Did you mean {near[0]!r}?"
@@ -354,7 +354,7 @@ def _no_kind(kind: str, served: list[str], provider: str) -> Diagnostic:
     same = [name for name in served if name.lower() == kind.lower()]
     near = same or get_close_matches(kind, served, n=1)
     return error(
-        "PRV6045",
+        "PRV6055",
         f"the provider {provider} has no kind {quoted(kind)}",
         detail=f"It has {', '.join(served)}.",
         hint=f"Did you mean {near[0]!r}?" if near else "Name one of these with --kind.",
@@ -365,7 +365,7 @@ def _no_match(choices: Choices, host: str, found: int) -> Diagnostic:
     globs = ", ".join(quoted(glob) for glob in choices.match)
     of_kinds = f" of kind {', '.join(choices.kinds)}" if choices.kinds else ""
     return error(
-        "PRV6046",
+        "PRV6056",
         f"nothing{of_kinds} on Host/{host} is called {globs}",
         detail=f"{found} objects were found on it. Nothing was written.",
         hint="--match takes the names of the objects as they are there, with * as wildcard; quote "

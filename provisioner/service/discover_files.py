@@ -64,7 +64,7 @@ class Place:
 
 def check_new(folder: Path) -> None:
     """See that a new stack can be made in a folder: it is not there, or holds at most hidden files
-    such as ``.git``, and lies in no other stack. Raises ProvisionerError (PRV6042).
+    such as ``.git``, and lies in no other stack. Raises ProvisionerError (PRV6052).
     """
     try:
         found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
@@ -90,7 +90,7 @@ def check_new(folder: Path) -> None:
 
 def check_inside(folder: Path, root: Path) -> Path:
     """See that a folder is the stack's or lies in it, where its manifests are found; returns its
-    path below the stack's. Raises ProvisionerError (PRV6042).
+    path below the stack's. Raises ProvisionerError (PRV6052).
     """
     real, top = folder.resolve(), root.resolve()
     if not real.is_relative_to(top):
@@ -116,11 +116,11 @@ def check_inside(folder: Path, root: Path) -> Path:
 def _unsuitable(
     summary: str, detail: str = "", hint: str = "Name an empty or a new folder: -o DIR"
 ) -> Diagnostic:
-    return error("PRV6042", summary, detail=detail, hint=hint)
+    return error("PRV6052", summary, detail=detail, hint=hint)
 
 
 def check_free(root: Path, files: Iterable[Path]) -> None:
-    """See that none of the files is there; raises ProvisionerError (PRV6043)."""
+    """See that none of the files is there; raises ProvisionerError (PRV6053)."""
     taken = [str(path) for path in files if os.path.lexists(root / path)]
     if taken:
         raise ProvisionerError(_taken(root, taken))
@@ -129,7 +129,7 @@ def check_free(root: Path, files: Iterable[Path]) -> None:
 def _taken(root: Path, taken: list[str]) -> Diagnostic:
     more = f", and {len(taken) - _NAMED} more" if len(taken) > _NAMED else ""
     return error(
-        "PRV6043",
+        "PRV6053",
         f"{root} contains files that would be overwritten",
         detail=f"In the way: {', '.join(taken[:_NAMED])}{more}. Nothing was written.",
         hint="Move them away, or name another folder: -o DIR",
@@ -140,7 +140,7 @@ def write_files(root: Path, texts: Mapping[Path, str]) -> None:
     """Write files below ``root``: all of them, or none. Each is written aside first and then put in
     its place, so that whatever ends the program leaves no half file.
 
-    Raises ProvisionerError (PRV6043, PRV6044).
+    Raises ProvisionerError (PRV6053, PRV6054).
     """
     made: list[Path] = []
     aside: str | None = None
@@ -161,7 +161,7 @@ def write_files(root: Path, texts: Mapping[Path, str]) -> None:
         if isinstance(problem, OSError):
             raise ProvisionerError(
                 error(
-                    "PRV6044",
+                    "PRV6054",
                     f"the manifests cannot be written to {root}",
                     detail=f"{problem}. Nothing was written.",
                 )

@@ -99,15 +99,15 @@ def test_as_json(lab: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("her", "-o", "."), "PRV6040", "Did you mean 'here'?"),
-        (("xen:///", "-o", "../new"), "PRV6041", "no provider knows the URI"),
-        (("memory://host/x", "-o", "../new"), "PRV6041", "no provider knows the URI"),
-        (("URI", "-o", "."), "PRV6042", "is not empty"),
-        (("URI", "-o", "new"), "PRV6042", "is inside the stack of"),
-        (("here", "-o", ".."), "PRV6042", "is outside of the stack"),
-        (("here", "-o", ".hidden"), "PRV6042", "is hidden"),
-        (("here", "-o", ".", "--kind", "virtualmachine"), "PRV6045", "mean 'VirtualMachine'?"),
-        (("here", "-o", ".", "--match", "zz*"), "PRV6046", "is called 'zz*'"),
+        (("her", "-o", "."), "PRV6050", "Did you mean 'here'?"),
+        (("xen:///", "-o", "../new"), "PRV6051", "no provider knows the URI"),
+        (("memory://host/x", "-o", "../new"), "PRV6051", "no provider knows the URI"),
+        (("URI", "-o", "."), "PRV6052", "is not empty"),
+        (("URI", "-o", "new"), "PRV6052", "is inside the stack of"),
+        (("here", "-o", ".."), "PRV6052", "is outside of the stack"),
+        (("here", "-o", ".hidden"), "PRV6052", "is hidden"),
+        (("here", "-o", ".", "--kind", "virtualmachine"), "PRV6055", "mean 'VirtualMachine'?"),
+        (("here", "-o", ".", "--match", "zz*"), "PRV6056", "is called 'zz*'"),
         (("here", "-o", ".", "--name", "x"), "PRV6001", "HOST has to be a URI"),
         (("here",), "PRV6001", "Missing option '-o'"),
     ],
@@ -156,7 +156,7 @@ def closed(elsewhere: Path) -> Path:
 def test_a_folder_that_cannot_be_made(lab: CommandLine, uri: str, closed: Path) -> None:
     refused = lab("discover", uri, "-o", closed)
     assert 1 == refused.code
-    assert "PRV604" in refused.err
+    assert "PRV605" in refused.err
 
 
 def test_nothing_is_left_of_a_run_that_cannot_write(
@@ -171,7 +171,7 @@ def test_nothing_is_left_of_a_run_that_cannot_write(
 
     monkeypatch.setattr(Path, "hardlink_to", full)
     refused = lab("discover", uri, "-o", elsewhere / "new")
-    assert (1, True) == (refused.code, "PRV6044" in refused.err)
+    assert (1, True) == (refused.code, "PRV6054" in refused.err)
     assert [] == list(elsewhere.iterdir())
 
 

@@ -377,5 +377,5 @@ def refused(found: Found, **choices: object) -> str:
 
 
 def test_a_choice_that_leaves_nothing(lab: Found) -> None:
-    assert "PRV6046" == refused(lab, match=("nobody*",))
-    assert "PRV6045" == refused(lab, kinds=("Machine",))
+    assert "PRV6056" == refused(lab, match=("nobody*",))
+    assert "PRV6055" == refused(lab, kinds=("Machine",))

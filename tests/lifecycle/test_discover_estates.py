@@ -131,7 +131,7 @@ def test_what_is_discovered_and_adopted_leaves_nothing_to_do(data: DataObject) -
 
 
 @pytest.mark.slow
-@settings(QUICK, derandomize=False, max_examples=1000)
+@settings(QUICK, derandomize=False, max_examples=300)
 @given(st.data())
 def test_at_length(data: DataObject) -> None:
     check(data)

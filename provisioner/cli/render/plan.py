@@ -111,6 +111,7 @@ def _title(plan: Plan) -> str:
     where = f"Stack {plan.stack}" + (
         f", environment {plan.environment}" if plan.environment else ""
     )
+    where += f", plan {plan.short_id}"
     return printable(f"Destroy: {where}" if plan.destroy else where)
 
 

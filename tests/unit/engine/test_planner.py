@@ -13,14 +13,11 @@ from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.core.identity import identity
 from provisioner.engine.plan import Known, Plan, Step
-from provisioner.engine.planfile import sealed
 from provisioner.engine.planner import make_plan
 from provisioner.engine.selection import Selection
 from provisioner.providers.api import Present
 from tests.unit.engine.made import (
     LINEAGE,
-    MadeProvider,
-    MadeRules,
     Situation,
     declared,
     foreign,
@@ -449,57 +446,6 @@ def test_a_stack_has_a_gate_of_its_own() -> None:
     request = APPLIED.request()
     stack = replace(APPLIED.stack, max_impact=Impact.REPLACE)
     assert Impact.REPLACE == make_plan(replace(request, stack=stack)).max_impact
-
-
-def test_id_and_digest_are_the_same_for_the_same_and_others_for_another() -> None:
-    edit = edited("Net/lan", mtu=9000)
-    plan = edit.plan()
-    assert (plan.id, plan.digest) == (edit.plan().id, edit.plan().digest)
-    assert plan == sealed(plan)
-    moved = {**edit.found, "Net/lan": ours("Net/lan", {"mtu": 1500}, fingerprint="another")}
-    entries = tuple(
-        replace(entry, serial=4) if entry.address == Address("Net", "lan") else entry
-        for entry in edit.entries
-    )
-    others = [
-        edited("Net/lan", mtu=9001).plan(),
-        edit.plan(consents=(Address("Disk", "web"),)),
-        edit.plan(max_impact=Impact.RESTART),
-        edit.plan(selection=Selection((AddressPattern("Net", "*"),))),
-        replace(edit, hosts={"here": {"site": "b"}, "there": {}}).plan(),
-        replace(edit, found=moved).plan(),
-        replace(edit, entries=entries).plan(),
-        replace(edit, provider=MadeProvider(version="1.2.4")).plan(),
-        replace(edit, rules=MadeRules(digest="other schemas")).plan(),
-        make_plan(replace(edit.request(), environment="prod")),
-    ]
-    assert 11 == len({plan.id, *(other.id for other in others)})
-    assert 11 == len({plan.digest, *(other.digest for other in others)})
-
-
-def test_the_id_does_not_depend_on_when_and_how_it_is_said() -> None:
-    edit = edited("Net/lan", mtu=9000)
-    plan = edit.plan()
-    request = edit.request()
-    others = [
-        edit.plan(now="2027-02-02T00:00:00+00:00"),
-        edit.plan(tool_version="0.2"),
-        replace(edit, provider=MadeProvider(wording="is another")).plan(),
-        make_plan(replace(request, state=replace(request.state, serial=6))),
-    ]
-    assert {plan.id} == {other.id for other in others}
-    assert 5 == len({plan.digest, *(other.digest for other in others)})
-
-
-def test_the_id_does_not_depend_on_what_the_plan_does_not_touch() -> None:
-    edit = edited("Net/lan", mtu=9000)
-    more = replace(
-        edit,
-        declarations=(*edit.declarations, declared("Net/more")),
-        entries=(*edit.entries, recorded("Net/more")),
-        found={**edit.found, "Net/more": ours("Net/more")},
-    )
-    assert (edit.plan().id, edit.plan().unchanged + 1) == (more.plan().id, more.plan().unchanged)
 
 
 def test_what_was_chosen_stands_in_the_plan() -> None:

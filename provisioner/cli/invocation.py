@@ -27,6 +27,19 @@ class Invocation:
     environment: str | None = None
     no_cache: bool = False
     variables: dict[str, str] = field(default_factory=dict)
+    forms: list[str] = field(default_factory=list)
+    """In which a plan is to be shown; more than one is a mistake."""
+
+    @property
+    def form(self) -> str | None:
+        """The form in which a plan is to be shown; None: as text, or as the program's own JSON.
+        Raises click.UsageError if there are several.
+        """
+        chosen = [*self.forms, *(["json"] if self.terminal.json else [])]
+        if self.forms and len(chosen) > 1:
+            names = " and ".join(f"--{name}" for name in dict.fromkeys(chosen))
+            raise click.UsageError(f"{names} exclude each other.")
+        return self.forms[0] if self.forms else None
 
     @property
     def typed(self) -> list[str]:

@@ -203,6 +203,31 @@ _REPORTS = tuple(
 )
 
 
+_FORMS = {
+    "markdown": "Show the plan as Markdown for a pull request, below 60,000 characters.",
+    "html": "Show the plan as one page that needs nothing else, with its graph.",
+    "gitlab": "Show the counts that GitLab reads (artifacts:reports:terraform).",
+    "terraform": "Show the plan as JSON in Terraform's form, for policy tools.",
+}
+
+
+def _choose_form(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        _invocation(context).forms.append(str(parameter.name))
+
+
+def form_options(command: Command) -> Command:
+    """``--markdown``, ``--html``, ``--gitlab``, ``--terraform``: how a plan is shown. What was
+    chosen is in :attr:`Invocation.form`.
+    """
+    for name, text in reversed(_FORMS.items()):
+        option = click.option(
+            f"--{name}", is_flag=True, callback=_choose_form, expose_value=False, help=text
+        )
+        command = option(command)
+    return command
+
+
 def selection_options(command: Command) -> Command:
     """``--target`` and ``--exclude``."""
     for option in reversed(_SELECTION):

@@ -10,6 +10,7 @@ from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import (
     adopt_option,
+    form_options,
     gate_options,
     global_options,
     report_options,
@@ -38,6 +39,7 @@ from provisioner.core.address import Address, AddressPattern
     help="Exit with 2 for changes, 4 for held steps only, 5 if the gate refuses the plan.",
 )
 @report_options
+@form_options
 @global_options
 @pass_invocation
 def command(
@@ -59,7 +61,8 @@ def command(
 
     Reads the manifests, the state and the endpoints, and changes none of them. Steps are listed
     with the most severe impact first: data-loss, replace, restart, live (the guest keeps running),
-    none.
+    none. With --markdown, --html, --gitlab or --terraform the plan is shown in that form; -o
+    writes the plan file all the same.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.planning import choices_of, print_plan
@@ -69,6 +72,7 @@ def command(
     from provisioner.service.plan import make_plan, write_plan
 
     terminal = invocation.terminal
+    form = invocation.form
     workspace = open_workspace(invocation, stack)
     choices = choices_of(target, exclude, max_impact, allow_data_loss, adopt)
     reports = Reports(sarif, junit)
@@ -80,7 +84,7 @@ def command(
             checked.take_plan(plan, workspace.loaded)
         if output is not None:
             write_plan(workspace, plan, output)
-    print_plan(terminal, plan, invocation.typed)
+    print_plan(terminal, plan, invocation.typed, form)
     if output is not None and not terminal.json:
         terminal.note([f"Written to {output}. To apply it: provisioner apply {output}"])
     return _detailed(plan.steps, plan.held, plan.refused) if detailed_exitcode else ExitCode.DONE

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import click
 
 from provisioner.cli.terminal import Terminal
+from provisioner.core.redaction import Redactor
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Invocation:
     environment: str | None = None
     no_cache: bool = False
     variables: dict[str, str] = field(default_factory=dict)
+    redactor: Redactor = field(default_factory=Redactor)
+    """Learns every secret that the run resolves."""
 
     @property
     def typed(self) -> list[str]:

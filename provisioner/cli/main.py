@@ -40,8 +40,8 @@ def main() -> int:
 
 
 def _end_now(code: int) -> NoReturn:
-    """End without waiting for threads. What is to be done at the end is done: the folder with the
-    key of a session that hangs is removed then.
+    """End without waiting for threads. What is to be done at the end is done: a command that is
+    still asked for a secret is ended then.
     """
     try:
         atexit._run_exitfuncs()

@@ -1,7 +1,10 @@
-"""What a step does (:class:`Action`) and what that means for a running guest (:class:`Impact`)."""
+"""What a step does (:class:`Action`), what that means for a running guest (:class:`Impact`), and
+what may be done to a resource at all (:class:`Permission`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -15,6 +18,32 @@ class Action(StrEnum):
     ADOPT = "adopt"
     FORGET = "forget"
     RENAME = "rename"
+
+
+class Permission(StrEnum):
+    """What ``metadata.manage`` allows to be done to a resource's object. To look at it is always
+    allowed.
+    """
+
+    OBSERVE = "observe"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+EVERYTHING = frozenset(Permission)
+
+
+def permissions(names: Iterable[str] | None) -> frozenset[Permission]:
+    """The permissions of these names; all of them where there is no list."""
+    return EVERYTHING if names is None else frozenset(map(Permission, names)) | {Permission.OBSERVE}
+
+
+def permission_names(allowed: frozenset[Permission]) -> list[str] | None:
+    """The way back, in the order of :class:`Permission`; None: all."""
+    if allowed == EVERYTHING:
+        return None
+    return [permission.value for permission in Permission if permission in allowed]
 
 
 class Impact(StrEnum):

@@ -115,7 +115,8 @@ class Applier:
         check_records(plan, state)
         check_providers(plan, self._sessions.registry)
         held = _left_out(plan)
-        if not plan.steps and not plan.refresh and not settles(plan, state.open_intents):
+        records = plan.refresh or plan.observed
+        if not plan.steps and not records and not settles(plan, state.open_intents):
             self._record_endpoints(plan, state)
             return ApplyReport(None, held=held)
         self._sink(PhaseStarted("verify", len(plan.steps)))
@@ -137,7 +138,7 @@ class Applier:
                 stop=self._stop,
             )
             calls.settle_interrupted()
-            calls.refresh(plan.refresh)
+            calls.refresh()
             report = self._execute(plan, operation, calls)
         except BaseException:
             with suppress(ProvisionerError):

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
+from uuid import UUID
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
@@ -110,11 +111,11 @@ class StepCalls:
         """
         self._records.settle_interrupted(self._plan)
 
-    def refresh(self, unchanged: Iterable[Known]) -> None:
+    def refresh(self) -> None:
         """Write entries of resources that are as they should be."""
-        entries = []
+        entries = [self._first_entry(known) for known in self._plan.observed]
         waiting = {note.address for note in self._plan.pending}
-        for known in unchanged:
+        for known in self._plan.refresh:
             entry = self._records.entries[known.address]
             entries.append(
                 replace(
@@ -122,11 +123,30 @@ class StepCalls:
                     spec=known.spec,
                     dependencies=known.dependencies,
                     protect=known.protect,
+                    manage=known.manage,
                     pending=entry.pending if known.address in waiting else (),
                 )
             )
         if entries:
             self._records.refresh(entries)
+
+    def _first_entry(self, known: Known) -> Entry:
+        """Of an object that is only observed."""
+        assert known.external_id is not None
+        return Entry(
+            address=known.address,
+            provider=self._plan.endpoints[known.endpoint].provider,
+            endpoint=known.endpoint,
+            name=known.name,
+            uid=UUID(known.uid),
+            external_id=known.external_id,
+            spec=known.spec,
+            outputs=known.outputs,
+            dependencies=known.dependencies,
+            generation=known.generation,
+            protect=known.protect,
+            manage=known.manage,
+        )
 
     def end(self) -> None:
         """The run is over: a call that comes back from now on writes nothing and goes no further.
@@ -378,6 +398,7 @@ class StepCalls:
             dependencies=self._still_needed(step, outcome),
             generation=known.generation,
             protect=known.protect,
+            manage=known.manage,
             pending=pending,
         )
         if step.renamed_from is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provisioner.core.actions import Action, Impact, worst
+from provisioner.core.actions import Action, Impact, Permission, worst
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.identity import Stamp
@@ -64,6 +64,12 @@ class Policy:
     adopt: tuple[AddressPattern, ...] = ()
     maintenance: frozenset[str] = frozenset()
     """Hosts on which nothing may be done now."""
+    only_adopt: bool = False
+    """Whether nothing is to be done but to take over what ``adopt`` names."""
+
+    def adopts(self, subject: Subject) -> bool:
+        """Whether the object of a subject may be taken over."""
+        return any(pattern.matches(subject.address) for pattern in self.adopt)
 
 
 def decide(
@@ -76,18 +82,58 @@ def decide(
     policy: Policy,
 ) -> Decision:
     """Decide about one subject. ``spec`` is its desired spec with all known outputs put in."""
+    if policy.only_adopt and (subject.declaration is None or not policy.adopts(subject)):
+        return NOTHING
     if isinstance(observation, Undetermined):
         return Decision(problem=observation.diagnostic.about(subject.address))
+    if policy.only_adopt:
+        return _hold(subject, observation, _adoption(subject, observation, rules, policy), policy)
     if subject.declaration is None:
         decision = _removal(subject, observation, rules)
     elif isinstance(observation, Absent):
         reason = "it was removed outside" if subject.entry is not None else ""
         decision = Decision(Action.CREATE, reason=reason)
-    elif not owned(subject, observation):
-        decision = _foreign(subject, observation, policy)
-    else:
+    elif _is_another(subject):
+        decision = Decision(problem=_other_name(subject))
+    elif owned(subject, observation) or subject.is_watched:
         decision = _change(subject, spec, observation, provider, rules=rules, policy=policy)
+    else:
+        decision = _foreign(subject, observation, policy)
     return _hold(subject, observation, decision, policy)
+
+
+def _adoption(
+    subject: Subject, observation: Observation, rules: KindRules, policy: Policy
+) -> Decision:
+    """What there is to do about a declared resource where nothing may be done but to adopt."""
+    if not isinstance(observation, Present) or subject.is_watched or _is_half_made(subject):
+        return NOTHING
+    if not owned(subject, observation):
+        return _foreign(subject, observation, policy)
+    return _unrecorded(rules) if subject.entry is None else NOTHING
+
+
+def _is_another(subject: Subject) -> bool:
+    """Whether the manifest names another object than the one that is recorded."""
+    declaration, entry = subject.declaration, subject.entry
+    return (
+        declaration is not None
+        and entry is not None
+        and declaration.external_name not in (None, entry.name)
+    )
+
+
+def _other_name(subject: Subject) -> Diagnostic:
+    assert subject.declaration is not None
+    return error(
+        "PRV2013",
+        f"{subject.address} is recorded as the object {subject.resource.name!r}",
+        detail=f"externalName says {subject.declaration.external_name!r}: that is another object.",
+        hint="Put the old name back. To let go of the recorded object: provisioner state forget "
+        f"{subject.address}",
+        address=str(subject.address),
+        path=("externalName",),
+    )
 
 
 def owned(subject: Subject, observed: Present) -> bool:
@@ -115,7 +161,7 @@ def _own_addresses(subject: Subject) -> set[str]:
 
 
 def _foreign(subject: Subject, observed: Present, policy: Policy) -> Decision:
-    if any(pattern.matches(subject.address) for pattern in policy.adopt):
+    if policy.adopts(subject):
         if observed.owner is not None:
             return Decision(problem=_stamped_by_others(subject, observed.owner))
         return Decision(Action.ADOPT, reason="it exists and has no owner", impact=Impact.NONE)
@@ -126,8 +172,8 @@ def _foreign(subject: Subject, observed: Present, policy: Policy) -> Decision:
         f"the name {subject.resource.name!r} is taken on Host/{subject.endpoint} by an object "
         "that is not ours",
         detail="An object without our stamp is never changed or deleted.",
-        hint="Give the resource another name, or take the object over with --adopt "
-        f"{subject.address}.",
+        hint="Give the resource another name, or take the object over: provisioner adopt "
+        f"{subject.address}",
         address=str(subject.address),
         path=("name",),
     )
@@ -172,7 +218,9 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
     if not owned(subject, observation):
         if subject.entry is None:
             return NOTHING
-        return Decision(Action.FORGET, reason="the object found under its name is not ours")
+        watched = "it was only observed" if subject.is_watched else None
+        reason = watched or "the object found under its name is not ours"
+        return Decision(Action.FORGET, reason=reason)
     if subject.retired:
         made = any(record.action == Action.CREATE for record in subject.interrupted)
         if made:
@@ -183,6 +231,8 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
             impact=predecessor_impact(rules.impact_on_delete),
             reason="its successor has replaced it",
         )
+    if Permission.DELETE not in subject.manage:
+        return Decision(Action.FORGET, reason="it is left alone (metadata.manage has no delete)")
     field = rules.retention_field
     if field is not None and subject.entry is not None:
         retention = subject.resource.spec.get(field) or rules.default_of((field,))
@@ -265,12 +315,16 @@ def _bookkeeping(subject: Subject, rules: KindRules) -> Decision:
     """What has to be done about an object that is as it should be: record it, or write its new
     address on it.
     """
-    if subject.entry is None:
-        with_data = rules.retention_field is not None
-        return Decision(Action.ADOPT, reason=_TAKEN_BACK_WITH_DATA if with_data else _TAKEN_BACK)
-    if subject.entry.address != subject.address:
+    if subject.entry is not None and subject.entry.address != subject.address:
         return Decision(Action.RENAME, reason=f"it was {subject.entry.address}")
+    if subject.entry is None and not subject.is_watched:
+        return _unrecorded(rules)
     return NOTHING
+
+
+def _unrecorded(rules: KindRules) -> Decision:
+    with_data = rules.retention_field is not None
+    return Decision(Action.ADOPT, reason=_TAKEN_BACK_WITH_DATA if with_data else _TAKEN_BACK)
 
 
 def _replacement(
@@ -345,8 +399,29 @@ def _hold(
         lets_go = isinstance(observation, Present) and owned(subject, observation)
     if protected and lets_go:
         return replace(decision, held="it is protected (metadata.protect)")
+    forbidden = _forbidden(subject, decision.action)
+    if forbidden is not None:
+        return replace(decision, held=forbidden)
     hosts = {subject.endpoint, declaration.host if declaration is not None else subject.endpoint}
     for host in sorted(name for name in hosts if name in policy.maintenance):
         if decision.action is not Action.FORGET:
             return replace(decision, held=f"Host/{host} is in maintenance")
     return decision
+
+
+_NEEDED = {
+    Action.CREATE: (Permission.CREATE,),
+    Action.UPDATE: (Permission.UPDATE,),
+    Action.RENAME: (Permission.UPDATE,),
+    Action.REPLACE: (Permission.CREATE, Permission.DELETE),
+}
+
+
+def _forbidden(subject: Subject, action: Action) -> str | None:
+    """Why ``metadata.manage`` does not allow an action; None: it does."""
+    missing = [need.value for need in _NEEDED.get(action, ()) if need not in subject.manage]
+    if not missing:
+        return None
+    if subject.manage == {Permission.OBSERVE}:
+        return "it is only observed (metadata.manage)"
+    return f"metadata.manage has no {' and no '.join(missing)}"

@@ -121,6 +121,7 @@ def _previous(subject: Subject, observation: Observation) -> Known | None:
         outputs=entry.outputs,
         dependencies=subject.recorded_dependencies,
         protect=entry.protect,
+        manage=entry.manage,
     )
 
 
@@ -141,7 +142,7 @@ def _successor(
         generation, uid = free_identity(lineage, subject.address, taken, generation + 1)
     return replace(
         known,
-        name=subject.address.name,
+        name=subject.object_name,
         uid=str(uid),
         generation=generation,
         external_id=None,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from provisioner.core.actions import Action, Impact
+from provisioner.core.actions import EVERYTHING, Action, Impact, Permission
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.values import Json, Path
@@ -50,6 +50,7 @@ class Known:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     dependencies: tuple[Address, ...] = ()
     protect: bool = False
+    manage: frozenset[Permission] = EVERYTHING
 
 
 def intent_detail(about: Known | Entry, successor: Address | None = None) -> dict[str, Any]:
@@ -159,7 +160,8 @@ class Plan:
     """Ordered steps (a step stands after all that it depends on) and what they were derived from.
 
     ``steps`` are carried out; ``held`` are not. ``refresh`` are resources that are as they should
-    be but recorded with other words: apply writes their entries and calls no provider. ``kept`` are
+    be but recorded with other words, ``observed`` such as are only looked at and not recorded yet:
+    apply writes their entries and calls no provider. ``kept`` are
     predecessors without a step; apply leaves their intents open, so that later plans know of them.
     ``undetermined`` are about resources that could not be observed: nothing is planned for them
     until what they stand on was changed. ``context``
@@ -184,6 +186,7 @@ class Plan:
     kept: tuple[Kept, ...] = ()
     undetermined: tuple[Diagnostic, ...] = ()
     refresh: tuple[Known, ...] = ()
+    observed: tuple[Known, ...] = ()
     context: tuple[Known, ...] = ()
     endpoints: Mapping[str, EndpointRecord] = field(default_factory=dict)
     consents: tuple[Address, ...] = ()

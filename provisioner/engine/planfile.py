@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, NoReturn
 
-from provisioner.core.actions import Action, Impact
+from provisioner.core.actions import Action, Impact, permission_names, permissions
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange, error
 from provisioner.core.values import digest
@@ -133,6 +133,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "kept": [{"address": str(kept.address), "reason": kept.reason} for kept in plan.kept],
         "undetermined": [problem.as_json() for problem in plan.undetermined],
         "refresh": [_known_json(known) for known in plan.refresh],
+        "observed": [_known_json(known) for known in plan.observed],
         "context": [_known_json(known) for known in plan.context],
         "endpoints": {
             name: {"provider": record.provider, "spec": record.spec}
@@ -158,6 +159,7 @@ def _known_json(known: Known) -> dict[str, Any]:
         "outputs": known.outputs,
         "dependencies": [str(address) for address in known.dependencies],
         "protect": known.protect,
+        "manage": permission_names(known.manage),
     }
 
 
@@ -209,6 +211,7 @@ def _known(data: Mapping[str, Any]) -> Known:
         outputs=data["outputs"],
         dependencies=tuple(Address.of(text) for text in data["dependencies"]),
         protect=data["protect"],
+        manage=permissions(data.get("manage")),
     )
 
 
@@ -289,6 +292,7 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
         kept=tuple(Kept(Address.of(kept["address"]), kept["reason"]) for kept in data["kept"]),
         undetermined=tuple(_diagnostic(item) for item in data["undetermined"]),
         refresh=tuple(_known(known) for known in data["refresh"]),
+        observed=tuple(_known(known) for known in data.get("observed", ())),
         context=tuple(_known(known) for known in data["context"]),
         endpoints={
             name: EndpointRecord(name, record["provider"], record["spec"])

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from provisioner.core.actions import Action, Impact
+from provisioner.core.actions import Action, Impact, Permission
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError
 from provisioner.core.values import Json, Path, get_path, is_marker
@@ -78,6 +78,7 @@ def make_plan(request: PlanRequest) -> Plan:
         kept=tuple(Kept(address, reason) for address, reason in sorted(kept.items())),
         undetermined=tuple(d.undetermined for d in decisions.values() if d.undetermined),
         refresh=_refresh(request, decisions, specs),
+        observed=_observed(request, decisions, specs),
         context=_context(request, steps, specs),
         endpoints={name: request.endpoints[name] for name in sorted(used)},
         consents=tuple(sorted(request.options.consents)),
@@ -86,14 +87,18 @@ def make_plan(request: PlanRequest) -> Plan:
             "exclude": tuple(str(pattern) for pattern in request.options.selection.exclude),
         },
         interrupted=_interrupted(request, completed, decisions),
-        unchanged=sum(
-            1
-            for decision in decisions.values()
-            if (decision.action, decision.kept, decision.undetermined) == (None, None, None)
-        ),
+        unchanged=0 if request.options.only_adopt else _unchanged(decisions),
         warnings=request.stack.warnings if request.stack is not None else (),
     )
     return replace(plan, digest=plan_digest(plan))
+
+
+def _unchanged(decisions: Mapping[Address, Decision]) -> int:
+    return sum(
+        1
+        for decision in decisions.values()
+        if (decision.action, decision.kept, decision.undetermined) == (None, None, None)
+    )
 
 
 def _policy(request: PlanRequest) -> Policy:
@@ -105,7 +110,8 @@ def _policy(request: PlanRequest) -> Policy:
     maintenance = {
         name for name, record in request.endpoints.items() if record.spec.get("maintenance") is True
     }
-    return Policy(chosen, request.options.adopt, frozenset(maintenance))
+    options = request.options
+    return Policy(chosen, options.adopt, frozenset(maintenance), only_adopt=options.only_adopt)
 
 
 def _dependency_graph(subjects: Mapping[Address, Subject]) -> DependencyGraph[Address]:
@@ -248,19 +254,26 @@ def _provider_of(request: PlanRequest, subject: Subject) -> Provider:
 
 
 def _keep_what_kept_objects_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
+    """Forget what would be deleted under something that stays: under data that is kept its image,
+    under an object that is left alone all that it has, however far down.
+    """
+    left_alone: set[Address] = set()
     for address in reversed(list(decisions)):  # dependents first: what is kept may keep in turn
         subject = request.subjects[address]
         if decisions[address].action is not Action.FORGET:
             continue
         if not isinstance(request.observations[address], Present):
             continue
+        whole = address in left_alone or Permission.DELETE not in subject.manage
+        whose = "which is left alone" if whole else "whose data is kept"
         for field in request.rules.kind(address.kind).references:
-            targets = field.targets(subject.resource.spec) if field.keeps else ()
-            for target in set(targets).intersection(subject.recorded_dependencies):
-                if target in decisions and decisions[target].action is Action.DELETE:
-                    decisions[target] = Decision(
-                        Action.FORGET, reason=f"{address}, whose data is kept, needs it"
-                    )
+            targets = field.targets(subject.resource.spec) if field.keeps or whole else ()
+            for target in set(targets).intersection(subject.recorded_dependencies, decisions):
+                if whole:
+                    left_alone.add(target)
+                if decisions[target].action is Action.DELETE:
+                    reason = f"{address}, {whose}, needs it"
+                    decisions[target] = Decision(Action.FORGET, reason=reason)
 
 
 def _leave_to_makers(
@@ -293,9 +306,12 @@ def _interrupted(
     decisions: Mapping[Address, Decision],
 ) -> dict[str, tuple[int, ...]]:
     """Intents that this plan deals with; not those about what stays as it is or was not seen."""
+    if request.options.only_adopt:
+        decisions = {a: d for a, d in decisions.items() if d.action is not None}
     found: dict[str, list[int]] = {}
     for address, subject in sorted(request.subjects.items()):
-        if decisions[address].kept is not None or decisions[address].undetermined is not None:
+        decision = decisions.get(address)
+        if decision is None or decision.kept is not None or decision.undetermined is not None:
             continue
         for record in subject.interrupted:
             found.setdefault(str(completed.get(address, address)), []).append(record.sequence)
@@ -310,6 +326,8 @@ def _refresh(
     """Unchanged resources whose entry no longer says what the author wrote (a field set to what it
     is already, protection), or says that a restart is pending after there was one.
     """
+    if request.options.only_adopt:
+        return ()
     result: list[Known] = []
     for address, decision in decisions.items():
         subject = request.subjects[address]
@@ -318,11 +336,8 @@ def _refresh(
             continue
         if decision.undetermined is not None:
             continue
-        spec, dependencies, protect = (
-            specs[address],
-            subject.dependencies,
-            subject.declaration.protect,
-        )
+        spec, dependencies = specs[address], subject.dependencies
+        treatment = (subject.declaration.protect, subject.declaration.manage)
         if decision.pending:
             # Until the restart it needs what it has.
             in_force = ((note.path, note.running) for note in decision.pending)
@@ -331,12 +346,34 @@ def _refresh(
             dependencies = tuple(sorted(needed))
         observed = request.observations[address]
         restarted = bool(entry.pending) and isinstance(observed, Present) and not observed.running
-        if restarted or (spec, dependencies, protect) != (
+        if restarted or (spec, dependencies, *treatment) != (
             entry.spec,
             entry.dependencies,
             entry.protect,
+            entry.manage,
         ):
             result.append(replace(known_of(subject, spec), dependencies=dependencies))
+    return tuple(result)
+
+
+def _observed(
+    request: PlanRequest,
+    decisions: Mapping[Address, Decision],
+    specs: Mapping[Address, Mapping[str, Any]],
+) -> tuple[Known, ...]:
+    """What is only looked at, is as it was declared, and is not recorded yet."""
+    if request.options.only_adopt:
+        return ()
+    result: list[Known] = []
+    for address, decision in decisions.items():
+        subject = request.subjects[address]
+        found = request.observations[address]
+        if decision is not NOTHING or subject.declaration is None or subject.entry is not None:
+            continue
+        if subject.is_watched and isinstance(found, Present):
+            known = known_of(subject, specs[address])
+            known = replace(known, external_id=found.external_id, outputs=found.outputs)
+            result.append(known)
     return tuple(result)
 
 

@@ -22,13 +22,16 @@ from provisioner.state.model import EndpointRecord, State
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the caller of ``plan`` chose. ``max_impact`` None: the stack's default."""
+    """What the caller of ``plan`` chose. ``max_impact`` None: the stack's default. ``only_adopt``:
+    nothing but what ``adopt`` names is looked at for a step.
+    """
 
     destroy: bool = False
     selection: Selection = field(default_factory=Selection)
     max_impact: Impact | None = None
     consents: tuple[Address, ...] = ()
     adopt: tuple[AddressPattern, ...] = ()
+    only_adopt: bool = False
     now: str = ""
     tool_version: str = ""
 

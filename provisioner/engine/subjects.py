@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+from provisioner.core.actions import EVERYTHING, Permission
 from provisioner.core.address import Address
 from provisioner.core.identity import Stamp, identity
 from provisioner.engine.plan import Known
@@ -42,6 +43,23 @@ class Subject:
     """What an earlier run intended to do with this object, without an outcome."""
     retired: bool = False
     """Another object has its address: to be deleted whatever is declared."""
+
+    @property
+    def manage(self) -> frozenset[Permission]:
+        """What may be done to the object: as declared, else as recorded."""
+        if self.declaration is not None:
+            return self.declaration.manage
+        return self.entry.manage if self.entry is not None else EVERYTHING
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether an object that exists is only looked at: it needs no stamp, and gets none."""
+        return self.manage.isdisjoint((Permission.UPDATE, Permission.DELETE))
+
+    @property
+    def object_name(self) -> str:
+        """What a new object is called on the endpoint."""
+        return self.declaration.object_name if self.declaration is not None else self.resource.name
 
 
 def endpoints_of(stack: Stack | None, state: State) -> dict[str, EndpointRecord]:
@@ -74,7 +92,7 @@ def collect(
     subjects: dict[Address, Subject] = {}
     declarations: Mapping[Address, Declaration] = stack.declarations if stack is not None else {}
     if destroy:
-        state = _with_protection(state, declarations)
+        state = _with_treatment(state, declarations)
         declarations = {}
     taken = identities(state)
     renamed: dict[Address, Address] = {}
@@ -137,11 +155,17 @@ def with_others(
     }
 
 
-def _with_protection(state: State, declarations: Mapping[Address, Declaration]) -> State:
-    """The state with the protection that the manifests ask for now, applied already or not."""
+def _with_treatment(state: State, declarations: Mapping[Address, Declaration]) -> State:
+    """The state with the protection and the permissions that the manifests ask for now, applied
+    already or not.
+    """
     entries = {
-        address: replace(entry, protect=True)
-        if address in declarations and declarations[address].protect
+        address: replace(
+            entry,
+            protect=entry.protect or declarations[address].protect,
+            manage=declarations[address].manage,
+        )
+        if address in declarations
         else entry
         for address, entry in state.entries.items()
     }
@@ -174,12 +198,13 @@ def _declared(
     dependencies = tuple(sorted({reference.target for reference in declaration.references}))
     resource = Resource(
         address=address,
-        name=entry.name if entry is not None else address.name,
+        name=entry.name if entry is not None else declaration.object_name,
         uid=uid,
         stamp=Stamp(str(lineage), str(address), generation),
         spec=declaration.spec,
         external_id=entry.external_id if entry is not None else None,
         outputs=entry.outputs if entry is not None else {},
+        exact=declaration.external_name is not None,
     )
     # A declaration without a host is of a stack that did not load; the loader has reported it.
     endpoint = declaration.host or ""
@@ -344,4 +369,5 @@ def known_of(subject: Subject, spec: Mapping[str, Any], endpoint: str | None = N
         protect=declaration.protect
         if declaration is not None
         else bool(subject.entry and subject.entry.protect),
+        manage=subject.manage,
     )

@@ -126,6 +126,9 @@ def check_records(plan: Plan, state: State) -> None:
         entry = state.entries.get(known.address)
         if entry is None or entry.serial > plan.serial:
             problems.add(_stale(known.address, "its entry was written again or removed"))
+    for known in plan.observed:
+        if known.address in state.entries:
+            problems.add(_stale(known.address, "it was recorded since"))
     if len(problems):
         raise StalePlan(list(problems))
 

@@ -120,7 +120,7 @@ def _impossible(mac: str, path: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def _mac_of(scope: str, draft: Draft, card: str, recorded: Recorded) -> str:
-    old = draft.renamed_from or draft.address.name
+    old = draft.treatment.renamed_from or draft.address.name
     for machine in (draft.address, Address(MACHINE, old)):
         macs = recorded(machine).get("mac")
         if isinstance(macs, Mapping) and isinstance(macs.get(card), str):

@@ -34,6 +34,7 @@ def check_drafts(drafts: Mapping[Address, Draft]) -> None:
     _check_disks(drafts)
     _check_images(drafts)
     _check_renames(drafts)
+    _check_object_names(drafts)
     check_sharing(drafts)
 
 
@@ -206,9 +207,9 @@ def _images(draft: Draft) -> Iterator[tuple[tuple[str, ...], str]]:
 def _check_renames(drafts: Mapping[Address, Draft]) -> None:
     heirs: dict[Address, Address] = {}
     for draft in drafts.values():
-        if draft.renamed_from is None:
+        if draft.treatment.renamed_from is None:
             continue
-        old = Address(draft.address.kind, draft.renamed_from)
+        old = Address(draft.address.kind, draft.treatment.renamed_from)
         heir = heirs.setdefault(old, draft.address)
         if old in drafts:
             summary = "is its own old name" if old == draft.address else "is still in the stack"
@@ -222,6 +223,32 @@ def _check_renames(drafts: Mapping[Address, Draft]) -> None:
             continue
         draft.problems.append(
             Problem(("metadata", "renamedFrom"), "PRV1430", f"{old} {summary}", hint)
+        )
+
+
+def _check_object_names(drafts: Mapping[Address, Draft]) -> None:
+    """Two resources are never the same object: ``externalName`` could make them."""
+    named = [draft for draft in drafts.values() if draft.treatment.external_name is not None]
+    if not named:
+        return
+    kinds = {draft.address.kind for draft in named}
+    owners: dict[tuple[object, ...], Draft] = {}
+    for draft in drafts.values():
+        if draft.address.kind not in kinds:
+            continue
+        name = draft.treatment.external_name or draft.address.name
+        place = (draft.address.kind, draft.host, draft.spec.get("pool"), name)
+        other = owners.setdefault(place, draft)
+        if other is draft:
+            continue
+        blamed, first = (draft, other) if draft.treatment.external_name else (other, draft)
+        blamed.problems.append(
+            Problem(
+                ("metadata", "externalName"),
+                "PRV1314",
+                f"{first.address} is the object {name!r} already",
+                "Each object belongs to one resource: correct the name, or remove one of them.",
+            )
         )
 
 

@@ -6,7 +6,7 @@ draft, too, without what is wrong in it, so that one run can report everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from provisioner.manifest.canonical import Findings, Place, output_as_name
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.expand import Expanded
 from provisioner.manifest.files import ManifestFiles, TextFiles
+from provisioner.manifest.model import Treatment
 from provisioner.manifest.placeholders import has_output, shielded, unshielded
 from provisioner.manifest.places import Places
 from provisioner.manifest.problems import Problem
@@ -61,13 +62,7 @@ class Drafter:
             moved = [_moved(problem) for problem in findings.problems]
             self._report(document, moved, document.value)
             canonical = pruned(canonical, findings.problems)
-        settled = Settled(
-            canonical,
-            findings.references,
-            metadata.get("protect") is True,
-            metadata.get("renamedFrom"),
-            metadata.get("replace"),
-        )
+        settled = Settled(canonical, findings.references, _treatment(metadata))
         if named and not (failed or document.templated or files.were_asked):
             document.manifest.settle(settled)
         return Draft(
@@ -77,9 +72,7 @@ class Drafter:
             findings.references,
             document.templated or files.holds_escapes,
             failed,
-            settled.protect,
-            settled.renamed_from,
-            settled.replace_order,
+            settled.treatment,
             named=named,
         )
 
@@ -102,7 +95,7 @@ class Drafter:
             return schema.problems(document.value)
         found = schema.problems(shielded(document.value, kinds), kinds)
         metadata = document.value.get("metadata")
-        for name in ("name", "renamedFrom"):
+        for name in ("name", "renamedFrom", "externalName"):
             text = metadata.get(name) if isinstance(metadata, dict) else None
             if isinstance(text, str) and has_output(text, kinds):
                 found.append(output_as_name(("metadata", name)))
@@ -127,9 +120,17 @@ def settled_draft(manifest: Manifest, settled: Settled) -> Draft:
         settled.spec,
         manifest.origin,
         settled.references,
-        protect=settled.protect,
-        renamed_from=settled.renamed_from,
-        replace_order=settled.replace_order,
+        treatment=settled.treatment,
+    )
+
+
+def _treatment(metadata: Mapping[str, Any]) -> Treatment:
+    return Treatment(
+        metadata.get("protect") is True,
+        metadata.get("renamedFrom"),
+        metadata.get("replace"),
+        metadata.get("externalName"),
+        metadata.get("manage"),
     )
 
 

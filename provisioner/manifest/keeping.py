@@ -14,6 +14,7 @@ from typing import Any
 
 from provisioner.manifest.canonical import FoundReference
 from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.model import Treatment
 from provisioner.manifest.pieces import Piece
 from provisioner.manifest.places import Origin
 from provisioner.manifest.source import SourceFile
@@ -54,10 +55,11 @@ def _plain(piece: Piece, manifest: Manifest, catalog: SchemaCatalog) -> list[Any
         [ref.path, ref.name, next(n for n, field in enumerate(fields) if field is ref.field)]
         for ref in settled.references
     ]
-    return [kind, name, start, end, node, row, [settled.spec, references, *settled[2:]], None]
+    plain = [settled.spec, references, settled.treatment]
+    return [kind, name, start, end, node, row, plain, None]
 
 
 def _settled(plain: list[Any], fields: Sequence[Any]) -> Settled:
-    spec, references, protect, renamed_from, replace_order = plain
+    spec, references, treatment = plain
     found = [FoundReference(tuple(path), name, fields[number]) for path, name, number in references]
-    return Settled(spec, found, protect, renamed_from, replace_order)
+    return Settled(spec, found, Treatment(*treatment))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from provisioner.core.actions import permissions
 from provisioner.core.address import Address
 from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, shortened, warning
@@ -248,9 +249,12 @@ class _Loading:
                 draft.origin.source,
                 draft.host,
                 draft.references,
-                draft.protect or any(pattern.matches(address) for pattern in protect.values()),
-                draft.renamed_from,
-                draft.replace_order,
+                draft.treatment.protect
+                or any(pattern.matches(address) for pattern in protect.values()),
+                draft.treatment.renamed_from,
+                draft.treatment.replace_order,
+                draft.treatment.external_name,
+                permissions(draft.treatment.manage),
             )
             for address, draft in self.drafts.items()
         }

@@ -6,12 +6,12 @@ The engine, the service layer and the printer read these values; only the loader
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple, Protocol
 
-from provisioner.core.actions import Impact
+from provisioner.core.actions import EVERYTHING, Impact, Permission
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, SourceRange, by_place
 from provisioner.core.values import Path
@@ -27,6 +27,18 @@ class Reference(NamedTuple):
     path: Path
     target: Address
     output: str | None = None
+
+
+class Treatment(NamedTuple):
+    """What a resource's metadata says of how it is treated, whatever its kind; plain data, for the
+    cache.
+    """
+
+    protect: bool = False
+    renamed_from: str | None = None
+    replace_order: str | None = None
+    external_name: str | None = None
+    manage: Sequence[str] | None = None
 
 
 class Locator(Protocol):
@@ -57,6 +69,15 @@ class Declaration:
     renamed_from: str | None = None
     replace_order: str | None = None
     """``create-first``, ``delete-first``, or None where the author left it to the engine."""
+    external_name: str | None = None
+    """What the object is called on its endpoint, where that is not the resource's name."""
+    manage: frozenset[Permission] = EVERYTHING
+    """What may be done to the object."""
+
+    @property
+    def object_name(self) -> str:
+        """What the object is called on its endpoint, unless something else is recorded."""
+        return self.external_name or self.address.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from provisioner.manifest.problems import MISSING, Element, Part, Problem
 from provisioner.manifest.source import SourceFile
 from provisioner.manifest.yamlstrict import YamlDocument
 
-_METADATA = frozenset({*METADATA_FIELDS, "name", "replace"})
+_METADATA = frozenset({*METADATA_FIELDS, "name", "externalName", "replace"})
 """Fields that diagnostics name as if they stood in the spec, in which no kind has them."""
 _KEPT = 32
 """Documents whose nodes are kept: mistakes come in clusters."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from provisioner.core.actions import Impact
+from provisioner.core.actions import Impact, permission_names
 from provisioner.core.values import TEMPLATE_KEY, UNKNOWN_KEY, is_marker
 from provisioner.manifest.annotations import METADATA_FIELDS
 from provisioner.manifest.catalog import API_VERSION, SchemaCatalog
@@ -101,6 +101,11 @@ def _document(declaration: Declaration, catalog: SchemaCatalog) -> dict[str, Any
         metadata["renamedFrom"] = declaration.renamed_from
     if declaration.replace_order is not None:
         metadata["replace"] = declaration.replace_order
+    if declaration.external_name is not None:
+        metadata["externalName"] = escaped(declaration.external_name)
+    manage = permission_names(declaration.manage)
+    if manage is not None:
+        metadata["manage"] = manage
     return _manifest(declaration.address.kind, metadata, whole)
 
 

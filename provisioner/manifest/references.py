@@ -15,7 +15,7 @@ from provisioner.core.diagnostics import quoted
 from provisioner.core.values import Path
 from provisioner.manifest.canonical import FoundReference, Place
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.model import Reference
+from provisioner.manifest.model import Reference, Treatment
 from provisioner.manifest.outputs import FoundOutput, Giver, link, output_problem
 from provisioner.manifest.places import Origin
 from provisioner.manifest.problems import Problem
@@ -40,9 +40,7 @@ class Draft:
     found: list[FoundReference]
     templated: bool = False
     failed: bool = False
-    protect: bool = False
-    renamed_from: str | None = None
-    replace_order: str | None = None
+    treatment: Treatment = field(default_factory=Treatment)
     host: str | None = None
     references: tuple[Reference, ...] = ()
     problems: list[Problem] = field(default_factory=list)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from provisioner.manifest.canonical import FoundReference
+from provisioner.manifest.model import Treatment
 from provisioner.manifest.places import Origin
 from provisioner.manifest.yamlstrict import YamlDocument, read_documents
 
@@ -20,9 +21,7 @@ class Settled(NamedTuple):
 
     spec: dict[str, Any]
     references: list[FoundReference]
-    protect: bool
-    renamed_from: str | None
-    replace_order: str | None
+    treatment: Treatment
 
 
 @dataclass(slots=True)

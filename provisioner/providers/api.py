@@ -120,6 +120,9 @@ class Resource:
     object is or shall be called on the endpoint. ``uid`` is its deterministic identity, ``stamp``
     the mark to write. ``external_id`` is what an earlier call returned. ``related`` finds, by
     address, every resource of the same endpoint that the stack knows (one mapping, shared by all).
+    ``exact``: the author gave the name of the object itself (``metadata.externalName``), so one of
+    just this name is meant even where the endpoint's objects are called otherwise when they are
+    made.
     """
 
     address: Address
@@ -129,6 +132,7 @@ class Resource:
     spec: Mapping[str, Any]
     external_id: str | None = None
     outputs: Mapping[str, Json] = field(default_factory=dict)
+    exact: bool = False
     related: Mapping[Address, Resource] = field(default_factory=dict, repr=False, compare=False)
 
     @property

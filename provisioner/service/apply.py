@@ -28,7 +28,7 @@ def apply_plan(
         workspace.require_state(
             f"The plan was made for the stack {plan.stack}: name its folder with --stack DIR."
         )
-    elif not (workspace.has_state or plan.steps or plan.refresh or plan.interrupted):
+    elif not (workspace.has_state or plan.steps or plan.observed or plan.interrupted):
         return ApplyReport(None, held=tuple(step.id for step in plan.held))
     missing = missing_secrets_of_plan(plan, workspace.secrets)
     if missing:

@@ -28,6 +28,7 @@ class PlanChoices:
     max_impact: Impact | None = None
     consents: tuple[Address, ...] = ()
     adopt: tuple[AddressPattern, ...] = ()
+    only_adopt: bool = False
 
     def options(self, workspace: Workspace, *, destroy: bool) -> PlanOptions:
         """The same for the engine, with what it cannot know by itself."""
@@ -37,6 +38,7 @@ class PlanChoices:
             max_impact=self.max_impact,
             consents=self.consents,
             adopt=self.adopt,
+            only_adopt=self.only_adopt,
             now=workspace.clock.now().isoformat(timespec="seconds"),
             tool_version=__version__,
         )

@@ -15,6 +15,7 @@ from sys import intern
 from typing import Any
 from uuid import UUID
 
+from provisioner.core.actions import permission_names, permissions
 from provisioner.core.address import Address
 from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import ProvisionerError, error
@@ -93,6 +94,9 @@ def encode_entry(entry: Entry, now: str) -> str:
         body["generation"] = entry.generation
     if entry.protect:
         body["protect"] = True
+    manage = permission_names(entry.manage)
+    if manage is not None:
+        body["manage"] = manage
     if entry.pending:
         body["pending"] = list(entry.pending)
     body["at"] = entry.applied_at or now
@@ -131,6 +135,7 @@ def _decode_entries(rows: list[tuple[str, int, str]]) -> dict[Address, Entry]:
                 ),
                 generation=get("generation", 0),
                 protect=get("protect", False),
+                manage=permissions(get("manage")),
                 pending=tuple(get("pending", ())),
                 applied_at=get("at", ""),
                 serial=serial,

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from provisioner.core.actions import EVERYTHING, Permission
 from provisioner.core.address import Address
 from provisioner.core.values import Json
 
@@ -24,7 +25,7 @@ class Entry:
     ``spec`` is the canonical spec that was applied (plain data, no unknowns, no secrets, only
     references to them). ``name`` is the object's name on the endpoint, ``endpoint`` the Host it
     lives on. ``dependencies`` are direct ones only. ``serial`` is the state serial of the write.
-    ``pending`` are the paths (as text) that wait for a restart.
+    ``pending`` are the paths (as text) that wait for a restart. ``manage``: what may be done to it.
     """
 
     address: Address
@@ -38,6 +39,7 @@ class Entry:
     dependencies: tuple[Address, ...] = ()
     generation: int = 0
     protect: bool = False
+    manage: frozenset[Permission] = EVERYTHING
     pending: tuple[str, ...] = ()
     applied_at: str = ""
     """RFC 3339, UTC."""

@@ -19,7 +19,7 @@ def plan_document(plan: Plan, vocabulary: Vocabulary) -> dict[str, Any]:
     document = plan_json(plan)
     for part in ("steps", "held"):
         document[part] = [_masked_step(step, vocabulary) for step in document[part]]
-    for part in ("context", "refresh"):
+    for part in ("context", "refresh", "observed"):
         document[part] = [_masked_resource(item, vocabulary) for item in document[part]]
     document["counts"] = plan.counts()
     document["refused"] = [

@@ -61,4 +61,5 @@ def _forms(value: str) -> Iterator[str]:
     yield quote(value, safe="")
     yield "Basic " + base64.b64encode(f"admin:{value}".encode()).decode()
     yield "'" + value.replace("'", "'\\''") + "'"
-    yield from value.splitlines()
+    for number, line in enumerate(value.splitlines(), 1):
+        yield f"line {number}: {line}"

@@ -32,7 +32,7 @@ from tests.person import Person
 
 CORES = ("c4n4ryENV5d1f", "c4n4ryFILE77c1", "c4n4ryCMD3b2e")
 """What is looked for: it survives every way to quote a text."""
-PASSWORD = f"{{\"k\": '{CORES[0]}' <\u00fc> & \\ $x}}"
+PASSWORD = f"{{\"k\": '{CORES[0]}' <\u00fc> & \\ $x/y}}"
 USER_DATA = f"#cloud-config\npassword: '{CORES[1]}'\nchpasswd: \"\u00fc {CORES[1]} & <x>\"\n"
 NETWORK = f"version: 2 # {CORES[2]}"
 
@@ -171,7 +171,7 @@ class Estate:
             (place / folder).mkdir(parents=True)
         self._numbers = count()
         (self.keeps / "user-data").write_text(USER_DATA, encoding="utf-8")
-        self._program("net", f"print({NETWORK!r})")
+        self._program("net", f"print({NETWORK!r})\nprint({NETWORK!r}, file=sys.stderr)")
         (place / "home/.config/provisioner/config.yaml").write_text(
             "secrets: {commands: {net: {run: [net], argument: '[a-z]+'}}}"
         )
@@ -190,7 +190,7 @@ class Estate:
         """A program that writes down with what arguments it and its caller were started."""
         path = self.keeps / name
         path.write_text(
-            f"#!{sys.executable}\nimport os\n"
+            f"#!{sys.executable}\nimport os, sys\n"
             f"with open({str(self.place / 'arguments')!r}, 'ab') as file:\n"
             "    for process in ('self', os.getppid()):\n"
             "        file.write(open(f'/proc/{process}/cmdline', 'rb').read())\n"

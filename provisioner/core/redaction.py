@@ -31,22 +31,29 @@ class Redactor:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._forms: dict[str, str] = {}
-        self._ordered: tuple[tuple[str, str], ...] = ()
+        self._said: dict[str, str] = {}
+        """What stands for a form of a secret."""
+        self._by_start: dict[str, tuple[str, ...]] = {}
+        """The forms by their first characters, longer ones first: thousands of lines of user data
+        make no text take longer. A tuple is replaced, never changed, for others may be reading it.
+        """
 
     @property
     def is_idle(self) -> bool:
         """Whether no secret is known, so that nothing can hold one."""
-        return not self._ordered
+        return not self._by_start
 
     def learn(self, secret: Secret) -> None:
         """Look for this secret from now on."""
         said = f"(secret {secret.reference})"
         with self._lock:
-            for form in _forms_of(secret.reveal()):
-                self._forms.setdefault(form, said)
-            # A secret that holds another one goes first.
-            self._ordered = tuple(sorted(self._forms.items(), key=lambda item: -len(item[0])))
+            new: dict[str, list[str]] = {}
+            for form in {*_forms_of(secret.reveal())} - self._said.keys():
+                self._said[form] = said
+                new.setdefault(form[:SHORTEST], []).append(form)
+            for start, forms in new.items():
+                known = self._by_start.get(start, ())
+                self._by_start[start] = tuple(sorted((*known, *forms), key=len, reverse=True))
 
     def text(self, text: str) -> str:
         """A text for people with references in the place of secrets."""
@@ -68,12 +75,24 @@ class Redactor:
         )
 
     def _cleaned(self, text: str, shortest: int) -> str:
-        for form, said in self._ordered:
-            if len(form) < shortest:
-                break
-            if form in text:
-                text = text.replace(form, said)
-        return text
+        if self.is_idle:
+            return text
+        parts: list[str] = []
+        done = place = 0
+        while place <= len(text) - SHORTEST:
+            form = self._form_at(text, place, shortest)
+            if form is None:
+                place += 1
+                continue
+            parts += (text[done:place], self._said[form])
+            done = place = place + len(form)
+        return "".join((*parts, text[done:]))
+
+    def _form_at(self, text: str, place: int, shortest: int) -> str | None:
+        for form in self._by_start.get(text[place : place + SHORTEST], ()):
+            if len(form) >= shortest and text.startswith(form, place):
+                return form
+        return None
 
 
 def _forms_of(value: str) -> Iterator[str]:

@@ -27,6 +27,7 @@ def open_workspace(
         cache=None if invocation.no_cache else _cache_place(invocation.environ),
         configuration=_configuration(invocation.environ),
         redactor=invocation.redactor,
+        states=invocation.states,
     )
 
 

@@ -23,7 +23,8 @@ from provisioner.manifest.documents import KnownDocuments, Reading, read_manifes
 from provisioner.manifest.drafting import Drafter, settled_draft
 from provisioner.manifest.expand import Expander
 from provisioner.manifest.files import TextFiles
-from provisioner.manifest.model import Declaration, HostDeclaration, Stack
+from provisioner.manifest.ignoring import PLACE as IGNORE
+from provisioner.manifest.model import Declaration, HostDeclaration, IgnoreRule, Stack
 from provisioner.manifest.named import named_files
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
@@ -45,6 +46,7 @@ def load(
     describe: Describe | None = None,
     recorded: Recorded = lambda _: {},
     known: KnownDocuments | None = None,
+    unwritten: Mapping[Path, str] | None = None,
 ) -> Stack:
     """Load the stack in the folder ``root``.
 
@@ -52,9 +54,10 @@ def load(
     declared type. With ``describe`` the sections that only a provider understands
     (``Host.spec.connection``, ``native``) are checked, too. ``recorded`` tells the outputs
     of what was applied before, which decide what stays as it is (a derived MAC address). Documents
-    that are ``known`` are not read again, and new ones become so. Files are named in diagnostics as
-    ``root`` joined with their path below it. Raises ProvisionerError with every error, in the order
-    of files and lines (PRV1xxx, PRV5001..5003).
+    that are ``known`` are not read again, and new ones become so. ``unwritten`` are texts of files,
+    by their paths below ``root``, that are read as if they stood there. Files are named in
+    diagnostics as ``root`` joined with their path below it. Raises ProvisionerError with every
+    error, in the order of files and lines (PRV1xxx, PRV5001..5003).
     """
     with collector_paused():
         return _Loading(
@@ -65,6 +68,7 @@ def load(
             describe=describe,
             recorded=recorded,
             known=known,
+            unwritten=unwritten,
         ).run()
 
 
@@ -81,8 +85,9 @@ class _Loading:
         describe: Describe | None,
         recorded: Recorded,
         known: KnownDocuments | None,
+        unwritten: Mapping[Path, str] | None,
     ) -> None:
-        self.recorded, self.known = recorded, known
+        self.recorded, self.known, self.unwritten = recorded, known, unwritten
         self.root, self.catalog, self.environment = root, catalog, environment
         self.variables, self.describe = variables, describe
         self.drafts: dict[Address, Draft] = {}
@@ -100,7 +105,7 @@ class _Loading:
     def run(self) -> Stack:
         if not LIBYAML:
             self.reports.add([_slow_parser()])
-        reading = read_manifests(self.root, self.catalog, self.known)
+        reading = read_manifests(self.root, self.catalog, self.known, self.unwritten)
         stack = read_stack_file(
             reading.manifests,
             self.catalog,
@@ -223,6 +228,12 @@ class _Loading:
                     warning=True,
                 )
 
+    def _ignore_rules(self, stack: StackFile) -> Iterator[IgnoreRule]:
+        for index, rule in stack.ignore.items():
+            assert stack.manifest is not None
+            source = self.places.find(stack.manifest.origin, (*IGNORE, index))
+            yield IgnoreRule(*rule, source)
+
     def _check_providers(self, hosts: Iterable[Draft], drafts: Iterable[Draft]) -> None:
         for host in hosts:
             check_secrets(host)
@@ -271,9 +282,11 @@ class _Loading:
             declarations,
             hosts,
             stack.max_impact,
+            tuple(self._ignore_rules(stack)),
             tuple(warnings),
             tuple(Path(name).relative_to(self.root).as_posix() for name in files),
             self.places,
+            stack.manifest.origin.source if stack.manifest is not None else None,
         )
 
 

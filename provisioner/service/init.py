@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from provisioner.core.address import NAME_PATTERN
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.manifest.folder import SUFFIXES, manifest_files
+from provisioner.manifest.folder import manifest_files
+from provisioner.manifest.glance import holds_manifest, stack_around
+from provisioner.service.layout import SCHEMAS
 from provisioner.service.schema import schema_files, write_schemas
 from provisioner.service.templates import SystemImage, manifests
 
-SCHEMAS = "schemas"
-"""Folder in a stack's folder; stands under version control with the manifests that point to it."""
-
 _QCOW2_MAGIC = b"QFI\xfb"
 """docs/interop/qcow2.txt in QEMU's source."""
-_OURS = re.compile(rb"^apiVersion:[ \t]*[\"']?provisioner/", re.MULTILINE)
-_STACK = re.compile(rb"^kind:[ \t]*[\"']?Stack\b", re.MULTILINE)
-_LOOKED_AT = 1024 * 1024
 
 
 def make_stack(
@@ -33,7 +28,7 @@ def make_stack(
     the way, the name is no good, or the image cannot be read.
     """
     folder = folder.absolute()
-    stack = _stack_name(name, folder)
+    stack = stack_name(name, folder)
     files = manifests(_system_image(image, folder) if image is not None else None)
     problem = _in_the_way(folder, list(files))
     if problem is not None:
@@ -91,44 +86,28 @@ def _in_the_way(folder: Path, files: list[str]) -> Diagnostic | None:
         )
     if folder.is_dir():
         for path in manifest_files(folder).files:
-            if _OURS.search(_beginning(folder / path)):
+            if holds_manifest(folder / path):
                 return error(
                     "PRV6011",
                     f"{folder} already holds a manifest: {path}",
                     detail="All manifests in a folder and its subfolders belong to one stack.",
                     hint="Name an empty or a new folder: provisioner init DIR",
                 )
-    for path in _manifests_around(folder):
-        if _STACK.search(_beginning(path)):
-            return error(
-                "PRV6011",
-                f"{folder} is inside the stack of {path}",
-                detail="All manifests in a folder and its subfolders belong to one stack.",
-                hint=f"Name a folder outside of {path.parent}: provisioner init DIR",
-            )
+    around = stack_around(folder)
+    if around is not None:
+        return error(
+            "PRV6011",
+            f"{folder} is inside the stack of {around}",
+            detail="All manifests in a folder and its subfolders belong to one stack.",
+            hint=f"Name a folder outside of {around.parent}: provisioner init DIR",
+        )
     return None
 
 
-def _manifests_around(folder: Path) -> Iterator[Path]:
-    """Manifests in the folders above."""
-    for parent in folder.parents:
-        for suffix in SUFFIXES:
-            yield from (
-                path for path in sorted(parent.glob(f"*{suffix}")) if _OURS.search(_beginning(path))
-            )
-
-
-def _beginning(path: Path) -> bytes:
-    """As much of a file as it takes to know whose it is; nothing of one that cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_LOOKED_AT)
-    except OSError:
-        return b""
-
-
-def _stack_name(name: str | None, folder: Path) -> str:
-    """A name that suits every manifest of the new stack, which add a word of their own to it."""
+def stack_name(name: str | None, folder: Path) -> str:
+    """A name that suits every manifest of the new stack, which add a word of their own to it; that
+    of the folder where ``name`` is None. Raises ProvisionerError (PRV6013).
+    """
     candidate = name or re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "stack"
     if name is None:
         candidate = candidate[:40].strip("-")

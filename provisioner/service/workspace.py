@@ -26,7 +26,7 @@ from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import Stack
 from provisioner.providers.registry import Registry
-from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER, CachePlace
+from provisioner.service.layout import NO_ENVIRONMENT, CachePlace, state_path
 from provisioner.service.model import EventSink, PhaseStarted, State
 from provisioner.service.secrets import ReferencedSecrets
 from provisioner.state.database import recorded_stack
@@ -52,11 +52,13 @@ class Workspace:
         cache: CachePlace | None = None,
         configuration: Path | None = None,
         redactor: Redactor | None = None,
+        states: Path | None = None,
     ) -> None:
         """``catalog``: the installed schemas, unless given. Without ``cache`` all manifests are
         read. ``configuration`` is the user's own file, if there is one; ``redactor`` learns every
-        secret that is resolved. Raises ProvisionerError (PRV6003, PRV6005) if there is no such
-        folder or environment can be.
+        secret that is resolved. ``states``: the folder of this stack's states, if that is not in
+        ``folder``. Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or
+        environment can be.
         """
         _check_folder(folder)
         if environment is not None:
@@ -68,18 +70,20 @@ class Workspace:
         self.clock = clock or SystemClock()
         self.registry = registry or Registry()
         self.cache = cache
+        self.states = states
         self.secrets = ReferencedSecrets(environ, self.root, configuration, redactor)
         self.catalog = catalog or SchemaCatalog.installed()
         self.lineage = uuid4()
         """What the state gets if this workspace makes it."""
+        self.loaded: Stack | None = None
+        """The stack as it was loaded last, for those who report where in it something stands."""
         self.notices = Diagnostics()
         """Warnings for the person, beside what a use-case returns."""
 
     @property
     def state_path(self) -> Path:
         """The state database of this stack in this environment."""
-        folder = self.root.resolve() / STATE_FOLDER
-        return folder / (self.environment or NO_ENVIRONMENT) / "state.db"
+        return state_path(self.root, self.environment, self.states)
 
     @property
     def has_state(self) -> bool:
@@ -102,7 +106,7 @@ class Workspace:
             sink(PhaseStarted("load"))
         known = None if self.cache is None else DocumentCache(*self.cache, self.root, self.catalog)
         try:
-            return load(
+            self.loaded = load(
                 self.root,
                 self.catalog,
                 self.environment,
@@ -114,6 +118,7 @@ class Workspace:
         finally:
             if known is not None:
                 known.save()
+        return self.loaded
 
     @contextmanager
     def store(self, stack: str) -> Iterator[SqliteStore]:
@@ -175,18 +180,25 @@ class Workspace:
         """The state with its endpoints as the Host manifests describe them now; where the manifests
         have errors as they were recorded, with a warning in :attr:`notices`.
         """
+        stack = self.load_if_sound()
+        return state if stack is None else replace(state, endpoints=endpoints_of(stack, state))
+
+    def load_if_sound(self, state: State | None = None, otherwise: str = "") -> Stack | None:
+        """The stack of the folder; None if its manifests have errors, with a warning in
+        :attr:`notices` that says what comes of that: hosts are reached as at the last apply, and
+        what ``otherwise`` adds.
+        """
         try:
-            stack = self.load()
+            return self.load(None, state)
         except ProvisionerError:
             self.notices.add(
                 warning(
                     "PRV6015",
-                    "the manifests have errors: hosts are reached as at the last apply",
+                    "the manifests have errors: hosts are reached as at the last apply" + otherwise,
                     hint="'provisioner validate' shows the errors.",
                 )
             )
-            return state
-        return replace(state, endpoints=endpoints_of(stack, state))
+            return None
 
     def sessions(self, sink: EventSink) -> Sessions:
         """Sessions to this stack's endpoints; a context manager that closes them."""

@@ -38,11 +38,20 @@ _DONE = {
 _PHASES = {
     "load": "Reading {}",
     "observe": "Observing {}",
+    "foresee": "Planning the next apply of {}",
     "plan": "Comparing {}",
     "verify": "Checking that the plan still fits: {}",
     "apply": "Applying {}",
+    "discover": "Discovering {}",
+    "check": "Checking {}",
 }
-_NOUNS = {"load": "file", "observe": "resource", "plan": "resource"}
+_NOUNS = {
+    "load": "file",
+    "observe": "resource",
+    "foresee": "resource",
+    "plan": "resource",
+    "check": "manifest",
+}
 
 
 def doing(action: str) -> str:

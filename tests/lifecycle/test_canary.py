@@ -54,6 +54,7 @@ machine: web
 TELLING: tuple[dict[str, Any], ...] = (
     {"call": "open", "effect": "retryable", "tells": True},
     {"call": "observe", "effect": "retryable", "tells": True},
+    {"call": "discover", "effect": "retryable", "tells": True},
     *(
         {"call": call, "effect": "noted", "tells": True, "times": 0}
         for call in ("create", "update", "delete", "adopt", "revert")
@@ -68,6 +69,7 @@ RUNS: dict[str, list[list[str]]] = {
     "apply": [["--yes"], ["first.plan"]],
     "adopt": [["--yes"]],
     "destroy": [["--yes"]],
+    "discover": [["here", "-o", "found"]],
     "drift": [[]],
     "graph": [[]],
     "show": [[], ["VirtualMachine/web"], ["first.plan"]],
@@ -95,7 +97,10 @@ VALUES: dict[str, list[str]] = {
     "--allow-data-loss": ["Disk/web-root"],
     "--exclude": ["Disk/*"],
     "--image": ["image.raw"],
+    "--impact-of": ["Network/lan"],
+    "--kind": ["VirtualMachine"],
     "--limit": ["5"],
+    "--match": ["*"],
     "--name": ["name"],
     "--operation": ["00000000-0000-0000-0000-000000000000"],
     "--parallel": ["2"],
@@ -247,6 +252,7 @@ def estate(
     ]
     estate.edit()
     assert 0 == estate.run("plan", "-o", "first.plan").code
+    cli.outside.add("Network", "of-others", {"mode": "isolated"})
     cli.faults(*TELLING)
     return estate
 

@@ -102,6 +102,8 @@ def test_a_secret_of_a_connection_is_asked_for_by_whoever_connects(
     shop.secret("command://vault")
     assert (0, 1) == (shop("plan").code, len(user.ran))
     assert (0, 1) == (shop("validate").code, len(user.ran))
+    # Its plan connects, the check before the first step asks, and the steps connect again.
+    assert (0, 2) == (shop("apply", "--yes").code, len(user.ran))
 
 
 def test_an_argument_comes_last_and_as_it_is(shop: CommandLine, user: User) -> None:
@@ -363,7 +365,10 @@ def test_ctrl_c_ends_a_command_with_all_it_has_started(
 
 
 def test_a_command_has_no_terminal_to_ask_on(shop: CommandLine, user: User) -> None:
-    user.program("vault", "import errno\ntry: os.open('/dev/tty', 2)\nexcept OSError: sys.exit(9)")
+    user.program(
+        "vault",
+        "if os.isatty(0): sys.exit(8)\ntry: os.open('/dev/tty', 2)\nexcept OSError: sys.exit(9)",
+    )
     stack_with(shop, "command://vault")
     terminal, side = os.openpty()
     program = subprocess.Popen(

@@ -271,8 +271,17 @@ def test_what_is_searched_is_there(estate: Estate) -> None:
     """The other tests would pass if nothing were written, or nothing told."""
     estate.run("apply", "--yes", "--verbose")
     estate.run("state", "show", "VirtualMachine/web", "--json")
+    estate.cli.outside.change("Network", "lan", ("cidr",), "10.0.1.0/24")
+    assert 2 == estate.run("drift", "--verbose").code
     names = {path.name for path in estate.files()}
-    assert {"state.db", "first.plan", "first.db", "cache.key", "arguments"} <= names
+    assert {
+        "state.db",
+        "first.plan",
+        "first.db",
+        "cache.key",
+        "sightings.json",
+        "arguments",
+    } <= names
     assert any(path.is_relative_to(estate.place / "home/.cache") for path in estate.files())
     for reference in ("env://PASSWORD", f"file://{estate.keeps}/user-data", "command://net/lab"):
         assert f"(secret {reference})" in "".join(estate.said().split("\n"))

@@ -32,8 +32,8 @@ def not_ours(resource: Resource, found: Stamp | None) -> Diagnostic:
         f"{resource.kind} {resource.name} on the host is not ours",
         detail=f"It carries {whose}; expected that of {resource.stamp.address} "
         f"({resource.stamp.lineage}).",
-        hint="Plan again; an object without a stamp is taken over with "
-        f"--adopt {resource.address}.",
+        hint="Plan again. An object without a stamp is taken over with "
+        f"'provisioner adopt {resource.address}'.",
         address=str(resource.address),
     )
 
@@ -44,8 +44,8 @@ def taken(resource: Resource, found: str) -> Diagnostic:
         "PRV5118",
         f"{resource.kind} {resource.name}: the object on the host {found}",
         detail="An object without our identity is never changed or replaced.",
-        hint="Plan again, give the resource another name, or take the object over with "
-        f"--adopt {resource.address}.",
+        hint="Plan again, give the resource another name, or take the object over: "
+        f"provisioner adopt {resource.address}",
         address=str(resource.address),
     )
 

@@ -257,8 +257,8 @@ def _occupied(resource: Resource, other: str) -> Diagnostic:
         detail=f"{target_path(resource.spec)} is the folder of the pool {other}, which is not of "
         "this stack.",
         path=("path",),
-        hint=f"Choose another path, or name the resource {other} and take that pool over with "
-        f"--adopt {resource.kind}/{other}.",
+        hint=f"Choose another path, or name the resource {other} and take that pool over: "
+        f"provisioner adopt {resource.kind}/{other}",
         address=str(resource.address),
     )
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "plan": "Show what apply would do",
     "apply": "Make the endpoints match the manifests",
     "destroy": "Remove everything the stack has made",
-    "adopt": "Take over objects that exist already",
+    "adopt": "Take over objects that exist already and that nobody owns",
     "drift": "Show where reality differs from what was applied",
     "graph": "Draw which resource depends on which",
     "show": "Show a stack, one resource, or a plan file",

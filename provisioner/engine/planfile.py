@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, NoReturn
 
-from provisioner.core.actions import Action, Impact, Permission, permissions
+from provisioner.core.actions import Action, Impact, permission_names, permissions
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange, error
 from provisioner.core.values import digest
@@ -159,7 +159,7 @@ def _known_json(known: Known) -> dict[str, Any]:
         "outputs": known.outputs,
         "dependencies": [str(address) for address in known.dependencies],
         "protect": known.protect,
-        "manage": [name.value for name in Permission if name in known.manage],
+        "manage": permission_names(known.manage),
     }
 
 

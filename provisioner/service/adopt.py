@@ -48,6 +48,6 @@ def _unmatched(pattern: AddressPattern, declared: list[Address]) -> Diagnostic:
         f"{pattern} matches no resource of the manifests",
         hint=f"Did you mean {meant[0]}?"
         if meant
-        else "'provisioner show' lists what is declared; 'provisioner discover' writes manifests of "
-        "what is there.",
+        else "'provisioner show' lists what is declared; 'provisioner discover' writes manifests "
+        "of what is there.",
     )

@@ -17,7 +17,7 @@ TAKEN = ("Network/first\nmode: user\n", "StoragePool/second\ntype: dir\npath: /s
 @pytest.mark.parametrize(
     ("owner", "code", "words"),
     [
-        (None, "PRV2010", "by an object that is not ours | --adopt"),
+        (None, "PRV2010", "by an object that is not ours | provisioner adopt"),
         (OTHERS, "PRV2011", "of another stack, or of another environment of this one"),
     ],
     ids=["nobody", "another stack"],

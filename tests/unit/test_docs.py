@@ -168,6 +168,7 @@ def every_part() -> Plan:
         pending=(note,),
         kept=(kept,),
         undetermined=(warned,),
+        observed=plan.context[:1],
         warnings=(replace(warned, related=(place,), address="Vm/web"),),
     )
 

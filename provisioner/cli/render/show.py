@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from provisioner.cli.render.state import entry_json, moment, render_entry
+from provisioner.cli.render.state import entry_json, moment, permitted, render_entry
 from provisioner.cli.render.text import Paint, count, natural, pairs, plain, table
 from provisioner.cli.render.values import Vocabulary, leaves, masked, render_value
+from provisioner.core.actions import EVERYTHING, permission_names
 from provisioner.core.address import Address
 from provisioner.core.values import path_text
 from provisioner.service.model import Declaration, Entry
@@ -93,6 +94,10 @@ def render_resource(
         facts = [("declared in", str(declaration.source)), ("host", str(declaration.host or "-"))]
         if declaration.protect:
             facts.append(("protected", "yes"))
+        if declaration.manage != EVERYTHING:
+            facts.append(("may be", permitted(declaration.manage)))
+        if declaration.external_name is not None:
+            facts.append(("name there", declaration.external_name))
         if declaration.renamed_from is not None:
             facts.append(("renamed from", declaration.renamed_from))
         kind = view.address.kind
@@ -127,6 +132,8 @@ def resource_json(view: ResourceView, vocabulary: Vocabulary) -> dict[str, Any]:
             "host": view.declaration.host,
             "source": str(view.declaration.source),
             "protect": view.declaration.protect,
+            "manage": permission_names(view.declaration.manage),
+            "externalName": view.declaration.external_name,
             "spec": masked(view.declaration.spec, view.address.kind, vocabulary),
         }
     return data

@@ -7,6 +7,7 @@ from typing import Any
 
 from provisioner.cli.render.text import Paint, listed, natural, pairs, plain, printable, table
 from provisioner.cli.render.values import Vocabulary, leaves, masked, render_value
+from provisioner.core.actions import Permission, permission_names
 from provisioner.core.values import path_text
 from provisioner.service.model import Entry, JournalRecord, LockHolder, OperationRecord
 
@@ -25,6 +26,7 @@ def render_entries(entries: Iterable[Entry], paint: Paint = plain, width: int = 
                 word
                 for word, holds in (
                     ("protected", entry.protect),
+                    ("observed only", entry.manage == {Permission.OBSERVE}),
                     ("restart pending", bool(entry.pending)),
                 )
                 if holds
@@ -48,6 +50,7 @@ def render_entry(
         ("external id", entry.external_id),
         ("applied", moment(entry.applied_at)),
         ("protected", "yes" if entry.protect else "no"),
+        ("may be", permitted(entry.manage)),
         ("replacements", str(entry.generation)),
         ("state serial", str(entry.serial)),
     ]
@@ -75,6 +78,19 @@ def render_entry(
     return lines
 
 
+_PARTICIPLES = {
+    Permission.CREATE: "created",
+    Permission.UPDATE: "changed",
+    Permission.DELETE: "deleted",
+}
+
+
+def permitted(manage: frozenset[Permission]) -> str:
+    """What may be done to an object: ``created, changed``; ``only observed``."""
+    words = [word for permission, word in _PARTICIPLES.items() if permission in manage]
+    return ", ".join(words) or "only observed"
+
+
 def entry_json(entry: Entry, vocabulary: Vocabulary) -> dict[str, Any]:
     """Plain data of one entry; sensitive values are masked."""
     return {
@@ -89,6 +105,7 @@ def entry_json(entry: Entry, vocabulary: Vocabulary) -> dict[str, Any]:
         "dependencies": [str(address) for address in entry.dependencies],
         "generation": entry.generation,
         "protect": entry.protect,
+        "manage": permission_names(entry.manage),
         "pending": list(entry.pending),
         "appliedAt": entry.applied_at,
         "serial": entry.serial,

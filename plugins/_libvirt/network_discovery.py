@@ -250,12 +250,14 @@ def _drop_defaults(document: Element) -> None:
 
 def _drop_expressed(rest: Element, made: Element, spec: Mapping[str, Any]) -> None:
     """Take out of both what the fields say in words of their own."""
+    own = {spec[key] for key in ("cidr", "cidr6") if key in spec}
     for document in (rest, made):
         for node in document.findall("ip"):
             if node.get("family") == "ipv4":
                 del node.attrib["family"]
-            node.attrib.pop("netmask", None)
-            node.attrib.pop("prefix", None)
+            if node.get("address") and str(interface_of(node).network) in own:
+                for name in ("netmask", "prefix"):
+                    node.attrib.pop(name, None)
         for dhcp in document.findall("ip/dhcp") if "dhcp" in spec else ():
             for tag in ("range", "host"):
                 remove_all(dhcp, tag)

@@ -44,7 +44,9 @@ def drop(domain: Element, *, arch: str, emulators: Iterable[str]) -> None:
     if text_of(devices, "emulator") in set(emulators):
         remove_all(devices, "emulator")
     for device in devices:
-        drop_layout(device)
+        # Where a PCI controller is makes the layout; those that libvirt makes are gone by now.
+        if (device.tag, device.get("type")) != ("controller", "pci"):
+            drop_layout(device)
 
 
 def drop_layout(device: Element) -> None:
@@ -140,19 +142,15 @@ def _controllers(domain: Element) -> None:
         for device in devices
         if (device.tag, device.get("type")) != ("input", "tablet")
     )
+    buses = [node for node in devices.findall("controller") if node.get("type") == "pci"]
+    if all(map(_is_plain_bus, buses)):
+        for node in buses:
+            devices.remove(node)
     for node in devices.findall("controller"):
         kind, model = node.get("type"), node.get("model")
-        drop_layout(node)
-        options = {below.tag for below in node} - {"alias"}
+        options = {below.tag for below in node} - {"alias", "address"}
         extra = node.attrib.keys() - {"type", "index", "model"}
-        if kind == "pci" and model in _PLAIN_PCI:
-            target = node.find("target")
-            plain = target is None or (
-                not len(target) and target.attrib.keys() <= {"chassis", "port", "chassisNr"}
-            )
-            if plain and not extra and options <= {"model", "target"}:
-                devices.remove(node)
-        elif kind == "usb":
+        if kind == "usb":
             if not has_usb and not extra and options <= {"master"}:
                 devices.remove(node)
         elif kind == "scsi" and model == "virtio-scsi":
@@ -163,6 +161,20 @@ def _controllers(domain: Element) -> None:
                 devices.remove(node)
         elif kind in _PLAIN_CONTROLLERS and not extra and not options:
             devices.remove(node)
+
+
+def _is_plain_bus(controller: Element) -> bool:
+    """Whether it is a PCI controller that libvirt makes by itself where devices need places."""
+    target = controller.find("target")
+    is_plain_target = target is None or (
+        not len(target) and target.attrib.keys() <= {"chassis", "port", "chassisNr"}
+    )
+    return (
+        controller.get("model") in _PLAIN_PCI
+        and is_plain_target
+        and controller.attrib.keys() <= {"type", "index", "model"}
+        and {below.tag for below in controller} <= {"model", "target", "address", "alias"}
+    )
 
 
 def _inputs(domain: Element) -> None:

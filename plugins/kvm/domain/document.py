@@ -98,6 +98,7 @@ def edit(
 
     ``authored`` is the desired spec as its author wrote it. ``reorder``: the boot order, too.
     """
+    plugged = _PLUGGED & set(fields)
     if "native" in fields:
         native.replace(domain, fragments(spec))
         controllers.set_usb(domain, wanted=False)
@@ -106,7 +107,7 @@ def edit(
     for concerned, editor in _EDITORS:
         if concerned & set(fields):
             editor(domain, spec, authored, around)
-    if _PLUGGED & set(fields):
+    if plugged:
         controllers.ensure_spare_ports(domain)
     if reorder and not (native.orders_boot(domain) and not boot_order.is_given(authored)):
         places = boot_order.order(authored, _bootable(authored, around.bindings))

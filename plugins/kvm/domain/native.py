@@ -15,7 +15,6 @@ defaults; it may not contradict a common field (:func:`check`). ::
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from xml.etree import ElementTree
 
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.fragment_record import FRAGMENT, NAMESPACE, TAG
@@ -38,10 +37,8 @@ from provisioner_plugins.kvm.domain.tree import at
 SECTION = "domain"
 _QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 _MADE = f"{{{NAMESPACE}}}made"
-# As everybody writes it, in fragments, too.
-ElementTree.register_namespace("qemu", _QEMU)
-
 _MODELLED = ("disk", "interface")
+_NAMES_OF_SOURCES = ("file", "dev", "dir", "pool", "protocol", "network", "bridge")
 _WHOLE = ("filesystem", "channel", "input")
 _IDENTITY_CHILDREN = ("alias", "target", "mac")
 _IDENTITY_ATTRIBUTES = frozenset(
@@ -293,7 +290,8 @@ def _brought_in(domain: Element, fragments: Iterable[Element]) -> frozenset[Elem
 def _is_whole(device: Element) -> bool:
     """Whether a fragment's disk or card is one of its own, and does not complete another."""
     source = device.find("source")
-    return device.get("type") is not None or (source is not None and bool(source.attrib))
+    named = source is not None and any(source.get(name) is not None for name in _NAMES_OF_SOURCES)
+    return device.get("type") is not None or named
 
 
 def _may_mean(device: Element, node: Element) -> bool:

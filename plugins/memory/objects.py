@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provisioner.core.identity import Stamp
@@ -28,7 +28,8 @@ class StoredObject:
     """One object. ``spec`` is what is configured; ``running`` holds, by path, the values in force
     where they are others. ``saved`` is what a snapshot holds: the machine's spec when it was taken.
     ``holds`` are the ids of the objects that it holds on to, by the place in its spec that names
-    them.
+    them. ``node`` is where in a cluster the object is just now: nobody asks for that, and whoever
+    runs the cluster changes it.
     """
 
     id: str
@@ -40,6 +41,7 @@ class StoredObject:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     saved: Mapping[str, Any] | None = None
     holds: Mapping[str, str] = field(default_factory=dict)
+    node: str | None = None
 
 
 def encode(stored: StoredObject) -> str:
@@ -61,6 +63,8 @@ def encode(stored: StoredObject) -> str:
         line["saved"] = stored.saved
     if stored.holds:
         line["holds"] = stored.holds
+    if stored.node is not None:
+        line["node"] = stored.node
     return _encoder.encode(line)
 
 
@@ -86,16 +90,20 @@ def decode(line: Mapping[str, Any]) -> StoredObject | None:
         outputs=line.get("outputs", {}),
         saved=line.get("saved"),
         holds=line.get("holds", {}),
+        node=line.get("node"),
     )
 
 
 def present(stored: StoredObject, line: str) -> Present:
     """What observing an object tells. The fingerprint is a digest of its line, in which equal
-    objects agree.
+    objects agree, but for its place: that moves by itself.
     """
     facts: dict[str, Json] = {}
     if stored.kind == MACHINE:
         facts["power"] = stored.running.get(("power",), stored.spec.get("power", POWER_DEFAULT))
+    if stored.node is not None:
+        facts["node"] = stored.node
+        line = encode(replace(stored, node=None))
     return Present(
         external_id=stored.id,
         owner=stored.owner,

@@ -51,6 +51,18 @@ class Outside:
         with self._inventory.changing():
             self._inventory.remove(self._only(kind, name).id)
 
+    def move(self, kind: str, name: str, node: str) -> StoredObject:
+        """Bring an object to another node of the endpoint's cluster, where it goes on as it was."""
+        with self._inventory.changing():
+            return self._inventory.put(replace(self._only(kind, name), node=node))
+
+    def tell(self, kind: str, name: str, output: str, value: Json) -> StoredObject:
+        """Have an object tell another value of an output: it got a new address, say."""
+        with self._inventory.changing():
+            before = self._only(kind, name)
+            outputs = {**before.outputs, output: value}
+            return self._inventory.put(replace(before, outputs=outputs))
+
     def restart(self, kind: str, name: str) -> StoredObject:
         """Restart a machine: what is configured comes into force."""
         with self._inventory.changing():

@@ -15,7 +15,7 @@ from provisioner.cli.render.events import render_event
 from provisioner.cli.terminal import Terminal
 from provisioner.service.model import Event, Noticed, PhaseStarted, StepProgress, event_json
 
-_QUIET_PHASES = frozenset({"load", "plan", "verify"})
+_QUIET_PHASES = frozenset({"load", "foresee", "plan", "verify"})
 """Phases that take no time worth a line, unless ``--verbose`` asks for them."""
 
 

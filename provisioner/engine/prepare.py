@@ -76,7 +76,8 @@ def survey(
     endpoints = endpoints_of(stack, state)
     everything = collect(stack, state, rules, destroy=options.destroy)
     try:
-        selected = _select(everything, options)
+        removing = stack is not None or options.destroy
+        selected = select(everything, options, removing=removing)
         subjects = {
             address: subject for address, subject in everything.items() if address in selected
         }
@@ -204,7 +205,12 @@ def _users(resources: Sequence[Resource], session: Session) -> Mapping[Address, 
     return session.users(resources)
 
 
-def _select(everything: Mapping[Address, Subject], options: PlanOptions) -> frozenset[Address]:
+def select(
+    everything: Mapping[Address, Subject], options: PlanOptions, *, removing: bool = True
+) -> frozenset[Address]:
+    """The addresses that an operation with these options is about; raises ProvisionerError
+    (PRV2002) for a pattern that matches nothing. ``removing``: what is not declared is to go.
+    """
     selection = options.selection
     if not selection.target and not selection.exclude:
         return frozenset(everything)
@@ -215,7 +221,9 @@ def _select(everything: Mapping[Address, Subject], options: PlanOptions) -> froz
         }
     )
     removed = frozenset(
-        address for address, subject in everything.items() if subject.declaration is None
+        address
+        for address, subject in everything.items()
+        if removing and subject.declaration is None
     )
     return selection.addresses(graph, everything, removed)
 

@@ -34,6 +34,10 @@ class KindRules(Protocol):
         """Whether an endpoint may be unable to tell the value at ``path`` (``writeOnly``)."""
         ...
 
+    def is_sensitive(self, path: Path) -> bool:
+        """Whether the value at ``path`` must not be shown or kept."""
+        ...
+
     def fitted(self, path: Path, value: Json) -> Json:
         """The canonical form of a value that becomes known late, such as another resource's output;
         raises ValueError with what was found and what the field at ``path`` expects.

@@ -43,6 +43,11 @@ class Selection:
             selected = set(everything)
         return frozenset(selected - excluded - graph.all_dependents(excluded))
 
+    def means(self, address: Address) -> bool:
+        """Whether the patterns alone, without the graph, select an address."""
+        targeted = not self.target or any(pattern.matches(address) for pattern in self.target)
+        return targeted and not any(pattern.matches(address) for pattern in self.exclude)
+
     @staticmethod
     def _matching(
         patterns: tuple[AddressPattern, ...],

@@ -23,7 +23,8 @@ from provisioner.manifest.documents import KnownDocuments, Reading, read_manifes
 from provisioner.manifest.drafting import Drafter, settled_draft
 from provisioner.manifest.expand import Expander
 from provisioner.manifest.files import TextFiles
-from provisioner.manifest.model import Declaration, HostDeclaration, Stack
+from provisioner.manifest.ignoring import PLACE as IGNORE
+from provisioner.manifest.model import Declaration, HostDeclaration, IgnoreRule, Stack
 from provisioner.manifest.named import named_files
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
@@ -223,6 +224,12 @@ class _Loading:
                     warning=True,
                 )
 
+    def _ignore_rules(self, stack: StackFile) -> Iterator[IgnoreRule]:
+        for index, rule in stack.ignore.items():
+            assert stack.manifest is not None
+            source = self.places.find(stack.manifest.origin, (*IGNORE, index))
+            yield IgnoreRule(*rule, source)
+
     def _check_providers(self, hosts: Iterable[Draft], drafts: Iterable[Draft]) -> None:
         for host in hosts:
             check_secrets(host)
@@ -271,6 +278,7 @@ class _Loading:
             declarations,
             hosts,
             stack.max_impact,
+            tuple(self._ignore_rules(stack)),
             tuple(warnings),
             tuple(Path(name).relative_to(self.root).as_posix() for name in files),
             self.places,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple, Protocol
 
 from provisioner.core.actions import EVERYTHING, Impact, Permission
-from provisioner.core.address import Address
+from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostic, SourceRange, by_place
+from provisioner.core.fieldpattern import FieldPattern
 from provisioner.core.values import Path
 
 
@@ -91,6 +93,19 @@ class HostDeclaration:
 
 
 @dataclass(frozen=True, slots=True)
+class IgnoreRule:
+    """Drift that is known and accepted until the end of a day (UTC); ``source`` is where the Stack
+    manifest says so.
+    """
+
+    address: AddressPattern
+    field: FieldPattern
+    reason: str
+    until: date
+    source: SourceRange
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """All manifests of one folder tree in one environment; the unit of state and of plan."""
 
@@ -101,6 +116,8 @@ class Stack:
     hosts: Mapping[str, HostDeclaration]
     max_impact: Impact = Impact.LIVE
     """The stack's own default for ``--max-impact``."""
+    ignore: tuple[IgnoreRule, ...] = ()
+    """What ``drift`` does not count."""
     warnings: tuple[Diagnostic, ...] = ()
     files: tuple[str, ...] = field(default=())
     """The files it was read from, relative to ``root``, sorted."""

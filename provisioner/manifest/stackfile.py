@@ -16,6 +16,8 @@ from provisioner.core.address import AddressPattern
 from provisioner.core.diagnostics import Diagnostic, SourceRange, error, quoted, shortened
 from provisioner.core.values import Json
 from provisioner.manifest.catalog import SchemaCatalog
+from provisioner.manifest.ignoring import PLACE as IGNORE
+from provisioner.manifest.ignoring import Ignored, ignore_rules
 from provisioner.manifest.placeholders import UNREADABLE, literal, meaningful, unshielded
 from provisioner.manifest.problems import MISSING, Part, Problem
 from provisioner.manifest.pruning import pruned, unreadable_places, without_unreadable
@@ -47,6 +49,8 @@ class StackFile:
     variables: Variables = field(default_factory=Variables)
     protect: Mapping[int, AddressPattern] = field(default_factory=dict)
     """By their place in the list."""
+    ignore: Mapping[int, Ignored] = field(default_factory=dict)
+    """Likewise."""
 
     @property
     def environments(self) -> Mapping[str, Any]:
@@ -113,9 +117,13 @@ def read_stack_file(
     value = manifest.value
     problems = _schema_problems(value, catalog)
     protect = _patterns(value, problems)
-    strange = _unknown_kinds(protect, catalog.kinds)
+    strange = _unknown_kinds(protect, catalog.kinds, _PROTECT)
     problems += strange.values()
     protect = {index: protect[index] for index in protect.keys() - strange.keys()}
+    ignore, found_in_rules = ignore_rules(value, problems)
+    problems += found_in_rules
+    about = {index: rule.address for index, rule in ignore.items()}
+    problems += _unknown_kinds(about, catalog.kinds, IGNORE, "address").values()
     spec: Mapping[str, Any] = without_unreadable(pruned(value, problems)).get("spec") or {}
     uncertain, doubts = _doubts(value, problems, environment)
     environments = spec.get("environments", {})
@@ -129,7 +137,16 @@ def read_stack_file(
         reports.report(manifest.origin, kind, problem, value)
     reports.add(variables.diagnostics)
     return StackFile(
-        manifest, manifest.name, spec, uncertain, doubts, given, environment, variables, protect
+        manifest,
+        manifest.name,
+        spec,
+        uncertain,
+        doubts,
+        given,
+        environment,
+        variables,
+        protect,
+        ignore,
     )
 
 
@@ -222,15 +239,18 @@ def _patterns(value: Any, problems: Iterable[Problem]) -> dict[int, AddressPatte
 
 
 def _unknown_kinds(
-    patterns: Mapping[int, AddressPattern], kinds: Collection[str]
+    patterns: Mapping[int, AddressPattern],
+    kinds: Collection[str],
+    place: tuple[Part, ...],
+    *below: Part,
 ) -> dict[int, Problem]:
-    """The patterns that no kind fits: they protect nothing, now or later."""
+    """The patterns of a list that no kind fits: they mean nothing, now or later."""
     found = {}
     for index, pattern in patterns.items():
         if not any(fnmatchcase(kind, pattern.kind) for kind in kinds):
             near = nearest(pattern.kind, kinds)
             found[index] = Problem(
-                (*_PROTECT, index),
+                (*place, index, *below),
                 "PRV1102",
                 f"unknown kind {quoted(pattern.kind)}",
                 f"Did you mean {near!r}?" if near else "",

@@ -171,18 +171,25 @@ class Workspace:
         """The state with its endpoints as the Host manifests describe them now; where the manifests
         have errors as they were recorded, with a warning in :attr:`notices`.
         """
+        stack = self.load_if_sound()
+        return state if stack is None else replace(state, endpoints=endpoints_of(stack, state))
+
+    def load_if_sound(self, state: State | None = None, otherwise: str = "") -> Stack | None:
+        """The stack of the folder; None if its manifests have errors, with a warning in
+        :attr:`notices` that says what comes of that: hosts are reached as at the last apply, and
+        what ``otherwise`` adds.
+        """
         try:
-            stack = self.load()
+            return self.load(None, state)
         except ProvisionerError:
             self.notices.add(
                 warning(
                     "PRV6015",
-                    "the manifests have errors: hosts are reached as at the last apply",
+                    "the manifests have errors: hosts are reached as at the last apply" + otherwise,
                     hint="'provisioner validate' shows the errors.",
                 )
             )
-            return state
-        return replace(state, endpoints=endpoints_of(stack, state))
+            return None
 
     def sessions(self, sink: EventSink) -> Sessions:
         """Sessions to this stack's endpoints; a context manager that closes them."""

@@ -83,6 +83,16 @@ class JournalRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """A step that did not succeed when it was last tried. ``failure`` None: it was interrupted, or
+    is under way.
+    """
+
+    intent: JournalRecord
+    failure: JournalRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OperationRecord:
     """One finished or running operation, for ``state history``."""
 

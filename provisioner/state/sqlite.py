@@ -30,15 +30,16 @@ from provisioner.state.codec import (
     encode,
     encode_endpoint,
     encode_entry,
-    split_address,
 )
 from provisioner.state.database import Identity, Opened, check_mark, open_database
 from provisioner.state.integrity import all_problems, damaged_rows, row_problems
+from provisioner.state.journal import UNSUCCESSFUL, attempts_of, record_of
 from provisioner.state.ledger import DamagedLedgerError, Ledger, Transaction
 from provisioner.state.mark import Mark, MarkValue
 from provisioner.state.model import (
     EndpointRecord,
     Entry,
+    FailedAttempt,
     JournalPhase,
     JournalRecord,
     LockHolder,
@@ -132,7 +133,7 @@ class SqliteStore:
                 serial=ledger.serial,
                 entries=decode_entries([row[:3] for row in entries]),
                 endpoints={row[0]: decode_endpoint(row[0], row[1]) for row in endpoints},
-                open_intents=tuple(_record(row) for row in intents),
+                open_intents=tuple(record_of(row) for row in intents),
             )
         except (ValueError, KeyError) as problem:
             raise faults.damaged(self._path, [str(problem)]) from problem
@@ -163,7 +164,11 @@ class SqliteStore:
             "SELECT * FROM journal WHERE ?1 IS NULL OR operation = ?1 ORDER BY sequence",
             operation,
         )
-        return [_record(row) for row in rows]
+        return [record_of(row) for row in rows]
+
+    def failed_attempts(self) -> dict[str, FailedAttempt]:
+        """Steps that did not succeed when they were last tried, by their ids."""
+        return attempts_of(record_of(row) for row in self._rows("journal", UNSUCCESSFUL))
 
     # Writing
 
@@ -383,11 +388,11 @@ class SqliteStore:
             self._ledger = None
         self._mark.close()
 
-    def _rows(self, table: str, statement: str, argument: object) -> list[Any]:
+    def _rows(self, table: str, statement: str, *arguments: object) -> list[Any]:
         """Whole rows of a sealed table, each held against its digest."""
         with self._mutex:
             try:
-                rows = self._open().connection.execute(statement, (argument,)).fetchall()
+                rows = self._open().connection.execute(statement, arguments).fetchall()
             except faults.DATABASE_ERRORS as problem:
                 raise faults.translate(self._path, problem) from problem
         if problems := damaged_rows(table, rows):
@@ -473,20 +478,6 @@ def _roll_back(connection: sqlite3.Connection) -> bool:
 def _settle(batch: Sequence[_Ticket[Any]]) -> None:
     for ticket in batch:
         ticket.settled = True
-
-
-def _record(row: Sequence[Any]) -> JournalRecord:
-    sequence, operation, step, phase, action, address, at, detail = row[:8]
-    return JournalRecord(
-        sequence=sequence,
-        operation=operation,
-        step=step,
-        phase=JournalPhase(phase),
-        action=action,
-        address=split_address(address),
-        at=at,
-        detail=json.loads(detail),
-    )
 
 
 def _unknown(what: str) -> ProvisionerError:

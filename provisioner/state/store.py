@@ -15,6 +15,7 @@ from provisioner.core.address import Address
 from provisioner.state.model import (
     EndpointRecord,
     Entry,
+    FailedAttempt,
     JournalRecord,
     LockHolder,
     OperationRecord,
@@ -94,6 +95,12 @@ class Store(Protocol):
 
     def journal(self, operation: str | None = None) -> list[JournalRecord]:
         """Journal records in order; of one operation or of all that are kept."""
+        ...
+
+    def failed_attempts(self) -> Mapping[str, FailedAttempt]:
+        """Steps that did not succeed when they were last tried, by their ids, as far back as the
+        journal goes.
+        """
         ...
 
     def lock(self, owner: str, purpose: str, lease: timedelta) -> Lock:

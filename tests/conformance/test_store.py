@@ -29,6 +29,14 @@ from tests.conformance.stores import (
 )
 
 
+def failures(store: Store) -> dict[str, object]:
+    """Steps that did not succeed last, and what their failures say."""
+    return {
+        step: attempt.failure.detail["summary"] if attempt.failure is not None else None
+        for step, attempt in store.failed_attempts().items()
+    }
+
+
 class TestReading:
     def test_a_new_state_is_empty_and_keeps_its_lineage(self, open_store: OpenStore) -> None:
         first, second = open_store().read(), open_store().read()
@@ -108,6 +116,24 @@ class TestTransitions:
         assert [("web", "intent"), ("web", "done"), ("db", "intent"), ("db", "done")] == phases
         newest = store.history()[0].operation
         assert {newest} == {item.operation for item in store.journal(newest)}
+
+    def test_a_step_has_failed_until_it_succeeds(self, store: Store) -> None:
+        operation = store.begin("apply", "alice", None)
+        first = store.intend(operation, "s", "update", WEB, {"spec": {"size": 1}})
+        assert {"s": None} == failures(store)
+        store.settle(first, failure={"summary": "no room"})
+        assert {"s": "no room"} == failures(store)
+        assert {"spec": {"size": 1}} == store.failed_attempts()["s"].intent.detail
+        store.settle(store.intend(operation, "other", "update", WEB, {}))
+        assert {"s": "no room"} == failures(store)
+        store.settle(store.intend(store.begin("apply", "bob", None), "s", "update", WEB, {}))
+        assert {} == failures(store)
+
+    def test_what_a_later_run_closes_does_not_undo_its_success(self, store: Store) -> None:
+        left = store.intend(store.begin("apply", "alice", None), "s", "create", WEB, {})
+        store.settle(store.intend(store.begin("apply", "bob", None), "s", "create", WEB, {}))
+        store.settle(left, failure={"summary": "the run ended"})
+        assert {} == failures(store)
 
     def test_history_is_newest_first_and_limited(self, store: Store) -> None:
         for kind in ("apply", "destroy"):

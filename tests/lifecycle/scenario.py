@@ -14,8 +14,8 @@ from typing import Any
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
+from provisioner.core.clock import Clock
 from provisioner.engine.apply import ApplyReport
-from provisioner.engine.drift import DriftReport
 from provisioner.engine.events import Event
 from provisioner.engine.plan import Plan
 from provisioner.engine.stop import StopSignal
@@ -24,7 +24,7 @@ from provisioner.providers.api import Endpoint
 from provisioner.providers.registry import Registry
 from provisioner.service.apply import apply_plan
 from provisioner.service.destroy import make_destroy_plan
-from provisioner.service.drift import detect_drift
+from provisioner.service.drift import DriftReport, detect_drift
 from provisioner.service.plan import PlanChoices, make_plan
 from provisioner.service.state import forget
 from provisioner.service.workspace import Workspace
@@ -60,6 +60,8 @@ class Scenario:
         self.events: list[Event] = []
         self.environ: dict[str, str] = {}
         self.stop = StopSignal()
+        self.clock: Clock | None = None
+        """That of the machine, if None."""
         if new:
             self.write("stack.yaml", STACK)
             self.write("host.yaml", HOST)
@@ -104,6 +106,7 @@ class Scenario:
             {},
             environ=self.environ,
             actor="tester",
+            clock=self.clock,
             registry=Registry({"memory": self.provider}),
             catalog=CATALOG,
         )
@@ -134,9 +137,9 @@ class Scenario:
         """Take entries out of the state."""
         forget(self.workspace(), AddressPattern.parse(pattern))
 
-    def drift(self) -> DriftReport:
+    def drift(self, **choices: Any) -> DriftReport:
         """Compare what was recorded with what is there."""
-        return detect_drift(self.workspace(), PlanChoices(), self.events.append)
+        return detect_drift(self.workspace(), _choices(choices), self.events.append)
 
     def state(self) -> State:
         """What is recorded."""

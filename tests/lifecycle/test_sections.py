@@ -50,7 +50,7 @@ def test_what_its_presence_says_is_kept_up(scenario: Scenario) -> None:
     scenario.apply()
     scenario.outside.change("Network", "lan", ("dhcp", "enabled"), value=False)
     assert [("dhcp", "enabled")] == [
-        field.path for item in scenario.drift().drifted for field in item.fields
+        field.path for item in scenario.drift().drifted for field in item.differences
     ]
     scenario.apply(max_impact="restart")
     assert () == scenario.drift().drifted

@@ -25,14 +25,17 @@ def command(
 ) -> ExitCode:
     """Show where reality differs from what was applied.
 
-    Compares what the last apply recorded with what the endpoints report now. A manifest that was
-    edited but not applied is not drift: plan shows what it would change. Exits with 2 if there is
-    drift.
+    Compares what the last apply recorded with what the endpoints report now, and tells who could
+    have made a difference, since when it is known, and what the next apply would do about it. A
+    manifest that was edited but not applied is not drift: plan shows what it would change.
+    Differences that the stack's spec.drift.ignore accepts are counted, and shown with --verbose.
+    Exits with 2 if there is drift.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.planning import choices_of
     from provisioner.cli.progress import progress
-    from provisioner.cli.render.drift import drift_json, render_drift
+    from provisioner.cli.render.drift import render_drift
+    from provisioner.cli.render.driftjson import drift_json
     from provisioner.service.drift import detect_drift
     from provisioner.service.schema import Vocabulary
 
@@ -40,11 +43,15 @@ def command(
     workspace = open_workspace(invocation, stack)
     with progress(terminal, steps=False) as sink:
         report = detect_drift(workspace, choices_of(target, exclude), sink)
-    terminal.report(list(workspace.notices))
+    terminal.report([*workspace.notices, *report.problems])
     vocabulary = Vocabulary()
     if terminal.json:
         terminal.print_json(drift_json(report, vocabulary))
     else:
         paint = terminal.paint(terminal.out)
-        terminal.print(render_drift(report, vocabulary, terminal.width, paint))
+        terminal.print(
+            render_drift(report, vocabulary, terminal.width, paint, verbose=terminal.verbose)
+        )
+    if report.has_errors:
+        return ExitCode.ERROR
     return ExitCode.CHANGES if report.drifted else ExitCode.DONE

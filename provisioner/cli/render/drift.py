@@ -1,106 +1,239 @@
-"""Drift as people read it: which resource is not as it was applied, and in which fields."""
+"""Drift as people read it: which resource is not as it was applied, in which fields, who could have
+made it so, since when, and what the next apply would do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from provisioner.cli.render.diagnostics import render_diagnostic
 from provisioner.cli.render.text import Paint, column_of, count, pair, plain, wrap
-from provisioner.cli.render.values import SENSITIVE, Vocabulary, render_value
+from provisioner.cli.render.values import Vocabulary, render_value
+from provisioner.core.actions import Action, Impact
 from provisioner.core.values import path_text
-from provisioner.service.drift import Condition, DriftedField, DriftReport, ResourceDrift
+from provisioner.service.drift import (
+    Cause,
+    Condition,
+    Difference,
+    DriftReport,
+    Effect,
+    FailedAttempt,
+    Found,
+    NextStep,
+    ResourceDrift,
+)
 
 _ROLES = {
     Condition.DRIFTED: "change",
-    Condition.MISSING: "destroy",
-    Condition.FOREIGN: "destroy",
+    Condition.HELD: "change",
+    Condition.FAILED: "error",
     Condition.UNKNOWN: "error",
     Condition.RESTART_PENDING: "note",
+    Condition.CONVERGED: "muted",
 }
-_EXPLANATIONS = {
-    Condition.MISSING: "it is gone; apply would create it again",
-    Condition.FOREIGN: "what is found under its name does not carry our stamp",
-    Condition.RESTART_PENDING: "already applied; a restart brings them into force",
+_FOUND = {
+    Found.ABSENT: "it is gone",
+    Found.FOREIGN: "what is found under its name does not carry our stamp",
 }
+_ORIGINS = {
+    Cause.OUTSIDE: "changed outside",
+    Cause.LAST_APPLY: "left by the last apply",
+    Cause.RESTART_PENDING: "applied, and waiting for a restart",
+}
+_EFFECTS = {
+    Effect.WAIT: "leaves it waiting for the restart",
+    Effect.ACCEPT: "accepts it: the manifest says the same",
+    Effect.LEAVE: "leaves it: no manifest speaks of it",
+    Effect.UNKNOWN: "cannot be told",
+}
+_ACTIONS = {
+    Action.CREATE: "creates it",
+    Action.UPDATE: "updates it",
+    Action.REPLACE: "replaces it",
+    Action.DELETE: "deletes it: no manifest declares it",
+    Action.FORGET: "forgets it",
+    Action.ADOPT: "adopts it",
+    Action.RENAME: "writes its new address on it",
+}
+_FIELD = "    "
+_DETAIL = "      "
 
 
 def render_drift(
-    report: DriftReport, vocabulary: Vocabulary, width: int = 80, paint: Paint = plain
+    report: DriftReport,
+    vocabulary: Vocabulary,
+    width: int = 80,
+    paint: Paint = plain,
+    *,
+    verbose: bool = False,
 ) -> list[str]:
-    """Everything that is not as recorded, and a summary."""
+    """Everything that is not as recorded, and a summary; ``verbose``: with what is ignored."""
     lines: list[str] = []
     for item in report.resources:
         if item.condition is not Condition.CONVERGED:
             lines += [*_resource(item, vocabulary, width, paint), ""]
+    if verbose:
+        lines += _ignored(report, vocabulary, width, paint)
+    lines += _next_apply(report, width, paint)
     return [*lines, *wrap(summary(report), width)]
 
 
-def summary(report: DriftReport) -> str:
-    """``Drift: 1 drifted, 2 missing; 7 as applied.``"""
+def counts(report: DriftReport) -> dict[Condition, int]:
+    """How many resources are in each condition."""
     conditions = [item.condition for item in report.resources]
-    parts = [
-        f"{conditions.count(condition):,} {condition.value}"
-        for condition in Condition
-        if condition is not Condition.CONVERGED and condition in conditions
-    ]
-    calm = conditions.count(Condition.CONVERGED)
+    return {condition: conditions.count(condition) for condition in Condition}
+
+
+def summary(report: DriftReport) -> str:
+    """``Drift: 1 drifted, 2 held; 7 as applied; 3 differences ignored.``"""
+    numbers = counts(report)
+    calm = numbers.pop(Condition.CONVERGED)
+    parts = [f"{number:,} {condition.value}" for condition, number in numbers.items() if number]
+    known = f"; {count(report.ignored, 'difference')} ignored" if report.ignored else ""
     if not parts:
-        return f"No drift: {count(calm, 'resource')} as applied."
+        return f"No drift: {count(calm, 'resource')} as applied{known}."
     title = "Drift" if report.drifted else "No drift"
-    return f"{title}: {', '.join(parts)}; {calm:,} as applied."
+    return f"{title}: {', '.join(parts)}; {calm:,} as applied{known}."
 
 
 def _resource(
     item: ResourceDrift, vocabulary: Vocabulary, width: int, paint: Paint
 ) -> Iterator[str]:
     yield f"{paint(_ROLES[item.condition], str(item.address))}  {item.condition.value}"
-    if item.condition in _EXPLANATIONS:
-        yield from wrap(_EXPLANATIONS[item.condition], width, "    ")
     if item.problem is not None:
-        yield from (f"    {line}" for line in render_diagnostic(item.problem, width - 4, paint))
-    column = column_of(path_text(field.path) for field in item.fields)
-    for field in item.fields:
-        text = _field(field, item.address.kind, vocabulary)
-        yield from pair(path_text(field.path), text, column, width, "    ")
+        yield from (f"{_FIELD}{line}" for line in render_diagnostic(item.problem, width - 4, paint))
+    if item.failure is not None:
+        yield from wrap(_failure(item.failure), width, _FIELD, _DETAIL)
+    shown = item.open_differences
+    origins = {_origin(one) for one in shown}
+    whole = item.whole
+    if whole is not None and whole.ignored is None:
+        text = _FOUND.get(item.found, "an apply made it and did not record it")
+        if whole.cause is not None:
+            yield from wrap(text, width, _FIELD)
+    fields = [one for one in shown if one.path]
+    column = column_of(path_text(one.path) for one in fields)
+    alike = len(origins) == 1
+    effects = 0
+    for one in fields:
+        text = _difference(one, item.address.kind, vocabulary)
+        yield from pair(path_text(one.path), text, column, width, _FIELD)
+        if not alike:
+            yield from wrap(_origin(one), width, _DETAIL, _DETAIL + "  ")
+        told = [*_effect(one, item, vocabulary, width)]
+        effects += len(told)
+        yield from told
+    if alike:
+        yield from wrap(origins.pop(), width, _FIELD, _DETAIL)
+    if item.next is not None and not (effects and _is_said(item.next)):
+        yield from wrap(f"next apply: {_step(item.next)}", width, _FIELD, _DETAIL)
 
 
-def _field(field: DriftedField, kind: str, vocabulary: Vocabulary) -> str:
+def _failure(attempt: FailedAttempt) -> str:
+    record, failure = attempt.intent, attempt.failure
+    what = "was interrupted" if failure is None else "failed"
+    text = f"{record.action} {what} on {_time(record.at)}"
+    why = "" if failure is None else str(failure.detail.get("summary", ""))
+    return f"{text}: {why}" if why else text
+
+
+def _origin(item: Difference) -> str:
+    """``changed outside, first seen on 2025-03-01 12:00:00 UTC``."""
+    seen = f"first seen on {_time(item.first_seen)}" if item.first_seen else ""
+    parts = [_ORIGINS[item.cause] if item.cause is not None else "", seen]
+    return ", ".join(filter(None, parts))
+
+
+def _time(text: str) -> str:
+    """RFC 3339 in UTC, as people read it."""
+    return f"{text[:19].replace('T', ' ')} UTC"
+
+
+def _difference(item: Difference, kind: str, vocabulary: Vocabulary) -> str:
     recorded, observed, running = (
-        render_value(value, kind, field.path, vocabulary)
-        for value in (field.recorded, field.observed, field.running)
+        render_value(value, kind, item.path, vocabulary)
+        for value in (item.recorded, item.observed, item.running)
     )
-    if field.differs_running and field.recorded == field.observed:
+    if item.differs_running and item.recorded == item.observed:
         return f"applied {recorded}, in force {running}"
     text = f"applied {recorded}, now {observed}"
-    return f"{text} (running {running})" if field.differs_running else text
+    return f"{text} (running {running})" if item.differs_running else text
 
 
-def drift_json(report: DriftReport, vocabulary: Vocabulary) -> dict[str, Any]:
-    """Plain data: every resource with its condition; fields with both values, sensitive ones
-    masked."""
-    return {
-        "drifted": bool(report.drifted),
-        "summary": summary(report),
-        "resources": [_resource_json(item, vocabulary) for item in report.resources],
-    }
+def _is_said(step: NextStep) -> bool:
+    """Whether what is done with the fields says all that there is to say of a step."""
+    hindered = step.held is not None or step.refused or step.unknown is not None
+    return not hindered and step.action in (None, Action.UPDATE)
 
 
-def _resource_json(item: ResourceDrift, vocabulary: Vocabulary) -> dict[str, Any]:
-    data: dict[str, Any] = {"address": str(item.address), "condition": item.condition.value}
-    if item.fields:
-        data["fields"] = [
-            _field_json(field, item.address.kind, vocabulary) for field in item.fields
-        ]
-    if item.problem is not None:
-        data["problem"] = item.problem.as_json()
-    return data
+def _effect(
+    item: Difference, resource: ResourceDrift, vocabulary: Vocabulary, width: int
+) -> Iterator[str]:
+    """What the next apply does about one field, where that is not said of the whole resource."""
+    found, step = item.next, resource.next
+    if found is None or found.effect in (Effect.OBJECT, Effect.UNKNOWN):
+        return
+    if found.effect in _EFFECTS:
+        text = _EFFECTS[found.effect]
+    else:
+        value = render_value(found.value, resource.address.kind, item.path, vocabulary)
+        hindered = step is not None and (step.held is not None or step.refused)
+        back = " back" if found.value == item.recorded else ""
+        now = found.effect is Effect.SET
+        when = _impact(found.impact) if now else ", in force after a restart"
+        text = f"{'would set' if hindered else 'sets'} it{back} to {value}{when}"
+    yield from wrap(f"next apply {text}", width, _DETAIL, _DETAIL + "  ")
 
 
-def _field_json(field: DriftedField, kind: str, vocabulary: Vocabulary) -> dict[str, Any]:
-    values = {"recorded": field.recorded, "observed": field.observed}
-    if field.differs_running:
-        values["running"] = field.running
-    if vocabulary.is_sensitive(kind, field.path):
-        values = dict.fromkeys(values, SENSITIVE)
-    return {"path": list(field.path), **values}
+def _step(step: NextStep) -> str:
+    if step.unknown is not None:
+        return f"cannot be told: {step.unknown}"
+    if step.action is None:
+        return "does nothing about it"
+    if step.held is not None:
+        return f"held: {step.held}"
+    text = f"{_ACTIONS[step.action]}{_impact(step.impact)}"
+    return f"{text}, which the gate refuses" if step.refused else text
+
+
+def _impact(impact: Impact) -> str:
+    return "" if impact is Impact.NONE else f" [{impact.value}]"
+
+
+def _ignored(
+    report: DriftReport, vocabulary: Vocabulary, width: int, paint: Paint
+) -> Iterator[str]:
+    """The differences that a rule covers, under the resources that have them."""
+    for item in report.resources:
+        covered = [(one, one.ignored) for one in item.differences if one.ignored is not None]
+        if not covered:
+            continue
+        yield f"{paint('muted', str(item.address))}  ignored"
+        column = column_of(path_text(one.path) for one, _ in covered)
+        for one, rule in covered:
+            text = _difference(one, item.address.kind, vocabulary)
+            if one.path:
+                yield from pair(path_text(one.path), text, column, width, _FIELD)
+            else:
+                yield from wrap(_FOUND.get(item.found, ""), width, _FIELD)
+            reason = f"until {rule.until}: {rule.reason}"
+            yield from wrap(reason, width, _DETAIL, _DETAIL + "  ")
+        yield ""
+
+
+def _next_apply(report: DriftReport, width: int, paint: Paint) -> Iterator[str]:
+    """What keeps the next apply as a whole from being carried out."""
+    apply = report.apply
+    if apply is None:
+        return
+    if apply.problems:
+        yield from wrap("The next apply stops at this before it does anything:", width)
+        for item in apply.problems:
+            yield from (f"  {line}" for line in render_diagnostic(item, width - 2, paint))
+        yield ""
+    elif apply.refused:
+        text = (
+            "The next apply is refused as a whole, for the gate forbids a step of it; "
+            "'provisioner plan' shows what allows it."
+        )
+        yield from [*wrap(text, width), ""]

@@ -38,11 +38,12 @@ _DONE = {
 _PHASES = {
     "load": "Reading {}",
     "observe": "Observing {}",
+    "foresee": "Planning the next apply of {}",
     "plan": "Comparing {}",
     "verify": "Checking that the plan still fits: {}",
     "apply": "Applying {}",
 }
-_NOUNS = {"load": "file", "observe": "resource", "plan": "resource"}
+_NOUNS = {"load": "file", "observe": "resource", "foresee": "resource", "plan": "resource"}
 
 
 def doing(action: str) -> str:

@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from provisioner.cli.progress import PlainLines
-from provisioner.cli.render.drift import drift_json, render_drift
 from provisioner.cli.render.events import progress_text, render_event
 from provisioner.cli.render.graph import graph_json, render_dot, render_mermaid, render_text
 from provisioner.cli.render.report import render_report
@@ -27,7 +26,6 @@ from provisioner.core.actions import Action
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import SourceRange, error
 from provisioner.engine.apply import ApplyReport
-from provisioner.engine.drift import Condition, DriftedField, DriftReport, ResourceDrift
 from provisioner.engine.events import (
     Event,
     PhaseStarted,
@@ -100,34 +98,6 @@ STACK = Stack(
 )
 GRAPH = Dependencies(STACK, {NETWORK: (), WEB: (NETWORK,)}, ((NETWORK,), (WEB,)))
 
-DRIFT = DriftReport(
-    (
-        ResourceDrift(Address("Disk", "data"), Condition.CONVERGED),
-        ResourceDrift(Address("Disk", "gone"), Condition.MISSING),
-        ResourceDrift(NETWORK, Condition.FOREIGN),
-        ResourceDrift(
-            Address("VirtualMachine", "db01"),
-            Condition.RESTART_PENDING,
-            (DriftedField(("cpu", "max"), 4, 4, 2, differs_running=True),),
-        ),
-        ResourceDrift(
-            Address("VirtualMachine", "db02"),
-            Condition.UNKNOWN,
-            problem=error("PRV5101", "the host does not answer", hint="Is it switched on?"),
-        ),
-        ResourceDrift(
-            WEB,
-            Condition.DRIFTED,
-            (
-                DriftedField(("memory", "size"), 2 * GIB, GIB),
-                DriftedField(("cpu", "count"), 2, 4, 3, differs_running=True),
-                DriftedField(("cloudInit", "userData"), "hunter2", "hunter3"),
-                DriftedField(("autostart",), recorded=True, observed=False),
-            ),
-        ),
-    )
-)
-
 
 def text(lines: list[str]) -> str:
     return "\n".join(lines) + "\n"
@@ -135,16 +105,6 @@ def text(lines: list[str]) -> str:
 
 def as_json(value: object) -> str:
     return json.dumps(value, indent=2) + "\n"
-
-
-def test_drift(check_golden: CheckGolden) -> None:
-    check_golden("cli/drift.txt", text(render_drift(DRIFT, VOCABULARY)))
-    check_golden("cli/drift.json", as_json(drift_json(DRIFT, VOCABULARY)))
-
-
-def test_no_drift() -> None:
-    report = DriftReport((ResourceDrift(WEB, Condition.CONVERGED),))
-    assert ["No drift: 1 resource as applied."] == render_drift(report, VOCABULARY)
 
 
 def test_graphs(check_golden: CheckGolden) -> None:
@@ -273,8 +233,6 @@ def test_show(check_golden: CheckGolden) -> None:
 def test_sensitive_values_never_appear() -> None:
     resource = ResourceView(WEB, STACK.declarations[WEB], ENTRY, (), ())
     shown = [
-        text(render_drift(DRIFT, VOCABULARY)),
-        as_json(drift_json(DRIFT, VOCABULARY)),
         text(render_entry(ENTRY, VOCABULARY)),
         text(render_resource(resource, VOCABULARY)),
         as_json(resource_json(resource, VOCABULARY)),

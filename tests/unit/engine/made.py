@@ -77,6 +77,9 @@ class MadeKind:
             raise ValueError(f"found {value!r}, expected a whole number")
         return value
 
+    def is_sensitive(self, path: Path) -> bool:
+        return path[-1] == "password"
+
     def is_write_only(self, path: Path) -> bool:
         return any(path[: len(other)] == other for other in self.write_only)
 

@@ -35,6 +35,9 @@ class Rules:
     def fitted(self, path: Path, value: Json) -> Json:
         raise AssertionError((path, value))
 
+    def is_sensitive(self, path: Path) -> bool:
+        return path[-1] == "password"
+
     def is_write_only(self, path: Path) -> bool:
         return path[0] == "seed"
 

@@ -1,0 +1,121 @@
+"""``provisioner drift`` as people and schedules run it: exit codes, what is shown, and JSON."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.lifecycle.commandline import CommandLine
+from tests.lifecycle.stacks import ALL
+from tests.lifecycle.test_read_only_folder import as_somebody, lock, unlock
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "drift.v1.schema.json"
+
+
+def stack(cli: CommandLine, *rules: str) -> None:
+    cli.write(
+        "stack.yaml",
+        "apiVersion: provisioner/v1\nkind: Stack\nmetadata: {name: test}\n"
+        f"spec: {{drift: {{ignore: [{', '.join(rules)}]}}}}\n",
+    )
+
+
+def rule(address: str, field: str, until: str = "2999-12-31") -> str:
+    return f"{{address: {address}, field: '{field}', reason: known, until: {until}}}"
+
+
+@pytest.fixture
+def drifted(applied: CommandLine) -> CommandLine:
+    """An applied stack whose machine has another number of processors."""
+    applied.outside.change("VirtualMachine", "web", ("cpu", "count"), 2)
+    return applied
+
+
+def test_what_is_shown(drifted: CommandLine) -> None:
+    finished = drifted("drift")
+    assert (2, "Observing 4 resources\n") == (finished.code, finished.err)
+    shown = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "TIME", finished.out)
+    assert (
+        "VirtualMachine/web  drifted\n"
+        "    cpu.count  applied 1, now 2\n"
+        "      next apply sets it back to 1 [live]\n"
+        "    changed outside, first seen on TIME\n"
+        "\n"
+        "Drift: 1 drifted; 3 as applied.\n"
+    ) == shown
+
+
+def test_0_if_it_is_ignored(drifted: CommandLine) -> None:
+    stack(drifted, rule("VirtualMachine/web", "cpu.*"))
+    finished = drifted("drift")
+    assert (0, "No drift: 4 resources as applied; 1 difference ignored.\n") == (
+        finished.code,
+        finished.out,
+    )
+    verbose = drifted("drift", "--verbose").out
+    assert "cpu.count  applied 1, now 2\n      until 2999-12-31: known\n" in verbose
+    (resource,) = [
+        item for item in drifted("drift", "--json").json["resources"] if "fields" in item
+    ]
+    assert "known" == resource["fields"][0]["ignored"]["reason"]
+
+
+def test_1_if_a_rule_has_expired(drifted: CommandLine) -> None:
+    stack(drifted, rule("VirtualMachine/web", "cpu.*", "2020-01-31"))
+    finished = drifted("drift", "--json")
+    assert (1, ["PRV2101"]) == (finished.code, finished.codes)
+    assert ("stack.yaml", 4) == tuple(
+        json.loads(finished.err)["source"][key] for key in ("file", "line")
+    )
+    assert ["VirtualMachine/web"] == [
+        item["address"] for item in finished.json["resources"] if item["condition"] == "drifted"
+    ]
+    assert [0, 0] == [drifted("validate").code, drifted("plan").code]
+
+
+def test_2_if_a_step_failed(applied: CommandLine) -> None:
+    applied.declare(*ALL[:-1], ALL[-1].replace("256MiB", "128MiB"))
+    applied.faults({"call": "update", "effect": "terminal", "times": 0})
+    assert 1 == applied("apply", "--yes").code
+    finished = applied("drift")
+    assert 2 == finished.code
+    assert re.search(
+        r"VirtualMachine/web  failed\n"
+        r"    update failed on [\d: -]+ UTC: the endpoint refuses the call to\n"
+        r"      update VirtualMachine/web\n",
+        finished.out,
+    )
+
+
+def test_the_document_is_what_its_schema_says(drifted: CommandLine) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_bytes()))
+    drifted.outside.remove("Network", "lan")
+    stack(drifted, rule("VirtualMachine/web", "cpu.*"))
+    drifted.faults({"call": "observe", "address": "Disk/*", "effect": "undetermined", "times": 9})
+    document = drifted("drift", "--json").json
+    assert [] == [problem.message for problem in validator.iter_errors(document)]
+    assert {"Network/lan": "drifted", "Disk/web-root": "unknown"} == {
+        item["address"]: item["condition"]
+        for item in document["resources"]
+        if item["condition"] != "converged"
+    }
+
+
+def test_first_seen_needs_no_permission(drifted: CommandLine) -> None:
+    drifted.write(
+        "host.yaml",
+        "apiVersion: provisioner/v1\nkind: Host\nmetadata: {name: here}\n"
+        "spec: {provider: memory, connection: {path: endpoint/objects.jsonl}}\n",
+    )
+    (drifted.root / "endpoint").mkdir()
+    (drifted.root / "objects.jsonl").rename(drifted.root / "endpoint" / "objects.jsonl")
+    lock(drifted)
+    try:
+        finished = as_somebody(drifted, "drift", "--json")
+    finally:
+        unlock(drifted.root)
+    assert (2, ["PRV2106"]) == (finished.code, finished.codes)
+    (resource,) = [item for item in finished.json["resources"] if "fields" in item]
+    assert finished.json["at"] == resource["fields"][0]["firstSeen"]

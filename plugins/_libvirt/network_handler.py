@@ -381,37 +381,39 @@ def _remarks(observed: Present, record: NetworkRecord) -> tuple[str, ...]:
 
 def _present(inventory: Inventory, record: NetworkRecord, wanted: Mapping[str, Any]) -> Present:
     mark = stamp.read(record.configured)
-    spec = {**read(record.configured), "autostart": record.autostart}
-    if wanted.get("mode") == NATIVE:
-        spec["mode"] = NATIVE
+    active = record.live is not None
+    spec = {**read(record.configured), "autostart": record.autostart, "active": active}
     spec |= mark.fields() if mark is not None else {"labels": {}}
-    facts: dict[str, Json] = {"active": record.live is not None}
+    facts: dict[str, Json] = {"active": active}
     running: dict[Path, Json] = {}
-    spec["active"] = record.live is not None
-    if record.live is None:
-        if "mode" in spec and "active" not in wanted:
-            running["mode",] = STOPPED
-    else:
+    if record.live is not None:
         in_force = read(record.live)
         running = _differing(record.configured, record.live)
         facts |= {service: in_force[service]["enabled"] for service in _SERVICES & in_force.keys()}
         facts["guests"] = list(attached(inventory.running(), record.name))
-        if not record.persistent and "mode" in spec:
-            # It has no definition, which has to be a difference in something that everybody sets.
-            running["mode",] = spec.pop("mode")
     owner = mark.stamp if mark is not None else None
+    # Of what is on the host alone, whatever is wanted.
+    fingerprint = digest(
+        {
+            "uuid": str(record.uuid),
+            "spec": spec,
+            "running": [[*path, value] for path, value in sorted(running.items())],
+            "defined": record.persistent,
+            "owner": owner.as_json() if owner is not None else None,
+        }
+    )
+    if wanted.get("mode") == NATIVE:
+        spec["mode"] = NATIVE
+    if active and not record.persistent and "mode" in spec:
+        # It has no definition, which has to be a difference in something that everybody sets.
+        running["mode",] = spec.pop("mode")
+    elif not active and "mode" in spec and "active" not in wanted:
+        running["mode",] = STOPPED
     return Present(
         external_id=str(record.uuid),
         owner=owner,
         spec=spec,
-        fingerprint=digest(
-            {
-                "uuid": str(record.uuid),
-                "spec": spec,
-                "running": [[*path, value] for path, value in sorted(running.items())],
-                "owner": owner.as_json() if owner is not None else None,
-            }
-        ),
+        fingerprint=fingerprint,
         running=running,
         outputs=_bridge_of(record.configured),
         facts=facts,

@@ -175,6 +175,13 @@ def of_whole_devices(fragments: Iterable[str]) -> list[str]:
     return found
 
 
+def forget(domain: Element) -> None:
+    """Take the record out of a definition, and the stamp that says that there is one."""
+    metadata = child(domain, "metadata")
+    for tag in (TAG, stamp.TAG):
+        remove_all(metadata, tag)
+
+
 def settle(domain: Element) -> tuple[bool, tuple[str, ...]]:
     """Record what libvirt made of the fragments in a definition that it has given back: whether
     there was anything to record, and notes about what it left out.

@@ -101,6 +101,7 @@ class MachineHandler:
                 _addresses(target, leases.of(lives.get(record.uuid))),
                 snapshots=record.uuid in inventory.with_snapshots(),
                 seed_is_gone=record.uuid in seedless,
+                lineage=target.stamp.lineage,
             )
         return result
 

@@ -67,12 +67,19 @@ def present(
     *,
     snapshots: bool = False,
     seed_is_gone: bool = False,
+    lineage: str | None = None,
 ) -> Present:
     """A domain as observed. ``wanted`` is the desired spec, ``addresses`` are the leases known.
-    ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more.
+    ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more. ``lineage``
+    is the stack that asks: what another one has recorded on the domain is not for it.
     """
     configured, live = record.configured, record.live
     mark = stamp.read(configured)
+    fingerprint = _fingerprint(record, configured, live, seed_is_gone=seed_is_gone)
+    if mark is None or mark.stamp.lineage != lineage:
+        for definition in (configured, live):
+            if definition is not None:
+                native.forget(definition)
     spec = document.read(configured, bindings, wanted)
     spec["power"] = power_of(record.state)
     spec["autostart"] = record.autostart
@@ -90,7 +97,7 @@ def present(
         external_id=str(record.uuid),
         owner=owner,
         spec=spec,
-        fingerprint=_fingerprint(record, configured, live, seed_is_gone=seed_is_gone),
+        fingerprint=fingerprint,
         running=running,
         outputs=outputs(configured, str(record.uuid), addresses, bindings, wanted),
         facts={

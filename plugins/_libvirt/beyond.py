@@ -175,4 +175,5 @@ def stripped(node: Element) -> Element:
 
 
 def _shortened(text: str) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -33,10 +33,10 @@ from provisioner_plugins._libvirt.beyond import beyond
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.disk import format_of, is_linked
 from provisioner_plugins._libvirt.errors import EXISTS
+from provisioner_plugins._libvirt.estate import DISK, IMAGE, Volume, estate_of
 from provisioner_plugins._libvirt.grow import grow
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.local_image import local_file
-from provisioner_plugins._libvirt.estate import DISK, IMAGE, Volume, estate_of
 from provisioner_plugins._libvirt.locate import Located, Locator, present
 from provisioner_plugins._libvirt.native import PROVIDER, merge_all
 from provisioner_plugins._libvirt.ownership import gone, require_time, taken
@@ -47,7 +47,6 @@ from provisioner_plugins._libvirt.volume import (
     VolumeFacts,
     VolumeId,
     build,
-    checksum_of,
     declared_format,
     identity_name,
     identity_names,

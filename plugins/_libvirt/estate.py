@@ -8,6 +8,7 @@ each other. Made for one discovery from its inventory; called by the discovery o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
@@ -67,6 +68,11 @@ class Volume:
     def size(self) -> int:
         """What a guest sees, in bytes."""
         return self.facts.size(declared_format(self.id.volume, self.form))
+
+    @property
+    def path(self) -> str:
+        """Where it is on the host."""
+        return self.facts.path
 
     @property
     def is_shared(self) -> bool:
@@ -147,10 +153,8 @@ class Estate:
         self, inventory: Inventory, records: list[VolumeRecord]
     ) -> Iterator[tuple[VolumeRecord, Element]]:
         """Those that can be read; one that cannot is no reason to know nothing of the others."""
-        try:
+        with suppress(Terminal):
             inventory.volume_documents(records)
-        except Terminal:
-            pass
         for record in records:
             try:
                 document = inventory.volume(record)
@@ -178,11 +182,11 @@ class Estate:
         if backing is None:
             return
         below = self.at(backing)
-        if volume.kind == DISK and volume.form == "qcow2" and below is not None:
-            if below.kind == IMAGE and below.form != "iso":
-                volume.base = below.id
-                return
-        volume.notes.append(f"based on {backing}")
+        is_image = below is not None and below.kind == IMAGE and below.form != "iso"
+        if below is not None and is_image and (volume.kind, volume.form) == (DISK, "qcow2"):
+            volume.base = below.id
+        else:
+            volume.notes.append(f"based on {backing}")
 
 
 def estate_of(inventory: Inventory) -> Estate:

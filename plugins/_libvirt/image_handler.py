@@ -44,7 +44,6 @@ from provisioner_plugins._libvirt.volume import (
     checksum_markers,
     checksum_of,
     declared_format,
-    has_identity,
     identity_name,
     identity_names,
     image_volume,

@@ -228,17 +228,8 @@ def _add_dns(spec: dict[str, Any], found: Mapping[str, Any]) -> None:
 
 def _drop_defaults(document: Element) -> None:
     """Take out what libvirt adds to every network by itself."""
-    forward = document.find("forward")
-    if forward is not None:
-        for node in forward.findall("interface"):
-            if node.get("dev") == forward.get("dev"):
-                forward.remove(node)
-        for nat in forward.findall("nat"):
-            for port in nat.findall("port"):
-                if (port.get("start"), port.get("end")) == ("1024", "65535"):
-                    nat.remove(port)
-            if not nat.attrib and not len(nat):
-                forward.remove(nat)
+    for forward in document.findall("forward"):
+        _drop_repeated(forward)
     for bridge in document.findall("bridge"):
         for name, value in (("stp", "on"), ("delay", "0")):
             if bridge.get(name) == value:
@@ -246,6 +237,18 @@ def _drop_defaults(document: Element) -> None:
     for dns in document.findall("dns"):
         if dns.get("enable") == "yes":
             del dns.attrib["enable"]
+
+
+def _drop_repeated(forward: Element) -> None:
+    for node in forward.findall("interface"):
+        if node.get("dev") == forward.get("dev"):
+            forward.remove(node)
+    for nat in forward.findall("nat"):
+        for port in nat.findall("port"):
+            if (port.get("start"), port.get("end")) == ("1024", "65535"):
+                nat.remove(port)
+        if not nat.attrib and not len(nat):
+            forward.remove(nat)
 
 
 def _drop_expressed(rest: Element, made: Element, spec: Mapping[str, Any]) -> None:

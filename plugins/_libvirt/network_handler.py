@@ -210,8 +210,8 @@ class NetworkHandler:
         uuid = UUID(observed.external_id)
         if mark is not None and not is_stamped_by(resource, mark.stamp, uuid):
             raise Terminal(not_ours(resource, mark.stamp))
-        fragments = [text for text in native.fragments(resource.spec, "network")]
-        there = [text for text in fragments if native.is_there(document, text)]
+        wanted = native.fragments(resource.spec, "network")
+        there = [text for text in wanted if native.is_there(document, text)]
         stamp.replace(document, stamp.Mark.of(resource))
         fragment_record.write(document, there)
         network = self._annotate(found, document, resource.name)

@@ -41,7 +41,8 @@ _STARTED = ("default", "Office LAN", "open", "macvtap")
 
 _UEFI = (
     "<os firmware='efi'><type arch='x86_64' machine='q35'>hvm</type>"
-    "<firmware><feature enabled='no' name='secure-boot'/></firmware></os><features><acpi/></features>"
+    "<firmware><feature enabled='no' name='secure-boot'/></firmware></os>"
+    "<features><acpi/></features>"
 )
 _Q35 = "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
 _PC = "<os><type arch='x86_64' machine='pc'>hvm</type></os>"

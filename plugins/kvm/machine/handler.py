@@ -37,8 +37,9 @@ from provisioner_plugins._libvirt.ownership import (
 )
 from provisioner_plugins._libvirt.xml import Element
 from provisioner_plugins.kvm.bindings import Bindings
+from provisioner_plugins.kvm.discovery.devices import macs_of
+from provisioner_plugins.kvm.discovery.machine import Surroundings, describe, remarks_on
 from provisioner_plugins.kvm.domain import cdroms, document, firmware, native
-from provisioner_plugins.kvm.machine.discovery import Surroundings, describe, macs_of, remarks_on
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.host import Host
@@ -108,16 +109,27 @@ class MachineHandler:
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         records = list(inventory.domains())
-        around = Surroundings(estate_of(inventory), self._host.facts(), macs_of(records))
+        facts = self._host.facts()
+        around = Surroundings(
+            estate_of(inventory),
+            macs_of(record.configured for record in records),
+            facts.arch,
+            facts.emulators,
+        )
         checkpoints = inventory.with_checkpoints() if records else frozenset()
         for record in records:
             has_snapshots = record.uuid in inventory.with_snapshots()
             observed = present(record, Bindings({}), {}, snapshots=has_snapshots)
-            spec, notes = describe(record, around)
+            spec, notes = describe(record.configured, record.uuid, around)
+            spec["autostart"] = record.autostart
             spec |= {
                 key: observed.spec[key] for key in ("labels", "tenant") if key in observed.spec
             }
-            remarks = remarks_on(record, observed, checkpoints=record.uuid in checkpoints)
+            remarks = remarks_on(
+                observed,
+                is_defined=record.persistent,
+                has_checkpoints=record.uuid in checkpoints,
+            )
             yield Discovered(
                 self.kind, record.name, replace(observed, spec=spec), (*notes, *remarks)
             )

@@ -54,8 +54,8 @@ _NO_MEMORY_NOTE = (
 
 
 _EXTERNAL = (
-    "it is an external snapshot, in files beside the machine's disks: it has no counterpart, and is "
-    "left alone"
+    "it is an external snapshot, in files beside the machine's disks: it has no counterpart, and "
+    "is left alone"
 )
 
 

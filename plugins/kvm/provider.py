@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -65,6 +66,10 @@ class KvmProvider:
         except Terminal as problem:
             return [problem.diagnostic]
         return []
+
+    def connection_of(self, uri: str) -> Mapping[str, Any] | None:
+        """See :class:`provisioner.providers.api.ConnectionUris`: every URI of libvirt's driver."""
+        return {"uri": uri} if re.match(rf"{DRIVER}(\+[a-z0-9]+)?://", uri) else None
 
     def open(self, endpoint: Endpoint, context: Context) -> Session:
         """Connect to the libvirt daemon of a Host."""

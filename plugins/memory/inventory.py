@@ -25,6 +25,7 @@ from provisioner_plugins.memory.objects import (
     decode,
     encode,
     encode_removal,
+    kept_by,
     present,
 )
 
@@ -206,11 +207,11 @@ class Inventory:
         self._lines[stored.id] = line
         self._presents.pop(stored.id, None)
         self._names.setdefault((stored.kind, stored.name), {})[stored.id] = None
-        for held in stored.holds.values():
+        for held in kept_by(stored):
             self._holders.setdefault(held, {})[stored.id] = None
 
     def _let_go(self, stored: StoredObject) -> None:
-        for held in stored.holds.values():
+        for held in kept_by(stored):
             holders = self._holders.get(held, {})
             holders.pop(stored.id, None)
             if not holders:

@@ -27,7 +27,7 @@ _encoder = json.JSONEncoder(
 class StoredObject:
     """One object. ``spec`` is what is configured; ``running`` holds, by path, the values in force
     where they are others. ``saved`` is what a snapshot holds: the machine's spec when it was taken.
-    ``holds`` are the ids of the objects that it holds on to, by the place in its spec that names
+    ``holds`` are the ids of the objects that it refers to, by the place in its spec that names
     them. ``node`` is where in a cluster the object is just now: nobody asks for that, and whoever
     runs the cluster changes it.
     """
@@ -42,6 +42,16 @@ class StoredObject:
     saved: Mapping[str, Any] | None = None
     holds: Mapping[str, str] = field(default_factory=dict)
     node: str | None = None
+
+
+_KEEPING = {"Disk": ("image",), MACHINE: ("disks", "cdroms")}
+"""Sections of a spec whose objects cannot be deleted meanwhile."""
+
+
+def kept_by(stored: StoredObject) -> list[str]:
+    """The ids of the objects that it holds on to."""
+    sections = _KEEPING.get(stored.kind, ())
+    return [held for place, held in stored.holds.items() if place.partition("/")[0] in sections]
 
 
 def encode(stored: StoredObject) -> str:

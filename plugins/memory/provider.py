@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
@@ -55,6 +56,15 @@ class MemoryProvider:
         """
         stopped = resource.kind == MACHINE and observed.facts.get("power") == "stopped"
         return [_assess(resource.kind, change, stopped=stopped) for change in changes]
+
+    def connection_of(self, uri: str) -> Mapping[str, Any] | None:
+        """See :class:`provisioner.providers.api.ConnectionUris`: ``memory:///PATH`` is a file,
+        ``memory://`` is gone when the program ends.
+        """
+        parts = urlsplit(uri)
+        if parts.scheme != "memory" or parts.netloc:
+            return None
+        return {"path": unquote(parts.path)} if parts.path else {}
 
     def open(self, endpoint: Endpoint, context: Context) -> MemorySession:
         """A session to the endpoint; nothing is read before the first call."""

@@ -36,7 +36,7 @@ from provisioner.providers.capabilities import User
 from provisioner_plugins.memory.description import NAMING
 from provisioner_plugins.memory.documents import changed, outermost
 from provisioner_plugins.memory.faults import Faults, undetermined
-from provisioner_plugins.memory.holding import as_told, held, places, renamed
+from provisioner_plugins.memory.holding import Called, NameOf, as_told, held, places, renamed
 from provisioner_plugins.memory.inventory import DamagedFileError, Inventory
 from provisioner_plugins.memory.objects import MACHINE, POWER_DEFAULT, StoredObject
 from provisioner_plugins.memory.outputs import outputs_of
@@ -69,24 +69,28 @@ class MemorySession:
         self._begin("observe")
         lost = self._unanswered(targets) if self._faults else frozenset()
         answers: dict[Address, Observation] = {}
+        called: dict[int, Called] = {}
         with self._access(self._inventory.reading):
             for target in targets:
+                # One mapping is shared by all resources of an endpoint.
+                if id(target.related) not in called:
+                    called[id(target.related)] = Called(target.related, self._id_of)
                 found = self._find(target)
                 if target.address in lost:
                     answers[target.address] = Undetermined(undetermined(target.address))
                 elif found is None:
                     answers[target.address] = Absent()
                 else:
-                    answers[target.address] = self._told(found, target)
+                    answers[target.address] = self._told(found, called[id(target.related)])
         return answers
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
-        """Every object of these kinds, by kind and name."""
+        """Every object of these kinds, by kind and name; what they refer to is called by its id."""
         self._begin("discover")
         self._faults.before("discover", Address("Host", self._name))
         with self._access(self._inventory.reading):
             found = [
-                Discovered(stored.kind, stored.name, self._inventory.present(stored))
+                Discovered(stored.kind, self._called(stored), self._told(stored, _by_id))
                 for stored in self._inventory.objects()
                 if stored.kind in kinds
             ]
@@ -130,8 +134,8 @@ class MemorySession:
         """
 
         def work() -> Outcome:
-            found = self._ours(resource, observed.external_id)
-            before = renamed(found, resource.related, self._id_of)
+            found = self._bound(self._ours(resource, observed.external_id))
+            before = renamed(found, Called(resource.related, self._id_of))
             values = [(change.path, change.after) for change in changes]
             spec = changed(before.spec, values, resource.spec)
             running = {} if restart else _still_running(before, spec, changes, resource.spec)
@@ -155,8 +159,8 @@ class MemorySession:
                 raise Terminal(self._vanished(resource))
             if before.owner is not None and before.owner.lineage != resource.stamp.lineage:
                 raise Terminal(self._foreign(resource, before))
-            holds = held(resource, before.spec, before, self._id_of)
-            return self._write(replace(before, owner=resource.stamp, holds=holds), before.running)
+            bound = self._bound(before)
+            return self._write(replace(bound, owner=resource.stamp))
 
         return self._change("adopt", resource, deadline, work)
 
@@ -205,7 +209,10 @@ class MemorySession:
             taken = self._ours(snapshot, snapshot.external_id or str(snapshot.uid))
             machine = self._machine_of(snapshot)
             assert taken.saved is not None
-            left = {place.key for place in places(MACHINE, taken.saved)}
+            left = {
+                place.key
+                for place in {*places(MACHINE, taken.saved)} & {*places(MACHINE, machine.spec)}
+            }
             holds = {key: value for key, value in machine.holds.items() if key in left}
             self._inventory.put(replace(machine, spec=taken.saved, running={}, holds=holds))
 
@@ -291,13 +298,33 @@ class MemorySession:
             if self._faults.before("observe", target.address) == "undetermined"
         )
 
-    def _told(self, found: StoredObject, target: Resource) -> Present:
-        """What observing an object tells, in the words of the stack that asks."""
+    def _told(self, found: StoredObject, called: NameOf) -> Present:
+        """What observing an object tells, in the words of whoever asks."""
         told = self._inventory.present(found)
-        called = as_told(renamed(found, target.related, self._id_of))
-        if called is found:
+        renamed_now = as_told(renamed(self._bound(found), called))
+        if renamed_now.spec is found.spec:
             return told
-        return replace(told, spec=called.spec, running=called.running)
+        return replace(told, spec=renamed_now.spec, running=renamed_now.running)
+
+    def _bound(self, stored: StoredObject) -> StoredObject:
+        """The object with all that it refers to, also where somebody else made it: then the only
+        objects of these names are meant.
+        """
+        by_name = {
+            place.key: objects[0].id
+            for place in places(stored.kind, stored.spec)
+            if place.key not in stored.holds
+            and len(objects := self._inventory.named(*place.address)) == 1
+        }
+        return replace(stored, holds={**stored.holds, **by_name}) if by_name else stored
+
+    def _called(self, stored: StoredObject) -> str:
+        """The name by which an object can be found (:meth:`_find`): its id where others have its
+        name.
+        """
+        free = NAMING.get(stored.kind) is Naming.FREE
+        alike = self._inventory.named(stored.kind, stored.name) if free else ()
+        return stored.id if len(alike) > 1 else stored.name
 
     def _id_of(self, resource: Resource) -> str:
         found = self._find(resource)
@@ -314,6 +341,9 @@ class MemorySession:
             found = self._inventory.get(target.external_id)
         if found is None and NAMING.get(target.kind) is Naming.UNIQUE:
             found = next(iter(self._inventory.named(target.kind, target.name)), None)
+        elif found is None and target.exact:
+            alike = self._inventory.named(target.kind, target.name)
+            found = alike[0] if len(alike) == 1 else self._inventory.get(target.name)
         return found
 
     def _ours(self, resource: Resource, object_id: str) -> StoredObject:
@@ -397,6 +427,11 @@ class MemorySession:
             hint="Give the resource another name, or adopt an object without an owner.",
             address=str(resource.address),
         )
+
+
+def _by_id(_address: Address, object_id: str) -> str:
+    """What whoever has no stack calls an object."""
+    return object_id
 
 
 def _is_snapshot(resource: Resource) -> bool:

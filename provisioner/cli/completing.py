@@ -59,15 +59,23 @@ def _addresses(context: click.Context, *, recorded_only: bool) -> list[str]:
     folder = _folder(context)
     invocation = context.find_object(Invocation)
     environment = invocation.environment if invocation is not None else None
-    recorded = _quietly(lambda: candidates.recorded_addresses(folder, environment))
+    recorded = _quietly(
+        lambda: candidates.recorded_addresses(
+            folder, environment, invocation.states if invocation is not None else None
+        )
+    )
     return recorded if recorded_only else recorded + candidates.declared_addresses(folder)
 
 
 def _folder(context: click.Context) -> Path:
     """The stack's folder if it was typed by now, else the present one."""
     # click has not sorted the arguments where an option still waits for its value.
-    given = [*context.args, context.params.get("stack"), context.params.get("what")]
-    return next((Path(item) for item in given if item and Path(item).is_dir()), Path())
+    given: list[Any] = [*context.args]
+    for name in ("stack", "what"):
+        value = context.params.get(name)
+        given += value if isinstance(value, tuple) else [value]
+    paths = (Path(item) for item in given if item and isinstance(item, str | Path))
+    return next((path for path in paths if path.is_dir()), Path())
 
 
 def _quietly(find: Callable[[], list[str]]) -> list[str]:

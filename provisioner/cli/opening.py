@@ -25,6 +25,7 @@ def open_workspace(
         environ=invocation.environ,
         actor=_actor(),
         cache=None if invocation.no_cache else _cache_place(invocation.environ),
+        states=invocation.states,
     )
 
 

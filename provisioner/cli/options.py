@@ -192,6 +192,41 @@ _ADOPT = click.option(
     help="Take over objects that exist already and that nobody owns. Repeatable.",
 )
 
+_REPORTS = tuple(
+    click.option(
+        option,
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"Write what was found to FILE, too, as {form}.",
+    )
+    for option, form in (("--sarif", "SARIF 2.1.0"), ("--junit", "JUnit XML"))
+)
+
+
+_FORMS = {
+    "markdown": "Show the plan as Markdown for a pull request, below 60,000 characters.",
+    "html": "Show the plan as one page that needs nothing else, with its graph.",
+    "gitlab": "Show the counts that GitLab reads (artifacts:reports:terraform).",
+    "terraform": "Show the plan as JSON in Terraform's form, for policy tools.",
+}
+
+
+def _choose_form(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        _invocation(context).forms.append(str(parameter.name))
+
+
+def form_options(command: Command) -> Command:
+    """``--markdown``, ``--html``, ``--gitlab``, ``--terraform``: how a plan is shown. What was
+    chosen is in :attr:`Invocation.form`.
+    """
+    for name, text in reversed(_FORMS.items()):
+        option = click.option(
+            f"--{name}", is_flag=True, callback=_choose_form, expose_value=False, help=text
+        )
+        command = option(command)
+    return command
+
 
 def selection_options(command: Command) -> Command:
     """``--target`` and ``--exclude``."""
@@ -222,3 +257,10 @@ def apply_options(command: Command) -> Command:
         help="How many steps run at once, over all endpoints.",
     )(command)
     return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)
+
+
+def report_options(command: Command) -> Command:
+    """``--sarif`` and ``--junit``: reports for other programs."""
+    for option in reversed(_REPORTS):
+        command = option(command)
+    return command

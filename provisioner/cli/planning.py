@@ -8,7 +8,9 @@ from typing import Any
 
 from provisioner.cli.render.plan import render_plan
 from provisioner.cli.render.planjson import plan_document
-from provisioner.cli.terminal import Terminal
+from provisioner.cli.render.text import plain
+from provisioner.cli.terminal import Terminal, json_lines
+from provisioner.cli.writing import write
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
 from provisioner.service.model import Plan
@@ -33,13 +35,27 @@ def choices_of(
     )
 
 
-def print_plan(terminal: Terminal, plan: Plan, command: Sequence[str]) -> None:
-    """Show a plan on the output in the form that was asked for; ``command`` had it made."""
-    if terminal.json:
-        terminal.print_json(plan_document_of(plan))
-        return
-    paint = terminal.paint(terminal.out)
-    terminal.print(render_plan(plan, Vocabulary(), terminal.width, paint, command))
+def print_plan(
+    terminal: Terminal,
+    plan: Plan,
+    command: Sequence[str],
+    form: str | None = None,
+    path: Path | None = None,
+) -> None:
+    """Show a plan on the output, or in the file ``path``, in the ``form`` that was asked for;
+    ``command`` had it made.
+    """
+    if form is not None:
+        # A plan as text needs none of this.
+        from provisioner.cli.forms import rendered  # noqa: PLC0415
+
+        lines = rendered(plan, form, command)
+    elif terminal.json:
+        lines = json_lines(plan_document_of(plan))
+    else:
+        paint = terminal.paint(terminal.out) if path is None else plain
+        lines = render_plan(plan, Vocabulary(), terminal.width, paint, command)
+    write(terminal, lines, path)
 
 
 def command_of(plan: Plan, file: Path, stack: Path | None) -> list[str]:

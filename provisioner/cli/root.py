@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": "Show what apply would do",
     "apply": "Make the endpoints match the manifests",
     "destroy": "Remove everything the stack has made",
+    "discover": "Write manifests of what is on a host",
     "adopt": "Take over objects that exist already and that nobody owns",
     "drift": "Show where reality differs from what was applied",
     "graph": "Draw which resource depends on which",

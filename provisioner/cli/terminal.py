@@ -21,6 +21,11 @@ PIPE_WIDTH = 80
 WIDEST = 110
 
 
+def json_lines(value: Any, *, indent: int | None = 2) -> list[str]:
+    """One JSON document as a result."""
+    return [json.dumps(value, indent=indent, ensure_ascii=False)]
+
+
 @dataclass
 class Terminal:
     """Where a command writes, and how.
@@ -109,7 +114,7 @@ class Terminal:
 
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         """Write one JSON document; ``indent=None`` puts it on one line."""
-        self._write("out", self.out, json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+        self.print(json_lines(value, indent=indent))
 
     def print_raw(self, text: str) -> None:
         """Write a guest's own text as it is; on a terminal without what could steer it."""

@@ -166,8 +166,8 @@ class Plan:
     ``undetermined`` are about resources that could not be observed: nothing is planned for them
     until what they stand on was changed. ``context``
     are resources without a step that steps refer to. ``consents`` are the addresses whose loss of
-    data was allowed on the command line. ``digest`` is over everything else and is the plan's
-    identity.
+    data was allowed on the command line. ``id`` is the plan's identity, a digest over what it was
+    made from and what it does; ``digest`` is over everything else and finds an altered plan.
     """
 
     stack: str
@@ -198,7 +198,13 @@ class Plan:
     """
     unchanged: int = 0
     warnings: tuple[Diagnostic, ...] = ()
+    id: str = ""
     digest: str = ""
+
+    @property
+    def short_id(self) -> str:
+        """The beginning of the id, as people compare it."""
+        return self.id[:12]
 
     @property
     def refused(self) -> tuple[Step, ...]:

@@ -1,4 +1,5 @@
-"""Plans as JSON documents: reading, writing, and the digest that is a plan's identity.
+"""Plans as JSON documents: reading, writing, the id that tells plans apart, and the digest that
+finds an altered one.
 
 A plan file is the JSON text of :func:`plan_json`, readable only by its owner. The digest is checked
 when it is read: an altered file is refused. Plans hold no secret, only references to them.
@@ -25,11 +26,42 @@ FORMAT = "provisioner.plan/1"
 MAX_BYTES = 512 * 1024 * 1024
 
 
-def plan_digest(plan: Plan) -> str:
-    """SHA-256 over everything in the plan except the digest itself."""
+_NO_INPUT = ("id", "digest", "createdAt", "toolVersion", "serial", "unchanged", "warnings")
+"""Keys that say when and by what a plan was made, what it does not touch, and what was said."""
+
+
+def sealed(plan: Plan) -> Plan:
+    """The plan with its id and its digest: the last thing that is done to one.
+
+    The id is SHA-256 over what the plan was made from and what it does: two plans that do the same
+    to the same objects, as they were then, have the same. The digest is over everything but itself.
+    """
     data = plan_json(plan)
+    data["id"] = _id_of(data)
     del data["digest"]
-    return digest(data)
+    return replace(plan, id=data["id"], digest=digest(data))
+
+
+def _id_of(data: Mapping[str, Any]) -> str:
+    """The id of a plan's document. What is only said to people does not count: it may be worded
+    otherwise by the next release, or quote a figure that moves.
+    """
+    inputs = {key: value for key, value in data.items() if key not in _NO_INPUT}
+    for part in ("steps", "held"):
+        inputs[part] = [_wordless_step(step) for step in data[part]]
+    for part in ("pending", "kept"):
+        inputs[part] = [_without(item, "reason") for item in data[part]]
+    inputs["undetermined"] = [[item["code"], item.get("address")] for item in data["undetermined"]]
+    return digest(inputs)
+
+
+def _wordless_step(step: Mapping[str, Any]) -> dict[str, Any]:
+    changes = [_without(change, "reason") for change in step["changes"]]
+    return {**_without(step, "reason", "held"), "changes": changes}
+
+
+def _without(data: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in keys}
 
 
 def write(plan: Plan, path: FilePath) -> None:
@@ -74,18 +106,18 @@ def read(path: FilePath) -> Plan:
     except (ValueError, RecursionError) as problem:
         raise _no_plan_file(path, str(problem)) from problem
     if claimed != worked_out:
-        raise ProvisionerError(
-            error(
-                "PRV2023",
-                f"the plan file {path} was altered after it was made",
-                detail="Its content does not fit its digest.",
-                hint="Make a new plan with 'provisioner plan -o FILE'.",
-            )
-        )
+        raise _altered(path, "Its content does not fit its digest.")
     try:
-        return _plan(data, str(claimed))
-    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        plan = _plan(data, str(claimed))
+        worked_out = _id_of(data)
+    except KeyError as problem:
+        detail = f"it lacks the key {problem}: another version of the program made it"
+        raise _no_plan_file(path, detail) from problem
+    except (AttributeError, TypeError, ValueError) as problem:
         raise _no_plan_file(path, f"{type(problem).__name__}: {problem}") from problem
+    if plan.id != worked_out:
+        raise _altered(path, "Its content does not fit its id.")
+    return plan
 
 
 def _no_number(text: str) -> NoReturn:
@@ -103,10 +135,22 @@ def _no_plan_file(path: FilePath, detail: str) -> ProvisionerError:
     )
 
 
+def _altered(path: FilePath, detail: str) -> ProvisionerError:
+    return ProvisionerError(
+        error(
+            "PRV2023",
+            f"the plan file {path} was altered after it was made",
+            detail=detail,
+            hint="Make a new plan with 'provisioner plan -o FILE'.",
+        )
+    )
+
+
 def plan_json(plan: Plan) -> dict[str, Any]:
     """A plan as plain data; docs/plan-format.md describes it."""
     return {
         "format": FORMAT,
+        "id": plan.id,
         "digest": plan.digest,
         "stack": plan.stack,
         "environment": plan.environment,
@@ -266,7 +310,7 @@ def _diagnostic(data: Mapping[str, Any]) -> Diagnostic:
 
 
 def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
-    plan = Plan(
+    return Plan(
         stack=data["stack"],
         environment=data["environment"],
         lineage=data["lineage"],
@@ -303,5 +347,6 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
         interrupted={step: tuple(intents) for step, intents in data["interrupted"].items()},
         unchanged=data["unchanged"],
         warnings=tuple(_diagnostic(item) for item in data["warnings"]),
+        id=data["id"],
+        digest=claimed,
     )
-    return replace(plan, digest=claimed)

@@ -33,7 +33,7 @@ from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.holding import hold_what_others_need, targets_of
 from provisioner.engine.linking import link_steps
 from provisioner.engine.plan import Kept, Known, Plan, Step, stamp_address
-from provisioner.engine.planfile import plan_digest
+from provisioner.engine.planfile import sealed
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.rules import targets_in
 from provisioner.engine.subjects import Subject, free_identity, identities, known_of
@@ -90,7 +90,7 @@ def make_plan(request: PlanRequest) -> Plan:
         unchanged=0 if request.options.only_adopt else _unchanged(decisions),
         warnings=request.stack.warnings if request.stack is not None else (),
     )
-    return replace(plan, digest=plan_digest(plan))
+    return sealed(plan)
 
 
 def _unchanged(decisions: Mapping[Address, Decision]) -> int:

@@ -234,7 +234,8 @@ def _check_object_names(drafts: Mapping[Address, Draft]) -> None:
         if draft.address.kind not in kinds:
             continue
         name = draft.treatment.external_name or draft.address.name
-        place = (draft.address.kind, draft.host, draft.spec.get("pool"), name)
+        within = next((at for _, at, known in draft.found if known.host_from), None)
+        place = (draft.address.kind, draft.host, within, name)
         other = owners.setdefault(place, draft)
         if other is draft:
             continue

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.manifest.catalog import API_VERSION, SchemaCatalog
-from provisioner.manifest.folder import manifest_files
+from provisioner.manifest.folder import Found, manifest_files
 from provisioner.manifest.keeping import line_of, manifests_of
 from provisioner.manifest.pieces import Piece, pieces
 from provisioner.manifest.placeholders import UNREADABLE
@@ -96,12 +96,16 @@ class Reading:
 
 
 def read_manifests(
-    root: Path, catalog: SchemaCatalog, known: KnownDocuments | None = None
+    root: Path,
+    catalog: SchemaCatalog,
+    known: KnownDocuments | None = None,
+    unwritten: Mapping[Path, str] | None = None,
 ) -> Reading:
     """Read every manifest below ``root``, but for those that are ``known``; raises ProvisionerError
-    only if there is no folder to read.
+    only if there is no folder to read. The texts of files that are ``unwritten`` are taken to stand
+    there already; they are read last, so that what is wrong between files is wrong in them.
     """
-    found = manifest_files(root)
+    found = manifest_files(root) if unwritten is None or root.exists() else Found([], {})
     reading = Reading([str(root / path) for path in sorted([*found.files, *found.closed])])
     for path, problem in found.closed.items():
         reading.complaints[str(root / path)] = Complaints([problem], [Meant()])
@@ -114,6 +118,10 @@ def read_manifests(
             continue
         if not file.text.startswith("#cloud-config"):
             _File(file, (root / path).parent, catalog, reading, known).read()
+    for path, text in (unwritten or {}).items():
+        name = str(root / path)
+        reading.files.append(name)
+        _File(SourceFile(name, text), (root / path).parent, catalog, reading, known).read()
     return reading
 
 

@@ -33,6 +33,8 @@ class Field:
     children: Mapping[str, Field] = field(default_factory=dict)
     rest: Field | None = None
     default: Json = None
+    default_from: str | None = None
+    """The property beside it whose value an unset field has."""
     unit: str | None = None
     form: str | None = None
     references: tuple[str, ...] = ()
@@ -98,6 +100,7 @@ def _field(
         impact=impact,
         types=(types,) if isinstance(types, str) else tuple(types),
         default=schema.get("default"),
+        default_from=schema.get("x-default-from"),
         unit=schema.get("x-unit"),
         form=schema.get("x-format"),
         references=(references,) if isinstance(references, str) else tuple(references),

@@ -46,6 +46,7 @@ def load(
     describe: Describe | None = None,
     recorded: Recorded = lambda _: {},
     known: KnownDocuments | None = None,
+    unwritten: Mapping[Path, str] | None = None,
 ) -> Stack:
     """Load the stack in the folder ``root``.
 
@@ -53,9 +54,10 @@ def load(
     declared type. With ``describe`` the sections that only a provider understands
     (``Host.spec.connection``, ``native``) are checked, too. ``recorded`` tells the outputs
     of what was applied before, which decide what stays as it is (a derived MAC address). Documents
-    that are ``known`` are not read again, and new ones become so. Files are named in diagnostics as
-    ``root`` joined with their path below it. Raises ProvisionerError with every error, in the order
-    of files and lines (PRV1xxx, PRV5001..5003).
+    that are ``known`` are not read again, and new ones become so. ``unwritten`` are texts of files,
+    by their paths below ``root``, that are read as if they stood there. Files are named in
+    diagnostics as ``root`` joined with their path below it. Raises ProvisionerError with every
+    error, in the order of files and lines (PRV1xxx, PRV5001..5003).
     """
     with collector_paused():
         return _Loading(
@@ -66,6 +68,7 @@ def load(
             describe=describe,
             recorded=recorded,
             known=known,
+            unwritten=unwritten,
         ).run()
 
 
@@ -82,8 +85,9 @@ class _Loading:
         describe: Describe | None,
         recorded: Recorded,
         known: KnownDocuments | None,
+        unwritten: Mapping[Path, str] | None,
     ) -> None:
-        self.recorded, self.known = recorded, known
+        self.recorded, self.known, self.unwritten = recorded, known, unwritten
         self.root, self.catalog, self.environment = root, catalog, environment
         self.variables, self.describe = variables, describe
         self.drafts: dict[Address, Draft] = {}
@@ -101,7 +105,7 @@ class _Loading:
     def run(self) -> Stack:
         if not LIBYAML:
             self.reports.add([_slow_parser()])
-        reading = read_manifests(self.root, self.catalog, self.known)
+        reading = read_manifests(self.root, self.catalog, self.known, self.unwritten)
         stack = read_stack_file(
             reading.manifests,
             self.catalog,
@@ -282,6 +286,7 @@ class _Loading:
             tuple(warnings),
             tuple(Path(name).relative_to(self.root).as_posix() for name in files),
             self.places,
+            stack.manifest.origin.source if stack.manifest is not None else None,
         )
 
 

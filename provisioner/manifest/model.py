@@ -122,6 +122,8 @@ class Stack:
     files: tuple[str, ...] = field(default=())
     """The files it was read from, relative to ``root``, sorted."""
     places: Locator | None = field(default=None, compare=False, repr=False)
+    source: SourceRange | None = None
+    """Where the Stack manifest begins."""
 
     def in_order(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Diagnostics about the stack in the order of its files and lines."""

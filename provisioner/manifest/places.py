@@ -183,6 +183,7 @@ class Places:
             detail=problem.detail,
             hint=problem.hint,
             source=source,
+            path=_canonical(self.keyed(kind, problem.path, value)),
             **rest,
         )
 
@@ -206,6 +207,20 @@ class Places:
         if len(self._nodes) > _KEPT:
             self._nodes.popitem(last=False)
         return root
+
+
+def _canonical(path: tuple[Part, ...]) -> Path:
+    """The path of a field below ``spec``, or of one of the metadata, from its path in the document;
+    what is wrong with the key of an element is wrong with the element.
+    """
+    if len(path) > 1 and isinstance(path[-2], Element) and path[-1] == path[-2].key_field:
+        path = path[:-1]
+    return tuple(
+        str(
+            part if not isinstance(part, Element) else part.number if part.key is None else part.key
+        )
+        for part in path[1:]
+    )
 
 
 def _form(field: Field) -> str | None:

@@ -361,3 +361,15 @@ class EndpointRules(Protocol):
         with the ``path`` of the field below the Host's spec. Asked before anything is connected to.
         """
         ...
+
+
+@runtime_checkable
+class ConnectionUris(Protocol):
+    """What a provider may have beside the contract, if its endpoints can be named by a URI."""
+
+    def connection_of(self, uri: str) -> Mapping[str, Any] | None:
+        """The ``Host.spec.connection`` that connects to what a URI names, as an author would write
+        it; None if it is no URI of this provider. Whether it can be used, the connection's schema
+        says, and :class:`EndpointRules`.
+        """
+        ...

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER
+from provisioner.service.layout import state_path
 
 _KIND = re.compile(r"^kind:[ \t]*[\"']?(\w+)", re.MULTILINE)
 _METADATA = re.compile(r"^metadata:.*(?:\n(?:[ \t]+.*)?)*", re.MULTILINE)
@@ -33,12 +33,14 @@ def declared_addresses(folder: Path) -> list[str]:
     ]
 
 
-def recorded_addresses(folder: Path, environment: str | None) -> list[str]:
-    """Addresses of everything that was applied."""
+def recorded_addresses(
+    folder: Path, environment: str | None, states: Path | None = None
+) -> list[str]:
+    """Addresses of everything that was applied; ``states`` as for a workspace."""
     # Not for those who complete an option.
     from provisioner.state.reading import connect_reading  # noqa: PLC0415
 
-    path = folder / STATE_FOLDER / (environment or NO_ENVIRONMENT) / "state.db"
+    path = state_path(folder, environment, states)
     with closing(connect_reading(path)) as connection:
         return [row[0] for row in connection.execute("SELECT address FROM entries")]
 

@@ -33,7 +33,7 @@ def make_stack(
     the way, the name is no good, or the image cannot be read.
     """
     folder = folder.absolute()
-    stack = _stack_name(name, folder)
+    stack = stack_name(name, folder)
     files = manifests(_system_image(image, folder) if image is not None else None)
     problem = _in_the_way(folder, list(files))
     if problem is not None:
@@ -98,15 +98,21 @@ def _in_the_way(folder: Path, files: list[str]) -> Diagnostic | None:
                     detail="All manifests in a folder and its subfolders belong to one stack.",
                     hint="Name an empty or a new folder: provisioner init DIR",
                 )
-    for path in _manifests_around(folder):
-        if _STACK.search(_beginning(path)):
-            return error(
-                "PRV6011",
-                f"{folder} is inside the stack of {path}",
-                detail="All manifests in a folder and its subfolders belong to one stack.",
-                hint=f"Name a folder outside of {path.parent}: provisioner init DIR",
-            )
+    around = stack_around(folder)
+    if around is not None:
+        return error(
+            "PRV6011",
+            f"{folder} is inside the stack of {around}",
+            detail="All manifests in a folder and its subfolders belong to one stack.",
+            hint=f"Name a folder outside of {around.parent}: provisioner init DIR",
+        )
     return None
+
+
+def stack_around(folder: Path) -> Path | None:
+    """The file with the Stack manifest in a folder above, None if the folder is in no stack."""
+    found = (path for path in _manifests_around(folder) if _STACK.search(_beginning(path)))
+    return next(found, None)
 
 
 def _manifests_around(folder: Path) -> Iterator[Path]:
@@ -127,8 +133,10 @@ def _beginning(path: Path) -> bytes:
         return b""
 
 
-def _stack_name(name: str | None, folder: Path) -> str:
-    """A name that suits every manifest of the new stack, which add a word of their own to it."""
+def stack_name(name: str | None, folder: Path) -> str:
+    """A name that suits every manifest of the new stack, which add a word of their own to it; that
+    of the folder where ``name`` is None. Raises ProvisionerError (PRV6013).
+    """
     candidate = name or re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "stack"
     if name is None:
         candidate = candidate[:40].strip("-")

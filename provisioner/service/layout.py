@@ -12,6 +12,14 @@ NO_ENVIRONMENT = "default"
 """Folder of the state of a stack without an environment; therefore no environment's name."""
 
 
+def state_path(stack: Path, environment: str | None, folder: Path | None = None) -> Path:
+    """The state database of a stack in an environment; ``folder`` is where its states lie, if not
+    in the stack's own.
+    """
+    states = folder if folder is not None else stack.resolve() / STATE_FOLDER
+    return states / (environment or NO_ENVIRONMENT) / "state.db"
+
+
 class CachePlace(NamedTuple):
     """Where the caches of one user lie, and the file with the key of their seals."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity
 from provisioner.engine.prepare import check_stack
+from provisioner.manifest.folder import manifest_files
 from provisioner.service.model import Stack
 from provisioner.service.secrets import missing_secrets
 from provisioner.service.workspace import Workspace
@@ -35,3 +37,14 @@ def validate(workspace: Workspace) -> Validity:
     if errors:
         raise ProvisionerError(found)
     return Validity(stack, tuple(found))
+
+
+def files_of(folder: Path) -> list[str]:
+    """The files below a stack's folder that may be manifests, as diagnostics name them; none if
+    there is no folder to look into.
+    """
+    try:
+        found = manifest_files(folder)
+    except ProvisionerError:
+        return []
+    return [str(folder / path) for path in sorted([*found.files, *found.closed])]

@@ -25,7 +25,7 @@ from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import Stack
 from provisioner.providers.registry import Registry
-from provisioner.service.layout import NO_ENVIRONMENT, STATE_FOLDER, CachePlace
+from provisioner.service.layout import NO_ENVIRONMENT, CachePlace, state_path
 from provisioner.service.model import EventSink, PhaseStarted, State
 from provisioner.service.secrets import ReferencedSecrets
 from provisioner.state.database import recorded_stack
@@ -49,10 +49,11 @@ class Workspace:
         registry: Registry | None = None,
         catalog: SchemaCatalog | None = None,
         cache: CachePlace | None = None,
+        states: Path | None = None,
     ) -> None:
         """``catalog``: the installed schemas, unless given. Without ``cache`` all manifests are
-        read. Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or environment
-        can be.
+        read. ``states``: the folder of this stack's states, if that is not in ``folder``. Raises
+        ProvisionerError (PRV6003, PRV6005) if there is no such folder or environment can be.
         """
         _check_folder(folder)
         if environment is not None:
@@ -64,18 +65,20 @@ class Workspace:
         self.clock = clock or SystemClock()
         self.registry = registry or Registry()
         self.cache = cache
+        self.states = states
         self.secrets = ReferencedSecrets(environ, self.root)
         self.catalog = catalog or SchemaCatalog.installed()
         self.lineage = uuid4()
         """What the state gets if this workspace makes it."""
+        self.loaded: Stack | None = None
+        """The stack as it was loaded last, for those who report where in it something stands."""
         self.notices = Diagnostics()
         """Warnings for the person, beside what a use-case returns."""
 
     @property
     def state_path(self) -> Path:
         """The state database of this stack in this environment."""
-        folder = self.root.resolve() / STATE_FOLDER
-        return folder / (self.environment or NO_ENVIRONMENT) / "state.db"
+        return state_path(self.root, self.environment, self.states)
 
     @property
     def has_state(self) -> bool:
@@ -98,7 +101,7 @@ class Workspace:
             sink(PhaseStarted("load"))
         known = None if self.cache is None else DocumentCache(*self.cache, self.root, self.catalog)
         try:
-            return load(
+            self.loaded = load(
                 self.root,
                 self.catalog,
                 self.environment,
@@ -110,6 +113,7 @@ class Workspace:
         finally:
             if known is not None:
                 known.save()
+        return self.loaded
 
     @contextmanager
     def store(self, stack: str) -> Iterator[SqliteStore]:

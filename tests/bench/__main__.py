@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import comparison, large, phases, report, terraform
+from tests.bench import comparison, large, phases, report, review, terraform
 from tests.lab.daemon import Flavour
 from tests.lab.requirements import daemon_unavailable
 
@@ -44,8 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=[[], *_SUITES],
         metavar="SUITE",
         help="estate: stacks on the memory provider; comparison: the same beside Terraform or "
-        "OpenTofu; libvirt: machines on a real daemon; large: one stack of 100,000 resources, and "
-        "where its time goes. Left out: all but the last.",
+        "OpenTofu; review: the plan of 1,000 machines in every form; libvirt: machines on a real "
+        "daemon; large: one stack of 100,000 resources, and where its time goes. Left out: all "
+        "but the last.",
     )
     parser.add_argument(
         "--sizes",
@@ -133,6 +134,19 @@ def _libvirt(options: argparse.Namespace) -> None:
         _write("libvirt.md", report.page("Machines on a libvirt daemon", text, tables, rounds))
 
 
+def _review(options: argparse.Namespace) -> None:
+    rounds = options.rounds or _ROUNDS
+    samples = review.measure(rounds, _say)
+    tables = [report.phase_rows(samples, None), report.goal_rows(samples, review.GOALS)]
+    _show(tables, rounds)
+    if options.write:
+        text = (
+            f"What it costs to show the plan of {review.MACHINES:,} machines, each with two disks "
+            "and a snapshot, all to be created, and their graph. [How](README.md)."
+        )
+        _write("review.md", report.page("Plans and graphs to be read", text, tables, rounds))
+
+
 def _large(options: argparse.Namespace) -> None:
     size = large.SIZE
     samples, parts = large.measure(size, _say)
@@ -161,8 +175,14 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-_SUITES = {"estate": _estate, "comparison": _comparison, "libvirt": _libvirt, "large": _large}
-_USUAL = ("estate", "comparison", "libvirt")
+_SUITES = {
+    "estate": _estate,
+    "comparison": _comparison,
+    "review": _review,
+    "libvirt": _libvirt,
+    "large": _large,
+}
+_USUAL = ("estate", "comparison", "review", "libvirt")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -20,7 +20,7 @@ from provisioner.engine.unknowns import OutputName, resolve
 from provisioner.manifest.model import Declaration
 from provisioner.providers.api import Endpoint, Resource
 from provisioner.state.model import Entry, State
-from provisioner_plugins.memory.holding import as_told, places, renamed
+from provisioner_plugins.memory.holding import Called, as_told, places, renamed
 from provisioner_plugins.memory.objects import StoredObject
 from provisioner_plugins.memory.outside import Outside
 from tests.lifecycle.fitting import Document
@@ -132,12 +132,18 @@ class Estate:
         return self.made(StoredObject("", kind, entry.name, None, spec, holds=holds))
 
     def _called(self, item: StoredObject) -> StoredObject:
-        return renamed(item, self._known(), lambda resource: str(resource.external_id))
+        return renamed(item, Called(self._known(), lambda resource: str(resource.external_id)))
 
     def _known(self) -> dict[Address, Resource]:
+        """What is recorded, called as the manifests call it: a rename that is held, too."""
         state = self.state()
+        renamed_now = {
+            Address(address.kind, declaration.renamed_from): address
+            for address, declaration in self.declared().items()
+            if declaration.renamed_from is not None and address not in state.entries
+        }
         return {
-            address: Resource(
+            renamed_now.get(address, address): Resource(
                 address,
                 entry.name,
                 entry.uid,

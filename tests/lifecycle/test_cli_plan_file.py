@@ -73,7 +73,22 @@ def test_a_file_that_cannot_be_written(shop: CommandLine) -> None:
 
 def test_json_of_a_plan_is_documented_data(shop: CommandLine) -> None:
     document = shop("plan", "--json").json
-    assert {"provisioner.plan/1", "test"} == {document["format"], document["stack"]}
+    assert {"provisioner.plan-view/1", "test"} == {document["format"], document["stack"]}
     assert {"create": 4} == document["counts"]
     assert [] == document["refused"]
     assert document == json.loads(json.dumps(document))
+
+
+def test_what_is_shown_as_json_is_no_plan_file(shop: CommandLine) -> None:
+    shop.write("shown.json", shop("plan", "--json").out)
+    refused = shop("apply", "shown.json")
+    assert (1, True) == (refused.code, "provisioner.plan-view/1" in refused.err)
+
+
+def test_the_same_inputs_give_the_same_id(shop: CommandLine) -> None:
+    """Once there is a record: before that each plan would make other objects."""
+    ids = {shop("plan", "--json").json["id"] for _ in range(2)}
+    shop("plan", "-o", "first.plan")
+    kept = {shop("plan", "--json").json["id"] for _ in range(2)}
+    assert (2, 1) == (len(ids), len(kept))
+    assert kept == {shop("show", "first.plan", "--json").json["id"]}

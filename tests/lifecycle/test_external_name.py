@@ -71,3 +71,13 @@ def test_volumes_of_two_pools_may_be_called_alike(scenario: Scenario) -> None:
     ]
     scenario.declare(*pools, *disks)
     assert 4 == len(scenario.plan().steps)
+
+
+def test_snapshots_of_two_machines_may_be_called_alike(scenario: Scenario) -> None:
+    machines = [f"VirtualMachine/{name}\nmemory: {{size: 1GiB}}\n" for name in ("a", "b")]
+    snapshots = [
+        f"Snapshot/{name}-before\nmetadata.externalName: before\nmachine: {name}\n"
+        for name in ("a", "b")
+    ]
+    scenario.declare(*machines, *snapshots)
+    assert 4 == len(scenario.plan().steps)

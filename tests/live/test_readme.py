@@ -129,6 +129,7 @@ def portable(text: str) -> str:
         (r"in \d+\.\d s", "in n s"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
         (r"\d{8}T\d{6}Z-", "ID-"),
+        (r", plan [0-9a-f]{12}", ", plan ID"),
     ):
         text = re.sub(pattern, replacement, text)
     # Steps that are carried out at the same time end in any order.

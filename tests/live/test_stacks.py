@@ -61,10 +61,10 @@ class WorkedStack:
         return result.stdout
 
     def portable(self, text: str) -> str:
-        """A text without what differs from machine to machine."""
+        """A text without what differs from machine to machine and from run to run."""
         for name, value in self.variables.items():
             text = text.replace(value, f"<{name}>")
-        return text
+        return re.sub(r'(, plan |"id": ")[0-9a-f]{12,}', r"\1<id>", text)
 
     def machines(self) -> list[str]:
         """The names of the machines that run."""

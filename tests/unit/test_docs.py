@@ -15,13 +15,17 @@ from urllib.parse import unquote
 
 import jsonschema
 import pytest
+from referencing import Registry, Resource
 
 from provisioner.cli.render.diagnostics import render_diagnostic
+from provisioner.cli.render.planjson import plan_document
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import SourceRange, warning
 from provisioner.engine.plan import Kept, Plan, RestartPending
-from provisioner.engine.planfile import plan_digest, plan_json
+from provisioner.engine.planfile import plan_json, sealed
+from provisioner.service.schema import Vocabulary
+from tests.unit.cli import plans
 from tests.unit.engine.made import Situation, declared, intent, ours, recorded
 from tests.unit.manifest.stacks import BASE, errors_of
 
@@ -191,6 +195,13 @@ def plan_schema() -> dict[str, Any]:
     return schema
 
 
+@cache
+def view_schema() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads((ROOT / "docs/plan-view.v1.schema.json").read_bytes())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return schema
+
+
 def closed(schema: Any) -> Any:
     """The schema with no room for what it does not describe."""
     if isinstance(schema, list):
@@ -203,13 +214,33 @@ def closed(schema: Any) -> Any:
     return result
 
 
+def faults(schema: dict[str, Any], document: Any) -> list[str]:
+    """What of a document its schema does not describe."""
+    parts = [closed(item) for item in (plan_schema(), view_schema())]
+    files = [(part["$id"], Resource.from_contents(part)) for part in parts]
+    registry = Registry().with_resources(files)
+    validator = jsonschema.Draft202012Validator(closed(schema), registry=registry)
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+
+
 @pytest.mark.parametrize("plan", [every_part(), adopting()], ids=["every part", "adopting"])
 def test_a_plan_is_what_its_schema_says(plan: Plan) -> None:
-    document = plan_json(replace(plan, digest=plan_digest(plan)))
-    validator = jsonschema.Draft202012Validator(closed(plan_schema()))
-    assert [] == [
-        f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)
-    ]
+    assert [] == faults(plan_schema(), plan_json(sealed(plan)))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [every_part(), adopting(), *(make() for make in plans.PLANS.values())],
+    ids=["every part", "adopting", *plans.PLANS],
+)
+def test_a_shown_plan_is_what_its_schema_says(plan: Plan) -> None:
+    assert [] == faults(view_schema(), plan_document(sealed(plan), Vocabulary()))
+
+
+def test_a_shown_plan_has_all_that_a_plan_has() -> None:
+    more = {"counts", "refused", "summary"}
+    assert {*plan_schema()["required"], *more} == set(view_schema()["required"])
+    assert set(view_schema()["properties"]) == set(view_schema()["required"])
 
 
 def test_the_plan_has_something_of_everything() -> None:
@@ -232,6 +263,7 @@ def test_the_document_names_every_key_of_a_plan() -> None:
     keys = {*plan_schema()["properties"]}
     for part in ("step", "change", "resource", "pending", "kept", "endpoint"):
         keys |= set(definitions[part]["properties"])
+    keys |= set(view_schema()["properties"]) | set(view_schema()["$defs"]["refusal"]["properties"])
     assert set() == {key for key in keys if f"`{key}`" not in text}
 
 

@@ -25,7 +25,7 @@ FOLDERS = {
     "plugins": "provisioner_plugins",
     "schemas": "provisioner_schemas",
 }
-DATA = {".py", ".json", ".typed"}
+DATA = {".py", ".json", ".css", ".js", ".typed"}
 NOBODY = 65534
 
 

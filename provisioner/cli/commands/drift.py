@@ -8,13 +8,19 @@ import click
 
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
-from provisioner.cli.options import global_options, selection_options, stack_argument
+from provisioner.cli.options import (
+    global_options,
+    report_options,
+    selection_options,
+    stack_argument,
+)
 from provisioner.core.address import AddressPattern
 
 
 @click.command("drift")
 @stack_argument
 @selection_options
+@report_options
 @global_options
 @pass_invocation
 def command(
@@ -22,6 +28,9 @@ def command(
     stack: Path,
     target: tuple[AddressPattern, ...],
     exclude: tuple[AddressPattern, ...],
+    *,
+    sarif: Path | None,
+    junit: Path | None,
 ) -> ExitCode:
     """Show where reality differs from what was applied.
 
@@ -36,15 +45,20 @@ def command(
     from provisioner.cli.progress import progress
     from provisioner.cli.render.drift import render_drift
     from provisioner.cli.render.driftjson import drift_json
+    from provisioner.cli.reporting import Reports
     from provisioner.service.drift import detect_drift
     from provisioner.service.schema import Vocabulary
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
-    with progress(terminal, steps=False) as sink:
-        report = detect_drift(workspace, choices_of(target, exclude), sink)
-    terminal.report([*workspace.notices, *report.problems])
     vocabulary = Vocabulary()
+    reports = Reports(sarif, junit)
+    with reports.written(), reports.about("drift", workspace) as checked:
+        with progress(terminal, steps=False) as sink:
+            report = detect_drift(workspace, choices_of(target, exclude), sink)
+        if reports.wanted:
+            checked.take_drift(report, workspace.loaded, vocabulary)
+    terminal.report([*workspace.notices, *report.problems])
     if terminal.json:
         terminal.print_json(drift_json(report, vocabulary))
     else:

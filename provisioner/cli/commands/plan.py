@@ -10,8 +10,10 @@ from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import (
     adopt_option,
+    form_options,
     gate_options,
     global_options,
+    report_options,
     selection_options,
     stack_argument,
 )
@@ -36,6 +38,8 @@ from provisioner.core.address import Address, AddressPattern
     is_flag=True,
     help="Exit with 2 for changes, 4 for held steps only, 5 if the gate refuses the plan.",
 )
+@report_options
+@form_options
 @global_options
 @pass_invocation
 def command(
@@ -50,28 +54,37 @@ def command(
     allow_data_loss: tuple[Address, ...],
     adopt: tuple[AddressPattern, ...],
     detailed_exitcode: bool,
+    sarif: Path | None,
+    junit: Path | None,
 ) -> ExitCode:
     """Show what apply would do.
 
     Reads the manifests, the state and the endpoints, and changes none of them. Steps are listed
     with the most severe impact first: data-loss, replace, restart, live (the guest keeps running),
-    none.
+    none. With --markdown, --html, --gitlab or --terraform the plan is shown in that form; -o
+    writes the plan file all the same.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.planning import choices_of, print_plan
     from provisioner.cli.progress import progress
+    from provisioner.cli.reporting import Reports
     from provisioner.service.destroy import make_destroy_plan
     from provisioner.service.plan import make_plan, write_plan
 
     terminal = invocation.terminal
+    form = invocation.form
     workspace = open_workspace(invocation, stack)
     choices = choices_of(target, exclude, max_impact, allow_data_loss, adopt)
-    with progress(terminal, steps=False) as sink:
-        make = make_destroy_plan if destroy else make_plan
-        plan = make(workspace, choices, sink)
-    if output is not None:
-        write_plan(workspace, plan, output)
-    print_plan(terminal, plan, invocation.typed)
+    reports = Reports(sarif, junit)
+    with reports.written(), reports.about("plan", workspace) as checked:
+        with progress(terminal, steps=False) as sink:
+            make = make_destroy_plan if destroy else make_plan
+            plan = make(workspace, choices, sink)
+        if reports.wanted:
+            checked.take_plan(plan, workspace.loaded)
+        if output is not None:
+            write_plan(workspace, plan, output)
+    print_plan(terminal, plan, invocation.typed, form)
     if output is not None and not terminal.json:
         terminal.note([f"Written to {output}. To apply it: provisioner apply {output}"])
     return _detailed(plan.steps, plan.held, plan.refused) if detailed_exitcode else ExitCode.DONE

@@ -8,7 +8,7 @@ import click
 
 from provisioner.cli.completing import addresses
 from provisioner.cli.invocation import Invocation, pass_invocation
-from provisioner.cli.options import global_options, stack_argument
+from provisioner.cli.options import form_options, global_options, stack_argument
 from provisioner.core.address import Address
 
 
@@ -20,13 +20,21 @@ from provisioner.core.address import Address
     shell_complete=addresses(files=True),
 )
 @stack_argument
+@form_options
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what is shown of a plan file to FILE.",
+)
 @global_options
 @pass_invocation
-def command(invocation: Invocation, what: str, stack: Path) -> None:
+def command(invocation: Invocation, what: str, stack: Path, output: Path | None) -> None:
     """Show a stack, one resource, or a plan file.
 
     An ADDRESS (such as VirtualMachine/web01) shows what is declared and what was recorded. No
-    endpoint is contacted.
+    endpoint is contacted. A plan file is shown as 'plan' shows it, or in one of the other forms.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.planning import command_of, print_plan
@@ -39,9 +47,14 @@ def command(invocation: Invocation, what: str, stack: Path) -> None:
     paint = terminal.paint(terminal.out)
     path = Path(what)
     if path.is_file():
+        form = invocation.form
         plan = read_plan(path)
-        print_plan(terminal, plan, command_of(plan, path, None))
-    elif path.is_dir():
+        print_plan(terminal, plan, command_of(plan, path, None), form, output)
+        return
+    if invocation.form is not None or output is not None:
+        options = [f"--{name}" for name in invocation.forms] + ["-o"] * (output is not None)
+        raise click.UsageError(f"{' and '.join(options)} can only be given for a plan file.")
+    if path.is_dir():
         view = service.view_stack(open_workspace(invocation, path))
         if terminal.json:
             terminal.print_json(rendering.stack_json(view))

@@ -24,7 +24,8 @@ def command(**_: Any) -> None:
     """Inspect and maintain what was recorded.
 
     The state says what the last apply did, not what is there now: 'provisioner drift' compares the
-    two. It is kept in .provisioner/ of the stack's folder, separately for each environment.
+    two. It is kept in .provisioner/ of the stack's folder (or in the folder that $PROVISIONER_STATE
+    names), separately for each environment.
     """
 
 

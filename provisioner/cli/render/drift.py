@@ -71,7 +71,7 @@ def render_drift(
     lines: list[str] = []
     for item in report.resources:
         if item.condition is not Condition.CONVERGED:
-            lines += [*_resource(item, vocabulary, width, paint), ""]
+            lines += [*render_resource(item, vocabulary, width, paint), ""]
     if verbose:
         lines += _ignored(report, vocabulary, width, paint)
     lines += _next_apply(report, width, paint)
@@ -96,9 +96,10 @@ def summary(report: DriftReport) -> str:
     return f"{title}: {', '.join(parts)}; {calm:,} as applied{known}."
 
 
-def _resource(
-    item: ResourceDrift, vocabulary: Vocabulary, width: int, paint: Paint
+def render_resource(
+    item: ResourceDrift, vocabulary: Vocabulary, width: int = 80, paint: Paint = plain
 ) -> Iterator[str]:
+    """One resource: its condition, and below it what differs."""
     yield f"{paint(_ROLES[item.condition], str(item.address))}  {item.condition.value}"
     if item.problem is not None:
         yield from (f"{_FIELD}{line}" for line in render_diagnostic(item.problem, width - 4, paint))

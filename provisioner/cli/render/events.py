@@ -42,8 +42,16 @@ _PHASES = {
     "plan": "Comparing {}",
     "verify": "Checking that the plan still fits: {}",
     "apply": "Applying {}",
+    "discover": "Discovering {}",
+    "check": "Checking {}",
 }
-_NOUNS = {"load": "file", "observe": "resource", "foresee": "resource", "plan": "resource"}
+_NOUNS = {
+    "load": "file",
+    "observe": "resource",
+    "foresee": "resource",
+    "plan": "resource",
+    "check": "manifest",
+}
 
 
 def doing(action: str) -> str:

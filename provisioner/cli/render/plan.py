@@ -3,12 +3,19 @@ the way."""
 
 from __future__ import annotations
 
-import difflib
-import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from provisioner.cli.render.diagnostics import render_diagnostic
+from provisioner.cli.render.review import (
+    Difference,
+    differences,
+    impact_text,
+    only_waits,
+    own_steps,
+    reasons,
+    sign,
+)
 from provisioner.cli.render.text import (
     Paint,
     cells,
@@ -20,27 +27,25 @@ from provisioner.cli.render.text import (
     printable,
     wrap,
 )
-from provisioner.cli.render.values import Vocabulary, leaves, render_value
+from provisioner.cli.render.values import Vocabulary, render_value
 from provisioner.core.actions import Action, Impact
 from provisioner.core.diagnostics import Diagnostic
-from provisioner.core.values import Path, path_text
+from provisioner.core.values import path_text
 from provisioner.service.model import (
-    ABSENT_FINGERPRINT,
-    Change,
     Kept,
     Plan,
     RestartPending,
     Step,
 )
 
-_SYMBOLS = {
-    Action.CREATE: ("+", "add"),
-    Action.UPDATE: ("~", "change"),
-    Action.REPLACE: ("-/+", "destroy"),
-    Action.DELETE: ("-", "destroy"),
-    Action.ADOPT: ("<", "note"),
-    Action.FORGET: (".", "note"),
-    Action.RENAME: (">", "note"),
+_ROLES = {
+    Action.CREATE: "add",
+    Action.UPDATE: "change",
+    Action.REPLACE: "destroy",
+    Action.DELETE: "destroy",
+    Action.ADOPT: "note",
+    Action.FORGET: "note",
+    Action.RENAME: "note",
 }
 _MARGIN = "        "
 _MOST_OPTIONS = 20
@@ -61,7 +66,7 @@ def render_plan(
     execution.
     """
     lines = [paint("strong", _title(plan)), ""]
-    by_severity = sorted(_own_steps(plan), key=lambda step: -step.impact.rank)
+    by_severity = sorted(own_steps(plan), key=lambda step: -step.impact.rank)
     lines += _spaced(list(_step(step, plan, vocabulary, width, paint)) for step in by_severity)
     if plan.held:
         lines += [paint("strong", "Held back (shown, but not carried out)"), ""]
@@ -102,15 +107,11 @@ def _spaced(blocks: Iterable[list[str]]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _own_steps(plan: Plan) -> list[Step]:
-    """The steps without the second halves of replacements, which the first halves tell of."""
-    return [step for step in plan.steps if step.id == str(step.address)]
-
-
 def _title(plan: Plan) -> str:
     where = f"Stack {plan.stack}" + (
         f", environment {plan.environment}" if plan.environment else ""
     )
+    where += f", plan {plan.short_id}"
     return printable(f"Destroy: {where}" if plan.destroy else where)
 
 
@@ -124,7 +125,7 @@ def summary(plan: Plan) -> str:
     parts = [
         f"{len(impacts):,} to {action.value}{_impacts(impacts)}"
         for action in Action
-        if (impacts := [_felt(step) for step in _own_steps(plan) if step.action is action])
+        if (impacts := [_felt(step) for step in own_steps(plan) if step.action is action])
     ]
     text = "Plan: " + (", ".join(parts) or "no steps")
     if plan.held:
@@ -141,12 +142,7 @@ def summary(plan: Plan) -> str:
 
 def _felt(step: Step) -> Impact:
     """What a guest feels now; nothing of what only waits for its restart."""
-    return Impact.NONE if _only_waits(step) else step.impact
-
-
-def _only_waits(step: Step) -> bool:
-    """Whether everything that the step changes waits for a restart."""
-    return bool(step.changes) and all(change.path in step.deferred for change in step.changes)
+    return Impact.NONE if only_waits(step) else step.impact
 
 
 def _impacts(impacts: list[Impact]) -> str:
@@ -159,100 +155,34 @@ def _impacts(impacts: list[Impact]) -> str:
 def _step(
     step: Step, plan: Plan, vocabulary: Vocabulary, width: int, paint: Paint
 ) -> Iterator[str]:
-    symbol, role = _SYMBOLS[step.action]
-    if step.action is Action.REPLACE and step.replace_order == "create-first":
-        symbol = "+/-"
-    head = f"{symbol:>3} {step.action.value:<7} {step.address}"
-    impact = "waits for a restart" if _only_waits(step) else step.impact.value
-    impact = "" if step.impact is Impact.NONE else f"  [{impact}]"
+    head = f"{sign(step):>3} {step.action.value:<7} {step.address}"
+    impact = impact_text(step)
+    impact = f"  [{impact}]" if impact else ""
     mark = "  REFUSED" if step.held is None and not plan.allows(step) else ""
-    yield paint(role, printable(head)) + impact + paint("error", mark)
-    if step.action is Action.RENAME and step.previous is not None:
-        yield from wrap(f"was {step.previous.address}; the object stays", width, _MARGIN)
-    reason_of_action = None if step.action is Action.RENAME else step.reason
-    for reason in (step.held, reason_of_action):
-        if reason:
-            yield from wrap(reason, width, _MARGIN)
-    if step.action is Action.CREATE:
-        values = [(path, value) for path, value in leaves(step.known.spec) if path]
-        yield from _created(values, step.address.kind, vocabulary, width)
-    elif step.changes:
-        yield from _changes(step, vocabulary, width, paint)
-    elif step.action is Action.FORGET and step.fingerprint != ABSENT_FINGERPRINT:
-        yield from _whereabouts(step, vocabulary, width)
+    yield paint(_ROLES[step.action], printable(head)) + impact + paint("error", mark)
+    for reason in reasons(step):
+        yield from wrap(reason, width, _MARGIN)
+    found = list(differences(step, vocabulary))
+    column = column_of(difference.name for difference in found)
+    for difference in found:
+        yield from _difference(difference, column, width, paint)
 
 
-def _whereabouts(step: Step, vocabulary: Vocabulary, width: int) -> Iterator[str]:
-    """Where that is of which nothing will be recorded any more."""
-    values = [(path_text(path), value) for path, value in leaves(step.known.outputs) if path]
-    column = column_of(name for name, _ in values)
-    for name, value in values:
-        text = render_value(value, step.address.kind, (name,), vocabulary)
-        yield from pair(name, text, column, width, _MARGIN)
-
-
-def _created(
-    values: list[tuple[Path, object]], kind: str, vocabulary: Vocabulary, width: int
-) -> Iterator[str]:
-    column = column_of(path_text(path) for path, _ in values)
-    for path, value in values:
-        text = render_value(value, kind, path, vocabulary)
-        yield from pair(path_text(path), text, column, width, _MARGIN)
-
-
-def _changes(step: Step, vocabulary: Vocabulary, width: int, paint: Paint) -> Iterator[str]:
-    column = column_of(path_text(change.path) for change in step.changes)
-    for change in step.changes:
-        name = path_text(change.path)
-        annotation = _annotation(step, change)
-        if _is_long_text(change) and not vocabulary.is_sensitive(step.address.kind, change.path):
-            yield from _line(name, annotation, column, width)
-            yield from _text_difference(change, width, paint)
-            continue
-        before, after = (
-            render_value(value, step.address.kind, change.path, vocabulary)
-            for value in (change.before, change.after)
-        )
-        text = f"{before} -> {after}"
-        if change.differs_running:
-            running = render_value(change.running, step.address.kind, change.path, vocabulary)
-            text = f"{running} -> {after}" if before == after else f"{text} (running {running})"
-        if len(_MARGIN) + column + cells(text) + cells(annotation) + 4 > width:
-            yield from _line(name, text, column, width)
-            yield from wrap(annotation, width, _MARGIN + " " * (column + 2))
-        else:
-            yield from _line(name, f"{text}  {annotation}", column, width)
-
-
-def _annotation(step: Step, change: Change) -> str:
-    waits = change.path in step.deferred
-    text = f"[{'waits for a restart' if waits else change.impact.value}]"
-    reason = change.reason if change.reason != step.reason else ""
-    return f"{text} {printable(reason)}".rstrip()
-
-
-def _is_long_text(change: Change) -> bool:
-    sides = (change.before, change.after)
-    return all(isinstance(side, str) for side in sides) and any("\n" in str(side) for side in sides)
-
-
-def _text_difference(change: Change, width: int, paint: Paint) -> Iterator[str]:
-    """The lines in which two texts differ, with one line of context; quoted where only white space
-    makes the difference.
-    """
-    before, after = (str(side).split("\n") for side in (change.before, change.after))
-    if before[-1] == after[-1] == "":
-        before, after = before[:-1], after[:-1]
-    if " ".join(before).split() == " ".join(after).split():
-        before, after = (
-            [json.dumps(line, ensure_ascii=False) for line in side] for side in (before, after)
-        )
-    for line in list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]:
-        if line.startswith("@@"):
-            continue
-        role = {"+": "add", "-": "destroy"}.get(line[0])
-        text = printable(line)[: max(20, width - len(_MARGIN) - 2)]
-        yield f"{_MARGIN}  {paint(role, text) if role else text}"
+def _difference(difference: Difference, column: int, width: int, paint: Paint) -> Iterator[str]:
+    name, note = difference.name, difference.note
+    if difference.before is None:
+        yield from pair(name, difference.after, column, width, _MARGIN)
+    elif difference.lines:
+        yield from _line(name, note, column, width)
+        for line in difference.lines:
+            role = {"+": "add", "-": "destroy"}.get(line[0])
+            text = line[: max(20, width - len(_MARGIN) - 2)]
+            yield f"{_MARGIN}  {paint(role, text) if role else text}"
+    elif len(_MARGIN) + column + cells(difference.text) + cells(note) + 4 > width:
+        yield from _line(name, difference.text, column, width)
+        yield from wrap(note, width, _MARGIN + " " * (column + 2))
+    else:
+        yield from _line(name, f"{difference.text}  {note}", column, width)
 
 
 def _line(name: str, text: str, column: int, width: int) -> list[str]:

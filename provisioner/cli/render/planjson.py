@@ -1,5 +1,5 @@
 """A plan as JSON for programs: the document of the plan file, with what a reader would otherwise
-have to work out."""
+have to work out. docs/plan-view.v1.schema.json is its schema."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from provisioner.cli.render.plan import consent, summary
 from provisioner.cli.render.values import Vocabulary, masked
 from provisioner.service.model import Plan, plan_json
 
+FORMAT = "provisioner.plan-view/1"
+
 
 def plan_document(plan: Plan, vocabulary: Vocabulary) -> dict[str, Any]:
     """The plan's own document plus ``summary``, ``counts`` and ``refused``; sensitive values are
     masked.
 
-    Because of the masking this is no plan file: ``plan -o`` writes one.
+    Because of the masking this is no plan file, and has a format of its own: ``plan -o`` writes
+    plan files.
     """
-    document = plan_json(plan)
+    document = {**plan_json(plan), "format": FORMAT}
     for part in ("steps", "held"):
         document[part] = [_masked_step(step, vocabulary) for step in document[part]]
     for part in ("context", "refresh", "observed"):

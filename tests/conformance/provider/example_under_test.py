@@ -93,7 +93,7 @@ class FolderUnderTest:
 
     def add(self, kind: str, name: str) -> str:
         assert KIND == kind
-        content = {"name": name, "owner": None, "spec": {"mode": "nat"}}
+        content = {"name": name, "owner": None, "spec": {"mode": "isolated"}}
         path = self._folder / f"foreign-{name}.json"
         path.write_text(json.dumps(content))
         return path.stem

@@ -228,12 +228,13 @@ class Harness:
             host_field = self.catalog.kind(address.kind).host_field
             plain = Resource(
                 address=address,
-                name=entry.name if entry else address.name,
+                name=entry.name if entry else declaration.object_name,
                 uid=entry.uid if entry else identity(state.lineage, address),
                 stamp=Stamp(str(state.lineage), str(address), entry.generation if entry else 0),
                 spec=_without(declaration.spec, host_field),
                 external_id=entry.external_id if entry else None,
                 outputs=entry.outputs if entry else {},
+                exact=declaration.external_name is not None,
                 related=related,
             )
             related[address] = replace(plain, spec=self.provider.normalise(plain))

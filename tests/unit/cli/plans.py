@@ -34,6 +34,8 @@ def plan(*steps: Step, **rest: Any) -> Plan:
         "schemas": "0" * 64,
         "max_impact": Impact.LIVE,
         "unchanged": 12,
+        "selection": {"target": (), "exclude": ()},
+        "id": "3f2a91c4b07d" + "e" * 52,
         "digest": "f" * 64,
         **rest,
     }

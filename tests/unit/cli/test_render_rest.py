@@ -96,7 +96,13 @@ STACK = Stack(
     hosts={"lab": HostDeclaration("lab", "kvm", {}, SourceRange("host.yaml", 1, 1))},
     files=("host.yaml", "network.yaml", "stack.yaml", "web.yaml"),
 )
-GRAPH = Dependencies(STACK, {NETWORK: (), WEB: (NETWORK,)}, ((NETWORK,), (WEB,)))
+GRAPH = Dependencies(
+    "shop",
+    "prod",
+    {NETWORK: "lab", WEB: "lab"},
+    {NETWORK: (), WEB: (NETWORK,)},
+    ((NETWORK,), (WEB,)),
+)
 
 
 def text(lines: list[str]) -> str:

@@ -115,10 +115,9 @@ KINDS: Mapping[str, MadeKind] = {
 class MadeRules:
     """Rules of all invented kinds."""
 
-    digest = "made-rules"
-
-    def __init__(self, kinds: Mapping[str, MadeKind] = KINDS) -> None:
+    def __init__(self, kinds: Mapping[str, MadeKind] = KINDS, digest: str = "made-rules") -> None:
         self.kinds = kinds
+        self.digest = digest
 
     def kind(self, name: str) -> MadeKind:
         return self.kinds[name]
@@ -129,14 +128,22 @@ class MadeProvider:
     asked about.
     """
 
-    def __init__(self, name: str = "made", impacts: Mapping[Path, Impact] | None = None) -> None:
-        """``impacts`` overrule the schema."""
+    def __init__(
+        self,
+        name: str = "made",
+        impacts: Mapping[Path, Impact] | None = None,
+        version: str = "1.2.3",
+        wording: str = "changes",
+    ) -> None:
+        """``impacts`` overrule the schema; ``wording`` is how it gives its reasons."""
         self._name = name
         self._impacts = dict(impacts or {})
+        self._version = version
+        self._wording = wording
         self.judged: list[Resource] = []
 
     def describe(self) -> Description:
-        return Description(self._name, "1.2.3", (1, 0), NAMING, {}, {})
+        return Description(self._name, self._version, (1, 0), NAMING, {}, {})
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
         return resource.spec
@@ -149,7 +156,9 @@ class MadeProvider:
     ) -> Sequence[Assessment]:
         self.judged.append(resource)
         return [
-            Assessment(self._impacts.get(change.path, change.impact), f"{change.path[-1]} changes")
+            Assessment(
+                self._impacts.get(change.path, change.impact), f"{change.path[-1]} {self._wording}"
+            )
             for change in changes
         ]
 

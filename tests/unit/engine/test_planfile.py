@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +16,7 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange
 from provisioner.core.values import digest
 from provisioner.engine.plan import Known, Plan, RestartPending, Step
-from provisioner.engine.planfile import FORMAT, MAX_BYTES, plan_digest, plan_json, read, write
+from provisioner.engine.planfile import FORMAT, MAX_BYTES, plan_json, read, sealed, write
 from provisioner.providers.api import Change
 from provisioner.state.model import EndpointRecord
 from tests.unit.engine.made import Situation, declared
@@ -133,20 +132,20 @@ PLANS = st.builds(
 @settings(max_examples=60)
 @given(PLANS)
 def test_what_is_read_is_what_was_written(made: Plan) -> None:
-    plan = replace(made, digest=plan_digest(made))
+    plan = sealed(made)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "made.plan"
         write(plan, path)
         found = read(path)
     assert plan == found
-    assert plan.digest == plan_digest(found)
+    assert plan == sealed(found)
 
 
 @settings(max_examples=60)
 @given(PLANS, st.data())
 def test_no_part_of_a_plan_can_be_altered(made: Plan, data: st.DataObject) -> None:
     """Whichever value is replaced by another one, the digest does not fit any more."""
-    document = plan_json(replace(made, digest=plan_digest(made)))
+    document = plan_json(sealed(made))
     claimed = document.pop("digest")
     key = data.draw(st.sampled_from(sorted(document)))
     other = data.draw(JSON.filter(lambda value: digest(value) != digest(document[key])))
@@ -169,7 +168,7 @@ def refusal(path: Path) -> Diagnostic:
     return problem
 
 
-def sealed(document: dict[str, Any]) -> str:
+def with_digest(document: dict[str, Any]) -> str:
     """A document with a digest that fits it."""
     rest = {key: value for key, value in document.items() if key != "digest"}
     return json.dumps({**rest, "digest": digest(rest)})
@@ -226,6 +225,26 @@ def test_an_altered_plan(written: Path) -> None:
     )
 
 
+def test_an_altered_plan_whose_digest_was_made_to_fit(written: Path) -> None:
+    """People compare ids: what a plan does is not changed under its id."""
+    document = json.loads(written.read_text(encoding="utf-8"))
+    document["steps"][0]["resource"]["spec"]["mtu"] = 1501
+    written.write_text(with_digest(document), encoding="utf-8")
+    problem = refusal(written)
+    assert ("PRV2023", "Its content does not fit its id.") == (problem.code, problem.detail)
+
+
+def test_a_plan_of_an_older_version_says_what_it_lacks(written: Path) -> None:
+    document = json.loads(written.read_text(encoding="utf-8"))
+    del document["id"]
+    written.write_text(with_digest(document), encoding="utf-8")
+    problem = refusal(written)
+    assert ("PRV2022", "it lacks the key 'id': another version of the program made it") == (
+        problem.code,
+        problem.detail,
+    )
+
+
 def test_another_order_of_keys_and_other_spaces_are_no_alteration(written: Path) -> None:
     plan = read(written)
     document = json.loads(written.read_text(encoding="utf-8"))
@@ -252,8 +271,8 @@ def test_a_truncated_plan(written: Path, share: float) -> None:
         f'{{"format":"{FORMAT}","serial":NaN}}',
         f'{{"format":"{FORMAT}","stack":"\\ud800"}}',
         "[" * 100_000,
-        sealed({"format": FORMAT}),
-        sealed({"format": FORMAT, "steps": 5}),
+        with_digest({"format": FORMAT}),
+        with_digest({"format": FORMAT, "steps": 5}),
     ],
 )
 def test_what_is_no_plan(tmp_path: Path, text: str) -> None:
@@ -285,7 +304,7 @@ def test_what_is_no_text(tmp_path: Path) -> None:
 def test_a_part_of_another_form_is_no_plan(written: Path, key: str, value: Any) -> None:
     """Made by another program, with a digest that fits."""
     document = json.loads(written.read_text(encoding="utf-8"))
-    written.write_text(sealed({**document, key: value}), encoding="utf-8")
+    written.write_text(with_digest({**document, key: value}), encoding="utf-8")
     assert "PRV2022" == refusal(written).code
 
 

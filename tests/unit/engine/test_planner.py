@@ -13,7 +13,6 @@ from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.core.identity import identity
 from provisioner.engine.plan import Known, Plan, Step
-from provisioner.engine.planfile import plan_digest
 from provisioner.engine.planner import make_plan
 from provisioner.engine.selection import Selection
 from provisioner.providers.api import Present
@@ -447,18 +446,6 @@ def test_a_stack_has_a_gate_of_its_own() -> None:
     request = APPLIED.request()
     stack = replace(APPLIED.stack, max_impact=Impact.REPLACE)
     assert Impact.REPLACE == make_plan(replace(request, stack=stack)).max_impact
-
-
-def test_the_digest_is_the_same_for_the_same_and_another_for_another() -> None:
-    plan = edited("Net/lan", mtu=9000).plan()
-    assert plan.digest == edited("Net/lan", mtu=9000).plan().digest == plan_digest(plan)
-    others = [
-        edited("Net/lan", mtu=9001).plan(),
-        edited("Net/lan", mtu=9000).plan(consents=(Address("Disk", "web"),)),
-        edited("Net/lan", mtu=9000).plan(max_impact=Impact.RESTART),
-        replace(edited("Net/lan", mtu=9000), hosts={"here": {"site": "b"}, "there": {}}).plan(),
-    ]
-    assert 5 == len({plan.digest, *(other.digest for other in others)})
 
 
 def test_what_was_chosen_stands_in_the_plan() -> None:

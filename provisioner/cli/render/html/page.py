@@ -1,0 +1,230 @@
+"""A plan as one page that needs nothing else: no other file, no server, no script to be read.
+
+Built from elements, never from templates, so that nothing in a plan can become markup. The policy
+in its head lets a browser run and load nothing but the style and the script that stand in it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from importlib.resources import files
+from typing import NamedTuple
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from provisioner.cli.render.html.steps import add_steps
+from provisioner.cli.render.plan import WHAT_WAITS, consents, summary
+from provisioner.cli.render.review import Group, grouped, own_steps
+from provisioner.cli.render.svg import styles, svg
+from provisioner.cli.render.text import count, printable
+from provisioner.cli.render.values import Vocabulary, render_value
+from provisioner.core.actions import Action
+from provisioner.core.values import path_text
+from provisioner.service.graph import dependencies_of_plan
+from provisioner.service.model import Plan, Step
+
+_OPEN = 20
+"""Destructive steps that are unfolded from the beginning; of more, all are folded."""
+
+_FITS = 1350
+"""Width of a drawing that can be made as narrow as the page and be read still; wider ones are
+scrolled.
+"""
+
+
+def render_html(plan: Plan, vocabulary: Vocabulary, command: Sequence[str] = ()) -> list[str]:
+    """The page in lines. ``command`` is what has the plan made: a refusal repeats it with what
+    would allow it.
+    """
+    page = Element("html", {"lang": "en"})
+    _add_head(page, plan)
+    body = SubElement(page, "body")
+    _add_title(SubElement(body, "header"), plan)
+    main = SubElement(body, "main")
+    steps = own_steps(plan)
+    groups = grouped(steps)
+    _add_gate(main, plan, command)
+    if groups:
+        _add_counts(main, steps, groups)
+    if groups or plan.held:
+        _add_tools(main)
+    destructive = sum(len(group.steps) for group in groups if group.concern.is_destructive)
+    for group in groups:
+        unfolded = group.concern.is_destructive and destructive <= _OPEN
+        section = _section(main, group.concern.name.lower(), group.concern.value, len(group.steps))
+        add_steps(section, group.steps, plan, vocabulary, unfolded=unfolded)
+    if plan.held:
+        section = _section(main, "held", "Held back, not carried out", len(plan.held))
+        add_steps(section, plan.held, plan, vocabulary, unfolded=False)
+    _add_notes(main, plan, vocabulary)
+    if groups or plan.held:
+        _add_graph(main, plan)
+    _add_facts(SubElement(body, "footer"), plan)
+    SubElement(body, "script").text = _file("page.js")
+    return ["<!DOCTYPE html>", *tostring(page, encoding="unicode", method="html").split("\n")]
+
+
+def _add_head(page: Element, plan: Plan) -> None:
+    style, script = styles() + _file("page.css"), _file("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}';"
+        " base-uri 'none'; form-action 'none'"
+    )
+    head = SubElement(page, "head")
+    for attributes in (
+        {"charset": "utf-8"},
+        {"http-equiv": "Content-Security-Policy", "content": policy},
+        {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+        {"name": "color-scheme", "content": "light dark"},
+        {"name": "referrer", "content": "no-referrer"},
+    ):
+        SubElement(head, "meta", attributes).tail = "\n"
+    SubElement(head, "title").text = printable(f"Plan {plan.short_id} of {plan.stack}")
+    SubElement(head, "style").text = style
+
+
+def _file(name: str) -> str:
+    return files("provisioner.cli.render.html").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """A source of a Content Security Policy (CSP 3, hash-source)."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _add_title(header: Element, plan: Plan) -> None:
+    where = f"Stack {plan.stack}"
+    if plan.environment is not None:
+        where += f", environment {plan.environment}"
+    title = _text(header, "h1", "Destroy, plan " if plan.destroy else "Plan ")
+    _text(title, "code", plan.short_id)
+    _text(header, "p", where, "where")
+    _text(header, "p", summary(plan), "summary")
+
+
+def _add_gate(main: Element, plan: Plan, command: Sequence[str]) -> None:
+    refused = len({step.consent_address for step in plan.refused})
+    name = "gate refused" if refused else "gate passed"
+    gate = SubElement(main, "section", {"class": name, "aria-label": "Gate"})
+    gate.tail = "\n"
+    if not refused:
+        _text(gate, "p", f"Gate passed: nothing beyond {plan.max_impact.value}.")
+    else:
+        text = f"Gate: refused. {count(refused, 'step')} beyond {plan.max_impact.value}."
+        _text(gate, "p", f"{text} Apply does nothing of this plan. To allow it:")
+        words = [word for option in consents(plan) for word in option]
+        words = [*(command or ("provisioner", "plan")), *words]
+        SubElement(gate, "pre").text = printable(" ".join(map(shlex.quote, words)))
+    if plan.consents:
+        _text(gate, "p", f"Loss of data was allowed for {', '.join(map(str, plan.consents))}.")
+
+
+def _add_counts(main: Element, steps: Sequence[Step], groups: Iterable[Group]) -> None:
+    actions = [action for action in Action if any(step.action is action for step in steps)]
+    frame = SubElement(main, "div", {"class": "scroll"})
+    frame.tail = "\n"
+    table = SubElement(frame, "table", {"class": "counts"})
+    head = SubElement(SubElement(table, "thead"), "tr")
+    SubElement(head, "td")
+    for action in actions:
+        _text(head, "th", action.value).set("scope", "col")
+    rows = SubElement(table, "tbody")
+    for group in groups:
+        row = SubElement(rows, "tr")
+        row.tail = "\n"
+        title = SubElement(row, "th", {"scope": "row"})
+        _text(title, "a", group.concern.value).set("href", f"#{group.concern.name.lower()}")
+        counts = Counter(step.action for step in group.steps)
+        for action in actions:
+            _text(row, "td", f"{counts[action]:,}" if counts[action] else "")
+
+
+def _add_tools(main: Element) -> None:
+    """What needs the script; it shows them."""
+    tools = SubElement(main, "div", {"class": "tools", "hidden": ""})
+    tools.tail = "\n"
+    label = _text(tools, "label", "Filter ")
+    SubElement(label, "input", {"type": "search", "id": "filter", "autocomplete": "off"})
+    for name, text in (("unfold", "Unfold all"), ("fold", "Fold all")):
+        _text(tools, "button", text).attrib.update({"type": "button", "id": name})
+    _text(tools, "output", "").set("id", "found")
+
+
+class _Note(NamedTuple):
+    about: str
+    text: str
+
+
+def _add_notes(main: Element, plan: Plan, vocabulary: Vocabulary) -> None:
+    waiting = [
+        _Note(
+            str(note.address),
+            f"{path_text(note.path)}: configured "
+            f"{render_value(note.configured, note.address.kind, note.path, vocabulary)}, running "
+            f"{render_value(note.running, note.address.kind, note.path, vocabulary)}"
+            f"{f' ({note.reason})' if note.reason else ''}",
+        )
+        for note in plan.pending
+    ]
+    kept = [_Note(str(item.address), item.reason) for item in plan.kept]
+    unseen = [_Note(item.address or "", item.summary) for item in plan.undetermined]
+    warned = [_Note(item.address or str(item.source or ""), item.summary) for item in plan.warnings]
+    for name, title, notes in (
+        ("undetermined", "Not determined: nothing is planned for these", unseen),
+        ("pending", "Waiting for a restart", waiting),
+        ("kept", "Replaced, and kept until nothing needs them", kept),
+        ("warnings", "Warnings", warned),
+    ):
+        if notes:
+            found = SubElement(_section(main, name, title, len(notes)), "ul", {"class": "notes"})
+            for note in notes:
+                item = SubElement(found, "li")
+                item.tail = "\n"
+                if note.about:
+                    _text(item, "code", note.about).tail = " "
+                _text(item, "span", note.text)
+    if plan.pending or any(step.deferred for step in plan.steps):
+        _text(main, "p", f"{WHAT_WAITS} To restart it now: --max-impact restart.")
+
+
+def _add_graph(main: Element, plan: Plan) -> None:
+    section = _section(main, "dependencies", "What depends on what")
+    figure = SubElement(section, "figure", {"tabindex": "0"})
+    picture = svg(dependencies_of_plan(plan))
+    if float(picture.get("width", "0")) <= _FITS:
+        picture.set("class", "graph fits")
+    figure.append(picture)
+
+
+def _add_facts(footer: Element, plan: Plan) -> None:
+    table = SubElement(footer, "dl")
+    providers = ", ".join(f"{name} {version}" for name, version in sorted(plan.providers.items()))
+    for name, value in (
+        ("Made", f"{plan.created_at} by provisioner {plan.tool_version}"),
+        ("Id", plan.id),
+        ("State", f"{plan.lineage}, serial {plan.serial}"),
+        ("Providers", providers),
+        ("Only", " ".join(plan.selection.get("target", ()))),
+        ("Without", " ".join(plan.selection.get("exclude", ()))),
+    ):
+        if value:
+            _text(table, "dt", name)
+            _text(table, "dd", value).tail = "\n"
+
+
+def _section(main: Element, name: str, title: str, number: int | None = None) -> Element:
+    section = SubElement(main, "section", {"id": name, "aria-labelledby": f"{name}-title"})
+    section.tail = "\n"
+    text = title if number is None else f"{title} ({number:,})"
+    _text(section, "h2", text).set("id", f"{name}-title")
+    return section
+
+
+def _text(parent: Element, tag: str, text: str, name: str = "") -> Element:
+    """An element with a text in which nothing is invisible."""
+    element = SubElement(parent, tag, {"class": name} if name else {})
+    element.text = printable(text)
+    return element

@@ -1,0 +1,89 @@
+"""The steps of a plan in its page: each a heading that unfolds into what changes. Called by
+:mod:`page`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from xml.etree.ElementTree import Element, SubElement
+
+from provisioner.cli.render.review import Difference, differences, impact_text, reasons, sign
+from provisioner.cli.render.text import printable
+from provisioner.cli.render.values import Vocabulary
+from provisioner.core.actions import Action, Impact
+from provisioner.service.model import Plan, Step
+
+
+def add_steps(
+    section: Element, steps: Iterable[Step], plan: Plan, vocabulary: Vocabulary, *, unfolded: bool
+) -> None:
+    """Add the steps in the order that they are given in."""
+    for step in steps:
+        found = list(differences(step, vocabulary))
+        why = reasons(step)
+        if found or why:
+            element = SubElement(section, "details", {"class": f"step {step.action.value}"})
+            if unfolded:
+                element.set("open", "")
+            _add_head(SubElement(element, "summary"), step, plan)
+            for reason in why:
+                _text(element, "p", reason, "why")
+            if found:
+                _add_differences(element, step, found)
+        else:
+            element = SubElement(section, "div", {"class": f"step {step.action.value}"})
+            _add_head(element, step, plan)
+        element.tail = "\n"
+
+
+def _add_head(head: Element, step: Step, plan: Plan) -> None:
+    _text(head, "span", sign(step), "sign").set("aria-hidden", "true")
+    _text(head, "span", step.action.value, "action")
+    _text(head, "code", str(step.address), "address")
+    _text(head, "span", f"on {step.known.endpoint}", "host")
+    impact = impact_text(step)
+    if impact:
+        _text(head, "span", impact, f"impact {step.impact.value}")
+    if step.held is None:
+        if not plan.allows(step):
+            _text(head, "strong", "REFUSED", "refused")
+        elif step.impact is Impact.DATA_LOSS:
+            _text(head, "span", "allowed", "impact")
+
+
+def _add_differences(parent: Element, step: Step, found: list[Difference]) -> None:
+    plain = [difference for difference in found if not difference.lines]
+    if plain:
+        frame = SubElement(parent, "div", {"class": "scroll"})
+        table = SubElement(frame, "table", {"class": "changes"})
+        if step.changes:
+            head = SubElement(SubElement(table, "thead"), "tr")
+            for title in ("field", "before", "after", "impact"):
+                _text(head, "th", title).set("scope", "col")
+        rows = SubElement(table, "tbody")
+        for difference in plain:
+            row = SubElement(rows, "tr")
+            row.tail = "\n"
+            _text(row, "th", difference.name).set("scope", "row")
+            if difference.before is None:
+                mark = "after" if step.action is Action.CREATE else "value"
+                _text(row, "td", difference.after, mark)
+                continue
+            before = difference.before
+            if difference.running is not None:
+                before = f"{before} (running {difference.running})"
+            _text(row, "td", before, "before")
+            _text(row, "td", difference.after, "after")
+            _text(row, "td", difference.note, "note")
+    for difference in found:
+        if difference.lines:
+            _text(parent, "p", f"{difference.name} {difference.note}", "why")
+            lines = SubElement(parent, "pre", {"class": "lines"})
+            for line in difference.lines:
+                tag = {"+": "ins", "-": "del"}.get(line[:1], "span")
+                _text(lines, tag, line).tail = "\n"
+
+
+def _text(parent: Element, tag: str, text: str, name: str = "") -> Element:
+    element = SubElement(parent, tag, {"class": name} if name else {})
+    element.text = printable(text)
+    return element

@@ -1,0 +1,88 @@
+"""The forms in which a plan is shown, and where they go."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.lifecycle.commandline import CommandLine
+from tests.lifecycle.stacks import DISK, LAN, POOL, WEB
+
+FORMS = ["--markdown", "--html", "--gitlab", "--terraform", "--json"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_plan_file_is_shown_as_the_plan_was(shop: CommandLine, form: str) -> None:
+    """Without an endpoint, on the output or in a file."""
+    planned = shop("plan", "-o", "first.plan", form)
+    shop.faults({"call": "open", "effect": "terminal", "times": 0})
+    shown = shop("show", "first.plan", form)
+    written = shop("show", "first.plan", form, "-o", "out")
+    assert (0, planned.out) == (shown.code, shown.out)
+    assert (0, "") == (written.code, written.out)
+    assert shown.out == (shop.root / "out").read_text(encoding="utf-8")
+
+
+def test_the_text_can_be_written_too(shop: CommandLine) -> None:
+    shop("plan", "-o", "first.plan")
+    shown = shop("show", "first.plan")
+    assert 0 == shop("show", "first.plan", "-o", "out").code
+    assert shown.out == (shop.root / "out").read_text(encoding="utf-8")
+
+
+def test_all_forms_name_the_same_plan(shop: CommandLine) -> None:
+    shop("plan", "-o", "first.plan")
+    (digits,) = {shop("show", "first.plan", "--json").json["id"][:12]}
+    named = {form: digits in shop("show", "first.plan", form).out for form in FORMS}
+    assert {form: form != "--gitlab" for form in FORMS} == named
+    assert digits in shop("show", "first.plan").out
+
+
+def test_gitlab_reads_three_counts(shop: CommandLine) -> None:
+    assert {"create": 4, "update": 0, "delete": 0} == shop("plan", "--gitlab").json
+
+
+def test_a_refusal_says_what_has_to_be_typed(shop: CommandLine) -> None:
+    shop("apply", "--yes")
+    shop("plan", "--destroy", "--max-impact", "none", "-o", "gone.plan")
+    text = shop("show", "gone.plan", "--markdown").out
+    assert "Gate: **refused**" in text
+    assert "provisioner plan --destroy -o gone.plan --max-impact replace" in text
+
+
+@pytest.mark.parametrize("command", [["plan"], ["show", "first.plan"]], ids=["plan", "show"])
+@pytest.mark.parametrize("other", ["--html", "--json"])
+def test_two_forms_exclude_each_other(shop: CommandLine, command: list[str], other: str) -> None:
+    shop("plan", "-o", "first.plan")
+    refused = shop(*command, "--markdown", other)
+    assert (1, True) == (refused.code, f"--markdown and {other}" in refused.err)
+    assert "" == refused.out
+
+
+@pytest.mark.parametrize("what", [".", "Network/lan"])
+@pytest.mark.parametrize("option", [["--html"], ["-o", "out"]], ids=["--html", "-o"])
+def test_they_are_for_plans_only(shop: CommandLine, what: str, option: list[str]) -> None:
+    refused = shop("show", what, *option)
+    assert (1, True) == (refused.code, f"{option[0]} can only be given for a plan" in refused.err)
+
+
+def test_a_file_that_cannot_be_written(shop: CommandLine) -> None:
+    shop("plan", "-o", "first.plan")
+    failed = shop("show", "first.plan", "--html", "-o", Path("no", "such", "page.html"))
+    assert (1, True) == (failed.code, "PRV6028" in failed.err)
+
+
+def test_no_form_shows_a_sensitive_value(shop: CommandLine) -> None:
+    secret = 'cloudInit: {userData: "password: hunter2"}'
+    shop.declare(LAN, POOL, DISK, f"{WEB.rstrip()}\n{secret}\n")
+    shop("plan", "-o", "first.plan")
+    assert "hunter2" in (shop.root / "first.plan").read_text(encoding="utf-8")
+    shown = {form: shop("show", "first.plan", form) for form in FORMS}
+    assert dict.fromkeys(FORMS, (0, False)) == {
+        form: (found.code, "hunter2" in found.out + found.err) for form, found in shown.items()
+    }
+
+
+def test_terraform_json_is_one_document(shop: CommandLine) -> None:
+    document = json.loads(shop("plan", "--terraform").out)
+    assert 4 == len(document["resource_changes"])

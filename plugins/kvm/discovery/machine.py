@@ -44,7 +44,21 @@ def describe(
     left = beyond_fields(domain, uuid, spec, found, arch=around.arch, emulators=around.emulators)
     if left.fragments:
         spec["native"] = {PROVIDER: {native.SECTION: list(left.fragments)}}
-    return spec, ((_SEED,) if found.seed is not None else ()) + left.notes
+    notes = [_SEED] if found.seed is not None else []
+    notes += [
+        f"kept, but not expressed: the metadata that others wrote ({namespace})"
+        for namespace in _namespaces(domain)
+    ]
+    return spec, (*notes, *left.notes)
+
+
+def _namespaces(domain: Element) -> list[str]:
+    """Whose metadata a domain has beside ours."""
+    metadata = domain.find("metadata")
+    found = {
+        node.tag.rpartition("}")[0].lstrip("{") for node in ([] if metadata is None else metadata)
+    }
+    return sorted(space for space in found if not space.startswith("urn:provisioner:"))
 
 
 def remarks_on(observed: Present, *, is_defined: bool, has_checkpoints: bool) -> tuple[str, ...]:

@@ -29,14 +29,16 @@ from provisioner.providers.api import (
     Undetermined,
 )
 from provisioner.providers.capabilities import Undertaking, User
+from provisioner_plugins._libvirt.beyond import beyond
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.disk import format_of, is_linked
 from provisioner_plugins._libvirt.errors import EXISTS
+from provisioner_plugins._libvirt.estate import DISK, IMAGE, Volume, estate_of
 from provisioner_plugins._libvirt.grow import grow
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.local_image import local_file
-from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes, present
-from provisioner_plugins._libvirt.native import merge_all
+from provisioner_plugins._libvirt.locate import Located, Locator, present
+from provisioner_plugins._libvirt.native import PROVIDER, merge_all
 from provisioner_plugins._libvirt.ownership import gone, require_time, taken
 from provisioner_plugins._libvirt.storage import Volumes, require_ours
 from provisioner_plugins._libvirt.usage import VolumeUsers
@@ -45,7 +47,6 @@ from provisioner_plugins._libvirt.volume import (
     VolumeFacts,
     VolumeId,
     build,
-    checksum_of,
     declared_format,
     identity_name,
     identity_names,
@@ -55,6 +56,7 @@ from provisioner_plugins._libvirt.volume import (
     pool_of,
     pool_reference,
     rounded,
+    volume_core,
 )
 from provisioner_plugins._libvirt.xml import Element, child, element, serialize
 
@@ -81,19 +83,12 @@ class DiskHandler:
         return {t.address: _observed(inventory, t, places[t.address]) for t in targets}
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
-        """Volumes that are no images. Pools that are not active show nothing."""
-        for record, names in discovered_volumes(inventory):
-            if record.name.endswith(".iso") or checksum_of(record.name, names) is not None:
-                continue
-            document = inventory.volume(record)
-            if document is None:
-                continue
-            facts = VolumeFacts.read(document)
-            kind_of_file = facts.format(declared_format(record.name, facts.probed))
-            spec = {"pool": record.pool, "format": kind_of_file, "size": facts.size(kind_of_file)}
-            remarks = (f"based on {facts.backing}",) if facts.backing else ()
-            volume = VolumeId(record.pool, record.name)
-            yield Discovered(self.kind, record.name, present(volume, facts, spec), remarks)
+        """Volumes that are no images, and those that are nothing to the common model: they lack
+        ``size``.
+        """
+        for volume in estate_of(inventory).volumes.values():
+            if volume.kind != IMAGE:
+                yield _discovered(volume)
 
     # --- looking ahead ---
 
@@ -300,6 +295,22 @@ class DiskHandler:
             # libvirt's own default is that of QEMU 0.10, which cannot grow once it has snapshots.
             child(definition, "target").append(element("compat", "1.1"))
         return serialize(definition)
+
+
+def _discovered(volume: Volume) -> Discovered:
+    spec: dict[str, Any] = {"pool": str(volume.pool.uuid)}
+    notes = list(volume.notes)
+    if volume.kind == DISK:
+        spec |= {"format": volume.form, "size": volume.size}
+        if volume.base is not None:
+            spec["image"] = str(volume.base)
+        made = build("disk", volume.size, volume.form)
+        fragments, remarks = beyond(volume_core(volume.document), made, {})
+        if fragments:
+            spec["native"] = {PROVIDER: {"volume": list(fragments)}}
+        notes += remarks
+    observed = present(volume.id, volume.facts, spec)
+    return Discovered(DISK, volume.id.volume, observed, tuple(notes))
 
 
 def _preallocation(resource: Resource, size: int) -> tuple[int, int]:

@@ -13,21 +13,22 @@ from xml.etree import ElementTree
 from provisioner_plugins._libvirt.xml import Element, child, element
 
 NAMESPACE = "urn:provisioner:native:1"
-_TAG = f"{{{NAMESPACE}}}native"
-_FRAGMENT = f"{{{NAMESPACE}}}fragment"
+PREFIX = "provisioner-native"
+TAG = f"{{{NAMESPACE}}}native"
+FRAGMENT = f"{{{NAMESPACE}}}fragment"
 
-ElementTree.register_namespace("provisioner-native", NAMESPACE)
+ElementTree.register_namespace(PREFIX, NAMESPACE)
 
 
 def read(document: Element) -> list[str]:
     """The recorded fragments, as their author wrote them."""
-    return [node.text or "" for node in document.findall(f"metadata/{_TAG}/{_FRAGMENT}")]
+    return [node.text or "" for node in document.findall(f"metadata/{TAG}/{FRAGMENT}")]
 
 
 def write(document: Element, fragments: Sequence[str]) -> None:
     """Record fragments in place of those that are recorded."""
     metadata = child(document, "metadata")
-    for node in metadata.findall(_TAG):
+    for node in metadata.findall(TAG):
         metadata.remove(node)
     if fragments:
-        metadata.append(element(_TAG, *(element(_FRAGMENT, text) for text in fragments)))
+        metadata.append(element(TAG, *(element(FRAGMENT, text) for text in fragments)))

@@ -28,9 +28,10 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.estate import IMAGE, estate_of
 from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.local_image import file_checksum, local_file, wrong_checksum
-from provisioner_plugins._libvirt.locate import Located, Locator, discovered_volumes, present
+from provisioner_plugins._libvirt.locate import Located, Locator, present
 from provisioner_plugins._libvirt.ownership import gone, require_time
 from provisioner_plugins._libvirt.storage import Volumes, no_volume, require_ours
 from provisioner_plugins._libvirt.upload import content_checksum, send
@@ -43,7 +44,6 @@ from provisioner_plugins._libvirt.volume import (
     checksum_markers,
     checksum_of,
     declared_format,
-    has_identity,
     identity_name,
     identity_names,
     image_volume,
@@ -79,28 +79,19 @@ class ImageHandler:
         }
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
-        """Whole images, and every volume that could be used as one. Pools that are not active show
-        nothing.
-        """
-        for record, names in discovered_volumes(inventory):
-            checksum = checksum_of(record.name, names)
-            if checksum is None and has_identity(record.name):
-                continue  # a disk, or an upload that did not end
-            document = inventory.volume(record)
-            if document is None:
+        """Images that were uploaded, CD images, and what disks are based on."""
+        for volume in estate_of(inventory).volumes.values():
+            if volume.kind != IMAGE:
                 continue
-            facts = VolumeFacts.read(document)
             spec: dict[str, Any] = {
-                "pool": record.pool,
-                "source": {"volume": record.name},
-                "format": facts.format(declared_format(record.name, facts.probed)),
+                "pool": str(volume.pool.uuid),
+                "source": {"volume": volume.id.volume},
+                "format": volume.form,
             }
-            if checksum is not None:
-                spec["checksum"] = checksum
-            if facts.backing is not None:
-                continue  # what needs another volume below it is a disk
-            volume = VolumeId(record.pool, record.name)
-            yield Discovered(self.kind, record.name, present(volume, facts, spec))
+            if volume.checksum is not None:
+                spec["checksum"] = volume.checksum
+            observed = present(volume.id, volume.facts, spec)
+            yield Discovered(self.kind, volume.id.volume, observed, tuple(volume.notes))
 
     # --- looking ahead ---
 

@@ -142,6 +142,14 @@ class Inventory:
         self._pool_bytes: dict[str, int] = {}
         self._volumes: dict[str, VolumeListing] = {}
         self._documents: dict[tuple[str, str], Element | None] = {}
+        self._derived: dict[Callable[[Inventory], Any], Any] = {}
+
+    def once(self, make: Callable[[Inventory], T]) -> T:
+        """What is made of this inventory, made at the first call and kept as long as it."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        found: T = self._derived[make]
+        return found
 
     @property
     def calls(self) -> int:
@@ -190,6 +198,16 @@ class Inventory:
             self._tally.append(1)
             self._with_snapshots = frozenset(UUID(bytes=identity) for identity in found)
         return self._with_snapshots
+
+    def with_checkpoints(self) -> frozenset[UUID]:
+        """The domains that have checkpoints: 1 call."""
+        flag = libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT
+        found = self.connection.read(
+            "list the domains with checkpoints",
+            lambda handle: _uuids(handle.listAllDomains(flag)),
+        )
+        self._tally.append(1)
+        return frozenset(UUID(bytes=identity) for identity in found)
 
     def running(self) -> Sequence[tuple[str, Element]]:
         """Name and live definition of every running domain, without reading the others."""

@@ -4,7 +4,7 @@ name), and tells what was found. Called by the Disk and Image handlers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from provisioner.core.diagnostics import Diagnostic, error
@@ -14,8 +14,7 @@ from provisioner_plugins._libvirt.inventory import Inventory, VolumeRecord
 from provisioner_plugins._libvirt.volume import (
     VolumeFacts,
     VolumeId,
-    is_marker,
-    names_a_file,
+    names_a_volume,
     pool_of,
 )
 
@@ -51,8 +50,8 @@ class Locator:
         if target.external_id is not None:
             candidates.append((VolumeId.parse(target.external_id), True))
         # Ours are never called like their resource, so a foreign volume is in nobody's way, unless
-        # the author gave the whole name of a file: that is how one is taken over.
-        if names_a_file(target.name):
+        # the author gave the whole name of one: that is how it is taken over.
+        if names_a_volume(target):
             candidates.append((VolumeId(pool_of(target), target.name), False))
         for place, ours in candidates:
             pool = self._inventory.pools().by_name.get(place.pool)
@@ -69,18 +68,6 @@ class Locator:
                     self._names[place.pool] = frozenset(listing.volumes)
                 return Located(record, self._names[place.pool], ours)
         return Absent()
-
-
-def discovered_volumes(inventory: Inventory) -> Iterator[tuple[VolumeRecord, frozenset[str]]]:
-    """Every volume that can be read, with the names in its pool, sorted by pool and name; no
-    markers.
-    """
-    for pool in inventory.pools():
-        listing = inventory.volumes(pool, afresh=False)
-        names = frozenset(listing.volumes)
-        for record in listing.volumes.values():
-            if not is_marker(record.name):
-                yield record, names
 
 
 def _no_pool(target: Resource, volume: VolumeId) -> Diagnostic:

@@ -16,6 +16,7 @@ from provisioner_plugins._libvirt.xml import (
     Element,
     Identify,
     XmlError,
+    covers,
     element,
     merge_under,
     parse_fragment,
@@ -54,6 +55,14 @@ def merge_all(
             )
     if problems:
         raise ProvisionerError(problems)
+
+
+def is_there(document: Element, text: str) -> bool:
+    """Whether a definition says all that a fragment says."""
+    try:
+        return covers(document, element(document.tag, parse_fragment(text)))
+    except XmlError:
+        return False
 
 
 def take_out(document: Element, changes: tuple[Change, ...], section: str) -> None:

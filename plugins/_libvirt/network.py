@@ -13,9 +13,10 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.core.values import Path
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import is_known, with_changes
-from provisioner_plugins._libvirt.native import merge_all
+from provisioner_plugins._libvirt.native import fragments, merge_all
 from provisioner_plugins._libvirt.network_xml import (
     IDENTIFY,
+    NATIVE,
     block_end,
     build,
     default_ranges,
@@ -76,13 +77,19 @@ def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     switch = spec.get("virtualSwitch", "linux")
     if mode == USER:
         refused = ("bridge", "forwardDevice", "gateway", "dhcp", "dns", "mtu", "virtualSwitch")
-        for key in (*refused, "vlan", "native"):
+        for key in (*refused, "vlan", "native", "active"):
             if key in spec:
                 yield unusable(
                     (key,), "a network of mode user has no object on the host", "Use mode nat."
                 )
         yield from _user_problems(spec)
         return
+    if mode == NATIVE and not fragments(spec, "network"):
+        yield unusable(
+            ("native",),
+            "a network of mode native is what its fragments say, and it has none",
+            "Write them into native.kvm.network, or use another mode.",
+        )
     if switch == "openvswitch" and mode != "bridge":
         yield unusable(
             ("virtualSwitch",),
@@ -192,6 +199,8 @@ def _is_live_now(change: Change, observed: Present, changes: Sequence[Change]) -
 
 
 def _assess(change: Change, observed: Present, changes: Sequence[Change]) -> Assessment:
+    if change.path == ("active",) and change.after is not False:
+        return Assessment(Impact.LIVE, "the network is started")
     if change.path == ("mode",):
         if change.differs_running and change.running == STOPPED:
             return Assessment(Impact.LIVE, "the network is stopped and will be started")
@@ -209,8 +218,15 @@ def _assess(change: Change, observed: Present, changes: Sequence[Change]) -> Ass
         return Assessment(Impact.LIVE, "the network is stopped")
     guests = observed.facts.get("guests")
     if not isinstance(guests, list) or not guests:
+        verb = "stopped" if change.path == ("active",) else "restarted"
         return Assessment(
-            Impact.LIVE, "the network is restarted; no running machine is attached to it"
+            Impact.LIVE, f"the network is {verb}; no running machine is attached to it"
+        )
+    if change.path == ("active",):
+        return Assessment(
+            Impact.RESTART,
+            f"the network is stopped, which cuts off {_some(guests)}",
+            deferrable=False,
         )
     return Assessment(
         Impact.RESTART,

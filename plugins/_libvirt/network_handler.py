@@ -30,13 +30,15 @@ from provisioner.providers.api import (
     Terminal,
 )
 from provisioner.providers.capabilities import Undertaking, User
-from provisioner_plugins._libvirt import fragment_record, native, stamp
+from provisioner_plugins._libvirt import fragment_record, metadata, native, stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.edits import running_differences
+from provisioner_plugins._libvirt.errors import code_of
+from provisioner_plugins._libvirt.estate import estate_of
 from provisioner_plugins._libvirt.inventory import Inventory, NetworkRecord
 from provisioner_plugins._libvirt.network import STOPPED, USER, final_spec
 from provisioner_plugins._libvirt.network_live import update_live
-from provisioner_plugins._libvirt.network_xml import IDENTIFY, build, notes, ranges, read, write
+from provisioner_plugins._libvirt.network_xml import IDENTIFY, NATIVE, build, ranges, read, write
 from provisioner_plugins._libvirt.ownership import (
     gone,
     is_stamped_by,
@@ -51,6 +53,7 @@ from provisioner_plugins._libvirt.usage import guests_of_others, require_no_gues
 from provisioner_plugins._libvirt.xml import Element, attribute, parse, same, serialize
 
 _USER_ID = "user:"
+_OWNED = frozenset({"labels", "tenant"})
 _SERVICES = frozenset({"dhcp", "dns"})
 
 
@@ -80,14 +83,24 @@ class NetworkHandler:
         else:
             record = inventory.networks().find(target.uid, target.external_id, target.name)
         if record is not None:
-            return _present(inventory, record)
+            return _present(inventory, record, target.spec)
         return _user(target) if recorded.startswith(_USER_ID) else Absent()
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        for record in inventory.networks():
+        for found in estate_of(inventory).networks.values():
+            record = found.record
+            wanted = {**found.spec, "active": record.live is not None}
+            observed = _present(inventory, record, wanted)
+            owned = {key: observed.spec[key] for key in _OWNED & observed.spec.keys()}
+            spec = {**found.spec, "autostart": record.autostart, **owned}
+            if record.live is None:
+                spec["active"] = False
             yield Discovered(
-                self.kind, record.name, _present(inventory, record), notes(record.configured)
+                self.kind,
+                record.name,
+                replace(observed, spec=spec),
+                (*found.notes, *_remarks(observed, record)),
             )
 
     # --- looking ahead ---
@@ -136,8 +149,10 @@ class NetworkHandler:
         stamp.replace(document, stamp.Mark.of(resource))
         _merge_native(document, resource)
         network = self._define(document, resource.name)
+        remarks: tuple[str, ...] = ()
         try:
-            remarks = self._start(network, resource.name)
+            if resource.spec.get("active", True):
+                remarks = self._start(network, resource.name)
         except Terminal:
             if found is None:
                 self._call("remove", resource.name, lambda _: network.undefine())
@@ -169,7 +184,14 @@ class NetworkHandler:
         if not same(before, after) or not is_defined:
             network = self._define(after, resource.name)
         self._set_autostart(network, resource.name, bool(final["autostart"]))
-        if not self._call("read", resource.name, lambda _: network.isActive()):
+        runs = bool(self._call("read", resource.name, lambda _: network.isActive()))
+        if not resource.spec.get("active", True):
+            stops = any(change.path == ("active",) for change in changes)
+            if runs and stops:
+                self._call("stop", resource.name, lambda _: network.destroy())
+            if stops or not runs:
+                return Outcome(observed.external_id, self._outputs(network))
+        if not runs:
             remarks = self._start(network, resource.name, previous=before)
             return Outcome(observed.external_id, self._outputs(network), notes=remarks)
         pending, remarks = self._bring_into_force(network, resource.name, restart)
@@ -188,9 +210,38 @@ class NetworkHandler:
         uuid = UUID(observed.external_id)
         if mark is not None and not is_stamped_by(resource, mark.stamp, uuid):
             raise Terminal(not_ours(resource, mark.stamp))
+        wanted = native.fragments(resource.spec, "network")
+        there = [text for text in wanted if native.is_there(document, text)]
         stamp.replace(document, stamp.Mark.of(resource))
-        network = self._define(document, resource.name)
+        fragment_record.write(document, there)
+        network = self._annotate(found, document, resource.name)
         return Outcome(observed.external_id, self._outputs(network))
+
+    def _annotate(self, network: Any, document: Element, name: str) -> Any:
+        """Write the metadata of ``document`` on a network, and nothing else of it; by defining it
+        anew where the daemon or its binding (before 9.7) knows no better. The running one has it
+        then from its next start.
+        """
+        set_metadata = getattr(network, "setMetadata", None)
+        if set_metadata is None:
+            return self._define(document, name)
+
+        def write(_: Any) -> None:
+            flags = libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG if _is_defined(network) else 0
+            if network.isActive():
+                flags |= libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
+            for key, uri, text in metadata.parts(document):
+                if text is None:
+                    continue
+                set_metadata(libvirt.VIR_NETWORK_METADATA_ELEMENT, text, key, uri, flags)
+
+        try:
+            self._call("mark", name, write)
+        except Terminal as problem:
+            if code_of(problem) != libvirt.VIR_ERR_NO_SUPPORT:
+                raise
+            return self._define(document, name)
+        return network
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`; refused while guests of
@@ -320,36 +371,49 @@ class NetworkHandler:
         return self._connection.call(f"{verb} network {name}", function)
 
 
-def _present(inventory: Inventory, record: NetworkRecord) -> Present:
+def _remarks(observed: Present, record: NetworkRecord) -> tuple[str, ...]:
+    """What is true of it now, and not of what a manifest says."""
+    if not record.persistent:
+        return ("it has no definition and goes when it is stopped: an apply defines it",)
+    waiting = ", ".join(sorted(".".join(path) for path in observed.running))
+    return (f"until it is restarted, another value is in force: {waiting}",) if waiting else ()
+
+
+def _present(inventory: Inventory, record: NetworkRecord, wanted: Mapping[str, Any]) -> Present:
     mark = stamp.read(record.configured)
-    spec = {**read(record.configured), "autostart": record.autostart}
+    active = record.live is not None
+    spec = {**read(record.configured), "autostart": record.autostart, "active": active}
     spec |= mark.fields() if mark is not None else {"labels": {}}
-    facts: dict[str, Json] = {"active": record.live is not None}
+    facts: dict[str, Json] = {"active": active}
     running: dict[Path, Json] = {}
-    if record.live is None:
-        if "mode" in spec:
-            running["mode",] = STOPPED
-    else:
+    if record.live is not None:
         in_force = read(record.live)
         running = _differing(record.configured, record.live)
         facts |= {service: in_force[service]["enabled"] for service in _SERVICES & in_force.keys()}
         facts["guests"] = list(attached(inventory.running(), record.name))
-        if not record.persistent and "mode" in spec:
-            # It has no definition, which has to be a difference in something that everybody sets.
-            running["mode",] = spec.pop("mode")
     owner = mark.stamp if mark is not None else None
+    # Of what is on the host alone, whatever is wanted.
+    fingerprint = digest(
+        {
+            "uuid": str(record.uuid),
+            "spec": spec,
+            "running": [[*path, value] for path, value in sorted(running.items())],
+            "defined": record.persistent,
+            "owner": owner.as_json() if owner is not None else None,
+        }
+    )
+    if wanted.get("mode") == NATIVE:
+        spec["mode"] = NATIVE
+    if active and not record.persistent and "mode" in spec:
+        # It has no definition, which has to be a difference in something that everybody sets.
+        running["mode",] = spec.pop("mode")
+    elif not active and "mode" in spec and "active" not in wanted:
+        running["mode",] = STOPPED
     return Present(
         external_id=str(record.uuid),
         owner=owner,
         spec=spec,
-        fingerprint=digest(
-            {
-                "uuid": str(record.uuid),
-                "spec": spec,
-                "running": [[*path, value] for path, value in sorted(running.items())],
-                "owner": owner.as_json() if owner is not None else None,
-            }
-        ),
+        fingerprint=fingerprint,
         running=running,
         outputs=_bridge_of(record.configured),
         facts=facts,
@@ -371,8 +435,13 @@ def _occupied(resource: Resource, field: str, other: str, addresses: str) -> Dia
 def _differing(configured: Element, live: Element) -> dict[Path, Json]:
     """What is in force where other things are configured, by path."""
     found = running_differences(read(configured), read(live))
-    in_force = fragment_record.read(live)
-    if fragment_record.read(configured) != in_force:
+    recorded = fragment_record.read(configured)
+    if stamp.read(live) is None:
+        # It was taken over while it ran: what it has of them it has by itself.
+        in_force = [text for text in recorded if native.is_there(live, text)]
+    else:
+        in_force = fragment_record.read(live)
+    if recorded != in_force:
         found["native", native.PROVIDER, "network"] = in_force
     return found
 

@@ -24,6 +24,8 @@ from xml.etree import ElementTree
 
 from provisioner_plugins._libvirt.xml import Element, attribute, child, element, remove_all
 
+NATIVE = "native"
+"""The mode of which fragments say everything."""
 FORWARD_MODES = {"nat": "nat", "routed": "route", "bridge": "bridge"}
 """Mode of the common model to that of ``<forward>``; ``isolated`` has no ``<forward>``."""
 DEFAULT_LEASE = 3_600_000
@@ -55,6 +57,8 @@ def build(name: str, uid: UUID, spec: Mapping[str, Any]) -> Element:
 
 def write(document: Element, spec: Mapping[str, Any]) -> None:
     """Make a definition say what ``spec`` says. A field that is not set is left to libvirt."""
+    if spec["mode"] == NATIVE:
+        return
     _write_forward(document, spec)
     _write_bridge(document, spec)
     if "mtu" in spec:
@@ -69,10 +73,10 @@ def write(document: Element, spec: Mapping[str, Any]) -> None:
 def read(document: Element) -> dict[str, Any]:
     """The spec of a definition, without labels, tenant and autostart.
 
-    ``mode`` is missing where the common model has none for it; :func:`notes` says so.
+    ``mode`` is missing where the common model has none for it.
     """
     spec: dict[str, Any] = {"virtualSwitch": "linux"}
-    mode = _mode(document)
+    mode = mode_of(document)
     if mode is not None:
         spec["mode"] = mode
     bridge = attribute(document, "bridge", "name")
@@ -93,39 +97,24 @@ def read(document: Element) -> dict[str, Any]:
         return spec
     spec["dns"] = _read_dns(document)
     spec["dhcp"] = {"enabled": False}
-    for node in _addresses(document, 4):
-        interface = _interface(node)
+    for node in addresses(document, 4):
+        interface = interface_of(node)
         spec["cidr"], spec["gateway"] = str(interface.network), str(interface.ip)
         dhcp = node.find("dhcp")
         if dhcp is not None:
             spec["dhcp"] = _read_dhcp(dhcp)
         break
-    for node in _addresses(document, 6):
-        spec["cidr6"] = str(_interface(node).network)
+    for node in addresses(document, 6):
+        spec["cidr6"] = str(interface_of(node).network)
         break
     return spec
-
-
-def notes(document: Element) -> tuple[str, ...]:
-    """What :func:`read` could not express."""
-    found = []
-    forward = document.find("forward")
-    if _mode(document) is None and forward is not None:
-        found.append(f"forward mode {forward.get('mode', 'nat')} has no counterpart")
-    for family in (4, 6):
-        more = len(list(_addresses(document, family))) - 1
-        if more > 0:
-            found.append(f"{more} more IPv{family} networks")
-    known = {"name", "uuid", "metadata", "forward", "bridge", "mac", "mtu", "domain", "dns", "ip"}
-    known |= {"virtualport", "vlan"}
-    found += sorted({f"<{node.tag}>" for node in document} - {f"<{tag}>" for tag in known})
-    return tuple(found)
 
 
 # --- forwarding and bridge -----------------------------------------------------------------------
 
 
-def _mode(document: Element) -> str | None:
+def mode_of(document: Element) -> str | None:
+    """The mode of the common model that a network has; None if that has none for it."""
     forward = document.find("forward")
     if forward is None:
         return "isolated"
@@ -141,6 +130,7 @@ def _write_forward(document: Element, spec: Mapping[str, Any]) -> None:
         remove_all(document, "forward")
         return
     forward = child(document, "forward")
+    was_nat = forward.get("mode") == mode == "nat"
     forward.set("mode", mode)
     device = spec.get("forwardDevice")
     if forward.get("dev") != device:
@@ -152,8 +142,9 @@ def _write_forward(document: Element, spec: Mapping[str, Any]) -> None:
     if mode != "nat":
         remove_all(forward, "nat")
     elif "cidr6" in spec:
-        # Without it libvirt would route IPv6 where it translates IPv4.
-        child(forward, "nat").set("ipv6", "yes")
+        if next(addresses(document, 6), None) is None or not was_nat:
+            # Without it libvirt would route IPv6 where it translates IPv4.
+            child(forward, "nat").set("ipv6", "yes")
     else:
         for node in forward.findall("nat"):
             node.attrib.pop("ipv6", None)
@@ -248,7 +239,8 @@ def dns_host(address: str, host: Mapping[str, Any]) -> Element:
 # --- addresses and DHCP --------------------------------------------------------------------------
 
 
-def _addresses(document: Element, version: int) -> Iterator[Element]:
+def addresses(document: Element, version: int) -> Iterator[Element]:
+    """The ``<ip>`` elements of a family that have an address."""
     for node in document.findall("ip"):
         if (node.get("family") == "ipv6") == (version == 6) and node.get("address"):
             yield node
@@ -256,16 +248,17 @@ def _addresses(document: Element, version: int) -> Iterator[Element]:
 
 def ranges(document: Element) -> list[IPv4Network | IPv6Network]:
     """All addresses that a network has, also those of second ``<ip>`` elements."""
-    return [_interface(node).network for node in document.findall("ip") if node.get("address")]
+    return [interface_of(node).network for node in document.findall("ip") if node.get("address")]
 
 
-def _interface(node: Element) -> IPv4Interface | IPv6Interface:
+def interface_of(node: Element) -> IPv4Interface | IPv6Interface:
+    """The host's own address in the network, and the network, of an ``<ip>``."""
     bits = node.get("prefix") or node.get("netmask")
     return ip_interface(f"{node.get('address')}/{bits}" if bits else str(node.get("address")))
 
 
 def _write_ipv4(document: Element, spec: Mapping[str, Any]) -> None:
-    node = next(_addresses(document, 4), None)
+    node = next(addresses(document, 4), None)
     if "cidr" not in spec:
         if node is not None:
             document.remove(node)
@@ -292,13 +285,13 @@ def gateway_of(spec: Mapping[str, Any]) -> IPv4Address:
 
 
 def _write_ipv6(document: Element, spec: Mapping[str, Any]) -> None:
-    node = next(_addresses(document, 6), None)
+    node = next(addresses(document, 6), None)
     if "cidr6" not in spec:
         if node is not None:
             document.remove(node)
         return
     network = ip_network(spec["cidr6"])
-    if node is not None and _interface(node).network == network:
+    if node is not None and interface_of(node).network == network:
         return
     if node is not None:
         document.remove(node)
@@ -339,9 +332,11 @@ def _write_dhcp(
 ) -> None:
     lease = dhcp.get("leaseTime", DEFAULT_LEASE)
     ranges = _ranges(node, dhcp, network, gateway)
-    remove_all(node, "range")
-    for position, (start, end) in enumerate(ranges):
-        node.insert(position, dhcp_range(start, end, lease))
+    present = [(str(r.get("start")), str(r.get("end"))) for r in node.findall("range")]
+    if ranges != present or lease != _read_dhcp(node)["leaseTime"]:
+        remove_all(node, "range")
+        for position, (start, end) in enumerate(ranges):
+            node.insert(position, dhcp_range(start, end, lease))
     for host in list(_reservations(node)):
         node.remove(host)
     for mac, entry in sorted(dhcp.get("reservations", {}).items()):
@@ -355,8 +350,9 @@ def _ranges(
         return [(dhcp["start"], dhcp["end"])]
     found = [(str(r.get("start")), str(r.get("end"))) for r in node.findall("range")]
     inside = all(IPv4Address(one) in network for both in found for one in both)
-    if len(found) > 1 and inside and not any(_holds(both, gateway) for both in found):
-        return found  # several ranges that somebody made by hand; the common model has one
+    by_hand = len(found) > 1 or (not found and len(node))
+    if by_hand and inside and not any(_holds(both, gateway) for both in found):
+        return found  # several ranges, or hosts alone, of somebody else's; the model has one range
     return default_ranges(network, gateway)
 
 

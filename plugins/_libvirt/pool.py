@@ -59,7 +59,7 @@ def _assess(change: Change) -> Assessment:
         return Assessment(Impact.LIVE, "its definition is gone; it is defined again")
     if change.differs_running:
         return Assessment(Impact.LIVE, "the pool is stopped and will be started")
-    if change.path == ("autostart",):
+    if change.path in (("autostart",), ("active",)):
         return Assessment(Impact.LIVE)
     return Assessment(
         Impact.REPLACE,

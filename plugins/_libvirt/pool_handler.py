@@ -8,6 +8,7 @@ has the UUID that we gave it, or the one that was recorded when it was adopted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,7 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.estate import estate_of
 from provisioner_plugins._libvirt.inventory import Inventory, PoolRecord
 from provisioner_plugins._libvirt.native import merge_all
 from provisioner_plugins._libvirt.ownership import (
@@ -42,7 +44,7 @@ from provisioner_plugins._libvirt.ownership import (
     uuids_of_stack,
 )
 from provisioner_plugins._libvirt.pool import STOPPED
-from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, notes, read, target_path
+from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, describe, read, target_path
 from provisioner_plugins._libvirt.usage import guests_of_others, require_no_guests, sources_of
 from provisioner_plugins._libvirt.volume import VolumeId
 from provisioner_plugins._libvirt.xml import serialize
@@ -69,13 +71,26 @@ class PoolHandler:
                 answers[target.address] = Absent()
             else:
                 ours = _is_ours(target, record.uuid)
-                answers[target.address] = _present(record, target.stamp if ours else None)
+                owner = target.stamp if ours else None
+                answers[target.address] = _present(record, owner, target.spec)
         return answers
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
+        unread = estate_of(inventory).unread
         for record in inventory.pools():
-            yield Discovered(self.kind, record.name, _present(record, None), notes(record.document))
+            observed = _present(record, None, {"active": record.active})
+            spec, notes = describe(record.name, record.uuid, record.document)
+            spec["autostart"] = record.autostart
+            if not record.active:
+                spec["active"] = False
+            remarks = [*notes, *unread.get(record.name, ())]
+            if not record.persistent:
+                remarks.append(
+                    "it has no definition and goes when it is stopped: an apply defines it"
+                )
+            observed = replace(observed, spec=spec)
+            yield Discovered(self.kind, record.name, observed, tuple(remarks))
 
     # --- looking ahead ---
 
@@ -110,7 +125,8 @@ class PoolHandler:
             self._refuse_taken_name(resource)
             pool = self._define(resource)
         try:
-            self._start(pool, resource)
+            if resource.spec.get("active", True):
+                self._start(pool, resource)
         except Terminal:
             if found is None:
                 self._call("remove", resource, lambda _: pool.undefine())
@@ -135,7 +151,10 @@ class PoolHandler:
         for change in changes:
             if change.path == ("autostart",):
                 self._set_autostart(pool, resource, bool(change.after))
-        if any(change.differs_running for change in changes):
+        if not resource.spec.get("active", True):
+            if self._call("read", resource, lambda _: pool.isActive()):
+                self._call("stop", resource, lambda _: pool.destroy())
+        elif any(change.differs_running or change.path == ("active",) for change in changes):
             self._start(pool, resource)
         return Outcome(observed.external_id, observed.outputs)
 
@@ -258,12 +277,12 @@ def _can_be_built(spec: Mapping[str, Any]) -> bool:
     return spec["type"] in ("dir", "netfs")
 
 
-def _present(record: PoolRecord, owner: Stamp | None) -> Present:
-    spec = {**read(record.document), "autostart": record.autostart}
+def _present(record: PoolRecord, owner: Stamp | None, wanted: Mapping[str, Any]) -> Present:
+    spec = {**read(record.document), "autostart": record.autostart, "active": record.active}
     running: dict[Path, Json] = {}
-    if "type" in spec and not record.active:
+    if "type" in spec and not record.active and "active" not in wanted:
         running["type",] = STOPPED
-    elif "type" in spec and not record.persistent:
+    elif "type" in spec and record.active and not record.persistent:
         # It has no definition, which has to be a difference in something that everybody sets.
         running["type",] = spec.pop("type")
     return Present(

@@ -10,10 +10,24 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from provisioner_plugins._libvirt.xml import Element, attribute, element, text_of
+from provisioner_plugins._libvirt.beyond import beyond
+from provisioner_plugins._libvirt.native import PROVIDER
+from provisioner_plugins._libvirt.xml import (
+    Element,
+    attribute,
+    child,
+    copied,
+    element,
+    remove_all,
+    text_of,
+)
 
 TYPES = ("dir", "netfs", "logical", "iscsi")
 ISCSI_PATH = "/dev/disk/by-path"
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_GROUP = re.compile(r"[A-Za-z0-9+_.][A-Za-z0-9+_.-]{0,126}")
+_TARGET = re.compile(r"(iqn|eui|naa)[.]\S+")
 
 IDENTIFY = {
     "device": lambda node: node.get("path"),
@@ -68,15 +82,82 @@ def target_path(spec: Mapping[str, Any]) -> str:
     return str(spec.get("path", ISCSI_PATH))
 
 
+def folder_of(spec: Mapping[str, Any]) -> str | None:
+    """The folder in which each volume of a pool is a file, or node, of its name; None: there is
+    none, or it is not known yet.
+    """
+    if spec.get("type") == "logical":
+        group = spec.get("source", {}).get("volumeGroup")
+        return f"/dev/{group}" if isinstance(group, str) else None
+    path = spec.get("path")
+    return path if spec.get("type") in ("dir", "netfs") and isinstance(path, str) else None
+
+
 def clean_path(path: str) -> str:
     """A path as libvirt keeps it: no slash twice, none at the end."""
     return re.sub("/+", "/", path).rstrip("/") or "/"
 
 
+def describe(name: str, uid: UUID, document: Element) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The spec that a manifest of a pool has, without autostart, and notes. ``type`` is missing
+    where the common model has none for it.
+    """
+    spec = read(document)
+    kind = document.get("type")
+    if "type" not in spec or not _is_complete(spec):
+        spec.pop("type", None)
+        return spec, (f"the type {kind}, with this source, has no counterpart in the common model",)
+    rest = copied(document)
+    made = build(name, uid, spec)
+    for pool in (rest, made):
+        for tag in ("name", "uuid", "capacity", "allocation", "available"):
+            remove_all(pool, tag)
+        for target in pool.findall("target"):
+            # Libvirt tells the owner and the mode that the folder has.
+            for tag in ("path", "permissions"):
+                remove_all(target, tag)
+        for source in pool.findall("source"):
+            if not source.attrib and not len(source):
+                pool.remove(source)
+        for node in pool.findall("source/format") if kind == "logical" else ():
+            child(pool, "source").remove(node)
+    if kind == "logical":
+        spec.pop("path", None)
+    left = beyond(rest, made, IDENTIFY)
+    if left.fragments:
+        spec["native"] = {PROVIDER: {"pool": list(left.fragments)}}
+    return spec, left.notes
+
+
+def _is_complete(spec: Mapping[str, Any]) -> bool:
+    """Whether it says all that a pool of its type needs, in the words that a manifest can use."""
+    source = spec.get("source", {})
+    path = spec.get("path", "/")
+    if not path.startswith("/") or path != path.rstrip():
+        return False
+    match spec["type"]:
+        case "netfs":
+            formats = ("auto", "nfs", "glusterfs", "cifs")
+            return bool(
+                _HOST.fullmatch(source.get("host", ""))
+                and source.get("directory")
+                and source.get("format") in formats
+            )
+        case "logical":
+            return _GROUP.fullmatch(source.get("volumeGroup", "")) is not None
+        case "iscsi":
+            return bool(
+                _HOST.fullmatch(source.get("host", ""))
+                and _TARGET.fullmatch(source.get("target", ""))
+                and _TARGET.fullmatch(source.get("initiator", "iqn.x"))
+            )
+    return "path" in spec
+
+
 def read(document: Element) -> dict[str, Any]:
     """The spec of a definition, without autostart.
 
-    ``type`` is missing where the common model has none for it; :func:`notes` says so.
+    ``type`` is missing where the common model has none for it.
     """
     spec: dict[str, Any] = {}
     kind = document.get("type")
@@ -106,9 +187,3 @@ def read(document: Element) -> dict[str, Any]:
         }
     source = {key: value for key, value in values.items() if value is not None}
     return {**spec, "source": source} if source else spec
-
-
-def notes(document: Element) -> tuple[str, ...]:
-    """What :func:`read` could not express."""
-    kind = document.get("type")
-    return () if kind in TYPES else (f"pool type {kind} has no counterpart",)

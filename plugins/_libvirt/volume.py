@@ -22,14 +22,18 @@ from uuid import UUID
 
 from provisioner.core.address import Address
 from provisioner.providers.api import Resource
-from provisioner_plugins._libvirt.xml import Element, attribute, element, text_of
+from provisioner_plugins._libvirt.xml import Element, attribute, child, copied, element, text_of
 
 EXTENSIONS = (".qcow2", ".raw", ".iso")
 PARTIAL = ".provisioner-partial"
 """Not ``.partial``: other programs call files so, and beside a marker the volume is made anew."""
 _IDENTITY = re.compile(r".+\.[0-9a-f]{8}\.(qcow2|raw|iso)")
+_ACCESSORY = re.compile(r".+\.[0-9a-f]{8}\.(seed-[0-9a-f]{16}\.iso|console\.log)")
 _CHECKSUM = re.compile(r"(?P<volume>.+)\.sha256-(?P<digits>[0-9a-f]{64})")
 SECTOR = 512
+_CLUSTER = "65536"
+"""Bytes of a cluster of a qcow2 image, unless somebody chose others."""
+_OF_CONTENT = ("compat", "nocow", "clusterSize", "features", "encryption")
 _SMALLEST_LOGICAL = 512
 """Bytes of which LVM makes a volume of one extent (lvcreate(8))."""
 
@@ -67,9 +71,9 @@ def has_identity(volume: str) -> bool:
     return _IDENTITY.fullmatch(volume) is not None
 
 
-def names_a_file(name: str) -> bool:
-    """Whether a resource is called like a volume file: its author may mean the one of that name."""
-    return name.endswith(EXTENSIONS)
+def names_a_volume(resource: Resource) -> bool:
+    """Whether a volume that is called just like the resource is the one that its author means."""
+    return resource.exact or resource.name.endswith(EXTENSIONS)
 
 
 def declared_format(volume: str, otherwise: str) -> str:
@@ -102,6 +106,11 @@ def checksum_markers(volume: str, names: Iterable[str]) -> Iterator[str]:
 def is_marker(name: str) -> bool:
     """Whether a volume only says something about another one."""
     return name.endswith(PARTIAL) or _CHECKSUM.fullmatch(name) is not None
+
+
+def is_accessory(name: str) -> bool:
+    """Whether a volume belongs to a machine of ours beside its disks: its seed, its log."""
+    return _ACCESSORY.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +185,25 @@ def build(
         if backing is not None
         else None,
     )
+
+
+def volume_core(document: Element) -> Element:
+    """A volume's document without what says where it is, how full it is, and who may open it: what
+    is left beside size and format belongs to its content.
+    """
+    target = document.find("target")
+    kept = [] if target is None else [node for node in target if node.tag in _OF_CONTENT]
+    core = element("volume", element("target", *map(copied, kept)))
+    content = child(core, "target")
+    for node in list(content):
+        is_usual = {
+            "compat": node.text == "1.1",
+            "clusterSize": node.text == _CLUSTER,
+            "features": not len(node),
+        }
+        if is_usual.get(node.tag):
+            content.remove(node)
+    return core
 
 
 def pool_of(resource: Resource) -> str:

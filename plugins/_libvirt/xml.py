@@ -13,6 +13,19 @@ from xml.etree import ElementTree
 
 Element: TypeAlias = ElementTree.Element
 
+for _prefix, _namespace in {
+    "qemu": "http://libvirt.org/schemas/domain/qemu/1.0",
+    "dnsmasq": "http://libvirt.org/schemas/network/dnsmasq/1.0",
+    "libosinfo": "http://libosinfo.org/xmlns/libvirt/domain/1.0",
+    "cockpit_machines": "https://github.com/cockpit-project/cockpit/tree/master/pkg/machines",
+    "boxes": "https://wiki.gnome.org/Apps/Boxes",
+    "ovirt-vm": "http://ovirt.org/vm/1.0",
+    "ovirt-tune": "http://ovirt.org/vm/tune/1.0",
+    "nova": "http://openstack.org/xmlns/libvirt/nova/1.1",
+}.items():
+    # What others call these namespaces, so that what is theirs looks the same when written back.
+    ElementTree.register_namespace(_prefix, _namespace)
+
 MAX_FRAGMENT_CHARACTERS = 64 * 1024
 MAX_FRAGMENT_DEPTH = 16
 RESERVED_TAGS = frozenset({"name", "uuid", "metadata"})

@@ -5,14 +5,21 @@ Made from :attr:`~provisioner.providers.api.Resource.related` by the rules and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
 from provisioner.core.address import Address
 from provisioner.providers.api import Resource
-from provisioner_plugins._libvirt.volume import VolumeId, identity_name, image_volume, pool_of
+from provisioner_plugins._libvirt.pool_xml import clean_path, folder_of
+from provisioner_plugins._libvirt.volume import (
+    VolumeId,
+    identity_name,
+    image_volume,
+    names_a_volume,
+    pool_of,
+)
 from provisioner_plugins._libvirt.xml import Element
 
 _USER_MODE = "user"
@@ -86,13 +93,13 @@ class Bindings:
         if path is None:
             # The live definition of an empty drive has a source that says nothing.
             return None if node.get("type") in ("file", "block") else node.get("type")
-        return self._by_path.get((kind, path), path)
+        return self._by_path.get((kind, clean_path(path)), path)
 
     def _of_volume(self, kind: str, place: VolumeId) -> str:
         # Nearly always the volume is called after its resource.
         likely = place.volume.rsplit(".", 2)[0]
         resource = self._related.get(Address(kind, likely))
-        if resource is not None and _place(resource) == place:
+        if resource is not None and place in _places(resource):
             return likely
         return self._by_volume.get((kind, place)) or str(place)
 
@@ -135,17 +142,22 @@ class Bindings:
     @cached_property
     def _by_volume(self) -> Mapping[tuple[str, VolumeId], str]:
         return {
-            (address.kind, _place(resource)): address.name
+            (address.kind, place): address.name
             for address, resource in self._related.items()
             if address.kind in _VOLUMES
+            for place in _places(resource)
         }
 
     @cached_property
     def _by_path(self) -> Mapping[tuple[str, str], str]:
+        """By the path that a volume was recorded with; of one that was not, by where it is in its
+        pool's folder.
+        """
         return {
-            (address.kind, str(resource.outputs["path"])): address.name
+            (address.kind, path): address.name
             for address, resource in self._related.items()
-            if address.kind in _VOLUMES and "path" in resource.outputs
+            if address.kind in _VOLUMES
+            for path in _paths(resource, self._related)
         }
 
     @cached_property
@@ -178,6 +190,24 @@ def _place(resource: Resource) -> VolumeId:
         return VolumeId.parse(resource.external_id)
     name = identity_name(resource.name, resource.uid, str(resource.spec.get("format", "qcow2")))
     return VolumeId(pool_of(resource), name)
+
+
+def _places(resource: Resource) -> Iterator[VolumeId]:
+    """Where the volume of a Disk or Image is; of one that is still to be found, where it can be."""
+    yield _place(resource)
+    if resource.external_id is None and names_a_volume(resource):
+        yield VolumeId(pool_of(resource), resource.name)
+
+
+def _paths(resource: Resource, related: Mapping[Address, Resource]) -> Iterator[str]:
+    if "path" in resource.outputs:
+        yield clean_path(str(resource.outputs["path"]))
+        return
+    pool = related.get(Address("StoragePool", str(resource.spec.get("pool"))))
+    folder = folder_of(pool.spec) if pool is not None else None
+    if folder is not None:
+        for place in _places(resource):
+            yield clean_path(f"{folder}/{place.volume}")
 
 
 def _volume(resource: Resource) -> VolumeRef:

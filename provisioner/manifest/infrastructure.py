@@ -38,9 +38,22 @@ _NOT_WITH_MODE: dict[str, tuple[str, ...]] = {
         "virtualSwitch",
         "mtu",
         "gateway",
+        "active",
     ),
     "bridge": ("cidr", "cidr6", "gateway", "dhcp", "dns", "forwardDevice", "mtu"),
     "isolated": ("forwardDevice",),
+    "native": (
+        "cidr",
+        "cidr6",
+        "gateway",
+        "bridge",
+        "forwardDevice",
+        "dhcp",
+        "dns",
+        "vlan",
+        "virtualSwitch",
+        "mtu",
+    ),
 }
 _SOURCE_FIELDS: dict[str, tuple[str, ...]] = {
     "netfs": ("host", "directory", "format"),

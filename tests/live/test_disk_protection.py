@@ -190,7 +190,8 @@ def test_a_foreign_volume_is_adopted_as_it_is(bench: Any) -> None:
     foreign.write_bytes(bytes(MIB))
     bench.refresh()
     (found,) = [item for item in bench.discover("Disk") if item.name == "data.raw"]
-    assert {"pool": "images", "format": "raw", "size": MIB} == found.observed.spec
+    pool = bench.present("StoragePool", "images").external_id
+    assert {"pool": pool, "format": "raw", "size": MIB} == found.observed.spec
     spec = {"pool": "images", "size": "1MiB", "format": "raw"}
     bench.adopt("Disk", "data.raw", spec)
     assert () == tuple(bench.plan("Disk", "data.raw", spec).changes)

@@ -289,9 +289,11 @@ def test_discovery_tells_images_from_disks(bench: Any, boot_image: BootImage) ->
     assert {boot, "tools.iso"} == set(images)
     assert sha256(boot_image.qcow2) == images[str(boot)]["checksum"]
     (root,) = bench.discover("Disk")
-    assert ("root", ("based on",)) == (
+    # It is based on the image, by its external id.
+    assert ("root", f"images/{boot}", ()) == (
         root.name.partition(".")[0],
-        tuple(note[:8] for note in root.notes),
+        root.observed.spec["image"],
+        root.notes,
     )
 
 

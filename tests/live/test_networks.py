@@ -442,23 +442,26 @@ def test_an_unprivileged_daemon_says_what_to_do(libvirt_session: LibvirtDaemon) 
     stack.close()
 
 
-def test_discovery_says_what_the_model_cannot_express(bench: Any) -> None:
-    root = ET.Element("network")
-    ET.SubElement(root, "name").text = "open"
-    ET.SubElement(root, "forward", mode="open")
-    ET.SubElement(root, "ip", address="10.99.0.1", prefix="24")
-    ET.SubElement(root, "ip", address="10.98.0.1", prefix="24")
-    ET.SubElement(root, "portgroup", name="fast")
-    bench.connection.call(
-        "define", lambda h: h.networkDefineXML(ET.tostring(root, encoding="unicode"))
-    )
+def test_a_network_is_stopped_and_started_again(bench: Any) -> None:
+    bench.apply("Network", "lan", NAT)
+    stopped = {**NAT, "active": False}
+    assert {"active": "live"} == bench.plan("Network", "lan", stopped).impacts
+    bench.apply("Network", "lan", stopped)
+    assert {"active": "live"} == bench.plan("Network", "lan", {**NAT, "active": True}).impacts
+    bench.apply("Network", "lan", {**NAT, "active": True})
+    assert {} == bench.present("Network", "lan").running
+
+
+def test_a_network_of_fragments(bench: Any) -> None:
+    fragments = ["<forward mode='open'/>", "<ip address='10.99.0.1' prefix='24'/>"]
+    spec = {"mode": "native", "native": {"kvm": {"network": fragments}}}
+    bench.apply("Network", "lan", spec)
+    more = [*fragments, "<portgroup name='fast'/>"]
+    bench.apply("Network", "lan", {**spec, "native": {"kvm": {"network": more}}})
     (found,) = bench.discover("Network")
-    assert "mode" not in found.observed.spec
-    assert (
-        "forward mode open has no counterpart",
-        "1 more IPv4 networks",
-        "<portgroup>",
-    ) == found.notes
+    assert ("native", ()) == (found.observed.spec["mode"], found.notes)
+    assert 1 == sum("portgroup" in text for text in found.observed.spec["native"]["kvm"]["network"])
+    bench.delete("Network", "lan")
 
 
 def test_a_change_and_its_opposite_leave_the_spec_as_it_was(bench: Any) -> None:

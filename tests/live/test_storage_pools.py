@@ -40,7 +40,8 @@ def test_a_folder_is_made_and_the_pool_runs(bench: Any, folder: Path) -> None:
     assert {"path": str(folder)} == outcome.outputs
     assert folder.is_dir()
     observed = bench.present("StoragePool", "images")
-    assert {"type": "dir", "path": str(folder), "autostart": True} == observed.spec
+    expected = {"type": "dir", "path": str(folder), "autostart": True, "active": True}
+    assert expected == observed.spec
     assert outcome.external_id == str(bench.recorded[Address("StoragePool", "images")].uid)
 
 
@@ -148,9 +149,11 @@ def test_a_foreign_pool_is_adopted_as_it_is(bench: Any, folder: Path) -> None:
     text = f"<pool type='dir'><name>images</name><target><path>{folder}</path></target></pool>"
     foreign = bench.connection.call("define", lambda h: h.storagePoolDefineXML(text, 0))
     (found,) = bench.discover("StoragePool")
-    assert {"type": "dir", "path": str(folder), "autostart": False} == found.observed.spec
     spec = {"type": "dir", "path": str(folder), "autostart": False}
-    bench.adopt("StoragePool", "images", spec)
+    assert {**spec, "active": False} == found.observed.spec
+    bench.adopt("StoragePool", "images", {**spec, "active": False})
+    assert () == tuple(bench.plan("StoragePool", "images", {**spec, "active": False}).changes)
+    assert 0 == foreign.isActive()
     bench.apply("StoragePool", "images", {**spec, "autostart": True})
     assert foreign.UUIDString() == bench.present("StoragePool", "images").external_id
     bench.delete("StoragePool", "images")
@@ -268,3 +271,16 @@ def test_a_pool_is_found_by_its_uuid_after_the_state_was_lost(bench: Any, folder
     assert isinstance(observed, Present)
     assert observed.owner is not None
     assert str(bench.lineage) == observed.owner.lineage
+
+
+def test_a_pool_is_stopped_and_started_again(bench: Any, folder: Path) -> None:
+    spec = {"type": "dir", "path": str(folder)}
+    bench.apply("StoragePool", "images", spec)
+    stopped = bench.plan("StoragePool", "images", {**spec, "active": False})
+    assert {"active": "live"} == stopped.impacts
+    bench.apply("StoragePool", "images", {**spec, "active": False})
+    started = {**spec, "active": True}
+    assert {"active": "live"} == bench.plan("StoragePool", "images", started).impacts
+    # Taking the line out says as much.
+    bench.apply("StoragePool", "images", spec)
+    assert {} == bench.present("StoragePool", "images").running

@@ -31,6 +31,11 @@ def order(spec: Mapping[str, Any], from_image: Collection[str]) -> dict[tuple[st
     return {device: place for place, device in enumerate(devices, 1)}
 
 
+def is_given(spec: Mapping[str, Any]) -> bool:
+    """Whether the author gave an order."""
+    return any("bootOrder" in device for kind in SETS for device in spec.get(kind, {}).values())
+
+
 def write(
     domain: Element,
     places: Mapping[tuple[str, str], int],

@@ -21,11 +21,16 @@ SEED_BUS = "scsi"
 """Cloud kernels know virtio-scsi, but neither SATA nor IDE."""
 
 
-def write(domain: Element, cdroms: Mapping[str, Mapping[str, Any]], bindings: Bindings) -> None:
+def write(
+    domain: Element,
+    cdroms: Mapping[str, Mapping[str, Any]],
+    bindings: Bindings,
+    ignored: Collection[Element] = (),
+) -> None:
     """Make the domain have exactly these drives; those that are there already are changed in
-    place.
+    place, those ``ignored`` are none of them.
     """
-    present = find(domain)
+    present = find(domain, ignored)
     devices = child(domain, "devices")
     for name in present.keys() - cdroms.keys():
         devices.remove(present[name])
@@ -80,14 +85,16 @@ def find(domain: Element, ignored: Collection[Element] = ()) -> dict[str, Elemen
     for node in devices_of(domain, "disk"):
         if node.get("device") != "cdrom" or node in ignored:
             continue
-        alias = attribute(node, "alias", "name") or ""
-        if alias == SEED_ALIAS:
-            continue
-        name = alias.removeprefix(_DRIVE_ALIAS)
-        if name == alias:
-            name = attribute(node, "target", "dev") or alias
-        found[name] = node
+        if attribute(node, "alias", "name") != SEED_ALIAS:
+            found[name_of(node)] = node
     return found
+
+
+def name_of(drive: Element) -> str:
+    """The name of a drive: the one that we gave it, else its device name."""
+    alias = attribute(drive, "alias", "name") or ""
+    name = alias.removeprefix(_DRIVE_ALIAS)
+    return name if name != alias else attribute(drive, "target", "dev") or alias
 
 
 def find_seed(domain: Element) -> Element | None:

@@ -99,14 +99,6 @@ def set_usb(domain: Element, *, wanted: bool) -> None:
     devices.append(element("controller", {"type": "usb", "index": 0, "model": "qemu-xhci"}))
 
 
-def remove_no_usb(domain: Element) -> None:
-    """Take out the controller that says that there is no USB."""
-    where = child(domain, "devices")
-    for node in where.findall("controller"):
-        if node.get("type") == "usb" and node.get("model") == "none":
-            where.remove(node)
-
-
 def forget_addresses(domain: Element) -> None:
     """Take out what belongs to the board that the machine had: PCI addresses and the controllers
     that libvirt made for it. It lays them out anew.

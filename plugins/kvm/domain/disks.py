@@ -14,12 +14,18 @@ _PREFIXES = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def write(domain: Element, disks: Mapping[str, Mapping[str, Any]], bindings: Bindings) -> None:
-    """Make the domain have exactly these disks; those that are there already are changed in place.
+def write(
+    domain: Element,
+    disks: Mapping[str, Mapping[str, Any]],
+    bindings: Bindings,
+    ignored: Collection[Element] = (),
+) -> None:
+    """Make the domain have exactly these disks; those that are there already are changed in
+    place, those ``ignored`` are none of them.
 
     New ones take device names in the order of ``disks``.
     """
-    present = find(domain, bindings)
+    present = find(domain, bindings, ignored)
     devices = child(domain, "devices")
     for name in present.keys() - disks.keys():
         devices.remove(present[name])

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from provisioner.core.values import Json, Path
 from provisioner_plugins._libvirt import edits
+from provisioner_plugins._libvirt.native import PROVIDER
 from provisioner_plugins._libvirt.xml import (
     Element,
     child,
@@ -97,19 +98,20 @@ def edit(
 
     ``authored`` is the desired spec as its author wrote it. ``reorder``: the boot order, too.
     """
+    plugged = _PLUGGED & set(fields)
     if "native" in fields:
-        native.replace(domain, _fragments(spec))
+        native.replace(domain, fragments(spec))
         controllers.set_usb(domain, wanted=False)
         # What fragments had said as well as common fields went with them.
         fields = {*fields, *spec}
     for concerned, editor in _EDITORS:
         if concerned & set(fields):
             editor(domain, spec, authored, around)
-    if _PLUGGED & set(fields):
+    if plugged:
         controllers.ensure_spare_ports(domain)
-    if reorder:
+    if reorder and not (native.orders_boot(domain) and not boot_order.is_given(authored)):
         places = boot_order.order(authored, _bootable(authored, around.bindings))
-        boot_order.write(domain, places, _devices(domain, authored, around.bindings))
+        boot_order.write(domain, places, devices_by_name(domain, authored, around.bindings))
     native.merge(domain)
 
 
@@ -126,15 +128,18 @@ def _edit_memory(domain: Element, spec: _Spec, authored: _Spec, _around: Surroun
 
 
 def _edit_disks(domain: Element, spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
-    disks.write(domain, _in_order(spec, around.bindings), around.bindings)
+    ignored = native.foreign_devices(domain)
+    disks.write(domain, _in_order(spec, around.bindings), around.bindings, ignored)
 
 
 def _edit_nics(domain: Element, spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
-    nics.write(domain, _by_name(spec, "nics"), around.bindings)
+    ignored = native.foreign_devices(domain)
+    nics.write(domain, _by_name(spec, "nics"), around.bindings, ignored)
 
 
 def _edit_cdroms(domain: Element, spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
-    cdroms.write(domain, _by_name(spec, "cdroms"), around.bindings)
+    ignored = native.foreign_devices(domain)
+    cdroms.write(domain, _by_name(spec, "cdroms"), around.bindings, ignored)
 
 
 def _edit_seed(domain: Element, _spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
@@ -192,10 +197,11 @@ def _bootable(spec: Mapping[str, Any], bindings: Bindings) -> set[str]:
     return {name for name in spec.get("disks", {}) if bindings.started_from_image(name)}
 
 
-def _devices(
+def devices_by_name(
     domain: Element, wanted: Mapping[str, Any], bindings: Bindings
 ) -> dict[tuple[str, str], Element]:
-    ignored = native.foreign_devices(domain)
+    """The disks, drives and cards of a definition, by set and name."""
+    ignored = native.foreign_devices(domain, fragments(wanted))
     found = {
         "disks": disks.find(domain, bindings, ignored),
         "cdroms": cdroms.find(domain, ignored),
@@ -204,8 +210,10 @@ def _devices(
     return {(kind, name): node for kind, nodes in found.items() for name, node in nodes.items()}
 
 
-def _fragments(spec: Mapping[str, Any]) -> list[str]:
-    return list(spec.get("native", {}).get("kvm", {}).get(native.SECTION, ()))
+def fragments(spec: Mapping[str, Any]) -> list[str]:
+    """The author's fragments."""
+    section = _section(_section(spec, "native"), PROVIDER).get(native.SECTION, ())
+    return [text for text in section if isinstance(text, str)]
 
 
 def read(domain: Element, bindings: Bindings, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +221,7 @@ def read(domain: Element, bindings: Bindings, wanted: Mapping[str, Any]) -> dict
 
     ``wanted`` (the desired spec) decides between several ways to name the same thing.
     """
-    ignored = native.foreign_devices(domain)
+    ignored = native.foreign_devices(domain, fragments(wanted))
     spec: dict[str, Any] = {
         "cpu": processor.read(domain, _section(wanted, "cpu")),
         "memory": memory.read(domain),
@@ -227,9 +235,9 @@ def read(domain: Element, bindings: Bindings, wanted: Mapping[str, Any]) -> dict
     description = text_of(domain, "description")
     if description is not None:
         spec["description"] = description
-    fragments = native.observed(domain)
-    if fragments or native.recorded(domain):
-        spec["native"] = {"kvm": {native.SECTION: fragments}}
+    in_force = native.observed(domain, fragments(wanted))
+    if in_force or native.recorded(domain):
+        spec["native"] = {PROVIDER: {native.SECTION: in_force}}
     return spec
 
 
@@ -246,7 +254,7 @@ def running_differences(
     size, running_size = one["memory"].pop("size"), other["memory"].pop("size")
     for spec, definition in ((one, configured), (other, live)):
         # libvirt rewrites what fragments say; the record of them stays that of the start.
-        spec["native"] = {"kvm": {native.SECTION: native.recorded(definition)}}
+        spec["native"] = {PROVIDER: {native.SECTION: native.recorded(definition)}}
     if configured.find("cpu") is None or _mode(configured) != _mode(live):
         # The live definition names the model that libvirt chose for host-model.
         for spec in (one, other):
@@ -284,6 +292,6 @@ def drop_devices(
 ) -> None:
     """Take devices, named by their paths, out of a domain."""
     where = child(domain, "devices")
-    for key, node in _devices(domain, wanted, bindings).items():
+    for key, node in devices_by_name(domain, wanted, bindings).items():
         if key in paths:
             where.remove(node)

@@ -99,10 +99,15 @@ def _write_tpm(domain: Element, *, wanted: bool, kind: str) -> None:
         devices.remove(present)
         _remember(domain, "tpm")
         return
+    devices.append(tpm(kind))
+
+
+def tpm(kind: str) -> Element:
+    """The TPM that a machine with that kind of firmware gets."""
     # A BIOS finds a TPM by its old interface only.
     model = "tpm-tis" if kind == "bios" else "tpm-crb"
-    devices.append(
-        element("tpm", {"model": model}, element("backend", {"type": "emulator", "version": "2.0"}))
+    return element(
+        "tpm", {"model": model}, element("backend", {"type": "emulator", "version": "2.0"})
     )
 
 

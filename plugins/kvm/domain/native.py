@@ -14,12 +14,15 @@ defaults; it may not contradict a common field (:func:`check`). ::
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from xml.etree import ElementTree
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from provisioner_plugins._libvirt import stamp
+from provisioner_plugins._libvirt.fragment_record import FRAGMENT, NAMESPACE, TAG
+from provisioner_plugins._libvirt.native import is_there
 from provisioner_plugins._libvirt.xml import (
     Element,
     Identify,
+    XmlError,
     attribute,
     child,
     copied,
@@ -31,31 +34,45 @@ from provisioner_plugins._libvirt.xml import (
 )
 from provisioner_plugins.kvm.domain.tree import at
 
-NAMESPACE = "urn:provisioner:native:1"
 SECTION = "domain"
-_TAG = f"{{{NAMESPACE}}}native"
-_FRAGMENT = f"{{{NAMESPACE}}}fragment"
+_QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 _MADE = f"{{{NAMESPACE}}}made"
 _MODELLED = ("disk", "interface")
+_NAMES_OF_SOURCES = ("file", "dev", "dir", "pool", "protocol", "network", "bridge")
 _WHOLE = ("filesystem", "channel", "input")
 _IDENTITY_CHILDREN = ("alias", "target", "mac")
 _IDENTITY_ATTRIBUTES = frozenset(
     {"type", "index", "name", "bus", "id", "vcpu", "iothread", "cellid", "size", "nodeset", "file"}
 )
 
-ElementTree.register_namespace("provisioner-native", NAMESPACE)
-
 
 def _alias(node: Element) -> str | None:
     return attribute(node, "alias", "name")
 
 
-def _disk(node: Element) -> object:
-    return _alias(node) or attribute(node, "target", "dev")
+class _OneOf(frozenset[tuple[str, str]]):
+    """What a device is known by; one with which it shares any of it is the same device."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _OneOf) and not self.isdisjoint(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = frozenset.__hash__
 
 
-def _interface(node: Element) -> object:
-    return _alias(node) or attribute(node, "mac", "address")
+def _known_by(node: Element, tag: str, name: str) -> object:
+    """Alias, and an attribute of a child: a device that somebody else made has no alias."""
+    names = {("alias", _alias(node)), (name, attribute(node, tag, name))}
+    return _OneOf((key, value) for key, value in names if value is not None) or None
+
+
+def _controller(node: Element) -> object:
+    # Companions of a USB controller have its index.
+    return node.get("type"), node.get("index"), attribute(node, "master", "startport")
 
 
 def _appended(_: Element) -> object:
@@ -63,9 +80,12 @@ def _appended(_: Element) -> object:
 
 
 IDENTIFY: Mapping[str, Identify] = {
-    "disk": _disk,
-    "interface": _interface,
-    "controller": lambda node: (node.get("type"), node.get("index")),
+    "disk": lambda node: _known_by(node, "target", "dev"),
+    "interface": lambda node: _known_by(node, "mac", "address"),
+    "controller": _controller,
+    "graphics": lambda node: node.get("type"),
+    "audio": lambda node: node.get("id"),
+    "boot": lambda node: node.get("dev", "order"),
     "input": lambda node: (node.get("type"), node.get("bus")),
     "channel": lambda node: attribute(node, "target", "name"),
     "filesystem": lambda node: attribute(node, "target", "dir"),
@@ -78,6 +98,7 @@ IDENTIFY: Mapping[str, Identify] = {
     "memnode": lambda node: node.get("cellid"),
     "page": lambda node: (node.get("size"), node.get("nodeset")),
     "entry": lambda node: (node.get("name"), node.get("file")),
+    "seclabel": lambda node: node.get("model"),
     "sysinfo": lambda node: node.get("type"),
     # The same words are plain settings elsewhere: <memory> of the domain, <serial> of a disk.
     "memory": lambda node: None if node.get("model") else "memory",
@@ -94,14 +115,16 @@ IDENTIFY: Mapping[str, Identify] = {
             "shmem",
             "panic",
             "smartcard",
+            "lease",
+            "pstore",
             "parallel",
             "console",
             "hub",
             "crypto",
             "arg",
             "env",
-            "{http://libvirt.org/schemas/domain/qemu/1.0}arg",
-            "{http://libvirt.org/schemas/domain/qemu/1.0}env",
+            f"{{{_QEMU}}}arg",
+            f"{{{_QEMU}}}env",
         ),
         _appended,
     ),
@@ -114,13 +137,49 @@ def recorded(domain: Element) -> list[str]:
     return [fragment.text or "" for fragment in _records(domain)]
 
 
-def observed(domain: Element) -> list[str]:
-    """Those of the recorded fragments whose content is still there."""
+def observed(domain: Element, wanted: Sequence[str] = ()) -> list[str]:
+    """Those of the recorded fragments whose content is still there. Where nobody's stamp says that
+    there is a record, those of the ``wanted`` ones that the definition has by itself.
+    """
     return [
         fragment.text or ""
-        for fragment in _records(domain)
+        for fragment in _records(domain, wanted)
         if covers(domain, element(domain.tag, _in_force(fragment)))
     ]
+
+
+def take_over(domain: Element, wanted: Sequence[str]) -> None:
+    """Record those of the ``wanted`` fragments that a definition has by itself."""
+    _record(domain, [element(FRAGMENT, text) for text in wanted if is_there(domain, text)])
+
+
+def orders_boot(domain: Element) -> bool:
+    """Whether fragments say what is tried to boot from."""
+    return any(
+        next(_in_force(fragment).iter("boot"), None) is not None for fragment in _records(domain)
+    )
+
+
+def of_whole_devices(fragments: Iterable[str]) -> list[str]:
+    """Those of some fragments that bring in disks and network cards of their own."""
+    found = []
+    for text in fragments:
+        try:
+            fragment = parse_fragment(text)
+        except XmlError:
+            continue
+        if fragment.tag == "devices" and any(
+            device.tag in _MODELLED and _is_whole(device) for device in fragment
+        ):
+            found.append(text)
+    return found
+
+
+def forget(domain: Element) -> None:
+    """Take the record out of a definition, and the stamp that says that there is one."""
+    metadata = child(domain, "metadata")
+    for tag in (TAG, stamp.TAG):
+        remove_all(metadata, tag)
 
 
 def settle(domain: Element) -> tuple[bool, tuple[str, ...]]:
@@ -150,18 +209,18 @@ def settle(domain: Element) -> tuple[bool, tuple[str, ...]]:
     return changed, tuple(notes)
 
 
-def _records(domain: Element) -> list[Element]:
-    node = at(domain, "metadata", _TAG)
-    return [] if node is None else node.findall(_FRAGMENT)
+def _records(domain: Element, wanted: Sequence[str] = ()) -> list[Element]:
+    node = at(domain, "metadata", TAG)
+    if node is not None:
+        return node.findall(FRAGMENT)
+    if not wanted or at(domain, "metadata", stamp.TAG) is not None:
+        return []
+    return [element(FRAGMENT, text) for text in wanted if is_there(domain, text)]
 
 
 def _in_force(fragment: Element) -> Element:
     """What a recorded fragment is in libvirt's words, as far as they are known."""
     return parse_fragment(fragment.findtext(_MADE) or fragment.text or "")
-
-
-def _all_in_force(domain: Element) -> list[Element]:
-    return [_in_force(fragment) for fragment in _records(domain)]
 
 
 def _as_found(
@@ -213,21 +272,41 @@ def _likeness(one: Element, other: Element) -> int:
     return same
 
 
-def foreign_devices(domain: Element) -> frozenset[Element]:
-    """Disks and network cards that fragments brought in, and that are no resource's."""
+def foreign_devices(domain: Element, wanted: Sequence[str] = ()) -> frozenset[Element]:
+    """Disks and network cards that fragments brought in, and that are no resource's. ``wanted``
+    counts as in :func:`observed`.
+    """
+    return _brought_in(domain, [_in_force(record) for record in _records(domain, wanted)])
+
+
+def _brought_in(domain: Element, fragments: Iterable[Element]) -> frozenset[Element]:
     found: set[Element] = set()
-    for fragment in _all_in_force(domain):
+    for fragment in fragments:
         if fragment.tag != "devices":
             continue
-        for wanted in fragment:
-            if wanted.tag not in _MODELLED or (_alias(wanted) or "").startswith("ua-"):
+        for device in fragment:
+            if device.tag not in _MODELLED or not _is_whole(device):
                 continue
-            for node in domain.findall(f"devices/{wanted.tag}"):
-                is_ours = (_alias(node) or "").startswith("ua-") or _is_volume(node)
-                if node not in found and not is_ours and covers(node, wanted):
+            for node in domain.findall(f"devices/{device.tag}"):
+                if node not in found and _may_mean(device, node) and covers(node, device):
                     found.add(node)
                     break
     return frozenset(found)
+
+
+def _is_whole(device: Element) -> bool:
+    """Whether a fragment's disk or card is one of its own, and does not complete another."""
+    source = device.find("source")
+    named = source is not None and any(source.get(name) is not None for name in _NAMES_OF_SOURCES)
+    return device.get("type") is not None or named
+
+
+def _may_mean(device: Element, node: Element) -> bool:
+    """A disk or card that carries a mark of ours is a fragment's only if that names the mark."""
+    alias = _alias(node) or ""
+    if alias.startswith("ua-") and alias != _alias(device):
+        return False
+    return not _is_volume(node) or _is_volume(device)
 
 
 def _is_volume(node: Element) -> bool:
@@ -235,43 +314,50 @@ def _is_volume(node: Element) -> bool:
 
 
 def replace(domain: Element, fragments: Sequence[str]) -> None:
-    """Take out what the recorded fragments brought in, and merge ``fragments`` instead.
+    """Take out what the recorded fragments brought in and ``fragments`` do not, and merge the new
+    ones. What both say stays where it is.
 
     Raises XmlError for a fragment that cannot be read.
     """
     devices = child(domain, "devices")
-    for node in foreign_devices(domain):
+    before = {fragment.text or "": fragment for fragment in _records(domain)}
+    leaving = [_in_force(record) for text, record in before.items() if text not in fragments]
+    for node in _brought_in(domain, leaving):
         devices.remove(node)
-    for fragment in _all_in_force(domain):
+    for fragment in leaving:
         _retract(domain, element(domain.tag, fragment))
-    _record(domain, fragments)
+    kept = {text: before[text] for text in fragments if text in before}
+    _record(domain, [kept.get(text, element(FRAGMENT, text)) for text in fragments])
     merge(domain)
 
 
 def merge(domain: Element) -> None:
     """Put the recorded fragments in force; what is in force already stays as it is."""
-    for fragment in _all_in_force(domain):
-        _overlay(domain, element(domain.tag, fragment))
+    for record in _records(domain):
+        _overlay(domain, element(domain.tag, _in_force(record)))
 
 
-def _record(domain: Element, fragments: Sequence[str]) -> None:
+def _record(domain: Element, fragments: Sequence[Element]) -> None:
     metadata = child(domain, "metadata")
-    for node in metadata.findall(_TAG):
+    for node in metadata.findall(TAG):
         metadata.remove(node)
     if fragments:
-        metadata.append(element(_TAG, *(element(_FRAGMENT, text) for text in fragments)))
+        metadata.append(element(TAG, *fragments))
 
 
 def _overlay(base: Element, fragment: Element) -> None:
     base.attrib.update(fragment.attrib)
     if (fragment.text or "").strip():
         base.text = fragment.text
+    taken: set[Element] = set()
     for node in fragment:
-        counterpart = _counterpart(base, node)
+        counterpart = _counterpart(base, node, taken)
         if counterpart is None:
-            base.append(copied(node))
+            counterpart = copied(node)
+            base.append(counterpart)
         elif node.tag not in IDENTIFY or IDENTIFY[node.tag](node) is not None:
             _overlay(counterpart, node)
+        taken.add(counterpart)
 
 
 def _retract(base: Element, fragment: Element) -> None:
@@ -321,15 +407,16 @@ def _restore_identity(node: Element, fragment: Element) -> None:
             _overlay(node, element(fragment.tag, copied(below)))
 
 
-def _counterpart(base: Element, node: Element) -> Element | None:
+def _counterpart(base: Element, node: Element, taken: Collection[Element] = ()) -> Element | None:
     """The element of ``base`` that a fragment's element means; for one that is appended, the one
-    that it was appended as.
+    that it was appended as. Those in ``taken`` are others.
     """
+    siblings = [sibling for sibling in base.findall(node.tag) if sibling not in taken]
+    same = next((sibling for sibling in siblings if covers(sibling, node)), None)
     identify = IDENTIFY.get(node.tag)
     if identify is None:
-        return base.find(node.tag)
+        return same if same is not None else next(iter(siblings), None)
     key = identify(node)
-    siblings = base.findall(node.tag)
     if key is None:
-        return next((sibling for sibling in siblings if covers(sibling, node)), None)
+        return same
     return next((sibling for sibling in siblings if identify(sibling) == key), None)

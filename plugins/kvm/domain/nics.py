@@ -17,11 +17,16 @@ ALIAS = "ua-"
 USER = "user"
 
 
-def write(domain: Element, nics: Mapping[str, Mapping[str, Any]], bindings: Bindings) -> None:
+def write(
+    domain: Element,
+    nics: Mapping[str, Mapping[str, Any]],
+    bindings: Bindings,
+    ignored: Collection[Element] = (),
+) -> None:
     """Make the domain have exactly these cards; those that are there already are changed in
-    place.
+    place, those ``ignored`` are none of them.
     """
-    present = find(domain, bindings, nics)
+    present = find(domain, bindings, nics, ignored)
     devices = child(domain, "devices")
     for name in present.keys() - nics.keys():
         devices.remove(present[name])

@@ -12,6 +12,7 @@ import libvirt
 
 from provisioner.core.address import Address
 from provisioner.providers.api import ProviderError, Terminal
+from provisioner_plugins._libvirt import metadata
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.xml import Element, parse, serialize
@@ -117,6 +118,22 @@ class DomainCalls:
         )
         return notes
 
+    def annotate(self, document: Element) -> None:
+        """Write the metadata of ``document`` on the machine, configured and running, and nothing
+        else of it.
+        """
+
+        def write(domain: Any) -> None:
+            flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else 0
+            if domain.isActive():
+                flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
+            for key, uri, text in metadata.parts(document):
+                if text is None and not _has_metadata(domain, uri):
+                    continue
+                domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, key, uri, flags)
+
+        self.call("mark", write)
+
     def set_autostart(self, wanted: bool) -> None:
         """Have it started whenever the host starts, or not."""
 
@@ -125,3 +142,13 @@ class DomainCalls:
                 domain.setAutostart(int(wanted))
 
         self.call("set autostart of", change)
+
+
+def _has_metadata(domain: Any, uri: str) -> bool:
+    try:
+        domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, uri)
+    except libvirt.libvirtError as problem:
+        if problem.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+            return False
+        raise
+    return True

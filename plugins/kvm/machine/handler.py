@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from provisioner.providers.api import (
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
+from provisioner_plugins._libvirt.estate import estate_of
 from provisioner_plugins._libvirt.inventory import DomainRecord, Inventory, VolumeListing
 from provisioner_plugins._libvirt.ownership import (
     gone,
@@ -35,12 +37,14 @@ from provisioner_plugins._libvirt.ownership import (
 )
 from provisioner_plugins._libvirt.xml import Element
 from provisioner_plugins.kvm.bindings import Bindings
-from provisioner_plugins.kvm.domain import cdroms, document, firmware
+from provisioner_plugins.kvm.discovery.devices import macs_of
+from provisioner_plugins.kvm.discovery.machine import Surroundings, describe, remarks_on
+from provisioner_plugins.kvm.domain import cdroms, document, firmware, native
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.leases import Leases
-from provisioner_plugins.kvm.machine.observation import inexpressible, outputs, present
+from provisioner_plugins.kvm.machine.observation import outputs, present
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
 from provisioner_plugins.kvm.machine.update import Update
 
@@ -98,18 +102,36 @@ class MachineHandler:
                 _addresses(target, leases.of(lives.get(record.uuid))),
                 snapshots=record.uuid in inventory.with_snapshots(),
                 seed_is_gone=record.uuid in seedless,
+                lineage=target.stamp.lineage,
             )
         return result
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
-        bindings = Bindings({})
-        for record in inventory.domains():
+        records = list(inventory.domains())
+        facts = self._host.facts()
+        around = Surroundings(
+            estate_of(inventory),
+            macs_of(record.configured for record in records),
+            facts.arch,
+            facts.emulators,
+        )
+        checkpoints = inventory.with_checkpoints() if records else frozenset()
+        for record in records:
+            has_snapshots = record.uuid in inventory.with_snapshots()
+            observed = present(record, Bindings({}), {}, snapshots=has_snapshots)
+            spec, notes = describe(record.configured, record.uuid, around)
+            spec["autostart"] = record.autostart
+            spec |= {
+                key: observed.spec[key] for key in ("labels", "tenant") if key in observed.spec
+            }
+            remarks = remarks_on(
+                observed,
+                is_defined=record.persistent,
+                has_checkpoints=record.uuid in checkpoints,
+            )
             yield Discovered(
-                self.kind,
-                record.name,
-                present(record, bindings, {}, snapshots=record.uuid in inventory.with_snapshots()),
-                inexpressible(record.configured),
+                self.kind, record.name, replace(observed, spec=spec), (*notes, *remarks)
             )
 
     # --- writing ---
@@ -180,9 +202,10 @@ class MachineHandler:
         mark = stamp.read(definition)
         if mark is not None and not is_stamped_by(resource, mark.stamp, uuid):
             raise Terminal(not_ours(resource, mark.stamp))
+        native.take_over(definition, document.fragments(resource.spec))
         stamp.replace(definition, stamp.Mark.of(resource))
-        notes = domain.define(definition)
-        return self._outcome(resource, domain, notes)
+        domain.annotate(definition)
+        return self._outcome(resource, domain, ())
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`.
@@ -269,7 +292,13 @@ class MachineHandler:
             raise Terminal(taken(resource, f"is the machine with UUID {other.UUIDString()}"))
 
     def _outcome(self, resource: Resource, domain: DomainCalls, notes: tuple[str, ...]) -> Outcome:
-        found = outputs(domain.configured(), str(domain.uuid), _addresses(resource, ()))
+        found = outputs(
+            domain.configured(),
+            str(domain.uuid),
+            _addresses(resource, ()),
+            Bindings(resource.related),
+            resource.spec,
+        )
         return Outcome(str(domain.uuid), found, notes=notes)
 
 

@@ -33,6 +33,8 @@ class HostFacts:
     offers_kvm: bool
     machines: frozenset[str]
     """The machine types for ``arch``, by all their names."""
+    emulators: frozenset[str] = frozenset()
+    """Paths of the programs that run guests."""
 
     @classmethod
     def read(cls, capabilities: Element) -> HostFacts:
@@ -48,7 +50,10 @@ class HostFacts:
             if name
         }
         vendor = text_of(capabilities, "host/cpu/vendor")
-        return cls(arch, vendor, "kvm" in offered, frozenset(machines))
+        emulators = {
+            path for node in capabilities.iter("emulator") if (path := (node.text or "").strip())
+        }
+        return cls(arch, vendor, "kvm" in offered, frozenset(machines), frozenset(emulators))
 
 
 class Host:

@@ -41,7 +41,7 @@ from provisioner_plugins.kvm.domain import (
     nics,
     processor,
 )
-from provisioner_plugins.kvm.domain.tree import all_devices, at, devices
+from provisioner_plugins.kvm.domain.tree import at
 
 _NOTHING_BOUND = Bindings({})
 
@@ -67,12 +67,19 @@ def present(
     *,
     snapshots: bool = False,
     seed_is_gone: bool = False,
+    lineage: str | None = None,
 ) -> Present:
     """A domain as observed. ``wanted`` is the desired spec, ``addresses`` are the leases known.
-    ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more.
+    ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more. ``lineage``
+    is the stack that asks: what another one has recorded on the domain is not for it.
     """
     configured, live = record.configured, record.live
     mark = stamp.read(configured)
+    fingerprint = _fingerprint(record, configured, live, seed_is_gone=seed_is_gone)
+    if mark is None or mark.stamp.lineage != lineage:
+        for definition in (configured, live):
+            if definition is not None:
+                native.forget(definition)
     spec = document.read(configured, bindings, wanted)
     spec["power"] = power_of(record.state)
     spec["autostart"] = record.autostart
@@ -90,9 +97,9 @@ def present(
         external_id=str(record.uuid),
         owner=owner,
         spec=spec,
-        fingerprint=_fingerprint(record, configured, live, seed_is_gone=seed_is_gone),
+        fingerprint=fingerprint,
         running=running,
-        outputs=outputs(configured, str(record.uuid), addresses),
+        outputs=outputs(configured, str(record.uuid), addresses, bindings, wanted),
         facts={
             **_facts(configured, live, snapshots=snapshots),
             **({"seedIsGone": True} if seed_is_gone else {}),
@@ -125,13 +132,22 @@ def _fingerprint(
     )
 
 
-def outputs(domain: Element, uuid: str, addresses: Sequence[str]) -> dict[str, Json]:
-    """What the host knows of a machine."""
+def outputs(
+    domain: Element,
+    uuid: str,
+    addresses: Sequence[str],
+    bindings: Bindings,
+    wanted: Mapping[str, Any],
+) -> dict[str, Json]:
+    """What the host knows of a machine. ``wanted`` is the desired spec, by which cards that
+    somebody else made get their names.
+    """
     macs: dict[str, Any] = {}
-    for node in devices(domain, "interface"):
-        name = nics.alias_name(node)
+    cards = wanted.get("nics", {})
+    ignored = native.foreign_devices(domain, document.fragments(wanted))
+    for name, node in nics.find(domain, bindings, cards, ignored).items():
         mac = nics.mac_of(node)
-        if name is not None and mac is not None:
+        if mac is not None and (nics.alias_name(node) is not None or name in cards):
             macs[name] = mac
     found: dict[str, Json] = {"uuid": uuid, "addresses": list(addresses), "mac": macs}
     if addresses:
@@ -160,32 +176,3 @@ def _facts(configured: Element, live: Element | None, *, snapshots: bool) -> dic
     if slots is not None:
         facts["freeSlots"] = slots
     return facts
-
-
-def inexpressible(domain: Element) -> tuple[str, ...]:
-    """What a domain has and the common model cannot say, for people."""
-    counted: dict[str, int] = {}
-    for device in all_devices(domain):
-        if device.tag in _UNKNOWN_DEVICES:
-            counted[device.tag] = counted.get(device.tag, 0) + 1
-    found = [f"{count} x <{tag}>" for tag, count in sorted(counted.items())]
-    found += [f"<{tag}>" for tag in _UNKNOWN_SECTIONS if domain.find(tag) is not None]
-    if native.recorded(domain):
-        found.append("native fragments")
-    return (f"kept, but not part of the common model: {', '.join(found)}",) if found else ()
-
-
-_UNKNOWN_DEVICES = frozenset(
-    {
-        "hostdev",
-        "filesystem",
-        "sound",
-        "watchdog",
-        "shmem",
-        "smartcard",
-        "parallel",
-        "memory",
-        "rng",
-    }
-)
-_UNKNOWN_SECTIONS = ("cputune", "numatune", "memoryBacking", "blkiotune", "iothreads", "sysinfo")

@@ -11,8 +11,9 @@ from provisioner_plugins._libvirt.edits import is_known, with_text
 from provisioner_plugins._libvirt.native import PROVIDER, merge_all
 from provisioner_plugins._libvirt.refusal import unusable
 from provisioner_plugins.kvm.bindings import Bindings
-from provisioner_plugins.kvm.domain import controllers, native
-from provisioner_plugins.kvm.domain.document import Surroundings, build
+from provisioner_plugins.kvm.domain import native
+from provisioner_plugins.kvm.domain.choices import asked_for
+from provisioner_plugins.kvm.domain.document import Surroundings
 from provisioner_plugins.kvm.domain.firmware import default_machine, family
 from provisioner_plugins.kvm.machine.impact import assess
 from provisioner_plugins.kvm.machine.seed_pool import seed_pool
@@ -60,13 +61,11 @@ def _one_line(text: str) -> str:
 
 def _check_native(resource: Resource, spec: Mapping[str, Any]) -> None:
     """Raise ProvisionerError (PRV2501) for a fragment that contradicts what the spec makes."""
-    hardware = {key: value for key, value in spec.items() if key not in ("cloudInit", "native")}
+    hardware = {key: value for key, value in spec.items() if key != "cloudInit"}
     if not is_known(hardware):
         return
     around = Surroundings(Bindings(resource.related))
-    document = build(resource.name, resource.uid, hardware, around)
-    # That there is no USB is nobody's wish.
-    controllers.remove_no_usb(document)
+    document = asked_for(resource.name, resource.uid, hardware, around)
     merge_all(document, spec, native.SECTION, native.IDENTIFY)
 
 

@@ -119,6 +119,13 @@ def holds_memory(document: Element) -> bool:
     return memory is not None and memory.get("snapshot") in ("internal", "external")
 
 
+def is_internal(document: Element) -> bool:
+    """Whether all that it holds is in the disks themselves."""
+    memory = document.find("memory")
+    parts = [disk.get("snapshot") for disk in document.findall("disks/disk")]
+    return "external" not in parts and (memory is None or memory.get("snapshot") != "external")
+
+
 def fits(document: Element, live: Element) -> bool:
     """Whether the running machine has every disk and drive of the snapshot's time, with the medium
     that was in it. libvirt 9.0 compares them when it deletes a snapshot: it refuses where one is

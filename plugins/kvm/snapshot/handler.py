@@ -8,6 +8,7 @@ always in an internal snapshot: where it was not asked for, going back starts th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +53,12 @@ _NO_MEMORY_NOTE = (
 )
 
 
+_EXTERNAL = (
+    "it is an external snapshot, in files beside the machine's disks: it has no counterpart, and "
+    "is left alone"
+)
+
+
 class SnapshotHandler:
     """Handler of the kind Snapshot."""
 
@@ -70,7 +77,8 @@ class SnapshotHandler:
         One call for each machine and one for each snapshot that is asked about.
         """
         with_snapshots = inventory.with_snapshots()
-        places = {target.address: _places(target) for target in targets}
+        uuids = _uuids_of(inventory, targets)
+        places = {target.address: _places(target, uuids) for target in targets}
         wanted: dict[UUID, set[str]] = {}
         for uuid, name in (place for several in places.values() for place in several):
             if uuid in with_snapshots:
@@ -82,7 +90,8 @@ class SnapshotHandler:
             for uuid, name in places[target.address]:
                 document = found.get(uuid, {}).get(name)
                 if document is not None:
-                    result[target.address] = _present(uuid, document, _machine_name(target, uuid))
+                    machine = _machine_name(target, uuid, uuids)
+                    result[target.address] = _present(uuid, document, machine)
                     break
         return result
 
@@ -108,7 +117,14 @@ class SnapshotHandler:
         ]
         for record in records:
             for name, document in sorted(self._documents(record.uuid, None).items()):
-                yield Discovered(self.kind, name, _present(record.uuid, document, record.name))
+                found = _present(record.uuid, document, str(record.uuid))
+                spec = dict(found.spec)
+                notes: tuple[str, ...] = ()
+                if not definition.is_internal(document):
+                    # Without its machine it is no manifest.
+                    del spec["machine"]
+                    notes = (_EXTERNAL,)
+                yield Discovered(self.kind, name, replace(found, spec=spec), notes)
 
     # --- looking ahead ---
 
@@ -375,7 +391,25 @@ def _parse_id(external_id: str) -> tuple[UUID, str] | None:
     return (uuid, name) if uuid is not None else None
 
 
-def _places(target: Resource) -> list[tuple[UUID, str]]:
+def _uuids_of(inventory: Inventory, targets: Sequence[Resource]) -> Mapping[Address, UUID]:
+    """The UUIDs of the machines of snapshots. Of one that is still to be taken over only its name
+    is known.
+    """
+    machines = {
+        machine.address: machine for target in targets if (machine := _machine(target)) is not None
+    }
+    found = {address: _uuid_of(machine) for address, machine in machines.items()}
+    unknown = [machine for machine in machines.values() if machine.external_id is None]
+    if unknown and inventory.with_snapshots():
+        domains = inventory.domains_of(unknown)
+        for machine in unknown:
+            record = domains.find(machine.uid, None, machine.name)
+            if record is not None:
+                found[machine.address] = record.uuid
+    return found
+
+
+def _places(target: Resource, uuids: Mapping[Address, UUID]) -> list[tuple[UUID, str]]:
     """Where a snapshot can be: as it was recorded, else by its name at the machine that the spec
     names (which may be another one by now).
     """
@@ -385,14 +419,14 @@ def _places(target: Resource) -> list[tuple[UUID, str]]:
         places.append(recorded)
     machine = _machine(target)
     if machine is not None:
-        places.append((_uuid_of(machine), target.name))
+        places.append((uuids[machine.address], target.name))
     return places
 
 
-def _machine_name(target: Resource, uuid: UUID) -> str:
+def _machine_name(target: Resource, uuid: UUID, uuids: Mapping[Address, UUID] | None = None) -> str:
     """The VirtualMachine with this UUID; one that the stack does not have goes by its UUID."""
     machine = _machine(target)
-    if machine is not None and _uuid_of(machine) == uuid:
+    if machine is not None and uuid in (_uuid_of(machine), (uuids or {}).get(machine.address)):
         return machine.address.name
     for address, other in target.related.items():
         if address.kind == "VirtualMachine" and _uuid_of(other) == uuid:

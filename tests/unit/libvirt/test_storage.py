@@ -66,7 +66,10 @@ POOLS: list[dict[str, Any]] = [
 def test_a_pool_s_definition_says_what_the_spec_says(spec: dict[str, Any]) -> None:
     document = parse(serialize(pool_xml.build("images", UUID(int=1), spec)))
     assert spec == pool_xml.read(document)
-    assert () == pool_xml.notes(document)
+    described, notes = pool_xml.describe("images", UUID(int=1), document)
+    # The path of a volume group follows from its name.
+    shown = {key: spec[key] for key in spec if (spec["type"], key) != ("logical", "path")}
+    assert (shown, ()) == (described, notes)
     assert str(UUID(int=1)) == document.findtext("uuid")
 
 
@@ -79,8 +82,10 @@ def test_paths_that_follow_from_the_type() -> None:
 
 def test_a_pool_of_a_type_that_the_model_lacks() -> None:
     document = parse("<pool type='rbd'><name>ceph</name><source><name>rbd</name></source></pool>")
-    assert {} == pool_xml.read(document)
-    assert ("pool type rbd has no counterpart",) == pool_xml.notes(document)
+    spec, notes = pool_xml.describe("ceph", UUID(int=1), document)
+    assert {} == spec
+    (note,) = notes
+    assert note.startswith("the type rbd")
 
 
 def pool(spec: dict[str, Any]) -> Any:

@@ -419,7 +419,11 @@ def test_a_duration_in_other_words(tmp_path, written, hint):
             "PRV1105",
             "Add 'apiVersion: provisioner/v1'.",
         ),
-        (NET + "§spec: {}\n", "PRV1105", "Add 'mode': one of nat, isolated, routed, bridge, user."),
+        (
+            NET + "§spec: {}\n",
+            "PRV1105",
+            "Add 'mode': one of nat, isolated, routed, bridge, user, native.",
+        ),
         (NET + "spec: {mode: user, §vlan: 7}\n", "PRV1418", "Remove 'vlan'."),
         (NET + "spec: {mode: user, §dhcp: {}}\n", "PRV1418", "Remove 'dhcp'."),
         (NET + "spec: {mode: nat, §dhcp: {}}\n", "PRV1110", "Add 'cidr', or remove 'dhcp'."),

@@ -1,0 +1,74 @@
+"""One domain as a manifest. Called by the handler of VirtualMachine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from provisioner.providers.api import Present
+from provisioner_plugins._libvirt.native import PROVIDER
+from provisioner_plugins._libvirt.xml import Element
+from provisioner_plugins.kvm.discovery.devices import KnownEstate, sort_devices
+from provisioner_plugins.kvm.discovery.fields import common_fields
+from provisioner_plugins.kvm.discovery.rest import beyond_fields
+from provisioner_plugins.kvm.domain import native
+
+_SEED = (
+    "it has a cloud-init medium, whose content is not read: write cloudInit if it is to have one "
+    "again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What discovery knows beside the domain. ``macs`` tells how many cards of the endpoint have
+    each MAC address; ``arch`` and ``emulators`` (paths) are the host's.
+    """
+
+    estate: KnownEstate
+    macs: Mapping[str, int]
+    arch: str = "x86_64"
+    emulators: Iterable[str] = ()
+
+
+def describe(
+    domain: Element, uuid: UUID, around: Surroundings
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The spec that a manifest of a domain with this definition has, without autostart, labels and
+    tenant, and notes. References are external ids.
+    """
+    found = sort_devices(domain, around.estate, around.macs)
+    spec = common_fields(domain, found)
+    left = beyond_fields(domain, uuid, spec, found, arch=around.arch, emulators=around.emulators)
+    if left.fragments:
+        spec["native"] = {PROVIDER: {native.SECTION: list(left.fragments)}}
+    notes = [_SEED] if found.seed is not None else []
+    notes += [
+        f"kept, but not expressed: the metadata that others wrote ({namespace})"
+        for namespace in _namespaces(domain)
+    ]
+    return spec, (*notes, *left.notes)
+
+
+def _namespaces(domain: Element) -> list[str]:
+    """Whose metadata a domain has beside ours."""
+    metadata = domain.find("metadata")
+    found = {
+        node.tag.rpartition("}")[0].lstrip("{") for node in ([] if metadata is None else metadata)
+    }
+    return sorted(space for space in found if not space.startswith("urn:provisioner:"))
+
+
+def remarks_on(observed: Present, *, is_defined: bool, has_checkpoints: bool) -> tuple[str, ...]:
+    """What is true of a machine now, and not of what a manifest says."""
+    found: list[str] = []
+    if not is_defined:
+        found.append("it has no definition and goes when it stops: an apply defines it")
+    elif observed.running:
+        waiting = ", ".join(sorted(".".join(path) for path in observed.running))
+        found.append(f"it runs with another value than is configured: {waiting}")
+    if has_checkpoints:
+        found.append("it has checkpoints, which have no counterpart: they are left alone")
+    return tuple(found)

@@ -1,0 +1,188 @@
+"""The law of discovery on an estate that was made by hand: discover, adopt, plan, and there is
+nothing to do; no guest notices, and from then on only edits appear.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import requirements
+from tests.lab.bootsector import BootImage
+from tests.lab.daemon import Flavour, LibvirtDaemon
+
+libvirt = pytest.importorskip("libvirt")
+handmade = pytest.importorskip("tests.live.handmade")
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180), pytest.mark.xdist_group("estate")]
+
+HOST = """\
+apiVersion: provisioner/v1
+kind: Host
+metadata: {{name: here}}
+spec: {{provider: kvm, accelerator: tcg, connection: {{uri: "{uri}"}}}}
+"""
+STACK = "apiVersion: provisioner/v1\nkind: Stack\nmetadata: {name: estate}\nspec: {}\n"
+PCI = "<address domain='0x0000' bus='0x05' slot='0x00' function='0x0'/>"
+METADATA = re.compile(r"\s*<metadata.*</metadata>", re.DOTALL)
+
+
+class Adopted:
+    """The estate before and after it was discovered and taken over."""
+
+    def __init__(self, daemon: LibvirtDaemon, boot: BootImage, folder: Path) -> None:
+        self.connection = libvirt.open(daemon.uri)
+        self.folder = folder
+        (folder / "stack.yaml").write_text(STACK)
+        (folder / "host.yaml").write_text(HOST.format(uri=daemon.uri))
+        self.estate = handmade.HandMade(self.connection, daemon.directory / "made", boot, PCI)
+        self.definitions = self.estate.definitions()
+        self.guests = daemon.guests()
+        self.found = json.loads(self("discover", "here", "-o", "found", "--json"))
+        self.observing = folder.parent / "observing"
+        self.observing.mkdir()
+        for name in ("stack.yaml", "host.yaml"):
+            (self.observing / name).write_text((folder / name).read_text())
+        self("discover", "here", "-o", "found", "--observe", cwd=self.observing)
+        self.observed = self("plan", cwd=self.observing, code=0)
+        self("adopt", "--yes")
+        self.planned = json.loads(self("plan", "--json", "--detailed-exitcode"))
+        self.guests_after = daemon.guests()
+        self.definitions_after = self.estate.definitions()
+
+    def __call__(self, *arguments: str, cwd: Path | None = None, code: int = 0) -> str:
+        finished = subprocess.run(
+            [sys.executable, "-m", "provisioner", *arguments],
+            cwd=cwd or self.folder,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": "100"},
+            check=False,
+        )
+        assert code == finished.returncode, finished.stdout + finished.stderr
+        return finished.stdout
+
+    def manifest(self, kind: str, name: str) -> Path:
+        """The file of an object, by what it is called on the host."""
+        pattern = re.compile(
+            rf"^  (externalName|name): ['\"]?{re.escape(name)}['\"]?$", re.MULTILINE
+        )
+        (found,) = [
+            path
+            for path in sorted((self.folder / "found").rglob("*.yaml"))
+            if f"kind: {kind}\n" in (text := path.read_text()) and pattern.search(text)
+        ]
+        return found
+
+    def changes(self) -> list[tuple[str, str]]:
+        """What the plan would do, and to what."""
+        steps = json.loads(self("plan", "--json"))["steps"]
+        return [(step["action"], step["id"]) for step in steps]
+
+
+@pytest.fixture(scope="module")
+def adopted(boot_image: BootImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adopted]:
+    reason = requirements.daemon_unavailable(Flavour.SYSTEM)
+    if reason is not None:
+        pytest.skip(reason)
+    with LibvirtDaemon(Flavour.SYSTEM) as daemon:
+        made = Adopted(daemon, boot_image, tmp_path_factory.mktemp("estate"))
+        yield made
+        made.connection.close()
+
+
+def test_everything_is_told(adopted: Adopted) -> None:
+    """As a manifest, or as a comment that says why there is none."""
+    machines = {domain.name() for domain in adopted.connection.listAllDomains()}
+    assert 20 == len(machines)
+    for kind, names in (
+        ("VirtualMachine", machines),
+        ("Network", {network.name() for network in adopted.connection.listAllNetworks()}),
+        ("Snapshot", {"Before Upgrade", "off"}),
+    ):
+        for name in names:
+            assert adopted.manifest(kind, name).is_file()
+    comments = [
+        path.read_text()
+        for path in (adopted.folder / "found").rglob("*.yaml")
+        if path.read_text().startswith("# No manifest")
+    ]
+    for unsaid in ("'mounted'", "'folder'", "'notes.txt'", "'vmware.vmdk'", "'disk-only'"):
+        assert 1 == sum(unsaid in text.partition("\n")[0] for text in comments)
+
+
+def test_discover_adopt_and_there_is_nothing_to_do(adopted: Adopted) -> None:
+    assert ([], [], []) == tuple(adopted.planned[key] for key in ("steps", "held", "pending"))
+
+
+def test_what_is_only_observed_differs_in_nothing_either(adopted: Adopted) -> None:
+    assert "Nothing to do" in adopted.observed
+
+
+def test_no_guest_notices(adopted: Adopted) -> None:
+    assert set(handmade.RUNNING) == set(adopted.guests)
+    assert adopted.guests == adopted.guests_after
+
+
+def test_nothing_but_our_metadata_is_written(adopted: Adopted) -> None:
+    before, after = (
+        {
+            name: tuple(METADATA.sub("", text) for text in texts)
+            for name, texts in definitions.items()
+        }
+        for definitions in (adopted.definitions, adopted.definitions_after)
+    )
+    assert before == after
+    # With the password of a console, and what other programs have written.
+    configured, live = adopted.definitions_after["domain web server"]
+    for text in (configured, live):
+        assert f"passwd='{handmade.PASSWORD}'" in text
+        assert "<libosinfo:os id=" in text
+
+
+def test_no_password_is_written_down(adopted: Adopted) -> None:
+    for folder in (adopted.folder, adopted.observing):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                assert handmade.PASSWORD.encode() not in path.read_bytes(), path
+
+
+def test_an_edit_is_one_change(adopted: Adopted) -> None:
+    path = adopted.manifest("VirtualMachine", "tuned")
+    path.write_text(path.read_text().replace("<shares>512</shares>", "<shares>256</shares>"))
+    assert [("update", "VirtualMachine/tuned")] == adopted.changes()
+    adopted("apply", "--yes")
+    assert [] == adopted.changes()
+    text = adopted.connection.lookupByName("tuned").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    assert ("<shares>256</shares>", 2) == (
+        re.findall("<shares>.*</shares>", text)[0],
+        text.count("<vcpusched "),
+    )
+
+
+def test_an_update_keeps_what_only_libvirt_knows(adopted: Adopted) -> None:
+    path = adopted.manifest("VirtualMachine", "web server")
+    path.write_text(path.read_text().replace("Web server of the shop", "Edited"))
+    assert [("update", "VirtualMachine/web-server")] == adopted.changes()
+    adopted("apply", "--yes")
+    assert [] == adopted.changes()
+    flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+    text = adopted.connection.lookupByName("web server").XMLDesc(flags)
+    kept: list[Any] = [
+        word in text
+        for word in (
+            f"passwd='{handmade.PASSWORD}'",
+            "<libosinfo:os id=",
+            "<description>Edited</description>",
+            "ports='15'",
+        )
+    ]
+    assert [True] * 4 == kept

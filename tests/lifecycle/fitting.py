@@ -23,9 +23,16 @@ ORDER = ("Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot"
 
 _INDEX = "${replica.index}"
 _NOT_WITH_MODE = {
-    "user": ("bridge", "forwardDevice", "dhcp", "dns", "vlan", "virtualSwitch", "mtu", "gateway"),
+    "user": (
+        *("bridge", "forwardDevice", "dhcp", "dns", "vlan", "virtualSwitch", "mtu", "gateway"),
+        "active",
+    ),
     "bridge": ("cidr", "cidr6", "gateway", "dhcp", "dns", "forwardDevice", "mtu"),
     "isolated": ("forwardDevice",),
+    "native": (
+        *("cidr", "cidr6", "gateway", "bridge", "forwardDevice", "dhcp", "dns", "vlan", "mtu"),
+        "virtualSwitch",
+    ),
 }
 _MAKES_BRIDGE = ("nat", "routed", "isolated")
 _CIDRS = {"cidr": "10.99.{}.0/24", "cidr6": "fd00:99:{}::/64"}
@@ -187,6 +194,8 @@ def _fit_network(document: Document, world: _World) -> bool:
         spec.pop("dhcp", None)
     if spec["mode"] == "bridge":
         spec.setdefault("bridge", "br0")
+    if spec["mode"] == "native":
+        spec.setdefault("native", {})
     _fit_own_parts(document, world)
     if "vlan" in spec:
         spec["virtualSwitch"] = "openvswitch"
@@ -412,7 +421,7 @@ def _takes_address(card: Document, world: _World) -> bool:
     serve does.
     """
     network = world.find("Network", card["network"])
-    if network is None or network["spec"]["mode"] in ("bridge", "user"):
+    if network is None or network["spec"]["mode"] in ("bridge", "user", "native"):
         return False
     spec = network["spec"]
     if "cidr" not in spec:

@@ -41,7 +41,7 @@ def test_a_manifest_in_place_of_a_plan_file(shop: CommandLine, text: str) -> Non
 
 
 def test_show_takes_three_things(shop: CommandLine) -> None:
-    refused = shop("show", "/nonexistent")
+    refused = shop("show", shop.root / "gone")
     expected = "neither a stack's folder, nor a plan file, nor an address such as"
     assert (1, True) == (refused.code, expected in said(refused))
 

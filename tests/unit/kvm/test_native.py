@@ -233,18 +233,20 @@ def test_a_card_is_known_by_its_alias_or_its_address() -> None:
     definition = domain()
     card = next(definition.iter("interface"))
     card.append(parse("<mac address='52:54:00:00:00:01'/>"))
-    native.replace(
-        definition,
-        [
-            "<devices><interface><mac address='52:54:00:00:00:01'/><mtu size='9000'/></interface></devices>"
-        ],
+    fragment = (
+        "<devices><interface><mac address='52:54:00:00:00:01'/><mtu size='9000'/></interface>"
+        "</devices>"
     )
+    native.replace(definition, [fragment])
     assert ["9000"] == [node.get("size", "") for node in definition.iter("mtu")]
     assert 1 == len(definition.findall("devices/interface"))
 
 
 def test_several_of_a_kind_that_nothing_tells_apart() -> None:
-    fragment = "<cputune><vcpusched vcpus='0' scheduler='a'/><vcpusched vcpus='1' scheduler='b'/></cputune>"
+    fragment = (
+        "<cputune><vcpusched vcpus='0' scheduler='a'/><vcpusched vcpus='1' scheduler='b'/>"
+        "</cputune>"
+    )
     definition = domain()
     native.replace(definition, [fragment])
     before = deepcopy(definition)

@@ -13,7 +13,7 @@ but Retryable and Terminal leaves the plugin.
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -241,23 +241,21 @@ class _Credentials:
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
         self._endpoint = endpoint
         self._context = context
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._key: int | None = None
+        """Descriptor of a file in memory that holds the private key."""
         _check_files(endpoint, context.root)
 
     def uri(self, target: Target) -> str:
-        """The URI with the key file, written from the secret that holds the key where the Host
-        names one.
+        """The URI with a file in memory for the key, where the Host names a secret that holds
+        it.
         """
         private_key = self._endpoint.connection.get("ssh", {}).get("privateKey")
         if private_key is None:
             return target.uri
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="provisioner-key-")
-            path = Path(self._folder.name) / "key"
-            path.touch(mode=0o600)
+        if self._key is None:
             # ssh refuses a key file that does not end with a line end.
-            path.write_text(self._reveal(private_key).rstrip("\n") + "\n")
-        return target.with_parameter("keyfile", str(Path(self._folder.name) / "key"))
+            self._key = _in_memory(self._reveal(private_key).rstrip("\n") + "\n")
+        return target.with_parameter("keyfile", f"/proc/{os.getpid()}/fd/{self._key}")
 
     def open(self, uri: str) -> Any:
         """Open; answers the daemon's questions for user and password."""
@@ -282,16 +280,27 @@ class _Credentials:
         return libvirt.openAuth(uri, [kinds, answer, None], 0)
 
     def clear(self) -> None:
-        """Remove the key file."""
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        """Forget the key."""
+        if self._key is not None:
+            os.close(self._key)
+            self._key = None
 
     def _reveal(self, reference: Mapping[str, Any]) -> str:
         try:
             return self._context.secrets.resolve(reference["secretRef"]).reveal()
         except ProvisionerError as problem:
             raise Terminal(problem.diagnostics[0]) from problem
+
+
+def _in_memory(text: str) -> int:
+    """A file that is on no disk and goes with this process; only this user can open it. The
+    program that needs it, as ssh does, finds it below /proc.
+    """
+    descriptor = os.memfd_create("provisioner-key")
+    os.fchmod(descriptor, 0o600)
+    with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
+        file.write(text)
+    return descriptor
 
 
 def _check_files(endpoint: Endpoint, root: Path) -> None:
@@ -330,7 +339,7 @@ def _open_within(seconds: float, what: str, opening: Callable[[], Any]) -> Any:
             result.append(handle)
             if abandoned.is_set():
                 _close(handle)
-        except (libvirt.libvirtError, ProviderError) as problem:
+        except Exception as problem:  # noqa: BLE001 - raised by the thread that waits
             failure.append(problem)
         finally:
             done.set()

@@ -32,6 +32,10 @@ CONNECTION_SCHEMA: Mapping[str, Any] = {
             "minLength": 1,
             "examples": ["/var/lib/provisioner/lab.jsonl"],
         },
+        "password": {
+            "$ref": "definitions.v1.json#/$defs/secret",
+            "description": "A secret that the endpoint asks for, and does nothing with.",
+        },
         "faults": FAULTS_SCHEMA,
     },
     "examples": [{"path": "/var/lib/provisioner/lab.jsonl"}],

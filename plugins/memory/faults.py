@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.clock import Deadline
@@ -29,6 +29,8 @@ EFFECTS = {
     "hang": "gives no answer until the deadline (or `seconds`) has passed; nothing is done",
     "delay": "is carried out after `seconds`",
     "undetermined": "observe cannot tell whether the object is there",
+    "defect": "fails with an error that no provider may raise",
+    "noted": "is carried out, and there is something to say about it: with `tells`, the secrets",
     "kill-before": "the process dies (SIGKILL) before anything is done",
     "kill-after": "the process dies (SIGKILL) after the call was carried out",
 }
@@ -75,11 +77,25 @@ SCHEMA: Mapping[str, Any] = {
                 "default": 0.05,
                 "examples": [1],
             },
+            "tells": {
+                "type": "boolean",
+                "description": "Whether every secret that the endpoint knows stands in what it "
+                "says then.",
+                "default": False,
+                "examples": [True],
+            },
         },
         "examples": [{"call": "create", "effect": "lost-answer"}],
     },
     "examples": [[{"call": "create", "effect": "lost-answer"}]],
 }
+
+
+class Later(NamedTuple):
+    """An effect that is still to come, and what is said then."""
+
+    effect: str
+    said: str
 
 
 @dataclass(slots=True)
@@ -89,6 +105,11 @@ class _Rule:
     effect: str
     left: int | None
     seconds: float
+    tells: bool
+
+
+def _nothing() -> str:
+    return ""
 
 
 class Faults:
@@ -119,33 +140,47 @@ class Faults:
             with self._mutex:
                 self._rules = before
 
-    def before(self, call: str, address: Address, deadline: Deadline | None = None) -> str | None:
+    def before(
+        self,
+        call: str,
+        address: Address,
+        deadline: Deadline | None = None,
+        secrets: Callable[[], str] = _nothing,
+    ) -> Later | None:
         """Let the first rule that fits take effect; returns the effect that is still to come after
-        the call. Raises Retryable or Terminal.
+        the call. Raises Retryable or Terminal. ``secrets`` gives what a rule that tells says.
         """
         rule = self._next(call, address)
         if rule is None:
             return None
+        said = secrets() if rule.tells else ""
         if rule.effect == "kill-before":
             os.kill(os.getpid(), signal.SIGKILL)
         if rule.effect == "terminal":
-            raise Terminal(_diagnostic("PRV5902", call, address, "refuses"))
+            raise Terminal(_diagnostic("PRV5902", call, address, "refuses", said))
         if rule.effect == "retryable":
-            raise Retryable(_diagnostic("PRV5903", call, address, "is too busy for"), rule.seconds)
+            busy = _diagnostic("PRV5903", call, address, "is too busy for", said)
+            raise Retryable(busy, rule.seconds)
         if rule.effect == "hang":
             self._never.wait(rule.seconds if deadline is None else deadline.remaining())
-            raise Retryable(_diagnostic("PRV5904", call, address, "did not answer"), rule.seconds)
+            silent = _diagnostic("PRV5904", call, address, "did not answer", said)
+            raise Retryable(silent, rule.seconds)
+        if rule.effect == "defect":
+            raise RuntimeError(f"cannot {call} {address}: {said}")
         if rule.effect == "delay":
             self._never.wait(rule.seconds)
             return None
-        return rule.effect
+        return Later(rule.effect, said)
 
-    def after(self, call: str, address: Address, effect: str | None) -> None:
+    def after(self, call: str, address: Address, later: Later | None) -> None:
         """Let the rest of an effect happen. Raises Retryable if the answer is lost."""
-        if effect == "kill-after":
+        if later is None:
+            return
+        if later.effect == "kill-after":
             os.kill(os.getpid(), signal.SIGKILL)
-        if effect == "lost-answer":
-            raise Retryable(_diagnostic("PRV5905", call, address, "was lost in the middle of"), 0.0)
+        if later.effect == "lost-answer":
+            lost = _diagnostic("PRV5905", call, address, "was lost in the middle of", later.said)
+            raise Retryable(lost, 0.0)
 
     def _next(self, call: str, address: Address) -> _Rule | None:
         with self._mutex:
@@ -165,18 +200,20 @@ def _read(rule: Mapping[str, Any]) -> _Rule:
         effect=rule["effect"],
         left=rule.get("times", 1) or None,
         seconds=rule.get("seconds", 0.05),
+        tells=rule.get("tells", False),
     )
 
 
-def _diagnostic(code: str, call: str, address: Address, does: str) -> Diagnostic:
+def _diagnostic(code: str, call: str, address: Address, does: str, said: str) -> Diagnostic:
     return error(
         code,
-        f"the endpoint {does} the call to {call} {address}",
-        detail="A rule in the Host's connection.faults says so.",
+        f"the endpoint {does} the call to {call} {address}" + (f": {said}" if said else ""),
+        detail=f"A rule in the Host's connection.faults says so. {said}".rstrip(),
+        hint=said,
         address=str(address),
     )
 
 
-def undetermined(address: Address) -> Diagnostic:
+def undetermined(address: Address, said: str) -> Diagnostic:
     """What observe answers where a rule keeps it from finding out."""
-    return _diagnostic("PRV5906", "observe", address, "gave half an answer to")
+    return _diagnostic("PRV5906", "observe", address, "gave half an answer to", said)

@@ -25,6 +25,7 @@ from provisioner_plugins.memory.faults import Faults
 from provisioner_plugins.memory.inventory import Inventory
 from provisioner_plugins.memory.objects import MACHINE
 from provisioner_plugins.memory.session import MemorySession
+from provisioner_plugins.memory.telling import Told
 
 VERSION = "1.0"
 
@@ -67,7 +68,9 @@ class MemoryProvider:
         return {"path": unquote(parts.path)} if parts.path else {}
 
     def open(self, endpoint: Endpoint, context: Context) -> MemorySession:
-        """A session to the endpoint; nothing is read before the first call."""
+        """A session to the endpoint; nothing is read before the first call. Raises Terminal where
+        the connection's password is not there.
+        """
         inventory = self.inventory(endpoint, context.root)
         with self._mutex:
             faults = self._faults.setdefault(endpoint.name, Faults())
@@ -78,8 +81,9 @@ class MemoryProvider:
                     faults.add(rule)
             calls = self._calls[endpoint.name]
         calls["open"] += 1
-        faults.before("open", Address("Host", endpoint.name))
-        return MemorySession(endpoint.name, inventory, faults, calls, context.clock)
+        told = Told(endpoint, context.secrets)
+        faults.before("open", Address("Host", endpoint.name), secrets=lambda: told.of({}))
+        return MemorySession(endpoint.name, inventory, faults, calls, context=context, told=told)
 
     def inventory(self, endpoint: Endpoint, root: Path) -> Inventory:
         """What the endpoint holds; the same for every session of this provider. A relative path

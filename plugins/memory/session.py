@@ -11,16 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
-from provisioner.core.clock import Clock, Deadline
+from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.values import Json, Path, get_path
 from provisioner.providers.api import (
     Absent,
     Change,
+    Context,
     Discovered,
     InUse,
     Naming,
@@ -40,6 +42,7 @@ from provisioner_plugins.memory.holding import Called, NameOf, as_told, held, pl
 from provisioner_plugins.memory.inventory import DamagedFileError, Inventory
 from provisioner_plugins.memory.objects import MACHINE, POWER_DEFAULT, StoredObject
 from provisioner_plugins.memory.outputs import outputs_of
+from provisioner_plugins.memory.telling import Told
 
 Result = TypeVar("Result")
 
@@ -55,19 +58,23 @@ class MemorySession:
         inventory: Inventory,
         faults: Faults,
         calls: Counter[str],
-        clock: Clock,
+        *,
+        context: Context,
+        told: Told,
     ) -> None:
         self._name = name
         self._inventory = inventory
         self._faults = faults
         self._calls = calls
-        self._clock = clock
+        self._clock = context.clock
+        self._progress = context.progress
+        self._told_secrets = told
         self._closed = False
 
     def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
         """One answer for each target, all from the same moment."""
         self._begin("observe")
-        lost = self._unanswered(targets) if self._faults else frozenset()
+        lost = self._unanswered(targets) if self._faults else {}
         answers: dict[Address, Observation] = {}
         called: dict[int, Called] = {}
         with self._access(self._inventory.reading):
@@ -77,7 +84,9 @@ class MemorySession:
                     called[id(target.related)] = Called(target.related, self._id_of)
                 found = self._find(target)
                 if target.address in lost:
-                    answers[target.address] = Undetermined(undetermined(target.address))
+                    answers[target.address] = Undetermined(
+                        undetermined(target.address, lost[target.address])
+                    )
                 elif found is None:
                     answers[target.address] = Absent()
                 else:
@@ -87,7 +96,9 @@ class MemorySession:
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
         """Every object of these kinds, by kind and name; what they refer to is called by its id."""
         self._begin("discover")
-        self._faults.before("discover", Address("Host", self._name))
+        self._faults.before(
+            "discover", Address("Host", self._name), secrets=lambda: self._told_secrets.of({})
+        )
         with self._access(self._inventory.reading):
             found = [
                 Discovered(stored.kind, self._called(stored), self._told(stored, _by_id))
@@ -260,10 +271,17 @@ class MemorySession:
                     address=str(resource.address),
                 )
             )
-        effect = self._faults.before(call, resource.address, deadline)
+        later = self._faults.before(
+            call, resource.address, deadline, lambda: self._told_secrets.of(resource.spec)
+        )
         with self._access(self._inventory.changing):
             result = work()
-        self._faults.after(call, resource.address, effect)
+        self._faults.after(call, resource.address, later)
+        if later is not None and later.effect == "noted":
+            self._progress(resource.address, later.said)
+            if isinstance(result, Outcome):
+                outputs = {**result.outputs, "said": later.said}
+                result = replace(result, notes=(*result.notes, later.said), outputs=outputs)
         return result
 
     @contextmanager
@@ -290,13 +308,17 @@ class MemorySession:
                 )
             ) from problem
 
-    def _unanswered(self, targets: Sequence[Resource]) -> frozenset[Address]:
-        """The targets that a rule keeps observe from telling; not within access."""
-        return frozenset(
-            target.address
-            for target in targets
-            if self._faults.before("observe", target.address) == "undetermined"
-        )
+    def _unanswered(self, targets: Sequence[Resource]) -> dict[Address, str]:
+        """The targets that a rule keeps observe from telling, and what is said of each; not within
+        access.
+        """
+        found = {}
+        for target in targets:
+            says = partial(self._told_secrets.of, target.spec)
+            later = self._faults.before("observe", target.address, secrets=says)
+            if later is not None and later.effect == "undetermined":
+                found[target.address] = later.said
+        return found
 
     def _told(self, found: StoredObject, called: NameOf) -> Present:
         """What observing an object tells, in the words of whoever asks."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from provisioner import __version__
 from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.redaction import Redactor
 
 
 def crash_report(problem: BaseException, arguments: Sequence[str]) -> str:
@@ -40,9 +41,12 @@ def _without_values(arguments: Sequence[str]) -> list[str]:
     return cleaned
 
 
-def crash_diagnostic(problem: BaseException, arguments: Sequence[str], verbose: bool) -> Diagnostic:
-    """PRV9999; the report goes to a file, or with ``--verbose`` to the error stream."""
-    report = crash_report(problem, arguments)
+def crash_diagnostic(
+    problem: BaseException, arguments: Sequence[str], verbose: bool, redactor: Redactor
+) -> Diagnostic:
+    """PRV9999; the report goes to a file, or with ``--verbose`` to the error stream. Neither holds
+    a secret that the redactor knows."""
+    report = redactor.text(crash_report(problem, arguments))
     if verbose:
         sys.stderr.write(report)
         where = "The report is above."
@@ -58,6 +62,6 @@ def crash_diagnostic(problem: BaseException, arguments: Sequence[str], verbose: 
     return error(
         "PRV9999",
         "internal error: this is a bug in provisioner",
-        detail=f"{type(problem).__name__}: {problem}\n{where}",
+        detail=redactor.text(f"{type(problem).__name__}: {problem}") + f"\n{where}",
         hint="State and endpoints are as the last finished step left them. Please report the bug.",
     )

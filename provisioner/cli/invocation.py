@@ -11,6 +11,7 @@ import click
 
 from provisioner.cli.terminal import Terminal
 from provisioner.core.diagnostics import ProvisionerError, error, quoted
+from provisioner.core.redaction import Redactor
 
 STATE_VARIABLE = "PROVISIONER_STATE"
 
@@ -27,6 +28,8 @@ class Invocation:
     environment: str | None = None
     no_cache: bool = False
     variables: dict[str, str] = field(default_factory=dict)
+    redactor: Redactor = field(default_factory=Redactor)
+    """Learns every secret that the run resolves."""
     forms: list[str] = field(default_factory=list)
     """In which a plan is to be shown; more than one is a mistake."""
 

@@ -40,8 +40,8 @@ def main() -> int:
 
 
 def _end_now(code: int) -> NoReturn:
-    """End without waiting for threads. What is to be done at the end is done: the folder with the
-    key of a session that hangs is removed then.
+    """End without waiting for threads. What is to be done at the end is done: a command that is
+    still asked for a secret is ended then.
     """
     try:
         atexit._run_exitfuncs()
@@ -65,11 +65,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(arguments: list[str], terminal: Terminal) -> int:
+    invocation = Invocation(terminal, os.environ, tuple(arguments))
     try:
         result = root.main(
             args=arguments,
             prog_name="provisioner",
-            obj=Invocation(terminal, os.environ, tuple(arguments)),
+            obj=invocation,
             standalone_mode=False,
         )
         return result if isinstance(result, int) else ExitCode.DONE
@@ -97,7 +98,8 @@ def _invoke(arguments: list[str], terminal: Terminal) -> int:
         terminal.flush()
         if isinstance(problem, OSError) and terminal.is_lost:
             return ExitCode.DONE
-        terminal.report([crash_diagnostic(problem, arguments, terminal.verbose)])
+        report = crash_diagnostic(problem, arguments, terminal.verbose, invocation.redactor)
+        terminal.report([report])
         return ExitCode.ERROR
 
 

@@ -25,6 +25,8 @@ def open_workspace(
         environ=invocation.environ,
         actor=_actor(),
         cache=None if invocation.no_cache else _cache_place(invocation.environ),
+        configuration=_configuration(invocation.environ),
+        redactor=invocation.redactor,
         states=invocation.states,
     )
 
@@ -37,6 +39,12 @@ def _cache_place(environ: Mapping[str, str]) -> CachePlace | None:
     if cache is None or state is None:
         return None
     return CachePlace(cache / "provisioner", state / "provisioner/cache.key")
+
+
+def _configuration(environ: Mapping[str, str]) -> Path | None:
+    """The user's own configuration, whether it is there or not; None for one who has no home."""
+    folder = _folder(environ, "XDG_CONFIG_HOME", ".config")
+    return None if folder is None else folder / "provisioner/config.yaml"
 
 
 def _folder(environ: Mapping[str, str], name: str, otherwise: str) -> Path | None:

@@ -7,6 +7,7 @@ when it is read: an altered file is refused. Plans hold no secret, only referenc
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -65,11 +66,14 @@ def _without(data: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def write(plan: Plan, path: FilePath) -> None:
-    """Write a plan file, replacing an older one in one move; raises ProvisionerError (PRV2020) if
-    that fails.
+    """Write a plan file, replacing an older one in one move, also where a link leads to it; raises
+    ProvisionerError (PRV2020) if that fails, or something else than a file is there.
     """
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is no file, and nothing but a file is replaced")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

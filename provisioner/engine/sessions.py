@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from provisioner.core.clock import Clock
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.redaction import Redactor
+from provisioner.engine.cleaning import cleaning, guarded, words_of
 from provisioner.engine.events import EventSink, Noticed, StepProgress
 from provisioner.engine.patience import NoAnswer, answer_of, begun, seconds_for_reading
 from provisioner.engine.subjects import endpoint_value
@@ -45,8 +47,11 @@ class Sessions:
         clock: Clock,
         secrets: SecretResolver,
         sink: EventSink,
+        redactor: Redactor | None = None,
     ) -> None:
-        """``root`` is the stack's folder: what relative paths in specs start from."""
+        """``root`` is the stack's folder: what relative paths in specs start from. ``redactor``
+        learns the ``secrets`` that are resolved."""
+        self._redactor = redactor or Redactor()
         self._registry = registry
         self._clock = clock
         self._sink = sink
@@ -55,7 +60,7 @@ class Sessions:
             clock,
             secrets,
             lambda address, text, done=0, total=0: sink(
-                StepProgress(str(address), text, done, total)
+                StepProgress(str(address), self._redactor.text(text), done, total)
             ),
         )
         self._lock = threading.Lock()
@@ -143,7 +148,8 @@ class Sessions:
         attempt = 1
         while True:
             try:
-                return provider.open(value, self._context)
+                with cleaning(self._redactor):
+                    return guarded(provider.open(value, self._context), self._redactor)
             except Terminal as problem:
                 raise ProvisionerError(
                     problem.diagnostic.about(f"Host/{endpoint.name}")
@@ -200,7 +206,7 @@ def provider_failure(problem: Exception, doing: str) -> ProvisionerError:
         error(
             "PRV5004",
             f"a provider failed in an unforeseen way while {doing}",
-            detail=f"{type(problem).__name__}: {problem}",
+            detail=words_of(problem),
             hint="This is a defect of the provider plugin; please report it with the output of "
             "--verbose.",
         )

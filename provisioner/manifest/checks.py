@@ -20,7 +20,9 @@ from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 from provisioner.manifest.sharing import check_sharing
 
-_SECRET = re.compile(r"env://[A-Za-z_][A-Za-z0-9_]*|file://[^$]+")
+_SECRET = re.compile(
+    r"env://[A-Za-z_][A-Za-z0-9_]*|file://[^$]+|command://[A-Za-z0-9][A-Za-z0-9._-]*(/[^$]+)?"
+)
 
 
 def check_drafts(drafts: Mapping[Address, Draft]) -> None:
@@ -49,7 +51,8 @@ def check_secrets(draft: Draft) -> None:
                         place,
                         "PRV1407",
                         "a reference to a secret that is not known before other resources are made",
-                        "Write env://NAME or file://PATH; only ${var.NAME} is replaced in it.",
+                        "Write env://NAME, file://PATH or command://NAME; only ${var.NAME} is "
+                        "replaced in it.",
                     )
                 )
 

@@ -32,6 +32,7 @@ class GraphicsAddress:
     uri: str
 
 
+@runtime_checkable
 class ConsoleStream(Protocol):
     """A two-way byte stream to a serial port."""
 

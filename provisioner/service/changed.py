@@ -6,17 +6,14 @@ looking at.
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from provisioner.core.diagnostics import Diagnostic, error
-
-_START = re.compile(r"^---(?:\s|$)", re.MULTILINE)
-_OURS = re.compile(r"""^["']?apiVersion["']?\s*:\s*["']?provisioner/""", re.MULTILINE)
-_STACK = re.compile(r"""^["']?kind["']?\s*:\s*["']?Stack["']?\s*(?:#|$)""", re.MULTILINE)
+from provisioner.manifest.glance import files_in, holds_manifest, holds_stack
 
 
 class Affected(NamedTuple):
@@ -41,7 +38,7 @@ def stacks_of(files: Iterable[Path], seen_from: Path) -> Affected:
         stack = next((folder for folder in _upward(path) if is_stack(folder)), None)
         if stack is not None:
             stacks.add(stack)
-        elif _holds(path, _OURS):
+        elif holds_manifest(path):
             strays.append(_stray(f"{file} belongs to no stack"))
         elif not path.exists() and (rest := _left_behind(path)) is not None:
             strays.append(_stray(f"{file} is gone, and {rest.name} beside it belongs to no stack"))
@@ -58,35 +55,17 @@ def _upward(path: Path) -> Iterator[Path]:
 
 
 def _holds_stack(folder: Path) -> bool:
-    return any(_holds(file, _STACK, _OURS) for file in _manifests(folder))
+    return any(holds_stack(file) or _is_closed(file) for file in files_in(folder))
 
 
-def _manifests(folder: Path) -> Iterator[Path]:
-    for file in sorted(folder.iterdir()):
-        if file.suffix in (".yaml", ".yml") and not file.name.startswith("."):
-            yield file
+def _is_closed(file: Path) -> bool:
+    """Whether a file cannot be read: whoever validates it says why."""
+    return file.is_file() and not os.access(file, os.R_OK)
 
 
 def _left_behind(path: Path) -> Path | None:
     """A manifest beside a file that is gone."""
-    folder = path.parent
-    beside = _manifests(folder) if folder.is_dir() else iter(())
-    return next((file for file in beside if _holds(file, _OURS)), None)
-
-
-def _holds(file: Path, *patterns: re.Pattern[str]) -> bool:
-    """Whether one of the file's documents has all of these. Not read as YAML: it may be broken, and
-    is to be validated then.
-    """
-    if file.suffix not in (".yaml", ".yml") or not file.is_file():
-        return False
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return True  # whoever validates it says why
-    return any(
-        all(pattern.search(document) for pattern in patterns) for document in _START.split(text)
-    )
+    return next(filter(holds_manifest, files_in(path.parent)), None)
 
 
 def _shown(folder: Path, seen_from: Path) -> Path:

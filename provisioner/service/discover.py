@@ -16,26 +16,27 @@ from uuid import UUID
 
 from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, quoted
-from provisioner.engine.subjects import endpoints_of
-from provisioner.manifest.fields import Field
-from provisioner.manifest.model import Stack
-from provisioner.manifest.printer import authored
-from provisioner.manifest.yamlstrict import write_documents
-from provisioner.providers.api import ConnectionUris, Discovered, Session
-from provisioner.service.discover_check import StackCheck, settle
-from provisioner.service.discover_drafts import Draft, draft_of
-from provisioner.service.discover_files import (
+from provisioner.discovery.check import StackCheck, settle
+from provisioner.discovery.drafts import Draft, draft_of
+from provisioner.discovery.files import (
     Place,
     check_free,
     check_inside,
     check_new,
     write_files,
 )
-from provisioner.service.discover_known import Identified, Identifier, Key, key_of
-from provisioner.service.discover_names import plain_name
-from provisioner.service.discover_texts import manifest, modeline, text_of
-from provisioner.service.discover_values import Choices, Discovery, NotExpressed, Written
-from provisioner.service.init import SCHEMAS, stack_name
+from provisioner.discovery.known import Identified, Identifier, Key, key_of
+from provisioner.discovery.names import plain_name
+from provisioner.discovery.texts import manifest, modeline, text_of
+from provisioner.discovery.values import Choices, Discovery, NotExpressed, Written
+from provisioner.engine.subjects import endpoints_of
+from provisioner.manifest.fields import Field
+from provisioner.manifest.model import Stack
+from provisioner.manifest.printer import authored
+from provisioner.manifest.yamlstrict import write_documents
+from provisioner.providers.api import ConnectionUris, Discovered, Session
+from provisioner.service.init import stack_name
+from provisioner.service.layout import SCHEMAS
 from provisioner.service.model import EventSink, Noticed, PhaseStarted
 from provisioner.service.schema import write_schemas
 from provisioner.service.workspace import Workspace

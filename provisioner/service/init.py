@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from provisioner.core.address import NAME_PATTERN
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.manifest.folder import SUFFIXES, manifest_files
+from provisioner.manifest.folder import manifest_files
+from provisioner.manifest.glance import holds_manifest, stack_around
+from provisioner.service.layout import SCHEMAS
 from provisioner.service.schema import schema_files, write_schemas
 from provisioner.service.templates import SystemImage, manifests
 
-SCHEMAS = "schemas"
-"""Folder in a stack's folder; stands under version control with the manifests that point to it."""
-
 _QCOW2_MAGIC = b"QFI\xfb"
 """docs/interop/qcow2.txt in QEMU's source."""
-_OURS = re.compile(rb"^apiVersion:[ \t]*[\"']?provisioner/", re.MULTILINE)
-_STACK = re.compile(rb"^kind:[ \t]*[\"']?Stack\b", re.MULTILINE)
-_LOOKED_AT = 1024 * 1024
 
 
 def make_stack(
@@ -91,7 +86,7 @@ def _in_the_way(folder: Path, files: list[str]) -> Diagnostic | None:
         )
     if folder.is_dir():
         for path in manifest_files(folder).files:
-            if _OURS.search(_beginning(folder / path)):
+            if holds_manifest(folder / path):
                 return error(
                     "PRV6011",
                     f"{folder} already holds a manifest: {path}",
@@ -107,30 +102,6 @@ def _in_the_way(folder: Path, files: list[str]) -> Diagnostic | None:
             hint=f"Name a folder outside of {around.parent}: provisioner init DIR",
         )
     return None
-
-
-def stack_around(folder: Path) -> Path | None:
-    """The file with the Stack manifest in a folder above, None if the folder is in no stack."""
-    found = (path for path in _manifests_around(folder) if _STACK.search(_beginning(path)))
-    return next(found, None)
-
-
-def _manifests_around(folder: Path) -> Iterator[Path]:
-    """Manifests in the folders above."""
-    for parent in folder.parents:
-        for suffix in SUFFIXES:
-            yield from (
-                path for path in sorted(parent.glob(f"*{suffix}")) if _OURS.search(_beginning(path))
-            )
-
-
-def _beginning(path: Path) -> bytes:
-    """As much of a file as it takes to know whose it is; nothing of one that cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_LOOKED_AT)
-    except OSError:
-        return b""
 
 
 def stack_name(name: str | None, folder: Path) -> str:

@@ -25,3 +25,7 @@ class CachePlace(NamedTuple):
 
     folder: Path
     secret: Path
+
+
+SCHEMAS = "schemas"
+"""Folder in a stack's folder; stands under version control with the manifests that point to it."""

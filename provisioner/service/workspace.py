@@ -19,6 +19,7 @@ from uuid import uuid4
 from provisioner.core.address import Address
 from provisioner.core.clock import Clock, SystemClock
 from provisioner.core.diagnostics import Diagnostics, ProvisionerError, error, quoted, warning
+from provisioner.core.redaction import Redactor
 from provisioner.core.values import Json
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import endpoints_of
@@ -49,11 +50,15 @@ class Workspace:
         registry: Registry | None = None,
         catalog: SchemaCatalog | None = None,
         cache: CachePlace | None = None,
+        configuration: Path | None = None,
+        redactor: Redactor | None = None,
         states: Path | None = None,
     ) -> None:
         """``catalog``: the installed schemas, unless given. Without ``cache`` all manifests are
-        read. ``states``: the folder of this stack's states, if that is not in ``folder``. Raises
-        ProvisionerError (PRV6003, PRV6005) if there is no such folder or environment can be.
+        read. ``configuration`` is the user's own file, if there is one; ``redactor`` learns every
+        secret that is resolved. ``states``: the folder of this stack's states, if that is not in
+        ``folder``. Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or
+        environment can be.
         """
         _check_folder(folder)
         if environment is not None:
@@ -66,7 +71,7 @@ class Workspace:
         self.registry = registry or Registry()
         self.cache = cache
         self.states = states
-        self.secrets = ReferencedSecrets(environ, self.root)
+        self.secrets = ReferencedSecrets(environ, self.root, configuration, redactor)
         self.catalog = catalog or SchemaCatalog.installed()
         self.lineage = uuid4()
         """What the state gets if this workspace makes it."""
@@ -198,7 +203,12 @@ class Workspace:
     def sessions(self, sink: EventSink) -> Sessions:
         """Sessions to this stack's endpoints; a context manager that closes them."""
         return Sessions(
-            self.registry, root=self.root, clock=self.clock, secrets=self.secrets, sink=sink
+            self.registry,
+            root=self.root,
+            clock=self.clock,
+            secrets=self.secrets,
+            redactor=self.secrets.redactor,
+            sink=sink,
         )
 
 

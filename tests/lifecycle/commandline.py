@@ -58,6 +58,7 @@ class CommandLine:
         self, root: Path, capture: Callable[[], tuple[str, str]], *faults: Mapping[str, Any]
     ) -> None:
         self.root = root
+        self._secret: str | None = None
         self._capture = capture
         self._scenario = Scenario(root)
         self.faults(*faults)
@@ -66,7 +67,20 @@ class CommandLine:
 
     def faults(self, *rules: Mapping[str, Any]) -> None:
         """What goes wrong on the endpoint from now on; each run counts anew."""
-        connection = {"path": OBJECTS, **({"faults": list(rules)} if rules else {})}
+        self._rules = rules
+        self._write_host()
+
+    def secret(self, reference: str) -> None:
+        """Have the endpoint ask for a secret."""
+        self._secret = reference
+        self._write_host()
+
+    def _write_host(self) -> None:
+        connection: dict[str, Any] = {"path": OBJECTS}
+        if self._rules:
+            connection["faults"] = list(self._rules)
+        if self._secret is not None:
+            connection["password"] = {"secretRef": self._secret}
         self._scenario.write(
             "host.yaml",
             "apiVersion: provisioner/v1\nkind: Host\nmetadata: {name: here}\n"

@@ -14,7 +14,7 @@ from typing import Any
 from tests.lifecycle.commandline import CommandLine, Finished
 
 COMMANDS = (("validate",), ("plan",), ("apply", "--yes"))
-ONLY_PLANNED = frozenset({"PRV1501"})
+ONLY_PLANNED = frozenset({"PRV1501", "PRV1502"})
 """What ``validate`` only warns of: the machine that checks manifests need not have the secrets."""
 
 

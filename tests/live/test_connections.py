@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import weakref
@@ -176,13 +177,35 @@ def test_ssh_with_a_key_file(ssh: SshServer, libvirt_session: LibvirtDaemon) -> 
     connection.close()
 
 
-def test_ssh_with_a_key_from_a_secret(ssh: SshServer, libvirt_session: LibvirtDaemon) -> None:
-    uri = ssh_uri(ssh, libvirt_session, "ssh")
+def keys_in_memory() -> int:
+    names = []
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            names.append(str(path.readlink()))
+    return sum("provisioner-key" in name for name in names)
+
+
+@pytest.mark.parametrize("transport", ["ssh", "libssh"])
+def test_ssh_with_a_key_from_a_secret_that_is_on_no_disk(
+    ssh: SshServer,
+    libvirt_session: LibvirtDaemon,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    transport: str,
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    uri = ssh_uri(ssh, libvirt_session, transport)
     secrets = Secrets(KEY=ssh.key.read_text())
     settings = {"privateKey": {"secretRef": "env://KEY"}}
-    connection = connect(secrets=secrets, uri=uri, ssh=settings)
+    more = {} if transport == "ssh" else {"knownHosts": str(ssh.known_hosts)}
+    connection = connect(secrets=secrets, uri=uri, ssh={**settings, **more})
     assert hostname(connection)
+    assert [] == list(temporary.iterdir())
+    assert 1 == keys_in_memory()
     connection.close()
+    assert 0 == keys_in_memory()
     missing = refusal(uri=uri, ssh=settings)
     assert "PRV1501" == missing.code
 
@@ -224,6 +247,11 @@ def test_libssh_with_known_hosts(
 
 
 # --- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_a_defect_while_connecting_reaches_whoever_waits() -> None:
+    with pytest.raises(ZeroDivisionError):
+        connection_module._open_within(30, "connect", lambda: 1 // 0)
 
 
 @pytest.mark.parametrize(

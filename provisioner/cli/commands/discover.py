@@ -80,8 +80,7 @@ def command(
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress
     from provisioner.cli.render.discover import discovery_json, render_discovery
-    from provisioner.service.discover import discover_host, discover_uri
-    from provisioner.service.discover_values import Choices
+    from provisioner.service.discover import Choices, discover_host, discover_uri
 
     terminal = invocation.terminal
     is_uri = _URI.match(host) is not None

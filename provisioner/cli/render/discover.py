@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.cli.render.text import count, printable, wrap
-from provisioner.service.discover_values import Discovery
+from provisioner.service.discover import Discovery
 
 _SHOWN = 20
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_codes_are_documented() -> None:
     given: set[str] = set()
-    for folder in ("cli", "service"):
+    for folder in ("cli", "service", "discovery"):
         for module in (ROOT / "provisioner" / folder).rglob("*.py"):
             given |= set(re.findall(r'"(PRV\d{4})"', module.read_text(encoding="utf-8")))
     text = (ROOT / "docs" / "diagnostics.md").read_text(encoding="utf-8")

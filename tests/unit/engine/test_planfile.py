@@ -199,6 +199,27 @@ def test_a_plan_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert [folder] == list(tmp_path.iterdir())
 
 
+def test_a_link_stays_and_what_it_leads_to_is_replaced(written: Path) -> None:
+    link = written.with_name("link.plan")
+    link.symlink_to(written)
+    plan = Situation((declared("Net/other"),)).plan()
+    write(plan, link)
+    assert (True, plan) == (link.is_symlink(), read(written))
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, linked: bool) -> None:
+    """As root, the way to a device."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = tmp_path / "small.plan" if linked else pipe
+    if linked:
+        path.symlink_to(pipe)
+    with pytest.raises(ProvisionerError, match="PRV2020"):
+        write(Situation().plan(), path)
+    assert pipe.is_fifo()
+
+
 def test_nothing_is_written_through_a_link_in_the_way(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("kept", encoding="utf-8")

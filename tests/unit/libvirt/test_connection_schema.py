@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from provisioner.manifest.canonical import Findings
+from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.compiled import CompiledSchema
 
 SCHEMA: dict[str, Any] = json.loads(
     files("provisioner_plugins.kvm").joinpath("connection.v1.json").read_text(encoding="utf-8")
 )
-COMPILED = CompiledSchema(SCHEMA)
+COMPILED = CompiledSchema(SchemaCatalog.installed().standalone(SCHEMA))
 
 
 def test_every_example_is_valid() -> None:

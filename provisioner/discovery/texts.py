@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from provisioner.discovery.drafts import Draft
 from provisioner.manifest.annotations import METADATA_FIELDS
 from provisioner.manifest.catalog import API_VERSION
 from provisioner.manifest.fields import Field
 from provisioner.manifest.placeholders import escaped
 from provisioner.manifest.printer import authored
 from provisioner.manifest.yamlstrict import write_documents
-from provisioner.service.discover_drafts import Draft
 
 _WIDTH = 98
 

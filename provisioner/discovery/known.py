@@ -9,11 +9,11 @@ from typing import NamedTuple, TypeAlias
 
 from provisioner.core.address import Address
 from provisioner.core.identity import Stamp
+from provisioner.discovery.names import Wanted, names_for
 from provisioner.manifest.annotations import KindInfo
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import Declaration, Stack
 from provisioner.providers.api import Discovered, Naming
-from provisioner.service.discover_names import Wanted, names_for
 from provisioner.state.model import State
 
 Key: TypeAlias = tuple[str, str]

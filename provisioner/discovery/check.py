@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity
+from provisioner.discovery.drafts import Draft
 from provisioner.engine.prepare import check_stack
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.loader import load
 from provisioner.manifest.model import Stack
 from provisioner.providers.registry import Registry
-from provisioner.service.discover_drafts import Draft
 from provisioner.state.model import State
 
 Texts = Mapping[FilePath, str]

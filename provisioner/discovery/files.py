@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.service.discover_drafts import Draft
-from provisioner.service.discover_texts import modeline
-from provisioner.service.discover_values import Choices
-from provisioner.service.init import stack_around
+from provisioner.discovery.drafts import Draft
+from provisioner.discovery.texts import modeline
+from provisioner.discovery.values import Choices
+from provisioner.manifest.glance import stack_around
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}
 _NAMED = 10

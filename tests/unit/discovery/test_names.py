@@ -5,7 +5,7 @@ import random
 import pytest
 
 from provisioner.core.address import NAME_PATTERN
-from provisioner.service.discover_names import Wanted, names_for, plain_name
+from provisioner.discovery.names import Wanted, names_for, plain_name
 
 
 @pytest.mark.parametrize(

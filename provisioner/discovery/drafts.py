@@ -2,7 +2,7 @@
 name, and with a remark for everything that is left out.
 
 :mod:`provisioner.service.discover` makes the drafts, and
-:mod:`provisioner.service.discover_check` takes out of them what the loader does not take.
+:mod:`provisioner.discovery.check` takes out of them what the loader does not take.
 """
 
 from __future__ import annotations

@@ -51,8 +51,9 @@ def beyond(
     definition, merged = whole or (found, made)
     notes: list[str] = []
     rest = _rest(found, made, identify, "", notes)
-    for name, value in sorted(rest.attrib.items()):
-        notes.append(f"kept, but not expressed: {name}={value!r} of <{found.tag}>")
+    for node in (rest, *rest.findall("devices")):
+        for name, value in sorted(node.attrib.items()):
+            notes.append(f"kept, but not expressed: {name}={value!r} of <{node.tag}>")
     fragments: list[str] = []
     for piece in [*_pieces(rest), *additions]:
         text = serialize(piece)
@@ -163,6 +164,21 @@ def _identified(rest: Element, node: Element, identify: Mapping[str, Identify]) 
         if key_of(bare) != key and key_of(element(node.tag, node.attrib, copied(below))) == key:
             remove_all(rest, below.tag)
             rest.append(stripped(below))
+
+
+def drop_said(
+    parent: Element, tag: str, attributes: Iterable[str] = (), *, text: bool = False
+) -> None:
+    """Take attributes of children, or their text, out where a field says them, and children of
+    which nothing is left.
+    """
+    for node in parent.findall(tag):
+        for name in attributes:
+            node.attrib.pop(name, None)
+        if text:
+            node.text = None
+        if not node.attrib and not len(node) and not (node.text or "").strip():
+            parent.remove(node)
 
 
 def stripped(node: Element) -> Element:

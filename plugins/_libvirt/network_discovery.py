@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
-from provisioner_plugins._libvirt.beyond import beyond
+from provisioner_plugins._libvirt.beyond import beyond, drop_said
 from provisioner_plugins._libvirt.native import PROVIDER
 from provisioner_plugins._libvirt.network_xml import (
     IDENTIFY,
@@ -85,7 +85,7 @@ def _complete(record: NetworkRecord, document: Element, spec: dict[str, Any] | N
         remove_all(rest, tag)
     rest.attrib.pop("connections", None)
     if (attribute(rest, "mac", "address") or "").startswith(_OWN_MAC):
-        remove_all(rest, "mac")
+        drop_said(rest, "mac", ("address",))
     if spec is None:
         spec = {"mode": NATIVE}
         made = element("network")
@@ -131,7 +131,7 @@ def _common(document: Element) -> dict[str, Any] | None:
         spec["mtu"] = found["mtu"]
     _add_ipv4(spec, document, found)
     _add_ipv6(spec, document)
-    _add_dns(spec, found)
+    _add_dns(spec, document, found)
     if mode in ("nat", "routed") and not {"cidr", "cidr6"} & spec.keys():
         return None
     return spec
@@ -176,13 +176,24 @@ def _dhcp(node: Element, found: Mapping[str, Any]) -> dict[str, Any] | None:
         for one in ranges
         for lease in one.findall("lease") or [element("lease")]
     }
-    if len(leases) > 1 or not _LEASES[0] <= dhcp["leaseTime"] <= _LEASES[1]:
+    if not all(map(_is_plain_range, ranges)) or len(leases) > 1:
+        return None
+    if not _LEASES[0] <= dhcp["leaseTime"] <= _LEASES[1]:
         return None
     if len(dhcp["reservations"]) != len(hosts) or not all(map(_is_plain_host, hosts)):
         return None
     if len({host.get("ip") for host in hosts}) != len(hosts):
         return None
     return dhcp
+
+
+def _is_plain_range(node: Element) -> bool:
+    leases = node.findall("lease")
+    return (
+        node.attrib.keys() <= {"start", "end"}
+        and len(node) == len(leases)
+        and all(lease.attrib.keys() <= {"expiry", "unit"} and not len(lease) for lease in leases)
+    )
 
 
 def _is_plain_host(host: Element) -> bool:
@@ -209,18 +220,38 @@ def _add_ipv6(spec: dict[str, Any], document: Element) -> None:
     spec["cidr6"] = str(interface.network)
 
 
-def _add_dns(spec: dict[str, Any], found: Mapping[str, Any]) -> None:
+def _add_dns(spec: dict[str, Any], document: Element, found: Mapping[str, Any]) -> None:
     dns = found["dns"]
     said: dict[str, Any] = {} if dns["enabled"] else {"enabled": False}
     if _DOMAIN.fullmatch(dns.get("domain", "")):
         said["domain"] = dns["domain"]
-    if dns["enabled"] and dns["forwarders"]:
-        said["forwarders"] = dns["forwarders"]
-    hosts = dns.get("hosts") if dns["enabled"] else None
-    if hosts and all(_DOMAIN.fullmatch(name) for host in hosts.values() for name in host["names"]):
-        said["hosts"] = hosts
+    if dns["enabled"]:
+        forwarders = [*_plain_forwarders(document)]
+        hosts = document.findall("dns/host")
+        if forwarders and len(forwarders) == len(dns["forwarders"]):
+            said["forwarders"] = dns["forwarders"]
+        if hosts and all(map(_is_plain_name, hosts)) and len(hosts) == len(dns["hosts"]):
+            said["hosts"] = dns["hosts"]
     if said:
         spec["dns"] = said
+
+
+def _plain_forwarders(document: Element) -> Iterator[Element]:
+    for node in document.findall("dns/forwarder"):
+        if node.attrib.keys() == {"addr"} and not len(node):
+            yield node
+
+
+def _is_plain_name(host: Element) -> bool:
+    names = host.findall("hostname")
+    return (
+        host.attrib.keys() == {"ip"}
+        and len(host) == len(names)
+        and all(
+            not name.attrib and not len(name) and _DOMAIN.fullmatch(name.text or "")
+            for name in names
+        )
+    )
 
 
 # --- what fragments need not say -----------------------------------------------------------------
@@ -241,11 +272,11 @@ def _drop_defaults(document: Element) -> None:
 
 def _drop_repeated(forward: Element) -> None:
     for node in forward.findall("interface"):
-        if node.get("dev") == forward.get("dev"):
+        if node.attrib == {"dev": forward.get("dev")} and not len(node):
             forward.remove(node)
     for nat in forward.findall("nat"):
         for port in nat.findall("port"):
-            if (port.get("start"), port.get("end")) == ("1024", "65535"):
+            if port.attrib == {"start": "1024", "end": "65535"} and not len(port):
                 nat.remove(port)
         if not nat.attrib and not len(nat):
             forward.remove(nat)
@@ -253,26 +284,21 @@ def _drop_repeated(forward: Element) -> None:
 
 def _drop_expressed(rest: Element, made: Element, spec: Mapping[str, Any]) -> None:
     """Take out of both what the fields say in words of their own."""
-    own = {spec[key] for key in ("cidr", "cidr6") if key in spec}
     for document in (rest, made):
+        served = next(addresses(document, 4), None)
+        for field, version in (("cidr", 4), ("cidr6", 6)):
+            for node in list(addresses(document, version))[:1] if field in spec else ():
+                for name in ("netmask", "prefix"):
+                    node.attrib.pop(name, None)
         for node in document.findall("ip"):
             if node.get("family") == "ipv4":
                 del node.attrib["family"]
-            if node.get("address") and str(interface_of(node).network) in own:
-                for name in ("netmask", "prefix"):
-                    node.attrib.pop(name, None)
-        for dhcp in document.findall("ip/dhcp") if "dhcp" in spec else ():
+        for dhcp in served.findall("dhcp") if served is not None and "dhcp" in spec else ():
             for tag in ("range", "host"):
                 remove_all(dhcp, tag)
+        said = spec.get("dns", {})
+        gone = [*_plain_forwarders(document)] if "forwarders" in said else []
+        gone += document.findall("dns/host") if "hosts" in said else []
         for dns in document.findall("dns"):
-            for node in _expressed_dns(dns, spec.get("dns", {})):
+            for node in gone:
                 dns.remove(node)
-
-
-def _expressed_dns(dns: Element, said: Mapping[str, Any]) -> Iterator[Element]:
-    if "hosts" in said:
-        yield from dns.findall("host")
-    if "forwarders" in said:
-        for node in dns.findall("forwarder"):
-            if node.get("addr") is not None and node.get("domain") is None:
-                yield node

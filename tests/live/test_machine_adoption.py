@@ -113,3 +113,30 @@ def test_its_devices_are_told_and_matched(bench: Any, log: SerialLog) -> None:
     assert 1 == sum("/disk.qcow2" in text for text in spec["native"]["kvm"]["domain"])
     assert "pc" == spec["machineType"]
     assert log.sequence() is not None
+
+
+def test_one_without_a_definition_is_marked_while_it_runs(
+    bench: Any, boot_image: BootImage, libvirt_session: LibvirtDaemon
+) -> None:
+    disk = boot_image.copy(libvirt_session.directory / f"{bench.lineage.hex[:8]}.qcow2")
+    text = boot_domain("web", disk)
+    bench.connection.call("start", lambda handle: handle.createXML(text, 0))
+    (found,) = [item for item in bench.discover(VM) if item.name == "web"]
+    assert 1 == sum("no definition" in note for note in found.notes)
+    bench.adopt(VM, "web", SPEC)
+    # Only an apply defines it.
+    assert not bench.connection.call("look", lambda h: h.lookupByName("web").isPersistent())
+    assert {"memory.size": "live"} == bench.plan(VM, "web", SPEC).impacts
+
+
+def test_its_cards_have_the_names_of_the_manifest(bench: Any, log: SerialLog) -> None:
+    del log
+    bench.network("lan", mode="isolated", cidr="10.99.0.0/24", active=False)
+    card = (
+        "<interface type='network'><mac address='52:54:00:00:00:99'/><source network='lan'/>"
+        "<model type='virtio'/></interface>"
+    )
+    bench.connection.call("plug", lambda h: h.lookupByName("web").attachDeviceFlags(card, 2))
+    nic = {"name": "first", "network": "lan", "mac": "52:54:00:00:00:99"}
+    outcome = bench.adopt(VM, "web", {**SPEC, "nics": [nic]})
+    assert {"first": "52:54:00:00:00:99"} == outcome.outputs["mac"]

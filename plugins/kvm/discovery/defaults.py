@@ -7,9 +7,17 @@ what only lays out what is there. Nothing of it is changed on the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from provisioner_plugins._libvirt.xml import Element, attribute, child, remove_all, text_of
+from provisioner_plugins._libvirt.beyond import drop_said
+from provisioner_plugins._libvirt.xml import (
+    Element,
+    attribute,
+    child,
+    copied,
+    remove_all,
+    text_of,
+)
 from provisioner_plugins.kvm.domain.tree import at
 from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
@@ -27,6 +35,7 @@ _PLAIN_PCI = frozenset(
         "dmi-to-pci-bridge",
     }
 )
+_CONTROLLER = ("type", "index", "model")
 _PLAIN_CONTROLLERS = frozenset({"virtio-serial", "sata", "ide", "fdc", "ccid", "xenbus"})
 _EVENTS = {"on_poweroff": "destroy", "on_reboot": "restart", "on_crash": "destroy"}
 
@@ -66,7 +75,7 @@ def _root(domain: Element) -> None:
 def _events(domain: Element) -> None:
     for tag, usual in _EVENTS.items():
         if text_of(domain, tag) == usual:
-            remove_all(domain, tag)
+            drop_said(domain, tag, text=True)
 
 
 def _clock(domain: Element) -> None:
@@ -108,7 +117,7 @@ def _firmware(domain: Element) -> None:
     if system is None:
         return
     boot = system.findall("boot")
-    if [node.get("dev") for node in boot] == ["hd"]:
+    if [(node.attrib, len(node)) for node in boot] == [({"dev": "hd"}, 0)]:
         remove_all(system, "boot")
     if system.get("firmware") is not None:
         # The files are libvirt's choice for the kind of firmware.
@@ -120,84 +129,101 @@ def _firmware(domain: Element) -> None:
 
 def _security(domain: Element) -> None:
     for label in domain.findall("seclabel"):
-        if label.get("type") == "dynamic" and not set(label.attrib) - {"type", "model", "relabel"}:
-            texts = {node.tag for node in label}
-            if texts <= {"label", "imagelabel"}:
-                domain.remove(label)
-    resource = domain.find("resource")
-    if resource is not None and text_of(resource, "partition") == "/machine":
-        remove_all(resource, "partition")
-        if not len(resource):
-            domain.remove(resource)
+        # The labels themselves are of one run.
+        rest = copied(label)
+        for tag in ("label", "imagelabel"):
+            remove_all(rest, tag)
+        if label.get("type") == "dynamic" and _says_only(rest, ("type", "model", "relabel")):
+            domain.remove(label)
+    for resource in domain.findall("resource"):
+        if text_of(resource, "partition") == "/machine":
+            drop_said(resource, "partition", text=True)
+    drop_said(domain, "resource")
 
 
 def _controllers(domain: Element) -> None:
     devices = child(domain, "devices")
-    has_usb = any(
-        device.get("bus") == "usb"
-        or (device.tag == "hostdev" and device.get("type") == "usb")
-        or (device.tag in ("redirdev", "hub"))
-        or attribute(device, "target", "bus") == "usb"
-        or attribute(device, "address", "type") == "usb"
-        for device in devices
-        if (device.tag, device.get("type")) != ("input", "tablet")
-    )
     buses = [node for node in devices.findall("controller") if node.get("type") == "pci"]
     if all(map(_is_plain_bus, buses)):
         for node in buses:
             devices.remove(node)
+    has_usb = any(map(_needs_usb, devices))
+    has_scsi = any(
+        attribute(disk, "target", "bus") == "scsi" and disk.get("device") != "lun"
+        for disk in devices_of(domain, "disk")
+    )
     for node in devices.findall("controller"):
-        kind, model = node.get("type"), node.get("model")
-        options = {below.tag for below in node} - {"alias", "address"}
-        extra = node.attrib.keys() - {"type", "index", "model"}
+        kind = node.get("type")
         if kind == "usb":
-            if not has_usb and not extra and options <= {"master"}:
-                devices.remove(node)
-        elif kind == "scsi" and model == "virtio-scsi":
-            is_used = any(
-                attribute(disk, "target", "bus") == "scsi" for disk in devices_of(domain, "disk")
-            )
-            if is_used and node.get("index") == "0" and not extra and not options:
-                devices.remove(node)
-        elif kind in _PLAIN_CONTROLLERS and not extra and not options:
+            is_usual = not has_usb and _says_only(node, _CONTROLLER, {"master": ("startport",)})
+        elif kind == "scsi":
+            is_first = (node.get("model"), node.get("index")) == ("virtio-scsi", "0")
+            is_usual = has_scsi and is_first and _says_only(node, _CONTROLLER)
+        else:
+            is_usual = kind in _PLAIN_CONTROLLERS and _says_only(node, _CONTROLLER)
+        if is_usual:
             devices.remove(node)
+
+
+def _needs_usb(device: Element) -> bool:
+    """Whether a device other than the tablet of a graphical console is plugged into USB."""
+    if (device.tag, device.get("type")) == ("input", "tablet"):
+        return False
+    return (
+        "usb" in (device.get("bus"), attribute(device, "target", "bus"))
+        or attribute(device, "address", "type") == "usb"
+        or (device.tag, device.get("type")) == ("hostdev", "usb")
+        or device.tag in ("redirdev", "hub")
+    )
+
+
+def _says_only(
+    node: Element,
+    attributes: Collection[str],
+    children: Mapping[str, Collection[str]] | None = None,
+) -> bool:
+    """Whether an element says nothing but these attributes, and those of these children, beside
+    what lays it out.
+    """
+    known = {"alias": ("name",), **(children or {})}
+    return (
+        node.attrib.keys() <= set(attributes)
+        and not (node.text or "").strip()
+        and all(
+            (below.tag == "address" and below.get("type") in _LAYOUT)
+            or (
+                below.tag in known
+                and not len(below)
+                and below.attrib.keys() <= set(known[below.tag])
+            )
+            for below in node
+        )
+    )
 
 
 def _is_plain_bus(controller: Element) -> bool:
     """Whether it is a PCI controller that libvirt makes by itself where devices need places."""
-    target = controller.find("target")
-    is_plain_target = target is None or (
-        not len(target) and target.attrib.keys() <= {"chassis", "port", "chassisNr"}
-    )
-    return (
-        controller.get("model") in _PLAIN_PCI
-        and is_plain_target
-        and controller.attrib.keys() <= {"type", "index", "model"}
-        and {below.tag for below in controller} <= {"model", "target", "address", "alias"}
-    )
+    children = {"model": ("name",), "target": ("chassis", "port", "chassisNr")}
+    return controller.get("model") in _PLAIN_PCI and _says_only(controller, _CONTROLLER, children)
 
 
 def _inputs(domain: Element) -> None:
     devices = child(domain, "devices")
-    has_screen = devices.find("graphics") is not None
+    usual = {("mouse", "ps2"), ("keyboard", "ps2")}
+    if devices.find("graphics") is not None:
+        usual.add(("tablet", "usb"))
     for node in devices.findall("input"):
-        drop_layout(node)
-        kind = (node.get("type"), node.get("bus"))
-        usual = {("mouse", "ps2"), ("keyboard", "ps2")}
-        if has_screen:
-            usual.add(("tablet", "usb"))
-        if kind in usual and not {below.tag for below in node} - {"alias"}:
+        if (node.get("type"), node.get("bus")) in usual and _says_only(node, ("type", "bus")):
             devices.remove(node)
 
 
 def _others(domain: Element) -> None:
     devices = child(domain, "devices")
     for node in devices.findall("memballoon"):
-        drop_layout(node)
-        if node.attrib == {"model": "virtio"} and not len(node):
+        if node.get("model") == "virtio" and _says_only(node, ("model",)):
             devices.remove(node)
     for node in devices.findall("audio"):
-        if node.get("type") in ("none", "spice") and not len(node):
+        if node.get("type") in ("none", "spice") and _says_only(node, ("id", "type")):
             devices.remove(node)
     for node in devices.findall("serial")[:1]:
         if _is_plain_port(node):
@@ -206,20 +232,20 @@ def _others(domain: Element) -> None:
         # libvirt tells the first serial port a second time.
         if attribute(node, "target", "type") == "serial":
             devices.remove(node)
-    if devices.find("graphics") is not None:
-        screens = devices.findall("video")
-        if len(screens) == 1 and _is_plain_screen(screens[0]):
-            devices.remove(screens[0])
+    screens = devices.findall("video")
+    if devices.find("graphics") is not None and len(screens) == 1 and _is_plain_screen(screens[0]):
+        devices.remove(screens[0])
 
 
 def _is_plain_port(serial: Element) -> bool:
     """Whether it is what a machine with a serial console gets."""
     target = serial.find("target")
-    return (
-        serial.attrib == {"type": "pty"}
-        and {below.tag for below in serial} <= {"target", "address", "alias"}
-        and target is not None
-        and target.get("port") == "0"
+    if target is None or target.get("port") != "0" or serial.get("type") != "pty":
+        return False
+    rest = copied(serial)
+    remove_all(rest, "target")
+    return _says_only(rest, ("type",)) and _says_only(
+        target, ("type", "port"), {"model": ("name",)}
     )
 
 
@@ -229,9 +255,8 @@ def _is_plain_screen(video: Element) -> bool:
     usual = {"type": "vga", "vram": "16384", "heads": "1", "primary": "yes"}
     return (
         model is not None
-        and not len(model)
-        and all(usual.get(name) == value for name, value in model.attrib.items())
-        and {below.tag for below in video} <= {"model", "address", "alias"}
+        and _says_only(video, (), {"model": tuple(usual)})
+        and all(usual[name] == value for name, value in model.attrib.items())
     )
 
 

@@ -19,6 +19,8 @@ from provisioner_plugins._libvirt.volume import VolumeId
 from provisioner_plugins._libvirt.xml import Element, attribute
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import cdroms, nics
+from provisioner_plugins.kvm.domain.firmware import family
+from provisioner_plugins.kvm.domain.tree import at
 from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
 DISK, IMAGE, NETWORK = "Disk", "Image", "Network"
@@ -122,7 +124,9 @@ def sort_devices(domain: Element, estate: KnownEstate, macs: Mapping[str, int]) 
     found = Devices()
     for node in devices_of(domain, "disk"):
         kind = node.get("device", "disk")
-        if kind == "cdrom" and attribute(node, "alias", "name") == cdroms.SEED_ALIAS:
+        if attribute(node, "target", "bus") == "ide" and not _has_ide(domain):
+            found.whole.append(node)
+        elif kind == "cdrom" and attribute(node, "alias", "name") == cdroms.SEED_ALIAS:
             found.seed = node
         elif not (
             (kind == "disk" and _take_disk(found, node, estate))
@@ -135,6 +139,12 @@ def sort_devices(domain: Element, estate: KnownEstate, macs: Mapping[str, int]) 
         if not _take_card(found, node, estate, macs, taken):
             found.whole.append(node)
     return found
+
+
+def _has_ide(domain: Element) -> bool:
+    """Whether the board that a manifest names has IDE."""
+    board = at(domain, "os", "type")
+    return board is None or family(board.get("machine", "")) in ("pc", "isapc")
 
 
 def _take_disk(found: Devices, node: Element, estate: KnownEstate) -> bool:

@@ -91,7 +91,8 @@ def _system(domain: Element) -> dict[str, Any]:
     system = domain.find("os")
     kind = found["firmware"]["type"]
     said: dict[str, Any] = {}
-    if system is not None and (system.get("firmware") or system.find("loader") is None):
+    is_chosen = system is not None and (system.get("firmware") or system.find("loader") is None)
+    if is_chosen and (board, kind) != ("pc", "uefi-secure"):
         said["type"] = kind
     if found["firmware"]["tpm"] and _is_plain_tpm(domain, kind):
         said["tpm"] = True

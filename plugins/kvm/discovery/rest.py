@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from provisioner_plugins._libvirt.beyond import Beyond, beyond, rest_of, stripped
+from provisioner_plugins._libvirt.beyond import Beyond, beyond, drop_said, rest_of, stripped
 from provisioner_plugins._libvirt.native import PROVIDER
 from provisioner_plugins._libvirt.xml import (
     Element,
@@ -82,63 +82,52 @@ def _completing(
     known = "mac" if kind == "nics" else "target"
     found, plain = stripped(node), stripped(made)
     for device in (found, plain):
-        for tag in ("alias", known):
-            remove_all(device, tag)
+        remove_all(device, known)
+        drop_said(device, "alias", ("name",))
         defaults.drop_layout(device)
         for name in ("type", "device"):
             device.attrib.pop(name, None)
         if "bootOrder" in said:
-            remove_all(device, "boot")
+            drop_said(device, "boot", ("order",))
         if kind == "nics":
             _drop_card(device)
         else:
             _drop_disk(device, said)
     piece = rest_of(found, plain, native.IDENTIFY, notes)
-    identity = child(copied(node), known)
-    if kind == "nics":
-        attributes: Mapping[str, str] = {"address": identity.get("address", "")}
-    else:
-        attributes = _target(identity)
-    if piece is None and attributes.keys() <= {"address", "dev"}:
+    identity = _identity(child(copied(node), known))
+    if piece is None and identity.attrib.keys() <= {"address", "dev"} and not len(identity):
         return None
     piece = element(node.tag) if piece is None else piece
-    piece.insert(0, element(known, attributes))
+    piece.insert(0, identity)
     return piece
 
 
-def _target(node: Element) -> dict[str, str]:
-    found = {name: value for name, value in node.attrib.items() if name != "bus"}
-    if found.get("tray") == "closed":
-        del found["tray"]
-    return found
+def _identity(node: Element) -> Element:
+    """Target or MAC address of a device, without what a field says of it."""
+    result = stripped(node)
+    result.attrib.pop("bus", None)
+    if result.get("tray") == "closed":
+        del result.attrib["tray"]
+    return result
 
 
 def _drop_disk(device: Element, said: Mapping[str, Any]) -> None:
-    remove_all(device, "readonly")
+    drop_said(device, "readonly")
     if "serial" in said:
-        remove_all(device, "serial")
+        drop_said(device, "serial", text=True)
     driver = child(device, "driver")
     if "cache" in said or driver.get("cache") == "default":
         driver.attrib.pop("cache", None)
     if driver.get("discard") == "unmap":
         del driver.attrib["discard"]
-    _drop_attributes(device, "driver", ("name", "type"))
-    _drop_attributes(device, "source", ("file", "dev", "pool", "volume", "index"))
+    drop_said(device, "driver", ("name", "type"))
+    drop_said(device, "source", ("file", "dev", "pool", "volume", "index"))
 
 
 def _drop_card(device: Element) -> None:
-    _drop_attributes(device, "source", ("network", "portid", "bridge"))
-    _drop_attributes(device, "model", ("type",))
-    remove_all(device, "link")
-
-
-def _drop_attributes(device: Element, tag: str, names: Iterable[str]) -> None:
-    """Take attributes of children away, and children of which nothing is left."""
-    for node in device.findall(tag):
-        for name in names:
-            node.attrib.pop(name, None)
-        if not node.attrib and not len(node):
-            device.remove(node)
+    drop_said(device, "source", ("network", "portid", "bridge"))
+    drop_said(device, "model", ("type",))
+    drop_said(device, "link", ("state",))
 
 
 def _tidied(node: Element) -> Element:
@@ -166,7 +155,7 @@ def _drop_expressed(rest: Element, made: Element, spec: Mapping[str, Any]) -> No
     made.attrib.clear()
     for definition in (rest, made):
         if "description" in spec:
-            remove_all(definition, "description")
+            drop_said(definition, "description", text=True)
         board = at(definition, "os", "type")
         if board is not None and "machineType" in spec:
             board.attrib.pop("machine", None)
@@ -175,7 +164,7 @@ def _drop_expressed(rest: Element, made: Element, spec: Mapping[str, Any]) -> No
         if "graphics" in spec.get("console", {}):
             for node in devices_of(definition, "graphics")[:1]:
                 node.attrib.pop("listen", None)
-                remove_all(node, "listen")
+                drop_said(node, "listen", ("type", "address"))
     for node in devices_of(rest, "graphics"):
         if node.get("autoport") == "yes":
             for name in ("autoport", "port"):
@@ -186,8 +175,5 @@ def _drop_default_model(rest: Element, domain: Element) -> None:
     node = rest.find("cpu")
     if node is None or not is_default_model(domain.find("cpu")):
         return
-    remove_all(node, "model")
-    for name in ("mode", "match", "check"):
-        node.attrib.pop(name, None)
-    if not node.attrib and not len(node):
-        rest.remove(node)
+    drop_said(node, "model", ("fallback",), text=True)
+    drop_said(rest, "cpu", ("mode", "match", "check"))

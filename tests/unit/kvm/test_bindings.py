@@ -116,3 +116,22 @@ def test_networks_under_their_names_on_the_host() -> None:
     bindings = Bindings(related())
     assert ["blue", None] == [bindings.network(name) for name in ("blue", "outside")]
     assert bindings.user_subnet("outside") is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<source pool='pool' volume='Root Disk'/>",
+        "<source file='/srv/pool/Root Disk'/>",
+        "<source file='/srv//pool/Root Disk'/>",
+    ],
+)
+def test_a_disk_that_is_still_to_be_taken_over(source: str) -> None:
+    """By the name that its author gave, in its pool or in the folder of that."""
+    stack = related()
+    theirs = resource("Disk", "root", {"pool": "pool", "size": 1})
+    stack[theirs.address] = replace(theirs, name="Root Disk", exact=True, related=stack)
+    assert "root" == Bindings(stack).disk_name(disk(source))
+    # One that only happens to be called so is another one.
+    stack[theirs.address] = replace(theirs, name="Root Disk", related=stack)
+    assert "root" != Bindings(stack).disk_name(disk(source))

@@ -186,6 +186,74 @@ def test_what_libvirt_leaves_out_is_told() -> None:
     assert fragments[1:] == native.observed(definition)
 
 
+DISK = (
+    "<devices><disk type='file' device='disk'><source file='/a.img'/>"
+    "<target dev='vdz' bus='virtio'/></disk></devices>"
+)
+
+
+def foreign() -> Element:
+    """A machine of somebody else's, which has by itself what fragments would say."""
+    return parse(
+        "<domain><on_crash>preserve</on_crash><devices><disk type='file' device='disk'>"
+        "<source file='/a.img'/><target dev='vdz' bus='virtio'/></disk></devices></domain>"
+    )
+
+
+def test_what_nobody_has_recorded_counts_where_it_is() -> None:
+    wanted = ["<on_crash>preserve</on_crash>", DISK, "<on_reboot>destroy</on_reboot>"]
+    definition = foreign()
+    assert wanted[:2] == native.observed(definition, wanted)
+    assert 1 == len(native.foreign_devices(definition, wanted))
+    native.take_over(definition, wanted)
+    assert wanted[:2] == native.recorded(definition)
+    # From then on only the record counts.
+    assert wanted[:2] == native.observed(definition, [])
+
+
+def test_a_fragment_that_completes_a_disk_does_not_bring_it_in() -> None:
+    definition = foreign()
+    completing = "<devices><disk><target dev='vdz'/></disk></devices>"
+    assert frozenset() == native.foreign_devices(definition, [completing])
+
+
+def test_what_stays_among_the_fragments_is_left_where_it_is() -> None:
+    definition = domain()
+    native.replace(definition, [DISK, FRAGMENTS[0]])
+    (disk,) = [n for n in definition.iter("disk") if n.find("source[@file]") is not None]
+    disk.append(parse("<address type='pci' bus='0x05'/>"))
+    native.replace(definition, [FRAGMENTS[1], DISK])
+    assert [FRAGMENTS[1], DISK] == native.recorded(definition)
+    assert 1 == len(disk.findall("address"))
+    assert disk in list(definition.iter("disk"))
+
+
+def test_a_card_is_known_by_its_alias_or_its_address() -> None:
+    """One that was taken over gets an alias with its first change; the fragment knows neither."""
+    definition = domain()
+    card = next(definition.iter("interface"))
+    card.append(parse("<mac address='52:54:00:00:00:01'/>"))
+    fragment = (
+        "<devices><interface><mac address='52:54:00:00:00:01'/><mtu size='9000'/></interface>"
+        "</devices>"
+    )
+    native.replace(definition, [fragment])
+    assert ["9000"] == [node.get("size", "") for node in definition.iter("mtu")]
+    assert 1 == len(definition.findall("devices/interface"))
+
+
+def test_several_of_a_kind_that_nothing_tells_apart() -> None:
+    fragment = (
+        "<cputune><vcpusched vcpus='0' scheduler='a'/><vcpusched vcpus='1' scheduler='b'/>"
+        "</cputune>"
+    )
+    definition = domain()
+    native.replace(definition, [fragment])
+    before = deepcopy(definition)
+    native.merge(definition)
+    assert same(before, definition)
+
+
 def _without_empty(node: Element) -> object:
     """A definition as nested tuples, without elements that say nothing."""
     children = sorted((_without_empty(below) for below in node), key=str)

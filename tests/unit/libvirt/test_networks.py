@@ -383,3 +383,23 @@ def test_impacts_of_the_mode() -> None:
         assert "replace" == impact(change, active=True, guests=[])[0]
     change = Change(("mode",), "nat", "routed")
     assert "restart" == impact(change, active=True, guests=["web"])[0]
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<dhcp><host name='only' mac='52:54:00:00:00:01' ip='10.77.0.4'/></dhcp>",
+        "<dhcp><range start='10.77.0.9' end='10.77.0.9'><lease expiry='3' unit='hours'/></range>"
+        "</dhcp>",
+    ],
+)
+def test_an_edit_keeps_what_somebody_else_made_of_dhcp(inner: str) -> None:
+    document = parse(
+        "<network><name>lan</name><forward mode='nat'/><ip address='10.77.0.1' prefix='24'>"
+        f"{inner}</ip><ip family='ipv6' address='fd00::1' prefix='64'/></network>"
+    )
+    before = parse(serialize(document))
+    write(document, {**read(document), "mtu": 1400})
+    document.remove(document.find("mtu"))  # type: ignore[arg-type]
+    # Not even the translation of IPv6 addresses is added to what had none.
+    assert same(before, document)

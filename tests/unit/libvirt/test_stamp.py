@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from provisioner.core.address import Address
 from provisioner.core.identity import Stamp
 from provisioner.providers.api import Resource
+from provisioner_plugins._libvirt import fragment_record, metadata
 from provisioner_plugins._libvirt.stamp import Mark, build, read
 from provisioner_plugins._libvirt.stamp import replace as put
 from provisioner_plugins._libvirt.xml import element, parse, serialize
@@ -62,3 +63,18 @@ def test_the_mark_of_a_resource() -> None:
     bare = Mark.of(replace(resource, spec={"mode": "nat"}))
     assert {"labels": {}} == bare.fields()
     assert "tenant" not in build(bare).attrib
+
+
+def test_the_parts_of_our_metadata_without_their_namespaces() -> None:
+    """As the calls take them that write nothing but metadata."""
+    document = parse("<domain><name>web</name></domain>")
+    put(document, Mark(STAMP))
+    fragment_record.write(document, ["<a/>"])
+    record, mark = metadata.parts(document)
+    expected = ("provisioner-native", fragment_record.NAMESPACE)
+    assert (*expected, "<native><fragment>&lt;a/&gt;</fragment></native>") == record
+    assert mark.text is not None
+    assert mark.text.startswith("<stamp lineage=")
+    fragment_record.write(document, [])
+    # The stamp is the last: what has one has its record, too.
+    assert [None, mark.text] == [part.text for part in metadata.parts(document)]

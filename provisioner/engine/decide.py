@@ -175,9 +175,16 @@ def _foreign(subject: Subject, observed: Present, policy: Policy) -> Decision:
         hint="Give the resource another name, or take the object over: provisioner adopt "
         f"{subject.address}",
         address=str(subject.address),
-        path=("name",),
+        path=_name_field(subject),
     )
     return Decision(problem=problem)
+
+
+def _name_field(subject: Subject) -> Path:
+    """The field that gives the name under which the object is looked for."""
+    declaration = subject.declaration
+    named = declaration is not None and declaration.external_name is not None
+    return ("externalName",) if named else ("name",)
 
 
 def _stamped_by_others(subject: Subject, owner: Stamp) -> Diagnostic:
@@ -200,7 +207,7 @@ def _stamped_by_others(subject: Subject, owner: Stamp) -> Diagnostic:
         detail="" if same else f"Its lineage is {owner.lineage}.",
         hint=hint,
         address=str(subject.address),
-        path=("name",),
+        path=_name_field(subject),
     )
 
 

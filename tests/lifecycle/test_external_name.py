@@ -25,6 +25,16 @@ def test_an_existing_object_is_adopted_by_it(scenario: Scenario) -> None:
     assert [] == outline(scenario.plan())
 
 
+def test_a_taken_name_is_shown_where_it_is_given(scenario: Scenario) -> None:
+    scenario.outside.add("Network", "Lab Net 01", {"mode": "isolated"})
+    scenario.declare(NAMED)
+    with pytest.raises(ProvisionerError) as caught:
+        scenario.plan()
+    (problem,) = caught.value.diagnostics
+    assert problem.source is not None
+    assert ("PRV2010", "  externalName: Lab Net 01") == (problem.code, problem.source.text)
+
+
 def test_it_stays_through_a_replacement(scenario: Scenario) -> None:
     pool = "StoragePool/pool\nmetadata.externalName: Disks 1\ntype: dir\npath: /a\n"
     scenario.declare(pool)

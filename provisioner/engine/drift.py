@@ -8,7 +8,7 @@ calls them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -21,6 +21,7 @@ from provisioner.engine.diff import differences
 from provisioner.engine.prepare import Survey
 from provisioner.engine.rules import Rules
 from provisioner.engine.selection import Selection
+from provisioner.engine.sessions import is_about_host
 from provisioner.engine.subjects import Subject
 from provisioner.manifest.model import IgnoreRule
 from provisioner.providers.api import Absent, Change, Observation, Undetermined
@@ -166,6 +167,11 @@ class ResourceDrift:
         return Condition.RESTART_PENDING if open_ones else Condition.CONVERGED
 
     @property
+    def is_unread(self) -> bool:
+        """Whether nothing on its host could be read: ``problem`` is the host's then."""
+        return self.problem is not None and is_about_host(self.problem)
+
+    @property
     def open_differences(self) -> tuple[Difference, ...]:
         """Those that no rule ignores."""
         return tuple(item for item in self.differences if item.ignored is None)
@@ -215,6 +221,12 @@ def find_drift(
         if meant and address not in told and attempt.intent.sequence not in intents:
             found[address] = ResourceDrift(address, Found.ABSENT, failure=attempt)
     return [found[address] for address in sorted(found)]
+
+
+def unread_hosts(resources: Iterable[ResourceDrift]) -> tuple[Diagnostic, ...]:
+    """Why hosts could not be read, once for each."""
+    found = {item.problem: None for item in resources if item.is_unread and item.problem}
+    return tuple(found)
 
 
 def _of_resources(

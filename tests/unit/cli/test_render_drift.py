@@ -71,6 +71,21 @@ def failed(name: str, action: str, summary: str | None) -> FailedAttempt:
 
 SET_BACK = NextChange(Effect.SET, 2 * GIB, Impact.LIVE)
 
+SILENT = error("PRV3003", "Host/far: no answer after 600 s while reading far", address="Host/far")
+
+
+def unread(name: str) -> ResourceDrift:
+    """What nothing is known of because its host gives no answer."""
+    return ResourceDrift(
+        machine(name),
+        Found.UNDETERMINED,
+        (Difference((), first_seen=MONDAY),),
+        problem=SILENT,
+        next=NextStep(unknown=f"PRV3003: {SILENT.summary}"),
+        serial=11,
+    )
+
+
 REPORT = DriftReport(
     (
         ResourceDrift(Address("Disk", "data"), Found.PRESENT, serial=3),
@@ -213,6 +228,8 @@ REPORT = DriftReport(
             next=NextStep(Action.UPDATE, Impact.LIVE, held="Host/lab is in maintenance"),
             serial=10,
         ),
+        unread("web03"),
+        unread("web04"),
     ),
     "shop",
     "prod",
@@ -221,8 +238,12 @@ REPORT = DriftReport(
     NextApply(
         planned=True,
         refused=True,
-        problems=(error("PRV2010", "the name 'backend' is taken", address="Network/backend"),),
+        problems=(
+            SILENT,
+            error("PRV2010", "the name 'backend' is taken", address="Network/backend"),
+        ),
     ),
+    (error("PRV2101", "a rule expired on 2025-03-01", source=RULE.source),),
 )
 CALM = DriftReport(
     (ResourceDrift(machine("web01"), Found.PRESENT, serial=9),), "shop", None, TUESDAY
@@ -256,6 +277,16 @@ def test_that_the_next_apply_is_refused_is_said_once() -> None:
     refused = replace(CALM, apply=NextApply(planned=True, refused=True))
     words = " ".join(render_drift(refused, VOCABULARY))
     assert "The next apply is refused as a whole" in words
+
+
+def test_without_anything_in_the_way_the_next_apply_does_it() -> None:
+    gone_one = replace(REPORT, resources=REPORT.resources[1:2], apply=NextApply(planned=True))
+    assert "    next apply: creates it" in render_drift(gone_one, VOCABULARY)
+
+
+def test_a_host_that_cannot_be_read_is_told_once() -> None:
+    words = " ".join(render_drift(REPORT, VOCABULARY))
+    assert (1, 1) == (words.count("no answer after 600 s"), words.count("VirtualMachine/web04"))
 
 
 def test_sensitive_values_never_appear() -> None:

@@ -52,7 +52,7 @@ _ACTIONS = {
     Action.CREATE: "create it",
     Action.UPDATE: "update it",
     Action.REPLACE: "replace it",
-    Action.DELETE: "delete it: no manifest declares it",
+    Action.DELETE: "delete it",
     Action.FORGET: "forget it",
     Action.ADOPT: "adopt it",
     Action.RENAME: "write its new address on it",
@@ -212,7 +212,10 @@ def _step(step: NextStep, before: Sequence[str]) -> str:
         return f"cannot be told: {step.unknown}"
     if step.held is not None:
         return f"held: {step.held}"
-    text = _does(f"{_ACTIONS[step.action]}{_impact(step.impact)}", hindered=bool(before))
+    what = _ACTIONS[step.action]
+    if step.action is Action.DELETE:
+        what += f": {step.reason or 'no manifest declares it'}"
+    text = _does(f"{what}{_impact(step.impact)}", hindered=bool(before))
     if step.refused:
         text += ", which the gate refuses"
     if before:

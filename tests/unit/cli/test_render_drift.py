@@ -152,7 +152,7 @@ REPORT = DriftReport(
             Found.PRESENT,
             (replace(gone(), cause=Cause.LAST_APPLY),),
             failure=failed("db05", "create", "no answer after 1800 s"),
-            next=NextStep(Action.CREATE, reason="an interrupted run began to make it"),
+            next=NextStep(Action.CREATE, reason="an earlier run began to make it"),
         ),
         ResourceDrift(
             machine("web01"),

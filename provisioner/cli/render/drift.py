@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from provisioner.cli.render.diagnostics import render_diagnostic
+from provisioner.cli.render.review import render_lines, text_difference
 from provisioner.cli.render.text import Paint, column_of, count, listed, pair, plain, wrap
-from provisioner.cli.render.values import Vocabulary, render_value
+from provisioner.cli.render.values import Vocabulary, render_path, render_value
 from provisioner.core.actions import Action, Impact
-from provisioner.core.values import path_text
 from provisioner.service.drift import (
     Cause,
     Condition,
@@ -121,12 +121,13 @@ def render_resource(
         if whole.cause is not None:
             yield from wrap(text, width, _FIELD)
     fields = [one for one in shown if one.path]
-    column = column_of(path_text(one.path) for one in fields)
+    column = column_of(render_path(one.path) for one in fields)
     alike = len(origins) == 1
     effects = 0
     for one in fields:
-        text = _difference(one, item.address.kind, vocabulary)
-        yield from pair(path_text(one.path), text, column, width, _FIELD)
+        yield from _field(
+            one, item.address.kind, vocabulary, column=column, width=width, paint=paint
+        )
         if not alike:
             yield from wrap(_origin(one), width, _DETAIL, _DETAIL + "  ")
         told = [*_effect(one, item, vocabulary, width, before)]
@@ -158,15 +159,22 @@ def _time(text: str) -> str:
     return f"{text[:19].replace('T', ' ')} UTC"
 
 
-def _difference(item: Difference, kind: str, vocabulary: Vocabulary) -> str:
-    recorded, observed, running = (
+def _field(
+    item: Difference, kind: str, vocabulary: Vocabulary, *, column: int, width: int, paint: Paint
+) -> Iterator[str]:
+    """A field with what was applied and what is there; of long texts the lines that differ."""
+    unlike = item.differs_running and item.recorded == item.observed
+    there, word = (item.running, "in force") if unlike else (item.observed, "now")
+    lines = text_difference(item.recorded, there, kind, item.path, vocabulary)
+    recorded, found, running = (
         render_value(value, kind, item.path, vocabulary)
-        for value in (item.recorded, item.observed, item.running)
+        for value in (item.recorded, there, item.running)
     )
-    if item.differs_running and item.recorded == item.observed:
-        return f"applied {recorded}, in force {running}"
-    text = f"applied {recorded}, now {observed}"
-    return f"{text} (running {running})" if item.differs_running else text
+    text = f"applied (-), {word} (+)" if lines else f"applied {recorded}, {word} {found}"
+    if item.differs_running and not unlike:
+        text += f" (running {running})"
+    yield from pair(render_path(item.path), text, column, width, _FIELD)
+    yield from render_lines(lines, _DETAIL, width, paint)
 
 
 def _is_said(step: NextStep, before: Sequence[str]) -> bool:
@@ -246,11 +254,12 @@ def _ignored(
         if not covered:
             continue
         yield f"{paint('muted', str(item.address))}  ignored"
-        column = column_of(path_text(one.path) for one, _ in covered)
+        column = column_of(render_path(one.path) for one, _ in covered)
         for one, rule in covered:
-            text = _difference(one, item.address.kind, vocabulary)
             if one.path:
-                yield from pair(path_text(one.path), text, column, width, _FIELD)
+                yield from _field(
+                    one, item.address.kind, vocabulary, column=column, width=width, paint=paint
+                )
             else:
                 yield from wrap(_FOUND.get(item.found, ""), width, _FIELD)
             reason = f"until {rule.until}: {rule.reason}"

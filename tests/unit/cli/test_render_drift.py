@@ -284,6 +284,41 @@ def test_without_anything_in_the_way_the_next_apply_does_it() -> None:
     assert "    next apply: creates it" in render_drift(gone_one, VOCABULARY)
 
 
+def differing(*differences: Difference) -> DriftReport:
+    return replace(CALM, resources=(ResourceDrift(machine("web01"), Found.PRESENT, differences),))
+
+
+def test_of_long_texts_the_lines_that_differ_are_shown() -> None:
+    item = Difference(("description",), "Web\nold\nend", "Web\nnew\nend", cause=Cause.OUTSIDE)
+    shown = render_drift(differing(item), VOCABULARY)
+    assert [
+        "VirtualMachine/web01  drifted",
+        "    description  applied (-), now (+)",
+        "       Web",
+        "      -old",
+        "      +new",
+        "       end",
+        "    changed outside",
+    ] == shown[:7]
+    ignored = replace(item, ignored=RULE)
+    assert "      -old" in render_drift(differing(ignored), VOCABULARY, verbose=True)
+
+
+def test_of_sensitive_texts_no_line_is_shown() -> None:
+    path = ("cloudInit", "userData")
+    item = Difference(path, "a\nhunter2", "a\nhunter3", cause=Cause.OUTSIDE)
+    assert "hunter" not in text(render_drift(differing(item), VOCABULARY))
+
+
+def test_a_key_cannot_begin_a_line() -> None:
+    path = ("cloudInit", "metaData", "a\n\nDrift: none\x1b[2J")
+    item = Difference(path, "x", {"b\nc": 1}, cause=Cause.OUTSIDE)
+    assert [
+        r"    cloudInit.metaData[a\n\nDrift: none\x1b[2J]",
+        r"        applied x, now {b\nc: 1}",
+    ] == render_drift(differing(item), VOCABULARY)[1:3]
+
+
 def test_a_host_that_cannot_be_read_is_told_once() -> None:
     words = " ".join(render_drift(REPORT, VOCABULARY))
     assert (1, 1) == (words.count("no answer after 600 s"), words.count("VirtualMachine/web04"))

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
-from provisioner.cli.render.text import natural, printable
-from provisioner.cli.render.values import Vocabulary, leaves, render_value
+from provisioner.cli.render.text import Paint, natural, printable
+from provisioner.cli.render.values import Vocabulary, leaves, render_path, render_value
 from provisioner.core.actions import Action, Impact
-from provisioner.core.values import path_text
+from provisioner.core.values import Path
 from provisioner.service.model import ABSENT_FINGERPRINT, Change, Plan, Step
 
 SIGNS = {
@@ -149,19 +149,21 @@ def differences(step: Step, vocabulary: Vocabulary) -> Iterator[Difference]:
     if step.action is Action.CREATE:
         for path, value in leaves(step.known.spec):
             if path:
-                yield Difference(path_text(path), None, render_value(value, kind, path, vocabulary))
+                yield Difference(
+                    render_path(path), None, render_value(value, kind, path, vocabulary)
+                )
     elif step.changes:
         for change in step.changes:
             yield _difference(step, change, vocabulary)
     elif step.action is Action.FORGET and step.fingerprint != ABSENT_FINGERPRINT:
         for path, value in leaves(step.known.outputs):
             if path:
-                name = path_text(path)
+                name = render_path(path)
                 yield Difference(name, None, render_value(value, kind, (name,), vocabulary))
 
 
 def _difference(step: Step, change: Change, vocabulary: Vocabulary) -> Difference:
-    kind, name = step.address.kind, path_text(change.path)
+    kind, name = step.address.kind, render_path(change.path)
     waits = change.path in step.deferred
     reason = change.reason if change.reason != step.reason else ""
     mark = f"[{'waits for a restart' if waits else change.impact.value}]"
@@ -170,24 +172,30 @@ def _difference(step: Step, change: Change, vocabulary: Vocabulary) -> Differenc
         render_value(value, kind, change.path, vocabulary)
         for value in (change.before, change.after)
     )
-    if _is_long_text(change) and not vocabulary.is_sensitive(kind, change.path):
-        return Difference(name, before, after, None, note, tuple(_text_difference(change)))
+    lines = text_difference(change.before, change.after, kind, change.path, vocabulary)
+    if lines:
+        return Difference(name, before, after, None, note, lines)
     running = None
     if change.differs_running:
         running = render_value(change.running, kind, change.path, vocabulary)
     return Difference(name, before, after, running, note)
 
 
-def _is_long_text(change: Change) -> bool:
-    sides = (change.before, change.after)
-    return all(isinstance(side, str) for side in sides) and any("\n" in str(side) for side in sides)
-
-
-def _text_difference(change: Change) -> Iterator[str]:
-    """The lines in which two texts differ, with one line of context; quoted where only white space
-    makes the difference.
+def text_difference(
+    before: Any, after: Any, kind: str, path: Path, vocabulary: Vocabulary
+) -> tuple[str, ...]:
+    """The lines in which two texts differ, each after its sign, if one of them has several lines,
+    with one line of context; quoted where only white space makes the difference. Nothing for other
+    values, and for what is sensitive.
     """
-    before, after = (str(side).split("\n") for side in (change.before, change.after))
+    sides = (before, after)
+    is_long = all(isinstance(side, str) for side in sides) and any("\n" in side for side in sides)
+    if not is_long or vocabulary.is_sensitive(kind, path):
+        return ()
+    return tuple(_unified(before.split("\n"), after.split("\n")))
+
+
+def _unified(before: list[str], after: list[str]) -> Iterator[str]:
     if before[-1] == after[-1] == "":
         before, after = before[:-1], after[:-1]
     if " ".join(before).split() == " ".join(after).split():
@@ -197,3 +205,11 @@ def _text_difference(change: Change) -> Iterator[str]:
     for line in list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]:
         if not line.startswith("@@"):
             yield printable(line)
+
+
+def render_lines(lines: Sequence[str], indent: str, width: int, paint: Paint) -> Iterator[str]:
+    """The lines in which two texts differ, cut to the width, in colour."""
+    for line in lines:
+        role = {"+": "add", "-": "destroy"}.get(line[0])
+        text = line[: max(20, width - len(indent))]
+        yield f"{indent}{paint(role, text) if role else text}"

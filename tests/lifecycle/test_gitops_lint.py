@@ -91,6 +91,14 @@ def test_what_a_merge_may_wait_for_is_never_left_out() -> None:
     assert [{"if"}] == [set(rule) for rule in read(GITLAB)["plan shop"]["rules"]]
 
 
+def test_what_is_planned_for_is_what_is_applied_for() -> None:
+    plan, apply = (read(RECIPES / "github" / f"{name}.yml") for name in ("plan", "apply"))
+    assert [f"{plan['env']['FILES']}/**"] == on(apply)["push"]["paths"]
+    gitlab = read(GITLAB)
+    files = gitlab[".shop"]["variables"]["FILES"]
+    assert [f"{files}/**/*"] == gitlab["apply shop"]["rules"][0]["changes"]
+
+
 def test_each_job_is_called_after_its_stack() -> None:
     names = [job["name"] for file in GITHUB for job in read(file)["jobs"].values()]
     names += [name for name, job in read(GITLAB).items() if "script" in job]

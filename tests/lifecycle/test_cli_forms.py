@@ -1,12 +1,17 @@
 """The forms in which a plan is shown, and where they go."""
 
+import html
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from provisioner.cli.planning import command_of
+from provisioner.service.plan import read_plan
 from tests.lifecycle.commandline import CommandLine
-from tests.lifecycle.stacks import DISK, LAN, POOL, WEB
+from tests.lifecycle.stacks import DISK, LAN, POOL, THROWAWAY_DISK, WEB
 
 FORMS = ["--markdown", "--html", "--gitlab", "--terraform", "--json"]
 
@@ -48,6 +53,41 @@ def test_a_refusal_says_what_has_to_be_typed(shop: CommandLine) -> None:
     text = shop("show", "gone.plan", "--markdown").out
     assert "Gate: **refused**" in text
     assert "provisioner plan --destroy -o gone.plan --max-impact replace" in text
+
+
+OPTIONS = ["--target", "*/*", "--exclude", "Network/lan", "--adopt", "Network/found"]
+
+
+@pytest.mark.parametrize("form", [[], ["--markdown"], ["--html"]], ids=["text", "markdown", "html"])
+def test_the_command_that_allows_what_is_refused_can_be_typed(
+    cli: CommandLine, form: list[str]
+) -> None:
+    """It makes the same plan, so it adopts what the plan adopts, and keeps the consents it has."""
+    disks = [THROWAWAY_DISK.replace("web-root", name) for name in ("one", "two")]
+    cli.declare(POOL, *disks, LAN)
+    assert 0 == cli("apply", "--yes").code
+    cli.outside.add("Network", "found", {"mode": "isolated", "cidr": "10.1.0.0/24"})
+    cli.declare(POOL, "Network/found\nmode: isolated\ncidr: 10.1.0.0/24\n")
+    gate = ["--max-impact", "live", "--allow-data-loss", "Disk/one"]
+    assert 0 == cli("plan", *OPTIONS, *gate, "-o", "first.plan").code
+    shown = html.unescape(cli("show", "first.plan", *form).out).replace("\\\n", " ")
+    (line,) = re.findall(r"^\W*(?:<.*>)?provisioner (plan [^\n<]*-o [^\n<]*)", shown, re.M)
+    words = shlex.split(line)
+    assert 0 == cli(*words, "--detailed-exitcode").code - 2
+    found = cli("show", "first.plan", "--json").json
+    assert ["Disk/one", "Disk/two"] == found["consents"]
+    adopted = [step["id"] for step in found["steps"] if step["action"] == "adopt"]
+    assert ["Network/found"] == adopted
+
+
+def test_a_plan_of_adoptions_says_so(cli: CommandLine) -> None:
+    cli.outside.add("Network", "lan", {"mode": "isolated", "cidr": "10.0.0.0/24"})
+    cli.declare(LAN, POOL)
+    assert 0 == cli("adopt", "Network/*", "-o", "adopt.plan").code
+    found = read_plan(cli.root / "adopt.plan")
+    words = ["provisioner", "adopt", "Network/*", "--stack", "x", "-o", "adopt.plan"]
+    assert words == command_of(found, Path("adopt.plan"), Path("x"))
+    assert not cli("show", "adopt.plan", "--terraform").json["complete"]
 
 
 @pytest.mark.parametrize("command", [["plan"], ["show", "first.plan"]], ids=["plan", "show"])

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from provisioner.cli.render.plan import consent, summary
+from provisioner.cli.render.gate import consent
+from provisioner.cli.render.plan import summary
 from provisioner.cli.render.review import impact_text, own_steps, reasons
 from provisioner.cli.render.values import Vocabulary, masked
 from provisioner.core.actions import Action
@@ -46,7 +47,7 @@ def terraform_document(plan: Plan, vocabulary: Vocabulary) -> dict[str, Any]:
         "terraform_version": f"0.0.0-provisioner.{plan.tool_version}",
         "timestamp": plan.created_at,
         "applyable": bool(plan.steps) and not plan.refused,
-        "complete": not (plan.held or plan.undetermined or any(plan.selection.values())),
+        "complete": not (plan.held or plan.undetermined or plan.is_partial),
         "errored": False,
         "resource_changes": [_change(step, plan, vocabulary) for step in own_steps(plan)],
         "provisioner": {

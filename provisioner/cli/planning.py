@@ -56,7 +56,8 @@ def print_plan(
     else:
         paint = terminal.paint(terminal.out) if path is None else plain
         lines = render_plan(plan, Vocabulary(), terminal.width, paint, command)
-    write(terminal, lines, path)
+    shown = form or ("JSON" if terminal.json else "text")
+    write(terminal, lines, path, f"plan as {shown}")
 
 
 def command_of(plan: Plan, file: Path, stack: Path | None) -> list[str]:

@@ -112,6 +112,55 @@ def test_a_file_that_cannot_be_written(shop: CommandLine) -> None:
     assert (1, True) == (failed.code, "PRV6028" in failed.err)
 
 
+def test_a_file_that_is_not_there_is_called_that(shop: CommandLine) -> None:
+    refused = shop("show", "nosuch.plan", "--html")
+    assert (1, True) == (refused.code, "there is no file 'nosuch.plan'" in refused.err)
+
+
+@pytest.mark.parametrize("form", [[], *([form] for form in FORMS)], ids=["text", *FORMS])
+def test_only_an_older_result_of_the_same_form_is_replaced(
+    shop: CommandLine, form: list[str]
+) -> None:
+    shop("plan", "-o", "first.plan")
+    for name in ("host.yaml", "first.plan"):
+        before = (shop.root / name).read_bytes()
+        refused = shop("show", "first.plan", *form, "-o", name)
+        assert (1, True) == (refused.code, "PRV6028" in refused.err)
+        assert before == (shop.root / name).read_bytes()
+    shop.write("out", "")
+    codes = [shop("show", "first.plan", *form, "-o", "out").code for _ in range(2)]
+    assert [0, 0] == codes
+    assert 0 == shop("show", "first.plan", *form, "-o", "/dev/null").code
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["plan", "-o"], "PRV2020"),
+        (["plan", "--sarif"], "PRV6040"),
+        (["validate", "--junit"], "PRV6040"),
+        *((["graph", "--format", form, "-o"], "PRV6028") for form in ("text", "svg", "dot")),
+    ],
+    ids=str,
+)
+def test_no_result_takes_the_place_of_a_manifest(
+    shop: CommandLine, command: list[str], code: str
+) -> None:
+    before = (shop.root / "host.yaml").read_bytes()
+    refused = shop(*command, "host.yaml")
+    assert (1, True) == (refused.code, code in refused.err)
+    assert before == (shop.root / "host.yaml").read_bytes()
+    assert [0, 0] == [shop(*command, "out").code for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    "form", [["--format", "mermaid"], ["--json"], ["--impact-of", "Disk/web-root"]]
+)
+def test_an_older_graph_is_replaced(shop: CommandLine, form: list[str]) -> None:
+    assert [0, 0] == [shop("graph", *form, "-o", "out").code for _ in range(2)]
+    assert 1 == shop("graph", *form, "-o", "host.yaml").code
+
+
 def test_no_form_shows_a_sensitive_value(shop: CommandLine) -> None:
     secret = 'cloudInit: {userData: "password: hunter2"}'
     shop.declare(LAN, POOL, DISK, f"{WEB.rstrip()}\n{secret}\n")

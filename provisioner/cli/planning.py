@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from provisioner.cli.render.gate import ALLOW_DATA_LOSS, MAX_IMPACT
 from provisioner.cli.render.plan import render_plan
 from provisioner.cli.render.planjson import plan_document
 from provisioner.cli.render.text import plain
@@ -55,17 +56,26 @@ def print_plan(
     else:
         paint = terminal.paint(terminal.out) if path is None else plain
         lines = render_plan(plan, Vocabulary(), terminal.width, paint, command)
-    write(terminal, lines, path)
+    shown = form or ("JSON" if terminal.json else "text")
+    write(terminal, lines, path, f"plan as {shown}")
 
 
 def command_of(plan: Plan, file: Path, stack: Path | None) -> list[str]:
     """The command that makes a plan file like this one again, but for values of variables."""
+    environment = ["--env", plan.environment] if plan.environment is not None else []
+    if plan.only_adopt:
+        what = [pattern for pattern in plan.selection.get("adopt", ()) if pattern != "*/*"]
+        where = ["--stack", str(stack)] if stack is not None else []
+        return ["provisioner", "adopt", *what, *where, *environment, "-o", str(file)]
     words = ["provisioner", "plan", *([str(stack)] if stack is not None else [])]
     words += ["--destroy"] if plan.destroy else []
-    words += ["--env", plan.environment] if plan.environment is not None else []
-    for option in ("target", "exclude"):
+    words += environment
+    for option in ("target", "exclude", "adopt"):
         for pattern in plan.selection.get(option, ()):
             words += [f"--{option}", pattern]
+    words += [MAX_IMPACT, plan.max_impact.value]
+    for address in plan.consents:
+        words += [ALLOW_DATA_LOSS, str(address)]
     return [*words, "-o", str(file)]
 
 

@@ -15,6 +15,7 @@ from provisioner.cli.render.findings import Checked
 from provisioner.cli.render.junit import junit_document
 from provisioner.cli.render.sarif import sarif_document
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.overwriting import WHAT_TO_DO, would_be_lost
 from provisioner.service.validate import files_of
 from provisioner.service.workspace import Workspace
 
@@ -67,14 +68,23 @@ class Reports:
         problems = []
         if self.sarif is not None:
             text = json.dumps(sarif_document(self.checked), indent=2, ensure_ascii=False)
-            problems += _put(self.sarif, f"{text}\n".encode())
+            problems += _put(self.sarif, f"{text}\n".encode(), r'\{\s*"\$schema":')
         if self.junit is not None:
-            problems += _put(self.junit, junit_document(self.checked))
+            problems += _put(self.junit, junit_document(self.checked), r"<\?xml ")
         return problems
 
 
-def _put(path: Path, data: bytes) -> list[Diagnostic]:
+def _put(path: Path, data: bytes, opening: str) -> list[Diagnostic]:
     try:
+        if would_be_lost(path, opening):
+            return [
+                error(
+                    "PRV6040",
+                    f"{path} is there already, and is no such report",
+                    detail="Only an empty file or an older report of the same form is replaced.",
+                    hint=WHAT_TO_DO,
+                )
+            ]
         path.write_bytes(data)
     except OSError as problem:
         return [

@@ -191,7 +191,9 @@ class Plan:
     endpoints: Mapping[str, EndpointRecord] = field(default_factory=dict)
     consents: tuple[Address, ...] = ()
     selection: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """``target`` and ``exclude`` patterns as given."""
+    """``target``, ``exclude`` and ``adopt`` patterns as given."""
+    only_adopt: bool = False
+    """Whether nothing was planned but to take over what ``adopt`` names."""
     interrupted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Intents that earlier runs left without an outcome, by the step that deals with them, or by
     the resource that turned out to need none: apply closes them, and no others.
@@ -210,6 +212,12 @@ class Plan:
     def refused(self) -> tuple[Step, ...]:
         """Steps that the gate forbids: beyond ``max_impact``, or data loss without consent."""
         return tuple(step for step in self.steps if not self.allows(step))
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether resources were left out that another plan of the stack would look at."""
+        left_out = any(self.selection.get(option) for option in ("target", "exclude"))
+        return left_out or self.only_adopt
 
     def allows(self, step: Step) -> bool:
         """Whether the gate lets this step pass."""

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from provisioner.core.actions import Action, Impact, permission_names, permissions
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange, error
+from provisioner.core.overwriting import WHAT_TO_DO, would_be_lost
 from provisioner.core.values import digest
 from provisioner.engine.plan import Kept, Known, Plan, RestartPending, Step
 from provisioner.providers.api import Change
@@ -67,9 +68,10 @@ def _without(data: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 
 def write(plan: Plan, path: FilePath) -> None:
     """Write a plan file, replacing an older one in one move, also where a link leads to it; raises
-    ProvisionerError (PRV2020) if that fails, or something else than a file is there.
+    ProvisionerError (PRV2020) if that fails, or something else than a plan file is there.
     """
     path = path.resolve()
+    _check_what_is_there(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if path.exists() and not path.is_file():
@@ -87,6 +89,22 @@ def write(plan: Plan, path: FilePath) -> None:
         raise ProvisionerError(
             error("PRV2020", f"the plan file {path} cannot be written", detail=str(problem))
         ) from problem
+
+
+def _check_what_is_there(path: FilePath) -> None:
+    try:
+        lost = would_be_lost(path, r'\s*\{\s*"format":\s*"provisioner\.plan/')
+    except OSError:
+        return  # writing tells why
+    if lost:
+        raise ProvisionerError(
+            error(
+                "PRV2020",
+                f"{path} is there already, and is no plan file",
+                detail="Only an empty file or an older plan file is replaced.",
+                hint=WHAT_TO_DO,
+            )
+        )
 
 
 def read(path: FilePath) -> Plan:
@@ -189,6 +207,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         },
         "consents": [str(address) for address in plan.consents],
         "selection": {key: list(patterns) for key, patterns in plan.selection.items()},
+        "onlyAdopt": plan.only_adopt,
         "interrupted": {step: list(intents) for step, intents in plan.interrupted.items()},
         "unchanged": plan.unchanged,
         "warnings": [warning.as_json() for warning in plan.warnings],
@@ -348,6 +367,7 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
         },
         consents=tuple(Address.of(text) for text in data["consents"]),
         selection={key: tuple(patterns) for key, patterns in data["selection"].items()},
+        only_adopt=data["onlyAdopt"],
         interrupted={step: tuple(intents) for step, intents in data["interrupted"].items()},
         unchanged=data["unchanged"],
         warnings=tuple(_diagnostic(item) for item in data["warnings"]),

@@ -85,7 +85,9 @@ def make_plan(request: PlanRequest) -> Plan:
         selection={
             "target": tuple(str(pattern) for pattern in request.options.selection.target),
             "exclude": tuple(str(pattern) for pattern in request.options.selection.exclude),
+            "adopt": tuple(map(str, request.options.adopt)),
         },
+        only_adopt=request.options.only_adopt,
         interrupted=_interrupted(request, completed, decisions),
         unchanged=0 if request.options.only_adopt else _unchanged(decisions),
         warnings=request.stack.warnings if request.stack is not None else (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from provisioner.core.address import Address, near
@@ -12,6 +13,9 @@ from provisioner.service.model import EventSink, Plan, Stack, Step
 from provisioner.service.plan import PlanChoices, make_plan
 from provisioner.service.workspace import Workspace
 
+HOST = "Host"
+"""The kind of hosts, which are no resources: nothing is done to them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
@@ -20,12 +24,16 @@ class Dependencies:
     With a plan also its steps by address (held ones say so themselves), which of them the gate
     refuses, what could not be observed, and how many resources are not there because the plan file
     does not name what it leaves as it is. With ``about`` only that resource and what depends on it,
-    however far: ``distances`` says over how many others.
+    however far: ``distances`` says over how many others. It may be a host: everything on it is then
+    at a distance of 1, and what needs nothing else there is drawn as needing the host.
     """
 
     stack: str
     environment: str | None
     hosts: Mapping[Address, str | None]
+    """Which host each resource lives on."""
+    endpoints: frozenset[str]
+    """All hosts, also such as nothing lives on."""
     needs: Mapping[Address, tuple[Address, ...]]
     layers: tuple[tuple[Address, ...], ...]
     plan_id: str | None = None
@@ -54,6 +62,7 @@ def dependencies_planned(workspace: Workspace, sink: EventSink) -> Dependencies:
     return replace(
         planned,
         hosts={**planned.hosts, **declared.hosts},
+        endpoints=planned.endpoints | declared.endpoints,
         needs=order,
         layers=layers,
         unseen=0,
@@ -76,6 +85,7 @@ def dependencies_of_plan(plan: Plan) -> Dependencies:
         plan.stack,
         plan.environment,
         {item.address: item.endpoint for item in known},
+        frozenset([*plan.endpoints, *(item.endpoint for item in known)]),
         needs,
         layers,
         plan.short_id,
@@ -87,11 +97,18 @@ def dependencies_of_plan(plan: Plan) -> Dependencies:
 
 
 def impact_of(graph: Dependencies, address: Address) -> Dependencies:
-    """The resource and everything that depends on it; raises ProvisionerError (PRV6007) if it is
-    not in the graph.
+    """The resource, or the host, and everything that depends on it, however far; raises
+    ProvisionerError (PRV6007) if it is not in the graph.
     """
-    if address not in graph.needs:
-        meant = near(address.kind, address.name, graph.needs)
+    distances = {address: 0}
+    if address.kind == HOST and address.name in graph.endpoints:
+        living = {item for item, host in graph.hosts.items() if host == address.name}
+        living &= graph.needs.keys()
+        distances |= dict.fromkeys(sorted(living), 1)
+        graph = _with_host(graph, address, living)
+    elif address not in graph.needs:
+        hosts = [Address(HOST, name) for name in graph.endpoints]
+        meant = near(address.kind, address.name, [*graph.needs, *hosts])
         where = "declared" if graph.plan_id is None else f"in plan {graph.plan_id}"
         raise ProvisionerError(
             error(
@@ -106,11 +123,10 @@ def impact_of(graph: Dependencies, address: Address) -> Dependencies:
     for known, needs in graph.needs.items():
         for target in needs:
             dependents[target].append(known)
-    distances = {address: 0}
-    frontier = [address]
+    frontier = list(distances)
     while frontier:
         following = {item for known in frontier for item in dependents[known]}
-        distance = distances[frontier[0]] + 1
+        distance = distances[frontier[-1]] + 1
         frontier = sorted(following - distances.keys())
         distances |= dict.fromkeys(frontier, distance)
     kept = distances.keys()
@@ -128,12 +144,23 @@ def impact_of(graph: Dependencies, address: Address) -> Dependencies:
     )
 
 
+def _with_host(graph: Dependencies, host: Address, living: AbstractSet[Address]) -> Dependencies:
+    """The graph with a node for a host, before everything that lives on it."""
+    needs = {
+        known: (host, *targets) if known in living and not living & {*targets} else targets
+        for known, targets in graph.needs.items()
+    }
+    order, layers = _ordered({host: (), **needs})
+    return replace(graph, needs=order, layers=layers)
+
+
 def _declared(stack: Stack) -> Dependencies:
     graph = ResourceGraph.of(stack)
     return Dependencies(
         stack.name,
         stack.environment,
         {address: item.host for address, item in stack.declarations.items()},
+        frozenset(stack.hosts),
         {address: tuple(graph.dependencies(address)) for address in graph.order()},
         tuple(tuple(layer) for layer in graph.layers()),
     )

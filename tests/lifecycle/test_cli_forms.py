@@ -1,12 +1,17 @@
 """The forms in which a plan is shown, and where they go."""
 
+import html
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from provisioner.cli.planning import command_of
+from provisioner.service.plan import read_plan
 from tests.lifecycle.commandline import CommandLine
-from tests.lifecycle.stacks import DISK, LAN, POOL, WEB
+from tests.lifecycle.stacks import DISK, LAN, POOL, THROWAWAY_DISK, WEB
 
 FORMS = ["--markdown", "--html", "--gitlab", "--terraform", "--json"]
 
@@ -50,6 +55,41 @@ def test_a_refusal_says_what_has_to_be_typed(shop: CommandLine) -> None:
     assert "provisioner plan --destroy -o gone.plan --max-impact replace" in text
 
 
+OPTIONS = ["--target", "*/*", "--exclude", "Network/lan", "--adopt", "Network/found"]
+
+
+@pytest.mark.parametrize("form", [[], ["--markdown"], ["--html"]], ids=["text", "markdown", "html"])
+def test_the_command_that_allows_what_is_refused_can_be_typed(
+    cli: CommandLine, form: list[str]
+) -> None:
+    """It makes the same plan, so it adopts what the plan adopts, and keeps the consents it has."""
+    disks = [THROWAWAY_DISK.replace("web-root", name) for name in ("one", "two")]
+    cli.declare(POOL, *disks, LAN)
+    assert 0 == cli("apply", "--yes").code
+    cli.outside.add("Network", "found", {"mode": "isolated", "cidr": "10.1.0.0/24"})
+    cli.declare(POOL, "Network/found\nmode: isolated\ncidr: 10.1.0.0/24\n")
+    gate = ["--max-impact", "live", "--allow-data-loss", "Disk/one"]
+    assert 0 == cli("plan", *OPTIONS, *gate, "-o", "first.plan").code
+    shown = html.unescape(cli("show", "first.plan", *form).out).replace("\\\n", " ")
+    (line,) = re.findall(r"^\W*(?:<.*>)?provisioner (plan [^\n<]*-o [^\n<]*)", shown, re.M)
+    words = shlex.split(line)
+    assert 0 == cli(*words, "--detailed-exitcode").code - 2
+    found = cli("show", "first.plan", "--json").json
+    assert ["Disk/one", "Disk/two"] == found["consents"]
+    adopted = [step["id"] for step in found["steps"] if step["action"] == "adopt"]
+    assert ["Network/found"] == adopted
+
+
+def test_a_plan_of_adoptions_says_so(cli: CommandLine) -> None:
+    cli.outside.add("Network", "lan", {"mode": "isolated", "cidr": "10.0.0.0/24"})
+    cli.declare(LAN, POOL)
+    assert 0 == cli("adopt", "Network/*", "-o", "adopt.plan").code
+    found = read_plan(cli.root / "adopt.plan")
+    words = ["provisioner", "adopt", "Network/*", "--stack", "x", "-o", "adopt.plan"]
+    assert words == command_of(found, Path("adopt.plan"), Path("x"))
+    assert not cli("show", "adopt.plan", "--terraform").json["complete"]
+
+
 @pytest.mark.parametrize("command", [["plan"], ["show", "first.plan"]], ids=["plan", "show"])
 @pytest.mark.parametrize("other", ["--html", "--json"])
 def test_two_forms_exclude_each_other(shop: CommandLine, command: list[str], other: str) -> None:
@@ -70,6 +110,55 @@ def test_a_file_that_cannot_be_written(shop: CommandLine) -> None:
     shop("plan", "-o", "first.plan")
     failed = shop("show", "first.plan", "--html", "-o", Path("no", "such", "page.html"))
     assert (1, True) == (failed.code, "PRV6028" in failed.err)
+
+
+def test_a_file_that_is_not_there_is_called_that(shop: CommandLine) -> None:
+    refused = shop("show", "nosuch.plan", "--html")
+    assert (1, True) == (refused.code, "there is no file 'nosuch.plan'" in refused.err)
+
+
+@pytest.mark.parametrize("form", [[], *([form] for form in FORMS)], ids=["text", *FORMS])
+def test_only_an_older_result_of_the_same_form_is_replaced(
+    shop: CommandLine, form: list[str]
+) -> None:
+    shop("plan", "-o", "first.plan")
+    for name in ("host.yaml", "first.plan"):
+        before = (shop.root / name).read_bytes()
+        refused = shop("show", "first.plan", *form, "-o", name)
+        assert (1, True) == (refused.code, "PRV6028" in refused.err)
+        assert before == (shop.root / name).read_bytes()
+    shop.write("out", "")
+    codes = [shop("show", "first.plan", *form, "-o", "out").code for _ in range(2)]
+    assert [0, 0] == codes
+    assert 0 == shop("show", "first.plan", *form, "-o", "/dev/null").code
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["plan", "-o"], "PRV2020"),
+        (["plan", "--sarif"], "PRV6040"),
+        (["validate", "--junit"], "PRV6040"),
+        *((["graph", "--format", form, "-o"], "PRV6028") for form in ("text", "svg", "dot")),
+    ],
+    ids=str,
+)
+def test_no_result_takes_the_place_of_a_manifest(
+    shop: CommandLine, command: list[str], code: str
+) -> None:
+    before = (shop.root / "host.yaml").read_bytes()
+    refused = shop(*command, "host.yaml")
+    assert (1, True) == (refused.code, code in refused.err)
+    assert before == (shop.root / "host.yaml").read_bytes()
+    assert [0, 0] == [shop(*command, "out").code for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    "form", [["--format", "mermaid"], ["--json"], ["--impact-of", "Disk/web-root"]]
+)
+def test_an_older_graph_is_replaced(shop: CommandLine, form: list[str]) -> None:
+    assert [0, 0] == [shop("graph", *form, "-o", "out").code for _ in range(2)]
+    assert 1 == shop("graph", *form, "-o", "host.yaml").code
 
 
 def test_no_form_shows_a_sensitive_value(shop: CommandLine) -> None:

@@ -80,6 +80,20 @@ def test_of_what_is_not_there(shop: CommandLine) -> None:
     )
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_impact_of_a_host(shop: CommandLine, form: str) -> None:
+    drawn = shop("graph", "--impact-of", "Host/here", "--format", form)
+    assert [] == [name for name in ("web-root", "pool", "lan", "here") if name not in drawn.out]
+
+
+def test_of_a_host_with_nothing_on_it(cli: CommandLine) -> None:
+    cli.declare()
+    drawn = cli("graph", "--impact-of", "Host/here")
+    assert (0, ["Host/here", "nothing lives on it"]) == (drawn.code, drawn.out.splitlines())
+    refused = cli("graph", "--impact-of", "Host/her")
+    assert "Did you mean Host/here?" in refused.err
+
+
 def test_into_a_file(shop: CommandLine) -> None:
     shown = shop("graph", "--format", "svg")
     assert "" == shop("graph", "--format", "svg", "-o", "graph.svg").out

@@ -19,6 +19,7 @@ from referencing import Registry, Resource
 
 from provisioner.cli.render.diagnostics import render_diagnostic
 from provisioner.cli.render.planjson import plan_document
+from provisioner.cli.render.terraform import terraform_document
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import SourceRange, warning
@@ -255,6 +256,21 @@ def test_the_words_of_the_schema_are_those_of_the_program() -> None:
     assert [impact.value for impact in Impact] == definitions["impact"]["enum"]
     actions = definitions["step"]["properties"]["action"]["enum"]
     assert [action.value for action in Action] == sorted(actions, key=list(Action).index)
+
+
+def test_the_sample_policy_knows_every_impact_that_interrupts_a_guest() -> None:
+    text = (ROOT / "docs/reviewing-plans.md").read_text(encoding="utf-8")
+    (named,) = re.findall(r"change\.provisioner\.impact in (\{.*\})", text)
+    beyond = {impact.value for impact in Impact if impact.exceeds(Impact.LIVE)}
+    assert beyond == set(json.loads(f"[{named[1:-1]}]"))
+
+
+def test_the_document_names_what_terraform_has_no_word_for() -> None:
+    text = (ROOT / "docs/reviewing-plans.md").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if line.startswith("| what Terraform has no"))
+    document = terraform_document(plans.updates(), Vocabulary())
+    ours = document["resource_changes"][0]["provisioner"]
+    assert [] == [key for key in ours if f"`{key}`" not in row]
 
 
 def test_the_document_names_every_key_of_a_plan() -> None:

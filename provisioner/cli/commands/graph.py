@@ -97,4 +97,4 @@ def command(
     else:
         draw = {"text": rendering.render_text, "dot": rendering.render_dot}[form]
         lines = draw(graph)
-    write(terminal, lines, output)
+    write(terminal, lines, output, f"graph as {'JSON' if terminal.json else form}")

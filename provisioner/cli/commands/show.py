@@ -26,7 +26,7 @@ from provisioner.core.address import Address
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write what is shown of a plan file to FILE.",
+    help="Write what is shown of a plan file to FILE, which may be an older such result.",
 )
 @global_options
 @pass_invocation
@@ -52,6 +52,8 @@ def command(invocation: Invocation, what: str, stack: Path, output: Path | None)
         print_plan(terminal, plan, command_of(plan, path, None), form, output)
         return
     if invocation.form is not None or output is not None:
+        if not path.exists() and not _is_address(what):
+            raise click.UsageError(f"there is no file {what!r}.")
         options = [f"--{name}" for name in invocation.forms] + ["-o"] * (output is not None)
         raise click.UsageError(f"{' and '.join(options)} can only be given for a plan file.")
     if path.is_dir():
@@ -68,6 +70,14 @@ def command(invocation: Invocation, what: str, stack: Path, output: Path | None)
             terminal.print_json(rendering.resource_json(resource, vocabulary))
         else:
             terminal.print(rendering.render_resource(resource, vocabulary, paint, terminal.width))
+
+
+def _is_address(what: str) -> bool:
+    try:
+        Address.parse(what)
+    except ValueError:
+        return False
+    return True
 
 
 def _address(what: str) -> Address:

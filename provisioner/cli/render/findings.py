@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from provisioner.cli.render.drift import render_resource
-from provisioner.cli.render.plan import consent
+from provisioner.cli.render.gate import consent
 from provisioner.cli.render.values import Vocabulary
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
-from provisioner.cli.render.review import impact_text, sign
+from provisioner.cli.render.review import impact_text, sign, waiting_text
 from provisioner.cli.render.text import listed, natural
 from provisioner.core.address import Address
 from provisioner.service.graph import Dependencies
@@ -96,8 +96,9 @@ def mark_of(graph: Dependencies, address: Address) -> Mark:
         return Mark("unchanged", "", "" if graph.plan_id is None else "unchanged")
     if step.held is not None:
         return Mark("held", "=", f"{step.action.value}, held back")
-    impact, refused = impact_text(step), address in graph.refused
-    words = dict.fromkeys([step.action.value, impact, "REFUSED" if refused else ""])
+    refused = address in graph.refused
+    told = [step.action.value, impact_text(step), waiting_text(step)]
+    words = dict.fromkeys([*told, "REFUSED" if refused else ""])
     return Mark(step.action.value, sign(step), ", ".join(filter(None, words)), refused)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from provisioner.cli.render.folding import MOST_NODES, Node, drawing, mark_of
 from provisioner.cli.render.text import count, printable
 from provisioner.core.address import Address
-from provisioner.service.graph import Dependencies
+from provisioner.service.graph import HOST, Dependencies
 
 _COLOURS = {
     "create": ("#dff4ec", "#00664b"),
@@ -18,7 +18,8 @@ _COLOURS = {
 }
 """Fill and line by role; everything else is grey. The same as in graph.css."""
 _CALM = ("#f6f8fa", "#6e7781")
-_DASHED = ("delete", "held", "undetermined")
+_LINES = {"delete": "dashed", "held": "dotted", "undetermined": "dotted"}
+_DASHES = {"dashed": ",stroke-dasharray:9 4", "dotted": ",stroke-dasharray:2 3"}
 
 
 def render_text(graph: Dependencies) -> list[str]:
@@ -44,19 +45,29 @@ def render_text(graph: Dependencies) -> list[str]:
 
 
 def _dependents(graph: Dependencies, about: Address) -> list[str]:
+    host = about.kind == HOST
     lines = [_named(graph, about)]
     by_distance: dict[int, list[Address]] = {}
     for address, distance in graph.distances.items():
         by_distance.setdefault(distance, []).append(address)
     for distance in sorted(by_distance.keys() - {0}):
-        lines.append(
-            "needed directly by" if distance == 1 else f"needed over {distance} references by"
-        )
+        lines.append(_relation(distance, host=host))
         lines += [f"  {_named(graph, address)}" for address in sorted(by_distance[distance])]
     number = len(graph.distances) - 1
     if not number:
-        return [*lines, "nothing depends on it"]
-    return [*lines, f"{count(number, 'resource')} {'depends' if number == 1 else 'depend'} on it"]
+        return [*lines, "nothing lives on it" if host else "nothing depends on it"]
+    verb = "depends" if number == 1 else "depend"
+    lines.append(f"{count(number, 'resource')} {verb} on it")
+    if graph.unseen:
+        lines.append(f"{count(graph.unseen, 'unchanged resource')} not shown")
+    return lines
+
+
+def _relation(distance: int, *, host: bool) -> str:
+    if host and distance == 1:
+        return "living on it"
+    over = distance - host
+    return "needed directly by" if over == 1 else f"needed over {over} references by"
 
 
 def _named(graph: Dependencies, address: Address) -> str:
@@ -81,13 +92,17 @@ def render_dot(graph: Dependencies, most: int | None = None) -> list[str]:
 
 def _dot_style(node: Node) -> str:
     fill, line = _COLOURS.get(node.mark.role, _CALM)
-    style = "filled,dashed" if node.mark.role in _DASHED else "filled"
+    style = ",".join(filter(None, ["filled", _LINES.get(node.mark.role)]))
     label = f"{node.mark.sign} {_label(node)}".strip()
-    width = ", penwidth=3" if node.mark.refused or node.is_about else ""
+    width = ", penwidth=3" if _is_thick(node) else ""
     return (
         f" [label={_dot(label)}, tooltip={_dot(node.mark.text)}, style={_dot(style)},"
         f' fillcolor="{fill}", color="{line}"{width}]'
     )
+
+
+def _is_thick(node: Node) -> bool:
+    return node.mark.refused or node.is_about
 
 
 def render_mermaid(graph: Dependencies, most: int | None = MOST_NODES) -> list[str]:
@@ -100,13 +115,17 @@ def render_mermaid(graph: Dependencies, most: int | None = MOST_NODES) -> list[s
     for number, node in enumerate(drawn.nodes):
         label = f"{node.mark.sign} {_label(node)}".strip() if planned else _label(node)
         suffix = f":::{node.mark.role}" if planned else ""
+        label += " REFUSED" if node.mark.refused else ""
         lines.append(f"  n{number}[{_mermaid(label)}]{suffix}")
     lines += [f"  n{source} --> n{target}" for source, target in drawn.edges]
     if planned:
         for role in sorted({node.mark.role for node in drawn.nodes}):
             fill, line = _COLOURS.get(role, _CALM)
-            dashes = ",stroke-dasharray:5 3" if role in _DASHED else ""
+            dashes = _DASHES.get(_LINES.get(role, ""), "")
             lines.append(f"  classDef {role} fill:{fill},stroke:{line},color:#1f2328{dashes}")
+    thick = [f"n{place}" for place, node in enumerate(drawn.nodes) if _is_thick(node)]
+    if thick:
+        lines += ["  classDef thick stroke-width:4px", f"  class {','.join(thick)} thick"]
     return lines
 
 

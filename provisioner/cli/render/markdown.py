@@ -11,22 +11,21 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from enum import IntEnum
 from html import escape
-from typing import NamedTuple
 from urllib.parse import quote
 
-from provisioner.cli.render.plan import WHAT_WAITS, consents, summary
+from provisioner.cli.render.budget import Item, Part, Tier, Topic, fill
+from provisioner.cli.render.gate import ALLOW_DATA_LOSS, MAX_IMPACT, consents
+from provisioner.cli.render.plan import WHAT_WAITS, summary
 from provisioner.cli.render.review import (
-    Concern,
     Difference,
-    Group,
     differences,
     grouped,
     impact_text,
     own_steps,
     reasons,
     sign,
+    waiting_text,
 )
 from provisioner.cli.render.text import count, printable
 from provisioner.cli.render.values import Vocabulary, render_path, render_value
@@ -46,64 +45,84 @@ _MOST_LINES = 40
 """Lines of one text that differ."""
 _MOST_NAMES = 8
 """Addresses that are named where there are too many for a line each."""
-_MOST_OPTIONS = 20
-"""In the command that is shown to be copied."""
-
-
-class Detail(IntEnum):
-    """How much is told of each step."""
-
-    COUNTED = 0
-    NAMED = 1
-    FULL = 2
-
-
-class Level(NamedTuple):
-    """How much is told of what is destructive, and of the rest."""
-
-    destructive: Detail
-    rest: Detail
-
-    def of(self, concern: Concern) -> Detail:
-        """For steps of this concern."""
-        return self.destructive if concern.is_destructive else self.rest
-
-
-_LEVELS = (
-    Level(Detail.FULL, Detail.FULL),
-    Level(Detail.FULL, Detail.NAMED),
-    Level(Detail.FULL, Detail.COUNTED),
-    Level(Detail.NAMED, Detail.COUNTED),
-    Level(Detail.COUNTED, Detail.COUNTED),
-)
-_LEFT_OUT = {
-    _LEVELS[1]: "the values of steps that are not destructive",
-    _LEVELS[2]: "the names and values of steps that are not destructive",
-    _LEVELS[3]: "the values of all steps, and the names of those that are not destructive",
-    _LEVELS[4]: "the names and values of most steps",
-}
 
 
 def render_markdown(
     plan: Plan, vocabulary: Vocabulary, command: Sequence[str] = (), limit: int = LIMIT
 ) -> list[str]:
-    """The plan in lines of fewer than ``limit`` characters together; the last level of detail is
-    taken whatever its length, which never is :data:`LIMIT`.
+    """The plan in lines of fewer than ``limit`` characters together. Where not all of it fits, the
+    names of what is destructive are told first, then what is done to it, then the rest; counts are
+    told whatever their length, which is far below :data:`LIMIT`.
 
     ``command`` is what has the plan made: a refusal repeats it with what would allow it.
     """
-    lines: list[str] = []
-    for level in _LEVELS:
-        lines = []
-        length = 0
-        for line in _spaced(_document(plan, vocabulary, command, level)):
-            length += len(line) + 1
-            if length >= limit and level is not _LEVELS[-1]:
-                break
-            lines.append(line)
-        else:
-            break
-    return lines
+    document = _Document(plan, vocabulary, command)
+    document.fill(limit)
+    return list(_spaced(document.lines()))
+
+
+class _Document:
+    """The comment: what always stands in it, and lists that are told as far as there is room."""
+
+    def __init__(self, plan: Plan, vocabulary: Vocabulary, command: Sequence[str]) -> None:
+        self._plan = plan
+        steps = own_steps(plan)
+        self._head = [marker(plan), *_title(plan), *_gate(plan, command)]
+        self._head += _table(steps) if steps else []
+        self._destructive: list[Topic] = []
+        self._rest: list[Topic] = []
+        for group in grouped(steps):
+            items = [_item(step, plan, vocabulary) for step in group.steps]
+            part = self._destructive if group.concern.is_destructive else self._rest
+            part.append(Topic(group.concern.value, items))
+        held = [_item(step, plan, vocabulary) for step in plan.held]
+        self._held = [Topic("Held back, not carried out", held)] if held else []
+        unseen, *notes = _notes(plan, vocabulary)
+        self._unseen = [topic for topic in [unseen] if topic.items]
+        self._notes = [topic for topic in notes if topic.items]
+
+    @property
+    def _topics(self) -> list[Topic]:
+        return [*self._destructive, *self._rest, *self._held, *self._unseen, *self._notes]
+
+    def fill(self, limit: int) -> None:
+        """Tell as much as there is room for."""
+        frame = sum(len(line) + 1 for line in self.lines())
+        reserve = sum(topic.reserve() for topic in self._topics)
+        first = [*self._unseen, *self._held]
+        tiers = [
+            Tier(Part.NAME, self._destructive),
+            Tier(Part.NAME, first),
+            Tier(Part.WHOLE, self._destructive),
+            Tier(Part.WHOLE, first),
+            Tier(Part.NAME, [*self._rest, *self._notes]),
+            Tier(Part.WHOLE, self._notes),
+            Tier(Part.WHOLE, self._rest),
+        ]
+        fill(tiers, limit - 1 - frame - reserve)
+
+    def lines(self) -> Iterator[str]:
+        """The comment as far as it is filled."""
+        yield from self._head
+        for topic in self._topics:
+            yield from _heading(f"{topic.heading} ({len(topic.items):,})")
+            yield from topic.lines()
+        if self._plan.pending or any(step.deferred for step in self._plan.steps):
+            yield from ["", f"{WHAT_WAITS} To restart it now: `--max-impact restart`."]
+        yield from self._left_out()
+
+    def _left_out(self) -> Iterator[str]:
+        counted = sum(len(topic.items) - topic.whole for topic in self._topics)
+        if counted:
+            unnamed = sum(len(topic.items) - topic.named for topic in self._topics)
+            names = f", and of {unnamed:,} of them the names" if unnamed else ""
+            yield from [
+                "",
+                f"**Left out** to stay below {LIMIT:,} characters: the details of {counted:,}"
+                f" {'entry' if counted == 1 else 'entries'}{names}."
+                " `provisioner show PLANFILE` shows everything, `provisioner show PLANFILE --html`"
+                " as one page.",
+            ]
 
 
 def _spaced(lines: Iterable[str]) -> Iterator[str]:
@@ -123,31 +142,6 @@ def marker(plan: Plan) -> str:
     return f"<!-- provisioner plan {_cut(place)} -->"
 
 
-def _document(
-    plan: Plan, vocabulary: Vocabulary, command: Sequence[str], level: Level
-) -> Iterator[str]:
-    yield marker(plan)
-    yield from _title(plan)
-    yield from _gate(plan, command)
-    steps = own_steps(plan)
-    if steps:
-        yield from _table(steps)
-    for group in grouped(steps):
-        yield from _group(group, plan, vocabulary, level.of(group.concern))
-    if plan.held:
-        yield from _heading(f"Held back, not carried out ({len(plan.held):,})")
-        yield from _steps(plan.held, plan, vocabulary, min(level.destructive, Detail.NAMED))
-    yield from _notes(plan, vocabulary, level)
-    left_out = _LEFT_OUT.get(level)
-    if left_out is not None:
-        yield from [
-            "",
-            f"**Left out** to stay below {LIMIT:,} characters: {left_out}."
-            " `provisioner show PLANFILE` shows everything, `provisioner show PLANFILE --html` as"
-            " one page.",
-        ]
-
-
 def _title(plan: Plan) -> Iterator[str]:
     what = "Destroy" if plan.destroy else "Plan"
     where = f"stack {code(plan.stack)}"
@@ -160,7 +154,7 @@ def _gate(plan: Plan, command: Sequence[str]) -> Iterator[str]:
     refused = len({step.consent_address for step in plan.refused})
     if not refused:
         yield f"Gate: **passed**, nothing beyond `{plan.max_impact.value}`" + (
-            f" but the loss of data that was allowed for {_named(map(str, plan.consents))}."
+            f" but the loss of data that was allowed for {_named(list(map(str, plan.consents)))}."
             if plan.consents
             else "."
         )
@@ -169,13 +163,14 @@ def _gate(plan: Plan, command: Sequence[str]) -> Iterator[str]:
         f"Gate: **refused**, {count(refused, 'step')} beyond `{plan.max_impact.value}`. Apply does"
         " nothing of this plan. To allow it:"
     )
-    options = consents(plan)
-    if len(options) > _MOST_OPTIONS:
-        addresses = [value for option, value in options if option == "--allow-data-loss"]
-        yield from ["", f"Pass `--allow-data-loss` for each of {_named(addresses)}."]
+    allowing = consents(plan)
+    if allowing.are_many:
+        impact = f"`{MAX_IMPACT} {allowing.impact.value}`, and " if allowing.impact else ""
+        names = _named(allowing.losing)
+        yield from ["", f"Pass {impact}`{ALLOW_DATA_LOSS}` for each of {names}."]
         return
-    words = [*(command or ("provisioner", "plan")), *(word for pair in options for word in pair)]
-    line = printable(" ".join(shlex.quote(word) for word in words)).replace("\n", " ")
+    words = allowing.added_to(command or ("provisioner", "plan"))
+    line = printable(" ".join(map(shlex.quote, words))).replace("\n", " ")
     yield from ["", *_block([_cut(line, _LONGEST_COMMAND)], "sh")]
 
 
@@ -190,42 +185,33 @@ def _table(steps: Sequence[Step]) -> Iterator[str]:
         yield f"| {group.concern.value} | " + " | ".join(cells) + " |"
 
 
-def _group(group: Group, plan: Plan, vocabulary: Vocabulary, detail: Detail) -> Iterator[str]:
-    yield from _heading(f"{group.concern.value} ({len(group.steps):,})")
-    yield from _steps(group.steps, plan, vocabulary, detail)
-
-
 def _heading(text: str) -> Iterator[str]:
     yield from ["", f"#### {text}", ""]
 
 
-def _steps(
-    steps: Sequence[Step], plan: Plan, vocabulary: Vocabulary, detail: Detail
-) -> Iterator[str]:
-    if detail is Detail.COUNTED:
-        for action in Action:
-            found = [str(step.address) for step in steps if step.action is action]
-            if found:
-                yield f"- {len(found):,} to {action.value}: {_named(found)}"
-        return
-    for step in steps:
-        details = list(_details(step, vocabulary)) if detail is Detail.FULL else []
-        text = f"{sign(step)} {step.action.value} {step.address}"
-        impact = _impact(step, plan)
-        if details:
-            # Raw HTML up to the next empty line: escaped, and without markup of Markdown.
-            summary_text = f"<code>{escape(_line(text))}</code>{impact}"
-            yield from ["", f"<details><summary>{summary_text}</summary>", ""]
-            yield from [*_block(details, "diff"), "", "</details>", ""]
-        else:
-            why = "".join(f": {code(reason)}" for reason in reasons(step)[:1])
-            yield f"- {code(text)}{impact}{why}"
+def _item(step: Step, plan: Plan, vocabulary: Vocabulary) -> Item:
+    refused = step.held is None and not plan.allows(step)
+    label = f"to {step.action.value}" + (" <b>REFUSED</b>" if refused else "")
+    return Item(label, _short(str(step.address)), lambda: _step(step, plan, vocabulary))
+
+
+def _step(step: Step, plan: Plan, vocabulary: Vocabulary) -> list[str]:
+    # Of what is held the reason is all that matters.
+    details = list(_details(step, vocabulary)) if step.held is None else []
+    text = f"{sign(step)} {step.action.value} {step.address}"
+    impact = _impact(step, plan)
+    if not details:
+        why = "".join(f": {code(reason)}" for reason in reasons(step)[:1])
+        return [f"- {code(text)}{impact}{why}"]
+    # Raw HTML up to the next empty line: escaped, and without markup of Markdown.
+    summary_text = f"<code>{escape(_line(text))}</code>{impact}"
+    folded = ["", f"<details><summary>{summary_text}</summary>", ""]
+    return [*folded, *_block(details, "diff"), "", "</details>", ""]
 
 
 def _impact(step: Step, plan: Plan) -> str:
     """Words of ours that stand in HTML as in Markdown."""
-    impact = impact_text(step)
-    marks = [impact] if impact else []
+    marks = [mark for mark in (impact_text(step), waiting_text(step)) if mark]
     if step.held is None:
         if not plan.allows(step):
             marks.append("<b>REFUSED</b>")
@@ -239,21 +225,21 @@ def _details(step: Step, vocabulary: Vocabulary) -> Iterator[str]:
     for reason in reasons(step):
         yield f"# {_line(reason)}"
     for difference in differences(step, vocabulary):
-        if difference.before is None:
+        if difference.before is not None or difference.lines:
+            yield from _difference(difference)
+        else:
             mark = "+" if step.action is Action.CREATE else " "
             yield f"{mark} {_line(difference.name)}: {_line(difference.after)}"
-        else:
-            yield from _difference(difference)
 
 
 def _difference(difference: Difference) -> Iterator[str]:
     name = _line(difference.name)
-    yield f"# {name} {_line(difference.note)}"
+    yield f"# {name} {_line(difference.note)}".rstrip()
     if difference.lines:
         yield from (line[:1] + _cut(line[1:]) for line in difference.lines[:_MOST_LINES])
         more = len(difference.lines) - _MOST_LINES
         if more > 0:
-            yield f"# and {count(more, 'line')} more"
+            yield f"# and {count(more, 'line')} more, which 'provisioner show PLANFILE --html' has"
         return
     before, after = _line(difference.before or ""), _line(difference.after)
     if difference.running is not None:
@@ -262,7 +248,8 @@ def _difference(difference: Difference) -> Iterator[str]:
     yield from [f"- {name}: {before}", f"+ {name}: {after}"]
 
 
-def _notes(plan: Plan, vocabulary: Vocabulary, level: Level) -> Iterator[str]:
+def _notes(plan: Plan, vocabulary: Vocabulary) -> Iterator[Topic]:
+    """What could not be determined first."""
     waiting = [
         (
             str(note.address),
@@ -275,28 +262,29 @@ def _notes(plan: Plan, vocabulary: Vocabulary, level: Level) -> Iterator[str]:
     kept = [(str(item.address), item.reason) for item in plan.kept]
     unseen = [(item.address or "", item.summary) for item in plan.undetermined]
     warned = [(item.address or str(item.source or ""), item.summary) for item in plan.warnings]
-    for title, notes, detail in (
-        ("Not determined: nothing is planned for these", unseen, level.destructive),
-        ("Waiting for a restart", waiting, level.rest),
-        ("Replaced, and kept until nothing needs them", kept, level.rest),
-        ("Warnings", warned, level.rest),
+    for title, notes in (
+        ("Not determined: nothing is planned for these", unseen),
+        ("Waiting for a restart", waiting),
+        ("Replaced, and kept until nothing needs them", kept),
+        ("Warnings", warned),
     ):
-        if notes:
-            yield from _heading(f"{title} ({len(notes):,})")
-            if detail is Detail.COUNTED:
-                yield f"- {_named(name or text for name, text in notes)}"
-            else:
-                yield from ("- " + ": ".join(code(part) for part in note if part) for note in notes)
-    if plan.pending or any(step.deferred for step in plan.steps):
-        yield from ["", f"{WHAT_WAITS} To restart it now: `--max-impact restart`."]
+        yield Topic(title, [_note(name, text) for name, text in notes])
 
 
-def _named(names: Iterable[str]) -> str:
+def _note(name: str, text: str) -> Item:
+    line = "- " + ": ".join(code(part) for part in (name, text) if part)
+    return Item("", _short(name or text), lambda: [line])
+
+
+def _named(names: Sequence[str]) -> str:
     """Some names, and how many there are besides."""
-    every = list(dict.fromkeys(names))
-    shown = ", ".join(code(name[:_LONGEST_NAME]) for name in every[:_MOST_NAMES])
-    more = len(every) - _MOST_NAMES
+    shown = ", ".join(map(_short, names[:_MOST_NAMES]))
+    more = len(names) - _MOST_NAMES
     return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def _short(name: str) -> str:
+    return code(name[:_LONGEST_NAME])
 
 
 def code(text: str) -> str:

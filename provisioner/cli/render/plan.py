@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from provisioner.cli.render.diagnostics import render_diagnostic
+from provisioner.cli.render.gate import ALLOW_DATA_LOSS, MAX_IMPACT, consents
 from provisioner.cli.render.review import (
     Difference,
     differences,
@@ -16,6 +17,7 @@ from provisioner.cli.render.review import (
     reasons,
     render_lines,
     sign,
+    waiting_text,
 )
 from provisioner.cli.render.text import (
     Paint,
@@ -48,8 +50,6 @@ _ROLES = {
     Action.RENAME: "note",
 }
 _MARGIN = "        "
-_MOST_OPTIONS = 20
-"""In a command that is shown to be copied."""
 
 
 def render_plan(
@@ -132,7 +132,7 @@ def summary(plan: Plan) -> str:
         text += f"; {len(plan.held):,} held"
     waiting = len(plan.pending) + sum(len(step.deferred) for step in plan.steps)
     if plan.undetermined:
-        text += f"; {len(plan.undetermined)} not determined"
+        text += f"; {len(plan.undetermined):,} not determined"
     if waiting:
         text += f"; {count(waiting, 'field')} waiting for a restart"
     if plan.unchanged:
@@ -148,7 +148,7 @@ def _felt(step: Step) -> Impact:
 def _impacts(impacts: list[Impact]) -> str:
     """``(1 live, 1 restart)``; nothing of those that concern no guest."""
     felt = [impact for impact in Impact if impact in impacts and impact is not Impact.NONE]
-    counted = ", ".join(f"{impacts.count(impact)} {impact.value}" for impact in felt)
+    counted = ", ".join(f"{impacts.count(impact):,} {impact.value}" for impact in felt)
     return f" ({counted})" if counted else ""
 
 
@@ -156,8 +156,8 @@ def _step(
     step: Step, plan: Plan, vocabulary: Vocabulary, width: int, paint: Paint
 ) -> Iterator[str]:
     head = f"{sign(step):>3} {step.action.value:<7} {step.address}"
-    impact = impact_text(step)
-    impact = f"  [{impact}]" if impact else ""
+    marks = filter(None, (impact_text(step), waiting_text(step)))
+    impact = "".join(f"  [{mark}]" for mark in marks)
     mark = "  REFUSED" if step.held is None and not plan.allows(step) else ""
     yield paint(_ROLES[step.action], printable(head)) + impact + paint("error", mark)
     for reason in reasons(step):
@@ -222,28 +222,16 @@ def render_refusal(
     plan: Plan, command: Sequence[str] = (), width: int = 80, paint: Paint = plain
 ) -> list[str]:
     """How many steps the gate forbids, and what to type to let all of them pass."""
-    options = consents(plan)
+    allowing = consents(plan)
     number = len({step.consent_address for step in plan.refused})
     title = f"Refused: {count(number, 'step')} beyond what is allowed"
     lines = [paint("error", title)]
-    if len(options) > _MOST_OPTIONS:
-        addresses = [option[1] for option in options if option[0] == "--allow-data-loss"]
-        text = f"To allow it, pass --allow-data-loss for each of {listed(addresses, 5)}."
-        return lines + wrap(text, width, "    ")
+    if allowing.are_many:
+        impact = f"{MAX_IMPACT} {allowing.impact.value}, and " if allowing.impact else ""
+        text = f"pass {impact}{ALLOW_DATA_LOSS} for each of {listed(allowing.losing, 5)}."
+        return lines + wrap(f"To allow all of them, {text}", width, "    ")
     lines.append("    to allow it:" if number == 1 else "    to allow all of them:")
-    return lines + _command([*command, *(word for option in options for word in option)], width)
-
-
-def consents(plan: Plan) -> list[tuple[str, str]]:
-    """The options that let every refused step pass, each with its value."""
-    gate = max(
-        (step.impact for step in plan.refused if step.impact is not Impact.DATA_LOSS),
-        key=lambda impact: impact.rank,
-        default=None,
-    )
-    losing = [step.consent_address for step in plan.refused if step.impact is Impact.DATA_LOSS]
-    options = [("--allow-data-loss", str(address)) for address in dict.fromkeys(losing)]
-    return [*([("--max-impact", gate.value)] if gate is not None else []), *options]
+    return lines + _command(allowing.added_to(command), width)
 
 
 def _command(words: Sequence[str], width: int) -> list[str]:
@@ -256,10 +244,3 @@ def _command(words: Sequence[str], width: int) -> list[str]:
             line = _MARGIN + "   "
         line += word if line == _MARGIN else f" {word}"
     return [*lines, line]
-
-
-def consent(step: Step) -> str:
-    """The option that lets a refused step pass."""
-    if step.impact is Impact.DATA_LOSS:
-        return f"--allow-data-loss {step.consent_address}"
-    return f"--max-impact {step.impact.value}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioner.cli.render.plan import consent, summary
+from provisioner.cli.render.gate import consent
+from provisioner.cli.render.plan import summary
 from provisioner.cli.render.values import Vocabulary, masked
 from provisioner.service.model import Plan, plan_json
 

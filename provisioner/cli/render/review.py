@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
-from provisioner.cli.render.text import Paint, natural, printable
-from provisioner.cli.render.values import Vocabulary, leaves, render_path, render_value
+from provisioner.cli.render.text import Paint, count, natural, printable
+from provisioner.cli.render.values import Vocabulary, leaves, render_path, render_value, text_of
 from provisioner.core.actions import Action, Impact
 from provisioner.core.values import Path
 from provisioner.service.model import ABSENT_FINGERPRINT, Change, Plan, Step
@@ -53,7 +53,8 @@ class Group(NamedTuple):
 
 class Difference(NamedTuple):
     """A field and its values as text. ``before`` is None where only one value is to be told;
-    ``lines`` are those in which two long texts differ, each after its sign."""
+    ``lines`` are those in which two long texts differ, or those of the one text that is to be told,
+    each after its sign."""
 
     name: str
     before: str | None
@@ -95,6 +96,14 @@ def impact_text(step: Step) -> str:
     if only_waits(step):
         return "waits for a restart"
     return "" if step.impact is Impact.NONE else step.impact.value
+
+
+def waiting_text(step: Step) -> str:
+    """Of a step that does something now: what of it waits; nothing where nothing does."""
+    if not step.deferred or only_waits(step):
+        return ""
+    verb = "waits" if len(step.deferred) == 1 else "wait"
+    return f"{count(len(step.deferred), 'field')} {verb} for a restart"
 
 
 def concern_of(step: Step) -> Concern:
@@ -149,9 +158,10 @@ def differences(step: Step, vocabulary: Vocabulary) -> Iterator[Difference]:
     if step.action is Action.CREATE:
         for path, value in leaves(step.known.spec):
             if path:
-                yield Difference(
-                    render_path(path), None, render_value(value, kind, path, vocabulary)
-                )
+                after = render_value(value, kind, path, vocabulary)
+                lines = [] if vocabulary.is_sensitive(kind, path) else _lines_of(value)
+                told = tuple(f"+{printable(line)}" for line in lines) if len(lines) > 1 else ()
+                yield Difference(render_path(path), None, after, lines=told)
     elif step.changes:
         for change in step.changes:
             yield _difference(step, change, vocabulary)
@@ -181,22 +191,31 @@ def _difference(step: Step, change: Change, vocabulary: Vocabulary) -> Differenc
     return Difference(name, before, after, running, note)
 
 
+def _lines_of(value: Any) -> list[str]:
+    """The lines of a text; none of what is no text."""
+    text = text_of(value)
+    return [] if text is None else text.removesuffix("\n").split("\n")
+
+
 def text_difference(
     before: Any, after: Any, kind: str, path: Path, vocabulary: Vocabulary
 ) -> tuple[str, ...]:
     """The lines in which two texts differ, each after its sign, if one of them has several lines,
-    with one line of context; quoted where only white space makes the difference. Nothing for other
-    values, and for what is sensitive.
+    with one line of context; quoted where only white space makes the difference. Where there is a
+    text on one side only, all of its lines. Nothing for other values, and for what is sensitive.
     """
-    sides = (before, after)
-    is_long = all(isinstance(side, str) for side in sides) and any("\n" in side for side in sides)
+    sides = [(side, text_of(side)) for side in (before, after)]
+    is_long = any("\n" in (text or "") for _, text in sides) and all(
+        text is not None or side is None for side, text in sides
+    )
     if not is_long or vocabulary.is_sensitive(kind, path):
         return ()
-    return tuple(_unified(before.split("\n"), after.split("\n")))
+    old, new = ([] if side is None else (text or "").split("\n") for side, text in sides)
+    return tuple(_unified(old, new))
 
 
 def _unified(before: list[str], after: list[str]) -> Iterator[str]:
-    if before[-1] == after[-1] == "":
+    if {"".join(side[-1:]) for side in (before, after)} == {""}:
         before, after = before[:-1], after[:-1]
     if " ".join(before).split() == " ".join(after).split():
         before, after = (

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from provisioner.cli.render.plan import consent, summary
-from provisioner.cli.render.review import impact_text, own_steps, reasons
+from provisioner.cli.render.gate import consent
+from provisioner.cli.render.plan import summary
+from provisioner.cli.render.review import own_steps, reasons
 from provisioner.cli.render.values import Vocabulary, masked
 from provisioner.core.actions import Action
 from provisioner.core.values import Path, is_marker
@@ -46,7 +47,7 @@ def terraform_document(plan: Plan, vocabulary: Vocabulary) -> dict[str, Any]:
         "terraform_version": f"0.0.0-provisioner.{plan.tool_version}",
         "timestamp": plan.created_at,
         "applyable": bool(plan.steps) and not plan.refused,
-        "complete": not (plan.held or plan.undetermined or any(plan.selection.values())),
+        "complete": not (plan.held or plan.undetermined or plan.is_partial),
         "errored": False,
         "resource_changes": [_change(step, plan, vocabulary) for step in own_steps(plan)],
         "provisioner": {
@@ -98,7 +99,7 @@ def _change(step: Step, plan: Plan, vocabulary: Vocabulary) -> dict[str, Any]:
         "address": _address(kind, name),
         "mode": "managed",
         "type": _type(kind),
-        "name": name,
+        "name": _name(name),
         "provider_name": f"provisioner/{_provider(step.known, plan)}",
         "change": change,
         "provisioner": {
@@ -106,7 +107,7 @@ def _change(step: Step, plan: Plan, vocabulary: Vocabulary) -> dict[str, Any]:
             "host": step.known.endpoint,
             "action": step.action.value,
             "impact": step.impact.value,
-            "waits": impact_text(step) == "waits for a restart",
+            "deferred": [list(path) for path in step.deferred],
             "reasons": reasons(step),
             "allowedBy": None if plan.allows(step) else consent(step),
         },
@@ -119,7 +120,16 @@ def _change(step: Step, plan: Plan, vocabulary: Vocabulary) -> dict[str, Any]:
 
 
 def _address(kind: str, name: str) -> str:
-    return f"{_type(kind)}.{name}"
+    return f"{_type(kind)}.{_name(name)}"
+
+
+def _name(name: str) -> str:
+    """A resource's name as an identifier of Terraform's: letters, digits, ``_`` and ``-``, no digit
+    first (developer.hashicorp.com/terraform/language/syntax/configuration#identifiers). Each name
+    has one of its own, for no name of ours has an underscore.
+    """
+    identifier = name.replace(".", "_")
+    return f"_{identifier}" if identifier[:1].isdecimal() else identifier
 
 
 def _type(kind: str) -> str:

@@ -77,6 +77,14 @@ def render_text(value: str) -> str:
     return _quoted(value)
 
 
+def text_of(value: Any) -> str | None:
+    """A text, also one around values that are not known yet; None for anything else."""
+    if isinstance(value, Mapping) and TEMPLATE_KEY in value:
+        parts = value[TEMPLATE_KEY]
+        return "".join(part if isinstance(part, str) else KNOWN_AFTER_APPLY for part in parts)
+    return value if isinstance(value, str) else None
+
+
 def _quoted(value: str) -> str:
     return printable(json.dumps(value, ensure_ascii=False))
 
@@ -92,11 +100,9 @@ def _number(value: int, unit: str | None) -> str:
 def _mapping(value: Mapping[str, Any], kind: str, path: Path, vocabulary: Vocabulary) -> str:
     if UNKNOWN_KEY in value:
         return KNOWN_AFTER_APPLY
-    if TEMPLATE_KEY in value:
-        parts = [
-            part if isinstance(part, str) else KNOWN_AFTER_APPLY for part in value[TEMPLATE_KEY]
-        ]
-        return printable("".join(parts))
+    text = text_of(value)
+    if text is not None:
+        return printable(text)
     if not value:
         return AS_BY_DEFAULT
     items = [

@@ -34,7 +34,7 @@ def plan(*steps: Step, **rest: Any) -> Plan:
         "schemas": "0" * 64,
         "max_impact": Impact.LIVE,
         "unchanged": 12,
-        "selection": {"target": (), "exclude": ()},
+        "selection": {"target": (), "exclude": (), "adopt": ()},
         "id": "3f2a91c4b07d" + "e" * 52,
         "digest": "f" * 64,
         **rest,

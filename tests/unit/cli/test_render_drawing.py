@@ -250,11 +250,55 @@ def test_no_name_becomes_markup(texts: list[str]) -> None:
         assert re.fullmatch(r'(?:[^"\\]|"(?:[^"\\]|\\\\|\\")*")*', line), line
     for line in render_mermaid(graph)[1:]:
         assert re.fullmatch(
-            r'  (n\d+\["(?:#\d+;|[\w -/.()])+"\]\S*|n\d+ --> n\d+|classDef .*)', line
+            r'  (n\d+\["(?:#\d+;|[\w -/.()])+"\]\S*|n\d+ --> n\d+|classDef .*|class [n\d,]+ thick)',
+            line,
         )
 
 
+def test_what_is_held_deleted_and_refused_looks_different_in_every_drawing() -> None:
+    mermaid = "\n".join(render_mermaid(dependencies_of_plan(tiers())))
+    styles = dict(re.findall(r"classDef (\w+) \S*?(?:stroke-dasharray:([\d ]+))?$", mermaid, re.M))
+    assert 3 == len({styles["delete"], styles["held"], styles["create"]})
+    (refused,) = re.findall(r"(n\d+)\[.*old.*REFUSED", mermaid)
+    assert [refused] == re.findall(r"class (\S+) thick", mermaid)
+    dot = "\n".join(render_dot(dependencies_of_plan(tiers())))
+    lines = dict(re.findall(r"(old|vault|web)\\?\".*style=\"([^\"]+)\"", dot))
+    assert {"old": "filled,dashed", "vault": "filled,dotted", "web": "filled"} == lines
+
+
 # What depends on one resource
+
+
+def on_two_hosts() -> Dependencies:
+    """A machine on a host of its own, whose disk's image lies with everything else."""
+    there = made("VirtualMachine/there", "Disk/web")
+    there = replace(there, known=replace(there.known, endpoint="other"))
+    return dependencies_of_plan(replace(tiers(), steps=(*tiers().steps, there)))
+
+
+def test_impact_of_a_host_is_all_that_lives_on_it_and_what_depends_on_that() -> None:
+    about = impact_of(on_two_hosts(), Address("Host", "lab"))
+    assert {"Host/lab": 0, "VirtualMachine/there": 2} == {
+        str(address): far for address, far in about.distances.items() if far != 1
+    }
+    assert 7 == sum(far == 1 for far in about.distances.values())
+    text = render_text(about)
+    assert ["Host/lab", "living on it"] == [line.strip() for line in text[:2]]
+    assert ["needed directly by", "+ VirtualMachine/there  [create]"] == [
+        line.strip() for line in text[-4:-2]
+    ]
+    assert ["8 resources depend on it", "11 unchanged resources not shown"] == text[-2:]
+    other = impact_of(on_two_hosts(), Address("Host", "other"))
+    assert {"Host/other": 0, "VirtualMachine/there": 1} == {
+        str(address): far for address, far in other.distances.items()
+    }
+
+
+def test_a_host_is_drawn_before_what_needs_nothing_else_on_it() -> None:
+    about = impact_of(on_two_hosts(), Address("Host", "lab"))
+    assert (Address("Host", "lab"),) == about.layers[0]
+    drawn = {str(known) for known, needs in about.needs.items() if Address("Host", "lab") in needs}
+    assert {"Image/found", "Network/lan", "StoragePool/main"} == drawn
 
 
 def test_impact_goes_on_to_what_depends_on_what_depends_on_it() -> None:

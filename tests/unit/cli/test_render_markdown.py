@@ -200,10 +200,10 @@ def many(number: int, what: tuple[Action, Impact], length: int = 10) -> list[Ste
     [
         (many(5, CREATIONS), ""),
         (many(1, CREATIONS, 100_000), ""),
-        (many(900, CREATIONS), "the values of steps that are not destructive"),
-        (many(3_000, CREATIONS), "the names and values of steps that are not destructive"),
-        (many(5, DELETIONS) + many(3_000, CREATIONS), "the names and values of steps that are not"),
-        (many(3_000, DELETIONS), "the names and values of most steps"),
+        (many(900, CREATIONS), "the details of"),
+        (many(3_000, CREATIONS), "of them the names"),
+        (many(5, DELETIONS) + many(3_000, CREATIONS), "the details of 3,000 entries, and of"),
+        (many(3_000, DELETIONS), "the details of 3,000 entries, and of"),
     ],
     ids=["few", "one long", "many", "very many", "a few bad ones", "very many bad ones"],
 )
@@ -212,6 +212,72 @@ def test_it_always_fits_and_says_what_is_left_out(steps: list[Step], told: str) 
     assert len(text) < LIMIT
     assert bool(told) == ("**Left out**" in text)
     assert told in text
+
+
+def test_the_room_that_there_is_is_used() -> None:
+    """One machine more does not cost all the others their details."""
+    few, many_ = (rendered(plans.plan(*many(n, CREATIONS, 100))) for n in (250, 1_000))
+    assert 250 == few.count("<details>")
+    assert (True, True) == (LIMIT - len(many_) < 500, many_.count("<details>") > 100)
+
+
+def gone(kind: str, impact: Impact, suffix: str = "") -> list[Step]:
+    return [
+        plans.step(f"{kind}/gone-{n:03}{suffix}", Action.DELETE, impact=impact) for n in range(600)
+    ]
+
+
+def named(text: str, kind: str) -> int:
+    return len(set(re.findall(rf"{kind}/gone-\d+", text)))
+
+
+def test_names_of_what_destroys_are_the_last_to_go() -> None:
+    steps = [*gone("VirtualMachine", Impact.REPLACE), *gone("Disk", Impact.DATA_LOSS)]
+    text = rendered(plans.plan(*steps, *many(3_000, CREATIONS)))
+    assert (600, 600) == (named(text, "Disk"), named(text, "VirtualMachine"))
+
+
+def test_what_is_most_severe_is_named_first() -> None:
+    steps = [
+        *gone("Network", Impact.RESTART),
+        *gone("VirtualMachine", Impact.REPLACE, "x" * 50),
+        *gone("Disk", Impact.DATA_LOSS, "x" * 50),
+    ]
+    text = rendered(plans.plan(*steps))
+    found = [named(text, kind) for kind in ("Disk", "VirtualMachine", "Network")]
+    assert (600, True, 0) == (found[0], 0 < found[1] < 600, found[2])
+
+
+def test_details_of_the_most_severe_come_first() -> None:
+    change = Change(("description",), "a" * 250, "b" * 250, Impact.REPLACE, "r" * 200)
+    steps = [
+        plans.step(f"{kind}/d-{n:03}", Action.REPLACE, impact=impact, changes=(change,))
+        for kind, impact in (("Network", Impact.REPLACE), ("Disk", Impact.DATA_LOSS))
+        for n in range(60)
+    ]
+    found = re.findall(r"<code>\S+ replace (\w+)/", rendered(plans.plan(*steps)))
+    assert (60, True) == (found.count("Disk"), 0 < found.count("Network") < 60)
+    assert sorted(found) == found
+
+
+def test_all_of_a_long_text_that_is_set_stands_in_the_fold() -> None:
+    script = "\n".join(f"line {n}" for n in range(30)) + "\n"
+    late = {"$template": ["first\n", {"$unknown": "Network/lan:bridge"}, "\nlast"]}
+    spec = {"description": script, "boot": {"cmdline": late}}
+    text = rendered(plans.plan(plans.step("VirtualMachine/web", Action.CREATE, spec)))
+    assert [] == [n for n in range(30) if f"+line {n}\n" not in text]
+    assert "+first\n+(known after apply)\n+last\n" in text
+
+
+def test_of_a_text_that_is_too_long_the_rest_is_counted() -> None:
+    script = "\n".join(f"line {n}" for n in range(100))
+    change = Change(("description",), None, script)
+    steps = [
+        plans.step("VirtualMachine/new", Action.CREATE, {"description": script}),
+        plans.step("VirtualMachine/old", Action.UPDATE, changes=(change,)),
+    ]
+    text = rendered(plans.plan(*steps))
+    assert 2 == text.count("# and 60 lines more, which 'provisioner show PLANFILE --html' has")
 
 
 def test_what_destroys_is_named_as_long_as_it_can_be() -> None:

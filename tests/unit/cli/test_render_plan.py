@@ -6,10 +6,12 @@ import shlex
 
 import pytest
 
+from provisioner.cli.render.gate import consents
 from provisioner.cli.render.plan import render_plan, render_refusal, summary
 from provisioner.cli.render.planjson import plan_document
 from provisioner.cli.render.text import cells, painted
 from provisioner.core.actions import Action, Impact
+from provisioner.core.diagnostics import warning
 from provisioner.providers.api import Change
 from provisioner.service.schema import Vocabulary
 from tests.golden_support import CheckGolden
@@ -92,11 +94,37 @@ def test_a_refusal_gives_one_command_that_is_allowed() -> None:
     assert allowed == [f"{a}={b}" for a, b in zip(words[5::2], words[6::2], strict=True)]
 
 
-def test_a_refusal_of_very_many_steps_stays_short() -> None:
-    steps = [plans.step(f"Disk/d{n}", Action.DELETE, impact=Impact.DATA_LOSS) for n in range(500)]
-    lines = render_refusal(plans.plan(*steps), ["provisioner", "destroy"])
-    assert len(lines) < 6
-    assert "and 495 more" in " ".join(lines)
+def test_a_refusal_of_very_many_steps_stays_short_and_names_every_option() -> None:
+    steps = [plans.step(f"Disk/d{n}", Action.DELETE, impact=LOSS) for n in range(500)]
+    machine = plans.step("VirtualMachine/vm", Action.DELETE, impact=Impact.REPLACE)
+    lines = render_refusal(plans.plan(*steps, machine), ["provisioner", "destroy"])
+    assert [
+        "Refused: 501 steps beyond what is allowed",
+        "To allow all of them, pass --max-impact replace, and --allow-data-loss for",
+        "each of Disk/d0, Disk/d1, Disk/d2, Disk/d3, Disk/d4 and 495 more.",
+    ] == [line.strip() for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("typed", "allowed"),
+    [
+        ("plan", "plan --max-impact replace --allow-data-loss Disk/d2 --allow-data-loss Disk/d10"),
+        (
+            "plan --max-impact restart --adopt Disk/* -o p",
+            "plan --adopt Disk/* -o p --max-impact replace --allow-data-loss Disk/d2"
+            " --allow-data-loss Disk/d10",
+        ),
+        (
+            "plan --max-impact=none --allow-data-loss Disk/old -- -shop",
+            "plan --allow-data-loss Disk/old --max-impact replace --allow-data-loss Disk/d2"
+            " --allow-data-loss Disk/d10 -- -shop",
+        ),
+    ],
+)
+def test_what_allows_takes_the_place_of_what_was_typed(typed: str, allowed: str) -> None:
+    losing = (plans.step(f"Disk/d{n}", Action.DELETE, impact=LOSS) for n in (10, 2))
+    machine = plans.step("VirtualMachine/vm", Action.DELETE, impact=Impact.REPLACE)
+    assert allowed.split() == consents(plans.plan(*losing, machine)).added_to(typed.split())
 
 
 def test_a_refused_step_is_described_once() -> None:
@@ -120,6 +148,31 @@ def test_values_line_up_whatever_is_among_the_keys() -> None:
     lines = render_plan(plans.plan(plans.step("Disk/d", Action.CREATE, spec)), VOCABULARY)
     columns = {line.rindex("  ") for line in lines if re.match(r" {8}\S+ +\S+$", line)}
     assert 1 == len(columns)
+
+
+def test_all_counts_of_the_summary_are_written_alike() -> None:
+    steps = [plans.step(f"Disk/d{n}", Action.DELETE, impact=LOSS) for n in range(1_000)]
+    unclear = tuple([warning("PRV1901", "w")] * 1_000)
+    assert (
+        "Plan: 1,000 to delete (1,000 data-loss); 1,000 not determined; 1,000 unchanged."
+        == summary(plans.plan(*steps, undetermined=unclear, unchanged=1_000))
+    )
+
+
+def test_what_waits_is_said_beside_what_does_not() -> None:
+    changes = (
+        Change(("memory", "size"), 1, 2, Impact.LIVE),
+        Change(("firmware", "type"), "bios", "uefi", Impact.RESTART),
+    )
+    step = plans.step(
+        "VirtualMachine/db",
+        Action.UPDATE,
+        impact=Impact.LIVE,
+        changes=changes,
+        deferred=(("firmware", "type"),),
+    )
+    lines = render_plan(plans.plan(step), VOCABULARY)
+    assert "  ~ update  VirtualMachine/db  [live]  [1 field waits for a restart]" in lines
 
 
 def test_summary_counts_a_replacement_once() -> None:

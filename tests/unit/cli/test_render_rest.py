@@ -100,6 +100,7 @@ GRAPH = Dependencies(
     "shop",
     "prod",
     {NETWORK: "lab", WEB: "lab"},
+    frozenset(["lab"]),
     {NETWORK: (), WEB: (NETWORK,)},
     ((NETWORK,), (WEB,)),
 )

@@ -1,14 +1,18 @@
 """Plans in Terraform's form: what policy tools read, and GitLab's counts."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from provisioner.cli.render.terraform import gitlab_counts, terraform_document
 from provisioner.core.actions import Action, Impact
+from provisioner.core.address import NAME_PATTERN
 from provisioner.engine.plan import Plan, Step
 from provisioner.providers.api import Change
 from provisioner.service.schema import Vocabulary
@@ -119,6 +123,36 @@ def test_what_an_earlier_generation_left_is_deposed() -> None:
     known = replace(step.known, address=step.address._replace(name="d#3"))
     (found,) = changes(plans.plan(replace(step, id="Disk/d#3", known=known)))
     assert ("provisioner_disk.d", "3") == (found["address"], found["deposed"])
+
+
+@given(st.lists(st.from_regex(NAME_PATTERN, fullmatch=True), min_size=2, max_size=2, unique=True))
+@example(["restart.example-1", "restart-example-1"])
+@example(["2new", "new"])
+@example(["a..b", "a.b"])
+def test_addresses_are_terraforms_and_each_resource_has_its_own(names: list[str]) -> None:
+    steps = [plans.step(f"VirtualMachine/{name}", Action.CREATE) for name in names]
+    found = changes(plans.plan(*steps))
+    texts = [item["address"] for item in found]
+    assert [] == [text for text in texts if not re.fullmatch(r"[a-z_]+\.[a-z_][a-z0-9_-]*", text)]
+    assert 2 == len(set(texts))
+    ours = [item["provisioner"]["address"] for item in found]
+    assert [f"VirtualMachine/{name}" for name in names] == ours
+
+
+def test_it_says_which_fields_wait() -> None:
+    step = plans.step(
+        "VirtualMachine/db",
+        Action.UPDATE,
+        impact=Impact.LIVE,
+        changes=(
+            Change(("memory", "size"), 1, 2, Impact.LIVE),
+            Change(("firmware", "type"), "bios", "uefi", Impact.RESTART),
+        ),
+        deferred=(("firmware", "type"),),
+    )
+    (found,) = changes(plans.plan(step))
+    ours = found["provisioner"]
+    assert ("live", [["firmware", "type"]]) == (ours["impact"], ours["deferred"])
 
 
 def test_a_second_half_is_no_change_of_its_own() -> None:

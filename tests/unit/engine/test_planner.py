@@ -451,7 +451,7 @@ def test_a_stack_has_a_gate_of_its_own() -> None:
 def test_what_was_chosen_stands_in_the_plan() -> None:
     selection = Selection((AddressPattern("Net", "*"),), (AddressPattern("Vm", "web"),))
     plan = APPLIED.plan(selection=selection, consents=(Address("Disk", "b"), Address("Disk", "a")))
-    assert {"target": ("Net/*",), "exclude": ("Vm/web",)} == plan.selection
+    assert {"target": ("Net/*",), "exclude": ("Vm/web",), "adopt": ()} == plan.selection
     assert (Address("Disk", "a"), Address("Disk", "b")) == plan.consents
 
 

@@ -15,8 +15,9 @@ from importlib.resources import files
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from provisioner.cli.render.gate import consents
 from provisioner.cli.render.html.steps import add_steps
-from provisioner.cli.render.plan import WHAT_WAITS, consents, summary
+from provisioner.cli.render.plan import WHAT_WAITS, summary
 from provisioner.cli.render.review import Group, grouped, own_steps
 from provisioner.cli.render.svg import styles, svg
 from provisioner.cli.render.text import count, printable
@@ -114,9 +115,17 @@ def _add_gate(main: Element, plan: Plan, command: Sequence[str]) -> None:
     else:
         text = f"Gate: refused. {count(refused, 'step')} beyond {plan.max_impact.value}."
         _text(gate, "p", f"{text} Apply does nothing of this plan. To allow it:")
-        words = [word for option in consents(plan) for word in option]
-        words = [*(command or ("provisioner", "plan")), *words]
-        SubElement(gate, "pre").text = printable(" ".join(map(shlex.quote, words)))
+        allowing = consents(plan)
+        line = " ".join(map(shlex.quote, allowing.added_to(command or ("provisioner", "plan"))))
+        place = gate
+        if allowing.are_many:
+            place = SubElement(gate, "details")
+            _text(
+                place,
+                "summary",
+                f"The command, for {len(allowing.losing):,} addresses",
+            )
+        SubElement(place, "pre").text = printable(line)
     if plan.consents:
         _text(gate, "p", f"Loss of data was allowed for {', '.join(map(str, plan.consents))}.")
 
@@ -208,6 +217,7 @@ def _add_facts(footer: Element, plan: Plan) -> None:
         ("Providers", providers),
         ("Only", " ".join(plan.selection.get("target", ()))),
         ("Without", " ".join(plan.selection.get("exclude", ()))),
+        ("Adopting", " ".join(plan.selection.get("adopt", ()))),
     ):
         if value:
             _text(table, "dt", name)

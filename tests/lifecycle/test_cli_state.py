@@ -142,4 +142,4 @@ def test_drift_connects_as_the_host_manifest_says_now(shop: CommandLine) -> None
     shop("apply", "--yes")
     shop.faults({"call": "observe", "effect": "terminal"})
     found = shop("drift")
-    assert (1, True) == (found.code, "PRV5902" in found.err)
+    assert (2, True) == (found.code, "PRV5902" in found.out)

@@ -173,8 +173,8 @@ def _foreign(subject: Subject, observed: Present, policy: Policy) -> Decision:
         f"the name {subject.resource.name!r} is taken on Host/{subject.endpoint} by an object "
         "that is not ours",
         detail="An object without our stamp is never changed or deleted.",
-        hint="Give the resource another name, or take the object over: provisioner adopt "
-        f"{subject.address}",
+        hint="Give the resource another name, or take the object over: 'provisioner adopt "
+        f"{subject.address}', or 'provisioner adopt' for everything that is nobody's.",
         address=str(subject.address),
         path=_name_field(subject),
     )

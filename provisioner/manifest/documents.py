@@ -61,6 +61,8 @@ class Complaints:
 
     found: list[Diagnostic] = field(default_factory=list)
     meant: list[Meant] = field(default_factory=list)
+    closed: bool = False
+    """Whether it could not be opened, so that anything may be in it."""
 
 
 @dataclass(slots=True)
@@ -108,13 +110,13 @@ def read_manifests(
     found = manifest_files(root) if unwritten is None or root.exists() else Found([], {})
     reading = Reading([str(root / path) for path in sorted([*found.files, *found.closed])])
     for path, problem in found.closed.items():
-        reading.complaints[str(root / path)] = Complaints([problem], [Meant()])
+        reading.complaints[str(root / path)] = Complaints([problem], [Meant()], closed=True)
     for path in found.files:
         name = str(root / path)
         try:
             file = read_source(root / path, name)
         except ProvisionerError as refused:
-            reading.complaints[name] = Complaints(list(refused.diagnostics), [Meant()])
+            reading.complaints[name] = Complaints(list(refused.diagnostics), [Meant()], closed=True)
             continue
         if not file.text.startswith("#cloud-config"):
             _File(file, (root / path).parent, catalog, reading, known).read()

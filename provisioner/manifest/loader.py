@@ -23,6 +23,7 @@ from provisioner.manifest.documents import KnownDocuments, Reading, read_manifes
 from provisioner.manifest.drafting import Drafter, settled_draft
 from provisioner.manifest.expand import Expander
 from provisioner.manifest.files import TextFiles
+from provisioner.manifest.glance import holds_stack
 from provisioner.manifest.ignoring import PLACE as IGNORE
 from provisioner.manifest.model import Declaration, HostDeclaration, IgnoreRule, Stack
 from provisioner.manifest.named import named_files
@@ -31,7 +32,7 @@ from provisioner.manifest.problems import Problem
 from provisioner.manifest.providers import Describe, ProviderSections
 from provisioner.manifest.references import Draft, Names, find_hosts, link_host, link_references
 from provisioner.manifest.reports import Reports
-from provisioner.manifest.stackfile import StackFile, no_stack, read_stack_file
+from provisioner.manifest.stackfile import StackFile, no_stack, read_stack_file, stacks_apart
 from provisioner.manifest.unread import Meant, Unread
 from provisioner.manifest.written import Manifest
 from provisioner.manifest.yamlstrict import LIBYAML
@@ -113,6 +114,9 @@ class _Loading:
             environment=self.environment,
             given=self.variables,
         )
+        apart = stacks_apart(self.root, reading.manifests, self.catalog)
+        if apart is not None:
+            raise ProvisionerError(apart)
         self._take_complaints(reading, stack)
         self._draft(reading, stack)
         self._check_environments(reading, stack)
@@ -131,9 +135,19 @@ class _Loading:
             for complaints in reading.complaints.values():
                 self.reports.add(complaints.found)
                 self.unread.add(complaints.meant)
-        if stack.manifest is None and not self.unread.may_be_a(self.catalog.stack_kind):
+        if stack.manifest is None and not self._may_have_stack(reading):
+            # Whatever else is here, a home or a collection of anything, is nobody's stack.
             empty = not reading.manifests
-            self.reports.add([no_stack(str(self.root), self.catalog.stack_kind, empty=empty)])
+            raise ProvisionerError(no_stack(str(self.root), self.catalog.stack_kind, empty=empty))
+
+    def _may_have_stack(self, reading: Reading) -> bool:
+        """Whether the Stack manifest may be among what could not be read."""
+        closed = any(item.closed for item in reading.complaints.values())
+        return (
+            closed
+            or self.unread.names_a(self.catalog.stack_kind)
+            or any(holds_stack(Path(name)) for name in reading.complaints)
+        )
 
     def _draft(self, reading: Reading, stack: StackFile) -> None:
         """Make drafts of all documents."""

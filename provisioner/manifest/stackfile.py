@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from provisioner.core.actions import Impact
@@ -28,6 +29,8 @@ from provisioner.manifest.written import Manifest
 
 _SECTIONS = frozenset({"variables", "environments", "defaults", "policy"})
 _PROTECT = ("spec", "policy", "protect")
+_NAMED = 5
+"""Folders that a message names."""
 
 
 @dataclass(slots=True)
@@ -269,6 +272,27 @@ def no_stack(root: str, kind: str, *, empty: bool) -> Diagnostic:
         hint="Run 'provisioner init' to make a stack."
         if empty
         else f"Add a document with 'kind: {kind}' and 'metadata: {{name: NAME}}'.",
+    )
+
+
+def stacks_apart(
+    root: Path, manifests: Sequence[Manifest], catalog: SchemaCatalog
+) -> Diagnostic | None:
+    """The error of a folder that is no stack's, but has several stacks below it."""
+    folders = {
+        Path(manifest.origin.file.name).parent
+        for manifest in manifests
+        if manifest.kind == catalog.stack_kind
+    }
+    if len(folders) <= 1 or root in folders:
+        return None
+    shown = [str(folder) for folder in sorted(folders)[:_NAMED]]
+    more = f" and {len(folders) - _NAMED:,} more" if len(folders) > _NAMED else ""
+    return error(
+        "PRV1202",
+        f"{root} is the folder of no stack, but holds {len(folders):,} of them",
+        detail=f"They are in {', '.join(shown)}{more}.",
+        hint="Name one of these folders.",
     )
 
 

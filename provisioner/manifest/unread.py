@@ -98,7 +98,11 @@ class Unread:
 
     def may_be_a(self, kind: str) -> bool:
         """Whether one of the documents may be of that kind."""
-        return kind in self._names or None in self._names
+        return self.names_a(kind) or None in self._names
+
+    def names_a(self, kind: str) -> bool:
+        """Whether one of the documents says that it is of that kind, or nearly so."""
+        return kind in self._names
 
 
 def _pattern(name: str) -> re.Pattern[str]:

@@ -3,26 +3,39 @@ it."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from provisioner.cli.render.text import Paint, cells, count, listed, plain, printable, wrap
 from provisioner.core.diagnostics import Diagnostic, Severity, SourceRange
 
+MOST = 100
+"""Diagnostics that are shown; with more, something common to all of them is wrong."""
+_FEW = 5
+"""Names that are taken, each of which is shown with its place."""
+_OWN_NAME = (("name",), ("externalName",))
+_QUOTED = re.compile(r"'[^']*'")
+
 
 def render_diagnostics(
     diagnostics: Sequence[Diagnostic], width: int = 80, paint: Paint = plain
 ) -> list[str]:
-    """All of them, an empty line between each two, and a count at the end if there are several
-    errors. What is the same for several resources is said once.
+    """The first :data:`MOST`, an empty line between each two, and at the end how many are left out
+    and how many errors there are. What is the same for several resources is said once.
     """
     lines: list[str] = []
-    for first, *others in _alike(diagnostics):
+    groups = list(_alike(diagnostics))
+    for first, *others in groups[:MOST]:
         if lines:
             lines.append("")
         lines += render_diagnostic(first, width, paint)
         if others:
             addresses = [str(item.address) for item in others]
             lines += wrap(f"The same for {listed(addresses)}.", width, "  ", "    ")
+    left = sum(map(len, groups[MOST:]))
+    if left:
+        lines += ["", *wrap(f"and {left:,} more, which are not shown; --json has them all.", width)]
     errors = sum(item.severity is Severity.ERROR for item in diagnostics)
     if errors > 1:
         lines += ["", paint("error", count(errors, "error"))]
@@ -30,15 +43,26 @@ def render_diagnostics(
 
 
 def _alike(diagnostics: Sequence[Diagnostic]) -> Iterable[list[Diagnostic]]:
-    """Those that say the same of different resources, together; each that has a place is alone."""
+    """Those that say the same of different resources, together. Each that has a place is alone, but
+    for what is said of the names of more than a few resources.
+    """
+    said = [_said(item) for item in diagnostics]
+    often = Counter(said)
     groups: dict[object, list[Diagnostic]] = {}
-    for number, item in enumerate(diagnostics):
-        key: object = number
-        if item.address is not None and item.source is None:
-            texts = (item.summary, item.detail, item.hint)
-            key = (item.code, *(text.replace(item.address, "\0") for text in texts))
-        groups.setdefault(key, []).append(item)
+    for number, (item, key) in enumerate(zip(diagnostics, said, strict=True)):
+        alone = key is None or (item.source is not None and often[key] <= _FEW)
+        groups.setdefault(number if alone else key, []).append(item)
     return groups.values()
+
+
+def _said(item: Diagnostic) -> tuple[str, ...] | None:
+    """What is said, whichever resource it is said of; None for what is said of one place."""
+    names = item.path in _OWN_NAME
+    if item.address is None or (item.source is not None and not names):
+        return None
+    summary = _QUOTED.sub("", item.summary, count=1) if names else item.summary
+    texts = (summary, item.detail, item.hint)
+    return (item.code, *(text.replace(item.address, "\0") for text in texts))
 
 
 def render_diagnostic(diagnostic: Diagnostic, width: int = 80, paint: Paint = plain) -> list[str]:

@@ -121,3 +121,30 @@ def test_what_differs_is_said_each_time() -> None:
         replace(full("Network/b"), source=place),
     ):
         assert 2 == "\n".join(render_diagnostics([full("Network/a"), other])).count("no room")
+
+
+def taken(number: int, code: str = "PRV2010") -> Diagnostic:
+    return error(
+        code,
+        f"the name 'vm {number}' is taken",
+        hint=f"provisioner adopt VirtualMachine/vm-{number}",
+        source=SourceRange(f"vm-{number}.yaml", 4, 9, f"  name: vm {number}", 4),
+        address=f"VirtualMachine/vm-{number}",
+        path=("name",),
+    )
+
+
+@pytest.mark.parametrize(("number", "told"), [(5, 5), (130, 1)])
+def test_many_names_that_are_taken_are_one_message(number: int, told: int) -> None:
+    text = "\n".join(render_diagnostics([taken(one) for one in range(number)]))
+    assert told == text.count("is taken")
+    assert ("The same for VirtualMachine/vm-1," in text) == (told == 1)
+
+
+def test_only_the_first_hundred_are_shown() -> None:
+    problems = [replace(TYPO, summary=f"unknown field '{one}'") for one in range(44_783)]
+    lines = render_diagnostics(problems)
+    assert 100 == sum("unknown field" in line for line in lines)
+    assert ["and 44,683 more, which are not shown; --json has them all.", "", "44,783 errors"] == (
+        lines[-3:]
+    )

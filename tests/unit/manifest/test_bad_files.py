@@ -166,3 +166,22 @@ def test_the_files_of_a_stack_are_named(tmp_path):
 def test_a_missing_folder_is_an_error_of_its_own():
     with pytest.raises(ProvisionerError, match="PRV1001"):
         manifest_files(Path("/nowhere/at/all"))
+
+
+def test_in_a_folder_without_a_stack_nothing_else_is_reported(tmp_path):
+    """A home, say, in which lies whatever is called .yaml."""
+    write(tmp_path, {f"{number}.yaml": "a: [\n" for number in range(3)})
+    assert ["PRV1003"] == [item.code for item in errors_of(tmp_path)]
+
+
+def test_a_stack_manifest_that_is_broken_is_not_missed(tmp_path):
+    write(tmp_path, {"a.yaml": "apiVersion: provisioner/v1\nkind: Stack\nmetadata: [\n"})
+    assert ["PRV1010"] == [item.code for item in errors_of(tmp_path)]
+
+
+def test_a_folder_with_several_stacks_below_is_none(tmp_path):
+    for name in ("one", "two"):
+        write(tmp_path, {f"{name}/stack.yaml": BASE, f"{name}/pool.yaml": POOL + "what: 1\n"})
+    (found,) = errors_of(tmp_path)
+    assert "PRV1202" == found.code
+    assert f"They are in {tmp_path}/one, {tmp_path}/two." == found.detail

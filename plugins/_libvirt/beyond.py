@@ -53,7 +53,7 @@ def beyond(
     rest = _rest(found, made, identify, "", notes)
     for node in (rest, *rest.findall("devices")):
         for name, value in sorted(node.attrib.items()):
-            notes.append(f"kept, but not expressed: {name}={value!r} of <{node.tag}>")
+            notes.append(f"kept as it is: {name}={value!r} of <{node.tag}>")
     fragments: list[str] = []
     for piece in [*_pieces(rest), *additions]:
         text = serialize(piece)
@@ -61,13 +61,13 @@ def beyond(
         try:
             merge_under(trial, parse_fragment(text), identify)
         except XmlError as problem:
-            notes.append(f"kept, but not expressed: {_shortened(text)} ({problem})")
+            notes.append(f"kept as it is: {_shortened(text)} ({problem})")
             continue
         if covers(definition, element(definition.tag, piece)):
             merged = trial
             fragments.append(text)
         else:
-            notes.append(f"kept, but not expressed: {_shortened(text)}")
+            notes.append(f"kept as it is: {_shortened(text)}")
     return Beyond(tuple(fragments), tuple(notes))
 
 
@@ -107,12 +107,12 @@ def _rest(
         if other is None:
             rest.set(name, value)
         elif other != value:
-            notes.append(f"kept, but not expressed: {name}={value!r} of {where or found.tag}")
+            notes.append(f"kept as it is: {name}={value!r} of {where or found.tag}")
     text, other_text = (found.text or "").strip(), (made.text or "").strip()
     if text and not other_text:
         rest.text = text
     elif text != other_text and text:
-        notes.append(f"kept, but not expressed: {_shortened(text)!r} in {where or found.tag}")
+        notes.append(f"kept as it is: {_shortened(text)!r} in {where or found.tag}")
     taken: set[Element] = set()
     for node in found:
         counterpart = _counterpart(made, node, identify, taken)

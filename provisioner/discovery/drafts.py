@@ -40,6 +40,14 @@ class Draft:
     problem: str | None = None
     _gone: list[Path] = field(default_factory=list)
 
+    @property
+    def reason(self) -> str:
+        """Why there is no manifest. What the provider says of the object comes first: what a
+        manifest lacks mostly follows from that.
+        """
+        said = [*self.found.notes, self.problem or ""]
+        return "; ".join(" ".join(text.split()) for text in said)
+
     def leave_out(self, path: Path, why: str) -> bool:
         """Leave out the smallest part around the field at ``path`` without which the rest means the
         same; False if it is out already. Without any such part there can be no manifest.

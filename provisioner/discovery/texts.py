@@ -40,8 +40,8 @@ def text_of(draft: Draft, folder: PurePosixPath, host: str) -> str:
         return "".join(_comments(_said_first(draft, host))) + body
     said = [
         f"No manifest: the {draft.address.kind} {draft.found.name!r} on Host/{host} cannot be "
-        f"expressed. {draft.problem}",
-        *draft.remarks,
+        f"expressed: {draft.reason}",
+        *draft.remarks[len(draft.found.notes) :],
     ]
     return "".join(_comments(said)) + "".join(_commented("#   ", body.splitlines()))
 

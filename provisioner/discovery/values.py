@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -33,6 +34,11 @@ class Choices:
         return of_kind and (
             not self.match or any(fnmatchcase(found.name, glob) for glob in self.match)
         )
+
+    def unmatched(self, found: Sequence[Discovered]) -> list[str]:
+        """The globs that no object of the kinds is called like."""
+        names = [item.name for item in found if not self.kinds or item.kind in self.kinds]
+        return [glob for glob in self.match if not any(fnmatchcase(name, glob) for name in names)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +79,5 @@ class Discovery:
     files: tuple[str, ...] = ()
     written: tuple[Written, ...] = ()
     not_expressed: tuple[NotExpressed, ...] = ()
+    told: int = 0
+    """Of how much else there can be no manifest, as files of an earlier run say."""

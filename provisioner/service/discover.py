@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -217,8 +218,9 @@ class _Discovering:
         """The objects to write: what is wanted and not in the stack, and what that refers to."""
         by_key = {key_of(item): item for item in found}
         wanted = [key for key, item in by_key.items() if self._choices.wants(item)]
-        if self._choices.match and not wanted:
-            raise ProvisionerError(_no_match(self._choices, endpoint.name, len(found)))
+        unmatched = self._choices.unmatched(found)
+        if unmatched:
+            raise ProvisionerError(_no_match(self._choices, unmatched, endpoint.name, found))
         selected: set[Key] = set()
         while wanted:
             key = wanted.pop()
@@ -291,6 +293,8 @@ class _Discovering:
             return text_of(draft, place.folder(draft.address.kind), host)
 
         settle(drafts, others, place.draft, written, self._check)
+        told = [draft for draft in drafts if draft.problem is not None and place.was_told(draft)]
+        drafts = [draft for draft in drafts if draft not in told]
         texts = {**others, **self._texts(drafts, written)}
         check_free(place.root, texts)
         write_files(place.root, texts)
@@ -315,21 +319,18 @@ class _Discovering:
                     draft.address.kind,
                     draft.found.name,
                     place.file(draft).as_posix(),
-                    draft.problem,
+                    draft.reason,
                 )
                 for draft in drafts
                 if draft.problem is not None
             ),
+            told=len(told),
         )
 
     def _texts(self, drafts: Iterable[Draft], written: Callable[[Draft], str]) -> dict[Path, str]:
-        """The files: of each the documents first, and after them what is a comment only; but not
-        what an earlier run has told.
-        """
+        """The files: of each the documents first, and after them what is a comment only."""
         parts: dict[Path, tuple[str, list[str], list[str]]] = {}
         for draft in drafts:
-            if draft.problem is not None and self._place.was_told(draft):
-                continue
             first = self._place.modeline(draft.address.kind)
             file = parts.setdefault(self._place.file(draft), (first, [], []))
             (file[1] if draft.problem is None else file[2]).append(written(draft))
@@ -362,13 +363,19 @@ def _no_kind(kind: str, served: list[str], provider: str) -> Diagnostic:
     )
 
 
-def _no_match(choices: Choices, host: str, found: int) -> Diagnostic:
-    globs = ", ".join(quoted(glob) for glob in choices.match)
+def _no_match(
+    choices: Choices, unmatched: Sequence[str], host: str, found: Sequence[Discovered]
+) -> Diagnostic:
     of_kinds = f" of kind {', '.join(choices.kinds)}" if choices.kinds else ""
+    names = {item.name.lower(): item.name for item in found}
+    glob = unmatched[0]
+    same = [name for lower, name in names.items() if fnmatchcase(lower, glob.lower())]
+    near = same or [names[name] for name in get_close_matches(glob.lower(), names, n=1)]
+    mean = f"Did you mean {near[0]!r}? " if near else ""
     return error(
         "PRV6056",
-        f"nothing{of_kinds} on Host/{host} is called {globs}",
-        detail=f"{found} objects were found on it. Nothing was written.",
-        hint="--match takes the names of the objects as they are there, with * as wildcard; quote "
-        "it for the shell.",
+        f"nothing{of_kinds} on Host/{host} is called {', '.join(map(quoted, unmatched))}",
+        detail=f"{len(found)} objects were found on it. Nothing was written.",
+        hint=f"{mean}--match takes the names of the objects as they are there, in the same case, "
+        "with * as wildcard; quote it for the shell.",
     )

@@ -79,12 +79,20 @@ def test_into_a_stack(lab: CommandLine) -> None:
     )
 
 
+def test_what_cannot_be_expressed_is_told_once(lab: CommandLine) -> None:
+    assert "VirtualMachine 'odd':" in lab("discover", "here", "-o", "found").out
+    lab.outside.add("VirtualMachine", "new", {"memory": {}})
+    again = lab("discover", "here", "-o", "found").out
+    assert (False, True) == ("'odd'" in again, "VirtualMachine 'new':" in again)
+    assert "1 that cannot be expressed, as their files say" in " ".join(again.split())
+
+
 def test_as_json(lab: CommandLine) -> None:
     made = lab("discover", "here", "-o", ".", "--json")
     assert (0, []) == (made.code, made.codes)
     document = made.json
     assert ["declared", "files", "host", "new", "notExpressed", "provider", "root"] == sorted(
-        document.keys() - {"stack", "unselected", "written"}
+        document.keys() - {"stack", "toldBefore", "unselected", "written"}
     )
     assert [("VirtualMachine/theirs", True), ("VirtualMachine/web-01", False)] == sorted(
         (item["address"], item["observeOnly"])
@@ -108,6 +116,8 @@ def test_as_json(lab: CommandLine) -> None:
         (("here", "-o", ".hidden"), "PRV6052", "is hidden"),
         (("here", "-o", ".", "--kind", "virtualmachine"), "PRV6055", "mean 'VirtualMachine'?"),
         (("here", "-o", ".", "--match", "zz*"), "PRV6056", "is called 'zz*'"),
+        (("here", "-o", ".", "--match", "odd", "--match", "zz*"), "PRV6056", "is called 'zz*'"),
+        (("here", "-o", ".", "--match", "web*"), "PRV6056", "Did you mean 'Web 01'?"),
         (("here", "-o", ".", "--name", "x"), "PRV6001", "HOST has to be a URI"),
         (("here",), "PRV6001", "Missing option '-o'"),
     ],

@@ -210,7 +210,7 @@ def test_what_no_manifest_can_say_is_told(found: Found) -> None:
     assert [] == [line for line in lines if not line.startswith("#")]
     assert "#   kind: VirtualMachine" in lines
     again = found.discover_more()
-    assert ((), 2) == (again.files, len(again.not_expressed))
+    assert ((), (), 2) == (again.files, again.not_expressed, again.told)
 
 
 def test_two_machines_with_one_disk(lab: Found) -> None:

@@ -46,7 +46,7 @@ def describe(
         spec["native"] = {PROVIDER: {native.SECTION: list(left.fragments)}}
     notes = [_SEED] if found.seed is not None else []
     notes += [
-        f"kept, but not expressed: the metadata that others wrote ({namespace})"
+        f"kept as it is: the metadata that others wrote ({namespace})"
         for namespace in _namespaces(domain)
     ]
     return spec, (*notes, *left.notes)

@@ -26,7 +26,7 @@ from provisioner_plugins.kvm.domain.choices import asked_for
 from provisioner_plugins.kvm.domain.tree import all_devices, at
 from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
-_SINGLE_VCPUS = "kept, but not expressed: which single vCPUs are there (<vcpus>)"
+_SINGLE_VCPUS = "kept as it is: which single vCPUs are there (<vcpus>)"
 
 
 def beyond_fields(

@@ -40,7 +40,8 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
     "--match",
     metavar="GLOB",
     multiple=True,
-    help="Only objects that are called like this on the host, e.g. 'web*'. Repeatable.",
+    help="Only objects that are called like this on the host, e.g. 'web*'; upper and lower"
+    " case differ. Repeatable.",
 )
 @click.option("--no-dependencies", is_flag=True, help="Leave out what the chosen objects refer to.")
 @click.option(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from provisioner.cli.render.text import count, printable, wrap
+from provisioner.cli.render.text import count, listed, printable, wrap
 from provisioner.service.discover import Discovery
 
 _SHOWN = 20
@@ -22,7 +22,7 @@ def render_discovery(found: Discovery, folder: Path, width: int) -> list[str]:
             *_by_kind(found),
         ]
     else:
-        what = "Nothing new was found" if found.declared else "Nothing was found"
+        what = "Nothing new was found" if found.declared or found.told else "Nothing was found"
         lines = [f"{what} on Host/{found.host}; nothing was written."]
     lines += _left(found, width)
     if found.not_expressed:
@@ -37,9 +37,10 @@ def render_discovery(found: Discovery, folder: Path, width: int) -> list[str]:
         text = (
             f"{count(len(noted), 'manifest')} {'lacks' if len(noted) == 1 else 'lack'} something "
             "that could not be expressed; look for '# not expressed' in "
-            f"{'it' if len(noted) == 1 else 'them'}."
+            f"{'it' if len(noted) == 1 else 'them'}:"
         )
         lines += ["", *wrap(text, width)]
+        lines += wrap(listed([str(item.address) for item in noted], _SHOWN), width, "  ", "  ")
     return [*lines, *_next(found)] if found.written else lines
 
 
@@ -70,6 +71,8 @@ def _left(found: Discovery, width: int) -> Iterator[str]:
         parts.append(f"{len(found.declared)} in the stack already")
     if found.unselected:
         parts.append(f"{found.unselected} not asked for")
+    if found.told:
+        parts.append(f"{found.told} that cannot be expressed, as their files say")
     if parts:
         yield from wrap(f"Passed over: {', '.join(parts)}.", width)
 
@@ -97,6 +100,7 @@ def discovery_json(found: Discovery) -> dict[str, Any]:
             {"kind": item.kind, "name": item.name, "file": item.file, "reason": item.reason}
             for item in found.not_expressed
         ],
+        "toldBefore": found.told,
         "declared": [str(address) for address in found.declared],
         "unselected": found.unselected,
     }

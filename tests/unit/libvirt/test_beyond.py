@@ -72,7 +72,7 @@ def test_one_element() -> None:
     rest = rest_of(parse("<a x='1' y='2'/>"), parse("<a x='2'/>"), {}, notes)
     assert rest is not None
     assert '<a y="2" />' == serialize(rest)
-    assert ["kept, but not expressed: x='1' of <a>"] == notes
+    assert ["kept as it is: x='1' of <a>"] == notes
 
 
 def test_what_a_field_says_is_taken_out() -> None:

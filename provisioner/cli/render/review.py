@@ -25,6 +25,8 @@ SIGNS = {
     Action.RENAME: ">",
 }
 CREATE_FIRST_SIGN = "+/-"
+_SHORT = 60
+"""Characters of two lists of texts that are told on one line."""
 
 
 class Concern(Enum):
@@ -202,16 +204,46 @@ def text_difference(
 ) -> tuple[str, ...]:
     """The lines in which two texts differ, each after its sign, if one of them has several lines,
     with one line of context; quoted where only white space makes the difference. Where there is a
-    text on one side only, all of its lines. Nothing for other values, and for what is sensitive.
+    text on one side only, all of its lines. Of lists of texts that are no short ones the texts that
+    one of them lacks. Nothing for other values, and for what is sensitive.
     """
+    if vocabulary.is_sensitive(kind, path) or vocabulary.is_sensitive(kind, (*path, "0")):
+        return ()
+    lists = [_texts(side) for side in (before, after)]
+    if all(texts is not None for texts in lists):
+        old_texts, new_texts = (texts or [] for texts in lists)
+        together = "".join([*old_texts, *new_texts])
+        is_short = len(together) <= _SHORT and "\n" not in together
+        return () if is_short else tuple(_exchanged(old_texts, new_texts))
     sides = [(side, text_of(side)) for side in (before, after)]
     is_long = any("\n" in (text or "") for _, text in sides) and all(
         text is not None or side is None for side, text in sides
     )
-    if not is_long or vocabulary.is_sensitive(kind, path):
+    if not is_long:
         return ()
     old, new = ([] if side is None else (text or "").split("\n") for side, text in sides)
     return tuple(_unified(old, new))
+
+
+def _texts(value: Any) -> list[str] | None:
+    """The texts of a list; none of what is not there, and None for anything else."""
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)):
+        return None
+    texts = [text_of(item) for item in value]
+    return None if None in texts else [text for text in texts if text is not None]
+
+
+def _exchanged(before: list[str], after: list[str]) -> Iterator[str]:
+    """What is in one list of texts only, each line after its sign."""
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for what, start, end, start_after, end_after in matcher.get_opcodes():
+        if what == "equal":
+            continue
+        for mark, texts in (("-", before[start:end]), ("+", after[start_after:end_after])):
+            for text in texts:
+                yield from (f"{mark}{printable(line)}" for line in text.strip("\n").split("\n"))
 
 
 def _unified(before: list[str], after: list[str]) -> Iterator[str]:
@@ -227,8 +259,15 @@ def _unified(before: list[str], after: list[str]) -> Iterator[str]:
 
 
 def render_lines(lines: Sequence[str], indent: str, width: int, paint: Paint) -> Iterator[str]:
-    """The lines in which two texts differ, cut to the width, in colour."""
+    """The lines in which two texts differ, in colour; what does not fit goes on below, after the
+    same sign and further in."""
+    room = max(20, width - len(indent))
     for line in lines:
         role = {"+": "add", "-": "destroy"}.get(line[0])
-        text = line[: max(20, width - len(indent))]
-        yield f"{indent}{paint(role, text) if role else text}"
+        pieces = [line[:room]]
+        pieces += [
+            f"{line[0]}    {line[start : start + room - 5]}"
+            for start in range(room, len(line), room - 5)
+        ]
+        for text in pieces:
+            yield f"{indent}{paint(role, text) if role else text}"

@@ -199,3 +199,33 @@ def test_lines_of_texts_that_differ(before: str, after: str, shown: list[str]) -
     lines = render_plan(plans.plan(step), VOCABULARY)
     start = next(number for number, line in enumerate(lines) if "description" in line)
     assert shown == [line[10:] for line in lines[start + 1 : start + 1 + len(shown)]]
+
+
+INTERFACE = '<devices><interface type="network"><bandwidth><inbound average="1000"/></bandwidth>'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ([INTERFACE, "<a/>", "<b/>"], [INTERFACE, "<b/>"], ["-<a/>"]),
+        (["<a/>"], [INTERFACE[:40] + "\n <x/>", "<a/>"], [f"+{INTERFACE[:40]}", "+ <x/>"]),
+        (None, [INTERFACE[:62]], [f"+{INTERFACE[:62]}"]),
+        (["<a/>"], [INTERFACE], ["-<a/>", f"+{INTERFACE[:69]}", f"+    {INTERFACE[69:]}"]),
+    ],
+)
+def test_of_lists_of_texts_what_one_lacks_is_shown(
+    before: list[str] | None, after: list[str], shown: list[str]
+) -> None:
+    path = ("native", "kvm", "domain")
+    change = Change(path, before, after, Impact.RESTART)
+    step = plans.step("VirtualMachine/web", Action.UPDATE, changes=(change,))
+    lines = render_plan(plans.plan(step), VOCABULARY)
+    start = next(number for number, line in enumerate(lines) if "native" in line)
+    stop = lines.index("", start)
+    assert shown == [line[10:] for line in lines[start + 1 : stop]]
+
+
+def test_short_lists_of_texts_stand_on_one_line() -> None:
+    change = Change(("dns", "servers"), ["10.0.0.1", "10.0.0.2"], ["10.0.0.1"], Impact.LIVE)
+    lines = render_plan(plans.plan(plans.step("N/n", Action.UPDATE, changes=(change,))), VOCABULARY)
+    assert any("[10.0.0.1, 10.0.0.2] -> [10.0.0.1]" in line for line in lines)

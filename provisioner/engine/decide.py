@@ -10,7 +10,7 @@ from provisioner.core.actions import Action, Impact, Permission, worst
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.identity import Stamp
-from provisioner.core.values import Path
+from provisioner.core.values import Path, get_path, path_text
 from provisioner.engine.diff import differences
 from provisioner.engine.plan import RestartPending
 from provisioner.engine.rules import KindRules
@@ -242,15 +242,26 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
         )
     if Permission.DELETE not in subject.manage:
         return Decision(Action.FORGET, reason="it is left alone (metadata.manage has no delete)")
-    field = rules.retention_field
-    if field is not None and subject.entry is not None:
-        retention = subject.resource.spec.get(field) or rules.default_of((field,))
-        if retention == "keep":
-            return Decision(Action.FORGET, reason="its data is kept (retention: keep)")
+    kept = _why_kept(subject, rules)
+    if kept is not None:
+        return Decision(Action.FORGET, reason=kept)
     reason = (
         "" if subject.entry is not None else "an interrupted run made it and nothing declares it"
     )
     return Decision(Action.DELETE, impact=rules.impact_on_delete, reason=reason)
+
+
+def _why_kept(subject: Subject, rules: KindRules) -> str | None:
+    """Why a recorded object stays when nothing declares it any more; None if it goes."""
+    if subject.entry is None:
+        return None
+    spec, borrowed, field = subject.resource.spec, rules.borrowed_field, rules.retention_field
+    name = get_path(spec, borrowed) if borrowed is not None else None
+    if borrowed is not None and name is not None:
+        return f"it was there before, and stays ({path_text(borrowed)}: {name})"
+    if field is not None and (spec.get(field) or rules.default_of((field,))) == "keep":
+        return "its data is kept (retention: keep)"
+    return None
 
 
 def predecessor_impact(impact_on_delete: Impact) -> Impact:

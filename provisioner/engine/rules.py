@@ -64,6 +64,13 @@ class KindRules(Protocol):
         ...
 
     @property
+    def borrowed_field(self) -> Path | None:
+        """The spec field with which a resource stands for what was there before it and is only
+        used: it is forgotten, too.
+        """
+        ...
+
+    @property
     def references(self) -> Sequence[ReferenceField]:
         """Every field that names another resource."""
         ...

@@ -134,6 +134,12 @@ class KindInfo:
         return self.schema.get("x-retention")
 
     @property
+    def borrowed_field(self) -> Path | None:
+        """The field of the spec with which the resource stands for what was there before it."""
+        found: str | None = self.schema.get("x-borrowed")
+        return None if found is None else tuple(found.split("."))
+
+    @property
     def outputs(self) -> Mapping[str, Mapping[str, Any]]:
         """What only the endpoint knows, by name, each as a small JSON Schema."""
         outputs: Mapping[str, Mapping[str, Any]] = self.schema.get("x-computed", {})

@@ -284,6 +284,8 @@ def _removal(kind: Schema) -> Iterator[str]:
         default = kind["properties"]["spec"]["properties"][field]["default"]
         given = f"`{field}: keep`" + (", the default," if default == "keep" else "")
         yield f"With {given} it is only forgotten, and stays on the endpoint as it is."
+    if "x-borrowed" in kind:
+        yield f"With `{kind['x-borrowed']}` it is always only forgotten."
     yield ""
 
 

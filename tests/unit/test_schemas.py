@@ -36,6 +36,7 @@ PYTHON_REGISTRY: Registry[Any] = Registry().with_resources(
 RUST_REGISTRY = jsonschema_rs.Registry(list(SCHEMAS.items()))
 
 ANNOTATIONS = {
+    "x-borrowed",
     "x-default-from",
     "x-computed",
     "x-endpoint",

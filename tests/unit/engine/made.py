@@ -57,6 +57,7 @@ class MadeKind:
     host_field: Path | None = ("host",)
     impact_on_delete: Impact = Impact.REPLACE
     retention_field: str | None = None
+    borrowed_field: Path | None = None
     references: tuple[ReferenceField, ...] = ()
     numbers: frozenset[Path] = frozenset()
 
@@ -93,6 +94,7 @@ KINDS: Mapping[str, MadeKind] = {
         write_only=frozenset({("retention",)}),
         impact_on_delete=Impact.DATA_LOSS,
         retention_field="retention",
+        borrowed_field=("source", "volume"),
         references=(
             ReferenceField(("image",), ("Disk",), keeps=True),
             ReferenceField(("pool",), ("Pool",), host_from=True),

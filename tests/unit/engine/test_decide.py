@@ -264,6 +264,13 @@ def test_data_is_kept_where_it_says_so(
     assert (action, impact) == (decision.action, decision.impact)
 
 
+def test_what_was_there_before_is_forgotten() -> None:
+    spec = {"retention": "delete", "source": {"volume": "run4.qcow2"}}
+    decision = about(ours("Disk/d"), entry=recorded("Disk/d", spec))
+    reason = "it was there before, and stays (source.volume: run4.qcow2)"
+    assert Decision(Action.FORGET, reason=reason) == decision
+
+
 @pytest.mark.parametrize(
     ("observation", "reason"),
     [

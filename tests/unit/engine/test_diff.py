@@ -24,6 +24,7 @@ class Rules:
     host_field = None
     impact_on_delete = Impact.REPLACE
     retention_field = None
+    borrowed_field = None
     references: tuple[ReferenceField, ...] = ()
 
     def impact_of(self, path: Path) -> Impact:

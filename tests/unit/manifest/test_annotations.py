@@ -91,6 +91,8 @@ def test_hosts_retention_and_keeping():
     assert [("image",)] == [field.path for field in kinds.kind("Disk").references if field.keeps]
     assert "retention" == kinds.kind("Disk").retention_field
     assert kinds.kind(VM).retention_field is None
+    assert ("source", "volume") == kinds.kind("Image").borrowed_field
+    assert kinds.kind("Disk").borrowed_field is None
     assert Impact.DATA_LOSS is kinds.kind("Disk").impact_on_delete
     assert {"uuid", "address", "addresses", "mac"} == set(kinds.kind(VM).outputs)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,9 +85,16 @@ class Draft:
         inner = f"{path_text(path)}: " if path != part else ""
         if self.info.is_sensitive(part):
             return f"{path_text(part)}: {inner}{why}"
-        value = authored(get_path(self.spec, part), self.info.field(part))
-        text = write_documents([{path_text(part): value}]).rstrip("\n")
-        return f"{text.removesuffix(chr(10) + '...')}\n{inner}{why}"
+        field = self.info.field(part)
+        value = get_path(self.spec, part)
+        if field is not None:
+            value = _shorter(value, field) or value
+        text = write_documents([{path_text(part): authored(value, field)}]).rstrip("\n")
+        text = text.removesuffix("\n...")
+        if "\n" not in text:
+            return f"{text}\n{inner}{why}"
+        # What stands below can be taken out of its comment as it is.
+        return f"{inner or f'{path_text(part)}: '}{why}\n{text}"
 
 
 def draft_of(
@@ -97,9 +105,10 @@ def draft_of(
     """
     spec = copy.deepcopy(dict(found.observed.spec))
     draft = Draft(address, found, info, spec, remarks=list(found.notes))
+    unnamed = list(_name_references(draft.spec, info.canonical, name_of, ()))
     _leave_out_secrets(draft)
-    _leave_out_pending(draft)
-    for path, why in list(_name_references(draft.spec, info.canonical, name_of, ())):
+    _leave_out_pending(draft, name_of)
+    for path, why in unnamed:
         draft.leave_out(path, why)
     draft.spec = _without_defaults(draft.spec, info.canonical, _required(info, ()))
     return draft
@@ -151,15 +160,39 @@ def _sensitive(value: Any, known: Field | None, path: Path) -> Iterator[Path]:
             yield from _sensitive(child, known.child(key), (*path, key))
 
 
-def _leave_out_pending(draft: Draft) -> None:
+def _leave_out_pending(draft: Draft, name_of: Callable[[Field, str], str]) -> None:
     """What is configured and not in force is nothing that a manifest could say without having it
     put into force.
     """
-    for path in sorted(draft.found.observed.running):
+    for running in sorted(draft.found.observed.running):
+        path = _named_path(running, draft.info.canonical, name_of)
         if _part_around(draft.info, draft.spec, path) is not None:
             draft.leave_out(path, "it is configured and not in force: a restart is waited for")
         elif _is_there(draft.spec, path):
             draft.remarks.append(f"{path_text(path)}: another value is in force now")
+
+
+def _named_path(path: Path, field: Field, name_of: Callable[[Field, str], str]) -> Path:
+    """The path with the names of elements that are known by what they refer to."""
+    named: list[str] = []
+    known: Field | None = field
+    for part in path:
+        key_field = _referring_key(known)
+        name = part
+        if key_field is not None:
+            with suppress(LookupError):
+                name = name_of(key_field, part)
+        named.append(name)
+        known = None if known is None else known.child(part)
+    return tuple(named)
+
+
+def _referring_key(known: Field | None) -> Field | None:
+    """The key of a list by which its elements are told apart, if that refers to something."""
+    if known is None or known.set_key is None or known.rest is None:
+        return None
+    key_field = known.rest.children.get(known.set_key)
+    return key_field if key_field is not None and key_field.references else None
 
 
 def _name_references(
@@ -168,10 +201,9 @@ def _name_references(
     """Put names into references; yields those for which there is none, and why."""
     if known is None or not isinstance(value, dict):
         return
-    if known.set_key is not None and known.rest is not None:
-        key_field = known.rest.children.get(known.set_key)
-        if key_field is not None and key_field.references:
-            yield from _name_keys(value, key_field, name_of, path)
+    key_field = _referring_key(known)
+    if key_field is not None:
+        yield from _name_keys(value, key_field, name_of, path)
     for key, child in list(value.items()):
         below = known.child(key)
         if below is None:

@@ -90,7 +90,10 @@ def _comments(texts: Iterable[str]) -> Iterable[str]:
     """Each text as comment lines; what follows its first line is further in."""
     for text in texts:
         first, *rest = text.splitlines() or [""]
-        yield from _commented("# ", textwrap.wrap(_printable(first), _WIDTH) or [""])
+        lines = textwrap.wrap(
+            _printable(first), _WIDTH, break_long_words=False, break_on_hyphens=False
+        )
+        yield from _commented("# ", lines or [""])
         yield from _commented("#   ", rest)
 
 

@@ -59,7 +59,7 @@ def carry_out(
     if terminal.json:
         terminal.print_json({"event": "plan", "plan": plan_document_of(plan)}, indent=None)
     stop = StopSignal()
-    with progress(terminal, steps=True) as view, _stopping(view, stop) as sink:
+    with progress(terminal, steps=True) as view, _stopping(terminal, view, stop) as sink:
         report = apply_plan(workspace, plan, sink, stop, parallel)
     code = _exit_code(report)
     if terminal.json:
@@ -72,7 +72,7 @@ def carry_out(
 
 
 @contextmanager
-def _stopping(view: Progress, stop: StopSignal) -> Iterator[EventSink]:
+def _stopping(terminal: Terminal, view: Progress, stop: StopSignal) -> Iterator[EventSink]:
     """A sink for the run. As soon as steps are carried out, Ctrl-C (and a request to terminate)
     asks the run to stop instead of ending it; before that nothing can be left half done.
     """
@@ -81,6 +81,7 @@ def _stopping(view: Progress, stop: StopSignal) -> Iterator[EventSink]:
     def sink(event: Event) -> None:
         nonlocal begun
         begun = begun or isinstance(event, StepStarted)
+        terminal.untouched = not begun
         view(event)
 
     def request(_number: int, _frame: FrameType | None) -> None:

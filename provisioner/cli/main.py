@@ -87,7 +87,8 @@ def _invoke(arguments: list[str], terminal: Terminal) -> int:
         asked = isinstance(end, click.Abort) and not isinstance(
             end.__cause__ or end.__context__, KeyboardInterrupt
         )
-        terminal.note(["Nothing was changed." if asked else "Interrupted."])
+        done = "Interrupted; nothing was done." if terminal.untouched else "Interrupted."
+        terminal.note(["Nothing was changed." if asked else done])
         return ExitCode.INTERRUPTED
     except ProvisionerError as failure:
         terminal.report(failure.diagnostics)

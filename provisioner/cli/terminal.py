@@ -42,6 +42,9 @@ class Terminal:
     acts: bool = False
     """Whether the run changes something, so that its exit code tells of that and not of the output.
     """
+    untouched: bool = False
+    """Whether a command that is to change something has done nothing yet: an interruption says so.
+    """
     _lost: dict[str, OSError] = field(default_factory=dict)
 
     @property

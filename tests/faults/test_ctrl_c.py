@@ -90,7 +90,7 @@ def test_at_the_question(shop: CommandLine, start: Start) -> None:
     time.sleep(0.5)
     person.type(CTRL_C)
     assert 130 == leave_soon(person)
-    assert "Interrupted." in person.screen
+    assert "Interrupted; nothing was done." in person.screen
     assert [] == shop.objects()
     finish(shop)
 
@@ -105,7 +105,8 @@ def test_while_an_endpoint_gives_no_answer(shop: CommandLine, start: Start, comm
     time.sleep(0.3)
     person.type(CTRL_C)
     assert 130 == leave_soon(person)
-    assert "Interrupted." in person.screen
+    assert "Interrupted" in person.screen
+    assert (command in ("apply", "destroy")) == ("nothing was done" in person.screen)
     shop.faults()
     assert 0 == shop("plan", "--detailed-exitcode").code
 
@@ -122,5 +123,6 @@ def test_while_the_plan_is_verified(shop: CommandLine, start: Start) -> None:
     person.see("Checking that the plan still fits")
     person.type(CTRL_C)
     assert 130 == leave_soon(person)
+    assert "Interrupted; nothing was done." in person.screen
     assert [] == shop.objects()
     finish(shop)

@@ -22,6 +22,10 @@ def test_a_plan_file_in_place_of_a_confirmation(
     assert (1, True) == (refused.code, option in said(refused))
 
 
+def test_a_dry_run_of_destroying(shop: CommandLine) -> None:
+    assert "'provisioner plan --destroy' shows what that is" in shop("destroy", "--help").out
+
+
 def test_a_plan_file_in_the_wrong_folder(
     shop: CommandLine, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

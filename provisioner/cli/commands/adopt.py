@@ -64,6 +64,7 @@ def command(
     from provisioner.service.plan import write_plan
 
     terminal = invocation.terminal
+    terminal.untouched = True
     workspace = open_workspace(invocation, stack)
     with progress(terminal, steps=False) as sink:
         plan = make_adoption_plan(workspace, what, sink)

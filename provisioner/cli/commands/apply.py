@@ -64,6 +64,7 @@ def command(
     from provisioner.service.plan import make_plan, read_plan
 
     terminal = invocation.terminal
+    terminal.untouched = True
     if what.is_file():
         decided = {
             "--target": target,

@@ -44,6 +44,8 @@ def command(
 ) -> ExitCode:
     """Remove everything the stack has made.
 
+    'provisioner plan --destroy' shows what that is, and does nothing.
+
     Protected resources are neither deleted nor replaced: such steps are held. A disk whose
     retention is 'keep' is only forgotten, protected or not: its data stays where it is, and the
     plan says where. Deleting any other data needs --allow-data-loss for each disk.
@@ -55,6 +57,7 @@ def command(
     from provisioner.service.destroy import make_destroy_plan
 
     terminal = invocation.terminal
+    terminal.untouched = True
     workspace = open_workspace(invocation, stack)
     choices = choices_of(target, exclude, max_impact, allow_data_loss)
     with progress(terminal, steps=False) as sink:

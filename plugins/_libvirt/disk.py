@@ -114,8 +114,8 @@ def _assess_size(change: Change, kind: str | None, observed: Present) -> Assessm
     if after < before:
         return Assessment(
             Impact.DATA_LOSS,
-            f"a disk cannot shrink (from {format_size(before)} to {format_size(after)}): it is "
-            "made anew and its data is lost",
+            f"write size: {format_size(before)} to keep the disk as it is; it cannot shrink: with "
+            f"{format_size(after)} it is made anew and its data is lost",
         )
     if kind == "logical":
         return Assessment(

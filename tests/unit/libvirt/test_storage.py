@@ -294,6 +294,13 @@ def test_impacts_on_a_disk(path: Any, after: Any, kind: str, expected: str) -> N
     assert expected == found.impact.value
 
 
+def test_a_disk_that_somebody_enlarged_is_best_kept_as_it_is() -> None:
+    observed, about = present({"size": 16 * MIB}), in_pool("Disk", {"size": MIB}, DIR)
+    change = Change(("size",), 16 * MIB, MIB)
+    (found,) = DiskRules().impact(about, observed, [change])
+    assert found.reason.startswith("write size: 16MiB to keep the disk as it is;")
+
+
 # --- images --------------------------------------------------------------------------------------
 
 

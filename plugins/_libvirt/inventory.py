@@ -34,6 +34,9 @@ class DomainRecord:
     """A domain. ``state`` is a virDomainState. ``handle`` is libvirt's object, valid as long as the
     connection.
 
+    Of a domain that has no definition (``persistent`` is false) ``configured`` is what runs:
+    libvirt would tell the one that it had once.
+
     Definitions are kept as text and parsed at each look: hundreds of parsed ones at once keep the
     garbage collector busy for longer than parsing them takes.
     """
@@ -49,7 +52,7 @@ class DomainRecord:
 
     @property
     def configured(self) -> Element:
-        """The inactive definition, parsed anew."""
+        """The definition that the next start takes, parsed anew."""
         return _parsed(self.configured_text)
 
     @property
@@ -282,7 +285,10 @@ class Inventory:
                 live = self._text(domain.XMLDesc, 0)
                 if live is not None and " id=" not in live.partition(">")[0]:
                     live = None  # it stopped since it was listed
-            configured = self._text(domain.XMLDesc, libvirt.VIR_DOMAIN_XML_INACTIVE)
+            is_persistent = identity not in transient
+            configured = live
+            if is_persistent:
+                configured = self._text(domain.XMLDesc, libvirt.VIR_DOMAIN_XML_INACTIVE)
             if configured is None:
                 return None
             return DomainRecord(
@@ -292,7 +298,7 @@ class Inventory:
                 live_text=live,
                 state=states.get(identity, libvirt.VIR_DOMAIN_SHUTOFF),
                 autostart=identity in autostart,
-                persistent=identity not in transient,
+                persistent=is_persistent,
                 handle=domain,
             )
 

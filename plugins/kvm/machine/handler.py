@@ -44,7 +44,7 @@ from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.leases import Leases
-from provisioner_plugins.kvm.machine.observation import outputs, present
+from provisioner_plugins.kvm.machine.observation import definition_of, outputs, present
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
 from provisioner_plugins.kvm.machine.update import Update
 
@@ -112,7 +112,7 @@ class MachineHandler:
         facts = self._host.facts()
         around = Surroundings(
             estate_of(inventory),
-            macs_of(record.configured for record in records),
+            macs_of(definition_of(record) for record in records),
             facts.arch,
             facts.emulators,
         )
@@ -120,7 +120,7 @@ class MachineHandler:
         for record in records:
             has_snapshots = record.uuid in inventory.with_snapshots()
             observed = present(record, Bindings({}), {}, snapshots=has_snapshots)
-            spec, notes = describe(record.configured, record.uuid, around)
+            spec, notes = describe(definition_of(record), record.uuid, around)
             spec["autostart"] = record.autostart
             spec |= {
                 key: observed.spec[key] for key in ("labels", "tenant") if key in observed.spec
@@ -205,6 +205,7 @@ class MachineHandler:
         native.take_over(definition, document.fragments(resource.spec))
         stamp.replace(definition, stamp.Mark.of(resource))
         domain.annotate(definition)
+        self._require(resource, domain, uuid)
         return self._outcome(resource, domain, ())
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:

@@ -129,8 +129,11 @@ def _memory(judged: Judged, change: Change) -> Assessment:
             f"{format_size(wanted)} exceed the maximum of {format_size(most)} that the running "
             "machine was started with",
         )
-    if change.before is None and change.running == change.after:
-        return Assessment(Impact.LIVE, "its definition is gone; it is defined again and runs on")
+    if change.before is None and judged.facts.get("withoutDefinition") == wanted:
+        return Assessment(
+            Impact.LIVE,
+            "it has no definition, and would be gone when it stops: it is defined, and runs on",
+        )
     if not judged.facts.get("balloon"):
         return Assessment(Impact.RESTART, "the machine has no memory balloon")
     if change.pending:

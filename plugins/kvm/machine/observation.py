@@ -4,18 +4,19 @@ constants.
 Facts, for :mod:`~provisioner_plugins.kvm.machine.impact`; those of a machine that does not run are
 left out:
 
-==================  =======================================================================
-``accelerator``     ``kvm`` or ``tcg``
-``maxVcpus``        vCPUs up to which the running machine can be given more
-``fixedVcpus``      vCPUs that cannot be taken from the running machine
-``maxMemory``       bytes up to which its balloon can be let out
-``balloon``         whether it has a balloon
-``freeSlots``       PCI devices that can be plugged in; absent if that cannot be told
-``scsi``            whether it has a SCSI controller
-``seed``            whether it has the drive for cloud-init data
-``snapshots``       whether it has snapshots
-``seedIsGone``      the volume of its seed is not there any more; of any machine
-==================  =======================================================================
+=====================  =======================================================================
+``accelerator``        ``kvm`` or ``tcg``
+``maxVcpus``           vCPUs up to which the running machine can be given more
+``fixedVcpus``         vCPUs that cannot be taken from the running machine
+``maxMemory``          bytes up to which its balloon can be let out
+``balloon``            whether it has a balloon
+``freeSlots``          PCI devices that can be plugged in; absent if that cannot be told
+``scsi``               whether it has a SCSI controller
+``seed``               whether it has the drive for cloud-init data
+``snapshots``          whether it has snapshots
+``withoutDefinition``  bytes of memory of one of ours that runs and has no definition
+``seedIsGone``         the volume of its seed is not there any more; of any machine
+=====================  =======================================================================
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from provisioner.core.values import Json, Path, digest
 from provisioner.providers.api import Present
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.inventory import DomainRecord
-from provisioner_plugins._libvirt.xml import Element
+from provisioner_plugins._libvirt.xml import Element, serialize
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import (
     cdroms,
@@ -41,6 +42,7 @@ from provisioner_plugins.kvm.domain import (
     nics,
     processor,
 )
+from provisioner_plugins.kvm.domain.running import as_definition
 from provisioner_plugins.kvm.domain.tree import at
 
 _NOTHING_BOUND = Bindings({})
@@ -59,6 +61,11 @@ def power_of(state: int) -> str:
     return _POWER.get(state, "stopped")
 
 
+def definition_of(record: DomainRecord) -> Element:
+    """What the next start of a domain takes; of one that has no definition, what runs."""
+    return record.configured if record.persistent else as_definition(record.configured)
+
+
 def present(
     record: DomainRecord,
     bindings: Bindings,
@@ -73,7 +80,8 @@ def present(
     ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more. ``lineage``
     is the stack that asks: what another one has recorded on the domain is not for it.
     """
-    configured, live = record.configured, record.live
+    configured = definition_of(record)
+    live = record.live if record.persistent else configured
     mark = stamp.read(configured)
     fingerprint = _fingerprint(record, configured, live, seed_is_gone=seed_is_gone)
     if mark is None or mark.stamp.lineage != lineage:
@@ -84,14 +92,17 @@ def present(
     spec["power"] = power_of(record.state)
     spec["autostart"] = record.autostart
     spec |= mark.fields() if mark is not None else {"labels": {}}
+    facts = _facts(configured, record.live, snapshots=snapshots)
     running: dict[Path, Json] = {}
     if live is not None:
         running = document.running_differences(configured, live, bindings, wanted)
-    if not record.persistent:
-        # It has no definition, which has to be a difference in something that everybody sets.
-        running["memory", "size"] = spec["memory"].pop("size")
+    if not record.persistent and mark is not None and mark.stamp.lineage == lineage:
+        # It has no definition, which has to be a difference in something that everybody sets. One
+        # that is not ours is left as it is.
+        facts["withoutDefinition"] = spec["memory"].pop("size")
     if seed_is_gone:
         running["cloudInit",] = None
+        facts["seedIsGone"] = True
     owner = mark.stamp if mark is not None else None
     return Present(
         external_id=str(record.uuid),
@@ -100,10 +111,7 @@ def present(
         fingerprint=fingerprint,
         running=running,
         outputs=outputs(configured, str(record.uuid), addresses, bindings, wanted),
-        facts={
-            **_facts(configured, live, snapshots=snapshots),
-            **({"seedIsGone": True} if seed_is_gone else {}),
-        },
+        facts=facts,
     )
 
 
@@ -115,6 +123,7 @@ def _fingerprint(
     What is in force is compared in libvirt's own names, which the stack does not change.
     """
     differing: dict[Path, Json] = {}
+    text = record.configured_text if record.persistent else serialize(configured)
     if live is not None:
         differing = document.running_differences(configured, live, _NOTHING_BOUND, {})
         # The guest moves its balloon when it likes.
@@ -122,7 +131,7 @@ def _fingerprint(
     return digest(
         {
             "name": record.name,
-            "definition": hashlib.sha256(record.configured_text.encode()).hexdigest(),
+            "definition": hashlib.sha256(text.encode()).hexdigest(),
             "power": power_of(record.state),
             "autostart": record.autostart,
             "persistent": record.persistent,

@@ -139,6 +139,7 @@ class Inventory:
         self._domains: Index[DomainRecord] | None = None
         self._listed_domains = -1
         self._with_snapshots: frozenset[UUID] | None = None
+        self._saved: Mapping[UUID, Element] | None = None
         self._running: tuple[tuple[str, Element], ...] | None = None
         self._networks: Index[NetworkRecord] | None = None
         self._pools: Index[PoolRecord] | None = None
@@ -201,6 +202,12 @@ class Inventory:
             self._tally.append(1)
             self._with_snapshots = frozenset(UUID(bytes=identity) for identity in found)
         return self._with_snapshots
+
+    def saved(self) -> Mapping[UUID, Element]:
+        """The definitions with which domains go on from a saved state: 1 call, and one for each."""
+        if self._saved is None:
+            self._saved = self.connection.read("read the saved domains", self._read_saved)
+        return self._saved
 
     def with_checkpoints(self) -> frozenset[UUID]:
         """The domains that have checkpoints: 1 call."""
@@ -304,6 +311,12 @@ class Inventory:
 
         meant = [domain for domain in listed if is_meant(domain)]
         return [record for record in self._each(read, meant) if record is not None]
+
+    def _read_saved(self, handle: Any) -> dict[UUID, Element]:
+        self._tally.append(1)
+        listed = handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+        found = ((domain, self._document(domain.managedSaveGetXMLDesc, 0)) for domain in listed)
+        return {UUID(bytes=domain.UUID()): text for domain, text in found if text is not None}
 
     def _read_active(
         self, handle: Any, listed: Sequence[Any]

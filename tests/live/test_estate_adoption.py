@@ -221,6 +221,9 @@ class Odd(Folder):
         undefined = self.connection.defineXML(definition("undefined"))
         undefined.create()
         undefined.undefine()
+        saved = self.connection.defineXML(definition("saved"))
+        saved.create()
+        saved.managedSave(0)
         self("discover", "here", "-o", "found")
 
 
@@ -251,3 +254,19 @@ def test_what_runs_without_a_definition_gets_one_once_it_is_ours(odd: Odd) -> No
     assert [] == odd.changes()
     machines = map(odd.connection.lookupByName, ("transient", "undefined"))
     assert [(1, 1)] * 2 == [(machine.isPersistent(), machine.isActive()) for machine in machines]
+
+
+def test_a_saved_state_keeps_what_is_edited_from_being_in_force(odd: Odd) -> None:
+    path = odd.manifest("VirtualMachine", "saved")
+    assert "# not expressed: it has a saved state" in path.read_text()
+    odd("adopt", "--yes")
+    before = path.read_text()
+    path.write_text(before.replace("size: 8MiB", "size: 16MiB"))
+    odd("apply", "--yes", "--max-impact", "restart")
+    planned = json.loads(odd("plan", "--json"))
+    machine = odd.connection.lookupByName("saved")
+    assert (["VirtualMachine/saved"], 0, 1) == (
+        [item["address"] for item in planned["pending"]],
+        machine.isActive(),
+        machine.hasManagedSaveImage(),
+    )

@@ -76,6 +76,10 @@ class DomainCalls:
         """Whether it has a definition that outlives its run."""
         return bool(self.read("read", lambda domain: domain.isPersistent()))
 
+    def is_saved(self) -> bool:
+        """Whether its next start goes on from a saved state."""
+        return bool(self.read("read", lambda domain: domain.hasManagedSaveImage(0)))
+
     def live(self, *, to_define: bool = False) -> Element | None:
         """The definition in force; None if the machine does not run. ``to_define``: with the
         passwords in it.

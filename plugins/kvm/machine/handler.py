@@ -102,6 +102,7 @@ class MachineHandler:
                 _addresses(target, leases.of(lives.get(record.uuid))),
                 snapshots=record.uuid in inventory.with_snapshots(),
                 seed_is_gone=record.uuid in seedless,
+                saved=_saved(inventory, record),
                 lineage=target.stamp.lineage,
             )
         return result
@@ -119,7 +120,8 @@ class MachineHandler:
         checkpoints = inventory.with_checkpoints() if records else frozenset()
         for record in records:
             has_snapshots = record.uuid in inventory.with_snapshots()
-            observed = present(record, Bindings({}), {}, snapshots=has_snapshots)
+            saved = _saved(inventory, record)
+            observed = present(record, Bindings({}), {}, snapshots=has_snapshots, saved=saved)
             spec, notes = describe(definition_of(record), record.uuid, around)
             spec["autostart"] = record.autostart
             spec |= {
@@ -128,6 +130,7 @@ class MachineHandler:
             remarks = remarks_on(
                 observed,
                 is_defined=record.persistent,
+                is_saved=saved is not None,
                 has_checkpoints=record.uuid in checkpoints,
             )
             yield Discovered(
@@ -301,6 +304,11 @@ class MachineHandler:
             resource.spec,
         )
         return Outcome(str(domain.uuid), found, notes=notes)
+
+
+def _saved(inventory: Inventory, record: DomainRecord) -> Element | None:
+    """The definition with which a domain goes on from a saved state, if there is one."""
+    return None if record.live_text is not None else inventory.saved().get(record.uuid)
 
 
 def _without_seed(inventory: Inventory, records: Iterable[DomainRecord | None]) -> frozenset[UUID]:

@@ -15,6 +15,7 @@ left out:
 ``seed``               whether it has the drive for cloud-init data
 ``snapshots``          whether it has snapshots
 ``withoutDefinition``  bytes of memory of one of ours that runs and has no definition
+``saved``              whether it does not run, and goes on from a saved state
 ``seedIsGone``         the volume of its seed is not there any more; of any machine
 =====================  =======================================================================
 """
@@ -31,6 +32,7 @@ from provisioner.core.values import Json, Path, digest
 from provisioner.providers.api import Present
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.inventory import DomainRecord
+from provisioner_plugins._libvirt.native import PROVIDER
 from provisioner_plugins._libvirt.xml import Element, serialize
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import (
@@ -74,16 +76,21 @@ def present(
     *,
     snapshots: bool = False,
     seed_is_gone: bool = False,
+    saved: Element | None = None,
     lineage: str | None = None,
 ) -> Present:
     """A domain as observed. ``wanted`` is the desired spec, ``addresses`` are the leases known.
-    ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more. ``lineage``
-    is the stack that asks: what another one has recorded on the domain is not for it.
+    ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more. ``saved`` is
+    the definition with which it goes on from a saved state. ``lineage`` is the stack that asks:
+    what another one has recorded on the domain is not for it.
     """
     configured = definition_of(record)
-    live = record.live if record.persistent else configured
+    # Its next start takes a saved state, whatever is configured.
+    live = (record.live or saved) if record.persistent else configured
     mark = stamp.read(configured)
-    fingerprint = _fingerprint(record, configured, live, seed_is_gone=seed_is_gone)
+    fingerprint = _fingerprint(
+        record, configured, live, seed_is_gone=seed_is_gone, saved=saved is not None
+    )
     if mark is None or mark.stamp.lineage != lineage:
         for definition in (configured, live):
             if definition is not None:
@@ -100,6 +107,11 @@ def present(
         # It has no definition, which has to be a difference in something that everybody sets. One
         # that is not ours is left as it is.
         facts["withoutDefinition"] = spec["memory"].pop("size")
+    if saved is not None:
+        facts["saved"] = True
+        if not native.recorded(saved):
+            # What was written on the machine since is not on a saved state.
+            running.pop(("native", PROVIDER, native.SECTION), None)
     if seed_is_gone:
         running["cloudInit",] = None
         facts["seedIsGone"] = True
@@ -116,7 +128,12 @@ def present(
 
 
 def _fingerprint(
-    record: DomainRecord, configured: Element, live: Element | None, *, seed_is_gone: bool
+    record: DomainRecord,
+    configured: Element,
+    live: Element | None,
+    *,
+    seed_is_gone: bool,
+    saved: bool,
 ) -> str:
     """Changes with the definition, whatever in it somebody changed: an update edits all of it.
 
@@ -136,6 +153,7 @@ def _fingerprint(
             "autostart": record.autostart,
             "persistent": record.persistent,
             "seedIsGone": seed_is_gone,
+            **({"saved": True} if saved else {}),
             "running": [[*path, value] for path, value in sorted(differing.items())],
         }
     )

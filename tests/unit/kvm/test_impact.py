@@ -56,6 +56,7 @@ def change(path: str, before: Any, after: Any, **rest: Any) -> Change:
             "2 of its vCPUs were there when it was started, and those cannot be unplugged",
         ),
         (change("memory.size", 16 * MIB, 64 * MIB), {}, "live", "balloon"),
+        (change("memory.size", MIB, KIB), {"saved": True}, "restart", "has a saved state"),
         (
             change("memory.size", 16 * MIB, 128 * MIB),
             {},

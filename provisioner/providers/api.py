@@ -150,7 +150,9 @@ class Present:
     the configured ones (a restart is pending); None stands for a field that is not in force at all.
     ``owner`` is the stamp found on the object; None: nobody's stamp. ``facts`` is what
     :meth:`Provider.impact` needs to know and is never compared. ``fingerprint`` changes when, and
-    only when, something changes that a plan relies on.
+    only when, something changes that a plan relies on. ``goes_along`` names, in words, what goes
+    with the object when it is deleted, where that is more than what its spec says; ``holds_data``:
+    there is data among it that is nowhere else, so that deleting it is ``data-loss``.
     """
 
     external_id: str
@@ -160,6 +162,8 @@ class Present:
     running: Mapping[Path, Json] = field(default_factory=dict)
     outputs: Mapping[str, Json] = field(default_factory=dict)
     facts: Mapping[str, Json] = field(default_factory=dict)
+    goes_along: tuple[str, ...] = ()
+    holds_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)

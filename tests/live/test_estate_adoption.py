@@ -224,6 +224,15 @@ class Odd(Folder):
         saved = self.connection.defineXML(definition("saved"))
         saved.create()
         saved.managedSave(0)
+        self.variables = daemon.directory / "own.fd"
+        self.variables.write_bytes(bytes(1 << 10))
+        self.connection.defineXML(
+            definition(
+                "variables",
+                system="<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd"
+                f"</loader><nvram>{self.variables}</nvram>",
+            ).replace("<devices>", "<features><acpi/></features><devices>")
+        )
         self("discover", "here", "-o", "found")
 
 
@@ -270,3 +279,20 @@ def test_a_saved_state_keeps_what_is_edited_from_being_in_force(odd: Odd) -> Non
         machine.isActive(),
         machine.hasManagedSaveImage(),
     )
+
+
+def test_what_is_nowhere_else_does_not_go_unasked(odd: Odd) -> None:
+    odd("adopt", "--yes")
+    for name in ("saved", "variables"):
+        odd.manifest("VirtualMachine", name).unlink()
+    planned = {step["id"]: step for step in json.loads(odd("plan", "--json"))["steps"]}
+    assert ("data-loss", "with it goes its saved state (the guest's memory)", "replace") == (
+        planned["VirtualMachine/saved"]["impact"],
+        planned["VirtualMachine/saved"]["reason"],
+        planned["VirtualMachine/variables"]["impact"],
+    )
+    odd("apply", "--yes", "--max-impact", "replace", "--allow-data-loss", "VirtualMachine/saved")
+    assert {"transient", "undefined"} == {
+        domain.name() for domain in odd.connection.listAllDomains()
+    }
+    assert odd.variables.is_file()

@@ -52,7 +52,6 @@ _UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
 
 
@@ -226,7 +225,7 @@ class MachineHandler:
         timeout = int(resource.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS))
         Power(domain, timeout).stop(deadline)
         self._define_what_is_left(domain, definition)
-        self._undefine(domain)
+        self._undefine(domain, keep_variables=firmware.names_variables(definition))
         self._files.remove_all(resource)
         self._files.require_removed(resource, cdroms.seed_volume(definition))
 
@@ -245,12 +244,18 @@ class MachineHandler:
                 f"{problem.diagnostic.detail}"
             )
 
-    def _undefine(self, domain: DomainCalls) -> None:
+    def _undefine(self, domain: DomainCalls, *, keep_variables: bool = False) -> None:
+        variables = (
+            libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+            if keep_variables
+            else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+        )
+
         def undefine(found: Any) -> None:
             if found.isActive():
                 found.destroy()
             # A transient domain is gone once it was stopped.
-            found.undefineFlags(_UNDEFINE)
+            found.undefineFlags(_UNDEFINE | variables)
 
         try:
             domain.call("remove", undefine)

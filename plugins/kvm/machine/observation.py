@@ -124,7 +124,14 @@ def present(
         running=running,
         outputs=outputs(configured, str(record.uuid), addresses, bindings, wanted),
         facts=facts,
+        goes_along=_goes_along(snapshots=snapshots, saved=saved is not None),
+        holds_data=saved is not None,
     )
+
+
+def _goes_along(*, snapshots: bool, saved: bool) -> tuple[str, ...]:
+    found = ["its saved state (the guest's memory)"] if saved else []
+    return (*found, *(["the records of its snapshots"] if snapshots else []))
 
 
 def _fingerprint(

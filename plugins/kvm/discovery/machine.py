@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -67,7 +67,12 @@ def _namespaces(domain: Element) -> list[str]:
 
 
 def remarks_on(
-    observed: Present, *, is_defined: bool, is_saved: bool = False, has_checkpoints: bool
+    observed: Present,
+    *,
+    is_defined: bool,
+    is_saved: bool = False,
+    has_checkpoints: bool = False,
+    external_snapshots: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """What is true of a machine now, and not of what a manifest says."""
     found: list[str] = []
@@ -79,6 +84,11 @@ def remarks_on(
         found.append(f"{how} another value than is configured: {waiting}")
     if is_saved:
         found.append(_SAVED)
+    if external_snapshots:
+        names = ", ".join(map(repr, external_snapshots))
+        found.append(
+            f"it has external snapshots ({names}), which have no counterpart: they are left alone"
+        )
     if has_checkpoints:
         found.append("it has checkpoints, which have no counterpart: they are left alone")
     return tuple(found)

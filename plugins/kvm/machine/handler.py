@@ -47,6 +47,8 @@ from provisioner_plugins.kvm.machine.leases import Leases
 from provisioner_plugins.kvm.machine.observation import definition_of, outputs, present
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
 from provisioner_plugins.kvm.machine.update import Update
+from provisioner_plugins.kvm.snapshot.definition import is_internal
+from provisioner_plugins.kvm.snapshot.reading import documents
 
 _UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -131,10 +133,15 @@ class MachineHandler:
                 is_defined=record.persistent,
                 is_saved=saved is not None,
                 has_checkpoints=record.uuid in checkpoints,
+                external_snapshots=self._external_snapshots(record.uuid) if has_snapshots else (),
             )
             yield Discovered(
                 self.kind, record.name, replace(observed, spec=spec), (*notes, *remarks)
             )
+
+    def _external_snapshots(self, uuid: UUID) -> Sequence[str]:
+        found = documents(self._connection, uuid)
+        return sorted(name for name, document in found.items() if not is_internal(document))
 
     # --- writing ---
 

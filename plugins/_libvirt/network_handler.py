@@ -38,7 +38,15 @@ from provisioner_plugins._libvirt.estate import estate_of
 from provisioner_plugins._libvirt.inventory import Inventory, NetworkRecord
 from provisioner_plugins._libvirt.network import STOPPED, USER, final_spec
 from provisioner_plugins._libvirt.network_live import update_live
-from provisioner_plugins._libvirt.network_xml import IDENTIFY, NATIVE, build, ranges, read, write
+from provisioner_plugins._libvirt.network_xml import (
+    IDENTIFY,
+    NATIVE,
+    build,
+    keep_only,
+    ranges,
+    read,
+    write,
+)
 from provisioner_plugins._libvirt.ownership import (
     gone,
     is_stamped_by,
@@ -177,7 +185,10 @@ class NetworkHandler:
         after = self._configured(network)
         native.take_out(after, tuple(changes), "network")
         final = final_spec(resource.spec, {**observed.spec, **read(after)}, changes)
-        write(after, final)
+        if resource.spec["mode"] == NATIVE:
+            keep_only(after, map(parse, native.fragments(resource.spec, "network")))
+        else:
+            write(after, final)
         stamp.replace(after, stamp.Mark.of(resource))
         _merge_native(after, resource)
         is_defined = self._call("read", resource.name, lambda _: _is_defined(network))

@@ -7,7 +7,7 @@ a definition in place, so that what the common model does not know (port groups,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -22,10 +22,19 @@ from typing import Any
 from uuid import UUID
 from xml.etree import ElementTree
 
-from provisioner_plugins._libvirt.xml import Element, attribute, child, element, remove_all
+from provisioner_plugins._libvirt.xml import (
+    RESERVED_TAGS,
+    Element,
+    attribute,
+    child,
+    covers,
+    element,
+    remove_all,
+)
 
 NATIVE = "native"
 """The mode of which fragments say everything."""
+_CHOSEN_BY_LIBVIRT = frozenset({"bridge", "mac"})
 FORWARD_MODES = {"nat": "nat", "routed": "route", "bridge": "bridge"}
 """Mode of the common model to that of ``<forward>``; ``isolated`` has no ``<forward>``."""
 DEFAULT_LEASE = 3_600_000
@@ -68,6 +77,19 @@ def write(document: Element, spec: Mapping[str, Any]) -> None:
     _write_dns(document, spec)
     _write_ipv4(document, spec)
     _write_ipv6(document, spec)
+
+
+def keep_only(document: Element, fragments: Iterable[Element]) -> None:
+    """Take out what fragments do not say, of a network that is what they say (mode ``native``): but
+    for what identifies it, and what libvirt chooses where nobody does.
+    """
+    wanted = list(fragments)
+    spoken_of = {fragment.tag for fragment in wanted}
+    for node in list(document):
+        if node.tag in RESERVED_TAGS or node.tag in _CHOSEN_BY_LIBVIRT - spoken_of:
+            continue
+        if not any(covers(node, fragment) for fragment in wanted):
+            document.remove(node)
 
 
 def read(document: Element) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from provisioner.providers.api import (
     Undetermined,
 )
 
-_COMPLETED = "an interrupted run began to make it"
+_COMPLETED = "an earlier run began to make it"
+_CLEARED = "an earlier run failed to make it, and a part of it may be there"
 _TAKEN_BACK = "it carries our stamp, but was not recorded"
 _TAKEN_BACK_WITH_DATA = "it was made by this stack before, and is taken back with its data"
 CREATE_FIRST = "create-first"
@@ -216,9 +217,10 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
         # What the object had beside itself, or a part of it, may be there: only its provider knows.
         begun = {record.action for record in subject.interrupted}
         if Action.DELETE in begun:
-            return Decision(Action.DELETE, reason="an interrupted run began to delete it")
+            reason = "an earlier run failed to delete it, and a part of it may be there"
+            return Decision(Action.DELETE, reason=reason)
         if Action.CREATE in begun:
-            return Decision(Action.DELETE, reason=_COMPLETED)
+            return Decision(Action.DELETE, reason=_CLEARED)
         if subject.entry is None:
             return NOTHING
         return Decision(Action.FORGET, reason="it is already gone")

@@ -8,7 +8,7 @@ calls them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -21,10 +21,11 @@ from provisioner.engine.diff import differences
 from provisioner.engine.prepare import Survey
 from provisioner.engine.rules import Rules
 from provisioner.engine.selection import Selection
+from provisioner.engine.sessions import is_about_host
 from provisioner.engine.subjects import Subject
 from provisioner.manifest.model import IgnoreRule
 from provisioner.providers.api import Absent, Change, Observation, Undetermined
-from provisioner.state.model import FailedAttempt
+from provisioner.state.model import FailedAttempt, JournalRecord
 
 PREDECESSOR = "#"
 """In the id of a step that is about an object whose address another one has by now."""
@@ -166,6 +167,11 @@ class ResourceDrift:
         return Condition.RESTART_PENDING if open_ones else Condition.CONVERGED
 
     @property
+    def is_unread(self) -> bool:
+        """Whether nothing on its host could be read: ``problem`` is the host's then."""
+        return self.problem is not None and is_about_host(self.problem)
+
+    @property
     def open_differences(self) -> tuple[Difference, ...]:
         """Those that no rule ignores."""
         return tuple(item for item in self.differences if item.ignored is None)
@@ -217,6 +223,12 @@ def find_drift(
     return [found[address] for address in sorted(found)]
 
 
+def unread_hosts(resources: Iterable[ResourceDrift]) -> tuple[Diagnostic, ...]:
+    """Why hosts could not be read, once for each."""
+    found = {item.problem: None for item in resources if item.is_unread and item.problem}
+    return tuple(found)
+
+
 def _of_resources(
     attempts: Mapping[str, FailedAttempt],
 ) -> Iterator[tuple[Address, FailedAttempt]]:
@@ -230,7 +242,7 @@ def _of_resources(
 def _interrupted(subject: Subject) -> FailedAttempt | None:
     """An intent about the object that is recorded under another name: a rename, say."""
     left = [record for record in subject.interrupted if "successor" not in record.detail]
-    return FailedAttempt(left[-1]) if left else None
+    return FailedAttempt(left[-1], earlier=tuple(left[:-1])) if left else None
 
 
 def _compare(
@@ -265,7 +277,7 @@ def _compare(
 
 
 def _cause_of_absence(attempt: FailedAttempt | None) -> Cause:
-    deleting = attempt is not None and attempt.intent.action == Action.DELETE
+    deleting = any(record.action == Action.DELETE for record in _tried(attempt))
     return Cause.LAST_APPLY if deleting else Cause.OUTSIDE
 
 
@@ -283,12 +295,19 @@ def _difference(change: Change, attempt: FailedAttempt | None) -> Difference:
 def _cause(change: Change, attempt: FailedAttempt | None) -> Cause:
     if change.pending:
         return Cause.RESTART_PENDING
-    if attempt is not None:
-        wanted = get_path(attempt.intent.detail.get("spec", {}), change.path)
-        there = [change.before] + ([change.running] if change.differs_running else [])
+    there = [change.before] + ([change.running] if change.differs_running else [])
+    for record in _tried(attempt):
+        wanted = get_path(record.detail.get("spec", {}), change.path)
         if wanted != change.after and wanted in there:
             return Cause.LAST_APPLY
     return Cause.OUTSIDE
+
+
+def _tried(attempt: FailedAttempt | None) -> Sequence[JournalRecord]:
+    """What may have been done since a step with the resource succeeded last: any of the attempts
+    may have got as far as that, not only the last.
+    """
+    return attempt.intents if attempt is not None else ()
 
 
 def _without_ignored(drift: ResourceDrift, rules: Sequence[IgnoreRule]) -> ResourceDrift:

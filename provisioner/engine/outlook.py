@@ -48,8 +48,8 @@ class Outlook:
         self._undetermined = {item.address: item.summary for item in plan.undetermined}
 
     def of(self, drift: ResourceDrift) -> ResourceDrift:
-        """The resource with what would be done about it. One that failed and for which nothing is
-        left to be done has failed no longer.
+        """The resource with what would be done about it. One that failed, and of which nothing is
+        left to be done or to be seen, has failed no longer.
         """
         address = self._moved.get(drift.address, drift.address)
         step = self._steps.get(address)
@@ -58,7 +58,8 @@ class Outlook:
             unknown = unknown or "the plan leaves it out"
         if unknown is not None:
             return without_outlook(drift, unknown)
-        failure = drift.failure if step is not None else None
+        is_left = step is not None or any(not item.waits for item in drift.open_differences)
+        failure = drift.failure if is_left else None
         return replace(
             drift,
             failure=failure,

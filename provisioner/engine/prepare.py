@@ -18,7 +18,7 @@ from provisioner.core.values import Path
 from provisioner.engine.decide import owned
 from provisioner.engine.events import EventSink, PhaseStarted
 from provisioner.engine.graph import DependencyGraph, ResourceGraph
-from provisioner.engine.observe import observe
+from provisioner.engine.observe import Observe, observe
 from provisioner.engine.plan import Plan
 from provisioner.engine.planner import make_plan
 from provisioner.engine.preflight import look_ahead
@@ -68,9 +68,11 @@ def survey(
     options: PlanOptions,
     sink: EventSink,
     known: Iterable[Diagnostic] = (),
+    observe: Observe = observe,
 ) -> Survey:
     """Collect, normalise and observe the selected resources; raises ProvisionerError with all
-    problems found, and those that are ``known`` already.
+    problems found, and those that are ``known`` already. ``observe`` decides what comes of an
+    endpoint that cannot be read.
     """
     found = Diagnostics([*known, *(ResourceGraph.rings(stack) if stack is not None else ())])
     endpoints = endpoints_of(stack, state)
@@ -214,18 +216,23 @@ def select(
     selection = options.selection
     if not selection.target and not selection.exclude:
         return frozenset(everything)
-    graph = DependencyGraph(
-        {
-            address: {*subject.dependencies, *subject.recorded_dependencies}
-            for address, subject in everything.items()
-        }
-    )
+    graph = needs_of(everything)
     removed = frozenset(
         address
         for address, subject in everything.items()
         if removing and subject.declaration is None
     )
     return selection.addresses(graph, everything, removed)
+
+
+def needs_of(everything: Mapping[Address, Subject]) -> DependencyGraph[Address]:
+    """What needs what, as declared or as recorded."""
+    return DependencyGraph(
+        {
+            address: {*subject.dependencies, *subject.recorded_dependencies}
+            for address, subject in everything.items()
+        }
+    )
 
 
 def _providers(

@@ -137,31 +137,26 @@ class Sessions:
                 return question(session)
             except Retryable as problem:
                 if attempt == ASK_ATTEMPTS or not self._may_try_again(problem, given_up):
-                    raise provider_failure(problem, doing) from problem
+                    raise _of_host(endpoint, provider_failure(problem, doing)) from problem
                 attempt += 1
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
-                raise provider_failure(problem, doing) from problem
+                raise _of_host(endpoint, provider_failure(problem, doing)) from problem
 
     def _connect(self, endpoint: EndpointRecord, given_up: threading.Event) -> Session:
         provider = self._registry.get(endpoint.provider)
         value = endpoint_value(endpoint)
+        doing = f"connecting to {about_host(endpoint.name)}"
         attempt = 1
         while True:
             try:
                 with cleaning(self._redactor):
                     return guarded(provider.open(value, self._context), self._redactor)
-            except Terminal as problem:
-                raise ProvisionerError(
-                    problem.diagnostic.about(f"Host/{endpoint.name}")
-                ) from problem
             except Retryable as problem:
                 if attempt == OPEN_ATTEMPTS or not self._may_try_again(problem, given_up):
-                    raise ProvisionerError(
-                        problem.diagnostic.about(f"Host/{endpoint.name}")
-                    ) from problem
+                    raise _of_host(endpoint, provider_failure(problem, doing)) from problem
                 attempt += 1
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
-                raise provider_failure(problem, f"connecting to Host/{endpoint.name}") from problem
+                raise _of_host(endpoint, provider_failure(problem, doing)) from problem
 
     def _may_try_again(self, problem: Retryable, given_up: threading.Event) -> bool:
         """Wait as long as a provider asks for; False as soon as nobody waits for the answer."""
@@ -213,6 +208,22 @@ def provider_failure(problem: Exception, doing: str) -> ProvisionerError:
     )
 
 
+def about_host(name: str) -> str:
+    """What a diagnostic about an endpoint has as its address."""
+    return f"Host/{name}"
+
+
+def is_about_host(problem: Diagnostic) -> bool:
+    """Whether a diagnostic is about an endpoint as a whole."""
+    return (problem.address or "").startswith(about_host(""))
+
+
+def _of_host(endpoint: EndpointRecord, failure: ProvisionerError) -> ProvisionerError:
+    """The failure as one of the whole endpoint, where it names no resource."""
+    host = about_host(endpoint.name)
+    return ProvisionerError([item.about(host) for item in failure.diagnostics])
+
+
 def _no_answer(
     endpoint: EndpointRecord, doing: str, seconds: float, *, of_host: bool
 ) -> Diagnostic:
@@ -224,5 +235,5 @@ def _no_answer(
         "present, so nothing is planned for it.",
         hint="Look at the host, or leave out what is on it with --exclude."
         + (raised if of_host else ""),
-        address=f"Host/{endpoint.name}",
+        address=about_host(endpoint.name),
     )

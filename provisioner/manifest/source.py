@@ -20,7 +20,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, SourceRan
 FILE_LIMIT = 32 * 1024 * 1024
 """Bytes that a manifest file may have."""
 
-_UNPRINTABLE = re.compile(
+UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 """What YAML 1.2.2, section 5.1, does not allow in a stream."""
@@ -88,7 +88,7 @@ def read_source(path: Path, name: str, limit: int = FILE_LIMIT) -> SourceFile:
     """
     data = read_bytes(path, name, limit)
     text = _decode(data, name)
-    bad = _UNPRINTABLE.search(text)
+    bad = UNPRINTABLE.search(text)
     if bad is not None:
         raise ProvisionerError(
             error(

@@ -120,7 +120,7 @@ def read_stack_file(
     strange = _unknown_kinds(protect, catalog.kinds, _PROTECT)
     problems += strange.values()
     protect = {index: protect[index] for index in protect.keys() - strange.keys()}
-    ignore, found_in_rules = ignore_rules(value, problems)
+    ignore, found_in_rules = ignore_rules(value, problems, catalog.kinds.values())
     problems += found_in_rules
     about = {index: rule.address for index, rule in ignore.items()}
     problems += _unknown_kinds(about, catalog.kinds, IGNORE, "address").values()

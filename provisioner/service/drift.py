@@ -11,7 +11,6 @@ from datetime import date, timedelta
 from provisioner.core.diagnostics import (
     Diagnostic,
     Severity,
-    error,
     warning,
 )
 from provisioner.engine.drift import (
@@ -24,7 +23,9 @@ from provisioner.engine.drift import (
     NextStep,
     ResourceDrift,
     find_drift,
+    unread_hosts,
 )
+from provisioner.engine.observe import observe_what_answers
 from provisioner.engine.prepare import survey
 from provisioner.engine.rules import KindRules
 from provisioner.engine.sightings import mark, with_first_seen
@@ -33,7 +34,7 @@ from provisioner.manifest.model import IgnoreRule
 from provisioner.service.foresight import NextApply, NextPlan
 from provisioner.service.model import EventSink, LockHolder, State
 from provisioner.service.plan import PlanChoices
-from provisioner.service.workspace import Workspace
+from provisioner.service.workspace import Workspace, expired
 from provisioner.state import sightings
 from provisioner.state.model import FailedAttempt
 
@@ -52,6 +53,7 @@ __all__ = [
     "ResourceDrift",
     "RuleUse",
     "detect_drift",
+    "unread_hosts",
 ]
 
 WARNED_BEFORE = timedelta(days=14)
@@ -93,7 +95,7 @@ class DriftReport:
 
     @property
     def has_errors(self) -> bool:
-        """Whether a rule has expired."""
+        """Whether a rule has expired. Drift counts for more where an exit code can tell one."""
         return any(item.severity is Severity.ERROR for item in self.problems)
 
 
@@ -127,7 +129,13 @@ def detect_drift(workspace: Workspace, choices: PlanChoices, sink: EventSink) ->
     )
     with workspace.sessions(sink) as sessions:
         found = survey(
-            None, compared, sessions, rules=workspace.catalog, options=options, sink=sink
+            None,
+            compared,
+            sessions,
+            rules=workspace.catalog,
+            options=options,
+            sink=sink,
+            observe=observe_what_answers,
         )
         resources = find_drift(
             found,
@@ -138,7 +146,10 @@ def detect_drift(workspace: Workspace, choices: PlanChoices, sink: EventSink) ->
         )
         apply = None
         if any(_asks_for_a_plan(item) for item in resources):
-            foresee, apply = NextPlan(workspace, name, stack, state, choices, sessions, sink).look()
+            unread = unread_hosts(resources)
+            foresee, apply = NextPlan(
+                workspace, name, stack, state, choices, sessions, sink, unread
+            ).look()
             resources = [
                 foresee(item) if item.condition is not Condition.CONVERGED else item
                 for item in resources
@@ -197,22 +208,14 @@ def _with_first_seen(
 
 def _about_rules(rules: Iterable[IgnoreRule], today: date) -> Iterator[Diagnostic]:
     for rule in rules:
-        what = f"the rule that ignores {rule.field} of {rule.address}"
         if rule.until < today:
-            yield error(
-                "PRV2101",
-                f"{what} expired on {rule.until}",
-                detail=f"Its reason was: {rule.reason}",
-                hint="Remove it and apply, or find out whether its reason still holds and "
-                "give it a later date.",
-                source=rule.source,
-            )
+            yield expired(rule)
         elif rule.until - today < WARNED_BEFORE:
             days = (rule.until - today).days
             when = "today" if not days else "tomorrow" if days == 1 else f"in {days} days"
             yield warning(
                 "PRV2102",
-                f"{what} expires {when}",
+                f"the rule that ignores {rule.field} of {rule.address} expires {when}",
                 detail=f"Its reason is: {rule.reason}",
                 hint="From then on it is an error.",
                 source=rule.source,

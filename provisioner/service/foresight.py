@@ -12,8 +12,8 @@ from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity
 from provisioner.engine.drift import ResourceDrift
 from provisioner.engine.outlook import Outlook, without_outlook
-from provisioner.engine.prepare import prepare_plan, select
-from provisioner.engine.sessions import Sessions
+from provisioner.engine.prepare import needs_of, prepare_plan, select
+from provisioner.engine.sessions import Sessions, is_about_host
 from provisioner.engine.subjects import Subject, collect
 from provisioner.service.model import Event, EventSink, PhaseStarted, Plan, Stack, State
 from provisioner.service.plan import PlanChoices
@@ -37,11 +37,16 @@ class NextApply:
     refused: bool = False
     problems: tuple[Diagnostic, ...] = ()
 
+    @property
+    def stops_at(self) -> list[str]:
+        """What has to be settled before it does anything, as far as that has an address."""
+        return list(dict.fromkeys(item.address for item in self.problems if item.address))
+
 
 @dataclass(frozen=True, slots=True)
 class NextPlan:
     """What a plan is made of; ``stack`` is None where the manifests have errors, ``name`` what the
-    state calls it.
+    state calls it. ``unread`` are hosts that could not be read, of which no plan need try it again.
     """
 
     workspace: Workspace
@@ -51,6 +56,7 @@ class NextPlan:
     choices: PlanChoices
     sessions: Sessions
     sink: EventSink
+    unread: tuple[Diagnostic, ...] = ()
 
     def look(self) -> tuple[Foresee, NextApply]:
         """Make the plan, without what keeps it from being made."""
@@ -63,8 +69,8 @@ class NextPlan:
             return partial(without_outlook, why=why), NextApply(planned=False)
         everything = collect(stack, self.state, self.workspace.catalog)
         moved = _moved(everything)
-        left_out: dict[Address, str] = {}
-        problems: list[Diagnostic] = []
+        left_out = _culprits(self.unread, everything)
+        problems = list(self.unread)
         plan = self._as_far_as_it_goes(stack, everything, left_out, problems)
         if plan is None:
             why = "no plan can be made"
@@ -73,9 +79,10 @@ class NextPlan:
             )
         options = self._without(left_out).options(self.workspace, destroy=False)
         outlook = Outlook(plan, stack, select(everything, options), moved)
+        reasons = _with_what_needs_them(left_out, everything)
 
         def foresee(drift: ResourceDrift) -> ResourceDrift:
-            why = left_out.get(moved.get(drift.address, drift.address))
+            why = reasons.get(moved.get(drift.address, drift.address))
             return outlook.of(drift) if why is None else without_outlook(drift, why)
 
         return foresee, NextApply(
@@ -138,13 +145,36 @@ class NextPlan:
 def _culprits(
     errors: Collection[Diagnostic], everything: Mapping[Address, Subject]
 ) -> dict[Address, str]:
-    """The resources that errors are about, with the first one of each."""
+    """The resources that errors are about, with the first one of each; of an error about a host all
+    that is there, or is to come there.
+    """
     found: dict[Address, str] = {}
     for item in errors:
         address = Address.of(item.address or "")
-        if address in everything:
-            found.setdefault(address, f"{item.code}: {item.summary}")
+        about = {address} & everything.keys()
+        if is_about_host(item):
+            about = {it for it, subject in everything.items() if address.name in _hosts(subject)}
+        for it in about:
+            found.setdefault(it, f"{item.code}: {item.summary}")
     return found
+
+
+def _with_what_needs_them(
+    left_out: Mapping[Address, str], everything: Mapping[Address, Subject]
+) -> dict[Address, str]:
+    """Why a plan leaves resources out: something is wrong with them, or with what they need."""
+    graph = needs_of(everything)
+    reasons = dict(left_out)
+    for address, why in left_out.items():
+        for follower in graph.all_dependents([address]):
+            reasons.setdefault(follower, f"it needs {address}, and {why}")
+    return reasons
+
+
+def _hosts(subject: Subject) -> set[str | None]:
+    """Where it is, and where it is declared to be."""
+    declared = subject.declaration.host if subject.declaration is not None else None
+    return {subject.endpoint, declared}
 
 
 def _moved(everything: Mapping[Address, Subject]) -> dict[Address, Address]:

@@ -18,13 +18,21 @@ from uuid import uuid4
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Clock, SystemClock
-from provisioner.core.diagnostics import Diagnostics, ProvisionerError, error, quoted, warning
+from provisioner.core.diagnostics import (
+    Diagnostic,
+    Diagnostics,
+    ProvisionerError,
+    Severity,
+    error,
+    quoted,
+    warning,
+)
 from provisioner.core.redaction import Redactor
 from provisioner.core.values import Json
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.model import Stack
+from provisioner.manifest.model import IgnoreRule, Stack
 from provisioner.providers.registry import Registry
 from provisioner.service.layout import NO_ENVIRONMENT, CachePlace, state_path
 from provisioner.service.model import EventSink, PhaseStarted, State
@@ -106,7 +114,7 @@ class Workspace:
             sink(PhaseStarted("load"))
         known = None if self.cache is None else DocumentCache(*self.cache, self.root, self.catalog)
         try:
-            self.loaded = load(
+            stack = load(
                 self.root,
                 self.catalog,
                 self.environment,
@@ -118,7 +126,20 @@ class Workspace:
         finally:
             if known is not None:
                 known.save()
+        self.loaded = self._with_expired_rules(stack)
         return self.loaded
+
+    def _with_expired_rules(self, stack: Stack) -> Stack:
+        """The stack, warning of rules about drift that count no more: who reviews it shall see it,
+        not only who looks for drift.
+        """
+        today = self.clock.now().date()
+        gone = [
+            replace(expired(rule), severity=Severity.WARNING)
+            for rule in stack.ignore
+            if rule.until < today
+        ]
+        return replace(stack, warnings=tuple(stack.in_order([*stack.warnings, *gone])))
 
     @contextmanager
     def store(self, stack: str) -> Iterator[SqliteStore]:
@@ -210,6 +231,18 @@ class Workspace:
             redactor=self.secrets.redactor,
             sink=sink,
         )
+
+
+def expired(rule: IgnoreRule) -> Diagnostic:
+    """What is said of a rule about drift whose last day is over."""
+    return error(
+        "PRV2101",
+        f"the rule that ignores {rule.field} of {rule.address} expired on {rule.until}",
+        detail=f"Its reason was: {rule.reason}",
+        hint="Remove it and apply, or find out whether its reason still holds and "
+        "give it a later date.",
+        source=rule.source,
+    )
 
 
 def _outputs(state: State | None, address: Address) -> Mapping[str, Json]:

@@ -15,19 +15,14 @@ from provisioner.state.model import FailedAttempt, JournalPhase, JournalRecord
 
 UNSUCCESSFUL = """
 WITH last AS (
-    SELECT step,
-        max(CASE phase WHEN 'intent' THEN sequence END) AS intent,
-        max(CASE phase WHEN 'done' THEN sequence END) AS done
+    SELECT step, max(CASE phase WHEN 'done' THEN sequence END) AS done
     FROM journal GROUP BY step
 )
 SELECT journal.* FROM journal JOIN last ON journal.step = last.step
-WHERE last.intent > coalesce(last.done, 0) AND (
-    journal.sequence = last.intent
-    OR (journal.phase = 'failed' AND journal.sequence > last.intent)
-)
+WHERE journal.sequence > coalesce(last.done, 0) AND journal.phase IN ('intent', 'failed')
 ORDER BY journal.sequence
 """
-"""Of each step whose last intent has no success behind it: that intent, and failures behind it."""
+"""Of each step what has no success behind it: intents and failures."""
 
 
 def record_of(row: Sequence[Any]) -> JournalRecord:
@@ -47,10 +42,15 @@ def record_of(row: Sequence[Any]) -> JournalRecord:
 
 def attempts_of(records: Iterable[JournalRecord]) -> dict[str, FailedAttempt]:
     """What :data:`UNSUCCESSFUL` found, by step."""
-    found: dict[str, FailedAttempt] = {}
+    intents: dict[str, list[JournalRecord]] = {}
+    failures: dict[str, JournalRecord] = {}
     for record in records:
         if record.phase is JournalPhase.INTENT:
-            found[record.step] = FailedAttempt(record)
+            intents.setdefault(record.step, []).append(record)
+            failures.pop(record.step, None)
         else:
-            found[record.step] = FailedAttempt(found[record.step].intent, record)
-    return found
+            failures[record.step] = record
+    return {
+        step: FailedAttempt(found[-1], failures.get(step), tuple(found[:-1]))
+        for step, found in intents.items()
+    }

@@ -85,11 +85,17 @@ class JournalRecord:
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
     """A step that did not succeed when it was last tried. ``failure`` None: it was interrupted, or
-    is under way.
+    is under way. ``earlier`` are the intents of the attempts before it that did not succeed either.
     """
 
     intent: JournalRecord
     failure: JournalRecord | None = None
+    earlier: tuple[JournalRecord, ...] = ()
+
+    @property
+    def intents(self) -> tuple[JournalRecord, ...]:
+        """What was tried since the step succeeded last."""
+        return (*self.earlier, self.intent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,8 @@ class Store(Protocol):
         ...
 
     def failed_attempts(self) -> Mapping[str, FailedAttempt]:
-        """Steps that did not succeed when they were last tried, by their ids, as far back as the
-        journal goes.
+        """Steps that did not succeed when they were last tried, by their ids, with all attempts
+        since they succeeded last, as far back as the journal goes.
         """
         ...
 

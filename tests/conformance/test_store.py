@@ -129,6 +129,15 @@ class TestTransitions:
         store.settle(store.intend(store.begin("apply", "bob", None), "s", "update", WEB, {}))
         assert {} == failures(store)
 
+    def test_all_attempts_since_the_last_success_are_known(self, store: Store) -> None:
+        operation = store.begin("apply", "alice", None)
+        store.settle(store.intend(operation, "s", "update", WEB, {"spec": {"size": 1}}))
+        first = store.intend(operation, "s", "update", WEB, {"spec": {"size": 2}})
+        second = store.intend(operation, "s", "update", WEB, {"spec": {"size": 3}})
+        store.settle(second, failure={"summary": "no room"})
+        intents = store.failed_attempts()["s"].intents
+        assert [first, second] == [item.sequence for item in intents]
+
     def test_what_a_later_run_closes_does_not_undo_its_success(self, store: Store) -> None:
         left = store.intend(store.begin("apply", "alice", None), "s", "create", WEB, {})
         store.settle(store.intend(store.begin("apply", "bob", None), "s", "create", WEB, {}))

@@ -180,7 +180,7 @@ def test_a_step_that_never_returns(tmp_path: Path, call: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["open", "observe"])
-@pytest.mark.parametrize("command", ["plan", "apply", "drift", "destroy"])
+@pytest.mark.parametrize("command", ["plan", "apply", "destroy"])
 def test_a_host_that_never_answers_while_it_is_read(
     cli: CommandLine, call: str, command: str
 ) -> None:
@@ -197,6 +197,24 @@ def test_a_host_that_never_answers_while_it_is_read(
     (problem,) = [json.loads(line) for line in err.splitlines()]
     assert ("PRV3003", "Host/here") == (problem["code"], problem["address"])
     assert 0 == cli(command, *yes, "--exclude", "Network/here-*").code
+
+
+@pytest.mark.parametrize("call", ["open", "observe"])
+def test_drift_tells_what_is_on_the_other_one(cli: CommandLine, call: str) -> None:
+    cli.write("host.yaml", hosts())
+    cli.declare(*on_both(MADE))
+    assert 0 == cli("apply", "--yes").code
+    never = f"{{call: {call}, effect: hang, seconds: {NEVER}, times: 0}}"
+    cli.write("host.yaml", hosts(never))
+    process = cli.start("drift", "--json")
+    out, _ = process.communicate(timeout=SECONDS)
+    found = json.loads(out)["resources"]
+    assert 2 == process.returncode
+    assert {"PRV3003"} == {item["problem"]["code"] for item in found if "problem" in item}
+    assert {"here": "unknown", "there": "converged"} == {
+        item["address"].removeprefix("Network/").partition("-")[0]: item["condition"]
+        for item in found
+    }
 
 
 def test_a_host_that_stops_answering_between_plan_and_apply(cli: CommandLine) -> None:

@@ -34,7 +34,7 @@ they all are nothing is tested. Another text of ``hold`` makes other cases.
 
 
 def hold(case: Case) -> None:
-    """Check a case, and note it in case it fails."""
+    """Check a case and note it, should it fail."""
     note(as_test(case))
     check(case)
 

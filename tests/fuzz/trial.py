@@ -286,16 +286,21 @@ def converge(world: Estate) -> None:
 
 
 def check_done(world: Estate, made: Plan, report: ApplyReport) -> None:
-    """Every step was done. What is in use is not deleted; where its users are unknown to the stack,
-    or its author wants it to go before its successor is there, nobody else can help.
+    """Every step was done. What is in use is not deleted; where no record tells of its users (one
+    that was forgotten, and whose manifest no longer speaks of what it has), or its author wants it
+    to go before its successor is there, nobody else can help.
     """
     first = [step.previous for step in made.steps if step.replace_order == DELETE_FIRST]
     helpless = {str(old.address) for old in first if old is not None}
     state, objects = evidence(world)
-    known = {(entry.endpoint, entry.external_id) for entry in state.entries.values()}
     for address, entry in state.entries.items():
         users = {key for key, item in objects.items() if entry.external_id in item.holds.values()}
-        if users - known:
+        told = {
+            (user.endpoint, user.external_id)
+            for user in state.entries.values()
+            if address in user.dependencies
+        }
+        if users - told:
             helpless.add(str(address))
     left = [problem for problem in report.problems if problem.code == IN_USE]
     if left and {problem.address for problem in left} <= helpless:

@@ -61,20 +61,23 @@ spec: {pool: pool, size: 1GiB, retention: delete}
 STAND_IN = '''\
 #!PYTHON -I
 """Stands in for gh and curl: writes down what it is told to do, and answers as it was prepared."""
-import json, pathlib, shutil, subprocess, sys
+import json, pathlib, shutil, sys
 
 home = pathlib.Path("HOME")
 program, arguments = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
+given = sys.stdin.read() if "--config" in arguments else ""
 texts = []
 for before, word in zip(["", *arguments], arguments):
     if before == "--body-file":
         texts.append(pathlib.Path(word).read_text())
     elif before == "--data-urlencode" and "@" in word and "=" not in word.partition("@")[0]:
         texts.append(pathlib.Path(word.partition("@")[2]).read_text())
+    elif before == "--field" and word.startswith("body=@"):
+        texts.append(pathlib.Path(word.partition("@")[2]).read_text())
 line = " ".join([program, *arguments])
 with (home / "log.jsonl").open("a") as log:
-    log.write(json.dumps({"line": line, "text": "".join(texts)}) + "\\n")
-if texts:
+    log.write(json.dumps({"line": line, "text": "".join(texts), "given": given}) + "\\n")
+if texts or {"close", "state_event=close"} & set(arguments):
     sys.exit(0)
 if arguments[:2] == ["run", "download"]:
     run, _, name, _, folder = arguments[2:]
@@ -87,10 +90,6 @@ if answer is None:
     sys.exit(22 if program == "curl" else 1)
 if "--output" in arguments:
     shutil.copyfile(answer, arguments[arguments.index("--output") + 1])
-elif "--jq" in arguments:
-    query = arguments[arguments.index("--jq") + 1]
-    done = subprocess.run(["jq", "-r", query], input=json.dumps(answer), text=True)
-    sys.exit(done.returncode)
 else:
     print(json.dumps(answer))
 '''
@@ -98,10 +97,12 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a stand-in was told: its command line, and the text that it was given in files."""
+    """What a stand-in was told: its command line, the text that it was given in files, and what it
+    was given on standard input."""
 
     line: str
     text: str
+    given: str
 
 
 class Team:
@@ -198,7 +199,7 @@ class Team:
         folder = self.root / "jobs" / str(self._jobs)
         self.git(self.root, "clone", "-q", "-b", branch, "origin.git", str(folder))
         for other in merged:
-            self.git(folder, "merge", "-q", "--no-edit", f"origin/{other}")
+            self.git(folder, "merge", "-q", "--no-ff", "--no-edit", f"origin/{other}")
         return folder
 
     def run(self, script: str, folder: Path, environ: Mapping[str, str]) -> int:

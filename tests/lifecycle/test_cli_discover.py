@@ -122,6 +122,11 @@ def test_what_is_refused(
     assert before == files(lab.root)
 
 
+def test_a_stack_in_flow_style_is_one(lab: CommandLine, uri: str) -> None:
+    lab.write("../flow/stack.yaml", "{apiVersion: provisioner/v1, kind: Stack}\n")
+    assert ["PRV6052"] == lab("discover", uri, "-o", "../flow/new", "--json").codes
+
+
 def test_a_password_in_a_uri_is_not_shown(lab: CommandLine, elsewhere: Path) -> None:
     refused = lab("discover", "qemu://me:canary@host/system", "-o", elsewhere / "new")
     assert (1, False) == (refused.code, "canary" in refused.out + refused.err)

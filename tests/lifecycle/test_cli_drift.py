@@ -62,17 +62,36 @@ def test_0_if_it_is_ignored(drifted: CommandLine) -> None:
     assert "known" == resource["fields"][0]["ignored"]["reason"]
 
 
-def test_1_if_a_rule_has_expired(drifted: CommandLine) -> None:
+def test_1_if_a_rule_has_expired(applied: CommandLine) -> None:
+    stack(applied, rule("VirtualMachine/web", "cpu.*", "2020-01-31"))
+    finished = applied("drift", "--json")
+    assert (1, ["PRV2101"]) == (finished.code, finished.codes)
+    assert ["PRV2101"] == [item["code"] for item in finished.json["problems"]]
+
+
+def test_2_if_there_is_drift_as_well(drifted: CommandLine) -> None:
     stack(drifted, rule("VirtualMachine/web", "cpu.*", "2020-01-31"))
     finished = drifted("drift", "--json")
-    assert (1, ["PRV2101"]) == (finished.code, finished.codes)
+    assert (2, ["PRV2101"]) == (finished.code, finished.codes)
     assert ("stack.yaml", 4) == tuple(
         json.loads(finished.err)["source"][key] for key in ("file", "line")
     )
     assert ["VirtualMachine/web"] == [
         item["address"] for item in finished.json["resources"] if item["condition"] == "drifted"
     ]
-    assert [0, 0] == [drifted("validate").code, drifted("plan").code]
+
+
+def test_an_expired_rule_is_seen_in_a_pull_request(applied: CommandLine) -> None:
+    stack(applied, rule("VirtualMachine/web", "cpu.*", "2020-01-31"))
+    for command, key in (("validate", "diagnostics"), ("plan", "warnings")):
+        finished = applied(command, "--json")
+        (found,) = finished.json[key]
+        assert (0, "PRV2101", "warning", 4) == (
+            finished.code,
+            found["code"],
+            found["severity"],
+            found["source"]["line"],
+        )
 
 
 def test_2_if_a_step_failed(applied: CommandLine) -> None:
@@ -87,6 +106,28 @@ def test_2_if_a_step_failed(applied: CommandLine) -> None:
         r"      update VirtualMachine/web\n",
         finished.out,
     )
+
+
+def test_2_if_a_host_cannot_be_read(drifted: CommandLine) -> None:
+    rest = (
+        "---\napiVersion: provisioner/v1\nkind: Host\nmetadata: {name: there}\n"
+        "spec: {provider: memory, connection: {path: there.jsonl%s}}\n"
+    )
+    document = (drifted.root / "host.yaml").read_text()
+    stack(drifted)
+    text = (drifted.root / "stack.yaml").read_text()
+    drifted.write("stack.yaml", text.replace("spec: {", "spec: {defaults: {host: here}, "))
+    drifted.write("host.yaml", document + rest % "")
+    drifted.declare(*ALL, "Network/far\nhost: there\nmode: isolated\ncidr: 10.5.0.0/24\n")
+    assert 0 == drifted("apply", "--yes", "--target", "Network/far").code
+    silent = ", faults: [{call: open, effect: retryable, times: 0, seconds: 0}]"
+    drifted.write("host.yaml", document + rest % silent)
+    finished = drifted("drift")
+    assert 2 == finished.code
+    assert "VirtualMachine/web  drifted\n" in finished.out
+    assert "next apply: would update it [live], once Host/there is settled\n" in finished.out
+    assert "Host/there  cannot be read\n" in finished.out
+    assert "unknown: Network/far\n" in finished.out
 
 
 def test_the_document_is_what_its_schema_says(drifted: CommandLine) -> None:

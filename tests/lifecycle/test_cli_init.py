@@ -162,13 +162,20 @@ def test_nothing_is_overwritten(cli: CommandLine, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["infra.yml", "sub/infra.yaml"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '# ours\napiVersion: "provisioner/v1"\nkind: Stack\n',
+        "{apiVersion: provisioner/v1, kind: Stack}\n",
+    ],
+)
 def test_a_folder_that_holds_a_manifest_is_left_alone(
-    cli: CommandLine, folder: Path, name: str
+    cli: CommandLine, folder: Path, name: str, text: str
 ) -> None:
     """Whatever its file is called: a second Stack would break the first."""
     path = folder / name
     path.parent.mkdir(parents=True)
-    path.write_text('# ours\napiVersion: "provisioner/v1"\nkind: Stack\n')
+    path.write_text(text)
     refused = cli("init", folder)
     assert (1, True) == (refused.code, "PRV6011" in refused.err)
     assert f"already holds a manifest: {name}" in " ".join(refused.err.split())

@@ -123,6 +123,27 @@ def test_manifests_without_a_stack_are_an_error(estate: CommandLine, way: str) -
     assert ["PRV6041"] == [item["code"] for item in finished.json["diagnostics"]]
 
 
+FLOW = [
+    "{apiVersion: provisioner/v1, kind: Stack, metadata: {name: flow}, spec: {}}\n",
+    '{"apiVersion":"provisioner/v1","kind":"Stack","metadata":{"name":"flow"},"spec":{}}\n',
+]
+
+
+@pytest.mark.parametrize("text", FLOW)
+def test_a_stack_in_flow_style_is_one(estate: CommandLine, text: str) -> None:
+    estate.write("flow/stack.yaml", text)
+    assert ["flow -"] == checked(estate, "flow/stack.yaml")
+
+
+@pytest.mark.parametrize("text", FLOW)
+def test_a_manifest_in_flow_style_without_a_stack_is_an_error(
+    estate: CommandLine, text: str
+) -> None:
+    estate.write("flow/host.yaml", text.replace("Stack", "Host"))
+    finished = estate("validate", "--changed", "--json", "flow/host.yaml")
+    assert ["PRV6041"] == [item["code"] for item in finished.json["diagnostics"]]
+
+
 def test_the_reports_have_a_part_for_each_environment(estate: CommandLine) -> None:
     estate("validate", "--changed", "shop/host.yaml", "--junit", "found.xml")
     text = (estate.root / "found.xml").read_text()

@@ -1,9 +1,12 @@
 """Drift is what differs from the record; repairing it is an ordinary apply."""
 
+from typing import Any
+
 import pytest
 
+from provisioner.core.actions import Action
 from provisioner.core.address import Address
-from provisioner.engine.drift import Cause, Condition, Found, ResourceDrift
+from provisioner.engine.drift import Cause, Condition, Found, NextStep, ResourceDrift
 from provisioner.service.drift import DriftReport
 from provisioner.state.store import LEASE
 from tests.lifecycle.scenario import Scenario, outline
@@ -33,6 +36,23 @@ def fault(scenario: Scenario, call: str, address: str, effect: str = "terminal")
     times = 8 if effect == "lost-answer" else 1
     rule = {"call": call, "address": address, "effect": effect, "times": times, "seconds": 0}
     scenario.provider.faults("here").add(rule)
+
+
+def die(scenario: Scenario, address: Address, changed: dict[str, Any]) -> None:
+    """Leave what a run leaves that dies right after an update was carried out."""
+    with scenario.workspace().store("test") as store:
+        entry = store.read().entries[address]
+        detail = {
+            "spec": {**entry.spec, **changed},
+            "uid": str(entry.uid),
+            "name": entry.name,
+            "generation": entry.generation,
+            "endpoint": entry.endpoint,
+        }
+        store.intend(store.begin("apply", "x", None), str(address), "update", address, detail)
+    for section, fields in changed.items():
+        for name, value in fields.items():
+            scenario.outside.change(*address, (section, name), value)
 
 
 def test_drift_is_found_and_repaired(scenario: Scenario) -> None:
@@ -170,6 +190,21 @@ def test_a_creation_that_failed_is_named(scenario: Scenario) -> None:
     assert {} == conditions(scenario.drift())
 
 
+def test_a_creation_that_failed_stays_so_until_what_may_be_there_is_cleared(
+    scenario: Scenario,
+) -> None:
+    scenario.declare(POOL, LAN)
+    fault(scenario, "create", "Network/lan")
+    scenario.apply()
+    scenario.declare(POOL)
+    found = of(scenario.drift(), Address("Network", "lan"))
+    assert Condition.FAILED == found.condition
+    reason = "an earlier run failed to make it, and a part of it may be there"
+    assert NextStep(Action.DELETE, reason=reason) == found.next
+    scenario.apply()
+    assert {} == conditions(scenario.drift())
+
+
 def test_a_creation_that_was_not_even_begun_is_named(scenario: Scenario) -> None:
     """No object can be there, so the journal alone tells of it."""
     scenario.declare(POOL)
@@ -198,6 +233,45 @@ def test_an_update_whose_answer_was_lost_was_made_by_the_last_apply(scenario: Sc
     assert {("memory", "size"): Cause.LAST_APPLY, ("cpu", "count"): Cause.OUTSIDE} == {
         item.path: item.cause for item in found.differences
     }
+
+
+@pytest.mark.parametrize("effect", ["lost-answer", "kill-after"])
+def test_what_an_attempt_before_the_last_made_was_made_by_an_apply(
+    scenario: Scenario, effect: str
+) -> None:
+    scenario.declare(*ALL)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, WEB.replace("size: 256MiB", "size: 128MiB"))
+    if effect == "kill-after":
+        die(scenario, MACHINE, {"memory": {"size": 128 * MIB}})
+    else:
+        fault(scenario, "update", "VirtualMachine/web", effect)
+        scenario.apply()
+    scenario.declare(LAN, POOL, DISK, WEB.replace("size: 256MiB", "size: 192MiB"))
+    fault(scenario, "update", "VirtualMachine/web")
+    scenario.apply()
+    found = of(scenario.drift())
+    assert (Condition.FAILED, [Cause.LAST_APPLY]) == (
+        found.condition,
+        [item.cause for item in found.differences],
+    )
+
+
+def test_what_an_interrupted_step_made_is_a_failure_also_if_it_is_wanted(
+    scenario: Scenario,
+) -> None:
+    scenario.declare(*ALL)
+    scenario.apply()
+    scenario.declare(LAN, POOL, DISK, WEB.replace("size: 256MiB", "size: 128MiB"))
+    die(scenario, MACHINE, {"memory": {"size": 128 * MIB}})
+    found = of(scenario.drift())
+    assert (Condition.FAILED, [Cause.LAST_APPLY], None) == (
+        found.condition,
+        [item.cause for item in found.differences],
+        found.next.action if found.next else None,
+    )
+    scenario.apply()
+    assert {} == conditions(scenario.drift())
 
 
 def test_a_deletion_whose_answer_was_lost_was_made_by_the_last_apply(scenario: Scenario) -> None:

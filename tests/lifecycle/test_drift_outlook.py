@@ -166,7 +166,7 @@ def test_what_stops_the_plan_is_told_and_left_out(scenario: Scenario) -> None:
     )
     other = of(report, Address("Network", "other")).next
     assert Action.UPDATE == (other.action if other else None)
-    assert [("PRV2010:"), "the plan leaves it out"] == [
+    assert ["PRV2010:", "it needs Network/lan, and PRV2010:"] == [
         next_step.unknown.partition(" the name")[0] if next_step and next_step.unknown else None
         for next_step in (of(report, NETWORK).next, of(report).next)
     ]

@@ -128,21 +128,32 @@ def test_a_plan_that_has_moved_is_refused(atlantis: Atlantis, team: Team) -> Non
     assert "'atlantis plan -p shop'" in atlantis.output
 
 
-def test_drift_opens_one_issue(team: Team) -> None:
+def test_drift_has_one_issue_until_it_is_gone(team: Team) -> None:
     script = team.root / "drift.sh"
     script.write_text(team.recipe("atlantis/drift.sh"))
     script.chmod((RECIPES / "atlantis" / "drift.sh").stat().st_mode)
     clone = team.checkout()
 
-    def drift() -> int:
-        return team.run(f"{script} {clone} stacks/shop shop", team.root, {})
+    def drift(*texts: str, workspace: str = "default") -> tuple[int, list[str]]:
+        """How it ended, and what it told since the last time. ``texts`` are those of the issue."""
+        before = len(team.told)
+        comments = [{"body": text} for text in texts[1:]]
+        issue = {"number": 12, "body": "".join(texts[:1]), "comments": comments}
+        team.answers = {"issue list": [issue] if texts else []}
+        code = team.run(f"{script} {clone} stacks/shop shop {workspace}", team.root, {})
+        lines = [told.line.partition(" --body-file")[0] for told in team.told[before:]]
+        return code, lines[1:]
 
-    assert (0, []) == (drift(), team.told)
+    assert (0, []) == drift()
+    assert (0, ["gh issue comment 12", "gh issue close 12"]) == drift("old")
     team.outside.remove("Disk", "old")
-    team.answers = {"issue list": []}
-    assert 2 == drift()
-    assert "gh issue create --title Drift in stacks/shop --label drift-shop" in team.comment.line
-    assert "\n    Disk/old  drifted\n        it is gone" in team.comment.text
-    team.answers = {"issue list": [{"number": 12}]}
-    assert 2 == drift()
-    assert "gh issue comment 12" in team.comment.line
+    assert (2, ["gh issue create --title Drift in stacks/shop --label drift-shop"]) == drift()
+    found = team.comment.text
+    assert "\n    Disk/old  drifted\n        it is gone" in found
+    assert (2, []) == drift(found, "I see to it.")
+    assert (2, ["gh issue comment 12"]) == drift("another")
+    # The stack declares no environments.
+    title = "--title Drift in stacks/shop, prod --label drift-shop-prod"
+    assert (1, [f"gh issue create {title}"]) == drift(workspace="prod")
+    assert "cannot be told" in team.comment.text
+    assert "\n    error[" in team.comment.text

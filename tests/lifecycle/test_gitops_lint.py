@@ -35,8 +35,8 @@ def scripts() -> Iterator[Any]:
                     yield pytest.param(step["run"], id=f"{file.name}: {step['name']}")
     pipeline = read(GITLAB)
     for name, job in pipeline.items():
-        if isinstance(job, dict) and "script" in job:
-            lines = [*pipeline["default"]["before_script"], *job["script"]]
+        if "script" in job:
+            lines = [*pipeline[job["extends"]]["before_script"], *job["script"]]
             yield pytest.param("\n".join(lines), id=f"gitlab: {name}")
     workflow = read(RECIPES / "atlantis" / "repos.yaml")["workflows"]["provisioner"]
     for name, stage in workflow.items():
@@ -70,9 +70,9 @@ def test_scripts_are_in_order(script: str) -> None:
 def test_workflows_have_the_least_rights(file: Path) -> None:
     workflow = read(file)
     assert {} == workflow["permissions"]
-    (job,) = workflow["jobs"].values()
-    assert "read" == job["permissions"].pop("contents")
-    assert not {"contents", "id-token", "packages"} & set(job["permissions"])
+    for job in workflow["jobs"].values():
+        assert "read" == job["permissions"].pop("contents")
+        assert not {"contents", "id-token", "packages"} & set(job["permissions"])
     assert {"pull_request_target", "workflow_run"}.isdisjoint(on(workflow))
     assert workflow["concurrency"]["group"].startswith(workflow["name"].replace(" ", "-"))
 
@@ -82,6 +82,27 @@ def test_no_text_of_others_gets_into_a_script(file: Path) -> None:
     """Expressions stand in ``env`` only: in a script, they would be part of its text."""
     for job in read(file)["jobs"].values():
         assert [] == [step["name"] for step in job["steps"] if "${{" in step.get("run", "")]
+
+
+def test_what_a_merge_may_wait_for_is_never_left_out() -> None:
+    """A required check that a filter of paths leaves out stays pending, and nothing is merged."""
+    (github,) = (file for file in GITHUB if file.name == "plan.yml")
+    assert {"types"} == set(on(read(github))["pull_request"])
+    assert [{"if"}] == [set(rule) for rule in read(GITLAB)["plan shop"]["rules"]]
+
+
+def test_what_is_planned_for_is_what_is_applied_for() -> None:
+    plan, apply = (read(RECIPES / "github" / f"{name}.yml") for name in ("plan", "apply"))
+    assert [f"{plan['env']['FILES']}/**"] == on(apply)["push"]["paths"]
+    gitlab = read(GITLAB)
+    files = gitlab[".shop"]["variables"]["FILES"]
+    assert [f"{files}/**/*"] == gitlab["apply shop"]["rules"][0]["changes"]
+
+
+def test_each_job_is_called_after_its_stack() -> None:
+    names = [job["name"] for file in GITHUB for job in read(file)["jobs"].values()]
+    names += [name for name, job in read(GITLAB).items() if "script" in job]
+    assert [] == [name for name in names if "shop" not in name]
 
 
 def test_the_hook_of_pre_commit_is_one() -> None:

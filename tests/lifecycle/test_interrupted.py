@@ -67,7 +67,7 @@ def test_killed_after_the_effect(killed: Scenario) -> None:
     die(killed, "kill-after", "VirtualMachine/web")
     plan = killed.plan()
     assert ["create VirtualMachine/web"] == outline(plan)
-    assert "an interrupted run began to make it" == plan.steps[0].reason
+    assert "an earlier run began to make it" == plan.steps[0].reason
     assert "done" == killed.apply(plan).outcome
     assert 4 == len(names(killed))
     assert [] == outline(killed.plan())

@@ -461,6 +461,14 @@ def test_a_network_of_fragments(bench: Any) -> None:
     (found,) = bench.discover("Network")
     assert ("native", ()) == (found.observed.spec["mode"], found.notes)
     assert 1 == sum("portgroup" in text for text in found.observed.spec["native"]["kvm"]["network"])
+    # Fragments are all that it is: what fields said before is gone.
+    bench.apply("Network", "lan", NAT)
+    bench.apply("Network", "lan", spec)
+    (found,) = bench.discover("Network")
+    assert [["<forward", "<ip"]] == [
+        [text.split()[0] for text in item if not text.startswith("<bridge")]
+        for item in [found.observed.spec["native"]["kvm"]["network"]]
+    ]
     bench.delete("Network", "lan")
 
 

@@ -112,7 +112,7 @@ def test_a_pool_in_the_folder_of_another_one(lab: Lab, libvirt_session: LibvirtD
         lab.declare(lab.base, f"StoragePool/more\ntype: dir\npath: {folder}\n")
         lab.check_refused(
             f"PRV5127 {place(lab, 'path', str(folder))} is the folder of the pool theirs"
-            " | --adopt StoragePool/theirs"
+            " | provisioner adopt StoragePool/theirs"
         )
     finally:
         theirs.undefine()

@@ -66,6 +66,6 @@ def command(
         terminal.print(
             render_drift(report, vocabulary, terminal.width, paint, verbose=terminal.verbose)
         )
-    if report.has_errors:
-        return ExitCode.ERROR
-    return ExitCode.CHANGES if report.drifted else ExitCode.DONE
+    if report.drifted:
+        return ExitCode.CHANGES
+    return ExitCode.ERROR if report.has_errors else ExitCode.DONE

@@ -4,13 +4,13 @@ made it so, since when, and what the next apply would do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from provisioner.cli.render.diagnostics import render_diagnostic
-from provisioner.cli.render.text import Paint, column_of, count, pair, plain, wrap
-from provisioner.cli.render.values import Vocabulary, render_value
+from provisioner.cli.render.review import render_lines, text_difference
+from provisioner.cli.render.text import Paint, column_of, count, listed, pair, plain, wrap
+from provisioner.cli.render.values import Vocabulary, render_path, render_value
 from provisioner.core.actions import Action, Impact
-from provisioner.core.values import path_text
 from provisioner.service.drift import (
     Cause,
     Condition,
@@ -19,8 +19,10 @@ from provisioner.service.drift import (
     Effect,
     FailedAttempt,
     Found,
+    NextApply,
     NextStep,
     ResourceDrift,
+    unread_hosts,
 )
 
 _ROLES = {
@@ -41,19 +43,19 @@ _ORIGINS = {
     Cause.RESTART_PENDING: "applied, and waiting for a restart",
 }
 _EFFECTS = {
-    Effect.WAIT: "leaves it waiting for the restart",
-    Effect.ACCEPT: "accepts it: the manifest says the same",
-    Effect.LEAVE: "leaves it: no manifest speaks of it",
-    Effect.UNKNOWN: "cannot be told",
+    Effect.WAIT: "leave it waiting for the restart",
+    Effect.ACCEPT: "accept it: the manifest says the same",
+    Effect.LEAVE: "leave it: no manifest speaks of it",
 }
 _ACTIONS = {
-    Action.CREATE: "creates it",
-    Action.UPDATE: "updates it",
-    Action.REPLACE: "replaces it",
-    Action.DELETE: "deletes it: no manifest declares it",
-    Action.FORGET: "forgets it",
-    Action.ADOPT: "adopts it",
-    Action.RENAME: "writes its new address on it",
+    None: "do nothing about it",
+    Action.CREATE: "create it",
+    Action.UPDATE: "update it",
+    Action.REPLACE: "replace it",
+    Action.DELETE: "delete it",
+    Action.FORGET: "forget it",
+    Action.ADOPT: "adopt it",
+    Action.RENAME: "write its new address on it",
 }
 _FIELD = "    "
 _DETAIL = "      "
@@ -70,8 +72,9 @@ def render_drift(
     """Everything that is not as recorded, and a summary; ``verbose``: with what is ignored."""
     lines: list[str] = []
     for item in report.resources:
-        if item.condition is not Condition.CONVERGED:
-            lines += [*render_resource(item, vocabulary, width, paint), ""]
+        if item.condition is not Condition.CONVERGED and not item.is_unread:
+            lines += [*render_resource(item, vocabulary, width, paint, report.apply), ""]
+    lines += _unread(report, width, paint)
     if verbose:
         lines += _ignored(report, vocabulary, width, paint)
     lines += _next_apply(report, width, paint)
@@ -97,9 +100,14 @@ def summary(report: DriftReport) -> str:
 
 
 def render_resource(
-    item: ResourceDrift, vocabulary: Vocabulary, width: int = 80, paint: Paint = plain
+    item: ResourceDrift,
+    vocabulary: Vocabulary,
+    width: int = 80,
+    paint: Paint = plain,
+    apply: NextApply | None = None,
 ) -> Iterator[str]:
-    """One resource: its condition, and below it what differs."""
+    """One resource: its condition, and below it what differs; ``apply`` is the next one."""
+    before = apply.stops_at if apply is not None else []
     yield f"{paint(_ROLES[item.condition], str(item.address))}  {item.condition.value}"
     if item.problem is not None:
         yield from (f"{_FIELD}{line}" for line in render_diagnostic(item.problem, width - 4, paint))
@@ -113,21 +121,22 @@ def render_resource(
         if whole.cause is not None:
             yield from wrap(text, width, _FIELD)
     fields = [one for one in shown if one.path]
-    column = column_of(path_text(one.path) for one in fields)
+    column = column_of(render_path(one.path) for one in fields)
     alike = len(origins) == 1
     effects = 0
     for one in fields:
-        text = _difference(one, item.address.kind, vocabulary)
-        yield from pair(path_text(one.path), text, column, width, _FIELD)
+        yield from _field(
+            one, item.address.kind, vocabulary, column=column, width=width, paint=paint
+        )
         if not alike:
             yield from wrap(_origin(one), width, _DETAIL, _DETAIL + "  ")
-        told = [*_effect(one, item, vocabulary, width)]
+        told = [*_effect(one, item, vocabulary, width, before)]
         effects += len(told)
         yield from told
     if alike:
         yield from wrap(origins.pop(), width, _FIELD, _DETAIL)
-    if item.next is not None and not (effects and _is_said(item.next)):
-        yield from wrap(f"next apply: {_step(item.next)}", width, _FIELD, _DETAIL)
+    if item.next is not None and not (effects and _is_said(item.next, before)):
+        yield from wrap(f"next apply: {_step(item.next, before)}", width, _FIELD, _DETAIL)
 
 
 def _failure(attempt: FailedAttempt) -> str:
@@ -150,55 +159,90 @@ def _time(text: str) -> str:
     return f"{text[:19].replace('T', ' ')} UTC"
 
 
-def _difference(item: Difference, kind: str, vocabulary: Vocabulary) -> str:
-    recorded, observed, running = (
+def _field(
+    item: Difference, kind: str, vocabulary: Vocabulary, *, column: int, width: int, paint: Paint
+) -> Iterator[str]:
+    """A field with what was applied and what is there; of long texts the lines that differ."""
+    unlike = item.differs_running and item.recorded == item.observed
+    there, word = (item.running, "in force") if unlike else (item.observed, "now")
+    lines = text_difference(item.recorded, there, kind, item.path, vocabulary)
+    recorded, found, running = (
         render_value(value, kind, item.path, vocabulary)
-        for value in (item.recorded, item.observed, item.running)
+        for value in (item.recorded, there, item.running)
     )
-    if item.differs_running and item.recorded == item.observed:
-        return f"applied {recorded}, in force {running}"
-    text = f"applied {recorded}, now {observed}"
-    return f"{text} (running {running})" if item.differs_running else text
+    text = f"applied (-), {word} (+)" if lines else f"applied {recorded}, {word} {found}"
+    if item.differs_running and not unlike:
+        text += f" (running {running})"
+    yield from pair(render_path(item.path), text, column, width, _FIELD)
+    yield from render_lines(lines, _DETAIL, width, paint)
 
 
-def _is_said(step: NextStep) -> bool:
+def _is_said(step: NextStep, before: Sequence[str]) -> bool:
     """Whether what is done with the fields says all that there is to say of a step."""
     hindered = step.held is not None or step.refused or step.unknown is not None
-    return not hindered and step.action in (None, Action.UPDATE)
+    return not hindered and (step.action is None or (step.action == Action.UPDATE and not before))
+
+
+def _does(what: str, *, hindered: bool) -> str:
+    """What the next apply does, or would do."""
+    verb, _, rest = what.partition(" ")
+    if hindered:
+        return f"would {what}"
+    return f"{'does' if verb == 'do' else verb + 's'} {rest}"
 
 
 def _effect(
-    item: Difference, resource: ResourceDrift, vocabulary: Vocabulary, width: int
+    item: Difference,
+    resource: ResourceDrift,
+    vocabulary: Vocabulary,
+    width: int,
+    before: Sequence[str],
 ) -> Iterator[str]:
     """What the next apply does about one field, where that is not said of the whole resource."""
     found, step = item.next, resource.next
     if found is None or found.effect in (Effect.OBJECT, Effect.UNKNOWN):
         return
     if found.effect in _EFFECTS:
-        text = _EFFECTS[found.effect]
+        text = _does(_EFFECTS[found.effect], hindered=bool(before))
     else:
         value = render_value(found.value, resource.address.kind, item.path, vocabulary)
-        hindered = step is not None and (step.held is not None or step.refused)
+        forbidden = step is not None and (step.held is not None or step.refused)
+        hindered = forbidden or bool(before)
         back = " back" if found.value == item.recorded else ""
         now = found.effect is Effect.SET
         when = _impact(found.impact) if now else ", in force after a restart"
-        text = f"{'would set' if hindered else 'sets'} it{back} to {value}{when}"
+        text = _does(f"set it{back} to {value}{when}", hindered=hindered)
     yield from wrap(f"next apply {text}", width, _DETAIL, _DETAIL + "  ")
 
 
-def _step(step: NextStep) -> str:
+def _step(step: NextStep, before: Sequence[str]) -> str:
     if step.unknown is not None:
         return f"cannot be told: {step.unknown}"
-    if step.action is None:
-        return "does nothing about it"
     if step.held is not None:
         return f"held: {step.held}"
-    text = f"{_ACTIONS[step.action]}{_impact(step.impact)}"
-    return f"{text}, which the gate refuses" if step.refused else text
+    what = _ACTIONS[step.action]
+    if step.action is Action.DELETE:
+        what += f": {step.reason or 'no manifest declares it'}"
+    text = _does(f"{what}{_impact(step.impact)}", hindered=bool(before))
+    if step.refused:
+        text += ", which the gate refuses"
+    if before:
+        text += f", once {listed(before, 3)} {'is' if len(before) == 1 else 'are'} settled"
+    return text
 
 
 def _impact(impact: Impact) -> str:
     return "" if impact is Impact.NONE else f" [{impact.value}]"
+
+
+def _unread(report: DriftReport, width: int, paint: Paint) -> Iterator[str]:
+    """Hosts that could not be read, each with what is unknown for that."""
+    for problem in unread_hosts(report.resources):
+        yield f"{paint('error', str(problem.address))}  cannot be read"
+        yield from (f"{_FIELD}{line}" for line in render_diagnostic(problem, width - 4, paint))
+        names = [str(item.address) for item in report.resources if item.problem == problem]
+        yield from wrap(f"unknown: {', '.join(names)}", width, _FIELD, _DETAIL)
+        yield ""
 
 
 def _ignored(
@@ -210,11 +254,12 @@ def _ignored(
         if not covered:
             continue
         yield f"{paint('muted', str(item.address))}  ignored"
-        column = column_of(path_text(one.path) for one, _ in covered)
+        column = column_of(render_path(one.path) for one, _ in covered)
         for one, rule in covered:
-            text = _difference(one, item.address.kind, vocabulary)
             if one.path:
-                yield from pair(path_text(one.path), text, column, width, _FIELD)
+                yield from _field(
+                    one, item.address.kind, vocabulary, column=column, width=width, paint=paint
+                )
             else:
                 yield from wrap(_FOUND.get(item.found, ""), width, _FIELD)
             reason = f"until {rule.until}: {rule.reason}"
@@ -228,8 +273,16 @@ def _next_apply(report: DriftReport, width: int, paint: Paint) -> Iterator[str]:
     if apply is None:
         return
     if apply.problems:
-        yield from wrap("The next apply stops at this before it does anything:", width)
+        told = unread_hosts(report.resources)
+        text = (
+            "The next apply stops at this before it does anything; what it would do besides is "
+            "told without what is concerned:"
+        )
+        yield from wrap(text, width)
         for item in apply.problems:
+            if item in told:
+                yield from wrap(f"{item.address} cannot be read (see above)", width, "  ")
+                continue
             yield from (f"  {line}" for line in render_diagnostic(item, width - 2, paint))
         yield ""
     elif apply.refused:

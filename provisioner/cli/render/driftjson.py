@@ -39,6 +39,7 @@ def drift_json(report: DriftReport, vocabulary: Vocabulary) -> dict[str, Any]:
             {**_rule(use.rule), "matched": use.matched, "source": use.rule.source.as_json()}
             for use in report.rules
         ],
+        "problems": [item.as_json() for item in report.problems],
         "apply": None
         if apply is None
         else {

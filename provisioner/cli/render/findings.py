@@ -6,7 +6,7 @@ Filled by :mod:`provisioner.cli.reporting`; :mod:`sarif` and :mod:`junit` beside
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -108,7 +108,7 @@ class Checked:
         """Add what drift found: every resource that was looked at is a subject."""
         self.subjects = [str(item.address) for item in report.resources]
         self.found.extend(report.problems)
-        self.found.extend(_drifted(item, stack, vocabulary) for item in report.drifted)
+        self.found.extend(_drifted(item, report, stack, vocabulary) for item in report.drifted)
 
 
 def findings_of(plan: Plan, stack: Stack | None) -> Iterator[Diagnostic]:
@@ -135,11 +135,13 @@ def findings_of(plan: Plan, stack: Stack | None) -> Iterator[Diagnostic]:
         yield _at(step, stack, warning(HELD, summary, detail=_reasons(step)))
 
 
-def _drifted(item: ResourceDrift, stack: Stack | None, vocabulary: Vocabulary) -> Diagnostic:
+def _drifted(
+    item: ResourceDrift, report: DriftReport, stack: Stack | None, vocabulary: Vocabulary
+) -> Diagnostic:
     """At the first field that differs, where it is declared."""
-    if item.problem is not None:
-        return item.problem.about(item.address)
-    _, *lines = render_resource(item, vocabulary, 100)
+    if item.problem is not None:  # of a host that cannot be read it is each resource's
+        return replace(item.problem, address=str(item.address))
+    _, *lines = render_resource(item, vocabulary, 100, apply=report.apply)
     summary = f"{item.address} is not as the last apply left it: {item.condition.value}"
     detail = "\n".join(line.strip() for line in lines)
     found = error(DRIFT, summary, detail=detail, address=str(item.address))

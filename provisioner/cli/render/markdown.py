@@ -28,9 +28,8 @@ from provisioner.cli.render.review import (
     waiting_text,
 )
 from provisioner.cli.render.text import count, printable
-from provisioner.cli.render.values import Vocabulary, render_value
+from provisioner.cli.render.values import Vocabulary, render_path, render_value
 from provisioner.core.actions import Action, Impact
-from provisioner.core.values import path_text
 from provisioner.service.model import Plan, Step
 
 LIMIT = 60_000
@@ -254,7 +253,7 @@ def _notes(plan: Plan, vocabulary: Vocabulary) -> Iterator[Topic]:
     waiting = [
         (
             str(note.address),
-            f"{path_text(note.path)}: configured "
+            f"{render_path(note.path)}: configured "
             f"{render_value(note.configured, note.address.kind, note.path, vocabulary)}, running "
             f"{render_value(note.running, note.address.kind, note.path, vocabulary)}",
         )

@@ -15,6 +15,7 @@ from provisioner.cli.render.review import (
     only_waits,
     own_steps,
     reasons,
+    render_lines,
     sign,
     waiting_text,
 )
@@ -29,10 +30,9 @@ from provisioner.cli.render.text import (
     printable,
     wrap,
 )
-from provisioner.cli.render.values import Vocabulary, render_value
+from provisioner.cli.render.values import Vocabulary, render_path, render_value
 from provisioner.core.actions import Action, Impact
 from provisioner.core.diagnostics import Diagnostic
-from provisioner.core.values import path_text
 from provisioner.service.model import (
     Kept,
     Plan,
@@ -174,10 +174,7 @@ def _difference(difference: Difference, column: int, width: int, paint: Paint) -
         yield from pair(name, difference.after, column, width, _MARGIN)
     elif difference.lines:
         yield from _line(name, note, column, width)
-        for line in difference.lines:
-            role = {"+": "add", "-": "destroy"}.get(line[0])
-            text = line[: max(20, width - len(_MARGIN) - 2)]
-            yield f"{_MARGIN}  {paint(role, text) if role else text}"
+        yield from render_lines(difference.lines, f"{_MARGIN}  ", width, paint)
     elif len(_MARGIN) + column + cells(difference.text) + cells(note) + 4 > width:
         yield from _line(name, difference.text, column, width)
         yield from wrap(note, width, _MARGIN + " " * (column + 2))
@@ -202,7 +199,7 @@ def _pending(items: Iterable[RestartPending], vocabulary: Vocabulary, width: int
             for value in (item.running, item.configured)
         )
         yield from wrap(
-            f"{item.address}  {path_text(item.path)}: configured {configured}, running {running}",
+            f"{item.address}  {render_path(item.path)}: configured {configured}, running {running}",
             width,
             "    ",
             "        ",

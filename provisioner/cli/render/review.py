@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
-from provisioner.cli.render.text import count, natural, printable
-from provisioner.cli.render.values import Vocabulary, leaves, render_value, text_of
+from provisioner.cli.render.text import Paint, count, natural, printable
+from provisioner.cli.render.values import Vocabulary, leaves, render_path, render_value, text_of
 from provisioner.core.actions import Action, Impact
-from provisioner.core.values import path_text
+from provisioner.core.values import Path
 from provisioner.service.model import ABSENT_FINGERPRINT, Change, Plan, Step
 
 SIGNS = {
@@ -161,19 +161,19 @@ def differences(step: Step, vocabulary: Vocabulary) -> Iterator[Difference]:
                 after = render_value(value, kind, path, vocabulary)
                 lines = [] if vocabulary.is_sensitive(kind, path) else _lines_of(value)
                 told = tuple(f"+{printable(line)}" for line in lines) if len(lines) > 1 else ()
-                yield Difference(path_text(path), None, after, lines=told)
+                yield Difference(render_path(path), None, after, lines=told)
     elif step.changes:
         for change in step.changes:
             yield _difference(step, change, vocabulary)
     elif step.action is Action.FORGET and step.fingerprint != ABSENT_FINGERPRINT:
         for path, value in leaves(step.known.outputs):
             if path:
-                name = path_text(path)
+                name = render_path(path)
                 yield Difference(name, None, render_value(value, kind, (name,), vocabulary))
 
 
 def _difference(step: Step, change: Change, vocabulary: Vocabulary) -> Difference:
-    kind, name = step.address.kind, path_text(change.path)
+    kind, name = step.address.kind, render_path(change.path)
     waits = change.path in step.deferred
     reason = change.reason if change.reason != step.reason else ""
     mark = f"[{'waits for a restart' if waits else change.impact.value}]"
@@ -182,20 +182,13 @@ def _difference(step: Step, change: Change, vocabulary: Vocabulary) -> Differenc
         render_value(value, kind, change.path, vocabulary)
         for value in (change.before, change.after)
     )
-    if _is_long_text(change) and not vocabulary.is_sensitive(kind, change.path):
-        return Difference(name, before, after, None, note, tuple(_text_difference(change)))
+    lines = text_difference(change.before, change.after, kind, change.path, vocabulary)
+    if lines:
+        return Difference(name, before, after, None, note, lines)
     running = None
     if change.differs_running:
         running = render_value(change.running, kind, change.path, vocabulary)
     return Difference(name, before, after, running, note)
-
-
-def _is_long_text(change: Change) -> bool:
-    sides = (change.before, change.after)
-    texts = [text_of(side) for side in sides]
-    return any("\n" in (text or "") for text in texts) and all(
-        text is not None or side is None for side, text in zip(sides, texts, strict=True)
-    )
 
 
 def _lines_of(value: Any) -> list[str]:
@@ -204,14 +197,24 @@ def _lines_of(value: Any) -> list[str]:
     return [] if text is None else text.removesuffix("\n").split("\n")
 
 
-def _text_difference(change: Change) -> Iterator[str]:
-    """The lines in which two texts differ, with one line of context; quoted where only white space
-    makes the difference. Where there is a text on one side only, all of its lines.
+def text_difference(
+    before: Any, after: Any, kind: str, path: Path, vocabulary: Vocabulary
+) -> tuple[str, ...]:
+    """The lines in which two texts differ, each after its sign, if one of them has several lines,
+    with one line of context; quoted where only white space makes the difference. Where there is a
+    text on one side only, all of its lines. Nothing for other values, and for what is sensitive.
     """
-    before, after = (
-        [] if side is None else (text_of(side) or "").split("\n")
-        for side in (change.before, change.after)
+    sides = [(side, text_of(side)) for side in (before, after)]
+    is_long = any("\n" in (text or "") for _, text in sides) and all(
+        text is not None or side is None for side, text in sides
     )
+    if not is_long or vocabulary.is_sensitive(kind, path):
+        return ()
+    old, new = ([] if side is None else (text or "").split("\n") for side, text in sides)
+    return tuple(_unified(old, new))
+
+
+def _unified(before: list[str], after: list[str]) -> Iterator[str]:
     if {"".join(side[-1:]) for side in (before, after)} == {""}:
         before, after = before[:-1], after[:-1]
     if " ".join(before).split() == " ".join(after).split():
@@ -221,3 +224,11 @@ def _text_difference(change: Change) -> Iterator[str]:
     for line in list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]:
         if not line.startswith("@@"):
             yield printable(line)
+
+
+def render_lines(lines: Sequence[str], indent: str, width: int, paint: Paint) -> Iterator[str]:
+    """The lines in which two texts differ, cut to the width, in colour."""
+    for line in lines:
+        role = {"+": "add", "-": "destroy"}.get(line[0])
+        text = line[: max(20, width - len(indent))]
+        yield f"{indent}{paint(role, text) if role else text}"

@@ -7,10 +7,9 @@ from typing import Any
 
 from provisioner.cli.render.state import entry_json, moment, permitted, render_entry
 from provisioner.cli.render.text import Paint, count, natural, pairs, plain, table
-from provisioner.cli.render.values import Vocabulary, leaves, masked, render_value
+from provisioner.cli.render.values import Vocabulary, leaves, masked, render_path, render_value
 from provisioner.core.actions import EVERYTHING, permission_names
 from provisioner.core.address import Address
-from provisioner.core.values import path_text
 from provisioner.service.model import Declaration, Entry
 from provisioner.service.show import ResourceView, StackView
 
@@ -102,7 +101,7 @@ def render_resource(
             facts.append(("renamed from", declaration.renamed_from))
         kind = view.address.kind
         spec = [
-            (path_text(path), render_value(value, kind, path, vocabulary))
+            (render_path(path), render_value(value, kind, path, vocabulary))
             for path, value in leaves(declaration.spec)
             if path
         ]

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from provisioner.cli.render.text import Paint, listed, natural, pairs, plain, printable, table
-from provisioner.cli.render.values import Vocabulary, leaves, masked, render_value
+from provisioner.cli.render.values import Vocabulary, leaves, masked, render_path, render_value
 from provisioner.core.actions import Permission, permission_names
-from provisioner.core.values import path_text
 from provisioner.service.model import Entry, JournalRecord, LockHolder, OperationRecord
 
 
@@ -56,12 +55,12 @@ def render_entry(
     ]
     kind = entry.address.kind
     spec = [
-        (path_text(path), render_value(value, kind, path, vocabulary))
+        (render_path(path), render_value(value, kind, path, vocabulary))
         for path, value in leaves(entry.spec)
         if path
     ]
     outputs = [
-        (path_text(path), render_value(value, kind, path, vocabulary))
+        (render_path(path), render_value(value, kind, path, vocabulary))
         for path, value in leaves(entry.outputs)
         if path
     ]

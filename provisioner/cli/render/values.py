@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from provisioner.cli.render.text import printable
 from provisioner.core.units import format_duration, format_size
-from provisioner.core.values import TEMPLATE_KEY, UNKNOWN_KEY, Path, is_marker
+from provisioner.core.values import TEMPLATE_KEY, UNKNOWN_KEY, Path, is_marker, path_text
 
 KNOWN_AFTER_APPLY = "(known after apply)"
 AS_BY_DEFAULT = "(defaults)"
@@ -56,6 +56,15 @@ def render_value(value: Any, kind: str, path: Path, vocabulary: Vocabulary) -> s
     return str(value)
 
 
+def render_path(path: Path) -> str:
+    """A path on one line; keys come from manifests and endpoints as values do."""
+    return path_text(tuple(map(_key, path)))
+
+
+def _key(key: str) -> str:
+    return printable(key).replace("\n", "\\n")
+
+
 def render_text(value: str) -> str:
     """A text as YAML would take it on one line; of a text with several lines the first and their
     number."""
@@ -97,7 +106,7 @@ def _mapping(value: Mapping[str, Any], kind: str, path: Path, vocabulary: Vocabu
     if not value:
         return AS_BY_DEFAULT
     items = [
-        f"{printable(key)}: {render_value(item, kind, (*path, key), vocabulary)}"
+        f"{_key(key)}: {render_value(item, kind, (*path, key), vocabulary)}"
         for key, item in value.items()
     ]
     return "{" + ", ".join(items) + "}"

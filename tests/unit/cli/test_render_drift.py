@@ -71,6 +71,21 @@ def failed(name: str, action: str, summary: str | None) -> FailedAttempt:
 
 SET_BACK = NextChange(Effect.SET, 2 * GIB, Impact.LIVE)
 
+SILENT = error("PRV3003", "Host/far: no answer after 600 s while reading far", address="Host/far")
+
+
+def unread(name: str) -> ResourceDrift:
+    """What nothing is known of because its host gives no answer."""
+    return ResourceDrift(
+        machine(name),
+        Found.UNDETERMINED,
+        (Difference((), first_seen=MONDAY),),
+        problem=SILENT,
+        next=NextStep(unknown=f"PRV3003: {SILENT.summary}"),
+        serial=11,
+    )
+
+
 REPORT = DriftReport(
     (
         ResourceDrift(Address("Disk", "data"), Found.PRESENT, serial=3),
@@ -137,7 +152,7 @@ REPORT = DriftReport(
             Found.PRESENT,
             (replace(gone(), cause=Cause.LAST_APPLY),),
             failure=failed("db05", "create", "no answer after 1800 s"),
-            next=NextStep(Action.CREATE, reason="an interrupted run began to make it"),
+            next=NextStep(Action.CREATE, reason="an earlier run began to make it"),
         ),
         ResourceDrift(
             machine("web01"),
@@ -213,6 +228,8 @@ REPORT = DriftReport(
             next=NextStep(Action.UPDATE, Impact.LIVE, held="Host/lab is in maintenance"),
             serial=10,
         ),
+        unread("web03"),
+        unread("web04"),
     ),
     "shop",
     "prod",
@@ -221,8 +238,12 @@ REPORT = DriftReport(
     NextApply(
         planned=True,
         refused=True,
-        problems=(error("PRV2010", "the name 'backend' is taken", address="Network/backend"),),
+        problems=(
+            SILENT,
+            error("PRV2010", "the name 'backend' is taken", address="Network/backend"),
+        ),
     ),
+    (error("PRV2101", "a rule expired on 2025-03-01", source=RULE.source),),
 )
 CALM = DriftReport(
     (ResourceDrift(machine("web01"), Found.PRESENT, serial=9),), "shop", None, TUESDAY
@@ -256,6 +277,51 @@ def test_that_the_next_apply_is_refused_is_said_once() -> None:
     refused = replace(CALM, apply=NextApply(planned=True, refused=True))
     words = " ".join(render_drift(refused, VOCABULARY))
     assert "The next apply is refused as a whole" in words
+
+
+def test_without_anything_in_the_way_the_next_apply_does_it() -> None:
+    gone_one = replace(REPORT, resources=REPORT.resources[1:2], apply=NextApply(planned=True))
+    assert "    next apply: creates it" in render_drift(gone_one, VOCABULARY)
+
+
+def differing(*differences: Difference) -> DriftReport:
+    return replace(CALM, resources=(ResourceDrift(machine("web01"), Found.PRESENT, differences),))
+
+
+def test_of_long_texts_the_lines_that_differ_are_shown() -> None:
+    item = Difference(("description",), "Web\nold\nend", "Web\nnew\nend", cause=Cause.OUTSIDE)
+    shown = render_drift(differing(item), VOCABULARY)
+    assert [
+        "VirtualMachine/web01  drifted",
+        "    description  applied (-), now (+)",
+        "       Web",
+        "      -old",
+        "      +new",
+        "       end",
+        "    changed outside",
+    ] == shown[:7]
+    ignored = replace(item, ignored=RULE)
+    assert "      -old" in render_drift(differing(ignored), VOCABULARY, verbose=True)
+
+
+def test_of_sensitive_texts_no_line_is_shown() -> None:
+    path = ("cloudInit", "userData")
+    item = Difference(path, "a\nhunter2", "a\nhunter3", cause=Cause.OUTSIDE)
+    assert "hunter" not in text(render_drift(differing(item), VOCABULARY))
+
+
+def test_a_key_cannot_begin_a_line() -> None:
+    path = ("cloudInit", "metaData", "a\n\nDrift: none\x1b[2J")
+    item = Difference(path, "x", {"b\nc": 1}, cause=Cause.OUTSIDE)
+    assert [
+        r"    cloudInit.metaData[a\n\nDrift: none\x1b[2J]",
+        r"        applied x, now {b\nc: 1}",
+    ] == render_drift(differing(item), VOCABULARY)[1:3]
+
+
+def test_a_host_that_cannot_be_read_is_told_once() -> None:
+    words = " ".join(render_drift(REPORT, VOCABULARY))
+    assert (1, 1) == (words.count("no answer after 600 s"), words.count("VirtualMachine/web04"))
 
 
 def test_sensitive_values_never_appear() -> None:

@@ -71,6 +71,18 @@ LOSSES = plans.plan(
 )
 
 
+def test_a_key_cannot_begin_a_line() -> None:
+    path = ("metaData", "a\n\nPlan: Nothing to do")
+    change = Change(path, "x", "y", Impact.LIVE)
+    plan = plans.plan(
+        plans.step("Disk/d", Action.CREATE, {"metaData": {path[1]: "x"}}),
+        plans.step("Disk/e", Action.UPDATE, changes=(change,)),
+    )
+    shown = [line for line in render_plan(plan, VOCABULARY) if "Nothing to do" in line]
+    name = r"metaData[a\n\nPlan: Nothing to do]"
+    assert [f"        {name}  x", f"        {name}  x -> y  [live]"] == shown
+
+
 def test_a_refusal_gives_one_command_that_is_allowed() -> None:
     typed = ["provisioner", "destroy", "my stack"]
     lines = render_refusal(LOSSES, typed)

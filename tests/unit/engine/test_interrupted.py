@@ -63,7 +63,11 @@ def test_what_is_not_there_may_have_left_something(
     """What was interrupted is completed, or cleared away, by the provider that began it."""
     situation = Situation((), entries, {}, (intent("Net/n", begun),))
     (step,) = situation.plan().steps
-    assert ("delete", "none", f"an interrupted run began to {word} it") == (
+    assert (
+        "delete",
+        "none",
+        f"an earlier run failed to {word} it, and a part of it may be there",
+    ) == (
         step.action,
         step.impact,
         step.reason,

@@ -64,6 +64,46 @@ def test_what_is_wrong_is_shown_where_it_stands(tmp_path: Path, written: str, co
     check(tmp_path, stack(f"{{{rule}}}"), code)
 
 
+@pytest.mark.parametrize(
+    ("address", "field", "hint"),
+    [
+        ("VirtualMachine", "memory.§siez", "Did you mean 'memory.size'?"),
+        ("VirtualMachine/web*", "§memroy", "Did you mean 'memory'?"),
+        ("VirtualMachine", "§memroy.**", "Did you mean 'memory'?"),
+        ("VirtualMachine", "nics.*.§modle", "Did you mean 'nics[*].model'?"),
+        ("VirtualMachine", "memory.size.§bytes", ""),
+        ("'*'", "§sizze", "Did you mean 'size'?"),
+        ("Disk", "§memory.size", ""),
+    ],
+)
+def test_a_field_that_no_kind_has_is_shown(
+    tmp_path: Path, address: str, field: str, hint: str
+) -> None:
+    rule = f"{{address: {address}, field: '{field}', reason: known, until: 2027-01-31}}"
+    assert hint == one(tmp_path, stack(rule), "PRV1103").hint
+
+
+@pytest.mark.parametrize(
+    ("address", "field"),
+    [
+        ("VirtualMachine", "nics.*.model"),
+        ("VirtualMachine", "nics[lan].**"),
+        ("VirtualMachine", "me*.size"),
+        ("VirtualMachine", "labels[app.example/x]"),
+        ("VirtualMachine", "tenant"),
+        ("VirtualMachine", "cloudInit.metaData[any.thing]"),
+        ("VirtualMachine", "native.kvm.fragments.x.y"),
+        ("VirtualMachine", "native.**"),
+        ("*/web", "memory.size"),
+        ("Disk", "**"),
+        ("Host", "anything"),
+    ],
+)
+def test_what_a_kind_has_or_may_have_is_not(tmp_path: Path, address: str, field: str) -> None:
+    rule = f"{{address: '{address}', field: '{field}', reason: known, until: 2027-01-31}}"
+    assert 1 == len(load_stack(tmp_path, {"a.yaml": stack(rule)}).ignore)
+
+
 # Patterns of fields
 
 

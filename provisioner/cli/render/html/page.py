@@ -21,9 +21,8 @@ from provisioner.cli.render.plan import WHAT_WAITS, summary
 from provisioner.cli.render.review import Group, grouped, own_steps
 from provisioner.cli.render.svg import styles, svg
 from provisioner.cli.render.text import count, printable
-from provisioner.cli.render.values import Vocabulary, render_value
+from provisioner.cli.render.values import Vocabulary, render_path, render_value
 from provisioner.core.actions import Action
-from provisioner.core.values import path_text
 from provisioner.service.graph import dependencies_of_plan
 from provisioner.service.model import Plan, Step
 
@@ -172,7 +171,7 @@ def _add_notes(main: Element, plan: Plan, vocabulary: Vocabulary) -> None:
     waiting = [
         _Note(
             str(note.address),
-            f"{path_text(note.path)}: configured "
+            f"{render_path(note.path)}: configured "
             f"{render_value(note.configured, note.address.kind, note.path, vocabulary)}, running "
             f"{render_value(note.running, note.address.kind, note.path, vocabulary)}"
             f"{f' ({note.reason})' if note.reason else ''}",

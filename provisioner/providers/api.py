@@ -149,7 +149,8 @@ class Present:
     defaults included. ``running`` holds, by path, the values in force now where they differ from
     the configured ones (a restart is pending); None stands for a field that is not in force at all.
     ``owner`` is the stamp found on the object; None: nobody's stamp. ``facts`` is what
-    :meth:`Provider.impact` needs to know and is never compared. ``fingerprint`` changes when, and
+    :meth:`Provider.impact` needs to know and is never compared. ``name`` is what the object is
+    called now, where that may change while it stays the same object; drift compares it. ``fingerprint`` changes when, and
     only when, something changes that a plan relies on.
     """
 
@@ -160,6 +161,7 @@ class Present:
     running: Mapping[Path, Json] = field(default_factory=dict)
     outputs: Mapping[str, Json] = field(default_factory=dict)
     facts: Mapping[str, Json] = field(default_factory=dict)
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,8 +150,8 @@ class Present:
     the configured ones (a restart is pending); None stands for a field that is not in force at all.
     ``owner`` is the stamp found on the object; None: nobody's stamp. ``facts`` is what
     :meth:`Provider.impact` needs to know and is never compared. ``name`` is what the object is
-    called now, where that may change while it stays the same object; drift compares it. ``fingerprint`` changes when, and
-    only when, something changes that a plan relies on.
+    called now, where that may change while it stays the same object; drift compares it.
+    ``fingerprint`` changes when, and only when, something changes that a plan relies on.
     """
 
     external_id: str

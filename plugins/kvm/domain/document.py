@@ -132,9 +132,10 @@ def _edit_disks(domain: Element, spec: _Spec, _authored: _Spec, around: Surround
     disks.write(domain, _in_order(spec, around.bindings), around.bindings, ignored)
 
 
-def _edit_nics(domain: Element, spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
+def _edit_nics(domain: Element, spec: _Spec, authored: _Spec, around: Surroundings) -> None:
     ignored = native.foreign_devices(domain)
-    nics.write(domain, _by_name(spec, "nics"), around.bindings, ignored)
+    cards = _section(authored, "nics")
+    nics.write(domain, _by_name(spec, "nics"), cards, around.bindings, ignored)
 
 
 def _edit_cdroms(domain: Element, spec: _Spec, _authored: _Spec, around: Surroundings) -> None:

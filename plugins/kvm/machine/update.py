@@ -4,12 +4,13 @@ brought in line with it, by hand where libvirt can and by a restart where that i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from provisioner.core.actions import Impact
 from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.values import Path
 from provisioner.providers.api import Change, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt import stamp
@@ -19,6 +20,7 @@ from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
 from provisioner_plugins.kvm.domain import cdroms, consoles, document, processor, running
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
+from provisioner_plugins.kvm.machine.fragments import devices_missing, require_devices
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.live import LiveChanges
 from provisioner_plugins.kvm.machine.observation import power_of
@@ -92,9 +94,12 @@ class Update:
 
     # --- the definition ---
 
+    def problems(self, before: Element) -> Iterator[Diagnostic]:
+        """What keeps the definition from being edited, without writing anything."""
+        around = document.Surroundings(self._bindings, seed=cdroms.seed_volume(before))
+        yield from devices_missing(self._changed(before, around))
+
     def _edited(self, before: Element) -> Element:
-        after = copied(before)
-        spec = with_changes(document.read(before, self._bindings, self._wanted), self._changes)
         emulated = processor.is_emulated(before)
         around = document.Surroundings(
             self._bindings,
@@ -107,11 +112,18 @@ class Update:
             else None,
             seed=self._seed(before),
         )
+        after = self._changed(before, around)
+        require_devices(after)
+        self._move_log(after)
+        stamp.replace(after, stamp.Mark.of(self._resource))
+        return after
+
+    def _changed(self, before: Element, around: document.Surroundings) -> Element:
+        after = copied(before)
+        spec = with_changes(document.read(before, self._bindings, self._wanted), self._changes)
         document.edit(
             after, spec, self._wanted, self._fields, around, reorder=self._is_boot_order_changed()
         )
-        self._move_log(after)
-        stamp.replace(after, stamp.Mark.of(self._resource))
         return after
 
     def _move_log(self, after: Element) -> None:

@@ -162,6 +162,25 @@ def test_a_fragment_may_complete_a_device_and_overrule_libvirts_own_defaults() -
     assert normalised(nics={"lan": {"network": "blue"}}, native={"kvm": {"domain": fragments}})
 
 
+BANDWIDTH = (
+    "<devices><interface><mac address='52:54:00:00:00:02'/><bandwidth><inbound average='9'/>"
+    "</bandwidth></interface></devices>"
+)
+
+
+def test_a_fragment_of_a_card_that_is_gone_is_refused() -> None:
+    native = {"kvm": {"domain": ["<on_crash>preserve</on_crash>", BANDWIDTH]}}
+    cards = {
+        "one": {"network": "blue", "mac": "52:54:00:00:00:01"},
+        "two": {"network": "red", "mac": "52:54:00:00:00:02"},
+    }
+    assert normalised(nics=cards, native=native)
+    found = complaint(nics={"one": cards["one"]}, native=native)
+    assert found.startswith(
+        "PRV2501 There is no network card with the MAC address 52:54:00:00:00:02 to complete: <int"
+    )
+
+
 def test_a_spec_that_waits_for_an_output_is_not_built() -> None:
     waiting = {"$unknown": "Network/blue:bridge"}
     assert normalised(description=waiting, native={"kvm": {"domain": ["<vcpu>7</vcpu>"]}})

@@ -30,6 +30,17 @@ CARD = (
     "<interface type='network'><mac address='52:54:00:e0:00:01'/><source network='edits-lan'/>"
     "<model type='virtio'/><mtu size='1400'/><link state='down'/></interface>"
 )
+UNSAID = """\
+<domain type='qemu'><name>unsaid</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+<cpu><numa><cell id='0' cpus='0' memory='64' unit='MiB'/></numa></cpu>
+<os><type arch='x86_64' machine='pc'>hvm</type></os></domain>
+"""
+UNSAID_MANIFEST = """\
+apiVersion: provisioner/v1
+kind: VirtualMachine
+metadata: {name: unsaid}
+spec: {memory: {size: 64MiB}, power: stopped}
+"""
 METADATA = re.compile(r"\s*<metadata.*</metadata>", re.DOTALL)
 
 
@@ -67,12 +78,15 @@ def lab(
     stack.mkdir()
     lab = lab_in(stack, monkeypatch, capsys)
     (stack / "stack.yaml").write_text(STACK)
+    unsaid = connection.defineXML(UNSAID)
+    (stack / "unsaid.yaml").write_text(UNSAID_MANIFEST)
     lab.host(libvirt_session.uri)
     lab("discover", "here", "--match", "edits-*", "--match", "?.raw", "-o", "found")
     assert 0 == lab("adopt", "--yes").code
     assert 0 == lab("plan", "--detailed-exitcode").code
     yield lab
     domain.undefine()
+    unsaid.undefine()
     pool.destroy()
     pool.undefine()
     network.undefine()
@@ -97,10 +111,10 @@ def edit(lab: Lab, old: str, new: str) -> None:
     path.write_text(text)
 
 
-def definition(daemon: LibvirtDaemon) -> list[str]:
+def definition(daemon: LibvirtDaemon, name: str = "edits-web") -> list[str]:
     """What is configured, less the metadata, by line."""
     connection = libvirt.open(daemon.uri)
-    text = connection.lookupByName("edits-web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    text = connection.lookupByName(name).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
     connection.close()
     return METADATA.sub("", text).splitlines()
 
@@ -140,3 +154,20 @@ def test_a_disk_leaves_only_with_its_fragments(lab: Lab, libvirt_session: Libvir
     assert 0 == lab("apply", "--yes").code
     assert 0 == lab("plan", "--detailed-exitcode").code
     assert len(before) > len(definition(libvirt_session))
+
+
+def test_memory_of_cells_that_a_manifest_names(lab: Lab) -> None:
+    edit(lab, r"^( +)size: 64MiB$", r"\1size: 96MiB")
+    refused = lab("validate")
+    assert 1 == refused.code
+    assert "make 64MiB; memory.size asks for 96MiB" in " ".join(refused.err.split())
+
+
+def test_what_libvirt_does_not_take_is_no_success(lab: Lab, libvirt_session: LibvirtDaemon) -> None:
+    """Cells that no manifest names decide how much memory there is."""
+    before = definition(libvirt_session, "unsaid")
+    (lab.root / "unsaid.yaml").write_text(UNSAID_MANIFEST.replace("64MiB", "96MiB"))
+    failed = lab("apply", "--yes")
+    assert 1 == failed.code
+    assert "PRV5211" in failed.out + failed.err
+    assert before == definition(libvirt_session, "unsaid")

@@ -5,7 +5,7 @@ Called by the rules (to check a spec without a host) and by the handler of Virtu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -281,6 +281,25 @@ def running_differences(
     if cdroms.find_seed(configured) is None and cdroms.find_seed(live) is not None:
         differences["cloudInit",] = {}  # the drive alone
     return differences
+
+
+def not_kept(
+    written: Element,
+    kept: Element,
+    bindings: Bindings,
+    wanted: Mapping[str, Any],
+    paths: Iterable[Path],
+) -> Iterator[tuple[Path, Json, Json]]:
+    """Those of the ``paths`` of a spec at which libvirt keeps something else than was written, with
+    what was and what is. Fragments are not looked at: libvirt tells them in words of its own.
+    """
+    one, other = read(written, bindings, wanted), read(kept, bindings, wanted)
+    for path in paths:
+        if path[0] not in one or path[0] == "native":
+            continue
+        before, after = edits.value_at(one, path), edits.value_at(other, path)
+        if not edits.says(after, before):
+            yield path, before, after
 
 
 def _mode(domain: Element) -> str | None:

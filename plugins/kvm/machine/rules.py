@@ -16,7 +16,7 @@ from provisioner_plugins.kvm.domain import document, native
 from provisioner_plugins.kvm.domain.choices import asked_for
 from provisioner_plugins.kvm.domain.document import Surroundings
 from provisioner_plugins.kvm.domain.firmware import default_machine, family
-from provisioner_plugins.kvm.machine.fragments import cards_missing
+from provisioner_plugins.kvm.machine.fragments import cards_missing, sums_differing
 from provisioner_plugins.kvm.machine.impact import assess
 from provisioner_plugins.kvm.machine.seed_pool import seed_pool
 
@@ -69,9 +69,10 @@ def _check_native(resource: Resource, spec: Mapping[str, Any]) -> None:
     around = Surroundings(Bindings(resource.related))
     made = asked_for(resource.name, resource.uid, hardware, around)
     merge_all(copied(made), spec, native.SECTION, native.IDENTIFY)
-    missing = [*cards_missing(made, document.fragments(spec))]
-    if missing:
-        raise ProvisionerError(missing)
+    texts = document.fragments(spec)
+    problems = [*cards_missing(made, texts), *sums_differing(spec, texts)]
+    if problems:
+        raise ProvisionerError(problems)
 
 
 def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnostic]:

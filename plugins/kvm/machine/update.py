@@ -10,8 +10,8 @@ from typing import Any
 
 from provisioner.core.actions import Impact
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import Diagnostic
-from provisioner.core.values import Path
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.values import Json, Path, path_text
 from provisioner.providers.api import Change, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.edits import with_changes
@@ -61,7 +61,9 @@ class Update:
         """Do it; ``before`` is the definition as it is. Returns what is pending, and notes."""
         after = self._edited(before)
         if not same(before, after) or not self._domain.is_defined():
+            is_new = not self._domain.is_defined()
             self._notes.extend(self._domain.define(after))
+            self._require_kept(after, None if is_new else before)
         if "autostart" in self._fields:
             self._domain.set_autostart(bool(self._wanted.get("autostart", False)))
         pending = self._bring_into_force(before, restart=restart, deadline=deadline)
@@ -69,6 +71,21 @@ class Update:
             self._remove_old_seeds(before, after)
         self._remove_old_logs(before, after)
         return tuple(dict.fromkeys(pending)), tuple(self._notes)
+
+    def _require_kept(self, written: Element, before: Element | None) -> None:
+        """Raise Terminal where libvirt made something else of a change, and put the definition back
+        that was there ``before``.
+        """
+        paths = [change.path for change in self._changes]
+        kept = self._domain.configured()
+        for path, wanted, found in document.not_kept(
+            written, kept, self._bindings, self._wanted, paths
+        ):
+            said = "It has this definition now."
+            if before is not None:
+                self._domain.define(before)
+                said = "The definition that was there before is in place again."
+            raise Terminal(_not_kept(self._resource, path, wanted, found, said))
 
     def _remove_old_seeds(self, before: Element, after: Element) -> None:
         """Those that neither the next start needs nor the running machine has in its drive."""
@@ -265,3 +282,16 @@ class Update:
         ]
         document.drop_devices(configured, failed, self._bindings, self._wanted)
         self._domain.define(configured)
+
+
+def _not_kept(resource: Resource, path: Path, wanted: Json, found: Json, said: str) -> Diagnostic:
+    return error(
+        "PRV5211",
+        f"libvirt does not take {path_text(path)} of machine {resource.name}",
+        detail=f"It was to be {wanted!r}, and libvirt made {found!r} of it. {said}",
+        hint="Something else in the definition decides it, such as NUMA cells or memory modules, "
+        "which no field names. Look at it with `virsh dumpxml --inactive`, and write that into "
+        "native.kvm.domain.",
+        address=str(resource.address),
+        path=path,
+    )

@@ -194,3 +194,10 @@ def test_a_device_that_needs_a_port_brings_spare_ones() -> None:
     _, after = edited({"nics": {"lan": first, "more": {"network": "red"}}})
     ports = [node for node in after.iter("controller") if node.get("model") == "pcie-root-port"]
     assert 1 + 1 + 4 == len(ports)
+
+
+def test_what_libvirt_makes_of_a_change_is_compared() -> None:
+    written, kept = parse(HAND_MADE), parse(HAND_MADE.replace("16384", "8192"))
+    paths = [("memory", "size"), ("cpu", "count"), ("autostart",)]
+    found = list(document.not_kept(written, kept, BINDINGS, {}, paths))
+    assert [(("memory", "size"), 16 << 20, 8 << 20)] == found

@@ -277,11 +277,11 @@ def _compare(
     changes = differences(
         entry.spec, None, observed, rules.kind(subject.address.kind), entry.pending
     )
-    differing = tuple(_difference(item, attempt) for item in changes)
+    found = tuple(_difference(item, attempt) for item in changes)
     if observed.name not in (None, entry.name):
         renamed = Difference(NAME, entry.name, observed.name, cause=Cause.OUTSIDE)
-        differing = (renamed, *differing)
-    return replace(result, differences=differing)
+        found = (renamed, *found)
+    return replace(result, differences=found)
 
 
 def _cause_of_absence(attempt: FailedAttempt | None) -> Cause:

@@ -11,6 +11,7 @@ import libvirt
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -22,8 +23,10 @@ from provisioner.providers.api import (
     Resource,
     Terminal,
 )
+from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.edits import is_known
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.estate import estate_of
 from provisioner_plugins._libvirt.inventory import DomainRecord, Inventory, VolumeListing
@@ -42,6 +45,7 @@ from provisioner_plugins.kvm.discovery.machine import Surroundings, describe, re
 from provisioner_plugins.kvm.domain import cdroms, document, firmware, native
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
+from provisioner_plugins.kvm.machine.fragments import devices_missing, require_devices
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.leases import Leases
 from provisioner_plugins.kvm.machine.observation import definition_of, outputs, present
@@ -143,6 +147,32 @@ class MachineHandler:
         found = documents(self._connection, uuid)
         return sorted(name for name, document in found.items() if not is_internal(document))
 
+    # --- looking ahead ---
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`: a fragment that completes
+        a device has to find it.
+        """
+        del inventory, deadline, thorough
+        resource = undertaking.resource
+        texts = document.fragments(resource.spec)
+        # What waits for an output of another resource is looked at when it is carried out.
+        if not is_known(resource.spec) or not native.completes_devices(texts):
+            return
+        if undertaking.creates:
+            around = document.Surroundings(Bindings(resource.related))
+            made = document.build(resource.name, resource.uid, resource.spec, around)
+            yield from devices_missing(made)
+            return
+        uuid = uuid_or_none(resource.external_id or "") or resource.uid
+        domain = self._calls(resource, uuid)
+        if self._find(uuid) is not None:
+            changes = undertaking.changes
+            update = Update(domain, self._host, self._files, resource, changes)
+            yield from update.problems(domain.configured())
+
     # --- writing ---
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
@@ -181,6 +211,7 @@ class MachineHandler:
             seed=self._files.put_seed(resource),
         )
         definition = document.build(resource.name, resource.uid, resource.spec, around)
+        require_devices(definition)
         stamp.replace(definition, stamp.Mark.of(resource))
         return definition
 

@@ -123,6 +123,7 @@ def present(
         fingerprint=fingerprint,
         running=running,
         outputs=outputs(configured, str(record.uuid), addresses, bindings, wanted),
+        name=record.name,
         facts=facts,
         goes_along=_goes_along(snapshots=snapshots, saved=saved is not None),
         holds_data=saved is not None,

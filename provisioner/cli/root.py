@@ -26,7 +26,7 @@ COMMANDS = {
     "console": "Connect to a machine's serial or graphical console",
     "snapshot": "Revert a machine to a snapshot",
     "providers": "List the installed provider plugins",
-    "schema": "Write the JSON Schemas for editors",
+    "schema": "Write the JSON Schemas for editors and programs",
     "completion": "Print a completion script for bash, zsh or fish",
     "version": "Print versions of the program and its environment",
 }

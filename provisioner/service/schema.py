@@ -1,4 +1,5 @@
-"""Writing the JSON Schemas out for editors, and asking them how a field's values look."""
+"""Writing the JSON Schemas out, for editors and for programs that read what this one writes, and
+asking them how a field's values look."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ ANY_KIND = "manifest.v1.json"
 """A schema that takes every kind, for files with manifests of several kinds."""
 
 _PACKAGE = "provisioner_schemas"
+_RESULTS = "results"
 _DEFINITIONS = "definitions.v1.json"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -45,8 +47,9 @@ class Vocabulary:
 
 
 def schema_files(registry: Registry | None = None) -> dict[str, str]:
-    """Name and text of every schema file: one for each kind, what they share, :data:`ANY_KIND`, and
-    the sections of every installed provider, to which ``Host`` and ``native`` refer.
+    """Name and text of every schema file for editors: one for each kind, what they share,
+    :data:`ANY_KIND`, and the sections of every installed provider, to which ``Host`` and ``native``
+    refer.
     """
     schemas = {
         item.name: json.loads(item.read_text(encoding="utf-8"))
@@ -66,6 +69,15 @@ def schema_files(registry: Registry | None = None) -> dict[str, str]:
     schemas[ANY_KIND] = _any_kind(schemas)
     whole = dict(sorted({**schemas, **sections}.items()))
     return {name: json.dumps(schema, indent=2) + "\n" for name, schema in whole.items()}
+
+
+def result_files() -> dict[str, str]:
+    """Name and text of the schemas of plan files, shown plans and drift; each stands alone."""
+    return {
+        item.name: item.read_text(encoding="utf-8")
+        for item in sorted(files(_PACKAGE).joinpath(_RESULTS).iterdir(), key=lambda item: item.name)
+        if item.name.endswith(".json")
+    }
 
 
 def _installed(registry: Registry) -> Iterator[Description]:
@@ -113,19 +125,20 @@ def _any_kind(schemas: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_schemas(folder: FilePath) -> list[FilePath]:
-    """Write all schema files into ``folder``, which is made if need be; returns their paths.
+def write_schemas(folder: FilePath, *, results: bool = False) -> list[FilePath]:
+    """Write the schema files for editors into ``folder``, which is made if need be, with
+    ``results`` also the others; returns their paths.
 
     Files of the same names are replaced: they are ours. Raises ProvisionerError (PRV6010) if one
     cannot be written.
     """
-    return list(_write(folder))
+    return list(_write(folder, {**schema_files(), **(result_files() if results else {})}))
 
 
-def _write(folder: FilePath) -> Iterator[FilePath]:
+def _write(folder: FilePath, texts: Mapping[str, str]) -> Iterator[FilePath]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in schema_files().items():
+        for name, text in texts.items():
             path = folder / name
             path.write_text(text, encoding="utf-8")
             yield path

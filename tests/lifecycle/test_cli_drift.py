@@ -11,7 +11,7 @@ from tests.lifecycle.commandline import CommandLine
 from tests.lifecycle.stacks import ALL
 from tests.lifecycle.test_read_only_folder import as_somebody, lock, unlock
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "drift.v1.schema.json"
+SCHEMA = Path(__file__).parents[2] / "schemas" / "results" / "drift.v1.schema.json"
 
 
 def stack(cli: CommandLine, *rules: str) -> None:

@@ -211,9 +211,11 @@ def test_a_folder_that_cannot_be_made(cli: CommandLine, folder: Path) -> None:
     assert (1, True) == (refused.code, "PRV6012" in refused.err)
 
 
-def test_schemas_for_editors(cli: CommandLine, tmp_path: Path) -> None:
+def test_schemas_for_editors_and_programs(cli: CommandLine, tmp_path: Path) -> None:
     written = cli("schema", tmp_path / "schemas")
     assert 0 == written.code
     names = {path.name for path in (tmp_path / "schemas").iterdir()}
     assert {"definitions.v1.json", "manifest.v1.json", "virtualmachine.v1.json"} <= names
+    results = {f"{name}.v1.schema.json" for name in ("plan", "plan-view", "drift")}
+    assert results <= names
     assert names == {Path(line).name for line in written.out.splitlines()}

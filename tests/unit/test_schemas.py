@@ -20,6 +20,7 @@ from provisioner.core.address import NAME_PATTERN
 from provisioner.core.units import parse_duration, parse_size
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.fields import walk as fields_below
+from provisioner.service.schema import result_files
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(provisioner_schemas.__file__).parent
@@ -449,3 +450,24 @@ def _reads(parse: Any, text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+# What the program writes
+
+
+@pytest.mark.parametrize("name", sorted(result_files()))
+def test_the_schema_of_a_result_stands_alone(name: str, tmp_path: Path) -> None:
+    """Another program takes it from wherever it was put."""
+    path, document = tmp_path / "elsewhere.json", tmp_path / "document.json"
+    path.write_text(result_files()[name], encoding="utf-8")
+    golden = ROOT / "tests" / "golden" / "cli" / "plan-updates.json"
+    found = golden.read_text(encoding="utf-8") if name.startswith("plan-view") else "{}"
+    document.write_text(found, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--schemafile", path, document],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    told = "ok -- validation done" if found != "{}" else "'format' is a required property"
+    assert told in run.stdout, run.stdout + run.stderr

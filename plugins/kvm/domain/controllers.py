@@ -22,8 +22,9 @@ def is_express(domain: Element) -> bool:
 
 
 def ensure_spare_ports(domain: Element) -> None:
-    """Give a PCI Express board root ports for the devices that it has and ``SPARE_PORTS`` more: a
-    running machine gets no new ones, so what is plugged into it then needs them.
+    """Give a PCI Express board root ports for the devices that have no place yet and
+    ``SPARE_PORTS`` more: a running machine gets no new ones, so what is plugged into it then needs
+    them. Where every device has its place, nothing is added.
 
     In a definition that libvirt has not laid out yet every device of a kind that takes a port is
     counted.
@@ -31,6 +32,9 @@ def ensure_spare_ports(domain: Element) -> None:
     if not is_express(domain):
         return
     devices = child(domain, "devices")
+    homeless = sum(1 for device in devices if _takes_port(device) and not _has_address(device))
+    if not homeless:
+        return
     controllers = [node for node in devices.findall("controller") if node.get("type") == "pci"]
     if not controllers:
         devices.append(element("controller", {"type": "pci", "index": 0, "model": "pcie-root"}))
@@ -39,7 +43,6 @@ def ensure_spare_ports(domain: Element) -> None:
         for device in devices
         if (address := device.find("address")) is not None and address.get("type") == "pci"
     }
-    homeless = sum(1 for device in devices if _takes_port(device) and not _has_address(device))
     ports = [node for node in controllers if node.get("model") == "pcie-root-port"]
     free = sum(1 for node in ports if int(node.get("index", "0")) not in taken)
     first = max((int(node.get("index", "0")) for node in controllers), default=0) + 1

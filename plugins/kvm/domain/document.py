@@ -5,7 +5,7 @@ Called by the rules (to check a spec without a host) and by the handler of Virtu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -132,9 +132,10 @@ def _edit_disks(domain: Element, spec: _Spec, _authored: _Spec, around: Surround
     disks.write(domain, _in_order(spec, around.bindings), around.bindings, ignored)
 
 
-def _edit_nics(domain: Element, spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
+def _edit_nics(domain: Element, spec: _Spec, authored: _Spec, around: Surroundings) -> None:
     ignored = native.foreign_devices(domain)
-    nics.write(domain, _by_name(spec, "nics"), around.bindings, ignored)
+    cards = _section(authored, "nics")
+    nics.write(domain, _by_name(spec, "nics"), cards, around.bindings, ignored)
 
 
 def _edit_cdroms(domain: Element, spec: _Spec, _authored: _Spec, around: Surroundings) -> None:
@@ -280,6 +281,25 @@ def running_differences(
     if cdroms.find_seed(configured) is None and cdroms.find_seed(live) is not None:
         differences["cloudInit",] = {}  # the drive alone
     return differences
+
+
+def not_kept(
+    written: Element,
+    kept: Element,
+    bindings: Bindings,
+    wanted: Mapping[str, Any],
+    paths: Iterable[Path],
+) -> Iterator[tuple[Path, Json, Json]]:
+    """Those of the ``paths`` of a spec at which libvirt keeps something else than was written, with
+    what was and what is. Fragments are not looked at: libvirt tells them in words of its own.
+    """
+    one, other = read(written, bindings, wanted), read(kept, bindings, wanted)
+    for path in paths:
+        if path[0] not in one or path[0] == "native":
+            continue
+        before, after = edits.value_at(one, path), edits.value_at(other, path)
+        if not edits.says(after, before):
+            yield path, before, after
 
 
 def _mode(domain: Element) -> str | None:

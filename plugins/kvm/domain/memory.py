@@ -48,4 +48,9 @@ def read(domain: Element) -> dict[str, int]:
 def _bytes(node: Element | None) -> int:
     if node is None:
         return 0
-    return int(node.text or "0") * _UNITS[node.get("unit", "KiB")]
+    return bytes_in(node.text or "0", node.get("unit"))
+
+
+def bytes_in(number: str, unit: str | None) -> int:
+    """A size in one of libvirt's units, in bytes; without a unit it is KiB."""
+    return int(number) * _UNITS[unit or "KiB"]

@@ -4,7 +4,8 @@ They are kept as text in the domain's ``<metadata>`` too, so that what was merge
 compared and taken out again. Beside it stands what libvirt made of a fragment where it tells it in
 other words (``<hard_limit unit='GiB'>1</hard_limit>`` as 1048576 KiB): that is what has to be found
 again. A fragment may complete what the common fields make, or say otherwise than libvirt's own
-defaults; it may not contradict a common field (:func:`check`). ::
+defaults; it may not contradict a common field. One that only completes a disk, drive or card never
+makes one: without its device it is left out (:func:`unattached`). ::
 
     <native xmlns="urn:provisioner:native:1">
       <fragment>&lt;on_crash>preserve&lt;/on_crash></fragment>
@@ -14,7 +15,7 @@ defaults; it may not contradict a common field (:func:`check`). ::
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.fragment_record import FRAGMENT, NAMESPACE, TAG
@@ -66,8 +67,8 @@ class _OneOf(frozenset[tuple[str, str]]):
 
 def _known_by(node: Element, tag: str, name: str) -> object:
     """Alias, and an attribute of a child: a device that somebody else made has no alias."""
-    names = {("alias", _alias(node)), (name, attribute(node, tag, name))}
-    return _OneOf((key, value) for key, value in names if value is not None) or None
+    names = {("alias", _alias(node)), (name, (attribute(node, tag, name) or "").lower())}
+    return _OneOf((key, value) for key, value in names if value) or None
 
 
 def _controller(node: Element) -> object:
@@ -168,9 +169,7 @@ def of_whole_devices(fragments: Iterable[str]) -> list[str]:
             fragment = parse_fragment(text)
         except XmlError:
             continue
-        if fragment.tag == "devices" and any(
-            device.tag in _MODELLED and _is_whole(device) for device in fragment
-        ):
+        if any(_is_whole(device) for device in _modelled(fragment)):
             found.append(text)
     return found
 
@@ -282,16 +281,44 @@ def foreign_devices(domain: Element, wanted: Sequence[str] = ()) -> frozenset[El
 def _brought_in(domain: Element, fragments: Iterable[Element]) -> frozenset[Element]:
     found: set[Element] = set()
     for fragment in fragments:
-        if fragment.tag != "devices":
-            continue
-        for device in fragment:
-            if device.tag not in _MODELLED or not _is_whole(device):
+        for device in _modelled(fragment):
+            if not _is_whole(device):
                 continue
             for node in domain.findall(f"devices/{device.tag}"):
                 if node not in found and _may_mean(device, node) and covers(node, device):
                     found.add(node)
                     break
     return frozenset(found)
+
+
+def unattached(domain: Element, fragments: Sequence[str]) -> Iterator[tuple[int, Element]]:
+    """The disks, drives and cards of fragments that only complete a device, where neither the
+    domain nor another fragment has that device; with the number of the fragment, from 1.
+    """
+    parsed = [parse_fragment(text) for text in fragments]
+    brought = element(
+        "devices",
+        *(copied(node) for node in child(domain, "devices")),
+        *(copied(node) for fragment in parsed for node in _modelled(fragment) if _is_whole(node)),
+    )
+    for number, fragment in enumerate(parsed, 1):
+        for node in _modelled(fragment):
+            if not _is_whole(node) and _counterpart(brought, node) is None:
+                yield number, node
+
+
+def completes_devices(fragments: Iterable[str]) -> bool:
+    """Whether there are fragments that only complete a disk, drive or card."""
+    return any(
+        not _is_whole(node) for text in fragments for node in _modelled(parse_fragment(text))
+    )
+
+
+def _modelled(fragment: Element) -> list[Element]:
+    """The disks, drives and cards of a fragment."""
+    if fragment.tag != "devices":
+        return []
+    return [node for node in fragment if node.tag in _MODELLED]
 
 
 def _is_whole(device: Element) -> bool:
@@ -333,8 +360,10 @@ def replace(domain: Element, fragments: Sequence[str]) -> None:
 
 def merge(domain: Element) -> None:
     """Put the recorded fragments in force; what is in force already stays as it is."""
-    for record in _records(domain):
-        _overlay(domain, element(domain.tag, _in_force(record)))
+    in_force = [_in_force(record) for record in _records(domain)]
+    # What brings in a device comes before what completes it.
+    for fragment in sorted(in_force, key=lambda node: not any(map(_is_whole, _modelled(node)))):
+        _overlay(domain, element(domain.tag, fragment))
 
 
 def _record(domain: Element, fragments: Sequence[Element]) -> None:
@@ -353,6 +382,8 @@ def _overlay(base: Element, fragment: Element) -> None:
     for node in fragment:
         counterpart = _counterpart(base, node, taken)
         if counterpart is None:
+            if base.tag == "devices" and node.tag in _MODELLED and not _is_whole(node):
+                continue
             counterpart = copied(node)
             base.append(counterpart)
         elif node.tag not in IDENTIFY or IDENTIFY[node.tag](node) is not None:

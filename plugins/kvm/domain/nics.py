@@ -1,7 +1,8 @@
 """Network cards: ``<interface>``.
 
 A card is known by its alias ``ua-<name>``. Cards of a domain that somebody else made have none:
-they are matched to the wanted ones by MAC address, then by network.
+they are matched to the wanted ones by MAC address, then by network. One whose MAC address stands in
+the manifest needs no alias, and gets none.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ USER = "user"
 def write(
     domain: Element,
     nics: Mapping[str, Mapping[str, Any]],
+    authored: Mapping[str, Mapping[str, Any]],
     bindings: Bindings,
     ignored: Collection[Element] = (),
 ) -> None:
     """Make the domain have exactly these cards; those that are there already are changed in
-    place, those ``ignored`` are none of them.
+    place, those ``ignored`` are none of them. ``authored`` are the cards as the author wrote them.
     """
     present = find(domain, bindings, nics, ignored)
     devices = child(domain, "devices")
@@ -35,7 +37,9 @@ def write(
         if node is None:
             node = element("interface")
             devices.append(node)
-        child(node, "alias").set("name", ALIAS + name)
+        mac = mac_of(node)
+        if mac is None or mac != authored.get(name, {}).get("mac"):
+            child(node, "alias").set("name", ALIAS + name)
         _write_one(node, nic, bindings)
 
 

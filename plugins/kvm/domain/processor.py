@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from provisioner_plugins._libvirt.xml import Element, child, element, remove_all, text_of
@@ -88,15 +89,24 @@ def _write_topology(domain: Element, topology: Mapping[str, int] | None, most: i
         node.attrib.clear()
         for name in ("sockets", "cores", "threads"):
             node.set(name, str(topology.get(name, 1)))
-    elif node is not None and _product(node) != most:
+    elif node is not None and product(node) != most:
         child(domain, "cpu").remove(node)
 
 
-def _product(node: Element) -> int:
-    product = 1
-    for name in ("sockets", "dies", "clusters", "cores", "threads"):
-        product *= int(node.get(name, "1"))
-    return product
+def product(topology: Element) -> int:
+    """How many processors a ``<topology>`` makes."""
+    levels = ("sockets", "dies", "clusters", "cores", "threads")
+    return prod(int(topology.get(name, "1")) for name in levels)
+
+
+def number_in(listed: str) -> int:
+    """How many processors a list such as ``0-3,8`` names; those after ``^`` are taken out."""
+    found: set[int] = set()
+    for part in filter(None, listed.replace(" ", "").split(",")):
+        first, _, last = part.removeprefix("^").partition("-")
+        named = range(int(first), int(last or first) + 1)
+        found = found.difference(named) if part.startswith("^") else found.union(named)
+    return len(found)
 
 
 def read(domain: Element, wanted: Mapping[str, Any]) -> dict[str, Any]:

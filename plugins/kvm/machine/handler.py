@@ -11,6 +11,7 @@ import libvirt
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -22,8 +23,10 @@ from provisioner.providers.api import (
     Resource,
     Terminal,
 )
+from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.edits import is_known
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.estate import estate_of
 from provisioner_plugins._libvirt.inventory import DomainRecord, Inventory, VolumeListing
@@ -42,17 +45,19 @@ from provisioner_plugins.kvm.discovery.machine import Surroundings, describe, re
 from provisioner_plugins.kvm.domain import cdroms, document, firmware, native
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
+from provisioner_plugins.kvm.machine.fragments import devices_missing, require_devices
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.leases import Leases
-from provisioner_plugins.kvm.machine.observation import outputs, present
+from provisioner_plugins.kvm.machine.observation import definition_of, outputs, present
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
 from provisioner_plugins.kvm.machine.update import Update
+from provisioner_plugins.kvm.snapshot.definition import is_internal
+from provisioner_plugins.kvm.snapshot.reading import documents
 
 _UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
 
 
@@ -102,6 +107,7 @@ class MachineHandler:
                 _addresses(target, leases.of(lives.get(record.uuid))),
                 snapshots=record.uuid in inventory.with_snapshots(),
                 seed_is_gone=record.uuid in seedless,
+                saved=_saved(inventory, record),
                 lineage=target.stamp.lineage,
             )
         return result
@@ -112,15 +118,16 @@ class MachineHandler:
         facts = self._host.facts()
         around = Surroundings(
             estate_of(inventory),
-            macs_of(record.configured for record in records),
+            macs_of(definition_of(record) for record in records),
             facts.arch,
             facts.emulators,
         )
         checkpoints = inventory.with_checkpoints() if records else frozenset()
         for record in records:
             has_snapshots = record.uuid in inventory.with_snapshots()
-            observed = present(record, Bindings({}), {}, snapshots=has_snapshots)
-            spec, notes = describe(record.configured, record.uuid, around)
+            saved = _saved(inventory, record)
+            observed = present(record, Bindings({}), {}, snapshots=has_snapshots, saved=saved)
+            spec, notes = describe(definition_of(record), record.uuid, around)
             spec["autostart"] = record.autostart
             spec |= {
                 key: observed.spec[key] for key in ("labels", "tenant") if key in observed.spec
@@ -128,11 +135,43 @@ class MachineHandler:
             remarks = remarks_on(
                 observed,
                 is_defined=record.persistent,
+                is_saved=saved is not None,
                 has_checkpoints=record.uuid in checkpoints,
+                external_snapshots=self._external_snapshots(record.uuid) if has_snapshots else (),
             )
             yield Discovered(
                 self.kind, record.name, replace(observed, spec=spec), (*notes, *remarks)
             )
+
+    def _external_snapshots(self, uuid: UUID) -> Sequence[str]:
+        found = documents(self._connection, uuid)
+        return sorted(name for name, document in found.items() if not is_internal(document))
+
+    # --- looking ahead ---
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins._libvirt.handler.LooksAhead`: a fragment that completes
+        a device has to find it.
+        """
+        del inventory, deadline, thorough
+        resource = undertaking.resource
+        texts = document.fragments(resource.spec)
+        # What waits for an output of another resource is looked at when it is carried out.
+        if not is_known(resource.spec) or not native.completes_devices(texts):
+            return
+        if undertaking.creates:
+            around = document.Surroundings(Bindings(resource.related))
+            made = document.build(resource.name, resource.uid, resource.spec, around)
+            yield from devices_missing(made)
+            return
+        uuid = uuid_or_none(resource.external_id or "") or resource.uid
+        domain = self._calls(resource, uuid)
+        if self._find(uuid) is not None:
+            changes = undertaking.changes
+            update = Update(domain, self._host, self._files, resource, changes)
+            yield from update.problems(domain.configured())
 
     # --- writing ---
 
@@ -172,6 +211,7 @@ class MachineHandler:
             seed=self._files.put_seed(resource),
         )
         definition = document.build(resource.name, resource.uid, resource.spec, around)
+        require_devices(definition)
         stamp.replace(definition, stamp.Mark.of(resource))
         return definition
 
@@ -205,6 +245,7 @@ class MachineHandler:
         native.take_over(definition, document.fragments(resource.spec))
         stamp.replace(definition, stamp.Mark.of(resource))
         domain.annotate(definition)
+        self._require(resource, domain, uuid)
         return self._outcome(resource, domain, ())
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
@@ -222,7 +263,7 @@ class MachineHandler:
         timeout = int(resource.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS))
         Power(domain, timeout).stop(deadline)
         self._define_what_is_left(domain, definition)
-        self._undefine(domain)
+        self._undefine(domain, keep_variables=firmware.names_variables(definition))
         self._files.remove_all(resource)
         self._files.require_removed(resource, cdroms.seed_volume(definition))
 
@@ -241,12 +282,18 @@ class MachineHandler:
                 f"{problem.diagnostic.detail}"
             )
 
-    def _undefine(self, domain: DomainCalls) -> None:
+    def _undefine(self, domain: DomainCalls, *, keep_variables: bool = False) -> None:
+        variables = (
+            libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+            if keep_variables
+            else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+        )
+
         def undefine(found: Any) -> None:
             if found.isActive():
                 found.destroy()
             # A transient domain is gone once it was stopped.
-            found.undefineFlags(_UNDEFINE)
+            found.undefineFlags(_UNDEFINE | variables)
 
         try:
             domain.call("remove", undefine)
@@ -300,6 +347,11 @@ class MachineHandler:
             resource.spec,
         )
         return Outcome(str(domain.uuid), found, notes=notes)
+
+
+def _saved(inventory: Inventory, record: DomainRecord) -> Element | None:
+    """The definition with which a domain goes on from a saved state, if there is one."""
+    return None if record.live_text is not None else inventory.saved().get(record.uuid)
 
 
 def _without_seed(inventory: Inventory, records: Iterable[DomainRecord | None]) -> frozenset[UUID]:

@@ -10,11 +10,13 @@ from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import is_known, with_text
 from provisioner_plugins._libvirt.native import PROVIDER, merge_all
 from provisioner_plugins._libvirt.refusal import unusable
+from provisioner_plugins._libvirt.xml import copied
 from provisioner_plugins.kvm.bindings import Bindings
-from provisioner_plugins.kvm.domain import native
+from provisioner_plugins.kvm.domain import document, native
 from provisioner_plugins.kvm.domain.choices import asked_for
 from provisioner_plugins.kvm.domain.document import Surroundings
 from provisioner_plugins.kvm.domain.firmware import default_machine, family
+from provisioner_plugins.kvm.machine.fragments import cards_missing, sums_differing
 from provisioner_plugins.kvm.machine.impact import assess
 from provisioner_plugins.kvm.machine.seed_pool import seed_pool
 
@@ -65,8 +67,12 @@ def _check_native(resource: Resource, spec: Mapping[str, Any]) -> None:
     if not is_known(hardware):
         return
     around = Surroundings(Bindings(resource.related))
-    document = asked_for(resource.name, resource.uid, hardware, around)
-    merge_all(document, spec, native.SECTION, native.IDENTIFY)
+    made = asked_for(resource.name, resource.uid, hardware, around)
+    merge_all(copied(made), spec, native.SECTION, native.IDENTIFY)
+    texts = document.fragments(spec)
+    problems = [*cards_missing(made, texts), *sums_differing(spec, texts)]
+    if problems:
+        raise ProvisionerError(problems)
 
 
 def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnostic]:

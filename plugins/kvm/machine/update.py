@@ -4,13 +4,14 @@ brought in line with it, by hand where libvirt can and by a restart where that i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from provisioner.core.actions import Impact
 from provisioner.core.clock import Deadline
-from provisioner.core.values import Path
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.values import Json, Path, path_text
 from provisioner.providers.api import Change, Resource, Retryable, Terminal
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.edits import with_changes
@@ -19,6 +20,7 @@ from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
 from provisioner_plugins.kvm.domain import cdroms, consoles, document, processor, running
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
+from provisioner_plugins.kvm.machine.fragments import devices_missing, require_devices
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.live import LiveChanges
 from provisioner_plugins.kvm.machine.observation import power_of
@@ -59,7 +61,9 @@ class Update:
         """Do it; ``before`` is the definition as it is. Returns what is pending, and notes."""
         after = self._edited(before)
         if not same(before, after) or not self._domain.is_defined():
+            is_new = not self._domain.is_defined()
             self._notes.extend(self._domain.define(after))
+            self._require_kept(after, None if is_new else before)
         if "autostart" in self._fields:
             self._domain.set_autostart(bool(self._wanted.get("autostart", False)))
         pending = self._bring_into_force(before, restart=restart, deadline=deadline)
@@ -67,6 +71,21 @@ class Update:
             self._remove_old_seeds(before, after)
         self._remove_old_logs(before, after)
         return tuple(dict.fromkeys(pending)), tuple(self._notes)
+
+    def _require_kept(self, written: Element, before: Element | None) -> None:
+        """Raise Terminal where libvirt made something else of a change, and put the definition back
+        that was there ``before``.
+        """
+        paths = [change.path for change in self._changes]
+        kept = self._domain.configured()
+        for path, wanted, found in document.not_kept(
+            written, kept, self._bindings, self._wanted, paths
+        ):
+            said = "It has this definition now."
+            if before is not None:
+                self._domain.define(before)
+                said = "The definition that was there before is in place again."
+            raise Terminal(_not_kept(self._resource, path, wanted, found, said))
 
     def _remove_old_seeds(self, before: Element, after: Element) -> None:
         """Those that neither the next start needs nor the running machine has in its drive."""
@@ -92,9 +111,12 @@ class Update:
 
     # --- the definition ---
 
+    def problems(self, before: Element) -> Iterator[Diagnostic]:
+        """What keeps the definition from being edited, without writing anything."""
+        around = document.Surroundings(self._bindings, seed=cdroms.seed_volume(before))
+        yield from devices_missing(self._changed(before, around))
+
     def _edited(self, before: Element) -> Element:
-        after = copied(before)
-        spec = with_changes(document.read(before, self._bindings, self._wanted), self._changes)
         emulated = processor.is_emulated(before)
         around = document.Surroundings(
             self._bindings,
@@ -107,11 +129,18 @@ class Update:
             else None,
             seed=self._seed(before),
         )
+        after = self._changed(before, around)
+        require_devices(after)
+        self._move_log(after)
+        stamp.replace(after, stamp.Mark.of(self._resource))
+        return after
+
+    def _changed(self, before: Element, around: document.Surroundings) -> Element:
+        after = copied(before)
+        spec = with_changes(document.read(before, self._bindings, self._wanted), self._changes)
         document.edit(
             after, spec, self._wanted, self._fields, around, reorder=self._is_boot_order_changed()
         )
-        self._move_log(after)
-        stamp.replace(after, stamp.Mark.of(self._resource))
         return after
 
     def _move_log(self, after: Element) -> None:
@@ -144,8 +173,12 @@ class Update:
     ) -> list[Path]:
         live = self._ran = self._domain.live(to_define=True)
         if live is None:
-            self._start_stopped(before, deadline, restart=restart)
-            return []
+            if not self._domain.is_saved():
+                self._start_stopped(before, deadline, restart=restart)
+                return []
+            # A start would go on with the old definition: only if it is asked for.
+            self._start_stopped(before, deadline, restart=False)
+            return [change.path for change in self._changes if change.impact is Impact.RESTART]
         stops = "power" in self._fields and self._wanted.get("power", "running") != "running"
         if stops and not restart:
             return [*self._change_live(before, live, deadline), _POWER]
@@ -253,3 +286,16 @@ class Update:
         ]
         document.drop_devices(configured, failed, self._bindings, self._wanted)
         self._domain.define(configured)
+
+
+def _not_kept(resource: Resource, path: Path, wanted: Json, found: Json, said: str) -> Diagnostic:
+    return error(
+        "PRV5211",
+        f"libvirt does not take {path_text(path)} of machine {resource.name}",
+        detail=f"It was to be {wanted!r}, and libvirt made {found!r} of it. {said}",
+        hint="Something else in the definition decides it, such as NUMA cells or memory modules, "
+        "which no field names. Look at it with `virsh dumpxml --inactive`, and write that into "
+        "native.kvm.domain.",
+        address=str(resource.address),
+        path=path,
+    )

@@ -1,4 +1,4 @@
-"""Drift as JSON for programs, in the format that docs/drift.v1.schema.json describes.
+"""Drift as JSON for programs, in the format that schemas/results/drift.v1.schema.json describes.
 
 Sensitive values are masked.
 """

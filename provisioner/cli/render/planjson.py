@@ -1,5 +1,5 @@
 """A plan as JSON for programs: the document of the plan file, with what a reader would otherwise
-have to work out. docs/plan-view.v1.schema.json is its schema."""
+have to work out. schemas/results/plan-view.v1.schema.json is its schema."""
 
 from __future__ import annotations
 

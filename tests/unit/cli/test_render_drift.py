@@ -334,7 +334,9 @@ def test_sensitive_values_never_appear() -> None:
 
 @cache
 def schema() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((DOCS / "drift.v1.schema.json").read_bytes())
+    found: dict[str, Any] = json.loads(
+        (DOCS.parent / "schemas/results/drift.v1.schema.json").read_bytes()
+    )
     jsonschema.Draft202012Validator.check_schema(found)
     return found
 

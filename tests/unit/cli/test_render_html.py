@@ -1,9 +1,11 @@
 """The page that shows a plan: complete, safe, and without anything from elsewhere."""
 
+import json
 import re
 import shutil
 import subprocess
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from provisioner.cli.render.html.page import render_html
 from provisioner.core.actions import Action, Impact
 from provisioner.engine.plan import Plan
+from provisioner.providers.api import Change
 from provisioner.service.schema import Vocabulary
 from tests.golden_support import CheckGolden
 from tests.unit.cli import plans
@@ -161,17 +164,18 @@ def browser() -> str:
     return found
 
 
-def test_a_browser_runs_the_script(tmp_path: Path) -> None:
-    """It shows its tools, which the policy would not let it do if the hash did not fit."""
-    path = tmp_path / "plan.html"
-    path.write_text(rendered(tiers()), encoding="utf-8")
+def in_a_browser(text: str, folder: Path, *options: str) -> str:
+    """The page as it is once its scripts have run."""
+    path = folder / "plan.html"
+    path.write_text(text, encoding="utf-8")
     finished = subprocess.run(
         [
             browser(),
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
-            f"--user-data-dir={tmp_path}/profile",
+            f"--user-data-dir={folder}/profile",
+            *options,
             "--dump-dom",
             path.as_uri(),
         ],
@@ -180,4 +184,74 @@ def test_a_browser_runs_the_script(tmp_path: Path) -> None:
         timeout=120,
         check=True,
     )
-    assert '<div class="tools">' in finished.stdout
+    return finished.stdout
+
+
+def test_a_browser_runs_the_script(tmp_path: Path) -> None:
+    """It shows its tools, which the policy would not let it do if the hash did not fit."""
+    assert '<div class="tools">' in in_a_browser(rendered(tiers()), tmp_path)
+
+
+MEASURE = """
+const table = document.querySelector(".scroll");
+const heads = [...document.querySelectorAll(".step")].map(
+  (step) => [".sign", ".action"].map((name) => step.querySelector(name).getBoundingClientRect()));
+document.title = JSON.stringify({
+  cut: table.scrollWidth - table.clientWidth,
+  apart: heads.filter(([sign, action]) => (sign.top + sign.bottom) / 2 < action.top).length,
+});
+"""
+
+
+def test_nothing_is_cut_or_torn_apart_on_a_narrow_page(tmp_path: Path) -> None:
+    steps = [
+        plans.step(f"VirtualMachine/{name}", action, {"a": 1}, impact=Impact.REPLACE, reason="r")
+        for action in Action
+        for name in ("web02", "with-a-longer-name")
+    ]
+    text = re.sub("<meta [^>]*Content-Security-Policy[^>]*>", "", rendered(plans.plan(*steps)))
+    text = text.replace("</body>", f"<script>{MEASURE}</script></body>")
+    shown = in_a_browser(text, tmp_path, "--window-size=400,900", "--hide-scrollbars")
+    (found,) = re.findall(r"<title>(\{.*?\})</title>", shown)
+    assert {"cut": 0, "apart": 0} == json.loads(found)
+
+
+# What a folded row says
+
+
+def rows(plan: Plan) -> list[str]:
+    found = re.findall(
+        '<(?:summary|div class="step[^>]*)>(<span.*?)</(?:summary|div)>', rendered(plan)
+    )
+    return [" ".join(re.sub("<[^>]+>", " ", row).split()) for row in found]
+
+
+def test_a_row_says_what_waits_and_why_a_step_is_held() -> None:
+    step = plans.step(
+        "VirtualMachine/db",
+        Action.UPDATE,
+        impact=Impact.LIVE,
+        changes=(
+            Change(("memory", "size"), 1, 2, Impact.LIVE),
+            Change(("firmware", "type"), "bios", "uefi", Impact.RESTART),
+        ),
+        deferred=(("firmware", "type"),),
+    )
+    held = replace(plans.destruction().held[0], changes=step.changes, reason="it moves")
+    assert [
+        "~ update VirtualMachine/db on lab live 1 field waits for a restart",
+        "- delete VirtualMachine/vault on lab replace it is protected (metadata.protect)",
+    ] == rows(plans.plan(step, held=(held,)))
+
+
+def test_a_command_for_very_many_steps_is_folded() -> None:
+    steps = [plans.step(f"Disk/d{n}", Action.DELETE, impact=Impact.DATA_LOSS) for n in range(600)]
+    text = rendered(plans.plan(*steps))
+    folded = "<details><summary>The command, for 600 addresses</summary><pre>provisioner plan"
+    assert (True, 600) == (folded in text, text.count("--allow-data-loss"))
+
+
+def test_all_of_a_long_text_that_is_set_is_there() -> None:
+    script = "\n".join(f"line {n}" for n in range(100))
+    step = plans.step("VirtualMachine/web", Action.CREATE, {"description": script})
+    assert [] == [n for n in range(100) if f"+line {n}<" not in rendered(plans.plan(step))]

@@ -24,6 +24,7 @@ from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.discovery.devices import macs_of
 from provisioner_plugins.kvm.discovery.machine import Surroundings, describe
 from provisioner_plugins.kvm.domain import document, native
+from provisioner_plugins.kvm.domain.processor import product
 from tests.unit.kvm.specs import resource
 
 RULES = SchemaCatalog.installed().kind("VirtualMachine")
@@ -197,8 +198,8 @@ SECTIONS = [
     "<feature policy='require' name='vmx'/></cpu>",
     "<cpu mode='custom' match='minimum' check='full'><model fallback='allow'>Haswell</model>"
     "<vendor>Intel</vendor><topology sockets='1' dies='1' cores='2' threads='1'/>"
-    "<feature policy='optional' name='svm'/><numa><cell id='0' cpus='0' memory='8' unit='KiB'/>"
-    "<cell id='1' cpus='1' memory='8' unit='KiB'><distances><sibling id='0' value='21'/>"
+    "<feature policy='optional' name='svm'/><numa><cell id='0' cpus='0' memory='8192' unit='KiB'/>"
+    "<cell id='1' cpus='1' memory='8192' unit='KiB'><distances><sibling id='0' value='21'/>"
     "</distances></cell></numa></cpu>",
     "<cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>",
     "<clock offset='variable' adjustment='1' basis='utc'><timer name='rtc' tickpolicy='catchup'>"
@@ -252,6 +253,10 @@ def domain(system: str, sections: Sequence[str], devices: Sequence[str], count: 
             document.extend(nodes)
         else:
             document.extend(node for node in nodes if node.tag in several)
+    topology = document.find("cpu/topology")
+    if topology is not None:
+        # libvirt takes no other number.
+        child(document, "vcpu").text = str(product(topology))
     where = child(document, "devices")
     for text in devices:
         nodes = list(parse(f"<x>{text}</x>"))

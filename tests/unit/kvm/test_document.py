@@ -153,3 +153,51 @@ def test_another_board_keeps_no_address_of_the_old_one() -> None:
     document.edit(definition, spec, spec, {"machineType"}, AROUND)
     assert disk.find("address") is None
     assert [] == definition.findall("devices/controller[@type='pci']")
+
+
+HAND_MADE = """
+<domain type='qemu'><os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>
+<vcpu>1</vcpu><memory unit='KiB'>16384</memory><currentMemory unit='KiB'>16384</currentMemory>
+<devices>
+<controller type='pci' index='0' model='pcie-root'/>
+<controller type='pci' index='1' model='pcie-root-port'/>
+<interface type='network'><mac address='52:54:00:00:00:01'/><source network='blue'/>
+<model type='virtio'/><address type='pci' bus='0x01' slot='0x00' function='0x0'/></interface>
+</devices></domain>
+"""
+
+
+def edited(wanted: dict[str, Any]) -> tuple[Element, Element]:
+    """The machine before and after its cards are changed."""
+    before, after = parse(HAND_MADE), parse(HAND_MADE)
+    document.edit(after, wanted, wanted, {"nics"}, AROUND, reorder=False)
+    return before, after
+
+
+def test_an_edit_of_a_machine_that_others_made_is_that_edit() -> None:
+    card = {"network": "blue", "mac": "52:54:00:00:00:01", "link": "down"}
+    before, after = edited({"nics": {"lan": card}})
+    link = next(node for node in after.iter("interface")).find("link")
+    assert link is not None
+    assert "down" == link.get("state")
+    next(node for node in after.iter("interface")).remove(link)
+    assert same(before, after)
+
+
+def test_a_card_whose_mac_address_is_not_in_the_manifest_gets_a_mark() -> None:
+    _, after = edited({"nics": {"lan": {"network": "blue", "link": "down"}}})
+    assert ["ua-lan"] == [node.get("name") for node in after.iter("alias")]
+
+
+def test_a_device_that_needs_a_port_brings_spare_ones() -> None:
+    first = {"network": "blue", "mac": "52:54:00:00:00:01"}
+    _, after = edited({"nics": {"lan": first, "more": {"network": "red"}}})
+    ports = [node for node in after.iter("controller") if node.get("model") == "pcie-root-port"]
+    assert 1 + 1 + 4 == len(ports)
+
+
+def test_what_libvirt_makes_of_a_change_is_compared() -> None:
+    written, kept = parse(HAND_MADE), parse(HAND_MADE.replace("16384", "8192"))
+    paths = [("memory", "size"), ("cpu", "count"), ("autostart",)]
+    found = list(document.not_kept(written, kept, BINDINGS, {}, paths))
+    assert [(("memory", "size"), 16 << 20, 8 << 20)] == found

@@ -217,6 +217,31 @@ def test_a_fragment_that_completes_a_disk_does_not_bring_it_in() -> None:
     assert frozenset() == native.foreign_devices(definition, [completing])
 
 
+COMPLETING = [
+    "<devices><interface><mac address='52:54:00:00:00:01'/><mtu size='9000'/></interface>"
+    "</devices>",
+    "<devices><disk><target dev='vdc'/><driver io='threads'/></disk></devices>",
+]
+
+
+def test_a_fragment_that_completes_a_device_never_makes_one() -> None:
+    """Its author never asked for a card in whatever network libvirt chooses."""
+    definition = domain()
+    native.replace(definition, COMPLETING)
+    found = document.read(definition, BINDINGS, SPEC)
+    assert ({"alpha"}, {"lan"}) == (set(found["disks"]), set(found["nics"]))
+    missing = [(number, node.tag) for number, node in native.unattached(definition, COMPLETING)]
+    assert [(1, "interface"), (2, "disk")] == missing
+
+
+def test_a_fragment_may_complete_what_another_one_brings() -> None:
+    definition = domain()
+    completing = "<devices><disk><target dev='vdz'/><driver io='threads'/></disk></devices>"
+    assert [] == list(native.unattached(definition, [completing, DISK]))
+    native.replace(definition, [completing, DISK])
+    assert 1 == len(definition.findall("devices/disk[@type='file']/driver[@io='threads']"))
+
+
 def test_what_stays_among_the_fragments_is_left_where_it_is() -> None:
     definition = domain()
     native.replace(definition, [DISK, FRAGMENTS[0]])

@@ -162,6 +162,65 @@ def test_a_fragment_may_complete_a_device_and_overrule_libvirts_own_defaults() -
     assert normalised(nics={"lan": {"network": "blue"}}, native={"kvm": {"domain": fragments}})
 
 
+BANDWIDTH = (
+    "<devices><interface><mac address='52:54:00:00:00:02'/><bandwidth><inbound average='9'/>"
+    "</bandwidth></interface></devices>"
+)
+
+
+def test_a_fragment_of_a_card_that_is_gone_is_refused() -> None:
+    native = {"kvm": {"domain": ["<on_crash>preserve</on_crash>", BANDWIDTH]}}
+    cards = {
+        "one": {"network": "blue", "mac": "52:54:00:00:00:01"},
+        "two": {"network": "red", "mac": "52:54:00:00:00:02"},
+    }
+    assert normalised(nics=cards, native=native)
+    found = complaint(nics={"one": cards["one"]}, native=native)
+    assert found.startswith(
+        "PRV2501 There is no network card with the MAC address 52:54:00:00:00:02 to complete: <int"
+    )
+
+
+CELLS = (
+    "<cpu><numa><cell id='0' cpus='0-1' memory='32' unit='MiB'/>"
+    "<cell id='1' cpus='2-3' memory='32768'/></numa></cpu>"
+)
+MODULE = (
+    "<devices><memory model='dimm'><target><size unit='MiB'>16</size><node>0</node></target>"
+    "</memory></devices>"
+)
+DIES = "<cpu><topology sockets='1' dies='2' cores='2' threads='1'/></cpu>"
+
+
+@pytest.mark.parametrize(
+    ("memory", "count", "fragments", "found"),
+    [
+        ({"size": 128 * MIB}, 4, [CELLS], "make 64MiB; memory.size asks for 128MiB"),
+        ({"size": 96 * MIB}, 4, [CELLS, MODULE], "make 80MiB; memory.size asks for 96MiB"),
+        (
+            {"size": 32 * MIB, "max": 48 * MIB},
+            4,
+            [CELLS],
+            "make 64MiB; memory.max asks for 48MiB",
+        ),
+        ({"size": 64 * MIB}, 3, [CELLS], "cells there have 4 vCPUs; cpu.count asks for 3"),
+        ({"size": 64 * MIB}, 8, [DIES], "topology there makes 4 vCPUs; cpu.count asks for 8"),
+    ],
+)
+def test_fragments_that_count_otherwise_are_refused(
+    memory: dict[str, Any], count: int, fragments: list[str], found: str
+) -> None:
+    native = {"kvm": {"domain": fragments}}
+    said = complaint(memory=memory, cpu={"count": count}, native=native)
+    assert ("PRV2501", True) == (said[:7], found in said)
+
+
+@pytest.mark.parametrize("size", [64, 80])
+def test_a_balloon_may_be_smaller_than_cells_and_modules(size: int) -> None:
+    native = {"kvm": {"domain": [CELLS, DIES, MODULE]}}
+    assert normalised(memory={"size": size * MIB}, cpu={"count": 4}, native=native)
+
+
 def test_a_spec_that_waits_for_an_output_is_not_built() -> None:
     waiting = {"$unknown": "Network/blue:bridge"}
     assert normalised(description=waiting, native={"kvm": {"domain": ["<vcpu>7</vcpu>"]}})

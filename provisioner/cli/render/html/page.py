@@ -147,7 +147,8 @@ def _add_counts(main: Element, steps: Sequence[Step], groups: Iterable[Group]) -
         _text(title, "a", group.concern.value).set("href", f"#{group.concern.name.lower()}")
         counts = Counter(step.action for step in group.steps)
         for action in actions:
-            _text(row, "td", f"{counts[action]:,}" if counts[action] else "")
+            number = f"{counts[action]:,}" if counts[action] else ""
+            _text(row, "td", number).set("data-action", action.value)
 
 
 def _add_tools(main: Element) -> None:

@@ -6,7 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement
 
-from provisioner.cli.render.review import Difference, differences, impact_text, reasons, sign
+from provisioner.cli.render.review import (
+    Difference,
+    differences,
+    impact_text,
+    reasons,
+    sign,
+    waiting_text,
+)
 from provisioner.cli.render.text import printable
 from provisioner.cli.render.values import Vocabulary
 from provisioner.core.actions import Action, Impact
@@ -19,7 +26,7 @@ def add_steps(
     """Add the steps in the order that they are given in."""
     for step in steps:
         found = list(differences(step, vocabulary))
-        why = reasons(step)
+        why = [reason for reason in reasons(step) if reason != step.held]
         if found or why:
             element = SubElement(section, "details", {"class": f"step {step.action.value}"})
             if unfolded:
@@ -40,14 +47,19 @@ def _add_head(head: Element, step: Step, plan: Plan) -> None:
     _text(head, "span", step.action.value, "action")
     _text(head, "code", str(step.address), "address")
     _text(head, "span", f"on {step.known.endpoint}", "host")
-    impact = impact_text(step)
+    impact, waiting = impact_text(step), waiting_text(step)
     if impact:
         _text(head, "span", impact, f"impact {step.impact.value}")
-    if step.held is None:
-        if not plan.allows(step):
-            _text(head, "strong", "REFUSED", "refused")
-        elif step.impact is Impact.DATA_LOSS:
-            _text(head, "span", "allowed", "impact")
+    if waiting:
+        _text(head, "span", waiting, "impact waits")
+    if step.held is not None:
+        _text(head, "span", step.held, "why")
+    elif not plan.allows(step):
+        _text(head, "strong", "REFUSED", "refused")
+    elif step.impact is Impact.DATA_LOSS:
+        _text(head, "span", "allowed", "impact")
+    for part in head:
+        part.tail = " "  # where a line may be broken
 
 
 def _add_differences(parent: Element, step: Step, found: list[Difference]) -> None:

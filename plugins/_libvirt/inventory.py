@@ -34,6 +34,9 @@ class DomainRecord:
     """A domain. ``state`` is a virDomainState. ``handle`` is libvirt's object, valid as long as the
     connection.
 
+    Of a domain that has no definition (``persistent`` is false) ``configured`` is what runs:
+    libvirt would tell the one that it had once.
+
     Definitions are kept as text and parsed at each look: hundreds of parsed ones at once keep the
     garbage collector busy for longer than parsing them takes.
     """
@@ -49,7 +52,7 @@ class DomainRecord:
 
     @property
     def configured(self) -> Element:
-        """The inactive definition, parsed anew."""
+        """The definition that the next start takes, parsed anew."""
         return _parsed(self.configured_text)
 
     @property
@@ -136,6 +139,7 @@ class Inventory:
         self._domains: Index[DomainRecord] | None = None
         self._listed_domains = -1
         self._with_snapshots: frozenset[UUID] | None = None
+        self._saved: Mapping[UUID, Element] | None = None
         self._running: tuple[tuple[str, Element], ...] | None = None
         self._networks: Index[NetworkRecord] | None = None
         self._pools: Index[PoolRecord] | None = None
@@ -198,6 +202,12 @@ class Inventory:
             self._tally.append(1)
             self._with_snapshots = frozenset(UUID(bytes=identity) for identity in found)
         return self._with_snapshots
+
+    def saved(self) -> Mapping[UUID, Element]:
+        """The definitions with which domains go on from a saved state: 1 call, and one for each."""
+        if self._saved is None:
+            self._saved = self.connection.read("read the saved domains", self._read_saved)
+        return self._saved
 
     def with_checkpoints(self) -> frozenset[UUID]:
         """The domains that have checkpoints: 1 call."""
@@ -282,7 +292,10 @@ class Inventory:
                 live = self._text(domain.XMLDesc, 0)
                 if live is not None and " id=" not in live.partition(">")[0]:
                     live = None  # it stopped since it was listed
-            configured = self._text(domain.XMLDesc, libvirt.VIR_DOMAIN_XML_INACTIVE)
+            is_persistent = identity not in transient
+            configured = live
+            if is_persistent:
+                configured = self._text(domain.XMLDesc, libvirt.VIR_DOMAIN_XML_INACTIVE)
             if configured is None:
                 return None
             return DomainRecord(
@@ -292,12 +305,18 @@ class Inventory:
                 live_text=live,
                 state=states.get(identity, libvirt.VIR_DOMAIN_SHUTOFF),
                 autostart=identity in autostart,
-                persistent=identity not in transient,
+                persistent=is_persistent,
                 handle=domain,
             )
 
         meant = [domain for domain in listed if is_meant(domain)]
         return [record for record in self._each(read, meant) if record is not None]
+
+    def _read_saved(self, handle: Any) -> dict[UUID, Element]:
+        self._tally.append(1)
+        listed = handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+        found = ((domain, self._document(domain.managedSaveGetXMLDesc, 0)) for domain in listed)
+        return {UUID(bytes=domain.UUID()): text for domain, text in found if text is not None}
 
     def _read_active(
         self, handle: Any, listed: Sequence[Any]

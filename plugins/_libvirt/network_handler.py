@@ -428,6 +428,7 @@ def _present(inventory: Inventory, record: NetworkRecord, wanted: Mapping[str, A
         running=running,
         outputs=_bridge_of(record.configured),
         facts=facts,
+        name=record.name,
     )
 
 

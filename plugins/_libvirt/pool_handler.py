@@ -298,4 +298,5 @@ def _present(record: PoolRecord, owner: Stamp | None, wanted: Mapping[str, Any])
         ),
         running=running,
         outputs={"path": spec["path"]} if "path" in spec else {},
+        name=record.name,
     )

@@ -122,4 +122,5 @@ def present(stored: StoredObject, line: str) -> Present:
         running=stored.running,
         outputs=stored.outputs,
         facts=facts,
+        name=stored.name,
     )

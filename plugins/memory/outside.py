@@ -46,6 +46,11 @@ class Outside:
                 replace(before, spec=changed(before.spec, [(path, value)], {}))
             )
 
+    def rename(self, kind: str, name: str, new: str) -> StoredObject:
+        """Call an object otherwise; it stays the same object."""
+        with self._inventory.changing():
+            return self._inventory.put(replace(self._only(kind, name), name=new))
+
     def remove(self, kind: str, name: str) -> None:
         """Remove an object."""
         with self._inventory.changing():

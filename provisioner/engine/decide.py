@@ -230,14 +230,15 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
         watched = "it was only observed" if subject.is_watched else None
         reason = watched or "the object found under its name is not ours"
         return Decision(Action.FORGET, reason=reason)
+    lost = _impact_of_deletion(observation, rules)
     if subject.retired:
         made = any(record.action == Action.CREATE for record in subject.interrupted)
         if made:
             reason = "an interrupted run made it"
-            return Decision(Action.DELETE, impact=rules.impact_on_delete, reason=reason)
+            return Decision(Action.DELETE, impact=lost, reason=reason)
         return Decision(
             Action.DELETE,
-            impact=predecessor_impact(rules.impact_on_delete),
+            impact=predecessor_impact(lost),
             reason="its successor has replaced it",
         )
     if Permission.DELETE not in subject.manage:
@@ -247,10 +248,17 @@ def _removal(subject: Subject, observation: Observation, rules: KindRules) -> De
         retention = subject.resource.spec.get(field) or rules.default_of((field,))
         if retention == "keep":
             return Decision(Action.FORGET, reason="its data is kept (retention: keep)")
-    reason = (
-        "" if subject.entry is not None else "an interrupted run made it and nothing declares it"
-    )
-    return Decision(Action.DELETE, impact=rules.impact_on_delete, reason=reason)
+    return Decision(Action.DELETE, impact=lost, reason=_why_deleted(subject, observation))
+
+
+def _why_deleted(subject: Subject, observed: Present) -> str:
+    unknown = "an interrupted run made it and nothing declares it"
+    along = f"with it goes {', '.join(observed.goes_along)}" if observed.goes_along else ""
+    return "; ".join(filter(None, ("" if subject.entry is not None else unknown, along)))
+
+
+def _impact_of_deletion(observed: Present, rules: KindRules) -> Impact:
+    return Impact.DATA_LOSS if observed.holds_data else rules.impact_on_delete
 
 
 def predecessor_impact(impact_on_delete: Impact) -> Impact:
@@ -286,7 +294,7 @@ def _change(
     if not changes:
         return bookkeeping
     if impact.exceeds(Impact.RESTART):
-        impact = worst([impact, rules.impact_on_delete])  # the predecessor is deleted
+        impact = worst([impact, _impact_of_deletion(observed, rules)])  # the predecessor is deleted
         return _replacement(subject, provider, tuple(changes), impact, moved is not None)
     return _update(subject, changes, policy, bookkeeping)
 

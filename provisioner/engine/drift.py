@@ -31,6 +31,10 @@ PREDECESSOR = "#"
 """In the id of a step that is about an object whose address another one has by now."""
 
 
+NAME: Path = ("externalName",)
+"""What stands for the object's own name; no field of a spec is called so."""
+
+
 class Condition(StrEnum):
     """How a resource is found, in one word."""
 
@@ -273,7 +277,11 @@ def _compare(
     changes = differences(
         entry.spec, None, observed, rules.kind(subject.address.kind), entry.pending
     )
-    return replace(result, differences=tuple(_difference(item, attempt) for item in changes))
+    found = tuple(_difference(item, attempt) for item in changes)
+    if observed.name not in (None, entry.name):
+        renamed = Difference(NAME, entry.name, observed.name, cause=Cause.OUTSIDE)
+        found = (renamed, *found)
+    return replace(result, differences=found)
 
 
 def _cause_of_absence(attempt: FailedAttempt | None) -> Cause:

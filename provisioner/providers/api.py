@@ -149,8 +149,12 @@ class Present:
     defaults included. ``running`` holds, by path, the values in force now where they differ from
     the configured ones (a restart is pending); None stands for a field that is not in force at all.
     ``owner`` is the stamp found on the object; None: nobody's stamp. ``facts`` is what
-    :meth:`Provider.impact` needs to know and is never compared. ``fingerprint`` changes when, and
-    only when, something changes that a plan relies on.
+    :meth:`Provider.impact` needs to know and is never compared. ``name`` is what the object is
+    called now, where that may change while it stays the same object; drift compares it.
+    ``fingerprint`` changes when, and only when, something changes that a plan relies on.
+    ``goes_along`` names, in words, what goes with the object when it is deleted, where that is more
+    than what its spec says; ``holds_data``: there is data among it that is nowhere else, so that
+    deleting it is ``data-loss``.
     """
 
     external_id: str
@@ -160,6 +164,9 @@ class Present:
     running: Mapping[Path, Json] = field(default_factory=dict)
     outputs: Mapping[str, Json] = field(default_factory=dict)
     facts: Mapping[str, Json] = field(default_factory=dict)
+    name: str | None = None
+    goes_along: tuple[str, ...] = ()
+    holds_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
-from provisioner.engine.drift import Cause, Condition, Found, NextStep, ResourceDrift
+from provisioner.engine.drift import Cause, Condition, Effect, Found, NextStep, ResourceDrift
 from provisioner.service.drift import DriftReport
 from provisioner.state.store import LEASE
 from tests.lifecycle.scenario import Scenario, outline
@@ -359,3 +359,19 @@ def test_what_is_under_way_was_not_interrupted(scenario: Scenario) -> None:
         store.intend(store.begin("apply", "x", None), step, "update", MACHINE, {"spec": spec})
         assert {} == conditions(scenario.drift())
         lock.release()
+
+
+def test_an_object_that_is_called_otherwise_has_drifted(scenario: Scenario) -> None:
+    """It is the same object, and the next apply leaves it its name."""
+    scenario.declare(LAN)
+    scenario.apply()
+    scenario.outside.rename("Network", "lan", "theirs")
+    (found,) = scenario.drift().drifted
+    (difference,) = found.differences
+    assert ("lan", "theirs") == (difference.recorded, difference.observed)
+    assert difference.next is not None
+    assert (("externalName",), Cause.OUTSIDE, Effect.LEAVE) == (
+        difference.path,
+        difference.cause,
+        difference.next.effect,
+    )

@@ -35,28 +35,14 @@ PCI = "<address domain='0x0000' bus='0x05' slot='0x00' function='0x0'/>"
 METADATA = re.compile(r"\s*<metadata.*</metadata>", re.DOTALL)
 
 
-class Adopted:
-    """The estate before and after it was discovered and taken over."""
+class Folder:
+    """A stack of a daemon's host, and the program in it."""
 
-    def __init__(self, daemon: LibvirtDaemon, boot: BootImage, folder: Path) -> None:
+    def __init__(self, daemon: LibvirtDaemon, folder: Path) -> None:
         self.connection = libvirt.open(daemon.uri)
         self.folder = folder
         (folder / "stack.yaml").write_text(STACK)
         (folder / "host.yaml").write_text(HOST.format(uri=daemon.uri))
-        self.estate = handmade.HandMade(self.connection, daemon.directory / "made", boot, PCI)
-        self.definitions = self.estate.definitions()
-        self.guests = daemon.guests()
-        self.found = json.loads(self("discover", "here", "-o", "found", "--json"))
-        self.observing = folder.parent / "observing"
-        self.observing.mkdir()
-        for name in ("stack.yaml", "host.yaml"):
-            (self.observing / name).write_text((folder / name).read_text())
-        self("discover", "here", "-o", "found", "--observe", cwd=self.observing)
-        self.observed = self("plan", cwd=self.observing, code=0)
-        self("adopt", "--yes")
-        self.planned = json.loads(self("plan", "--json", "--detailed-exitcode"))
-        self.guests_after = daemon.guests()
-        self.definitions_after = self.estate.definitions()
 
     def __call__(self, *arguments: str, cwd: Path | None = None, code: int = 0) -> str:
         finished = subprocess.run(
@@ -88,6 +74,27 @@ class Adopted:
         return [(step["action"], step["id"]) for step in steps]
 
 
+class Adopted(Folder):
+    """The estate before and after it was discovered and taken over."""
+
+    def __init__(self, daemon: LibvirtDaemon, boot: BootImage, folder: Path) -> None:
+        super().__init__(daemon, folder)
+        self.estate = handmade.HandMade(self.connection, daemon.directory / "made", boot, PCI)
+        self.definitions = self.estate.definitions()
+        self.guests = daemon.guests()
+        self.found = json.loads(self("discover", "here", "-o", "found", "--json"))
+        self.observing = folder.parent / "observing"
+        self.observing.mkdir()
+        for name in ("stack.yaml", "host.yaml"):
+            (self.observing / name).write_text((folder / name).read_text())
+        self("discover", "here", "-o", "found", "--observe", cwd=self.observing)
+        self.observed = self("plan", cwd=self.observing, code=0)
+        self("adopt", "--yes")
+        self.planned = json.loads(self("plan", "--json", "--detailed-exitcode"))
+        self.guests_after = daemon.guests()
+        self.definitions_after = self.estate.definitions()
+
+
 @pytest.fixture(scope="module")
 def adopted(boot_image: BootImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adopted]:
     reason = requirements.daemon_unavailable(Flavour.SYSTEM)
@@ -117,6 +124,9 @@ def test_everything_is_told(adopted: Adopted) -> None:
     ]
     for unsaid in ("'mounted'", "'folder'", "'notes.txt'", "'vmware.vmdk'", "'disk-only'"):
         assert 1 == sum(unsaid in text.partition("\n")[0] for text in comments)
+    assert 1 == sum("external snapshot of the machine 'external'" in text for text in comments)
+    machine = adopted.manifest("VirtualMachine", "external").read_text()
+    assert "it has external snapshots ('disk-only')" in machine
 
 
 def test_discover_adopt_and_there_is_nothing_to_do(adopted: Adopted) -> None:
@@ -186,3 +196,106 @@ def test_an_update_keeps_what_only_libvirt_knows(adopted: Adopted) -> None:
         )
     ]
     assert [True] * 4 == kept
+
+
+# --- machines whose definition is not what is in force ---
+
+
+def definition(name: str, devices: str = "", system: str = "") -> str:
+    return (
+        f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>8</memory>"
+        f"<os><type arch='x86_64' machine='pc'>hvm</type>{system}</os><devices>"
+        f"<controller type='usb' model='none'/>{devices}</devices></domain>"
+    )
+
+
+class Odd(Folder):
+    """Running machines without a definition, discovered and taken over."""
+
+    def __init__(self, daemon: LibvirtDaemon, folder: Path) -> None:
+        super().__init__(daemon, folder)
+        image = daemon.directory / "loose.img"
+        image.write_bytes(bytes(1 << 20))
+        disk = (
+            f"<disk type='file' device='disk'><source file='{image}'/>"
+            "<target dev='vdb' bus='virtio'/></disk><serial type='pty'/>"
+        )
+        self.connection.createXML(definition("transient", disk))
+        undefined = self.connection.defineXML(definition("undefined"))
+        undefined.create()
+        undefined.undefine()
+        saved = self.connection.defineXML(definition("saved"))
+        saved.create()
+        saved.managedSave(0)
+        self.variables = daemon.directory / "own.fd"
+        self.variables.write_bytes(bytes(1 << 10))
+        self.connection.defineXML(
+            definition(
+                "variables",
+                system="<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd"
+                f"</loader><nvram>{self.variables}</nvram>",
+            ).replace("<devices>", "<features><acpi/></features><devices>")
+        )
+        self("discover", "here", "-o", "found")
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Odd]:
+    reason = requirements.daemon_unavailable(Flavour.SYSTEM)
+    if reason is not None:
+        pytest.skip(reason)
+    with LibvirtDaemon(Flavour.SYSTEM) as daemon:
+        made = Odd(daemon, tmp_path_factory.mktemp("odd"))
+        yield made
+        made.connection.close()
+
+
+def test_what_runs_without_a_definition_gets_one_once_it_is_ours(odd: Odd) -> None:
+    for path in (odd.folder / "found").rglob("*.yaml"):
+        path.write_text(path.read_text().replace("metadata:\n", "metadata:\n  manage: [observe]\n"))
+    assert "Nothing to do" in odd("plan")
+    for path in (odd.folder / "found").rglob("*.yaml"):
+        path.write_text(path.read_text().replace("  manage: [observe]\n", ""))
+    odd("adopt", "--yes")
+    assert [
+        ("update", "VirtualMachine/transient"),
+        ("update", "VirtualMachine/undefined"),
+    ] == odd.changes()
+    assert "it has no definition, and would be gone" in " ".join(odd("plan").split())
+    odd("apply", "--yes")
+    assert [] == odd.changes()
+    machines = map(odd.connection.lookupByName, ("transient", "undefined"))
+    assert [(1, 1)] * 2 == [(machine.isPersistent(), machine.isActive()) for machine in machines]
+
+
+def test_a_saved_state_keeps_what_is_edited_from_being_in_force(odd: Odd) -> None:
+    path = odd.manifest("VirtualMachine", "saved")
+    assert "# not expressed: it has a saved state" in path.read_text()
+    odd("adopt", "--yes")
+    before = path.read_text()
+    path.write_text(before.replace("size: 8MiB", "size: 16MiB"))
+    odd("apply", "--yes", "--max-impact", "restart")
+    planned = json.loads(odd("plan", "--json"))
+    machine = odd.connection.lookupByName("saved")
+    assert (["VirtualMachine/saved"], 0, 1) == (
+        [item["address"] for item in planned["pending"]],
+        machine.isActive(),
+        machine.hasManagedSaveImage(),
+    )
+
+
+def test_what_is_nowhere_else_does_not_go_unasked(odd: Odd) -> None:
+    odd("adopt", "--yes")
+    for name in ("saved", "variables"):
+        odd.manifest("VirtualMachine", name).unlink()
+    planned = {step["id"]: step for step in json.loads(odd("plan", "--json"))["steps"]}
+    assert ("data-loss", "with it goes its saved state (the guest's memory)", "replace") == (
+        planned["VirtualMachine/saved"]["impact"],
+        planned["VirtualMachine/saved"]["reason"],
+        planned["VirtualMachine/variables"]["impact"],
+    )
+    odd("apply", "--yes", "--max-impact", "replace", "--allow-data-loss", "VirtualMachine/saved")
+    assert {"transient", "undefined"} == {
+        domain.name() for domain in odd.connection.listAllDomains()
+    }
+    assert odd.variables.is_file()

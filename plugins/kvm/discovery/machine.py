@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,11 @@ from provisioner_plugins.kvm.domain import native
 _SEED = (
     "it has a cloud-init medium, whose content is not read: write cloudInit if it is to have one "
     "again"
+)
+
+_SAVED = (
+    "it has a saved state (managed save), from which it goes on when it is started, with the "
+    "definition of then: edits are in force once that is resumed or dropped"
 )
 
 
@@ -61,14 +66,29 @@ def _namespaces(domain: Element) -> list[str]:
     return sorted(space for space in found if not space.startswith("urn:provisioner:"))
 
 
-def remarks_on(observed: Present, *, is_defined: bool, has_checkpoints: bool) -> tuple[str, ...]:
+def remarks_on(
+    observed: Present,
+    *,
+    is_defined: bool,
+    is_saved: bool = False,
+    has_checkpoints: bool = False,
+    external_snapshots: Sequence[str] = (),
+) -> tuple[str, ...]:
     """What is true of a machine now, and not of what a manifest says."""
     found: list[str] = []
     if not is_defined:
         found.append("it has no definition and goes when it stops: an apply defines it")
     elif observed.running:
         waiting = ", ".join(sorted(".".join(path) for path in observed.running))
-        found.append(f"it runs with another value than is configured: {waiting}")
+        how = "its saved state has" if is_saved else "it runs with"
+        found.append(f"{how} another value than is configured: {waiting}")
+    if is_saved:
+        found.append(_SAVED)
+    if external_snapshots:
+        names = ", ".join(map(repr, external_snapshots))
+        found.append(
+            f"it has external snapshots ({names}), which have no counterpart: they are left alone"
+        )
     if has_checkpoints:
         found.append("it has checkpoints, which have no counterpart: they are left alone")
     return tuple(found)

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from provisioner_plugins._libvirt.xml import Element, child, copied, element, remove_all, text_of
+from provisioner_plugins._libvirt.xml import (
+    Element,
+    attribute,
+    child,
+    copied,
+    element,
+    remove_all,
+    text_of,
+)
 from provisioner_plugins.kvm.domain.controllers import forget_addresses
 from provisioner_plugins.kvm.domain.tree import at
 
@@ -169,6 +177,15 @@ def as_it_once_was(domain: Element) -> Element | None:
     if left.get("tpm") is not None:
         _write_tpm(result, wanted=True, kind="uefi")
     return result
+
+
+def names_variables(domain: Element) -> bool:
+    """Whether somebody chose where its firmware variables are: libvirt itself puts them into a
+    folder of its own, called after the machine.
+    """
+    path = text_of(domain, "os/nvram") or attribute(domain, "os/nvram/source", "file")
+    own = f"/qemu/nvram/{text_of(domain, 'name')}_VARS."
+    return path is not None and own not in path
 
 
 def leave_to_libvirt(domain: Element) -> None:

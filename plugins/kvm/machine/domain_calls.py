@@ -62,10 +62,12 @@ class DomainCalls:
         self.connection.context.progress(self.address, text)
 
     def configured(self) -> Element:
-        """The definition that the next start takes; of a machine that lost it, what runs."""
+        """The definition that the next start takes; of a machine that has none, what runs."""
 
         def read(domain: Any) -> tuple[str, bool]:
-            return domain.XMLDesc(_CONFIGURED), bool(domain.isPersistent())
+            # Asked for the definition of one that was undefined, libvirt tells the old one.
+            is_defined = bool(domain.isPersistent())
+            return domain.XMLDesc(_CONFIGURED if is_defined else _SECURE), is_defined
 
         text, is_defined = self.read("read", read)
         return parse(text) if is_defined else as_definition(parse(text))
@@ -73,6 +75,10 @@ class DomainCalls:
     def is_defined(self) -> bool:
         """Whether it has a definition that outlives its run."""
         return bool(self.read("read", lambda domain: domain.isPersistent()))
+
+    def is_saved(self) -> bool:
+        """Whether its next start goes on from a saved state."""
+        return bool(self.read("read", lambda domain: domain.hasManagedSaveImage(0)))
 
     def live(self, *, to_define: bool = False) -> Element | None:
         """The definition in force; None if the machine does not run. ``to_define``: with the

@@ -48,15 +48,16 @@ from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.fragments import devices_missing, require_devices
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.leases import Leases
-from provisioner_plugins.kvm.machine.observation import outputs, present
+from provisioner_plugins.kvm.machine.observation import definition_of, outputs, present
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
 from provisioner_plugins.kvm.machine.update import Update
+from provisioner_plugins.kvm.snapshot.definition import is_internal
+from provisioner_plugins.kvm.snapshot.reading import documents
 
 _UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
 
 
@@ -106,6 +107,7 @@ class MachineHandler:
                 _addresses(target, leases.of(lives.get(record.uuid))),
                 snapshots=record.uuid in inventory.with_snapshots(),
                 seed_is_gone=record.uuid in seedless,
+                saved=_saved(inventory, record),
                 lineage=target.stamp.lineage,
             )
         return result
@@ -116,15 +118,16 @@ class MachineHandler:
         facts = self._host.facts()
         around = Surroundings(
             estate_of(inventory),
-            macs_of(record.configured for record in records),
+            macs_of(definition_of(record) for record in records),
             facts.arch,
             facts.emulators,
         )
         checkpoints = inventory.with_checkpoints() if records else frozenset()
         for record in records:
             has_snapshots = record.uuid in inventory.with_snapshots()
-            observed = present(record, Bindings({}), {}, snapshots=has_snapshots)
-            spec, notes = describe(record.configured, record.uuid, around)
+            saved = _saved(inventory, record)
+            observed = present(record, Bindings({}), {}, snapshots=has_snapshots, saved=saved)
+            spec, notes = describe(definition_of(record), record.uuid, around)
             spec["autostart"] = record.autostart
             spec |= {
                 key: observed.spec[key] for key in ("labels", "tenant") if key in observed.spec
@@ -132,11 +135,17 @@ class MachineHandler:
             remarks = remarks_on(
                 observed,
                 is_defined=record.persistent,
+                is_saved=saved is not None,
                 has_checkpoints=record.uuid in checkpoints,
+                external_snapshots=self._external_snapshots(record.uuid) if has_snapshots else (),
             )
             yield Discovered(
                 self.kind, record.name, replace(observed, spec=spec), (*notes, *remarks)
             )
+
+    def _external_snapshots(self, uuid: UUID) -> Sequence[str]:
+        found = documents(self._connection, uuid)
+        return sorted(name for name, document in found.items() if not is_internal(document))
 
     # --- looking ahead ---
 
@@ -236,6 +245,7 @@ class MachineHandler:
         native.take_over(definition, document.fragments(resource.spec))
         stamp.replace(definition, stamp.Mark.of(resource))
         domain.annotate(definition)
+        self._require(resource, domain, uuid)
         return self._outcome(resource, domain, ())
 
     def delete(self, resource: Resource, deadline: Deadline) -> None:
@@ -253,7 +263,7 @@ class MachineHandler:
         timeout = int(resource.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS))
         Power(domain, timeout).stop(deadline)
         self._define_what_is_left(domain, definition)
-        self._undefine(domain)
+        self._undefine(domain, keep_variables=firmware.names_variables(definition))
         self._files.remove_all(resource)
         self._files.require_removed(resource, cdroms.seed_volume(definition))
 
@@ -272,12 +282,18 @@ class MachineHandler:
                 f"{problem.diagnostic.detail}"
             )
 
-    def _undefine(self, domain: DomainCalls) -> None:
+    def _undefine(self, domain: DomainCalls, *, keep_variables: bool = False) -> None:
+        variables = (
+            libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+            if keep_variables
+            else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+        )
+
         def undefine(found: Any) -> None:
             if found.isActive():
                 found.destroy()
             # A transient domain is gone once it was stopped.
-            found.undefineFlags(_UNDEFINE)
+            found.undefineFlags(_UNDEFINE | variables)
 
         try:
             domain.call("remove", undefine)
@@ -331,6 +347,11 @@ class MachineHandler:
             resource.spec,
         )
         return Outcome(str(domain.uuid), found, notes=notes)
+
+
+def _saved(inventory: Inventory, record: DomainRecord) -> Element | None:
+    """The definition with which a domain goes on from a saved state, if there is one."""
+    return None if record.live_text is not None else inventory.saved().get(record.uuid)
 
 
 def _without_seed(inventory: Inventory, records: Iterable[DomainRecord | None]) -> frozenset[UUID]:

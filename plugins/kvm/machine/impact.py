@@ -26,6 +26,9 @@ _UNSEEN = {
 """Fields that no guest sees."""
 
 _FIXED = "the running machine keeps what it was started with until it is restarted"
+_SAVED = (
+    "it has a saved state, which keeps the old definition: in force once that is resumed or dropped"
+)
 _HOTPLUG_BUSES = ("virtio", "scsi")
 _CONVENTIONAL_MODELS = ("e1000", "rtl8139")
 
@@ -69,6 +72,8 @@ def _assess(judged: Judged, change: Change) -> Assessment:
         return Assessment(Impact.NONE, "the board stays as it is")
     if field == "cloudInit" and judged.facts.get("seedIsGone"):
         return Assessment(Impact.LIVE, "its medium is gone and is made again")
+    if judged.facts.get("saved"):
+        return Assessment(Impact.RESTART, _SAVED)
     if judged.power == "stopped":
         return Assessment(Impact.LIVE, "the machine is stopped")
     judge = _JUDGES.get(field)
@@ -77,6 +82,8 @@ def _assess(judged: Judged, change: Change) -> Assessment:
 
 def _power(judged: Judged, change: Change) -> Assessment:
     match judged.power, change.after or "running":
+        case "stopped", "running" if judged.facts.get("saved"):
+            return Assessment(Impact.LIVE, "the machine goes on from its saved state")
         case "stopped", "running":
             return Assessment(Impact.LIVE, "the machine is started")
         case "stopped", _:
@@ -129,8 +136,11 @@ def _memory(judged: Judged, change: Change) -> Assessment:
             f"{format_size(wanted)} exceed the maximum of {format_size(most)} that the running "
             "machine was started with",
         )
-    if change.before is None and change.running == change.after:
-        return Assessment(Impact.LIVE, "its definition is gone; it is defined again and runs on")
+    if change.before is None and judged.facts.get("withoutDefinition") == wanted:
+        return Assessment(
+            Impact.LIVE,
+            "it has no definition, and would be gone when it stops: it is defined, and runs on",
+        )
     if not judged.facts.get("balloon"):
         return Assessment(Impact.RESTART, "the machine has no memory balloon")
     if change.pending:

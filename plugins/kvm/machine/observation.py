@@ -4,18 +4,20 @@ constants.
 Facts, for :mod:`~provisioner_plugins.kvm.machine.impact`; those of a machine that does not run are
 left out:
 
-==================  =======================================================================
-``accelerator``     ``kvm`` or ``tcg``
-``maxVcpus``        vCPUs up to which the running machine can be given more
-``fixedVcpus``      vCPUs that cannot be taken from the running machine
-``maxMemory``       bytes up to which its balloon can be let out
-``balloon``         whether it has a balloon
-``freeSlots``       PCI devices that can be plugged in; absent if that cannot be told
-``scsi``            whether it has a SCSI controller
-``seed``            whether it has the drive for cloud-init data
-``snapshots``       whether it has snapshots
-``seedIsGone``      the volume of its seed is not there any more; of any machine
-==================  =======================================================================
+=====================  =======================================================================
+``accelerator``        ``kvm`` or ``tcg``
+``maxVcpus``           vCPUs up to which the running machine can be given more
+``fixedVcpus``         vCPUs that cannot be taken from the running machine
+``maxMemory``          bytes up to which its balloon can be let out
+``balloon``            whether it has a balloon
+``freeSlots``          PCI devices that can be plugged in; absent if that cannot be told
+``scsi``               whether it has a SCSI controller
+``seed``               whether it has the drive for cloud-init data
+``snapshots``          whether it has snapshots
+``withoutDefinition``  bytes of memory of one of ours that runs and has no definition
+``saved``              whether it does not run, and goes on from a saved state
+``seedIsGone``         the volume of its seed is not there any more; of any machine
+=====================  =======================================================================
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from provisioner.core.values import Json, Path, digest
 from provisioner.providers.api import Present
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.inventory import DomainRecord
-from provisioner_plugins._libvirt.xml import Element
+from provisioner_plugins._libvirt.native import PROVIDER
+from provisioner_plugins._libvirt.xml import Element, serialize
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import (
     cdroms,
@@ -41,6 +44,7 @@ from provisioner_plugins.kvm.domain import (
     nics,
     processor,
 )
+from provisioner_plugins.kvm.domain.running import as_definition
 from provisioner_plugins.kvm.domain.tree import at
 
 _NOTHING_BOUND = Bindings({})
@@ -59,6 +63,11 @@ def power_of(state: int) -> str:
     return _POWER.get(state, "stopped")
 
 
+def definition_of(record: DomainRecord) -> Element:
+    """What the next start of a domain takes; of one that has no definition, what runs."""
+    return record.configured if record.persistent else as_definition(record.configured)
+
+
 def present(
     record: DomainRecord,
     bindings: Bindings,
@@ -67,15 +76,21 @@ def present(
     *,
     snapshots: bool = False,
     seed_is_gone: bool = False,
+    saved: Element | None = None,
     lineage: str | None = None,
 ) -> Present:
     """A domain as observed. ``wanted`` is the desired spec, ``addresses`` are the leases known.
-    ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more. ``lineage``
-    is the stack that asks: what another one has recorded on the domain is not for it.
+    ``seed_is_gone``: the volume with its cloud-init data is not in its pool any more. ``saved`` is
+    the definition with which it goes on from a saved state. ``lineage`` is the stack that asks:
+    what another one has recorded on the domain is not for it.
     """
-    configured, live = record.configured, record.live
+    configured = definition_of(record)
+    # Its next start takes a saved state, whatever is configured.
+    live = (record.live or saved) if record.persistent else configured
     mark = stamp.read(configured)
-    fingerprint = _fingerprint(record, configured, live, seed_is_gone=seed_is_gone)
+    fingerprint = _fingerprint(
+        record, configured, live, seed_is_gone=seed_is_gone, saved=saved is not None
+    )
     if mark is None or mark.stamp.lineage != lineage:
         for definition in (configured, live):
             if definition is not None:
@@ -84,14 +99,22 @@ def present(
     spec["power"] = power_of(record.state)
     spec["autostart"] = record.autostart
     spec |= mark.fields() if mark is not None else {"labels": {}}
+    facts = _facts(configured, record.live, snapshots=snapshots)
     running: dict[Path, Json] = {}
     if live is not None:
         running = document.running_differences(configured, live, bindings, wanted)
-    if not record.persistent:
-        # It has no definition, which has to be a difference in something that everybody sets.
-        running["memory", "size"] = spec["memory"].pop("size")
+    if not record.persistent and mark is not None and mark.stamp.lineage == lineage:
+        # It has no definition, which has to be a difference in something that everybody sets. One
+        # that is not ours is left as it is.
+        facts["withoutDefinition"] = spec["memory"].pop("size")
+    if saved is not None:
+        facts["saved"] = True
+        if not native.recorded(saved):
+            # What was written on the machine since is not on a saved state.
+            running.pop(("native", PROVIDER, native.SECTION), None)
     if seed_is_gone:
         running["cloudInit",] = None
+        facts["seedIsGone"] = True
     owner = mark.stamp if mark is not None else None
     return Present(
         external_id=str(record.uuid),
@@ -100,21 +123,32 @@ def present(
         fingerprint=fingerprint,
         running=running,
         outputs=outputs(configured, str(record.uuid), addresses, bindings, wanted),
-        facts={
-            **_facts(configured, live, snapshots=snapshots),
-            **({"seedIsGone": True} if seed_is_gone else {}),
-        },
+        name=record.name,
+        facts=facts,
+        goes_along=_goes_along(snapshots=snapshots, saved=saved is not None),
+        holds_data=saved is not None,
     )
 
 
+def _goes_along(*, snapshots: bool, saved: bool) -> tuple[str, ...]:
+    found = ["its saved state (the guest's memory)"] if saved else []
+    return (*found, *(["the records of its snapshots"] if snapshots else []))
+
+
 def _fingerprint(
-    record: DomainRecord, configured: Element, live: Element | None, *, seed_is_gone: bool
+    record: DomainRecord,
+    configured: Element,
+    live: Element | None,
+    *,
+    seed_is_gone: bool,
+    saved: bool,
 ) -> str:
     """Changes with the definition, whatever in it somebody changed: an update edits all of it.
 
     What is in force is compared in libvirt's own names, which the stack does not change.
     """
     differing: dict[Path, Json] = {}
+    text = record.configured_text if record.persistent else serialize(configured)
     if live is not None:
         differing = document.running_differences(configured, live, _NOTHING_BOUND, {})
         # The guest moves its balloon when it likes.
@@ -122,11 +156,12 @@ def _fingerprint(
     return digest(
         {
             "name": record.name,
-            "definition": hashlib.sha256(record.configured_text.encode()).hexdigest(),
+            "definition": hashlib.sha256(text.encode()).hexdigest(),
             "power": power_of(record.state),
             "autostart": record.autostart,
             "persistent": record.persistent,
             "seedIsGone": seed_is_gone,
+            **({"saved": True} if saved else {}),
             "running": [[*path, value] for path, value in sorted(differing.items())],
         }
     )

@@ -173,8 +173,12 @@ class Update:
     ) -> list[Path]:
         live = self._ran = self._domain.live(to_define=True)
         if live is None:
-            self._start_stopped(before, deadline, restart=restart)
-            return []
+            if not self._domain.is_saved():
+                self._start_stopped(before, deadline, restart=restart)
+                return []
+            # A start would go on with the old definition: only if it is asked for.
+            self._start_stopped(before, deadline, restart=False)
+            return [change.path for change in self._changes if change.impact is Impact.RESTART]
         stops = "power" in self._fields and self._wanted.get("power", "running") != "running"
         if stops and not restart:
             return [*self._change_live(before, live, deadline), _POWER]

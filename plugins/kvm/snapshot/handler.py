@@ -43,19 +43,14 @@ from provisioner_plugins._libvirt.ownership import (
     taken,
     uuid_or_none,
 )
-from provisioner_plugins._libvirt.xml import Element, parse, serialize
+from provisioner_plugins._libvirt.xml import Element, serialize
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.snapshot import definition
+from provisioner_plugins.kvm.snapshot.reading import documents
 
 _NO_MEMORY_NOTE = (
     "libvirt cannot leave the memory of a running machine out of a snapshot; going back to it "
     "starts the machine afresh all the same"
-)
-
-
-_EXTERNAL = (
-    "it is an external snapshot, in files beside the machine's disks: it has no counterpart, and "
-    "is left alone"
 )
 
 
@@ -97,17 +92,7 @@ class SnapshotHandler:
 
     def _documents(self, uuid: UUID, names: set[str] | None) -> dict[str, Element]:
         """The definitions of a machine's snapshots by name."""
-
-        def read(handle: Any) -> dict[str, Element]:
-            domain = handle.lookupByUUID(uuid.bytes)
-            return {
-                snapshot.getName(): parse(snapshot.getXMLDesc(0))
-                for snapshot in domain.listAllSnapshots(0)
-                if names is None or snapshot.getName() in names
-            }
-
-        found = self._connection.find(f"read the snapshots of machine {uuid}", read)
-        return found or {}
+        return documents(self._connection, uuid, names)
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
@@ -123,7 +108,10 @@ class SnapshotHandler:
                 if not definition.is_internal(document):
                     # Without its machine it is no manifest.
                     del spec["machine"]
-                    notes = (_EXTERNAL,)
+                    notes = (
+                        f"it is an external snapshot of the machine {record.name!r}, in files "
+                        "beside its disks: it has no counterpart, and is left alone",
+                    )
                 yield Discovered(self.kind, name, replace(found, spec=spec), notes)
 
     # --- looking ahead ---

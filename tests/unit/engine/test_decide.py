@@ -3,6 +3,7 @@ held, deferred or replaced.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -247,6 +248,14 @@ def test_an_object_that_lost_its_stamp_is_not_ours_any_more() -> None:
 def test_not_desired_is_deleted() -> None:
     decision = about(ours("Vm/v"), entry=recorded("Vm/v"))
     assert Decision(Action.DELETE, impact=Impact.REPLACE) == decision
+
+
+def test_what_goes_along_is_told_and_data_is_data() -> None:
+    found = replace(ours("Vm/v"), goes_along=("its memory", "its notes"), holds_data=True)
+    expected = Decision(
+        Action.DELETE, impact=Impact.DATA_LOSS, reason="with it goes its memory, its notes"
+    )
+    assert expected == about(found, entry=recorded("Vm/v"))
 
 
 @pytest.mark.parametrize(

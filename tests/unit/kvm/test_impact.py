@@ -56,6 +56,7 @@ def change(path: str, before: Any, after: Any, **rest: Any) -> Change:
             "2 of its vCPUs were there when it was started, and those cannot be unplugged",
         ),
         (change("memory.size", 16 * MIB, 64 * MIB), {}, "live", "balloon"),
+        (change("memory.size", MIB, KIB), {"saved": True}, "restart", "has a saved state"),
         (
             change("memory.size", 16 * MIB, 128 * MIB),
             {},
@@ -173,9 +174,6 @@ def test_what_is_not_in_force_is_judged_by_what_is(
 
 
 def test_a_machine_without_a_definition_gets_one_while_it_runs() -> None:
-    lost = change("memory.size", None, 16 * MIB, running=16 * MIB, differs_running=True)
-    (found,) = judge(lost)
-    assert (Impact.LIVE, "its definition is gone; it is defined again and runs on") == (
-        found.impact,
-        found.reason,
-    )
+    (found,) = judge(change("memory.size", None, 16 * MIB), withoutDefinition=16 * MIB)
+    reason = "it has no definition, and would be gone when it stops: it is defined, and runs on"
+    assert Assessment(Impact.LIVE, reason) == found

@@ -298,7 +298,8 @@ def not_kept(
         if path[0] not in one or path[0] == "native":
             continue
         before, after = edits.value_at(one, path), edits.value_at(other, path)
-        if not edits.says(after, before):
+        # What is left out is libvirt's to choose.
+        if before is not None and not edits.says(after, before):
             yield path, before, after
 
 

@@ -98,10 +98,16 @@ class Draft:
 
 
 def draft_of(
-    found: Discovered, address: Address, info: KindInfo, name_of: Callable[[Field, str], str]
+    found: Discovered,
+    address: Address,
+    info: KindInfo,
+    name_of: Callable[[Field, str], str],
+    *,
+    full: bool = False,
 ) -> Draft:
     """The draft of an object. ``name_of`` gives the name for an external id that stands in a
-    reference; it raises LookupError, with the reason, if there is none.
+    reference; it raises LookupError, with the reason, if there is none. ``full``: with the fields
+    that are as they would be without a word.
     """
     spec = copy.deepcopy(dict(found.observed.spec))
     draft = Draft(address, found, info, spec, remarks=list(found.notes))
@@ -110,7 +116,10 @@ def draft_of(
     _leave_out_pending(draft, name_of)
     for path, why in unnamed:
         draft.leave_out(path, why)
-    draft.spec = _without_defaults(draft.spec, info.canonical, _required(info, ()))
+    if not draft.spec.get("labels", True):
+        del draft.spec["labels"]
+    if not full:
+        draft.spec = _without_defaults(draft.spec, info.canonical, _required(info, ()))
     return draft
 
 

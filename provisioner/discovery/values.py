@@ -17,13 +17,15 @@ from provisioner.providers.api import Discovered
 class Choices:
     """What is wanted of what is there. ``kinds`` and ``match`` (globs over the objects' own names):
     empty means everything. ``grouped``: a file for each kind instead of one for each resource.
-    ``observe``: nothing may be done to any of it. ``dependencies``: also what the wanted refer to.
+    ``observe``: nothing may be done to any of it. ``full``: also fields that say what holds without
+    them. ``dependencies``: also what the wanted refer to.
     """
 
     kinds: tuple[str, ...] = ()
     match: tuple[str, ...] = ()
     grouped: bool = False
     observe: bool = False
+    full: bool = False
     dependencies: bool = True
     name: str | None = None
     """Of a new stack."""

@@ -265,7 +265,8 @@ class _Discovering:
             if key not in selected:
                 continue
             address, owner = addresses[key], item.observed.owner
-            draft = draft_of(item, address, self._catalog.kind(item.kind), name_of)
+            info, full = self._catalog.kind(item.kind), self._choices.full
+            draft = draft_of(item, address, info, name_of, full=full)
             # Where names are free, an object is looked for by its name only if that is said.
             if item.name != address.name or identifier.is_free(item.kind):
                 draft.external_name = item.name

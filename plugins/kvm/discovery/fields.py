@@ -43,7 +43,7 @@ def common_fields(domain: Element, found: Devices) -> dict[str, Any]:
         spec["description"] = description
     sections = {
         "cpu": _cpu(domain),
-        "memory": _memory(domain),
+        "memory": memory.read(domain),
         **_system(domain),
         "disks": {name: _disk(node) for name, node in found.disks.items()},
         "cdroms": _drives(domain, found),
@@ -54,23 +54,14 @@ def common_fields(domain: Element, found: Devices) -> dict[str, Any]:
         "console": _console(domain),
     }
     spec |= {name: section for name, section in sections.items() if section}
-    if consoles.has_agent(domain):
-        spec["guestAgent"] = True
-    return spec
-
-
-def _memory(domain: Element) -> dict[str, int]:
-    found = memory.read(domain)
-    return found if found["max"] > found["size"] else {"size": found["size"]}
+    return {**spec, "guestAgent": consoles.has_agent(domain)}
 
 
 def _cpu(domain: Element) -> dict[str, Any]:
     found = processor.read(domain, {})
-    cpu: dict[str, Any] = {"count": found["count"]}
     if found["max"] > _MOST_VCPUS:
         return {}
-    if found["max"] != found["count"]:
-        cpu["max"] = found["max"]
+    cpu: dict[str, Any] = {"count": found["count"], "max": found["max"]}
     topology = at(domain, "cpu", "topology")
     if topology is not None and not _has_more_levels(topology):
         cpu["topology"] = found["topology"]

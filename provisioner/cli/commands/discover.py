@@ -50,6 +50,12 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
     help="Write 'manage: [observe]' on everything, so that nothing is ever done to it.",
 )
 @click.option(
+    "--full",
+    is_flag=True,
+    help="Write also fields that are as they would be without a word: drift and plan look at them"
+    " then.",
+)
+@click.option(
     "--group",
     type=click.Choice(["resource", "kind"]),
     default="resource",
@@ -68,6 +74,7 @@ def command(
     match: tuple[str, ...],
     no_dependencies: bool,
     observe: bool,
+    full: bool,
     group: str,
     name: str | None,
 ) -> None:
@@ -92,6 +99,7 @@ def command(
         match=match,
         grouped=group == "kind",
         observe=observe,
+        full=full,
         dependencies=not no_dependencies,
         name=name,
     )

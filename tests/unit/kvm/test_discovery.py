@@ -417,8 +417,8 @@ def test_what_libvirt_adds_by_itself_is_no_noise() -> None:
         ],
     )
     expected = {
-        "cpu": {"count": 2},
-        "memory": {"size": 16 << 20},
+        "cpu": {"count": 2, "max": 2},
+        "memory": {"size": 16 << 20, "max": 16 << 20},
         "machineType": "pc",
         "disks": {"pool/a.qcow2": {"readOnly": False, "bus": "virtio"}},
         "nics": {
@@ -430,6 +430,7 @@ def test_what_libvirt_adds_by_itself_is_no_noise() -> None:
             }
         },
         "console": {"serial": True, "graphics": "none"},
+        "guestAgent": False,
     }
     assert (expected, ()) == discovered(found)
 

@@ -19,7 +19,7 @@ from tests.lifecycle.stacks import DISK, LAN, POOL, THROWAWAY_DISK, WEB
 IMAGE = """
 Image/base
 pool: pool
-source: {volume: base.qcow2}
+source: {file: base.qcow2}
 format: qcow2
 """
 SNAPSHOT = "Snapshot/before\nmachine: web\n"

@@ -32,7 +32,7 @@ class Trial(NamedTuple):
 NETWORK = "Network/x\nmode: isolated\n"
 DISK = "Disk/x\npool: pool\nsize: 1GiB\nretention: delete\n"
 MACHINE = "VirtualMachine/x\ncpu: {count: 1}\nmemory: {size: 256MiB}\n"
-IMAGE = "Image/x\npool: pool\nsource: {volume: base.qcow2}\nformat: qcow2\n"
+IMAGE = "Image/x\npool: pool\nsource: {file: base.qcow2}\nformat: qcow2\n"
 SNAPSHOT = "Snapshot/x\nmachine: m\n"
 TRIALS = {
     "Network": Trial((), NETWORK, NETWORK + "mtu: 1400\n", NETWORK + "host: there\n"),

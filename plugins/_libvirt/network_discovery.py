@@ -57,12 +57,12 @@ class Found:
 
 
 def find(records: Sequence[NetworkRecord]) -> dict[str, Found]:
-    """All networks of an endpoint by name. Those that would overlap with one before are native:
-    libvirt has both, as long as they do not run at the same time.
+    """All networks of an endpoint by name. Those that would overlap with another are native, the
+    ones that do not run first: libvirt has both, as long as only one of them runs.
     """
     taken: list[IPv4Network | IPv6Network] = []
     found: dict[str, Found] = {}
-    for record in records:
+    for record in sorted(records, key=lambda record: record.live is None):
         document = record.configured
         spec = _common(document)
         if spec is not None and spec["mode"] != "bridge":
@@ -72,7 +72,7 @@ def find(records: Sequence[NetworkRecord]) -> dict[str, Found]:
             else:
                 taken += own
         found[record.name] = _complete(record, document, spec)
-    return found
+    return {record.name: found[record.name] for record in records}
 
 
 def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:

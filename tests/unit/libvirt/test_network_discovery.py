@@ -3,6 +3,7 @@ written it differs in nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -208,3 +209,11 @@ def test_networks_with_the_same_addresses_cannot_both_be_of_a_common_mode() -> N
     twins = [record(network("", [PARTS[13]]), name, number) for number, name in enumerate("ab")]
     found = find(twins)
     assert ["isolated", "native"] == [found[name].spec["mode"] for name in "ab"]
+
+
+def test_of_networks_with_the_same_addresses_the_one_that_runs_is_of_a_common_mode() -> None:
+    twins = [record(network("", [PARTS[13]]), name, number) for number, name in enumerate("ab")]
+    found = find([twins[0], replace(twins[1], live=twins[1].configured)])
+    assert [("a", "native"), ("b", "isolated")] == [
+        (name, item.spec["mode"]) for name, item in found.items()
+    ]

@@ -38,6 +38,9 @@ class Surroundings:
     emulators: Iterable[str] = ()
 
 
+_WHITE_SPACE = "kept as it is: white space at the beginning or the end of the description"
+
+
 def describe(
     domain: Element, uuid: UUID, around: Surroundings
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -50,6 +53,8 @@ def describe(
     if left.fragments:
         spec["native"] = {PROVIDER: {native.SECTION: list(left.fragments)}}
     notes = [_SEED] if found.seed is not None else []
+    if "description" in spec and spec["description"] != domain.findtext("description"):
+        notes.append(_WHITE_SPACE)
     notes += [
         f"kept as it is: the metadata that others wrote ({namespace})"
         for namespace in _namespaces(domain)

@@ -392,6 +392,11 @@ def _is_layout(found: Element, node: Element) -> bool:
     return any(node in console.iter() for console in found.findall("devices/console"))
 
 
+def test_white_space_around_a_description_is_told() -> None:
+    spec, notes = discovered(domain(SYSTEMS[0], ["<description> two\nlines </description>"], []))
+    assert ("two\nlines", 1) == (spec["description"], sum("white space" in text for text in notes))
+
+
 def test_what_libvirt_adds_by_itself_is_no_noise() -> None:
     found = domain(
         SYSTEMS[0],

@@ -168,7 +168,7 @@ def test_shrinking_is_loss_of_data(bench: Any) -> None:
     bench.apply("Disk", "data", {"pool": "images", "size": "16MiB"})
     planned = bench.plan("Disk", "data", {"pool": "images", "size": "8MiB"})
     assert {"size": "data-loss"} == planned.impacts
-    assert "from 16MiB to 8MiB" in planned.changes[0].reason
+    assert "write size: 16MiB to keep the disk as it is" in planned.changes[0].reason
 
 
 @pytest.mark.parametrize(

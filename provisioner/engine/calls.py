@@ -120,6 +120,7 @@ class StepCalls:
             entries.append(
                 replace(
                     entry,
+                    name=known.name,
                     spec=known.spec,
                     dependencies=known.dependencies,
                     protect=known.protect,

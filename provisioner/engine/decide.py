@@ -94,7 +94,7 @@ def decide(
     elif isinstance(observation, Absent):
         reason = "it was removed outside" if subject.entry is not None else ""
         decision = Decision(Action.CREATE, reason=reason)
-    elif _is_another(subject):
+    elif _is_another(subject, observation):
         decision = Decision(problem=_other_name(subject))
     elif owned(subject, observation) or subject.is_watched:
         decision = _change(subject, spec, observation, provider, rules=rules, policy=policy)
@@ -114,13 +114,15 @@ def _adoption(
     return _unrecorded(rules) if subject.entry is None else NOTHING
 
 
-def _is_another(subject: Subject) -> bool:
-    """Whether the manifest names another object than the one that is recorded."""
+def _is_another(subject: Subject, observed: Present) -> bool:
+    """Whether the manifest names another object than the one that is recorded, whatever that is
+    called by now.
+    """
     declaration, entry = subject.declaration, subject.entry
     return (
         declaration is not None
         and entry is not None
-        and declaration.external_name not in (None, entry.name)
+        and declaration.external_name not in (None, entry.name, observed.name)
     )
 
 

@@ -49,6 +49,9 @@ def make_plan(request: PlanRequest) -> Plan:
     policy = _policy(request)
     order = _dependency_graph(request.subjects).order()
     decisions, specs = _decide(request, policy, order)
+    if policy.only_adopt:
+        request, decisions = _limited_to_steps(request, decisions)
+        order = list(decisions)
     keep_needed(request, decisions)
     completed = _leave_to_makers(request, decisions)
     kept = {address: d.kept for address, d in decisions.items() if d.kept is not None}
@@ -89,18 +92,27 @@ def make_plan(request: PlanRequest) -> Plan:
         },
         only_adopt=request.options.only_adopt,
         interrupted=_interrupted(request, completed, decisions),
-        unchanged=0 if request.options.only_adopt else _unchanged(decisions),
+        unchanged=sum(
+            1
+            for decision in decisions.values()
+            if (decision.action, decision.kept, decision.undetermined) == (None, None, None)
+        ),
         warnings=request.stack.warnings if request.stack is not None else (),
     )
     return sealed(plan)
 
 
-def _unchanged(decisions: Mapping[Address, Decision]) -> int:
-    return sum(
-        1
-        for decision in decisions.values()
-        if (decision.action, decision.kept, decision.undetermined) == (None, None, None)
-    )
+def _limited_to_steps(
+    request: PlanRequest, decisions: Mapping[Address, Decision]
+) -> tuple[PlanRequest, dict[Address, Decision]]:
+    """As if nothing were selected but what there is something to do about: the plan records nothing
+    of the others, and closes no intents of theirs.
+    """
+    acting = {address: decision for address, decision in decisions.items() if decision.action}
+    subjects = {address: request.subjects[address] for address in acting}
+    return replace(
+        request, subjects=subjects, unselected={**request.unselected, **request.subjects}
+    ), acting
 
 
 def _policy(request: PlanRequest) -> Policy:
@@ -308,12 +320,9 @@ def _interrupted(
     decisions: Mapping[Address, Decision],
 ) -> dict[str, tuple[int, ...]]:
     """Intents that this plan deals with; not those about what stays as it is or was not seen."""
-    if request.options.only_adopt:
-        decisions = {a: d for a, d in decisions.items() if d.action is not None}
     found: dict[str, list[int]] = {}
     for address, subject in sorted(request.subjects.items()):
-        decision = decisions.get(address)
-        if decision is None or decision.kept is not None or decision.undetermined is not None:
+        if decisions[address].kept is not None or decisions[address].undetermined is not None:
             continue
         for record in subject.interrupted:
             found.setdefault(str(completed.get(address, address)), []).append(record.sequence)
@@ -328,8 +337,6 @@ def _refresh(
     """Unchanged resources whose entry no longer says what the author wrote (a field set to what it
     is already, protection), or says that a restart is pending after there was one.
     """
-    if request.options.only_adopt:
-        return ()
     result: list[Known] = []
     for address, decision in decisions.items():
         subject = request.subjects[address]
@@ -348,13 +355,16 @@ def _refresh(
             dependencies = tuple(sorted(needed))
         observed = request.observations[address]
         restarted = bool(entry.pending) and isinstance(observed, Present) and not observed.running
-        if restarted or (spec, dependencies, *treatment) != (
+        name = subject.declaration.external_name or entry.name
+        if restarted or (name, spec, dependencies, *treatment) != (
+            entry.name,
             entry.spec,
             entry.dependencies,
             entry.protect,
             entry.manage,
         ):
-            result.append(replace(known_of(subject, spec), dependencies=dependencies))
+            known = replace(known_of(subject, spec), name=name, dependencies=dependencies)
+            result.append(known)
     return tuple(result)
 
 
@@ -364,8 +374,6 @@ def _observed(
     specs: Mapping[Address, Mapping[str, Any]],
 ) -> tuple[Known, ...]:
     """What is only looked at, is as it was declared, and is not recorded yet."""
-    if request.options.only_adopt:
-        return ()
     result: list[Known] = []
     for address, decision in decisions.items():
         subject = request.subjects[address]

@@ -28,32 +28,22 @@ _NOT_FOR_GUESTS = {
 }
 """Addresses that are no host's (RFC 6890, RFC 4291)."""
 
+_OF_AN_OBJECT = (
+    "bridge",
+    "forwardDevice",
+    "dhcp",
+    "dns",
+    "vlan",
+    "virtualSwitch",
+    "mtu",
+    "gateway",
+)
+"""What only a network has that is an object of the host, and that the common fields describe."""
 _NOT_WITH_MODE: dict[str, tuple[str, ...]] = {
-    "user": (
-        "bridge",
-        "forwardDevice",
-        "dhcp",
-        "dns",
-        "vlan",
-        "virtualSwitch",
-        "mtu",
-        "gateway",
-        "active",
-    ),
+    "user": (*_OF_AN_OBJECT, "active"),
     "bridge": ("cidr", "cidr6", "gateway", "dhcp", "dns", "forwardDevice", "mtu"),
     "isolated": ("forwardDevice",),
-    "native": (
-        "cidr",
-        "cidr6",
-        "gateway",
-        "bridge",
-        "forwardDevice",
-        "dhcp",
-        "dns",
-        "vlan",
-        "virtualSwitch",
-        "mtu",
-    ),
+    "native": (*_OF_AN_OBJECT, "cidr", "cidr6"),
 }
 _SOURCE_FIELDS: dict[str, tuple[str, ...]] = {
     "netfs": ("host", "directory", "format"),

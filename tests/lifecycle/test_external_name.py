@@ -56,6 +56,18 @@ def test_another_name_would_be_another_object(scenario: Scenario) -> None:
     assert problem.source.text.strip().startswith("externalName:")
 
 
+def test_the_name_that_others_gave_the_object_can_be_written_down(scenario: Scenario) -> None:
+    """It is the same object; from then on there is no drift."""
+    scenario.declare(NAMED)
+    scenario.apply()
+    scenario.outside.rename("Network", "Lab Net 01", "Lab Net 02")
+    scenario.declare(NAMED.replace("01", "02"))
+    plan = scenario.plan()
+    assert ([], ["Network/lan"]) == (outline(plan), [str(k.address) for k in plan.refresh])
+    scenario.apply(plan)
+    assert ((), ()) == (scenario.drift().drifted, scenario.plan().refresh)
+
+
 def test_without_it_the_recorded_name_stays(scenario: Scenario) -> None:
     scenario.declare(NAMED)
     scenario.apply()

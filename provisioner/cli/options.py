@@ -122,6 +122,18 @@ def stack_argument(command: Command) -> Command:
     return decorated
 
 
+def stack_option(text: str) -> Callable[[Command], Command]:
+    """``--stack DIR``, for commands whose arguments are something else; ``text`` is its help."""
+    return click.option(
+        "--stack",
+        metavar="DIR",
+        default=".",
+        type=click.Path(path_type=Path),
+        shell_complete=completing.folders,
+        help=text,
+    )
+
+
 def pattern(text: str) -> AddressPattern:
     """Read an address with globs, as ``--target`` takes it; a usage error if it is none."""
     try:

@@ -135,6 +135,11 @@ def warning(code: str, summary: str, **rest: Any) -> Diagnostic:
     return Diagnostic(Severity.WARNING, code, summary, **rest)
 
 
+def note(code: str, summary: str, **rest: Any) -> Diagnostic:
+    """A note; ``rest`` are the other fields of :class:`Diagnostic`."""
+    return Diagnostic(Severity.NOTE, code, summary, **rest)
+
+
 def by_place(diagnostics: Iterable[Diagnostic], files: Iterable[str]) -> list[Diagnostic]:
     """Diagnostics in the order of ``files`` and lines; those without a place come first, those in
     other files last.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from provisioner.core.diagnostics import Diagnostic, Severity, SourceRange, by_place
+from provisioner.core.diagnostics import Diagnostic, Severity, SourceRange, by_place, note
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
 
@@ -87,8 +87,7 @@ class Reports:
                 more[item.severity] += 1
         words = [f"{number:,} more {kind}s" for kind, number in more.items() if number]
         if words and last is not None:
-            yield Diagnostic(
-                Severity.NOTE,
+            yield note(
                 "PRV1023",
                 f"{' and '.join(words)} in this file are not shown",
                 source=SourceRange(name, last.line, last.column),

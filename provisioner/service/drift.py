@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from provisioner.core.diagnostics import (
     Diagnostic,
     Severity,
+    note,
     warning,
 )
 from provisioner.engine.drift import (
@@ -227,8 +228,7 @@ def _matches(rule: IgnoreRule, resources: Iterable[ResourceDrift]) -> int:
 
 
 def _idle(rule: IgnoreRule) -> Diagnostic:
-    return Diagnostic(
-        Severity.NOTE,
+    return note(
         "PRV2103",
         f"the rule that ignores {rule.field} of {rule.address} matched nothing",
         hint="Remove it if what it was for is over.",
@@ -237,8 +237,7 @@ def _idle(rule: IgnoreRule) -> Diagnostic:
 
 
 def _under_way(holder: LockHolder) -> Diagnostic:
-    return Diagnostic(
-        Severity.NOTE,
+    return note(
         "PRV2104",
         f"{holder.owner} is at work on this stack ({holder.purpose})",
         detail="What it has done and not recorded yet is shown as drift.",

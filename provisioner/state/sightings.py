@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from provisioner.core.diagnostics import Diagnostic, Severity, warning
+from provisioner.core.diagnostics import Diagnostic, note, warning
 
 NAME = "sightings.json"
 FORMAT = "provisioner.sightings/1"
@@ -141,8 +141,7 @@ def _write(path: Path, lineage: str, seen: Seen, notes: list[Diagnostic]) -> Non
                 raise
     except OSError as problem:
         notes.append(
-            Diagnostic(
-                Severity.NOTE,
+            note(
                 "PRV2106",
                 f"{path} cannot be written: since when drift is known is not kept",
                 detail=problem.strerror or str(problem),

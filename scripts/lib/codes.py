@@ -3,13 +3,12 @@
 Run by scripts/codes. The program has no documents with it where it is installed.
 """
 
-import argparse
 import json
 import re
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from generated import ROOT, keep
+
 DOCUMENT = ROOT / "docs" / "diagnostics.md"
 FILE = ROOT / "provisioner" / "cli" / "render" / "codes.json"
 
@@ -35,18 +34,8 @@ def codes(document: str) -> dict[str, dict[str, str]]:
 
 def main(arguments: list[str]) -> int:
     """Write the file, or check it; the exit code."""
-    parser = argparse.ArgumentParser(prog="scripts/codes", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if stale")
-    options = parser.parse_args(arguments)
     found = codes(DOCUMENT.read_text(encoding="utf-8"))
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    if FILE.exists() and FILE.read_text(encoding="utf-8") == text:
-        return 0
-    if options.check:
-        print(f"{FILE} is not what {DOCUMENT.name} says: run scripts/codes")
-        return 1
-    FILE.write_text(text, encoding="utf-8")
-    return 0
+    return keep("codes", FILE, json.dumps(found, indent=1, ensure_ascii=False) + "\n", arguments)
 
 
 if __name__ == "__main__":

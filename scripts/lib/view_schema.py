@@ -3,13 +3,13 @@
 Run by scripts/view-schema.
 """
 
-import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parents[2] / "schemas" / "results"
+from generated import ROOT, keep
+
+FOLDER = ROOT / "schemas" / "results"
 SOURCE, FILE = FOLDER / "plan.v1.schema.json", FOLDER / "plan-view.v1.schema.json"
 
 ADDED = {
@@ -57,18 +57,9 @@ def view_schema(plan: dict[str, Any]) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """Write the file, or check it; the exit code."""
-    parser = argparse.ArgumentParser(prog="scripts/view-schema", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if stale")
-    options = parser.parse_args(arguments)
     found = view_schema(json.loads(SOURCE.read_text(encoding="utf-8")))
     text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
-    if FILE.exists() and FILE.read_text(encoding="utf-8") == text:
-        return 0
-    if options.check:
-        print(f"{FILE} is not what {SOURCE.name} says: run scripts/view-schema")
-        return 1
-    FILE.write_text(text, encoding="utf-8")
-    return 0
+    return keep("view-schema", FILE, text, arguments)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.completing import addresses, folders
+from provisioner.cli.completing import addresses
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
-from provisioner.cli.options import apply_options, global_options, pattern
+from provisioner.cli.options import apply_options, global_options, pattern, stack_option
 from provisioner.cli.render.text import wrap
 from provisioner.core.address import AddressPattern
 
@@ -22,14 +22,7 @@ from provisioner.core.address import AddressPattern
     type=pattern,
     shell_complete=addresses(),
 )
-@click.option(
-    "--stack",
-    metavar="DIR",
-    default=".",
-    type=click.Path(path_type=Path),
-    shell_complete=folders,
-    help="The folder of the stack, if that is not the current one.",
-)
+@stack_option("The folder of the stack, if that is not the current one.")
 @click.option(
     "-o",
     "--output",

@@ -9,7 +9,7 @@ import click
 
 from provisioner.cli.completing import folders
 from provisioner.cli.invocation import Invocation, pass_invocation
-from provisioner.cli.options import global_options
+from provisioner.cli.options import global_options, stack_option
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
@@ -25,14 +25,7 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
     shell_complete=folders,
     help="Folder for the manifests: new for a URI, the stack's or one in it for a Host.",
 )
-@click.option(
-    "--stack",
-    metavar="DIR",
-    default=".",
-    type=click.Path(path_type=Path),
-    shell_complete=folders,
-    help="The folder of the stack that has the Host, if that is not the current one.",
-)
+@stack_option("The folder of the stack that has the Host, if that is not the current one.")
 @click.option(
     "--kind", metavar="KIND", multiple=True, help="Only objects of this kind. Repeatable."
 )

@@ -1,7 +1,7 @@
 """Makes drafts valid: they are written, loaded as if they stood in their stack, and what the loader
 or a provider refuses is taken out with a remark, until nothing is refused.
 
-Called by :mod:`provisioner.service.discover`.
+Called by :mod:`provisioner.discovery.discovering`.
 """
 
 from __future__ import annotations

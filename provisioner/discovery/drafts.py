@@ -1,7 +1,7 @@
 """What was found, as a manifest in the making: only what an author would write, with references by
 name, and with a remark for everything that is left out.
 
-:mod:`provisioner.service.discover` makes the drafts, and
+:mod:`provisioner.discovery.discovering` makes the drafts, and
 :mod:`provisioner.discovery.check` takes out of them what the loader does not take.
 """
 

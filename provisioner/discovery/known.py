@@ -1,5 +1,5 @@
 """Which resource each object that was found is: one that the stack has already, or a new one with a
-name of its own. Called by :mod:`provisioner.service.discover`.
+name of its own. Called by :mod:`provisioner.discovery.discovering`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Names for the manifests of objects that were found: valid, unique, and the same whenever and in
-whatever order the objects are found. Called by :mod:`provisioner.service.discover`.
+whatever order the objects are found. Called by :mod:`provisioner.discovery.discovering`.
 """
 
 from __future__ import annotations

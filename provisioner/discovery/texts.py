@@ -1,5 +1,5 @@
 """Manifests of what was found, as text: one document with its remarks as comments. Called by
-:mod:`provisioner.service.discover`.
+:mod:`provisioner.discovery.discovering`.
 """
 
 from __future__ import annotations

@@ -43,14 +43,6 @@ def _set(document: dict[str, Any], path: Path, value: Json) -> None:
         node[last] = _copy(value) if isinstance(value, Mapping) else value
 
 
-def value_at(document: Mapping[str, Any], path: Path) -> Any:
-    """The value at a path; None where there is none."""
-    value: Any = document
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
 def says(found: Any, wanted: Any) -> bool:
     """Whether a value is the wanted one; a mapping may hold more."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):

@@ -24,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from provisioner import __version__
+from provisioner.core.overwriting import replace_file
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.yamlstrict import PARSER
 
@@ -77,7 +78,7 @@ class DocumentCache:
         content = _seal(self._key, body) + b"\n" + body
         with suppress(OSError):
             if len(content) <= FILE_LIMIT and _is_ours(self._folder):
-                _replace(self._path, content)
+                replace_file(self._path, content)
                 _make_room(self._folder, keep=self._path)
         self._is_new = False
 
@@ -177,18 +178,6 @@ def _is_ours(folder: Path) -> bool:
 
 def _is_private(status: os.stat_result) -> bool:
     return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a whole file in the place of another one, at once."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as new:
-        try:
-            new.write(content)
-            new.flush()
-            Path(new.name).replace(path)
-        except OSError:
-            Path(new.name).unlink(missing_ok=True)
-            raise
 
 
 def _make_room(folder: Path, keep: Path) -> None:

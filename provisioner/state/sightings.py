@@ -10,13 +10,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from provisioner.core.diagnostics import Diagnostic, note, warning
+from provisioner.core.overwriting import replace_file
 
 NAME = "sightings.json"
 FORMAT = "provisioner.sightings/1"
@@ -128,17 +128,7 @@ def _write(path: Path, lineage: str, seen: Seen, notes: list[Diagnostic]) -> Non
     document = {"format": FORMAT, "lineage": lineage, "seen": seen}
     content = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     try:
-        with tempfile.NamedTemporaryFile(  # its mode is 0600
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as new:
-            try:
-                new.write(content)
-                new.flush()
-                os.fsync(new.fileno())
-                Path(new.name).replace(path)
-            except OSError:
-                Path(new.name).unlink(missing_ok=True)
-                raise
+        replace_file(path, content.encode(), durable=True)
     except OSError as problem:
         notes.append(
             note(

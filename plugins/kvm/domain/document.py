@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from provisioner.core.values import Json, Path
+from provisioner.core.values import Json, Path, get_path
 from provisioner_plugins._libvirt import edits
 from provisioner_plugins._libvirt.native import PROVIDER
 from provisioner_plugins._libvirt.xml import (
@@ -297,7 +297,7 @@ def not_kept(
     for path in paths:
         if path[0] not in one or path[0] == "native":
             continue
-        before, after = edits.value_at(one, path), edits.value_at(other, path)
+        before, after = get_path(one, path), get_path(other, path)
         # What is left out is libvirt's to choose.
         if before is not None and not edits.says(after, before):
             yield path, before, after

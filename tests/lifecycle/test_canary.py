@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -377,7 +377,10 @@ def test_a_canary_sings_where_it_is_not_protected(
 ) -> None:
     """Without redaction the tests above would find what the endpoint tells: in the streams, and in
     state."""
-    unprotected: Callable[[Redactor, str], str] = lambda _, text: text  # noqa: E731
+
+    def unprotected(_: Redactor, text: str) -> str:
+        return text
+
     monkeypatch.setattr(Redactor, "text", unprotected)
     monkeypatch.setattr(Redactor, "data", unprotected)
     estate.run("apply", "--yes", "--verbose")

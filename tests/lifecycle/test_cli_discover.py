@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -233,7 +232,6 @@ def test_interrupted_it_leaves_nothing(lab: CommandLine) -> None:
     for line in process.stderr:
         if "Discovering" in line:
             break
-    time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (130, True) == (process.returncode, "Interrupted" in err)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -322,11 +323,11 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: object) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     ends = time.monotonic() + 30
-    while not condition() and time.monotonic() < ends:  # type: ignore[operator]
+    while not condition() and time.monotonic() < ends:
         time.sleep(0.02)
-    assert condition()  # type: ignore[operator]
+    assert condition()
 
 
 def pids_in(path: Path) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-MANIFESTS = """\
+STACK_AND_HOST = """\
 apiVersion: provisioner/v1
 kind: Stack
 metadata: {{name: shop}}
@@ -22,6 +22,11 @@ kind: Host
 metadata: {{name: here}}
 spec: {{provider: kvm, connection: {{uri: "{uri}"}}, accelerator: tcg}}
 ---
+"""
+
+MANIFESTS = (
+    STACK_AND_HOST
+    + """\
 apiVersion: provisioner/v1
 kind: StoragePool
 metadata: {{name: disks}}
@@ -50,6 +55,7 @@ spec:
   disks: [{{disk: root}}, {{disk: data}}]
   shutdownTimeout: 0s
 """
+)
 
 
 class Stack:

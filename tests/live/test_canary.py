@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.daemon import LibvirtDaemon
-from tests.live.program import Stack
+from tests.live.program import STACK_AND_HOST, Stack
 
 libvirt = pytest.importorskip("libvirt")
 
@@ -17,17 +17,9 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
 CANARY = "c4n4ryKVM1a2b"
 
-STACK = """\
-apiVersion: provisioner/v1
-kind: Stack
-metadata: {{name: shop}}
-spec: {{}}
----
-apiVersion: provisioner/v1
-kind: Host
-metadata: {{name: here}}
-spec: {{provider: kvm, connection: {{uri: "{uri}"}}, accelerator: tcg}}
----
+STACK = (
+    STACK_AND_HOST
+    + """\
 apiVersion: provisioner/v1
 kind: StoragePool
 metadata: {{name: seeds}}
@@ -41,6 +33,7 @@ spec:
   memory: {{size: 64MiB}}
   cloudInit: {{pool: seeds, userData: {{secretRef: "env://USER_DATA"}}}}
 """
+)
 
 
 def holders(*folders: Path) -> list[str]:

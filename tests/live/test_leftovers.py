@@ -8,23 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.lab.daemon import LibvirtDaemon
-from tests.live.program import Stack
+from tests.live.program import STACK_AND_HOST, Stack
 
 libvirt = pytest.importorskip("libvirt")
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
-STACK = """\
-apiVersion: provisioner/v1
-kind: Stack
-metadata: {{name: shop}}
-spec: {{}}
----
-apiVersion: provisioner/v1
-kind: Host
-metadata: {{name: here}}
-spec: {{provider: kvm, connection: {{uri: "{uri}"}}, accelerator: tcg}}
----
+STACK = (
+    STACK_AND_HOST
+    + """\
 apiVersion: provisioner/v1
 kind: StoragePool
 metadata: {{name: one}}
@@ -45,6 +37,7 @@ kind: Disk
 metadata: {{name: other}}
 spec: {{pool: two, size: 1MiB, format: qcow2, retention: delete}}
 """
+)
 MACHINE = """\
 ---
 apiVersion: provisioner/v1

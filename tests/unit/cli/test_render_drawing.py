@@ -2,6 +2,7 @@
 markup."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -314,7 +315,7 @@ def test_impact_goes_on_to_what_depends_on_what_depends_on_it() -> None:
 
 
 @pytest.mark.parametrize("draw", [render_text, render_dot, render_mermaid, render_svg])
-def test_impact_in_every_form(draw: object) -> None:
+def test_impact_in_every_form(draw: Callable[[Dependencies], list[str]]) -> None:
     about = impact_of(dependencies_of_plan(tiers()), Address("StoragePool", "main"))
-    found = "\n".join(draw(about))  # type: ignore[operator]
+    found = "\n".join(draw(about))
     assert [True, True, False] == [name in found for name in ("web", "main", "Network")]

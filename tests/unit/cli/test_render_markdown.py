@@ -4,6 +4,7 @@ always fits into a comment."""
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -99,10 +100,10 @@ def hostile(texts: list[str]) -> Plan:
     """A plan with such a text wherever one can come from outside, addresses too."""
     name, key, value, reason, other, command = texts
 
-    def made(action: Action, impact: Impact, **rest: object) -> Step:
+    def made(action: Action, impact: Impact, **rest: Any) -> Step:
         step = plans.step("Disk/d", action, {key: value, "more": {value: key}}, impact=impact)
         known = replace(step.known, address=Address("Disk", name))
-        return replace(step, id=f"Disk/{name}", known=known, reason=reason, **rest)  # type: ignore[arg-type]
+        return replace(step, id=f"Disk/{name}", known=known, reason=reason, **rest)
 
     changes = (
         Change((key,), value, other, Impact.LIVE, reason),

@@ -13,7 +13,7 @@ from provisioner.core.diagnostics import ProvisionerError
 from provisioner.providers.api import Change
 from provisioner_plugins._libvirt.network import NetworkRules, final_spec
 from provisioner_plugins._libvirt.network_xml import build, default_ranges, read, write
-from provisioner_plugins._libvirt.xml import parse, same, serialize
+from provisioner_plugins._libvirt.xml import parse, remove_all, same, serialize
 from tests.unit.libvirt.resources import present, resource
 
 RULES = NetworkRules()
@@ -400,6 +400,6 @@ def test_an_edit_keeps_what_somebody_else_made_of_dhcp(inner: str) -> None:
     )
     before = parse(serialize(document))
     write(document, {**read(document), "mtu": 1400})
-    document.remove(document.find("mtu"))  # type: ignore[arg-type]
+    remove_all(document, "mtu")
     # Not even the translation of IPv6 addresses is added to what had none.
     assert same(before, document)

@@ -25,10 +25,24 @@ def _kvm(flavour: str) -> Callable[[Path], ProviderUnderTest]:
     return start
 
 
+def _vmware(flavour: str) -> Callable[[Path], ProviderUnderTest]:
+    def start(folder: Path) -> ProviderUnderTest:
+        if importlib.util.find_spec("pyVmomi") is None:
+            pytest.skip("pyvmomi is not installed: install the project's extra vmware")
+        from tests.conformance.provider.vmware_under_test import VmwareUnderTest  # noqa: PLC0415
+
+        started: ProviderUnderTest = getattr(VmwareUnderTest, flavour)(folder)
+        return started
+
+    return start
+
+
 CANDIDATES = (
     Candidate("memory", MemoryUnderTest.in_file),
     Candidate("memory-in-process", MemoryUnderTest.in_process),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
     Candidate("kvm-system", _kvm("system"), live=True),
     Candidate("kvm-session", _kvm("session"), live=True),
+    Candidate("vcenter", _vmware("vcenter"), live=True),
+    Candidate("esxi", _vmware("esxi"), live=True),
 )

@@ -69,6 +69,9 @@ class VmwareUnderTest:
     def surroundings(self) -> Mapping[Address, Mapping[str, Any] | None]:
         served = self.provider.describe().kinds
         left_out = {address: None for address in surroundings() if address.kind not in served}
+        if "Disk" not in served:
+            bare = {"memory": {"size": "64MiB"}, "power": "stopped"}
+            left_out |= {a: bare for a in surroundings() if a.kind == "VirtualMachine"}
         return left_out
 
     @property

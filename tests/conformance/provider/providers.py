@@ -10,6 +10,7 @@ import pytest
 
 from tests.conformance.provider.example_under_test import KIND, FolderUnderTest
 from tests.conformance.provider.memory_under_test import MemoryUnderTest
+from tests.conformance.provider.name_only_under_test import NameOnlyUnderTest
 from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
 
 
@@ -41,6 +42,7 @@ CANDIDATES = (
     Candidate("memory", MemoryUnderTest.in_file),
     Candidate("memory-in-process", MemoryUnderTest.in_process),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
+    Candidate("name-only", NameOnlyUnderTest, frozenset({KIND})),
     Candidate("kvm-system", _kvm("system"), live=True),
     Candidate("kvm-session", _kvm("session"), live=True),
     Candidate("vcenter", _vmware("vcenter"), live=True),

@@ -76,6 +76,11 @@ class VmwareUnderTest:
 
     @property
     def unstamped(self) -> frozenset[str]:
+        return self.journaled
+
+    @property
+    def journaled(self) -> frozenset[str]:
+        """What an ESXi host has beside machines has no room for a mark."""
         return frozenset()
 
     def refuses(self, kind: str, field: str) -> str | None:
@@ -99,4 +104,16 @@ class VmwareUnderTest:
         self._vcsim.stop()
 
 
-_REFUSED: Mapping[tuple[str, str], str] = {}
+_REFUSED: Mapping[tuple[str, str], str] = {
+    ("VirtualMachine", "cpu.model"): "a machine sees the processor of its host",
+    ("VirtualMachine", "boot.kernel"): "a machine starts from its firmware",
+    ("VirtualMachine", "console.serial"): "a serial port needs something that it leads to",
+    ("VirtualMachine", "console.graphics"): "ESXi has no VNC and no SPICE",
+    ("VirtualMachine", "console.listen"): "its console is that of vCenter",
+    ("VirtualMachine", "guestAgent"): "the channel to VMware Tools is part of every machine",
+    ("VirtualMachine", "autostart"): "the order in which hosts start machines is not managed",
+    ("VirtualMachine", "disks.cache"): "ESXi does not cache disks",
+    ("VirtualMachine", "disks.serial"): "a disk's serial number is vSphere's",
+    ("VirtualMachine", "disks.readOnly"): "vSphere's disks can be written",
+    ("VirtualMachine", "nics.address"): "vSphere's networks have no DHCP service",
+}

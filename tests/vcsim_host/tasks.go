@@ -80,7 +80,9 @@ func (h *host) newTask(method *simulator.Method) *simulator.Task {
 	task := simulator.CreateTask(method.This, strings.Replace(name, "VM", "Vm", 1), nil)
 	now := time.Now()
 	task.Info.State, task.Info.StartTime = types.TaskInfoStateRunning, &now
-	h.service.Context.Map.Put(task)
+	own := h.context()
+	// Its object lists it, and is locked as it is during a call.
+	own.Map.WithLock(own, method.This, func() { own.Map.Put(task) })
 	h.update(task, []types.PropertyChange{
 		{Name: "info.key", Val: task.Self.Value},
 		{Name: "info.task", Val: task.Self},

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from provisioner_plugins.vmware.handler import KindHandler
 from provisioner_plugins.vmware.machine.handler import MachineHandler
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.storage.pool_handler import PoolHandler
 
 
 def handlers_of(site: Site) -> Mapping[str, KindHandler]:
     """Handlers by kind."""
-    handlers: tuple[KindHandler, ...] = (MachineHandler(site),)
+    handlers: tuple[KindHandler, ...] = (MachineHandler(site), PoolHandler(site))
     return {handler.kind: handler for handler in handlers}

@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from provisioner_plugins.vmware.handler import KindHandler
 from provisioner_plugins.vmware.machine.handler import MachineHandler
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.storage.disk_handler import DiskHandler
 from provisioner_plugins.vmware.storage.pool_handler import PoolHandler
 
 
 def handlers_of(site: Site) -> Mapping[str, KindHandler]:
     """Handlers by kind."""
-    handlers: tuple[KindHandler, ...] = (MachineHandler(site), PoolHandler(site))
+    handlers: tuple[KindHandler, ...] = (
+        MachineHandler(site),
+        PoolHandler(site),
+        DiskHandler(site),
+    )
     return {handler.kind: handler for handler in handlers}

@@ -49,6 +49,8 @@ func (h *host) completeStorage(seen *call, next http.Handler) http.Handler {
 		})
 	case "SearchDatastore_Task", "SearchDatastoreSubFolders_Task":
 		return h.browsed(next)
+	case "RetrievePropertiesEx":
+		return h.listMachines(seen, next)
 	case "RemoveDatastore":
 		return h.removeDatastore(seen)
 	case "MoveIntoFolder_Task":
@@ -258,5 +260,31 @@ func (h *host) destroyPod(seen *call, next http.Handler) http.Handler {
 		own.Map.Remove(own, pod.Self)
 		h.finish(task, nil, nil)
 		return nil
+	})
+}
+
+// listMachines has datastores say which machines have files on them: the simulator forgets those
+// that got a disk on one after they were made.
+func (h *host) listMachines(seen *call, next http.Handler) http.Handler {
+	if !bytes.Contains(seen.body, []byte("<type>Datastore</type>")) ||
+		!bytes.Contains(seen.body, []byte("<pathSet>vm</pathSet>")) {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		own := h.context()
+		on := map[types.ManagedObjectReference][]types.ManagedObjectReference{}
+		for _, entity := range own.Map.All("VirtualMachine") {
+			machine := entity.(*simulator.VirtualMachine)
+			own.Map.WithLock(own, machine, func() {
+				for _, datastore := range machine.Datastore {
+					on[datastore] = append(on[datastore], machine.Self)
+				}
+			})
+		}
+		for _, entity := range own.Map.All("Datastore") {
+			datastore := entity.(*simulator.Datastore)
+			own.Map.WithLock(own, datastore, func() { datastore.Vm = on[datastore.Self] })
+		}
+		next.ServeHTTP(w, r)
 	})
 }

@@ -84,10 +84,7 @@ class PoolHandler:
             mark = inventory.mark(row)
             owner = None if mark is None else mark.stamp
             observed = self._present(inventory, row, Names({}), owner)
-            notes: tuple[str, ...] = ()
-            if "type" not in observed.spec:
-                notes = (f"it is of the type {row.get('summary.type')}, which no StoragePool has",)
-            yield Discovered(self.kind, name_of(row), observed, notes)
+            yield Discovered(self.kind, name_of(row), observed, tuple(_notes(row, observed)))
 
     def _present(self, inventory: Inventory, row: Row, names: Names, owner: Any) -> Present:
         of_vcenter = self._site.flavour is VCENTER
@@ -244,6 +241,13 @@ class PoolHandler:
                 raise Retryable(_still_there(resource))
             self._site.sleep(_PAUSE_SECONDS)
         self._site.places(anew=True)
+
+
+def _notes(row: Row, observed: Present) -> Iterator[str]:
+    if "type" not in observed.spec:
+        yield f"it is of the type {row.get('summary.type')}, which no StoragePool has"
+    if not row.get("summary.accessible", True):
+        yield "no host can reach it now: the disks and images on it are not told"
 
 
 def _in_use(resource: Resource, machines: Sequence[str]) -> Diagnostic:

@@ -86,6 +86,11 @@ class Client:
         """What tells this endpoint from every other, whatever it is called."""
         return str(self._content.about.instanceUuid or self.endpoint.connection["server"])
 
+    @property
+    def cookie(self) -> str:
+        """The cookie of the session, for requests beside the API: ``NAME=VALUE``."""
+        return str(self._stub.cookie or "").partition(";")[0]
+
     def managed(self, kind: type, moid: str) -> Any:
         """The managed object with this id; whether it is there, nobody asks."""
         return kind(moid, self._stub)

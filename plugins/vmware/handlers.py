@@ -10,6 +10,7 @@ from provisioner_plugins.vmware.handler import KindHandler
 from provisioner_plugins.vmware.machine.handler import MachineHandler
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.disk_handler import DiskHandler
+from provisioner_plugins.vmware.storage.image_handler import ImageHandler
 from provisioner_plugins.vmware.storage.pool_handler import PoolHandler
 
 
@@ -19,5 +20,6 @@ def handlers_of(site: Site) -> Mapping[str, KindHandler]:
         MachineHandler(site),
         PoolHandler(site),
         DiskHandler(site),
+        ImageHandler(site),
     )
     return {handler.kind: handler for handler in handlers}

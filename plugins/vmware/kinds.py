@@ -8,6 +8,7 @@ from __future__ import annotations
 from provisioner_plugins.vmware.handler import KindRules
 from provisioner_plugins.vmware.machine.rules import MachineRules
 from provisioner_plugins.vmware.storage.disk import DiskRules
+from provisioner_plugins.vmware.storage.image import ImageRules
 from provisioner_plugins.vmware.storage.pool import PoolRules
 
-RULES: tuple[KindRules, ...] = (MachineRules(), PoolRules(), DiskRules())
+RULES: tuple[KindRules, ...] = (MachineRules(), PoolRules(), DiskRules(), ImageRules())

@@ -4,7 +4,7 @@ every observation of disks and images, and before one is made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from posixpath import basename, dirname, join
@@ -82,8 +82,10 @@ def list_all(
             listings[moid] = Listing(problem=_out_of_reach(name_of(row)))
             continue
         try:
-            for spec in _SPECS if checksums else _SPECS[:1]:
-                started.append((moid, what, _start(site, row, folder, spec)))
+            started += [
+                (moid, what, _start(site, row, folder, spec))
+                for spec in (_SPECS if checksums else _SPECS[:1])
+            ]
         except Terminal as problem:
             listings[moid] = Listing(problem=problem.diagnostic)
     answers = site.tasks.gather([(what, task) for _, what, task in started], deadline)
@@ -117,13 +119,6 @@ def find(site: Site, row: Row, path: str, deadline: Deadline) -> Found | None:
     disks, markers = _SPECS
     results = _look(site, row, path, ((disks, ""), (markers, f"{_MARKER}*")), deadline)
     return read(row.moid, name_of(row), results).get(path)
-
-
-def size_of(site: Site, row: Row, path: str, deadline: Deadline) -> int | None:
-    """The bytes of any file; None if it is not there."""
-    results = _look(site, row, path, ((_SPECS[1], ""),), deadline)
-    sizes = [int(info.fileSize or 0) for result in results for info in result.file or ()]
-    return sizes[0] if sizes else None
 
 
 def _look(

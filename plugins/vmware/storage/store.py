@@ -13,7 +13,7 @@ from pyVmomi import vim
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import error
-from provisioner.providers.api import ProviderError, Resource, Terminal
+from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage import listing
@@ -160,15 +160,6 @@ class Store:
         except Terminal as problem:
             if problem.diagnostic.code != VANISHED.code:
                 raise
-
-    def delete_quietly(self, path: str, deadline: Deadline) -> None:
-        """Remove what a step that failed has left; what remains nevertheless bears no whole name,
-        and goes with the next attempt.
-        """
-        try:
-            self.delete_file(path, deadline)
-        except ProviderError:
-            return
 
     def await_others(self, operation: str, deadline: Deadline) -> None:
         """Wait for the end of all running tasks of this sort (``descriptionId``): one of them may

@@ -117,6 +117,10 @@ CARDS = [
     "</interface>",
     "<interface type='vhostuser'><mac address='52:54:00:00:00:09'/><source type='unix' "
     "path='/tmp/s' mode='server'/><model type='virtio'/></interface>",
+    # With the addresses of others: as fragments one contradicts the other.
+    "<interface type='network'><mac address='52:54:00:00:00:01'/><source network='other'/>"
+    "<model type='virtio'/></interface>",
+    "<interface type='user'><mac address='52:54:00:00:00:03'/><model type='e1000'/></interface>",
 ]
 DEVICES = [
     "<emulator>/opt/qemu</emulator>",
@@ -464,6 +468,14 @@ def test_two_machines_with_one_mac_address() -> None:
     spec, _ = describe(found, UID, around)
     assert "nics" not in spec
     assert 1 == sum("52:54:00:00:00:01" in text for text in document.fragments(spec))
+
+
+def test_beside_a_card_that_nothing_can_say_all_cards_are_fragments() -> None:
+    """A manifest's cards are all that there are to be: one that is missing would be unplugged."""
+    spec, notes = discovered(domain(SYSTEMS[1], [], [CARDS[0], CARDS[9], CARDS[1]]))
+    cards = [text for text in document.fragments(spec) if "<interface" in text]
+    assert ("nics" in spec, 2) == (False, len(cards))
+    assert 1 == sum('network="other"' in note for note in notes)
 
 
 def test_names_of_cards_are_those_that_somebody_gave() -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from provisioner.providers.api import Present
 from provisioner_plugins._libvirt.beyond import Beyond
+from provisioner_plugins._libvirt.metadata import notes_on_others
 from provisioner_plugins._libvirt.native import PROVIDER
 from provisioner_plugins._libvirt.xml import Element, copied
 from provisioner_plugins.kvm.discovery.devices import Devices, KnownEstate, sort_devices
@@ -57,11 +58,7 @@ def describe(
     notes = [_SEED] if found.seed is not None else []
     if "description" in spec and spec["description"] != domain.findtext("description"):
         notes.append(_WHITE_SPACE)
-    notes += [
-        f"kept as it is: the metadata that others wrote ({namespace})"
-        for namespace in _namespaces(domain)
-    ]
-    return spec, (*notes, *left.notes)
+    return spec, (*notes, *notes_on_others(domain), *left.notes)
 
 
 def _told(
@@ -82,15 +79,6 @@ def _with_others(domain: Element, spec: Mapping[str, Any], found: Devices) -> li
     native.forget(bare)
     there = document.devices_by_name(bare, spec, found.bindings)
     return sorted({kind for kind, name in there if kind in spec and name not in spec[kind]})
-
-
-def _namespaces(domain: Element) -> list[str]:
-    """Whose metadata a domain has beside ours."""
-    metadata = domain.find("metadata")
-    found = {
-        node.tag.rpartition("}")[0].lstrip("{") for node in ([] if metadata is None else metadata)
-    }
-    return sorted(space for space in found if not space.startswith("urn:provisioner:"))
 
 
 def remarks_on(

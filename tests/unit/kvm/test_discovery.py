@@ -29,6 +29,7 @@ from tests.unit.kvm.specs import resource
 
 RULES = SchemaCatalog.installed().kind("VirtualMachine")
 UID = UUID(int=99)
+FEATURES = "<features><acpi/><apic/></features>"
 FOLDER = "/srv/pool"
 NETWORK = "00000000-0000-4000-8000-000000000001"
 
@@ -405,6 +406,7 @@ def test_what_libvirt_adds_by_itself_is_no_noise() -> None:
     found = domain(
         SYSTEMS[0],
         [
+            FEATURES,
             "<clock offset='utc'/><on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot>"
             "<on_crash>destroy</on_crash><resource><partition>/machine</partition></resource>",
             "<cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model>"
@@ -459,6 +461,36 @@ def test_what_libvirt_adds_by_itself_is_no_noise() -> None:
 def test_what_the_model_lacks_becomes_a_fragment(device: str, fragment: str) -> None:
     spec, _ = discovered(domain(SYSTEMS[1], [], [device]))
     assert 1 == sum(fragment in text for text in document.fragments(spec))
+
+
+@pytest.mark.parametrize(
+    ("system", "section", "fragment"),
+    [
+        (
+            "<os firmware='efi'><type arch='x86_64' machine='q35'>hvm</type><loader readonly='yes' "
+            "type='pflash'>/code</loader><nvram template='/theirs'>/own.fd</nvram></os>",
+            "",
+            "<os><nvram>/own.fd</nvram></os>",
+        ),
+        (SYSTEMS[1], "<cpu mode='host-passthrough' migratable='off'/>", '<cpu migratable="off" />'),
+    ],
+)
+def test_what_stands_beside_a_field_becomes_a_fragment(
+    system: str, section: str, fragment: str
+) -> None:
+    spec, notes = discovered(domain(system, [f"{FEATURES}{section}"], []))
+    assert (True, ()) == (fragment in document.fragments(spec), notes)
+
+
+@pytest.mark.parametrize("mode", ["maximum", "host-passthrough"])
+def test_the_mode_of_an_emulated_processor_is_its_own(mode: str) -> None:
+    spec, notes = discovered(domain(SYSTEMS[1], [FEATURES, f"<cpu mode='{mode}'/>"], []))
+    assert (mode, ()) == (spec["cpu"]["model"], notes)
+
+
+def test_features_that_are_missing_are_told() -> None:
+    _, notes = discovered(domain(SYSTEMS[1], ["<features><acpi/></features>"], []))
+    assert ("kept as it is: it has no <apic/>, which a machine that is made anew has",) == notes
 
 
 def test_two_machines_with_one_mac_address() -> None:

@@ -151,6 +151,8 @@ def test_a_foreign_pool_without_a_definition_gets_one_with_an_edit(
     text = f"<pool type='dir'><name>images</name><target><path>{folder}</path></target></pool>"
     foreign = bench.connection.call("create", lambda h: h.storagePoolCreateXML(text, 0))
     spec = {"type": "dir", "path": str(folder), "autostart": False}
+    (found,) = bench.discover("StoragePool")
+    assert (spec, {}) == (found.observed.spec, found.observed.running)
     bench.adopt("StoragePool", "images", spec)
     assert {} == bench.plan("StoragePool", "images", spec).impacts
     outcome = bench.apply("StoragePool", "images", {**spec, "autostart": True})

@@ -23,12 +23,15 @@ _ADD, _EDIT, _REMOVE = (
 )
 DEFAULT_GUEST = "otherGuest64"
 CDROM_BUS = "sata"
+_Tpm = vim.vm.device.VirtualTPM
 _PORTABLE = {"virtio": PARAVIRTUAL_BUS}
 """A default of the schema is written in its own words."""
 
 
-def new(resource: Resource, around: Surroundings, home: str) -> Any:
-    """A machine that is not there yet; ``home`` is the name of the datastore of its own files."""
+def new(resource: Resource, around: Surroundings, home: str, extra: Mapping[str, str]) -> Any:
+    """A machine that is not there yet; ``home`` is the name of the datastore of its own files,
+    ``extra`` what else its extra configuration holds.
+    """
     spec = resource.spec
     config = vim.vm.ConfigSpec(
         name=escaped(resource.name),
@@ -56,17 +59,25 @@ def new(resource: Resource, around: Surroundings, home: str) -> Any:
         drives.insert(drive, *around.image(name, wanted.get("image")))
         changes.append(_Change(operation=_ADD, device=drive))
         drive_places[name] = drives.place_of(drive, drives.controllers_of(plugs.controllers))
+    if spec.get("firmware", {}).get("tpm", False):
+        changes.append(_Change(operation=_ADD, device=_Tpm(key=plugs.key())))
     made = [_Change(operation=_ADD, device=item) for item in plugs.made]
     config.deviceChange = [*made, *changes]
     details = {"nics": nics, "cdroms": drive_places, **most(spec)}
-    config.extraConfig = [stamped(Mark.of(resource, details)), *_native(resource, around)]
+    config.extraConfig = [stamped(Mark.of(resource, details)), *_values(extra)]
     return config
 
 
 def edited(
-    resource: Resource, machine: Machine, spec: Mapping[str, Any], around: Surroundings
+    resource: Resource,
+    machine: Machine,
+    spec: Mapping[str, Any],
+    around: Surroundings,
+    extra: Mapping[str, str],
 ) -> Any:
-    """What has to be told a machine to make it ``spec``; its mark in any case."""
+    """What has to be told a machine to make it ``spec``, with ``extra`` of its extra configuration;
+    its mark in any case.
+    """
     config = vim.vm.ConfigSpec(annotation=spec.get("description", ""))
     _hardware(config, spec)
     _leave_equal(config, machine)
@@ -78,11 +89,12 @@ def edited(
         *_edit_cards(machine, spec.get("nics", {}), around, plugs),
         *_edit_disks(machine, spec.get("disks", {}), around, plugs),
         *_edit_drives(machine, spec.get("cdroms", {}), around, plugs),
+        *_edit_tpm(machine, spec, plugs),
     ]
     made = [_Change(operation=_ADD, device=item) for item in plugs.made]
     config.deviceChange = [*made, *changes]
     details = {**machine.details, **_places(machine, spec, plugs, changes), **most(spec)}
-    config.extraConfig = [stamped(Mark.of(resource, details)), *_native(resource, around)]
+    config.extraConfig = [stamped(Mark.of(resource, details)), *_values(extra)]
     return config
 
 
@@ -258,6 +270,13 @@ def _places(
     return {"nics": nics, "cdroms": places}
 
 
-def _native(resource: Resource, around: Surroundings) -> list[Any]:
-    own = resource.spec.get("native", {}).get(around.provider, {}).get("extraConfig", {})
-    return [vim.option.OptionValue(key=key, value=value) for key, value in sorted(own.items())]
+def _edit_tpm(machine: Machine, spec: Mapping[str, Any], plugs: Plugs) -> list[Any]:
+    now = [item for item in machine.devices if isinstance(item, _Tpm)]
+    wanted = bool(spec.get("firmware", {}).get("tpm", False))
+    if wanted and not now:
+        return [_Change(operation=_ADD, device=_Tpm(key=plugs.key()))]
+    return [] if wanted else [_Change(operation=_REMOVE, device=item) for item in now]
+
+
+def _values(extra: Mapping[str, str]) -> list[Any]:
+    return [vim.option.OptionValue(key=key, value=value) for key, value in sorted(extra.items())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +11,7 @@ from pyVmomi import vim
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import error
+from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -21,12 +21,14 @@ from provisioner.providers.api import (
     Present,
     ProviderError,
     Resource,
+    SecretResolver,
     Terminal,
     Undetermined,
 )
 from provisioner_plugins.vmware.inventory import Inventory, name_of
-from provisioner_plugins.vmware.machine import building, drives, properties
+from provisioner_plugins.vmware.machine import boot, building, drives, properties
 from provisioner_plugins.vmware.machine.building import escaped
+from provisioner_plugins.vmware.machine.extra import asked_for, differing
 from provisioner_plugins.vmware.machine.home import Home, home_of, name_folder
 from provisioner_plugins.vmware.machine.power import Power, find
 from provisioner_plugins.vmware.machine.reading import (
@@ -85,7 +87,10 @@ class MachineHandler:
 
     def _present(self, target: Resource, row: Row) -> Present:
         machine = Machine.of(row, target.spec)
-        return present(machine, spec_of(machine, _names_in(target.related)))
+        names = _names_in(target.related)
+        spec = spec_of(machine, names)
+        boot.add_places(machine, spec, names)
+        return present(machine, spec)
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
@@ -96,8 +101,9 @@ class MachineHandler:
             row = details.get(found.moid)
             if row is not None:
                 machine = Machine.of(row, {})
-                observed = present(machine, spec_of(machine, ids))
-                yield Discovered(self.kind, name_of(row), observed)
+                spec = spec_of(machine, ids)
+                boot.add_places(machine, spec, ids)
+                yield Discovered(self.kind, name_of(row), present(machine, spec))
 
     def _details(self, moids: Any) -> dict[str, Row]:
         objects = [self._site.client.managed(vim.VirtualMachine, moid) for moid in moids]
@@ -117,13 +123,15 @@ class MachineHandler:
             machine = find(self._site, str(resource.uid)) or self._make(resource, home, deadline)
         row = self._row(resource, machine)
         self._require_ours(resource, row)
+        self._order(resource, machine, resource.spec, deadline)
         wanted = str(resource.spec.get("power", "running"))
         Power(self._site, resource, machine).bring_to(wanted, deadline)
         return self._outcome(resource, machine)
 
     def _make(self, resource: Resource, home: Home, deadline: Deadline) -> Any:
         self._refuse_taken_name(resource, home)
-        config = building.new(resource, Surroundings(self._site, resource), home.datastore)
+        extra = self._resolved(lambda secrets: asked_for(resource, self._provider, secrets))
+        config = building.new(resource, Surroundings(self._site, resource), home.datastore, extra)
         try:
             return self._site.run(
                 f"create machine {resource.name}",
@@ -188,13 +196,28 @@ class MachineHandler:
             power.bring_to("stopped", deadline)
         around = Surroundings(self._site, resource)
         self._upgrade(resource, machine, found, spec, deadline)
-        config = building.edited(resource, found, spec, around)
+        extra = self._resolved(
+            lambda secrets: differing(resource, changes, self._provider, secrets)
+        )
+        config = building.edited(resource, found, spec, around, extra)
         what = f"change machine {resource.name}"
         self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
+        self._order(resource, machine, spec, deadline)
         asked = next((change for change in changes if change.path == ("power",)), None)
         wanted = found.power if asked is None else str(asked.after or "running")
         power.bring_to(wanted, deadline)
         return self._outcome(resource, machine)
+
+    def _order(
+        self, resource: Resource, machine: Any, spec: Mapping[str, Any], deadline: Deadline
+    ) -> None:
+        """Bring the order of booting about, which names devices by keys that they have only now."""
+        found = Machine.of(self._row(resource, machine), spec)
+        wanted = boot.order_wanted(found, spec, _names_in(resource.related))
+        if wanted != boot.order_now(found):
+            config = vim.vm.ConfigSpec(bootOptions=boot.options(found, wanted))
+            what = f"order what machine {resource.name} starts from"
+            self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
 
     def _upgrade(
         self,
@@ -265,6 +288,16 @@ class MachineHandler:
             self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
 
     # --- parts ---
+
+    @property
+    def _provider(self) -> str:
+        return self._site.flavour.name
+
+    def _resolved(self, make: Callable[[SecretResolver], dict[str, str]]) -> dict[str, str]:
+        try:
+            return make(self._site.client.context.secrets)
+        except ProvisionerError as problem:
+            raise Terminal(problem.diagnostics[0]) from problem
 
     def _row(self, resource: Resource, machine: Any) -> Row:
         row = self._details([machine._GetMoId()]).get(machine._GetMoId())

@@ -112,7 +112,6 @@ def spec_of(machine: Machine, names: Names) -> dict[str, Any]:
     if annotation:
         spec["description"] = annotation
     spec.update(machine.mark.fields() if machine.mark is not None else {"labels": {}})
-    _add_boot_order(machine, spec)
     return spec
 
 
@@ -121,11 +120,12 @@ def _cpu(machine: Machine) -> dict[str, Json]:
     count = int(row.get("config.hardware.numCPU", 1))
     cores = int(row.get("config.hardware.numCoresPerSocket", 1) or 1)
     hot = bool(row.get("config.cpuHotAddEnabled", False))
+    most = _most(machine, "cpu", count) if hot else count
     return {
         "count": count,
-        "max": _most(machine, "cpu", count) if hot else count,
+        "max": most,
         "hotAdd": hot,
-        "topology": {"sockets": count // cores, "cores": cores, "threads": 1},
+        "topology": {"sockets": most // cores, "cores": cores, "threads": 1},
         "nested": bool(row.get("config.nestedHVEnabled", False)),
     }
 
@@ -170,34 +170,6 @@ def _drives(machine: Machine, names: Names) -> dict[str, Any]:
         if file is not None:
             found[name]["image"] = names.image(file)
     return found
-
-
-def _add_boot_order(machine: Machine, spec: dict[str, Any]) -> None:
-    """The places in the order of booting; vSphere has one place for all CD drives together."""
-    options = machine.row.get("config.bootOptions")
-    places = {
-        key: number
-        for number, item in enumerate(getattr(options, "bootOrder", None) or (), start=1)
-        if (key := _boot_key(item)) is not None
-    }
-    disks = dict(zip(spec["disks"], drives.disks_in(machine.devices), strict=True))
-    for section, devices in (("disks", disks), ("nics", machine.cards)):
-        for name, device in devices.items():
-            if device.key in places:
-                spec[section][name]["bootOrder"] = places[device.key]
-    for name in list(machine.drives)[:1]:
-        if _ANY_DRIVE in places:
-            spec["cdroms"][name]["bootOrder"] = places[_ANY_DRIVE]
-
-
-_ANY_DRIVE = 0
-
-
-def _boot_key(item: Any) -> int | None:
-    options = vim.vm.BootOptions
-    if isinstance(item, options.BootableDiskDevice | options.BootableEthernetDevice):
-        return int(item.deviceKey)
-    return _ANY_DRIVE if isinstance(item, options.BootableCdromDevice) else None
 
 
 def present(machine: Machine, spec: Mapping[str, Any]) -> Present:

@@ -133,7 +133,7 @@ class Record(NamedTuple):
         """From :meth:`plain`; raises TypeError, ValueError or IndexError for anything else."""
         *fields, devices = data
         fields[6] = tuple(fields[6])
-        return cls(*fields, tuple(map(_device_of_plain, devices)))
+        return cls._make([*fields, tuple(map(_device_of_plain, devices))])
 
     def of_sort(self, sort: str) -> list[Device]:
         """Its devices of a sort, in the order of their keys."""

@@ -250,6 +250,15 @@ def test_text_means_what_it_is(found: Found) -> None:
     assert text == declaration.spec["description"]
 
 
+@pytest.mark.parametrize("name", ["${var.x}.img", "${n}", "$${a} ${var.x}", "${VM/web.id}"])
+def test_a_name_means_what_it_is(found: Found, name: str) -> None:
+    found.machine(name)
+    found.discover()
+    adopted = found.adopt()
+    assert [name] == [step.known.name for step in adopted.steps]
+    assert [] == outline(found.plan())
+
+
 def test_objects_called_alike_are_told_apart(found: Found) -> None:
     for name in ("fast", "slow"):
         found.outside.add("StoragePool", name, {"type": "dir", "path": f"/{name}"})

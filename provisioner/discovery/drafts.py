@@ -35,8 +35,8 @@ class Draft:
     spec: dict[str, Any]
     external_name: str | None = None
     observe_only: bool = False
-    is_others: bool = False
-    """Whether it carries the stamp of another stack."""
+    others: str | None = None
+    """The address in the stamp that tells that it is another stack's: on it, or on what uses it."""
     remarks: list[str] = field(default_factory=list)
     problem: str | None = None
     _gone: list[Path] = field(default_factory=list)

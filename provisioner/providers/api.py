@@ -82,8 +82,8 @@ class Description:
 
     ``connection_schema`` and ``native_schema`` are JSON Schemas (2020-12) of
     ``Host.spec.connection`` and of the provider's part of a resource's ``native`` section.
-    ``naming`` holds the kinds it serves. ``capabilities`` are names from
-    :mod:`provisioner.providers.capabilities`.
+    ``naming`` holds the kinds it serves, ``unmarked`` those of them on whose objects there is no
+    room for a stamp. ``capabilities`` are names from :mod:`provisioner.providers.capabilities`.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Description:
     connection_schema: Mapping[str, Any]
     native_schema: Mapping[str, Any]
     capabilities: frozenset[str] = frozenset()
+    unmarked: frozenset[str] = frozenset()
 
     @property
     def kinds(self) -> frozenset[str]:

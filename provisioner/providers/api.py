@@ -119,7 +119,8 @@ class Resource:
     ``spec`` is canonical: the desired one for observe, create and update, the recorded one for
     delete. ``labels`` and ``tenant`` are keys of it like every other field. ``name`` is what the
     object is or shall be called on the endpoint. ``uid`` is its deterministic identity, ``stamp``
-    the mark to write. ``external_id`` is what an earlier call returned. ``related`` finds, by
+    the mark to write. ``external_id`` is what an earlier call returned; in create it is that of the
+    object that was lost, given only where names are free. ``related`` finds, by
     address, every resource of the same endpoint that the stack knows (one mapping, shared by all).
     ``exact``: the author gave the name of the object itself (``metadata.externalName``), so one of
     just this name is meant even where the endpoint's objects are called otherwise when they are

@@ -15,7 +15,7 @@ from provisioner.core.clock import Clock
 from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, quoted
 from provisioner.discovery.check import StackCheck, settle
-from provisioner.discovery.drafts import Draft, draft_of
+from provisioner.discovery.drafts import Draft, Named, draft_of
 from provisioner.discovery.files import Place, check_free, write_files
 from provisioner.discovery.known import Identified, Identifier, Key, key_of
 from provisioner.discovery.texts import text_of
@@ -146,7 +146,7 @@ class Discovering:
         addresses = identified.addresses
         usable = {*stack.declarations, *(addresses[key] for key in selected)}
 
-        def name_of(reference: Field, external_id: str) -> str:
+        def name_of(reference: Field, external_id: str) -> Named:
             known = [
                 addresses[kind, external_id]
                 for kind in reference.references
@@ -154,11 +154,12 @@ class Discovering:
             ]
             for address in known:
                 if address in usable:
-                    return address.name
+                    return Named(address.name)
             if known:
-                raise LookupError(f"it refers to {known[0]}, which is not written")
+                return Named(known[0].name, f"it refers to {known[0]}, which is not written")
             kinds = " or ".join(reference.references)
-            raise LookupError(f"{quoted(external_id)} is no {kinds} that was found on the host")
+            problem = f"{quoted(external_id)} is no {kinds} that was found on the host"
+            return Named(external_id, problem)
 
         drafts = []
         for item in found:

@@ -328,8 +328,7 @@ def _is_half_made(subject: Subject) -> bool:
     """Whether nobody can tell how far its creation came: it may be there in full and still lack
     what nothing observes, such as the first start of a machine.
     """
-    begun = any(record.action == Action.CREATE for record in subject.interrupted)
-    return subject.entry is None and begun
+    return any(record.action == Action.CREATE for record in subject.interrupted)
 
 
 def _judged(change: Change, assessment: Assessment) -> Change:

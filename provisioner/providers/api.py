@@ -30,7 +30,7 @@ from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Json, Path, Secret
 
-API_VERSION = (1, 0)
+API_VERSION = (1, 1)
 """Major, minor. A plugin of another major version is refused; a plugin of a newer minor version,
 too.
 """
@@ -124,7 +124,10 @@ class Resource:
     address, every resource of the same endpoint that the stack knows (one mapping, shared by all).
     ``exact``: the author gave the name of the object itself (``metadata.externalName``), so one of
     just this name is meant even where the endpoint's objects are called otherwise when they are
-    made.
+    made. ``begun`` (since 1.1): a creation of this very generation was begun by this stack and has
+    no outcome (its intent is in the journal, or an earlier attempt in this apply gave no answer),
+    after the endpoint had said that there is no object of the name. It is the proof of ownership of
+    kinds that have room for no other: an unstamped object of the name is ours then.
     """
 
     address: Address
@@ -135,6 +138,7 @@ class Resource:
     external_id: str | None = None
     outputs: Mapping[str, Json] = field(default_factory=dict)
     exact: bool = False
+    begun: bool = False
     related: Mapping[Address, Resource] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -281,8 +285,9 @@ class Session(Protocol):
         each target.
 
         A target is found by its identity, else by its ``external_id``, else by its name: an object
-        of that name which is not ours is ``Present`` with its owner as found. Never waits for a
-        guest. An endpoint that cannot be reached raises :class:`Retryable` or :class:`Terminal`.
+        of that name which is not ours is ``Present`` with its owner as found; of a kind without
+        stamps it is ours if the target is ``begun``. Never waits for a guest. An endpoint that
+        cannot be reached raises :class:`Retryable` or :class:`Terminal`.
         """
         ...
 
@@ -292,7 +297,7 @@ class Session(Protocol):
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """Make the object with its identity and stamp. If it exists already with our identity,
-        complete it.
+        complete it; likewise one of a kind without stamps that was ``begun``.
 
         Raises :class:`Terminal` if the name is taken by an object that is not ours.
         """

@@ -14,6 +14,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 from tests.lab import certificates, golang
 from tests.lab.launcher import LabError, Launcher, end, runs
 from tests.lab.namespaces import Isolation
+from tests.lab.vcsim_rules import Act, Rule, ask
 
 _START_SECONDS = 120.0
 # pyvmomi verifies no certificate of 127.0.0.1, localhost or ::1 unless it is given a context.
@@ -103,9 +105,13 @@ class Vcsim:
     @property
     def pid(self) -> int:
         """Process id. Raises LabError when it is not running."""
-        if self._pid is None or not runs(self._pid):
+        if self._pid is None or not self.runs():
             raise LabError(f"vcsim is not running\n{self.log_tail()}")
         return self._pid
+
+    def runs(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._pid is not None and runs(self._pid)
 
     def __enter__(self) -> Self:
         try:
@@ -128,7 +134,7 @@ class Vcsim:
 
         Raises LabError if it does not answer within two minutes.
         """
-        if self._pid is not None and runs(self._pid):
+        if self.runs():
             raise LabError(f"vcsim is already running as process {self._pid}")
         if self._launcher is None:
             self._launcher = Launcher(Isolation(), self.directory)
@@ -150,11 +156,74 @@ class Vcsim:
         """SIGKILL; what it held is lost."""
         end(self.pid, signal.SIGKILL)
 
+    def fault(
+        self,
+        method: str,
+        act: Act,
+        *,
+        target: str = "",
+        user: str = "",
+        times: int = 1,
+        skip: int = 0,
+        status: int = 503,
+        seconds: float = 0.0,
+        fault: str = "",
+        details: Mapping[str, object] | None = None,
+    ) -> Rule:
+        """A rule for calls to come. ``method``: a regular expression for the whole SOAP name, such
+        as ``CreateVM_Task``, or for verb and path of other requests. ``target``: only calls of the
+        managed object with this id. ``user``: only of sessions of this user. The first ``skip``
+        calls go well, the next ``times`` (0: all) do not; of several rules the first is the
+        outermost. ``details``: fields of the fault as vSphere's JSON has them; references left
+        out are to the object of the call.
+
+        Raises LabError if the expression, the action or the fault is none."""
+        document: dict[str, object] = {
+            "method": method,
+            "object": target,
+            "user": user,
+            "times": times,
+            "skip": skip,
+            "do": act.value,
+            "status": status,
+            "seconds": seconds,
+        }
+        if fault:
+            document["fault"] = {"_typeName": fault, **(details or {})}
+        return Rule(self._control, document)
+
+    def release(self) -> int:
+        """Has the held tasks do their work; how many there were, when they have ended."""
+        return int(ask(self._control, "POST", "/release"))
+
+    def counts(self) -> dict[str, int]:
+        """How often each method was called since the start or the last reset; requests that are
+        not SOAP by verb and path."""
+        return dict(ask(self._control, "GET", "/counts"))
+
+    def reset_counts(self) -> dict[str, int]:
+        """The counts, which are 0 from now on."""
+        return dict(ask(self._control, "DELETE", "/counts"))
+
+    def sessions(self) -> list[str]:
+        """Users of the sessions that are open, REST sessions left out."""
+        return sorted(ask(self._control, "GET", "/sessions").values())
+
+    def end_sessions(self, user: str) -> int:
+        """Ends all sessions of a user; their number."""
+        return int(ask(self._control, "DELETE", f"/sessions/{user}"))
+
     def log_tail(self, lines: int = 20) -> str:
         """The end of what it wrote since it was started."""
         if not self._log.exists():
             return ""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+
+    @property
+    def _control(self) -> str:
+        if "control" not in self._ready:
+            raise LabError("vcsim has not been started")
+        return str(self._ready["control"])
 
     @property
     def _log(self) -> Path:
@@ -172,7 +241,7 @@ class Vcsim:
 
     def _wait_until_ready(self, deadline: float) -> None:
         while time.monotonic() < deadline:
-            if self._pid is None or not runs(self._pid):
+            if not self.runs():
                 raise LabError(f"vcsim ended while starting\n{self.log_tail()}")
             for line in self._log.read_text(errors="replace").splitlines(keepends=True):
                 if line.startswith("{") and line.endswith("\n"):

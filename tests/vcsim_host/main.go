@@ -49,6 +49,7 @@ func main() {
 	// The folder with the files of the datastores is removed at the end, so the end must be ours.
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
+	go endWithParent(os.Getppid(), ended)
 	if err := serve(given, ended); err != nil {
 		log.Fatal(err)
 	}
@@ -75,21 +76,26 @@ func serve(given options, ended chan os.Signal) error {
 		service.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
 	}
 	server := service.NewServer()
+	host := newHost(service, server.Config.Handler, given.delay)
+	server.Config.Handler = host
+	control, err := host.control()
+	if err != nil {
+		return err
+	}
 	ready := map[string]any{
-		"url": fmt.Sprintf("%s://%s/sdk", server.URL.Scheme, server.URL.Host),
-		"pid": os.Getpid(),
+		"url":     fmt.Sprintf("%s://%s/sdk", server.URL.Scheme, server.URL.Host),
+		"control": control,
+		"pid":     os.Getpid(),
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(ready); err != nil {
 		return err
 	}
-	go endWithParent(ended)
 	<-ended
 	return nil
 }
 
 // endWithParent asks for the end when the parent has died: a test run that was killed leaves nothing.
-func endWithParent(ended chan<- os.Signal) {
-	parent := os.Getppid()
+func endWithParent(parent int, ended chan<- os.Signal) {
 	for os.Getppid() == parent {
 		time.Sleep(500 * time.Millisecond)
 	}

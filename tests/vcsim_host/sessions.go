@@ -50,3 +50,28 @@ func expireSessions(service *simulator.Service, timeout time.Duration) {
 		}},
 	})
 }
+
+// sessions are the users of the live sessions by the sessions' keys.
+func (h *host) sessions() map[string]string {
+	registry := h.service.Context.Map
+	// Only a session's view of the manager has the list.
+	view := &simulator.Session{Registry: simulator.NewRegistry(), Map: registry}
+	manager := view.Get(registry.SessionManager().Self).(*simulator.SessionManager)
+	users := map[string]string{}
+	for _, session := range manager.SessionList {
+		users[session.Key] = session.UserName
+	}
+	return users
+}
+
+// terminate ends the sessions that are meant and returns their number.
+func (h *host) terminate(meant func(key, user string) bool) int {
+	request := new(types.TerminateSession)
+	for key, user := range h.sessions() {
+		if meant(key, user) {
+			request.SessionId = append(request.SessionId, key)
+		}
+	}
+	h.service.Context.Map.SessionManager().TerminateSession(h.context(), request)
+	return len(request.SessionId)
+}

@@ -181,6 +181,7 @@ class KvmUnderTest:
     """Implements ProviderUnderTest on a daemon of its own."""
 
     unstamped = frozenset({"Disk", "Image", "StoragePool"})
+    journaled: frozenset[str] = frozenset()
     drift: Mapping[str, Mapping[str, Any]] = {
         "VirtualMachine": {"description": "as the author wants it"},
         "Network": {"autostart": True},

@@ -72,6 +72,7 @@ class MemoryUnderTest:
 
     surroundings: Mapping[Address, Mapping[str, Any] | None] = {}
     unstamped: frozenset[str] = frozenset()
+    journaled: frozenset[str] = frozenset()
     drift = _DRIFT
 
     def __init__(self, folder: Path, *, in_file: bool) -> None:

@@ -75,6 +75,13 @@ class ProviderUnderTest(Protocol):
         ...
 
     @property
+    def journaled(self) -> frozenset[str]:
+        """Those of them whose objects have no room for an identity either: before one is recorded,
+        nothing proves that it is ours but the journal (``Resource.begun``).
+        """
+        ...
+
+    @property
     def outside(self) -> Outside:
         """Somebody else at the same endpoint."""
         ...

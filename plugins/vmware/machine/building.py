@@ -9,8 +9,9 @@ from pyVmomi import vim
 
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware.machine import cards, drives
-from provisioner_plugins.vmware.machine.buses import Plugs
+from provisioner_plugins.vmware.machine.buses import Plugs, place_text
 from provisioner_plugins.vmware.machine.reading import MIB, Machine
+from provisioner_plugins.vmware.machine.record import TPM, Device
 from provisioner_plugins.vmware.machine.rules import PARAVIRTUAL_BUS
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
 from provisioner_plugins.vmware.stamp import FIELD, Mark
@@ -23,12 +24,15 @@ _ADD, _EDIT, _REMOVE = (
 )
 DEFAULT_GUEST = "otherGuest64"
 CDROM_BUS = "sata"
+_Tpm = vim.vm.device.VirtualTPM
 _PORTABLE = {"virtio": PARAVIRTUAL_BUS}
 """A default of the schema is written in its own words."""
 
 
-def new(resource: Resource, around: Surroundings, home: str) -> Any:
-    """A machine that is not there yet; ``home`` is the name of the datastore of its own files."""
+def new(resource: Resource, around: Surroundings, home: str, extra: Mapping[str, str]) -> Any:
+    """A machine that is not there yet; ``home`` is the name of the datastore of its own files,
+    ``extra`` what else its extra configuration holds.
+    """
     spec = resource.spec
     config = vim.vm.ConfigSpec(
         name=escaped(resource.name),
@@ -55,34 +59,43 @@ def new(resource: Resource, around: Surroundings, home: str) -> Any:
         drive = plugs.plug(drives.make_drive(plugs.key()), wanted.get("bus", CDROM_BUS))
         drives.insert(drive, *around.image(name, wanted.get("image")))
         changes.append(_Change(operation=_ADD, device=drive))
-        drive_places[name] = drives.place_of(drive, drives.controllers_of(plugs.controllers))
+        drive_places[name] = place_text(drive, plugs.controllers)
+    if spec.get("firmware", {}).get("tpm", False):
+        changes.append(_Change(operation=_ADD, device=_Tpm(key=plugs.key())))
     made = [_Change(operation=_ADD, device=item) for item in plugs.made]
     config.deviceChange = [*made, *changes]
     details = {"nics": nics, "cdroms": drive_places, **most(spec)}
-    config.extraConfig = [stamped(Mark.of(resource, details)), *_native(resource, around)]
+    config.extraConfig = [stamped(Mark.of(resource, details)), *_values(extra)]
     return config
 
 
 def edited(
-    resource: Resource, machine: Machine, spec: Mapping[str, Any], around: Surroundings
+    resource: Resource,
+    machine: Machine,
+    spec: Mapping[str, Any],
+    around: Surroundings,
+    extra: Mapping[str, str],
 ) -> Any:
-    """What has to be told a machine to make it ``spec``; its mark in any case."""
+    """What has to be told a machine to make it ``spec``, with ``extra`` of its extra configuration;
+    its mark in any case.
+    """
     config = vim.vm.ConfigSpec(annotation=spec.get("description", ""))
     _hardware(config, spec)
     _leave_equal(config, machine)
     guest = spec.get("guestOs") or DEFAULT_GUEST
-    if guest != machine.row.get("config.guestId"):
+    if guest != machine.record.guest:
         config.guestId = guest
-    plugs = Plugs(machine.devices)
+    plugs = Plugs(list(machine.raw.values()))
     changes = [
         *_edit_cards(machine, spec.get("nics", {}), around, plugs),
         *_edit_disks(machine, spec.get("disks", {}), around, plugs),
         *_edit_drives(machine, spec.get("cdroms", {}), around, plugs),
+        *_edit_tpm(machine, spec, plugs),
     ]
     made = [_Change(operation=_ADD, device=item) for item in plugs.made]
     config.deviceChange = [*made, *changes]
     details = {**machine.details, **_places(machine, spec, plugs, changes), **most(spec)}
-    config.extraConfig = [stamped(Mark.of(resource, details)), *_native(resource, around)]
+    config.extraConfig = [stamped(Mark.of(resource, details)), *_values(extra)]
     return config
 
 
@@ -125,28 +138,25 @@ def _is_hot(section: Mapping[str, Any], field: str, otherwise: int) -> bool:
     return bool(section.get("hotAdd", False)) or int(section.get("max", now)) > now
 
 
-_OF_CONFIG = {
-    "annotation": "config.annotation",
-    "numCPUs": "config.hardware.numCPU",
-    "numCoresPerSocket": "config.hardware.numCoresPerSocket",
-    "memoryMB": "config.hardware.memoryMB",
-    "cpuHotAddEnabled": "config.cpuHotAddEnabled",
-    "memoryHotAddEnabled": "config.memoryHotAddEnabled",
-    "nestedHVEnabled": "config.nestedHVEnabled",
-    "firmware": "config.firmware",
-}
-
-
 def _leave_equal(config: Any, machine: Machine) -> None:
     """Say nothing of what is right already: a running machine refuses some fields whatever they
     say.
     """
-    for name, path in _OF_CONFIG.items():
-        wanted = getattr(config, name)
-        if machine.row.get(path, type(wanted)()) == wanted:
+    record = machine.record
+    now = {
+        "annotation": record.annotation,
+        "numCPUs": record.processors,
+        "numCoresPerSocket": record.cores,
+        "memoryMB": record.memory,
+        "cpuHotAddEnabled": record.more_processors,
+        "memoryHotAddEnabled": record.more_memory,
+        "nestedHVEnabled": record.nested,
+        "firmware": "efi" if record.uefi else "bios",
+    }
+    for name, value in now.items():
+        if getattr(config, name) == value:
             setattr(config, name, None)
-    now = bool(getattr(machine.row.get("config.bootOptions"), "efiSecureBootEnabled", False))
-    if now == config.bootOptions.efiSecureBootEnabled:
+    if record.secure == config.bootOptions.efiSecureBootEnabled:
         config.bootOptions = None
 
 
@@ -158,75 +168,75 @@ def _bus(wanted: Mapping[str, Any]) -> str:
 def _edit_cards(
     machine: Machine, wanted: Mapping[str, Any], around: Surroundings, plugs: Plugs
 ) -> list[Any]:
-    changes = []
-    for name, card in machine.cards.items():
-        if name not in wanted or not _keeps_model(card, wanted[name]):
-            changes.append(_Change(operation=_REMOVE, device=card))
+    changes = [
+        _Change(operation=_REMOVE, device=machine.raw[card.key])
+        for name, card in machine.cards.items()
+        if name not in wanted or not _keeps_model(card, wanted[name])
+    ]
     for name, device in wanted.items():
         card = machine.cards.get(name)
-        backing = around.backing(name, device["network"])
         if card is None or not _keeps_model(card, device):
+            backing = around.backing(name, device["network"])
             made = cards.make(device, backing, plugs.key())
             changes.append(_Change(operation=_ADD, device=made))
             continue
         now = cards.describe(card, "")
-        moves = around.network_id(name, device["network"]) != cards.network_of(card)
+        moves = around.network_id(name, device["network"]) != card.network
         if moves or any(device.get(field, now[field]) != now[field] for field in ("mac", "link")):
-            cards.edit(card, {**now, **device}, backing)
-            changes.append(_Change(operation=_EDIT, device=card))
+            raw = machine.raw[card.key]
+            cards.edit(raw, {**now, **device}, around.backing(name, device["network"]))
+            changes.append(_Change(operation=_EDIT, device=raw))
     return changes
 
 
-def _keeps_model(card: Any, wanted: Mapping[str, Any]) -> bool:
+def _keeps_model(card: Device, wanted: Mapping[str, Any]) -> bool:
     model = wanted.get("model")
-    return model is None or model in (cards.model_of(card), "virtio")
+    return model is None or model in (card.model, "virtio")
 
 
 def _edit_disks(
     machine: Machine, wanted: Mapping[str, Any], around: Surroundings, plugs: Plugs
 ) -> list[Any]:
-    controllers = drives.controllers_of(machine.devices)
     changes = []
     kept = set()
-    for disk in drives.disks_in(machine.devices):
-        file = drives.file_of_disk(disk)
-        name = f"device {disk.key}" if file is None else around.disk_name(file)
+    for disk in machine.disks:
+        name = f"device {disk.key}" if disk.file is None else around.disk_name(disk.file)
+        raw = machine.raw[disk.key]
+        kept.add(name)
         if name not in wanted:
             # No file operation: the disk and its data stay.
-            changes.append(_Change(operation=_REMOVE, device=disk))
-        elif "bus" in wanted[name] and _bus(wanted[name]) != drives.bus_of(disk, controllers):
-            plugs.plug(disk, _bus(wanted[name]))
-            changes.append(_Change(operation=_EDIT, device=disk))
-        kept.add(name)
+            changes.append(_Change(operation=_REMOVE, device=raw))
+        elif "bus" in wanted[name] and _bus(wanted[name]) != machine.record.bus(disk):
+            plugs.plug(raw, _bus(wanted[name]))
+            changes.append(_Change(operation=_EDIT, device=raw))
     for name, device in wanted.items():
         if name not in kept:
-            disk = plugs.plug(around.disk(name, plugs.key()), _bus(device))
-            changes.append(_Change(operation=_ADD, device=disk))
+            made = plugs.plug(around.disk(name, plugs.key()), _bus(device))
+            changes.append(_Change(operation=_ADD, device=made))
     return changes
 
 
 def _edit_drives(
     machine: Machine, wanted: Mapping[str, Any], around: Surroundings, plugs: Plugs
 ) -> list[Any]:
-    controllers = drives.controllers_of(machine.devices)
     changes = []
     for name, drive in machine.drives.items():
+        raw = machine.raw[drive.key]
         if name not in wanted:
-            changes.append(_Change(operation=_REMOVE, device=drive))
+            changes.append(_Change(operation=_REMOVE, device=raw))
             continue
-        bus = wanted[name].get("bus")
-        image = around.image(name, wanted[name].get("image"))
-        moves = bus is not None and bus != drives.bus_of(drive, controllers)
+        bus, image = wanted[name].get("bus"), wanted[name].get("image")
+        moves = bus is not None and bus != machine.record.bus(drive)
         if moves:
-            plugs.plug(drive, bus)
-        if moves or around.image_id(name, wanted[name].get("image")) != drives.file_of_drive(drive):
-            drives.insert(drive, *image)
-            changes.append(_Change(operation=_EDIT, device=drive))
+            plugs.plug(raw, bus)
+        if moves or around.image_id(name, image) != drive.file:
+            drives.insert(raw, *around.image(name, image))
+            changes.append(_Change(operation=_EDIT, device=raw))
     for name, device in wanted.items():
         if name not in machine.drives:
-            drive = plugs.plug(drives.make_drive(plugs.key()), device.get("bus", CDROM_BUS))
-            drives.insert(drive, *around.image(name, device.get("image")))
-            changes.append(_Change(operation=_ADD, device=drive))
+            made = plugs.plug(drives.make_drive(plugs.key()), device.get("bus", CDROM_BUS))
+            drives.insert(made, *around.image(name, device.get("image")))
+            changes.append(_Change(operation=_ADD, device=made))
     return changes
 
 
@@ -241,9 +251,8 @@ def _places(
         else str(device.get("mac", ""))
         for name, device in spec.get("nics", {}).items()
     }
-    controllers = drives.controllers_of(plugs.controllers)
     places = {
-        name: drives.place_of(drive, controllers)
+        name: place_text(machine.raw[drive.key], plugs.controllers)
         for name, drive in machine.drives.items()
         if name in spec.get("cdroms", {})
     }
@@ -254,10 +263,17 @@ def _places(
     ]
     new_names = [name for name in spec.get("cdroms", {}) if name not in machine.drives]
     for name, drive in zip(new_names, added, strict=True):
-        places[name] = drives.place_of(drive, controllers)
+        places[name] = place_text(drive, plugs.controllers)
     return {"nics": nics, "cdroms": places}
 
 
-def _native(resource: Resource, around: Surroundings) -> list[Any]:
-    own = resource.spec.get("native", {}).get(around.provider, {}).get("extraConfig", {})
-    return [vim.option.OptionValue(key=key, value=value) for key, value in sorted(own.items())]
+def _edit_tpm(machine: Machine, spec: Mapping[str, Any], plugs: Plugs) -> list[Any]:
+    now = [machine.raw[item.key] for item in machine.record.of_sort(TPM)]
+    wanted = bool(spec.get("firmware", {}).get("tpm", False))
+    if wanted and not now:
+        return [_Change(operation=_ADD, device=_Tpm(key=plugs.key()))]
+    return [] if wanted else [_Change(operation=_REMOVE, device=item) for item in now]
+
+
+def _values(extra: Mapping[str, str]) -> list[Any]:
+    return [vim.option.OptionValue(key=key, value=value) for key, value in sorted(extra.items())]

@@ -45,6 +45,14 @@ def bus_name(controller: Any) -> str:
     return type(controller).__name__.rsplit(".", 1)[-1]
 
 
+def place_text(device: Any, controllers: Sequence[Any]) -> str:
+    """What a CD drive is known by: see
+    :meth:`~provisioner_plugins.vmware.machine.record.Record.place`.
+    """
+    controller = next(item for item in controllers if item.key == device.controllerKey)
+    return f"{bus_name(controller)}{controller.busNumber}:{device.unitNumber}"
+
+
 class Plugs:
     """The places of a machine with these devices, given out one after the other."""
 

@@ -1,66 +1,29 @@
-"""Network cards: read, made, edited."""
+"""Network cards, as vSphere takes them: made and edited."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pyVmomi import vim
 
 from provisioner.core.values import Json
-from provisioner_plugins.vmware.machine.naming import named
+from provisioner_plugins.vmware.machine.models import MODELS
+from provisioner_plugins.vmware.machine.record import Device
+from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.wire.sweep import Row
 
 _Card = vim.vm.device.VirtualEthernetCard
-MODELS: Mapping[str, type] = {
-    "vmxnet3": vim.vm.device.VirtualVmxnet3,
-    "e1000": vim.vm.device.VirtualE1000,
-    "e1000e": vim.vm.device.VirtualE1000e,
-}
 _MANUAL = "manual"
 
 
-def cards_of(
-    devices: Sequence[Any], known: Mapping[str, str], wanted: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The machine's cards by name. ``known`` are names with MAC addresses from its mark,
-    ``wanted`` the section ``nics`` of a spec.
-    """
-    found = sorted((item for item in devices if isinstance(item, _Card)), key=lambda d: d.key)
-    by_mac = [(mac_of(card), card) for card in found]
-    hoped = {name: str(card.get("mac", "")) for name, card in wanted.items()}
-    return named(by_mac, known, hoped, otherwise="nic")
-
-
-def mac_of(card: Any) -> str:
-    """The MAC address in canonical form; "" as long as the card has none."""
-    return str(card.macAddress or "").lower()
-
-
-def model_of(card: Any) -> str:
-    """The model; for one that no field can name, vSphere's name of its type."""
-    for name, kind in MODELS.items():
-        if isinstance(card, kind):
-            return name
-    return type(card).__name__.rsplit(".", 1)[-1]
-
-
-def network_of(card: Any) -> str | None:
-    """The managed object id of the network of a card; None for one that has none."""
-    backing = card.backing
-    if isinstance(backing, _Card.DistributedVirtualPortBackingInfo):
-        return str(backing.port.portgroupKey)
-    network = getattr(backing, "network", None)
-    return None if network is None else str(network._GetMoId())
-
-
-def describe(card: Any, network: str) -> dict[str, Json]:
+def describe(card: Device, network: str) -> dict[str, Json]:
     """A card as an element of ``nics``; ``network`` is what its network is called."""
-    plugged = card.connectable is None or bool(card.connectable.startConnected)
     return {
         "network": network,
-        "mac": mac_of(card),
-        "model": model_of(card),
-        "link": "up" if plugged else "down",
+        "mac": card.mac,
+        "model": card.model,
+        "link": "up" if card.plugged else "down",
     }
 
 
@@ -84,8 +47,8 @@ def edit(card: Any, wanted: Mapping[str, Any], backing: Any) -> None:
     )
 
 
-def backing_of(site: Any, network: Any) -> Any:
-    """What a card of this network (a row of the inventory) is plugged into."""
+def backing_of(site: Site, network: Row) -> Any:
+    """What a card of this network is plugged into."""
     moref = site.client.managed(network.kind, network.moid)
     if not issubclass(network.kind, vim.dvs.DistributedVirtualPortgroup):
         return _Card.NetworkBackingInfo(deviceName=network.get("name"), network=moref)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +11,7 @@ from pyVmomi import vim
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import error
+from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -21,12 +21,14 @@ from provisioner.providers.api import (
     Present,
     ProviderError,
     Resource,
+    SecretResolver,
     Terminal,
     Undetermined,
 )
 from provisioner_plugins.vmware.inventory import Inventory, name_of
-from provisioner_plugins.vmware.machine import building, drives, properties
+from provisioner_plugins.vmware.machine import boot, building, properties
 from provisioner_plugins.vmware.machine.building import escaped
+from provisioner_plugins.vmware.machine.extra import asked_for, differing
 from provisioner_plugins.vmware.machine.home import Home, home_of, name_folder
 from provisioner_plugins.vmware.machine.power import Power, find
 from provisioner_plugins.vmware.machine.reading import (
@@ -36,6 +38,7 @@ from provisioner_plugins.vmware.machine.reading import (
     present,
     spec_of,
 )
+from provisioner_plugins.vmware.machine.record import Record
 from provisioner_plugins.vmware.machine.rules import MachineRules
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
 from provisioner_plugins.vmware.ownership import (
@@ -48,7 +51,7 @@ from provisioner_plugins.vmware.ownership import (
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.specs import with_changes
 from provisioner_plugins.vmware.stamp import Mark
-from provisioner_plugins.vmware.storage.file import FileId, Files
+from provisioner_plugins.vmware.storage.file import FileId, Files, split_path
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
 _RUNNING_CREATION = "Folder.createVm"
@@ -71,39 +74,37 @@ class MachineHandler:
     ) -> Mapping[Address, Observation]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         finder = _Finder(self._site, inventory)
+        names = _names_in(targets[0].related if targets else {})
         found = {target.address: finder.find(target) for target in targets}
-        details = self._details(row.moid for row in found.values() if isinstance(row, Row))
+        records = self._records([row for row in found.values() if isinstance(row, Row)])
         answers: dict[Address, Observation] = {}
         for target in targets:
-            answer = found[target.address]
-            if not isinstance(answer, Row):
-                answers[target.address] = answer
-                continue
-            row = details.get(answer.moid)
-            answers[target.address] = Absent() if row is None else self._present(target, row)
+            row = found[target.address]
+            if not isinstance(row, Row):
+                answers[target.address] = row
+            elif row.moid not in records:
+                answers[target.address] = Absent()  # it went between the two looks
+            else:
+                machine = Machine.of(row, records[row.moid], target.spec)
+                answers[target.address] = present(machine, spec_of(machine, names))
         return answers
-
-    def _present(self, target: Resource, row: Row) -> Present:
-        machine = Machine.of(row, target.spec)
-        return present(machine, spec_of(machine, _names_in(target.related)))
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         rows = [row for row in inventory.rows(vim.VirtualMachine) if not _is_template(row)]
-        details = self._details(row.moid for row in rows)
+        records = self._records(rows)
         ids = Names(network=lambda moid: moid or "", disk=str, image=str)
-        for found in rows:
-            row = details.get(found.moid)
-            if row is not None:
-                machine = Machine.of(row, {})
-                observed = present(machine, spec_of(machine, ids))
-                yield Discovered(self.kind, name_of(row), observed)
+        for row in rows:
+            if row.moid in records:
+                machine = Machine.of(row, records[row.moid], {})
+                yield Discovered(self.kind, name_of(row), present(machine, spec_of(machine, ids)))
 
-    def _details(self, moids: Any) -> dict[str, Row]:
-        objects = [self._site.client.managed(vim.VirtualMachine, moid) for moid in moids]
-        wanted = {vim.VirtualMachine: properties.OF_THOSE_ASKED_ABOUT}
-        rows = look(self._site.client, "read machines", objects, wanted)
-        return {row.moid: row for row in rows}
+    def _records(self, rows: Sequence[Row]) -> dict[str, Record]:
+        """The configurations of machines, by managed object id; of one that is gone, none."""
+        objects = [self._site.client.managed(vim.VirtualMachine, row.moid) for row in rows]
+        wanted = {vim.VirtualMachine: properties.OF_CONFIG}
+        found = look(self._site.client, "read machines", objects, wanted)
+        return {row.moid: Record.read(row) for row in found}
 
     # --- writing ---
 
@@ -113,17 +114,21 @@ class MachineHandler:
         machine = find(self._site, str(resource.uid))
         if machine is None:
             home = home_of(self._site, resource)
-            self._await_creations(home, deadline)
-            machine = find(self._site, str(resource.uid)) or self._make(resource, home, deadline)
+            if resource.begun:
+                self._await_creations(home, deadline)
+                machine = find(self._site, str(resource.uid))
+            machine = machine or self._make(resource, home, deadline)
         row = self._row(resource, machine)
         self._require_ours(resource, row)
+        self._order(resource, machine, resource.spec, deadline)
         wanted = str(resource.spec.get("power", "running"))
         Power(self._site, resource, machine).bring_to(wanted, deadline)
         return self._outcome(resource, machine)
 
     def _make(self, resource: Resource, home: Home, deadline: Deadline) -> Any:
         self._refuse_taken_name(resource, home)
-        config = building.new(resource, Surroundings(self._site, resource), home.datastore)
+        extra = self._resolved(lambda secrets: asked_for(resource, self._provider, secrets))
+        config = building.new(resource, Surroundings(self._site, resource), home.datastore, extra)
         try:
             return self._site.run(
                 f"create machine {resource.name}",
@@ -174,7 +179,7 @@ class MachineHandler:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
         machine, row = self._own(resource, observed.external_id)
-        found = Machine.of(row, {**resource.spec, **observed.spec})
+        found = Machine.fresh(row, {**resource.spec, **observed.spec})
         spec = with_changes(observed.spec, changes)
         power = Power(self._site, resource, machine)
         assessed = self._rules.impact(resource, observed, changes)
@@ -188,13 +193,28 @@ class MachineHandler:
             power.bring_to("stopped", deadline)
         around = Surroundings(self._site, resource)
         self._upgrade(resource, machine, found, spec, deadline)
-        config = building.edited(resource, found, spec, around)
+        extra = self._resolved(
+            lambda secrets: differing(resource, changes, self._provider, secrets)
+        )
+        config = building.edited(resource, found, spec, around, extra)
         what = f"change machine {resource.name}"
         self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
+        self._order(resource, machine, spec, deadline)
         asked = next((change for change in changes if change.path == ("power",)), None)
         wanted = found.power if asked is None else str(asked.after or "running")
         power.bring_to(wanted, deadline)
         return self._outcome(resource, machine)
+
+    def _order(
+        self, resource: Resource, machine: Any, spec: Mapping[str, Any], deadline: Deadline
+    ) -> None:
+        """Bring the order of booting about, which names devices by keys that they have only now."""
+        found = Machine.fresh(self._row(resource, machine), spec)
+        wanted = boot.order_wanted(found, spec, _names_in(resource.related))
+        if wanted != found.record.order:
+            config = vim.vm.ConfigSpec(bootOptions=boot.options(found, wanted))
+            what = f"order what machine {resource.name} starts from"
+            self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
 
     def _upgrade(
         self,
@@ -205,7 +225,7 @@ class MachineHandler:
         deadline: Deadline,
     ) -> None:
         wanted = spec.get("machineType")
-        if wanted is not None and wanted != found.row.get("config.version"):
+        if wanted is not None and wanted != found.record.version:
             self._site.run(
                 f"bring machine {resource.name} to {wanted}",
                 lambda _: machine.UpgradeVM_Task(wanted),
@@ -219,7 +239,7 @@ class MachineHandler:
         if machine is None:
             raise Terminal(gone(resource))
         row = self._row(resource, machine)
-        found = Machine.of(row, resource.spec)
+        found = Machine.fresh(row, resource.spec)
         if found.mark is not None and not is_stamped_by(
             resource, found.mark.stamp, found.external_id
         ):
@@ -251,13 +271,15 @@ class MachineHandler:
 
     def _unplug_disks(self, resource: Resource, machine: Any, row: Row, deadline: Deadline) -> None:
         """Destroy would delete the file of every disk that is plugged in."""
+        found = Machine.fresh(row, resource.spec)
         files = Files(resource.related)
         removals = [
             vim.vm.device.VirtualDeviceSpec(
-                operation=vim.vm.device.VirtualDeviceSpec.Operation.remove, device=disk
+                operation=vim.vm.device.VirtualDeviceSpec.Operation.remove,
+                device=found.raw[disk.key],
             )
-            for disk in drives.disks_in(row.get("config.hardware.device", ()))
-            if _is_of_its_own(resource, files, drives.file_of_disk(disk), row)
+            for disk in found.disks
+            if _outlives(resource, files, disk.file, found.record.home)
         ]
         if removals:
             config = vim.vm.ConfigSpec(deviceChange=removals)
@@ -266,11 +288,22 @@ class MachineHandler:
 
     # --- parts ---
 
+    @property
+    def _provider(self) -> str:
+        return self._site.flavour.name
+
+    def _resolved(self, make: Callable[[SecretResolver], dict[str, str]]) -> dict[str, str]:
+        try:
+            return make(self._site.client.context.secrets)
+        except ProvisionerError as problem:
+            raise Terminal(problem.diagnostics[0]) from problem
+
     def _row(self, resource: Resource, machine: Any) -> Row:
-        row = self._details([machine._GetMoId()]).get(machine._GetMoId())
-        if row is None:
+        wanted = {vim.VirtualMachine: properties.OF_ONE}
+        rows = look(self._site.client, f"read machine {resource.name}", (machine,), wanted)
+        if not rows:
             raise Terminal(gone(resource))
-        return row
+        return rows[0]
 
     def _own(self, resource: Resource, external_id: str) -> tuple[Any, Row]:
         machine = find(self._site, external_id)
@@ -281,13 +314,13 @@ class MachineHandler:
         return machine, row
 
     def _require_ours(self, resource: Resource, row: Row) -> None:
-        machine = Machine.of(row, {})
+        machine = Machine.fresh(row, {})
         stamp = None if machine.mark is None else machine.mark.stamp
         if not is_stamped_by(resource, stamp, machine.external_id):
             raise Terminal(not_ours(resource, stamp))
 
     def _outcome(self, resource: Resource, machine: Any) -> Outcome:
-        found = Machine.of(self._row(resource, machine), resource.spec)
+        found = Machine.fresh(self._row(resource, machine), resource.spec)
         return Outcome(found.external_id, outputs_of(found))
 
 
@@ -298,7 +331,7 @@ class _Finder:
         self._site = site
         self._inventory = inventory
         rows = [row for row in inventory.rows(vim.VirtualMachine) if not _is_template(row)]
-        self._by_uuid = {str(row.get("config.instanceUuid")): row for row in rows}
+        self._by_uuid = {str(row.get(properties.UUID)): row for row in rows}
         self._by_name: dict[str, list[Row]] = {}
         for row in rows:
             self._by_name.setdefault(name_of(row), []).append(row)
@@ -340,7 +373,7 @@ def _ambiguous(target: Resource, paths: Sequence[str]) -> Any:
 
 
 def _is_template(row: Row) -> bool:
-    return bool(row.get("config.template", False))
+    return bool(row.get(properties.TEMPLATE, False))
 
 
 def _names_in(related: Mapping[Address, Resource]) -> Names:
@@ -357,16 +390,19 @@ def _names_in(related: Mapping[Address, Resource]) -> Names:
     )
 
 
-def _is_of_its_own(resource: Resource, files: Files, file: FileId | None, row: Row) -> bool:
-    """Whether a disk outlives the machine: it is a Disk of the stack, or lies elsewhere than the
+def _outlives(resource: Resource, files: Files, file: FileId | None, home: str) -> bool:
+    """Whether a disk outlives its machine: it is a Disk of the stack, or lies elsewhere than the
     machine's own files.
     """
     if file is None:
         return False
-    home = str(row.get("config.files.vmPathName", "")).partition("] ")[2].rpartition("/")[0]
-    in_home = bool(home) and file.path.rpartition("/")[0] == home
-    is_known = files.name("Disk", file) != str(file)
-    return is_known or not in_home or files.name("Disk", file) in resource.spec.get("disks", {})
+    own = split_path(home)[1].rpartition("/")[0]
+    name = files.name("Disk", file)
+    return (
+        name != str(file)
+        or file.path.rpartition("/")[0] != own
+        or name in resource.spec.get("disks", {})
+    )
 
 
 def _needs_restart(resource: Resource) -> Any:

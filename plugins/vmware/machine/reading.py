@@ -1,4 +1,4 @@
-"""A machine's properties as a spec in canonical form, with outputs and facts."""
+"""A machine as a spec in canonical form, with outputs and facts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyVmomi import vim
-
 from provisioner.core.values import Json, digest
 from provisioner.providers.api import Present
-from provisioner_plugins.vmware.machine import cards, drives
-from provisioner_plugins.vmware.stamp import FIELD, Mark
+from provisioner_plugins.vmware.inventory import name_of
+from provisioner_plugins.vmware.machine import cards, properties
+from provisioner_plugins.vmware.machine.naming import named
+from provisioner_plugins.vmware.machine.record import (
+    ANY_DRIVE,
+    CARD,
+    DISK,
+    DRIVE,
+    TPM,
+    Device,
+    Record,
+)
+from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.wire.sweep import Row
 
@@ -30,45 +39,52 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine as it was read. ``cards`` and ``drives`` are its devices by their names."""
+    """A machine as it was read: ``row`` is what moves by itself, ``record`` its configuration.
+    ``cards`` and ``drives`` are its devices by their names; ``raw`` vSphere's own devices by key,
+    where the configuration was read just now.
+    """
 
     row: Row
+    record: Record
     mark: Mark | None
-    cards: Mapping[str, Any]
-    drives: Mapping[str, Any]
-    extra: Mapping[str, str] = field(default_factory=dict)
-    """Its extra configuration."""
+    cards: Mapping[str, Device]
+    drives: Mapping[str, Device]
+    raw: Mapping[int, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, row: Row, wanted: Mapping[str, Any]) -> Machine:
-        """Make sense of a row. ``wanted`` is the spec of the resource that asks: where nothing else
-        tells, it says what cards and drives are called.
+    def of(cls, row: Row, record: Record, wanted: Mapping[str, Any]) -> Machine:
+        """Make sense of what was read. ``wanted`` is the spec of the resource that asks: where
+        nothing else tells, it says what cards and drives are called.
         """
-        extra = {
-            str(item.key): str(item.value)
-            for item in row.get("config.extraConfig", ())
-            if isinstance(item.value, str)
-        }
-        mark = Mark.parse(extra.get(FIELD, ""))
-        details = mark.details if mark is not None else {}
-        devices = row.get("config.hardware.device", ())
+        mark = Mark.parse(record.mark)
+        known = mark.details if mark is not None else {}
+        macs = {name: str(card.get("mac", "")) for name, card in wanted.get("nics", {}).items()}
+        places = dict.fromkeys(wanted.get("cdroms", {}), "")
+        found_cards = [(card.mac, card) for card in record.of_sort(CARD)]
+        found_drives = [(record.place(drive), drive) for drive in record.of_sort(DRIVE)]
         return cls(
             row,
+            record,
             mark,
-            cards.cards_of(devices, details.get("nics", {}), wanted.get("nics", {})),
-            drives.drives_of(devices, details.get("cdroms", {}), wanted.get("cdroms", {})),
-            extra,
+            named(found_cards, known.get("nics", {}), macs, otherwise="nic"),
+            named(found_drives, known.get("cdroms", {}), places, otherwise="cdrom"),
+            {device.key: device for device in row.get("config.hardware.device", ())},
         )
+
+    @classmethod
+    def fresh(cls, row: Row, wanted: Mapping[str, Any]) -> Machine:
+        """Of a row with everything in it."""
+        return cls.of(row, Record.read(row), wanted)
 
     @property
     def external_id(self) -> str:
         """Its instance UUID: unique on a vCenter, and kept wherever it moves there."""
-        return str(self.row.get("config.instanceUuid"))
+        return str(self.row.get(properties.UUID))
 
     @property
-    def devices(self) -> list[Any]:
-        """Everything that is plugged in."""
-        return list(self.row.get("config.hardware.device", ()))
+    def disks(self) -> list[Device]:
+        """Its disks."""
+        return self.record.of_sort(DISK)
 
     @property
     def power(self) -> str:
@@ -78,62 +94,67 @@ class Machine:
     @property
     def details(self) -> dict[str, Any]:
         """What its mark has to say of it: what cards and drives are called."""
-        controllers = drives.controllers_of(self.devices)
         kept = dict(self.mark.details) if self.mark is not None else {}
         return {
             **kept,
-            "nics": {name: cards.mac_of(card) for name, card in self.cards.items()},
-            "cdroms": {
-                name: drives.place_of(drive, controllers) for name, drive in self.drives.items()
+            "nics": {name: card.mac for name, card in self.cards.items()},
+            "cdroms": {name: self.record.place(drive) for name, drive in self.drives.items()},
+        }
+
+    def bootable(self, names: Names) -> Mapping[str, Mapping[str, int]]:
+        """The keys of what it could start from, by section of a spec and by name."""
+        return {
+            "disks": {
+                names.disk(disk.file): disk.key for disk in self.disks if disk.file is not None
             },
+            "nics": {name: card.key for name, card in self.cards.items()},
+            "cdroms": dict.fromkeys(self.drives, ANY_DRIVE),
         }
 
 
 def spec_of(machine: Machine, names: Names) -> dict[str, Any]:
     """The machine in canonical form."""
-    row = machine.row
+    record = machine.record
     spec: dict[str, Any] = {
         "cpu": _cpu(machine),
         "memory": _memory(machine),
-        "firmware": _firmware(machine),
-        "machineType": row.get("config.version"),
-        "guestOs": row.get("config.guestId"),
-        "disks": _disks(machine, names),
+        "firmware": _firmware(record),
+        "machineType": record.version,
+        "guestOs": record.guest,
+        "disks": {_disk_name(disk, names): {"bus": record.bus(disk)} for disk in machine.disks},
         "nics": {
-            name: cards.describe(card, names.network(cards.network_of(card)))
+            name: cards.describe(card, names.network(card.network))
             for name, card in machine.cards.items()
         },
-        "cdroms": _drives(machine, names),
+        "cdroms": {name: _drive(machine, drive, names) for name, drive in machine.drives.items()},
         "guestAgent": True,
         "power": machine.power,
         "console": {"serial": False, "graphics": "none"},
     }
-    annotation = str(row.get("config.annotation", ""))
-    if annotation:
-        spec["description"] = annotation
+    if record.annotation:
+        spec["description"] = record.annotation
     spec.update(machine.mark.fields() if machine.mark is not None else {"labels": {}})
-    _add_boot_order(machine, spec)
+    _add_places_in_order(machine, spec, names)
     return spec
 
 
 def _cpu(machine: Machine) -> dict[str, Json]:
-    row = machine.row
-    count = int(row.get("config.hardware.numCPU", 1))
-    cores = int(row.get("config.hardware.numCoresPerSocket", 1) or 1)
-    hot = bool(row.get("config.cpuHotAddEnabled", False))
+    record = machine.record
+    most = record.processors
+    if record.more_processors:
+        most = _most(machine, "cpu", most)
     return {
-        "count": count,
-        "max": _most(machine, "cpu", count) if hot else count,
-        "hotAdd": hot,
-        "topology": {"sockets": count // cores, "cores": cores, "threads": 1},
-        "nested": bool(row.get("config.nestedHVEnabled", False)),
+        "count": record.processors,
+        "max": most,
+        "hotAdd": record.more_processors,
+        "topology": {"sockets": most // record.cores, "cores": record.cores, "threads": 1},
+        "nested": record.nested,
     }
 
 
 def _memory(machine: Machine) -> dict[str, Json]:
-    size = int(machine.row.get("config.hardware.memoryMB", 0)) * MIB
-    hot = bool(machine.row.get("config.memoryHotAddEnabled", False))
-    return {"size": size, "max": _most(machine, "memory", size) if hot else size, "hotAdd": hot}
+    size, more = machine.record.memory * MIB, machine.record.more_memory
+    return {"size": size, "max": _most(machine, "memory", size) if more else size, "hotAdd": more}
 
 
 def _most(machine: Machine, what: str, now: int) -> int:
@@ -143,105 +164,55 @@ def _most(machine: Machine, what: str, now: int) -> int:
     return max(now, asked) if isinstance(asked, int) else now
 
 
-def _firmware(machine: Machine) -> dict[str, Json]:
-    uefi = machine.row.get("config.firmware") == "efi"
-    options = machine.row.get("config.bootOptions")
-    secure = uefi and bool(getattr(options, "efiSecureBootEnabled", False))
-    has_tpm = any(isinstance(item, vim.vm.device.VirtualTPM) for item in machine.devices)
-    return {"type": "uefi-secure" if secure else "uefi" if uefi else "bios", "tpm": has_tpm}
+def _firmware(record: Record) -> dict[str, Json]:
+    kind = "bios" if not record.uefi else "uefi-secure" if record.secure else "uefi"
+    return {"type": kind, "tpm": bool(record.of_sort(TPM))}
 
 
-def _disks(machine: Machine, names: Names) -> dict[str, Any]:
-    controllers = drives.controllers_of(machine.devices)
-    found: dict[str, Any] = {}
-    for disk in drives.disks_in(machine.devices):
-        file = drives.file_of_disk(disk)
-        name = f"device {disk.key}" if file is None else names.disk(file)
-        found[name] = {"bus": drives.bus_of(disk, controllers)}
+def _disk_name(disk: Device, names: Names) -> str:
+    return f"device {disk.key}" if disk.file is None else names.disk(disk.file)
+
+
+def _drive(machine: Machine, drive: Device, names: Names) -> dict[str, Json]:
+    found: dict[str, Json] = {"bus": machine.record.bus(drive)}
+    if drive.file is not None:
+        found["image"] = names.image(drive.file)
     return found
 
 
-def _drives(machine: Machine, names: Names) -> dict[str, Any]:
-    controllers = drives.controllers_of(machine.devices)
-    found: dict[str, Any] = {}
-    for name, drive in machine.drives.items():
-        found[name] = {"bus": drives.bus_of(drive, controllers)}
-        file = drives.file_of_drive(drive)
-        if file is not None:
-            found[name]["image"] = names.image(file)
-    return found
-
-
-def _add_boot_order(machine: Machine, spec: dict[str, Any]) -> None:
-    """The places in the order of booting; vSphere has one place for all CD drives together."""
-    options = machine.row.get("config.bootOptions")
-    places = {
-        key: number
-        for number, item in enumerate(getattr(options, "bootOrder", None) or (), start=1)
-        if (key := _boot_key(item)) is not None
-    }
-    disks = dict(zip(spec["disks"], drives.disks_in(machine.devices), strict=True))
-    for section, devices in (("disks", disks), ("nics", machine.cards)):
-        for name, device in devices.items():
-            if device.key in places:
-                spec[section][name]["bootOrder"] = places[device.key]
-    for name in list(machine.drives)[:1]:
-        if _ANY_DRIVE in places:
-            spec["cdroms"][name]["bootOrder"] = places[_ANY_DRIVE]
-
-
-_ANY_DRIVE = 0
-
-
-def _boot_key(item: Any) -> int | None:
-    options = vim.vm.BootOptions
-    if isinstance(item, options.BootableDiskDevice | options.BootableEthernetDevice):
-        return int(item.deviceKey)
-    return _ANY_DRIVE if isinstance(item, options.BootableCdromDevice) else None
+def _add_places_in_order(machine: Machine, spec: dict[str, Any], names: Names) -> None:
+    places = {key: number for number, key in enumerate(machine.record.order, start=1)}
+    if not places:
+        return
+    for section, known in machine.bootable(names).items():
+        for name, key in known.items():
+            if key in places:
+                # All CD drives are one place in the order: it is told of the first.
+                spec[section][name]["bootOrder"] = places.pop(key)
 
 
 def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
     """The observation of a machine."""
-    row = machine.row
     owner = machine.mark.stamp if machine.mark is not None else None
-    tools = str(row.get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
+    tools = str(machine.row.get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
+    name = name_of(machine.row)
     return Present(
         external_id=machine.external_id,
         owner=owner,
         spec=spec,
-        fingerprint=digest(
-            {
-                "id": machine.external_id,
-                "name": str(row.get("name")),
-                "owner": None if owner is None else owner.as_json(),
-                "spec": _without_names(spec),
-                "devices": sorted(item.key for item in machine.devices),
-            }
-        ),
+        # Not the spec: names of devices come from the manifest of whoever asks.
+        fingerprint=digest([machine.external_id, name, machine.power, machine.record.plain()]),
         outputs=outputs_of(machine),
         facts={"power": machine.power, "tools": tools},
-        name=str(row.get("name")),
+        name=name,
     )
-
-
-def _without_names(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What does not depend on who asks: names of devices come from his manifest."""
-    plain = {key: value for key, value in spec.items() if key not in {"disks", "nics", "cdroms"}}
-    return {
-        **plain,
-        "disks": sorted(item["bus"] for item in spec["disks"].values()),
-        "nics": sorted(
-            (item["mac"], item["model"], item["link"]) for item in spec["nics"].values()
-        ),
-        "cdroms": sorted(item["bus"] for item in spec["cdroms"].values()),
-    }
 
 
 def outputs_of(machine: Machine) -> dict[str, Json]:
     """What other resources may refer to, as far as it is known without asking the guest."""
     outputs: dict[str, Json] = {
-        "uuid": str(machine.row.get("config.uuid")),
-        "mac": {name: cards.mac_of(card) for name, card in machine.cards.items()},
+        "uuid": machine.record.uuid,
+        "mac": {name: card.mac for name, card in machine.cards.items()},
     }
     address = machine.row.get("guest.ipAddress")
     if address:

@@ -11,6 +11,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.core.values import Path, get_path
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins.vmware.flavour import ESXI, VCENTER, Flavour
+from provisioner_plugins.vmware.machine.extra import contradictions
 from provisioner_plugins.vmware.machine.impact import assess
 from provisioner_plugins.vmware.machine.limits import beyond
 from provisioner_plugins.vmware.refusal import unusable
@@ -61,6 +62,7 @@ _WITHOUT: Sequence[tuple[Path, object, str, str]] = (
     ),
 )
 """Fields, the value that is refused (None: any), why, and what to do."""
+_BOOTABLE = ("disks", "nics", "cdroms")
 _OF_DISKS = (
     ("cache", None, "ESXi does not cache disks", "Leave it out."),
     ("serial", None, "a disk's serial number is vSphere's", "Set disk.EnableUUID in native."),
@@ -83,10 +85,19 @@ class MachineRules:
             spec["nics"] = _renamed(spec["nics"], "model", PARAVIRTUAL_CARD)
         if isinstance(spec.get("description"), str) and not spec["description"]:
             del spec["description"]
+        if "pool" in spec.get("cloudInit", {}):
+            # The data lie in the machine's own configuration, not on a disk.
+            section = spec["cloudInit"]
+            spec["cloudInit"] = {key: section[key] for key in section if key != "pool"}
+        spec = _with_ranks(spec)
         if "native" in spec:
             own = {key: part for key, part in spec["native"].items() if key == flavour.name}
             spec["native"] = own
-        problems = [*_problems(spec), *beyond(spec)]
+        problems = [
+            *_problems(spec, flavour),
+            *beyond(spec),
+            *contradictions(spec, flavour.name),
+        ]
         if problems:
             raise ProvisionerError(problems)
         return spec
@@ -106,7 +117,25 @@ def _renamed(devices: Mapping[str, Any], field: str, word: str) -> dict[str, Any
     }
 
 
-def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
+def _with_ranks(spec: dict[str, Any]) -> dict[str, Any]:
+    """Places in the order of booting as 1, 2, 3: an endpoint keeps the order, not the numbers."""
+    devices = [
+        (section, name, device["bootOrder"])
+        for section in _BOOTABLE
+        for name, device in spec.get(section, {}).items()
+        if isinstance(device.get("bootOrder"), int)
+    ]
+    ranks = {
+        place: number
+        for number, place in enumerate(sorted({place for _, _, place in devices}), start=1)
+    }
+    for section, name, place in devices:
+        ranked = {**spec[section][name], "bootOrder": ranks[place]}
+        spec[section] = {**spec[section], name: ranked}
+    return spec
+
+
+def _problems(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]:
     for path, refused, why, hint in _WITHOUT:
         found = get_path(spec, path)
         if found is not None and (refused is None or found == refused):
@@ -126,10 +155,44 @@ def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
             yield unusable(
                 ("nics", name, "model"), "vSphere has no such card", "Use vmxnet3 or e1000e."
             )
-    topology = spec.get("cpu", {}).get("topology")
+    yield from _cpu_problems(spec.get("cpu", {}))
+    yield from _tpm_problems(spec.get("firmware", {}), flavour)
+    drives = [name for name, box in spec.get("cdroms", {}).items() if "bootOrder" in box]
+    if len(drives) > 1:
+        yield unusable(
+            ("cdroms", drives[1], "bootOrder"),
+            "vSphere has one place in the order for all CD drives together",
+            "Write bootOrder for one of them.",
+        )
+
+
+def _tpm_problems(firmware: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]:
+    if firmware.get("tpm") is not True:
+        return
+    if flavour is ESXI:
+        yield unusable(
+            ("firmware", "tpm"),
+            "a virtual TPM needs a key provider, which only a vCenter has",
+            "Leave it out, or manage the host through its vCenter.",
+        )
+    elif firmware.get("type", "bios") == "bios":
+        yield unusable(
+            ("firmware", "tpm"), "a virtual TPM needs UEFI", "Write firmware.type: uefi."
+        )
+
+
+def _cpu_problems(cpu: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    topology = cpu.get("topology")
     if isinstance(topology, Mapping) and topology.get("threads", 1) != 1:
         yield unusable(
             ("cpu", "topology", "threads"),
             "a virtual processor of vSphere has one thread",
             "Write threads: 1, and more cores.",
+        )
+    count, cores = cpu.get("count", 1), (topology or {}).get("cores", 1)
+    if isinstance(count, int) and isinstance(cores, int) and count % cores:
+        yield unusable(
+            ("cpu", "topology", "cores"),
+            f"a machine has whole sockets, and {count} processors are no multiple of {cores} cores",
+            "Choose cpu.count as a multiple of the cores.",
         )

@@ -40,6 +40,7 @@ class FolderUnderTest:
 
     unstamped: frozenset[str] = frozenset()
     journaled: frozenset[str] = frozenset()
+    defers = True
     drift: Mapping[str, Mapping[str, Any]] = {KIND: {"mtu": 1400}}
     surroundings: Mapping[Address, Mapping[str, Any] | None] = dict.fromkeys(surroundings())
 

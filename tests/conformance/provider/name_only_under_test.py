@@ -198,6 +198,7 @@ class NameOnlyUnderTest:
 
     unstamped = frozenset({KIND})
     journaled = frozenset({KIND})
+    defers = True
     drift: Mapping[str, Mapping[str, Any]] = {KIND: {"mtu": 1400}}
     surroundings: Mapping[Address, Mapping[str, Any] | None] = dict.fromkeys(surroundings())
     host: Mapping[str, Any] = {"connection": {}}

@@ -86,6 +86,12 @@ class ProviderUnderTest(Protocol):
         """Somebody else at the same endpoint."""
         ...
 
+    @property
+    def defers(self) -> bool:
+        """Whether a running machine can keep a change for its next restart; if not, what needs one
+        is done with one or not at all."""
+        ...
+
     def refuses(self, kind: str, field: str) -> str | None:
         """Why this endpoint cannot have a field (dotted, as in the case tables); None if it can."""
         ...

@@ -33,6 +33,8 @@ class VmwareUnderTest:
         "VirtualMachine": {"description": "as the author wants it"},
     }
 
+    defers = False
+
     def __init__(self, *, esx: bool) -> None:
         reason = unavailable()
         if reason is not None:
@@ -42,6 +44,7 @@ class VmwareUnderTest:
         self._esx = esx
         SECRETS[_PASSWORD] = self._vcsim.password
         self.provider = Lossy((esxi if esx else vcenter)())
+        name = self.provider.describe().name
         self.outside = VsphereOutside(self._vcsim)
         connection = {
             "server": self._vcsim.host,
@@ -55,7 +58,17 @@ class VmwareUnderTest:
         if not esx:
             connection["cluster"] = "DC0_C0"
         self.host: Mapping[str, Any] = {"connection": connection}
-        self.values: Mapping[str, Json] = {}
+        self.values: Mapping[str, Json] = {
+            "machineType": "vmx-19",
+            "otherMachineType": "vmx-20",
+            "cardModel": "e1000",
+            "otherCardModel": "e1000e",
+            "nestedCpu": {"nested": True},
+            "otherNestedCpu": {"nested": False},
+            "plainCpu": {},
+            "machineNative": {name: {"extraConfig": {"disk.EnableUUID": "TRUE"}}},
+            "otherMachineNative": {name: {"extraConfig": {"svga.present": "FALSE"}}},
+        }
 
     @classmethod
     def vcenter(cls, folder: Path) -> VmwareUnderTest:  # noqa: ARG003 - it has its own
@@ -68,11 +81,13 @@ class VmwareUnderTest:
     @property
     def surroundings(self) -> Mapping[Address, Mapping[str, Any] | None]:
         served = self.provider.describe().kinds
-        left_out = {address: None for address in surroundings() if address.kind not in served}
+        given: dict[Address, Mapping[str, Any] | None] = {
+            address: None for address in surroundings() if address.kind not in served
+        }
         if "Disk" not in served:
             bare = {"memory": {"size": "64MiB"}, "power": "stopped"}
-            left_out |= {a: bare for a in surroundings() if a.kind == "VirtualMachine"}
-        return left_out
+            given |= {a: bare for a in surroundings() if a.kind == "VirtualMachine"}
+        return given
 
     @property
     def unstamped(self) -> frozenset[str]:
@@ -84,6 +99,8 @@ class VmwareUnderTest:
         return frozenset()
 
     def refuses(self, kind: str, field: str) -> str | None:
+        if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):
+            return "a virtual TPM needs a key provider, which only a vCenter has"
         return _REFUSED.get((kind, field))
 
     def lose_answer(self, call: str) -> None:
@@ -106,6 +123,7 @@ class VmwareUnderTest:
 
 _REFUSED: Mapping[tuple[str, str], str] = {
     ("VirtualMachine", "cpu.model"): "a machine sees the processor of its host",
+    ("VirtualMachine", "cpu.topology.threads"): "a virtual processor of vSphere has one thread",
     ("VirtualMachine", "boot.kernel"): "a machine starts from its firmware",
     ("VirtualMachine", "console.serial"): "a serial port needs something that it leads to",
     ("VirtualMachine", "console.graphics"): "ESXi has no VNC and no SPICE",

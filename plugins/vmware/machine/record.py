@@ -57,9 +57,9 @@ class Device(NamedTuple):
         place = (int(device.controllerKey or 0), int(device.unitNumber or 0))
         if sort == DISK:
             size = int(device.capacityInBytes or (device.capacityInKB or 0) * 1024)
-            return cls(sort, key, place=place, file=_base_file(device.backing), capacity=size)
+            return cls(sort, key, place=place, file=base_file(device.backing), capacity=size)
         if sort == DRIVE:
-            return cls(sort, key, place=place, file=_file(device.backing))
+            return cls(sort, key, place=place, file=file_of(device.backing))
         if sort == CARD:
             ends = device.connectable
             return cls(
@@ -163,14 +163,15 @@ def _device_of_plain(data: Any) -> Device:
     return Device(sort, key, model, (place[0], place[1]), known, *rest)
 
 
-def _base_file(backing: Any) -> FileId | None:
+def base_file(backing: Any) -> FileId | None:
     """The file that a disk was made as, below all that snapshots have laid over it."""
     while getattr(backing, "parent", None) is not None:
         backing = backing.parent
-    return _file(backing)
+    return file_of(backing)
 
 
-def _file(backing: Any) -> FileId | None:
+def file_of(backing: Any) -> FileId | None:
+    """The file that a disk writes to, or that is in a drive; None for something without a file."""
     name, datastore = getattr(backing, "fileName", None), getattr(backing, "datastore", None)
     if not name or datastore is None:
         return None

@@ -10,7 +10,7 @@ from pyVmomi import vim
 
 from provisioner.providers.api import Terminal
 from provisioner_plugins.vmware.inventory import Inventory
-from provisioner_plugins.vmware.machine import drives
+from provisioner_plugins.vmware.machine.record import base_file
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FOLDER, FileId, split_path
 from provisioner_plugins.vmware.storage.listing import EVERYWHERE, Found, list_all
@@ -79,8 +79,10 @@ def _used(site: Site, inventory: Inventory) -> tuple[_Layers, frozenset[FileId]]
     tops: set[FileId] = set()
     of_templates: set[FileId] = set()
     for row in look(site.client, "read the disks of machines", machines, wanted):
-        for disk in drives.disks_in(row.get("config.hardware.device", ())):
-            base = drives.file_of_disk(disk)
+        for disk in row.get("config.hardware.device", ()):
+            if not isinstance(disk, vim.vm.device.VirtualDisk):
+                continue
+            base = base_file(disk.backing)
             if base is not None:
                 (of_templates if row.get("config.template", False) else bases).add(base)
             backing = disk.backing

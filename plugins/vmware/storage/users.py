@@ -10,7 +10,7 @@ from pyVmomi import vim
 from provisioner.core.diagnostics import error
 from provisioner.providers.api import InUse, Resource
 from provisioner_plugins.vmware.inventory import name_of
-from provisioner_plugins.vmware.machine import drives
+from provisioner_plugins.vmware.machine.record import base_file, file_of
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.wire.errors import IN_USE
@@ -51,16 +51,16 @@ def users_of(site: Site, file: FileId) -> list[User]:
 
 def _file(device: Any) -> FileId | None:
     if isinstance(device, vim.vm.device.VirtualDisk):
-        return drives.file_of_disk(device)
+        return base_file(device.backing)
     if isinstance(device, vim.vm.device.VirtualCdrom):
-        return drives.file_of_drive(device)
+        return file_of(device.backing)
     return None
 
 
 def _top(device: Any) -> FileId | None:
     """The file that a machine writes to: that of the latest snapshot, or the disk itself."""
     is_disk = isinstance(device, vim.vm.device.VirtualDisk)
-    return drives.file_of_drive(device) if is_disk else None
+    return file_of(device.backing) if is_disk else None
 
 
 def require_unused(resource: Resource, users: Sequence[User]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pyVmomi import vim
 
@@ -85,7 +86,7 @@ def _used(site: Site, inventory: Inventory) -> tuple[_Layers, frozenset[FileId]]
             base = base_file(disk.backing)
             if base is not None:
                 (of_templates if row.get("config.template", False) else bases).add(base)
-            backing = disk.backing
+            backing: Any = disk.backing
             while getattr(backing, "parent", None) is not None:
                 path = split_path(str(backing.fileName))[1]
                 tops.add(FileId(backing.datastore._GetMoId(), path))

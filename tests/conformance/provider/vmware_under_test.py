@@ -56,7 +56,7 @@ class VmwareUnderTest:
             "timeouts": {"read": "5s"},
         }
         if not esx:
-            connection["cluster"] = "DC0_C0"
+            connection |= {"datacenter": "DC0", "cluster": "DC0_C0"}
         self.host: Mapping[str, Any] = {"connection": connection}
         self.values: Mapping[str, Json] = {
             "machineType": "vmx-19",

@@ -14,7 +14,8 @@ from provisioner.core.values import Json
 from provisioner_plugins.vmware.machine.buses import bus_name
 from provisioner_plugins.vmware.machine.models import model_of
 from provisioner_plugins.vmware.stamp import FIELD
-from provisioner_plugins.vmware.storage.file import FileId, split_path
+from provisioner_plugins.vmware.storage.backing import base_file, file_of
+from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.wire.sweep import Row
 
 _Device = vim.vm.device
@@ -161,21 +162,6 @@ def _device_of_plain(data: Any) -> Device:
     sort, key, model, place, file, *rest = data
     known = None if file is None else FileId(*file)
     return Device(sort, key, model, (place[0], place[1]), known, *rest)
-
-
-def base_file(backing: Any) -> FileId | None:
-    """The file that a disk was made as, below all that snapshots have laid over it."""
-    while getattr(backing, "parent", None) is not None:
-        backing = backing.parent
-    return file_of(backing)
-
-
-def file_of(backing: Any) -> FileId | None:
-    """The file that a disk writes to, or that is in a drive; None for something without a file."""
-    name, datastore = getattr(backing, "fileName", None), getattr(backing, "datastore", None)
-    if not name or datastore is None:
-        return None
-    return FileId(datastore._GetMoId(), split_path(name)[1])
 
 
 def _network(backing: Any) -> str | None:

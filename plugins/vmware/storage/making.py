@@ -51,12 +51,18 @@ def present(
     """A file as observed; ``owner`` is the resource whose file it is, ``more`` is what else is
     told of it in outputs.
     """
-    plain = {key: value for key, value in spec.items() if key != "pool"}
     return Present(
         external_id=str(found.file),
         owner=None if owner is None else owner.stamp,
         spec=spec,
-        fingerprint=digest({"file": str(found.file), "spec": plain}),
+        # How much of a disk is written moves by itself, and its format is what the author says.
+        fingerprint=digest(
+            {
+                "file": str(found.file),
+                "size": found.size if found.capacity is None else found.capacity,
+                "checksum": found.checksum,
+            }
+        ),
         outputs={**outputs_of(found), **more},
     )
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pyVmomi import vim
 
 from provisioner.providers.api import Terminal
 from provisioner_plugins.vmware.inventory import Inventory
-from provisioner_plugins.vmware.machine.record import base_file
 from provisioner_plugins.vmware.site import Site
-from provisioner_plugins.vmware.storage.file import FOLDER, FileId, split_path
+from provisioner_plugins.vmware.storage.backing import file_of, layers_of
+from provisioner_plugins.vmware.storage.file import FOLDER, FileId
 from provisioner_plugins.vmware.storage.listing import EVERYWHERE, Found, list_all
 from provisioner_plugins.vmware.wire.sweep import look
 
@@ -80,15 +79,10 @@ def _used(site: Site, inventory: Inventory) -> tuple[_Layers, frozenset[FileId]]
     tops: set[FileId] = set()
     of_templates: set[FileId] = set()
     for row in look(site.client, "read the disks of machines", machines, wanted):
-        for disk in row.get("config.hardware.device", ()):
-            if not isinstance(disk, vim.vm.device.VirtualDisk):
-                continue
-            base = base_file(disk.backing)
-            if base is not None:
-                (of_templates if row.get("config.template", False) else bases).add(base)
-            backing: Any = disk.backing
-            while getattr(backing, "parent", None) is not None:
-                path = split_path(str(backing.fileName))[1]
-                tops.add(FileId(backing.datastore._GetMoId(), path))
-                backing = backing.parent
+        known = of_templates if row.get("config.template", False) else bases
+        for device in row.get("config.hardware.device", ()):
+            if isinstance(device, vim.vm.device.VirtualDisk):
+                *layers, base = map(file_of, layers_of(device.backing))
+                known.update((base,) if base is not None else ())
+                tops.update(layer for layer in layers if layer is not None)
     return _Layers(frozenset(bases), frozenset(tops)), frozenset(of_templates)

@@ -10,8 +10,8 @@ from pyVmomi import vim
 from provisioner.core.diagnostics import error
 from provisioner.providers.api import InUse, Resource
 from provisioner_plugins.vmware.inventory import name_of
-from provisioner_plugins.vmware.machine.record import base_file, file_of
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.storage.backing import file_of, layers_of
 from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.wire.errors import IN_USE
 from provisioner_plugins.vmware.wire.sweep import look
@@ -44,23 +44,9 @@ def users_of(site: Site, file: FileId) -> list[User]:
         found += [
             User(row.moid, name_of(row), device)
             for device in row.get("config.hardware.device", ())
-            if file in (_file(device), _top(device))
+            if file in map(file_of, layers_of(device.backing))
         ]
     return sorted(found, key=lambda user: user.name)
-
-
-def _file(device: Any) -> FileId | None:
-    if isinstance(device, vim.vm.device.VirtualDisk):
-        return base_file(device.backing)
-    if isinstance(device, vim.vm.device.VirtualCdrom):
-        return file_of(device.backing)
-    return None
-
-
-def _top(device: Any) -> FileId | None:
-    """The file that a machine writes to: that of the latest snapshot, or the disk itself."""
-    is_disk = isinstance(device, vim.vm.device.VirtualDisk)
-    return file_of(device.backing) if is_disk else None
 
 
 def require_unused(resource: Resource, users: Sequence[User]) -> None:

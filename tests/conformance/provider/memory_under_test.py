@@ -112,6 +112,7 @@ class MemoryUnderTest:
         natives = ("network", "pool", "disk", "machine")
         self.values: Mapping[str, Json] = {
             "folder": str(folder),
+            "qcow2Image": "files/image.qcow2",
             "machineType": "q35",
             "otherMachineType": "pc",
             "cardModel": "e1000",

@@ -27,7 +27,7 @@ from provisioner_plugins.vmware.handler import KindHandler, LooksAhead
 from provisioner_plugins.vmware.handlers import handlers_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine.power import bring_to
-from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.site import PLACES, Site
 from provisioner_plugins.vmware.wire.client import Client
 
 
@@ -90,11 +90,13 @@ class VmwareSession:
         self._client.close()
 
     def _inventory(self, kinds: Collection[str]) -> Inventory:
-        wanted: dict[type, set[str]] = {}
+        wanted: dict[type, set[str]] = {type_: {*paths} for type_, paths in PLACES.items()}
         for kind in kinds:
             for type_, paths in self._handler(kind).reads.items():
                 wanted.setdefault(type_, set()).update(paths)
-        return Inventory(self._client, {type_: sorted(paths) for type_, paths in wanted.items()})
+        return self._site.seen(
+            Inventory(self._client, {type_: sorted(paths) for type_, paths in wanted.items()})
+        )
 
     def _handler(self, kind: str) -> KindHandler:
         handler = self._handlers.get(kind)

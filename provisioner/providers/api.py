@@ -82,8 +82,8 @@ class Description:
 
     ``connection_schema`` and ``native_schema`` are JSON Schemas (2020-12) of
     ``Host.spec.connection`` and of the provider's part of a resource's ``native`` section.
-    ``naming`` holds the kinds it serves. ``capabilities`` are names from
-    :mod:`provisioner.providers.capabilities`.
+    ``naming`` holds the kinds it serves, ``unmarked`` those of them on whose objects there is no
+    room for a stamp. ``capabilities`` are names from :mod:`provisioner.providers.capabilities`.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Description:
     connection_schema: Mapping[str, Any]
     native_schema: Mapping[str, Any]
     capabilities: frozenset[str] = frozenset()
+    unmarked: frozenset[str] = frozenset()
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -118,7 +119,8 @@ class Resource:
     ``spec`` is canonical: the desired one for observe, create and update, the recorded one for
     delete. ``labels`` and ``tenant`` are keys of it like every other field. ``name`` is what the
     object is or shall be called on the endpoint. ``uid`` is its deterministic identity, ``stamp``
-    the mark to write. ``external_id`` is what an earlier call returned. ``related`` finds, by
+    the mark to write. ``external_id`` is what an earlier call returned; in create it is that of the
+    object that was lost, given only where names are free. ``related`` finds, by
     address, every resource of the same endpoint that the stack knows (one mapping, shared by all).
     ``exact``: the author gave the name of the object itself (``metadata.externalName``), so one of
     just this name is meant even where the endpoint's objects are called otherwise when they are

@@ -24,25 +24,30 @@ func fault(_ *host, is *rule, seen *call, _ http.Handler) http.Handler {
 		if err != nil {
 			panic(err)
 		}
-		kind := reflect.TypeOf(raised).Elem().Name()
-		var detail bytes.Buffer
-		element := xml.StartElement{
-			Name: xml.Name{Local: kind + "Fault"},
-			Attr: []xml.Attr{
-				{Name: xml.Name{Local: "xmlns"}, Value: "urn:vim25"},
-				{Name: xml.Name{Local: "xsi:type"}, Value: kind},
-			},
-		}
-		if err := xml.NewEncoder(&detail).EncodeElement(raised, element); err != nil {
-			panic(err)
-		}
-		w.Header().Set("Content-Type", "text/xml; charset=utf-8")
-		w.WriteHeader(http.StatusInternalServerError)
-		fmt.Fprintf(w, envelope, fmt.Sprintf(
-			`<soapenv:Fault><faultcode>ServerFaultCode</faultcode>`+
-				`<faultstring>%s by a rule</faultstring>`+
-				`<detail>%s</detail></soapenv:Fault>`, kind, detail.String()))
+		answerWithFault(w, raised, "by a rule")
 	})
+}
+
+// answerWithFault has the call raise a fault.
+func answerWithFault(w http.ResponseWriter, raised types.BaseMethodFault, why string) {
+	kind := reflect.TypeOf(raised).Elem().Name()
+	var detail bytes.Buffer
+	element := xml.StartElement{
+		Name: xml.Name{Local: kind + "Fault"},
+		Attr: []xml.Attr{
+			{Name: xml.Name{Local: "xmlns"}, Value: "urn:vim25"},
+			{Name: xml.Name{Local: "xsi:type"}, Value: kind},
+		},
+	}
+	if err := xml.NewEncoder(&detail).EncodeElement(raised, element); err != nil {
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
+	w.WriteHeader(http.StatusInternalServerError)
+	fmt.Fprintf(w, envelope, fmt.Sprintf(
+		`<soapenv:Fault><faultcode>ServerFaultCode</faultcode>`+
+			`<faultstring>%s %s</faultstring>`+
+			`<detail>%s</detail></soapenv:Fault>`, kind, why, detail.String()))
 }
 
 // decoded is the rule's fault. References that it leaves out are to the object of the call: pyvmomi

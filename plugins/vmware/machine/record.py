@@ -14,7 +14,8 @@ from provisioner.core.values import Json
 from provisioner_plugins.vmware.machine.buses import bus_name
 from provisioner_plugins.vmware.machine.models import model_of
 from provisioner_plugins.vmware.stamp import FIELD
-from provisioner_plugins.vmware.storage.file import FileId, split_path
+from provisioner_plugins.vmware.storage.backing import base_file, file_of
+from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.wire.sweep import Row
 
 _Device = vim.vm.device
@@ -57,9 +58,9 @@ class Device(NamedTuple):
         place = (int(device.controllerKey or 0), int(device.unitNumber or 0))
         if sort == DISK:
             size = int(device.capacityInBytes or (device.capacityInKB or 0) * 1024)
-            return cls(sort, key, place=place, file=_base_file(device.backing), capacity=size)
+            return cls(sort, key, place=place, file=base_file(device.backing), capacity=size)
         if sort == DRIVE:
-            return cls(sort, key, place=place, file=_file(device.backing))
+            return cls(sort, key, place=place, file=file_of(device.backing))
         if sort == CARD:
             ends = device.connectable
             return cls(
@@ -161,20 +162,6 @@ def _device_of_plain(data: Any) -> Device:
     sort, key, model, place, file, *rest = data
     known = None if file is None else FileId(*file)
     return Device(sort, key, model, (place[0], place[1]), known, *rest)
-
-
-def _base_file(backing: Any) -> FileId | None:
-    """The file that a disk was made as, below all that snapshots have laid over it."""
-    while getattr(backing, "parent", None) is not None:
-        backing = backing.parent
-    return _file(backing)
-
-
-def _file(backing: Any) -> FileId | None:
-    name, datastore = getattr(backing, "fileName", None), getattr(backing, "datastore", None)
-    if not name or datastore is None:
-        return None
-    return FileId(datastore._GetMoId(), split_path(name)[1])
 
 
 def _network(backing: Any) -> str | None:

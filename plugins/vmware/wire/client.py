@@ -86,6 +86,17 @@ class Client:
         """What tells this endpoint from every other, whatever it is called."""
         return str(self._content.about.instanceUuid or self.endpoint.connection["server"])
 
+    @property
+    def cookie(self) -> str:
+        """The cookie of the session, for requests beside the API: ``NAME=VALUE``."""
+        return str(self._stub.cookie or "").partition(";")[0]
+
+    @property
+    def read_seconds(self) -> float:
+        """How long to wait for the answer to a request."""
+        timeouts = self.endpoint.connection.get("timeouts", {})
+        return float(timeouts.get("read", _READ_SECONDS * 1000)) / 1000
+
     def managed(self, kind: type, moid: str) -> Any:
         """The managed object with this id; whether it is there, nobody asks."""
         return kind(moid, self._stub)
@@ -151,7 +162,6 @@ class Client:
 
     def _adapter(self, version: str) -> Any:
         connection = self.endpoint.connection
-        timeouts = connection.get("timeouts", {})
         return SoapStubAdapter(
             connection["server"],
             connection.get("port", 443),
@@ -159,7 +169,7 @@ class Client:
             path="/sdk",
             poolSize=int(self.endpoint.settings.get("limits", {}).get("parallel", 8)),
             sslContext=context_of(self.endpoint.name, connection, self.context.root),
-            httpConnectionTimeout=timeouts.get("read", _READ_SECONDS * 1000) / 1000,
+            httpConnectionTimeout=self.read_seconds,
             connectionPoolTimeout=_IDLE_SECONDS,
             customHeaders={"User-Agent": USER_AGENT},
         )

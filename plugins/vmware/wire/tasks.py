@@ -8,7 +8,7 @@ of its own, and a session without tasks asks nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,23 +68,36 @@ class Tasks:
 
     def wait(self, what: str, task: Any, deadline: Deadline, report: Report | None = None) -> Any:
         """As :meth:`run`, for a task that runs already."""
-        key = task._GetMoId()
         mine = _Waiting(what, task, report)
-        with self._changed:
-            self._waiting[key] = mine
-            self._pause = 0.0
-            self._changed.notify_all()
-        try:
-            while not mine.done:
-                if deadline.passed:
-                    raise _too_late(what)
-                self._look_or_sleep(deadline)
-        finally:
-            with self._changed:
-                self._waiting.pop(key, None)
+        self._await([mine], deadline)
         if mine.failure is not None:
             raise mine.failure
         return mine.result
+
+    def gather(self, tasks: Sequence[tuple[str, Any]], deadline: Deadline) -> list[Any]:
+        """As :meth:`wait`, for several tasks with what each does: their results in that order, and
+        for one that failed its ProviderError.
+        """
+        waiting = [_Waiting(what, task, None) for what, task in tasks]
+        self._await(waiting, deadline)
+        return [item.result if item.failure is None else item.failure for item in waiting]
+
+    def _await(self, waiting: Sequence[_Waiting], deadline: Deadline) -> None:
+        if not waiting:
+            return
+        with self._changed:
+            self._waiting.update((item.task._GetMoId(), item) for item in waiting)
+            self._pause = 0.0
+            self._changed.notify_all()
+        try:
+            while not all(item.done for item in waiting):
+                if deadline.passed:
+                    raise _too_late(waiting[0].what)
+                self._look_or_sleep(deadline)
+        finally:
+            with self._changed:
+                for item in waiting:
+                    self._waiting.pop(item.task._GetMoId(), None)
 
     def _look_or_sleep(self, deadline: Deadline) -> None:
         with self._changed:

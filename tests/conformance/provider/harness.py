@@ -142,10 +142,10 @@ class Harness:
 
     def surround(self) -> None:
         """Make what cases may refer to."""
-        given = self.under_test.surroundings
+        given, served = self.under_test.surroundings, self.provider.describe().kinds
         for address, spec in surroundings().items():
             chosen = given.get(address, spec)
-            if chosen is not None:
+            if chosen is not None and address.kind in served:
                 self.write(address, chosen)
         self.converge()
 

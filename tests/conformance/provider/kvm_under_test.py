@@ -288,6 +288,7 @@ def _values(folder: Path) -> Mapping[str, Json]:
         "otherBridge": "cnf-two",
         "device": "cnf-out",
         "otherDevice": "cnf-way",
+        "qcow2Image": "files/image.qcow2",
         "volume": "ready-a.raw",
         "otherVolume": "ready-b.raw",
         **natives,

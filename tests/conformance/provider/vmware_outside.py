@@ -12,6 +12,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from provisioner.core.values import Path as FieldPath
+from tests.conformance.provider import vmware_storage
 from tests.lab.vcsim import Vcsim
 
 
@@ -105,7 +106,12 @@ class Machines:
         return [(str(item.config), str(item.runtime.powerState)) for item in found] or None
 
 
-KINDS: dict[str, Callable[[], OutsideKind]] = {"VirtualMachine": Machines}
+KINDS: dict[str, Callable[[], OutsideKind]] = {
+    "VirtualMachine": Machines,
+    "StoragePool": vmware_storage.Datastores,
+    "Disk": vmware_storage.Disks,
+    "Image": vmware_storage.Images,
+}
 
 
 class VsphereOutside:

@@ -21,6 +21,7 @@ from tests.conformance.provider.cases import surroundings
 from tests.conformance.provider.harness import SECRETS
 from tests.conformance.provider.interference import Lossy
 from tests.conformance.provider.vmware_outside import VsphereOutside
+from tests.conformance.provider.vmware_storage import POOL, write_disk
 from tests.lab.vcsim import Options, Vcsim, unavailable
 
 _PASSWORD = "VSPHERE_PASSWORD"
@@ -31,11 +32,12 @@ class VmwareUnderTest:
 
     drift: Mapping[str, Mapping[str, Any]] = {
         "VirtualMachine": {"description": "as the author wants it"},
+        "Disk": {"size": "8MiB"},
     }
 
     defers = False
 
-    def __init__(self, *, esx: bool) -> None:
+    def __init__(self, folder: Path, *, esx: bool) -> None:
         reason = unavailable()
         if reason is not None:
             pytest.skip(reason)
@@ -54,11 +56,22 @@ class VmwareUnderTest:
             "tls": {"caFile": str(self._vcsim.ca)},
             # A request that finds nobody is answered by nobody.
             "timeouts": {"read": "5s"},
+            "storagePool": "LocalDS_0",
         }
         if not esx:
-            connection["cluster"] = "DC0_C0"
+            connection |= {"datacenter": "DC0", "cluster": "DC0_C0"}
         self.host: Mapping[str, Any] = {"connection": connection}
+        pool = folder / POOL
+        pool.mkdir()
+        for file, letter in (("ready-a.vmdk", b"a"), ("ready-b.vmdk", b"b")):
+            write_disk(pool / file, letter)
         self.values: Mapping[str, Json] = {
+            "folder": str(folder),
+            "nfsServer": "nas.example",
+            "nfsExport": "/export/one",
+            "otherNfsExport": "/export/two",
+            "volume": "ready-a.vmdk",
+            "otherVolume": "ready-b.vmdk",
             "machineType": "vmx-19",
             "otherMachineType": "vmx-20",
             "cardModel": "e1000",
@@ -71,12 +84,12 @@ class VmwareUnderTest:
         }
 
     @classmethod
-    def vcenter(cls, folder: Path) -> VmwareUnderTest:  # noqa: ARG003 - it has its own
-        return cls(esx=False)
+    def vcenter(cls, folder: Path) -> VmwareUnderTest:
+        return cls(folder, esx=False)
 
     @classmethod
-    def esxi(cls, folder: Path) -> VmwareUnderTest:  # noqa: ARG003 - it has its own
-        return cls(esx=True)
+    def esxi(cls, folder: Path) -> VmwareUnderTest:
+        return cls(folder, esx=True)
 
     @property
     def surroundings(self) -> Mapping[Address, Mapping[str, Any] | None]:
@@ -91,12 +104,12 @@ class VmwareUnderTest:
 
     @property
     def unstamped(self) -> frozenset[str]:
-        return self.journaled
+        return self.journaled | {"Disk", "Image"}
 
     @property
     def journaled(self) -> frozenset[str]:
         """What an ESXi host has beside machines has no room for a mark."""
-        return frozenset()
+        return frozenset({"StoragePool"}) if self._esx else frozenset()
 
     def refuses(self, kind: str, field: str) -> str | None:
         if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):
@@ -122,6 +135,14 @@ class VmwareUnderTest:
 
 
 _REFUSED: Mapping[tuple[str, str], str] = {
+    ("StoragePool", "source.volumeGroup"): "vSphere knows no volume groups",
+    ("StoragePool", "source.devices"): "vSphere knows no volume groups",
+    ("StoragePool", "source.target"): "vSphere makes no disks of the units of a target themselves",
+    ("StoragePool", "source.initiator"): "vSphere makes no disks of the units of a target",
+    ("StoragePool", "active"): "datastores are there as long as their hosts run",
+    ("StoragePool", "autostart"): "datastores are there as long as their hosts run",
+    ("Disk", "format"): "the disks of vSphere are VMDK files",
+    ("Disk", "clone"): "vSphere has no disk by itself that holds only differences",
     ("VirtualMachine", "cpu.model"): "a machine sees the processor of its host",
     ("VirtualMachine", "cpu.topology.threads"): "a virtual processor of vSphere has one thread",
     ("VirtualMachine", "boot.kernel"): "a machine starts from its firmware",

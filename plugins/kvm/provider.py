@@ -124,6 +124,7 @@ def _description() -> Description:
         connection_schema=_schema("connection.v1.json"),
         native_schema=_schema("native.v1.json"),
         capabilities=frozenset({CONSOLE, POWER, PREFLIGHT, SNAPSHOT_REVERT, USAGE}),
+        unmarked=frozenset({"StoragePool", "Disk", "Image"}),
     )
 
 

@@ -30,7 +30,7 @@ from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Json, Path, Secret
 
-API_VERSION = (1, 0)
+API_VERSION = (1, 1)
 """Major, minor. A plugin of another major version is refused; a plugin of a newer minor version,
 too.
 """
@@ -82,8 +82,8 @@ class Description:
 
     ``connection_schema`` and ``native_schema`` are JSON Schemas (2020-12) of
     ``Host.spec.connection`` and of the provider's part of a resource's ``native`` section.
-    ``naming`` holds the kinds it serves. ``capabilities`` are names from
-    :mod:`provisioner.providers.capabilities`.
+    ``naming`` holds the kinds it serves, ``unmarked`` those of them on whose objects there is no
+    room for a stamp. ``capabilities`` are names from :mod:`provisioner.providers.capabilities`.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Description:
     connection_schema: Mapping[str, Any]
     native_schema: Mapping[str, Any]
     capabilities: frozenset[str] = frozenset()
+    unmarked: frozenset[str] = frozenset()
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -118,11 +119,15 @@ class Resource:
     ``spec`` is canonical: the desired one for observe, create and update, the recorded one for
     delete. ``labels`` and ``tenant`` are keys of it like every other field. ``name`` is what the
     object is or shall be called on the endpoint. ``uid`` is its deterministic identity, ``stamp``
-    the mark to write. ``external_id`` is what an earlier call returned. ``related`` finds, by
+    the mark to write. ``external_id`` is what an earlier call returned; in create it is that of the
+    object that was lost, given only where names are free. ``related`` finds, by
     address, every resource of the same endpoint that the stack knows (one mapping, shared by all).
     ``exact``: the author gave the name of the object itself (``metadata.externalName``), so one of
     just this name is meant even where the endpoint's objects are called otherwise when they are
-    made.
+    made. ``begun`` (since 1.1): a creation of this very generation was begun by this stack and has
+    no outcome (its intent is in the journal, or an earlier attempt in this apply gave no answer),
+    after the endpoint had said that there is no object of the name. It is the proof of ownership of
+    kinds that have room for no other: an unstamped object of the name is ours then.
     """
 
     address: Address
@@ -133,6 +138,7 @@ class Resource:
     external_id: str | None = None
     outputs: Mapping[str, Json] = field(default_factory=dict)
     exact: bool = False
+    begun: bool = False
     related: Mapping[Address, Resource] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -279,8 +285,9 @@ class Session(Protocol):
         each target.
 
         A target is found by its identity, else by its ``external_id``, else by its name: an object
-        of that name which is not ours is ``Present`` with its owner as found. Never waits for a
-        guest. An endpoint that cannot be reached raises :class:`Retryable` or :class:`Terminal`.
+        of that name which is not ours is ``Present`` with its owner as found; of a kind without
+        stamps it is ours if the target is ``begun``. Never waits for a guest. An endpoint that
+        cannot be reached raises :class:`Retryable` or :class:`Terminal`.
         """
         ...
 
@@ -290,7 +297,7 @@ class Session(Protocol):
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """Make the object with its identity and stamp. If it exists already with our identity,
-        complete it.
+        complete it; likewise one of a kind without stamps that was ``begun``.
 
         Raises :class:`Terminal` if the name is taken by an object that is not ours.
         """

@@ -181,6 +181,8 @@ class KvmUnderTest:
     """Implements ProviderUnderTest on a daemon of its own."""
 
     unstamped = frozenset({"Disk", "Image", "StoragePool"})
+    journaled: frozenset[str] = frozenset()
+    defers = True
     drift: Mapping[str, Mapping[str, Any]] = {
         "VirtualMachine": {"description": "as the author wants it"},
         "Network": {"autostart": True},
@@ -275,10 +277,18 @@ def _values(folder: Path) -> Mapping[str, Json]:
         natives[f"other{name.title()}Native"] = {"kvm": {section: [two]}}
     return {
         "folder": str(folder),
+        "machineType": "q35",
+        "otherMachineType": "pc",
+        "cardModel": "e1000",
+        "otherCardModel": "rtl8139",
+        "nestedCpu": {"model": "qemu64", "nested": True},
+        "otherNestedCpu": {"model": "qemu64", "nested": False},
+        "plainCpu": {"model": "qemu64"},
         "bridge": "cnf-one",
         "otherBridge": "cnf-two",
         "device": "cnf-out",
         "otherDevice": "cnf-way",
+        "qcow2Image": "files/image.qcow2",
         "volume": "ready-a.raw",
         "otherVolume": "ready-b.raw",
         **natives,

@@ -96,6 +96,8 @@ class MemoryUnderTest:
 
     surroundings: Mapping[Address, Mapping[str, Any] | None] = {}
     unstamped: frozenset[str] = frozenset()
+    journaled: frozenset[str] = frozenset()
+    defers = True
     drift = _DRIFT
 
     def __init__(self, folder: Path, *, in_file: bool) -> None:
@@ -110,6 +112,14 @@ class MemoryUnderTest:
         natives = ("network", "pool", "disk", "machine")
         self.values: Mapping[str, Json] = {
             "folder": str(folder),
+            "qcow2Image": "files/image.qcow2",
+            "machineType": "q35",
+            "otherMachineType": "pc",
+            "cardModel": "e1000",
+            "otherCardModel": "rtl8139",
+            "nestedCpu": {"model": "qemu64", "nested": True},
+            "otherNestedCpu": {"model": "qemu64", "nested": False},
+            "plainCpu": {"model": "qemu64"},
             **{name: name for name in _INVENTED},
             "openvswitchBridge": "ovs0",
             "nfsExport": "/export/one",

@@ -75,8 +75,21 @@ class ProviderUnderTest(Protocol):
         ...
 
     @property
+    def journaled(self) -> frozenset[str]:
+        """Those of them whose objects have no room for an identity either: before one is recorded,
+        nothing proves that it is ours but the journal (``Resource.begun``).
+        """
+        ...
+
+    @property
     def outside(self) -> Outside:
         """Somebody else at the same endpoint."""
+        ...
+
+    @property
+    def defers(self) -> bool:
+        """Whether a running machine can keep a change for its next restart; if not, what needs one
+        is done with one or not at all."""
         ...
 
     def refuses(self, kind: str, field: str) -> str | None:

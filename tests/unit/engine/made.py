@@ -145,7 +145,9 @@ class MadeProvider:
         self.judged: list[Resource] = []
 
     def describe(self) -> Description:
-        return Description(self._name, self._version, (1, 0), NAMING, {}, {})
+        return Description(
+            self._name, self._version, (1, 0), NAMING, {}, {}, unmarked=frozenset({"Pool"})
+        )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
         return resource.spec

@@ -33,6 +33,8 @@ class VmwareUnderTest:
     drift: Mapping[str, Mapping[str, Any]] = {
         "VirtualMachine": {"description": "as the author wants it"},
         "Disk": {"size": "8MiB"},
+        "Cluster": {"drs": {"migrationThreshold": 2}},
+        "ResourcePool": {"cpu": {"shares": "low"}},
     }
 
     defers = False
@@ -109,7 +111,7 @@ class VmwareUnderTest:
     @property
     def journaled(self) -> frozenset[str]:
         """What an ESXi host has beside machines has no room for a mark."""
-        return frozenset({"StoragePool"}) if self._esx else frozenset()
+        return frozenset({"StoragePool", "ResourcePool"}) if self._esx else frozenset()
 
     def refuses(self, kind: str, field: str) -> str | None:
         if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):

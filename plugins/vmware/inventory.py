@@ -34,11 +34,14 @@ class Inventory:
             for kind in entities:
                 paths[kind].add("customValue")
             paths[vim.CustomFieldsManager] = {"field"}
+        beside = [] if fields is None else [fields]
+        if vim.AuthorizationManager in paths:
+            beside.append(client.content.authorizationManager)
         rows = sweep(
             client,
             f"Host/{client.endpoint.name}: read the inventory",
             {kind: sorted(names) for kind, names in paths.items()},
-            beside=() if fields is None else (fields,),
+            beside,
         )
         self._rows = {row.moid: row for row in rows}
         self._stamp_field = next(

@@ -50,6 +50,9 @@ class VmwareProvider:
             connection_schema=_schema("connection.v1.json"),
             native_schema=_schema("native.v1.json"),
             capabilities=frozenset({POWER, PREFLIGHT}),
+            unmarked=frozenset(
+                kind for kind, rules in self._rules.items() if self._flavour in rules.unmarked
+            ),
         )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ handler of its kind.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
@@ -30,6 +31,9 @@ from provisioner_plugins.vmware.machine.power import bring_to
 from provisioner_plugins.vmware.site import PLACES, Site
 from provisioner_plugins.vmware.wire.client import Client
 
+_NESTED = frozenset({"Folder", "ResourcePool", "StoragePool"})
+"""Kinds whose objects lie in others of their kind."""
+
 
 class VmwareSession:
     """See :class:`provisioner.providers.api.Session`; with the capabilities power and preflight."""
@@ -50,9 +54,36 @@ class VmwareSession:
         with collector_paused():
             inventory = self._inventory(groups)
             result: dict[Address, Observation] = {}
-            for kind, group in groups.items():
-                result.update(self._handler(kind).observe(inventory, group))
+            for kind in sorted(groups, key=[*self._handlers].index):
+                result |= self._observe(inventory, kind, groups[kind], result)
             return result
+
+    def _observe(
+        self,
+        inventory: Inventory,
+        kind: str,
+        targets: Sequence[Resource],
+        others: Mapping[Address, Observation],
+    ) -> Mapping[Address, Observation]:
+        """The answers for one kind. What is found of ``others`` is known to those that refer to it,
+        recorded or not: a name counts in the place that it is in.
+        """
+        answers: Mapping[Address, Observation] = {}
+        found: Mapping[Address, str] = {}
+        while True:
+            before, found = found, _found({**others, **answers}, targets[0].related)
+            if answers and (kind not in _NESTED or found == before):
+                return answers
+            related = (
+                {
+                    address: replace(resource, external_id=found.get(address, resource.external_id))
+                    for address, resource in targets[0].related.items()
+                }
+                if found
+                else targets[0].related
+            )
+            asked = [replace(target, related=related) for target in targets] if found else targets
+            answers = self._handler(kind).observe(inventory, asked)
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
         """See :class:`provisioner.providers.api.Session`."""
@@ -127,3 +158,16 @@ class VmwareSession:
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""
         bring_to(self._site, machine, state, deadline)
+
+
+def _found(
+    answers: Mapping[Address, Observation], related: Mapping[Address, Resource]
+) -> Mapping[Address, str]:
+    """The external ids of what is there and is not recorded."""
+    return {
+        address: answer.external_id
+        for address, answer in answers.items()
+        if isinstance(answer, Present)
+        and address in related
+        and related[address].external_id is None
+    }

@@ -16,6 +16,7 @@ type host struct {
 	inner   http.Handler
 	delay   time.Duration
 	names   names
+	whole   sync.RWMutex
 
 	mutex  sync.Mutex
 	counts map[string]int
@@ -46,8 +47,9 @@ func (h *host) handler(seen *call) http.Handler {
 	for _, matched := range slices.Backward(tasks) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}
+	handler = h.completeHosts(seen, h.completeAccess(seen, handler))
 	handler = h.completeFields(seen, h.completeHierarchy(seen, h.completeStorage(seen, handler)))
-	handler = h.refuseDuplicate(seen, handler)
+	handler = h.inTurn(seen, h.refuseDuplicate(seen, handler))
 	for _, matched := range slices.Backward(around) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}

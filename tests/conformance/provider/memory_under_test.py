@@ -130,8 +130,9 @@ class MemoryUnderTest:
             "otherIscsiTarget": "iqn.2024-01.example.lab:two",
             "hostAddress": "10.90.0.3",
             "otherHostAddress": "10.90.0.4",
+            "hostPort": 8443,
             "hostFingerprint": ":".join(["1F"] * 32),
-            "otherHostFingerprint": ":".join(["2E"] * 32),
+            "sameHostFingerprint": ":".join(["1f"] * 32),
             **{f"{name}Native": notes[0] for name in natives},
             **{f"other{name.title()}Native": notes[1] for name in natives},
         }

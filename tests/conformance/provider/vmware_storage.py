@@ -5,12 +5,12 @@ on this machine, at the URL of each.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyVim.task import WaitForTask
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from provisioner.core.values import Path as FieldPath
 
@@ -60,7 +60,8 @@ class Disks:
     def change(self, there: Connected, name: str) -> FieldPath:
         [file] = [file for file in _files(there, name) if not file.name.endswith("-flat.vmdk")]
         text = f"[{POOL}] {file.relative_to(_root(there))}"
-        _wait(there.content.virtualDiskManager.DeleteVirtualDisk_Task(text, there.datacenter))
+        manager = there.content.virtualDiskManager
+        _wait(there, manager.DeleteVirtualDisk_Task(text, there.datacenter))
         _make_disk(there, text)
         return ("size",)
 
@@ -101,12 +102,19 @@ def _make_disk(there: Connected, text: str) -> None:
         diskType="thin", adapterType="lsiLogic", capacityKb=_SMALL // 1024
     )
     manager = there.content.virtualDiskManager
-    _wait(manager.CreateVirtualDisk_Task(text, there.datacenter, spec))
+    _wait(there, manager.CreateVirtualDisk_Task(text, there.datacenter, spec))
 
 
-def _wait(task: Any) -> None:
+def _wait(there: Connected, task: Any) -> None:
     # `info` of a task that is about no object cannot be read as a whole.
-    WaitForTask(task, raiseOnError=False, maxWaitTime=None)
+    collector = vmodl.query.PropertyCollector
+    spec = collector.FilterSpec(
+        objectSet=[collector.ObjectSpec(obj=task)],
+        propSet=[collector.PropertySpec(type=vim.Task, pathSet=["info.state"])],
+    )
+    running = {vim.TaskInfo.State.queued, vim.TaskInfo.State.running}
+    while there.content.propertyCollector.RetrieveContents([spec])[0].propSet[0].val in running:
+        time.sleep(0.01)
 
 
 def _root(there: Connected) -> Path:

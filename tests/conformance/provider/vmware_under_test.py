@@ -5,10 +5,10 @@ Needs pyvmomi and the simulator; providers.py names it only where both are there
 
 from __future__ import annotations
 
-import signal
+import hashlib
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from os import kill
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.conformance.provider.interference import Lossy
 from tests.conformance.provider.vmware_outside import VsphereOutside
 from tests.conformance.provider.vmware_storage import POOL, write_disk
 from tests.lab.vcsim import Options, Vcsim, unavailable
+from tests.lab.vcsim_rules import Act
 
 _PASSWORD = "VSPHERE_PASSWORD"
 
@@ -35,6 +36,9 @@ class VmwareUnderTest:
         "Disk": {"size": "8MiB"},
         "Cluster": {"drs": {"migrationThreshold": 2}},
         "ResourcePool": {"cpu": {"shares": "low"}},
+        "PlacementRule": {"enabled": True},
+        "ClusterHost": {"maintenance": False},
+        "Role": {"privileges": ["VirtualMachine.Interact.PowerOn"]},
     }
 
     defers = False
@@ -67,7 +71,17 @@ class VmwareUnderTest:
         pool.mkdir()
         for file, letter in (("ready-a.vmdk", b"a"), ("ready-b.vmdk", b"b")):
             write_disk(pool / file, letter)
+        own = hashlib.sha256(ssl.PEM_cert_to_DER_cert(self._vcsim.certificate.read_text()))
+        fingerprint = own.digest().hex(":").upper()
         self.values: Mapping[str, Json] = {
+            # Where something is that has a certificate.
+            "hostAddress": self._vcsim.host,
+            "hostPort": self._vcsim.port,
+            "hostFingerprint": fingerprint,
+            "sameHostFingerprint": fingerprint.lower(),
+            "otherHostAddress": "10.90.0.4",
+            "licence": "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE",
+            "otherLicence": "FFFFF-GGGGG-HHHHH-JJJJJ-KKKKK",
             "folder": str(folder),
             "nfsServer": "nas.example",
             "nfsExport": "/export/one",
@@ -110,12 +124,17 @@ class VmwareUnderTest:
 
     @property
     def journaled(self) -> frozenset[str]:
-        """What an ESXi host has beside machines has no room for a mark."""
-        return frozenset({"StoragePool", "ResourcePool"}) if self._esx else frozenset()
+        """What an ESXi host has beside machines has no room for a mark; nor has what is no managed
+        entity.
+        """
+        rest = {"StoragePool", "ResourcePool"} if self._esx else {"PlacementRule"}
+        return frozenset({"Role"} | rest)
 
     def refuses(self, kind: str, field: str) -> str | None:
         if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):
             return "a virtual TPM needs a key provider, which only a vCenter has"
+        if self._esx and (kind, field) == ("ResourcePool", "cluster"):
+            return "an ESXi host knows of no cluster"
         return _REFUSED.get((kind, field))
 
     def lose_answer(self, call: str) -> None:
@@ -123,11 +142,9 @@ class VmwareUnderTest:
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:
-        kill(self._vcsim.pid, signal.SIGSTOP)
-        try:
+        # If it stopped answering each call would wait for its time to end.
+        with self._vcsim.fault(".*", Act.REFUSE, times=0):
             yield
-        finally:
-            kill(self._vcsim.pid, signal.SIGCONT)
 
     def calls(self) -> int:
         return sum(self._vcsim.counts().values())

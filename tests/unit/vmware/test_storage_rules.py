@@ -18,7 +18,7 @@ from provisioner_plugins.vmware.storage.disk import DiskRules
 from provisioner_plugins.vmware.storage.image import ImageRules
 from provisioner_plugins.vmware.storage.pool import PoolRules
 
-NFS = {"type": "netfs", "source": {"host": "nas", "directory": "/a"}}
+NFS: dict[str, Any] = {"type": "netfs", "source": {"host": "nas", "directory": "/a"}}
 RULES: dict[str, KindRules] = {
     "StoragePool": PoolRules(),
     "Disk": DiskRules(),

@@ -13,6 +13,7 @@ from provisioner_plugins.vmware.hierarchy.folder import FolderHandler
 from provisioner_plugins.vmware.hierarchy.resource_pool import ResourcePoolHandler
 from provisioner_plugins.vmware.machine.handler import MachineHandler
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.storage.disk_handler import DiskHandler
 from provisioner_plugins.vmware.storage.image_handler import ImageHandler
 from provisioner_plugins.vmware.storage.pool_handler import PoolHandler
@@ -29,5 +30,6 @@ def handlers_of(site: Site) -> Mapping[str, KindHandler]:
         PoolHandler(site),
         DiskHandler(site),
         ImageHandler(site),
+        SnapshotHandler(site),
     )
     return {handler.kind: handler for handler in handlers}

@@ -33,6 +33,7 @@ class VmwareUnderTest:
     drift: Mapping[str, Mapping[str, Any]] = {
         "VirtualMachine": {"description": "as the author wants it"},
         "Disk": {"size": "8MiB"},
+        "Snapshot": {"description": "as the author wants it"},
     }
 
     defers = False
@@ -97,9 +98,8 @@ class VmwareUnderTest:
         given: dict[Address, Mapping[str, Any] | None] = {
             address: None for address in surroundings() if address.kind not in served
         }
-        if "Disk" not in served:
-            bare = {"memory": {"size": "64MiB"}, "power": "stopped"}
-            given |= {a: bare for a in surroundings() if a.kind == "VirtualMachine"}
+        if self._esx:
+            given |= {a: None for a in surroundings() if a.kind == "ResourcePool"}
         return given
 
     @property
@@ -141,6 +141,7 @@ _REFUSED: Mapping[tuple[str, str], str] = {
     ("StoragePool", "source.initiator"): "vSphere makes no disks of the units of a target",
     ("StoragePool", "active"): "datastores are there as long as their hosts run",
     ("StoragePool", "autostart"): "datastores are there as long as their hosts run",
+    ("Snapshot", "memory"): "the machine of the surroundings is stopped and has no memory to keep",
     ("Disk", "format"): "the disks of vSphere are VMDK files",
     ("Disk", "clone"): "vSphere has no disk by itself that holds only differences",
     ("VirtualMachine", "cpu.model"): "a machine sees the processor of its host",

@@ -12,7 +12,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from provisioner.core.values import Path as FieldPath
-from tests.conformance.provider import vmware_storage
+from tests.conformance.provider import vmware_networks, vmware_storage
 from tests.lab.vcsim import Vcsim
 
 
@@ -108,6 +108,7 @@ class Machines:
 
 KINDS: dict[str, Callable[[], OutsideKind]] = {
     "VirtualMachine": Machines,
+    "Network": vmware_networks.Networks,
     "StoragePool": vmware_storage.Datastores,
     "Disk": vmware_storage.Disks,
     "Image": vmware_storage.Images,

@@ -12,7 +12,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from provisioner.core.values import Path as FieldPath
-from tests.conformance.provider import vmware_storage
+from tests.conformance.provider import vmware_networks, vmware_storage
 from tests.lab.vcsim import Vcsim
 
 
@@ -143,6 +143,7 @@ class Snapshots:
 
 KINDS: dict[str, Callable[[], OutsideKind]] = {
     "VirtualMachine": Machines,
+    "Network": vmware_networks.Networks,
     "StoragePool": vmware_storage.Datastores,
     "Disk": vmware_storage.Disks,
     "Image": vmware_storage.Images,

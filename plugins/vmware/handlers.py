@@ -7,8 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from provisioner_plugins.vmware.handler import KindHandler
+from provisioner_plugins.vmware.hierarchy.cluster import ClusterHandler
+from provisioner_plugins.vmware.hierarchy.datacenter import DatacenterHandler
+from provisioner_plugins.vmware.hierarchy.folder import FolderHandler
+from provisioner_plugins.vmware.hierarchy.resource_pool import ResourcePoolHandler
 from provisioner_plugins.vmware.machine.handler import MachineHandler
+from provisioner_plugins.vmware.network.handler import NetworkHandler
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.storage.disk_handler import DiskHandler
 from provisioner_plugins.vmware.storage.image_handler import ImageHandler
 from provisioner_plugins.vmware.storage.pool_handler import PoolHandler
@@ -17,9 +23,15 @@ from provisioner_plugins.vmware.storage.pool_handler import PoolHandler
 def handlers_of(site: Site) -> Mapping[str, KindHandler]:
     """Handlers by kind."""
     handlers: tuple[KindHandler, ...] = (
+        DatacenterHandler(site),
+        FolderHandler(site),
+        ClusterHandler(site),
+        ResourcePoolHandler(site),
         MachineHandler(site),
+        NetworkHandler(site),
         PoolHandler(site),
         DiskHandler(site),
         ImageHandler(site),
+        SnapshotHandler(site),
     )
     return {handler.kind: handler for handler in handlers}

@@ -27,12 +27,14 @@ from provisioner_plugins.vmware.handler import KindHandler, LooksAhead
 from provisioner_plugins.vmware.handlers import handlers_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine.power import bring_to
-from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.site import PLACES, Site
+from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.wire.client import Client
 
 
 class VmwareSession:
-    """See :class:`provisioner.providers.api.Session`; with the capabilities power and preflight."""
+    """See :class:`provisioner.providers.api.Session`; with the capabilities power, preflight and
+    snapshot-revert."""
 
     def __init__(self, endpoint: Endpoint, context: Context, flavour: Flavour) -> None:
         """Log in; raises Terminal or Retryable."""
@@ -90,11 +92,13 @@ class VmwareSession:
         self._client.close()
 
     def _inventory(self, kinds: Collection[str]) -> Inventory:
-        wanted: dict[type, set[str]] = {}
+        wanted: dict[type, set[str]] = {type_: {*paths} for type_, paths in PLACES.items()}
         for kind in kinds:
             for type_, paths in self._handler(kind).reads.items():
                 wanted.setdefault(type_, set()).update(paths)
-        return Inventory(self._client, {type_: sorted(paths) for type_, paths in wanted.items()})
+        return self._site.seen(
+            Inventory(self._client, {type_: sorted(paths) for type_, paths in wanted.items()})
+        )
 
     def _handler(self, kind: str) -> KindHandler:
         handler = self._handlers.get(kind)
@@ -121,6 +125,10 @@ class VmwareSession:
                 problems = [problem.diagnostic]
             found += [problem.about(item.resource.address) for problem in problems]
         return found
+
+    def revert(self, snapshot: Resource, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.SnapshotRevert`."""
+        SnapshotHandler(self._site).revert(snapshot, deadline)
 
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""

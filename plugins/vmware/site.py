@@ -24,7 +24,7 @@ from provisioner_plugins.vmware.wire.client import Client
 from provisioner_plugins.vmware.wire.sweep import Row
 from provisioner_plugins.vmware.wire.tasks import Report, Tasks
 
-_PLACES: Mapping[type, Sequence[str]] = {
+PLACES: Mapping[type, Sequence[str]] = {
     vim.Datacenter: ("vmFolder", "hostFolder", "datastoreFolder", "networkFolder"),
     vim.Folder: ("childType",),
     vim.ComputeResource: ("resourcePool",),
@@ -61,12 +61,18 @@ class Site:
         """Everything but machines, as this session has read it; ``anew``: as it is now."""
         with self._lock:
             if self._places is None or anew:
-                self._places = Inventory(self.client, _PLACES, tuple(_PLACES))
+                self._places = Inventory(self.client, PLACES, tuple(PLACES))
             return self._places
 
     def sleep(self, seconds: float) -> None:
         """Wait for what nothing tells the end of."""
         threading.Event().wait(seconds)
+
+    def seen(self, inventory: Inventory) -> Inventory:
+        """Take an inventory, which was read just now, for the places of this session, too."""
+        with self._lock:
+            self._places = inventory
+        return inventory
 
     # --- places ---
 

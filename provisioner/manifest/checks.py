@@ -15,6 +15,7 @@ from typing import Any
 from provisioner.core.address import Address
 from provisioner.core.units import format_size
 from provisioner.core.values import Path
+from provisioner.manifest.hierarchy import HIERARCHY_CHECKS, check_hierarchy
 from provisioner.manifest.infrastructure import NETWORK_CHECKS, POOL_CHECKS, Check
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
@@ -36,6 +37,7 @@ def check_drafts(drafts: Mapping[Address, Draft]) -> None:
     _check_renames(drafts)
     _check_object_names(drafts)
     check_sharing(drafts)
+    check_hierarchy(drafts)
 
 
 def check_secrets(draft: Draft) -> None:
@@ -237,7 +239,7 @@ def _check_object_names(drafts: Mapping[Address, Draft]) -> None:
         if draft.address.kind not in kinds:
             continue
         name = draft.treatment.external_name or draft.address.name
-        within = next((at for _, at, known in draft.found if known.host_from), None)
+        within = frozenset((path, at) for path, at, known in draft.found if known.host_from)
         place = (draft.address.kind, draft.host, within, name)
         other = owners.setdefault(place, draft)
         if other is draft:
@@ -258,4 +260,5 @@ _CHECKS: dict[str, tuple[Check, ...]] = {
     "Network": NETWORK_CHECKS,
     "StoragePool": POOL_CHECKS,
     "Disk": (_raw_clone,),
+    **HIERARCHY_CHECKS,
 }

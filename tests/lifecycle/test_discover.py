@@ -435,3 +435,23 @@ def refused(found: Found, **choices: object) -> str:
 def test_a_choice_that_leaves_nothing(lab: Found) -> None:
     assert "PRV6056" == refused(lab, match=("nobody*",))
     assert "PRV6055" == refused(lab, kinds=("Machine",))
+
+
+def test_what_lies_in_one_another_is_found_once(found: Found) -> None:
+    """Also what has been written already, and nobody has adopted."""
+    add = found.outside.add
+    add("Folder", "Europe", {"type": "datacenter"})
+    add("Datacenter", "Frankfurt", {"folder": "Europe"})
+    add("Folder", "Shop", {"datacenter": "Frankfurt"})
+    add("Folder", "Frontend", {"datacenter": "Frankfurt", "parent": "Shop"})
+    add("Role", "Operator", {"privileges": ["A.one", "B.one"]})
+    add("Permission", "ops", {"role": "Operator", "principal": "ops", "on": {"folder": "Shop"}})
+    assert 6 == len(found.discover().written)
+    assert {"folder": "europe"} == found.spec("Datacenter", "frankfurt")
+    assert {"parent": "shop", "datacenter": "frankfurt"} == found.spec("Folder", "frontend")
+    assert {"role": "operator", "principal": "ops", "on": {"folder": "shop"}} == (
+        found.spec("Permission", "ops")
+    )
+    assert () == found.discover_more().written
+    found.adopt()
+    assert [] == outline(found.plan())

@@ -8,9 +8,10 @@ from typing import Any
 from pyVmomi import vim
 
 from provisioner.providers.api import Resource
+from provisioner_plugins.vmware.building import MIB, escaped
 from provisioner_plugins.vmware.machine import cards, drives
 from provisioner_plugins.vmware.machine.buses import Plugs, place_text
-from provisioner_plugins.vmware.machine.reading import MIB, Machine
+from provisioner_plugins.vmware.machine.reading import Machine
 from provisioner_plugins.vmware.machine.record import TPM, Device
 from provisioner_plugins.vmware.machine.rules import PARAVIRTUAL_BUS
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
@@ -97,11 +98,6 @@ def edited(
     details = {**machine.details, **_places(machine, spec, plugs, changes), **most(spec)}
     config.extraConfig = [stamped(Mark.of(resource, details)), *_values(extra)]
     return config
-
-
-def escaped(name: str) -> str:
-    """A name as vSphere takes it (ManagedEntity.name)."""
-    return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
 
 
 def stamped(mark: Mark) -> Any:

@@ -25,9 +25,9 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
+from provisioner_plugins.vmware.building import escaped
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import boot, building, properties
-from provisioner_plugins.vmware.machine.building import escaped
 from provisioner_plugins.vmware.machine.extra import asked_for, differing
 from provisioner_plugins.vmware.machine.home import Home, home_of, name_folder
 from provisioner_plugins.vmware.machine.power import Power, find

@@ -8,6 +8,7 @@ from typing import Any
 
 from provisioner.core.values import Json, digest
 from provisioner.providers.api import Present
+from provisioner_plugins.vmware.building import MIB
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.machine import cards, properties
 from provisioner_plugins.vmware.machine.naming import named
@@ -25,7 +26,6 @@ from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.wire.sweep import Row
 
 POWER = {"poweredOn": "running", "poweredOff": "stopped", "suspended": "suspended"}
-MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.manifest.catalog import SchemaCatalog
-from tests.conformance.provider.cases import FieldCase, MissingValueError, base
+from tests.conformance.provider.cases import FieldCase, MissingValueError, base, kinds
 from tests.conformance.provider.harness import Harness
 from tests.conformance.provider.providers import CANDIDATES
 from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
@@ -98,7 +98,7 @@ def need(world: Harness, kind: str, *fields: str) -> None:
             pytest.skip(reason)
 
 
-@pytest.fixture(params=["Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot"])
+@pytest.fixture(params=kinds())
 def kind(request: pytest.FixtureRequest, world: Harness) -> str:
     """Each kind that the provider serves."""
     name: str = request.param

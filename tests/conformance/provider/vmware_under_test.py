@@ -5,10 +5,8 @@ Needs pyvmomi and the simulator; providers.py names it only where both are there
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from os import kill
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from tests.conformance.provider.vmware_networks import BRIDGES, give_switches
 from tests.conformance.provider.vmware_outside import VsphereOutside, connected
 from tests.conformance.provider.vmware_storage import POOL, write_disk
 from tests.lab.vcsim import Options, Vcsim, unavailable
+from tests.lab.vcsim_rules import Act
 
 _PASSWORD = "VSPHERE_PASSWORD"
 
@@ -133,11 +132,8 @@ class VmwareUnderTest:
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:
-        kill(self._vcsim.pid, signal.SIGSTOP)
-        try:
+        with self._vcsim.fault(".*", Act.REFUSE, times=0):
             yield
-        finally:
-            kill(self._vcsim.pid, signal.SIGCONT)
 
     def calls(self) -> int:
         return sum(self._vcsim.counts().values())

@@ -26,6 +26,7 @@ _MONITORING = {
     "machine": "vmMonitoringOnly",
     "application": "vmAndAppMonitoring",
 }
+_EVC = "summary.currentEVCModeKey"
 _ON, _OFF = "enabled", "disabled"
 _LEAST_LAZY = 6
 """vSphere counts its threshold from 5, the least eager, down to 1; fields count the other way."""
@@ -42,7 +43,7 @@ class ClusterHandler(EntityHandler):
             vim.ClusterComputeResource: (
                 "configurationEx.dasConfig",
                 "configurationEx.drsConfig",
-                "summary",
+                _EVC,
             )
         }
     )
@@ -58,9 +59,8 @@ class ClusterHandler(EntityHandler):
             "drs": _read_drs(row.get("configurationEx.drsConfig")),
             "ha": _read_ha(row.get("configurationEx.dasConfig")),
         }
-        evc = getattr(row.get("summary"), "currentEVCModeKey", None)
-        if evc:
-            spec["evcMode"] = str(evc)
+        if row.get(_EVC):
+            spec["evcMode"] = str(row.get(_EVC))
         within, parent = inventory.above(row, vim.Datacenter), inventory.parent(row)
         if within is not None:
             spec["datacenter"] = names.name("Datacenter", within.moid)
@@ -99,7 +99,7 @@ class ClusterHandler(EntityHandler):
     def _set_evc(
         self, resource: Resource, row: Row, spec: Mapping[str, Any], deadline: Deadline
     ) -> None:
-        now = getattr(row.get("summary"), "currentEVCModeKey", None) or None
+        now = row.get(_EVC) or None
         wanted = spec.get("evcMode")
         if now == wanted:
             return

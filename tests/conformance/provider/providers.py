@@ -40,7 +40,10 @@ def _vmware(flavour: str) -> Callable[[Path], ProviderUnderTest]:
 
 CANDIDATES = (
     Candidate("memory", MemoryUnderTest.in_file),
-    Candidate("memory-in-process", MemoryUnderTest.in_process),
+    # Where the inventory is kept has nothing to do with kinds: no need to try all of them twice.
+    Candidate(
+        "memory-in-process", MemoryUnderTest.in_process, frozenset({"Disk", "VirtualMachine"})
+    ),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
     Candidate("name-only", NameOnlyUnderTest, frozenset({KIND})),
     Candidate("kvm-system", _kvm("system"), live=True),

@@ -115,7 +115,7 @@ class ProviderUnderTest(Protocol):
 
 class Candidate(NamedTuple):
     """A provider that can be put under test. ``start`` is given an empty folder; it may skip.
-    ``kinds``: the only ones it serves; None: all. ``live``: a real hypervisor stands behind it.
+    ``kinds``: the only ones it is tried with; None: all. ``live``: a real hypervisor is behind it.
     """
 
     name: str
@@ -124,5 +124,5 @@ class Candidate(NamedTuple):
     live: bool = False
 
     def serves(self, kind: str) -> bool:
-        """Whether tests about this kind concern it."""
+        """Whether tests about this kind are to try it."""
         return self.kinds is None or kind in self.kinds

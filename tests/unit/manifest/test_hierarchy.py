@@ -127,7 +127,7 @@ def test_what_fits_together(tmp_path, address, spec):
             "a reservation of 2GiB is more than the limit of 1GiB",
         ),
         ("ResourcePool/x", "memory: {limit: §1500KiB}", "PRV1109", "a multiple of 1MiB"),
-        ("ResourcePool/x", "cpu: {shares: §much}", "PRV1107", "expected low, normal, high, or a"),
+        ("ResourcePool/x", "cpu: {shares: §much}", "PRV1107", "expected low, normal, high or a"),
         ("PlacementRule/x", "§" + RULE, "PRV1105", "'hosts' is missing in a rule of type run-on"),
         (
             "PlacementRule/x",

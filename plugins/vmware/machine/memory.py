@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 
+from provisioner.core.values import digest
 from provisioner_plugins.vmware.machine import properties
 from provisioner_plugins.vmware.machine.record import Device, Record
 from provisioner_plugins.vmware.wire.client import Client
 from provisioner_plugins.vmware.wire.sweep import Row
 
-_FORM = " ".join((*Record._fields, *Device._fields))
-"""What a record is made of: one with other fields is none for this program."""
+_FORM = digest([*Record._fields, *Device._fields])[:8]
+"""Tells what a record is made of: one with other fields is none for this program."""
 
 
 class RecordMemory:

@@ -139,6 +139,8 @@ class VmwareUnderTest:
         return sum(self._vcsim.counts().values())
 
     def close(self) -> None:
+        if not self._vcsim.runs():
+            print(self._vcsim.log_tail(200))  # noqa: T201 - what a simulator that died said
         self._vcsim.stop()
 
 

@@ -35,6 +35,8 @@ class VmwareUnderTest:
         "VirtualMachine": {"description": "as the author wants it"},
         "Disk": {"size": "8MiB"},
         "Snapshot": {"description": "as the author wants it"},
+        "Cluster": {"drs": {"migrationThreshold": 2}},
+        "ResourcePool": {"cpu": {"shares": "low"}},
     }
 
     defers = False
@@ -110,7 +112,7 @@ class VmwareUnderTest:
         # What the tables have there are networks that give addresses, or none of the endpoint.
         given |= {a: {"mode": "isolated"} for a in surroundings() if a.kind == "Network"}
         if self._esx:
-            given |= {a: None for a in surroundings() if a.kind == "ResourcePool"}
+            given |= {a: {} for a in surroundings() if a.kind == "ResourcePool"}
         return given
 
     @property
@@ -120,7 +122,8 @@ class VmwareUnderTest:
     @property
     def journaled(self) -> frozenset[str]:
         """What an ESXi host has beside machines has no room for a mark."""
-        return frozenset({"Network", "StoragePool"}) if self._esx else frozenset()
+        kinds = frozenset({"Network", "StoragePool", "ResourcePool"})
+        return kinds if self._esx else frozenset()
 
     def refuses(self, kind: str, field: str) -> str | None:
         if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):

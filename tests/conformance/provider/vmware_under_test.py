@@ -168,7 +168,10 @@ _REFUSED: Mapping[tuple[str, str], str] = {
     ("Disk", "clone"): "vSphere has no disk by itself that holds only differences",
     ("VirtualMachine", "cpu.model"): "a machine sees the processor of its host",
     ("VirtualMachine", "cpu.topology.threads"): "a virtual processor of vSphere has one thread",
-    ("VirtualMachine", "boot.kernel"): "a machine starts from its firmware",
+    **{
+        ("VirtualMachine", f"boot.{field}"): "a machine starts from its firmware"
+        for field in ("kernel", "initrd", "cmdline")
+    },
     ("VirtualMachine", "console.serial"): "a serial port needs something that it leads to",
     ("VirtualMachine", "console.graphics"): "ESXi has no VNC and no SPICE",
     ("VirtualMachine", "console.listen"): "its console is that of vCenter",

@@ -24,6 +24,7 @@ from provisioner.providers.api import Context, Endpoint, ProviderError, Retryabl
 from provisioner_plugins.vmware.flavour import FLAVOURS, Flavour
 from provisioner_plugins.vmware.wire.errors import EXPIRED, LOST, describe, rule_for, translate
 from provisioner_plugins.vmware.wire.tls import context_of
+from provisioner_plugins.vmware.wire.whereabouts import path_of
 
 T = TypeVar("T")
 
@@ -134,6 +135,15 @@ class Client:
                     raise
         return self.call(what, function)
 
+    def failure_of(self, problem: Exception, what: str) -> ProviderError:
+        """The error for what a call or a task failed with."""
+        return translate(problem, what, named=self._path_of)
+
+    def _path_of(self, entity: Any) -> str | None:
+        with suppress(*FAULTS, *_UNREADABLE):
+            return path_of(self._content, entity)
+        return None
+
     def close(self) -> None:
         """Log out and let go of the connections; may be called twice."""
         with self._lock:
@@ -148,17 +158,24 @@ class Client:
     # --- connecting ---
 
     def _connect(self, flavour: Flavour) -> tuple[Any, Any]:
+        about = self._greet(self._adapter(_FIRST_VERSION), keep=False).about
+        self._check(about, flavour)
+        stub = self._adapter(_version(str(about.apiVersion)))
+        return stub, self._greet(stub, keep=True)
+
+    def _greet(self, stub: Any, *, keep: bool) -> Any:
+        """The endpoint's ServiceContent, which it tells everybody. ``keep``: the connection."""
         what = f"{self._host}: connect to {self.endpoint.connection['server']}"
-        first = self._adapter(_FIRST_VERSION)
         try:
-            about = vim.ServiceInstance("ServiceInstance", first).RetrieveContent().about
-            first.DropConnections()
-            self._check(about, flavour)
-            stub = self._adapter(_version(str(about.apiVersion)))
-            return stub, vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
-        except FAULTS as problem:
-            first.DropConnections()
+            content = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+        except (*FAULTS, *_UNREADABLE) as problem:
+            stub.DropConnections()
+            if not isinstance(problem, FAULTS) and not _is_of_pyvmomi(problem):
+                raise
             raise translate(problem, what, opening=True) from problem
+        if not keep:
+            stub.DropConnections()
+        return content
 
     def _adapter(self, version: str) -> Any:
         connection = self.endpoint.connection
@@ -252,7 +269,7 @@ class Client:
         if rule_for(problem) is EXPIRED:
             # HTTP 401: a proxy, or the endpoint before it has looked at the call.
             self._log_in_again(login)
-        return translate(problem, what)
+        return self.failure_of(problem, what)
 
     def _drop(self) -> None:
         self._stub.DropConnections()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +13,7 @@ from pyVmomi import vim
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -21,15 +23,17 @@ from provisioner.providers.api import (
     Present,
     ProviderError,
     Resource,
+    Retryable,
     SecretResolver,
     Terminal,
     Undetermined,
 )
+from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.building import escaped
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import boot, building, properties
 from provisioner_plugins.vmware.machine.extra import asked_for, differing
-from provisioner_plugins.vmware.machine.home import Home, home_of, name_folder
+from provisioner_plugins.vmware.machine.home import Home, home_of, name_folder, obstacles
 from provisioner_plugins.vmware.machine.power import Power, find
 from provisioner_plugins.vmware.machine.reading import (
     Machine,
@@ -52,6 +56,7 @@ from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.specs import with_changes
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.file import FileId, Files, split_path
+from provisioner_plugins.vmware.wire.errors import EXISTS
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
 _RUNNING_CREATION = "Folder.createVm"
@@ -66,6 +71,8 @@ class MachineHandler:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._rules = MachineRules()
+        self._settled: set[str] = set()
+        """Folders in which no creation of an earlier run is under way any more."""
 
     # --- reading ---
 
@@ -106,23 +113,40 @@ class MachineHandler:
         found = look(self._site.client, "read machines", objects, wanted)
         return {row.moid: Record.read(row) for row in found}
 
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a new machine needs a place
+        that there is.
+        """
+        del inventory, deadline, thorough
+        if undertaking.creates:
+            yield from obstacles(self._site, undertaking.resource)
+
     # --- writing ---
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
-        machine = find(self._site, str(resource.uid))
+        machine, made = find(self._site, str(resource.uid)), False
         if machine is None:
             home = home_of(self._site, resource)
-            if resource.begun:
+            if resource.begun or home.folder._GetMoId() not in self._settled:
                 self._await_creations(home, deadline)
                 machine = find(self._site, str(resource.uid))
-            machine = machine or self._make(resource, home, deadline)
-        row = self._row(resource, machine)
-        self._require_ours(resource, row)
-        self._order(resource, machine, resource.spec, deadline)
+            if machine is None:
+                machine, made = self._make(resource, home, deadline), True
         wanted = str(resource.spec.get("power", "running"))
-        Power(self._site, resource, machine).bring_to(wanted, deadline)
+        try:
+            self._require_ours(resource, self._row(resource, machine))
+            self._order(resource, machine, resource.spec, deadline)
+            Power(self._site, resource, machine).bring_to(wanted, deadline)
+        except Terminal:
+            # A machine that is there and off would be as it should be for the next plan.
+            if made:
+                with suppress(ProviderError):
+                    self._remove(resource, machine, deadline)
+            raise
         return self._outcome(resource, machine)
 
     def _make(self, resource: Resource, home: Home, deadline: Deadline) -> Any:
@@ -136,9 +160,11 @@ class MachineHandler:
                 deadline,
             )
         except Terminal as problem:
-            # Another attempt at the very same machine may have been faster.
+            # Another attempt at the very same machine may have been faster, or is under way.
+            if problem.diagnostic.code == EXISTS.code:
+                self._await_creations(home, deadline)
             machine = find(self._site, str(resource.uid))
-            if machine is None or problem.diagnostic.code != "PRV5318":
+            if machine is None:
                 raise
             return machine
 
@@ -158,6 +184,7 @@ class MachineHandler:
                     self._site.tasks.wait(what, task, deadline)
                 except Terminal:
                     continue  # that it failed is told to whoever began it
+        self._settled.add(home.folder._GetMoId())
 
     def _refuse_taken_name(self, resource: Resource, home: Home) -> None:
         name = escaped(resource.name)
@@ -187,23 +214,75 @@ class MachineHandler:
             item.impact is Impact.RESTART and change.path != ("power",)
             for item, change in zip(assessed, changes, strict=True)
         )
-        if needs_off and found.power != "stopped":
-            if not restart:
-                raise Terminal(_needs_restart(resource))
-            power.bring_to("stopped", deadline)
-        around = Surroundings(self._site, resource)
-        self._upgrade(resource, machine, found, spec, deadline)
+        asked = next((change for change in changes if change.path == ("power",)), None)
+        wanted = found.owed or found.power if asked is None else str(asked.after or "running")
+        goes_off = needs_off and found.power != "stopped"
+        if goes_off and not restart:
+            raise Terminal(_needs_restart(resource))
+        if goes_off and wanted != "stopped":
+            found = found.owing(wanted)
         extra = self._resolved(
             lambda secrets: differing(resource, changes, self._provider, secrets)
         )
+        around = Surroundings(self._site, resource)
         config = building.edited(resource, found, spec, around, extra)
+        if goes_off:
+            self._mark(resource, machine, found, deadline)
+            power.bring_to("stopped", deadline)
+        try:
+            self._upgrade(resource, machine, found, spec, deadline)
+            self._reconfigure(resource, machine, config, deadline)
+            self._order(resource, machine, spec, deadline)
+            power.bring_to(wanted, deadline)
+        except Terminal as problem:
+            if not goes_off or found.owed is None:
+                raise
+            said = self._take_back(resource, machine, observed, found, deadline)
+            detail = f"{problem.diagnostic.detail} {said}".lstrip()
+            raise Terminal(replace(problem.diagnostic, detail=detail)) from problem
+        if found.owed is not None:
+            self._mark(resource, machine, found.owing(None), deadline)
+        return self._outcome(resource, machine)
+
+    def _reconfigure(
+        self, resource: Resource, machine: Any, config: Any, deadline: Deadline
+    ) -> None:
         what = f"change machine {resource.name}"
         self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
-        self._order(resource, machine, spec, deadline)
-        asked = next((change for change in changes if change.path == ("power",)), None)
-        wanted = found.power if asked is None else str(asked.after or "running")
-        power.bring_to(wanted, deadline)
-        return self._outcome(resource, machine)
+
+    def _mark(self, resource: Resource, machine: Any, found: Machine, deadline: Deadline) -> None:
+        """Write the mark that a machine was found with, and nothing else."""
+        assert found.mark is not None
+        config = vim.vm.ConfigSpec(extraConfig=[building.stamped(found.mark)])
+        what = f"mark machine {resource.name}"
+        self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
+
+    def _take_back(
+        self,
+        resource: Resource,
+        machine: Any,
+        observed: Present,
+        before: Machine,
+        deadline: Deadline,
+    ) -> str:
+        """Bring a machine that was switched off for a change back to what it was, as the change was
+        refused; what is said of that.
+        """
+        try:
+            now = Machine.fresh(self._row(resource, machine), observed.spec)
+            around = Surroundings(self._site, resource)
+            config = building.edited(resource, now, observed.spec, around, {})
+            self._reconfigure(resource, machine, config, deadline)
+            self._order(resource, machine, observed.spec, deadline)
+            Power(self._site, resource, machine).bring_to(str(before.owed), deadline)
+            self._mark(resource, machine, before.owing(None), deadline)
+        except (Retryable, Terminal) as problem:
+            found = problem.diagnostic
+            return (
+                "It was switched off for the change, and could not be brought back: "
+                f"{found.summary}. {found.detail}"
+            )
+        return "It was switched off for the change, and runs again as it did before."
 
     def _order(
         self, resource: Resource, machine: Any, spec: Mapping[str, Any], deadline: Deadline
@@ -258,16 +337,18 @@ class MachineHandler:
         machine = find(self._site, uuid)
         if machine is None:
             return
-        row = self._row(resource, machine)
-        self._require_ours(resource, row)
-        Power(self._site, resource, machine).bring_to("stopped", deadline)
-        self._unplug_disks(resource, machine, row, deadline)
-        what = f"remove machine {resource.name}"
+        self._require_ours(resource, self._row(resource, machine))
         try:
-            self._site.run(what, lambda _: machine.Destroy_Task(), deadline)
+            self._remove(resource, machine, deadline)
         except ProviderError:
             if find(self._site, uuid) is not None:
                 raise
+
+    def _remove(self, resource: Resource, machine: Any, deadline: Deadline) -> None:
+        Power(self._site, resource, machine).bring_to("stopped", deadline)
+        self._unplug_disks(resource, machine, self._row(resource, machine), deadline)
+        what = f"remove machine {resource.name}"
+        self._site.run(what, lambda _: machine.Destroy_Task(), deadline)
 
     def _unplug_disks(self, resource: Resource, machine: Any, row: Row, deadline: Deadline) -> None:
         """Destroy would delete the file of every disk that is plugged in."""

@@ -151,6 +151,7 @@ class Site:
         if len(found) == 1:
             return found[0]
         host = f"Host/{self.client.endpoint.name}"
+        where: dict[str, Any] = {"address": host, "path": ("connection", field)}
         if found:
             raise Terminal(
                 error(
@@ -158,6 +159,7 @@ class Site:
                     f"{host}: {len(found)} objects are called {quoted(name)}",
                     detail=f"Their paths: {_listed([places.path(row) for row in found])}.",
                     hint=f"Write the whole path into connection.{field}.",
+                    **where,
                 )
             )
         near = get_close_matches(name, texts.values(), n=3)
@@ -171,6 +173,7 @@ class Site:
                 hint=f"Did you mean {' or '.join(near)}?"
                 if near
                 else f"Correct connection.{field} in the Host's manifest.",
+                **where,
             )
         )
 

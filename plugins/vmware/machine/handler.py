@@ -26,15 +26,15 @@ from provisioner.providers.api import (
     Retryable,
     SecretResolver,
     Terminal,
-    Undetermined,
 )
 from provisioner.providers.capabilities import Undertaking
-from provisioner_plugins.vmware.building import escaped
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import boot, building, properties
 from provisioner_plugins.vmware.machine.extra import asked_for, differing
-from provisioner_plugins.vmware.machine.home import Home, home_of, name_folder, obstacles
-from provisioner_plugins.vmware.machine.power import Power, find
+from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread
+from provisioner_plugins.vmware.machine.home import Home, home_of, obstacles
+from provisioner_plugins.vmware.machine.memory import RecordMemory
+from provisioner_plugins.vmware.machine.power import NEW, Power, find
 from provisioner_plugins.vmware.machine.reading import (
     Machine,
     Names,
@@ -50,7 +50,6 @@ from provisioner_plugins.vmware.ownership import (
     is_stamped_by,
     not_ours,
     require_time,
-    taken,
 )
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.specs import with_changes
@@ -59,7 +58,7 @@ from provisioner_plugins.vmware.storage.file import FileId, Files, split_path
 from provisioner_plugins.vmware.wire.errors import EXISTS
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
-_RUNNING_CREATION = "Folder.createVm"
+_CREATION = "Folder.createVm"
 
 
 class MachineHandler:
@@ -71,6 +70,7 @@ class MachineHandler:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._rules = MachineRules()
+        self._memory = RecordMemory(site.client)
         self._settled: set[str] = set()
         """Folders in which no creation of an earlier run is under way any more."""
 
@@ -80,7 +80,7 @@ class MachineHandler:
         self, inventory: Inventory, targets: Sequence[Resource]
     ) -> Mapping[Address, Observation]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        finder = _Finder(self._site, inventory)
+        finder = Finder(self._site, inventory)
         names = _names_in(targets[0].related if targets else {})
         found = {target.address: finder.find(target) for target in targets}
         records = self._records([row for row in found.values() if isinstance(row, Row)])
@@ -98,7 +98,12 @@ class MachineHandler:
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        rows = [row for row in inventory.rows(vim.VirtualMachine) if not _is_template(row)]
+        rows = []
+        for row in inventory.rows(vim.VirtualMachine):
+            if is_unread(row):
+                self._site.client.report(f"{inventory.path(row)} is left out: it cannot be read")
+            elif not is_template(row):
+                rows.append(row)
         records = self._records(rows)
         ids = Names(network=lambda moid: moid or "", disk=str, image=str)
         for row in rows:
@@ -108,10 +113,15 @@ class MachineHandler:
 
     def _records(self, rows: Sequence[Row]) -> dict[str, Record]:
         """The configurations of machines, by managed object id; of one that is gone, none."""
-        objects = [self._site.client.managed(vim.VirtualMachine, row.moid) for row in rows]
+        known = {row.moid: self._memory.recall(row) for row in rows}
+        records = {moid: record for moid, record in known.items() if record is not None}
+        unknown = {row.moid: row for row in rows if row.moid not in records}
+        objects = [self._site.client.managed(vim.VirtualMachine, moid) for moid in unknown]
         wanted = {vim.VirtualMachine: properties.OF_CONFIG}
-        found = look(self._site.client, "read machines", objects, wanted)
-        return {row.moid: Record.read(row) for row in found}
+        for read in look(self._site.client, "read machines", objects, wanted):
+            record = records[read.moid] = Record.read(read)
+            self._memory.keep(unknown[read.moid], read, record)
+        return records
 
     def preflight(
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
@@ -132,15 +142,18 @@ class MachineHandler:
         if machine is None:
             home = home_of(self._site, resource)
             if resource.begun or home.folder._GetMoId() not in self._settled:
-                self._await_creations(home, deadline)
-                machine = find(self._site, str(resource.uid))
+                begun = self._await_creations(home, deadline)
+                machine = find(self._site, str(resource.uid)) if begun else None
             if machine is None:
-                machine, made = self._make(resource, home, deadline), True
+                machine, made = self._make(resource, home, deadline)
         wanted = str(resource.spec.get("power", "running"))
         try:
-            self._require_ours(resource, self._row(resource, machine))
-            self._order(resource, machine, resource.spec, deadline)
-            Power(self._site, resource, machine).bring_to(wanted, deadline)
+            if not made:
+                self._require_ours(resource, self._row(resource, machine))
+            if not made or boot.is_ordered(resource.spec):
+                self._order(resource, machine, resource.spec, deadline)
+            power = Power(self._site, resource, machine)
+            power.bring_to(wanted, deadline, NEW if made else None)
         except Terminal:
             # A machine that is there and off would be as it should be for the next plan.
             if made:
@@ -149,51 +162,48 @@ class MachineHandler:
             raise
         return self._outcome(resource, machine)
 
-    def _make(self, resource: Resource, home: Home, deadline: Deadline) -> Any:
-        self._refuse_taken_name(resource, home)
+    def _make(self, resource: Resource, home: Home, deadline: Deadline) -> tuple[Any, bool]:
+        """The machine, and whether this call has made it: another attempt at the very same one may
+        have been faster. That a name is taken is known to the endpoint alone.
+        """
         extra = self._resolved(lambda secrets: asked_for(resource, self._provider, secrets))
         config = building.new(resource, Surroundings(self._site, resource), home.datastore, extra)
         try:
-            return self._site.run(
+            machine = self._site.run(
                 f"create machine {resource.name}",
                 lambda _: home.folder.CreateVM_Task(config, home.pool, home.host),
                 deadline,
             )
         except Terminal as problem:
-            # Another attempt at the very same machine may have been faster, or is under way.
-            if problem.diagnostic.code == EXISTS.code:
-                self._await_creations(home, deadline)
+            if problem.diagnostic.code != EXISTS.code:
+                raise
+            self._await_creations(home, deadline)
             machine = find(self._site, str(resource.uid))
             if machine is None:
                 raise
-            return machine
+            return machine, False
+        return machine, True
 
-    def _await_creations(self, home: Home, deadline: Deadline) -> None:
+    def _await_creations(self, home: Home, deadline: Deadline) -> bool:
         """Wait for creations that run in the folder: one of them may be ours, of an attempt whose
-        answer was lost. Until it has ended nothing finds the machine.
+        answer was lost. Until it has ended nothing finds the machine. Whether there were any.
         """
+        begun = False
         what = "look for running creations"
         rows = look(self._site.client, what, (home.folder,), {vim.Folder: ("recentTask",)})
         recent = [task for row in rows for task in row.get("recentTask", ())]
         wanted = {vim.Task: ("info.state", "info.descriptionId")}
         for row in look(self._site.client, what, recent, wanted):
-            runs = row.get("info.state") in (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
-            if runs and row.get("info.descriptionId") == _RUNNING_CREATION:
+            if row.get("info.descriptionId") != _CREATION:
+                continue
+            begun = True
+            if row.get("info.state") in (vim.TaskInfo.State.running, vim.TaskInfo.State.queued):
                 task = self._site.client.managed(vim.Task, row.moid)
-                try:
+                # That it failed is told to whoever began it.
+                with suppress(Terminal):
                     self._site.tasks.wait(what, task, deadline)
-                except Terminal:
-                    continue  # that it failed is told to whoever began it
         self._settled.add(home.folder._GetMoId())
-
-    def _refuse_taken_name(self, resource: Resource, home: Home) -> None:
-        name = escaped(resource.name)
-        other = self._site.client.read(
-            f"look for a machine {resource.name}",
-            lambda content: content.searchIndex.FindChild(home.folder, name),
-        )
-        if other is not None and find(self._site, str(resource.uid)) is None:
-            raise Terminal(taken(resource, "is in the same folder already"))
+        return begun
 
     def update(
         self,
@@ -343,6 +353,7 @@ class MachineHandler:
         except ProviderError:
             if find(self._site, uuid) is not None:
                 raise
+        self._memory.forget(machine._GetMoId())
 
     def _remove(self, resource: Resource, machine: Any, deadline: Deadline) -> None:
         Power(self._site, resource, machine).bring_to("stopped", deadline)
@@ -401,60 +412,10 @@ class MachineHandler:
             raise Terminal(not_ours(resource, stamp))
 
     def _outcome(self, resource: Resource, machine: Any) -> Outcome:
-        found = Machine.fresh(self._row(resource, machine), resource.spec)
+        row = self._row(resource, machine)
+        found = Machine.fresh(row, resource.spec)
+        self._memory.keep(row, row, found.record)
         return Outcome(found.external_id, outputs_of(found))
-
-
-class _Finder:
-    """Finds the machines of targets among all machines of an inventory."""
-
-    def __init__(self, site: Site, inventory: Inventory) -> None:
-        self._site = site
-        self._inventory = inventory
-        rows = [row for row in inventory.rows(vim.VirtualMachine) if not _is_template(row)]
-        self._by_uuid = {str(row.get(properties.UUID)): row for row in rows}
-        self._by_name: dict[str, list[Row]] = {}
-        for row in rows:
-            self._by_name.setdefault(name_of(row), []).append(row)
-
-    def find(self, target: Resource) -> Row | Absent | Undetermined:
-        """The machine of a target by identity, by recorded id, by name."""
-        for uuid in (str(target.uid), target.external_id):
-            row = self._by_uuid.get(uuid or "")
-            if row is not None:
-                return row
-        found = self._by_name.get(target.name, [])
-        if target.name.startswith("/"):
-            found = self._inventory.named(target.name, (vim.VirtualMachine,))
-        if found and not target.exact:
-            try:
-                folder = name_folder(self._site, target)
-            except Terminal as problem:
-                return Undetermined(problem.diagnostic)
-            found = [row for row in found if _is_in(row, folder)]
-        if len(found) > 1:
-            return Undetermined(_ambiguous(target, [self._inventory.path(row) for row in found]))
-        return found[0] if found else Absent()
-
-
-def _is_in(row: Row, folder: str | None) -> bool:
-    parent = row.get("parent")
-    return folder is not None and parent is not None and parent._GetMoId() == folder
-
-
-def _ambiguous(target: Resource, paths: Sequence[str]) -> Any:
-    return error(
-        "PRV5324",
-        f"{len(paths)} machines are called {target.name!r}",
-        detail=f"Their paths: {', '.join(paths)}.",
-        hint="Write the whole path into metadata.externalName.",
-        address=str(target.address),
-        path=("externalName",),
-    )
-
-
-def _is_template(row: Row) -> bool:
-    return bool(row.get(properties.TEMPLATE, False))
 
 
 def _names_in(related: Mapping[Address, Resource]) -> Names:

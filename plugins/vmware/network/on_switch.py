@@ -79,7 +79,8 @@ class OnSwitch(Making):
                 row
                 for row in self._inventory.rows(vim.DistributedVirtualSwitch)
                 if name_of(row) == self._switch_name
-                and self._inventory.above(row, vim.Datacenter) is datacenter
+                and (above := self._inventory.above(row, vim.Datacenter)) is not None
+                and above.moid == datacenter.moid
             ),
             None,
         )

@@ -158,31 +158,30 @@ class Client:
     # --- connecting ---
 
     def _connect(self, flavour: Flavour) -> tuple[Any, Any]:
-        about = self._greet(self._adapter(_FIRST_VERSION), keep=False).about
-        self._check(about, flavour)
-        stub = self._adapter(_version(str(about.apiVersion)))
-        return stub, self._greet(stub, keep=True)
-
-    def _greet(self, stub: Any, *, keep: bool) -> Any:
-        """The endpoint's ServiceContent, which it tells everybody. ``keep``: the connection."""
         what = f"{self._host}: connect to {self.endpoint.connection['server']}"
+        stub = self._adapter()
         try:
             content = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+            self._check(content.about, flavour)
+        except ProviderError:
+            stub.DropConnections()
+            raise
         except (*FAULTS, *_UNREADABLE) as problem:
             stub.DropConnections()
             if not isinstance(problem, FAULTS) and not _is_of_pyvmomi(problem):
                 raise
             raise translate(problem, what, opening=True) from problem
-        if not keep:
-            stub.DropConnections()
-        return content
+        # The managers that this brought are used through the same stub, in its new version. Of
+        # those that are newer than the first one none is used.
+        stub.ComputeVersionInfo(versionMap[_version(str(content.about.apiVersion))])
+        return stub, content
 
-    def _adapter(self, version: str) -> Any:
+    def _adapter(self) -> Any:
         connection = self.endpoint.connection
         return SoapStubAdapter(
             connection["server"],
             connection.get("port", 443),
-            version=versionMap[version],
+            version=versionMap[_FIRST_VERSION],
             path="/sdk",
             poolSize=int(self.endpoint.settings.get("limits", {}).get("parallel", 8)),
             sslContext=context_of(self.endpoint.name, connection, self.context.root),

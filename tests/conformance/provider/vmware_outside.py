@@ -12,7 +12,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from provisioner.core.values import Path as FieldPath
-from tests.conformance.provider import vmware_networks, vmware_storage
+from tests.conformance.provider import vmware_hierarchy, vmware_networks, vmware_storage
 from tests.lab.vcsim import Vcsim
 
 
@@ -142,6 +142,10 @@ class Snapshots:
 
 
 KINDS: dict[str, Callable[[], OutsideKind]] = {
+    "Datacenter": vmware_hierarchy.Datacenters,
+    "Folder": vmware_hierarchy.Folders,
+    "Cluster": vmware_hierarchy.Clusters,
+    "ResourcePool": vmware_hierarchy.ResourcePools,
     "VirtualMachine": Machines,
     "Network": vmware_networks.Networks,
     "StoragePool": vmware_storage.Datastores,

@@ -5,10 +5,8 @@ Needs pyvmomi and the simulator; providers.py names it only where both are there
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from os import kill
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from tests.conformance.provider.vmware_networks import BRIDGES, give_switches
 from tests.conformance.provider.vmware_outside import VsphereOutside, connected
 from tests.conformance.provider.vmware_storage import POOL, write_disk
 from tests.lab.vcsim import Options, Vcsim, unavailable
+from tests.lab.vcsim_rules import Act
 
 _PASSWORD = "VSPHERE_PASSWORD"
 
@@ -36,6 +35,8 @@ class VmwareUnderTest:
         "VirtualMachine": {"description": "as the author wants it"},
         "Disk": {"size": "8MiB"},
         "Snapshot": {"description": "as the author wants it"},
+        "Cluster": {"drs": {"migrationThreshold": 2}},
+        "ResourcePool": {"cpu": {"shares": "low"}},
     }
 
     defers = False
@@ -111,7 +112,7 @@ class VmwareUnderTest:
         # What the tables have there are networks that give addresses, or none of the endpoint.
         given |= {a: {"mode": "isolated"} for a in surroundings() if a.kind == "Network"}
         if self._esx:
-            given |= {a: None for a in surroundings() if a.kind == "ResourcePool"}
+            given |= {a: {} for a in surroundings() if a.kind == "ResourcePool"}
         return given
 
     @property
@@ -121,7 +122,8 @@ class VmwareUnderTest:
     @property
     def journaled(self) -> frozenset[str]:
         """What an ESXi host has beside machines has no room for a mark."""
-        return frozenset({"Network", "StoragePool"}) if self._esx else frozenset()
+        kinds = frozenset({"Network", "StoragePool", "ResourcePool"})
+        return kinds if self._esx else frozenset()
 
     def refuses(self, kind: str, field: str) -> str | None:
         if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):
@@ -133,16 +135,15 @@ class VmwareUnderTest:
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:
-        kill(self._vcsim.pid, signal.SIGSTOP)
-        try:
+        with self._vcsim.fault(".*", Act.REFUSE, times=0):
             yield
-        finally:
-            kill(self._vcsim.pid, signal.SIGCONT)
 
     def calls(self) -> int:
         return sum(self._vcsim.counts().values())
 
     def close(self) -> None:
+        if not self._vcsim.runs():
+            print(self._vcsim.log_tail(200))  # noqa: T201 - what a simulator that died said
         self._vcsim.stop()
 
 

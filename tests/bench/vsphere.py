@@ -84,11 +84,11 @@ def measure(objects: int, rounds: int, say: Callable[[str], None]) -> Found:
     for size in sorted({OF_TERRAFORM, objects}):
         with Vcsim(Options(machines=0)) as vcsim, tempfile.TemporaryDirectory() as scratch:
             say(f"{size:,} machines")
-            _Estate(vcsim, Path(scratch), size, found, say).live(rounds)
+            Estate(vcsim, Path(scratch), size, found, say).live(rounds)
     return found
 
 
-class _Estate:
+class Estate:
     """The machines of one simulator."""
 
     def __init__(

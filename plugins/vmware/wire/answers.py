@@ -159,13 +159,14 @@ class _Reader(SoapAdapter.ExpatDeserializerNSHandlers):  # type: ignore[misc]
         if said is None:
             self._convert = None  # a property that is not set, on a later page
             return
+        if "type" in attributes:
+            kind, stub = self._kind_of(attributes["type"]), self._stub
+            self._convert = lambda text: kind(text, stub)
+            return
         if said not in self._converters:
             self._converters[said] = self._converter(self._type_of(said))
         self._convert = self._converters[said]
-        if said.endswith("ManagedObjectReference"):
-            kind, stub = self._kind_of(attributes["type"]), self._stub
-            self._convert = lambda text: kind(text, stub)
-        elif self._convert is None:
+        if self._convert is None:
             path, values = self._path, self._values
             self._hand_on(tag, attributes, object, lambda found: values.update({path: found}))
 

@@ -34,8 +34,8 @@ DELAYED = f", {DELAY * 1000:.0f} ms a call"
 OF_TERRAFORM = 300
 """Machines that Terraform was measured with."""
 THEIR_PLAN = 23.3
-"""CPU seconds of their no-op plan: Terraform 1.9 with its vsphere provider, on this simulator and a
-machine like those that this benchmark runs on. Right after its own apply, it was not empty.
+"""CPU seconds of its plan right after its own apply, with its vsphere provider, on this simulator
+and a machine like those that this benchmark runs on. It was not empty.
 """
 _AHEAD = 15
 _PAGES = "ContinueRetrievePropertiesEx"

@@ -34,8 +34,8 @@ DELAYED = f", {DELAY * 1000:.0f} ms a call"
 OF_TERRAFORM = 300
 """Machines that Terraform was measured with."""
 THEIR_PLAN = 23.3
-"""CPU seconds of their no-op plan: Terraform 1.9 with its vsphere provider, on this simulator and a
-machine like those that this benchmark runs on. Right after its own apply, it was not empty.
+"""CPU seconds of its plan right after its own apply, with its vsphere provider, on this simulator
+and a machine like those that this benchmark runs on. It was not empty.
 """
 _AHEAD = 15
 _PAGES = "ContinueRetrievePropertiesEx"
@@ -84,11 +84,11 @@ def measure(objects: int, rounds: int, say: Callable[[str], None]) -> Found:
     for size in sorted({OF_TERRAFORM, objects}):
         with Vcsim(Options(machines=0)) as vcsim, tempfile.TemporaryDirectory() as scratch:
             say(f"{size:,} machines")
-            _Estate(vcsim, Path(scratch), size, found, say).live(rounds)
+            Estate(vcsim, Path(scratch), size, found, say).live(rounds)
     return found
 
 
-class _Estate:
+class Estate:
     """The machines of one simulator."""
 
     def __init__(

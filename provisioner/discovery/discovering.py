@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from provisioner.core.clock import Clock
 from provisioner.core.collector import collector_paused
@@ -50,7 +51,8 @@ class Discovering:
     ) -> Discovery:
         """Read, write, and tell. ``others`` are texts of files that are written, too."""
         endpoint = endpoints_of(stack, state)[host]
-        naming = self.sessions.registry.get(endpoint.provider).describe().naming
+        description = self.sessions.registry.get(endpoint.provider).describe()
+        naming = description.naming
         served = [kind for kind in self.catalog.kinds if kind in naming]
         for kind in self.choices.kinds:
             if kind not in served:
@@ -60,7 +62,9 @@ class Discovering:
         with collector_paused():
             identified = identifier.identify(found)
             selected = self._selected(found, identified, endpoint)
-            drafts = self._drafts(found, selected, identified, identifier, stack)
+            drafts = self._drafts(
+                found, selected, identified, identifier, stack, defaults=description.defaults
+            )
             self._place_on(host, drafts, stack)
             return self._write(
                 drafts,
@@ -134,6 +138,8 @@ class Discovering:
         identified: Identified,
         identifier: Identifier,
         stack: Stack,
+        *,
+        defaults: Mapping[str, Mapping[str, Any]],
     ) -> list[Draft]:
         addresses = identified.addresses
         usable = {*stack.declarations, *(addresses[key] for key in selected)}
@@ -159,7 +165,8 @@ class Discovering:
                 continue
             address, owner = addresses[key], item.observed.owner
             info, full = self.catalog.kind(item.kind), self.choices.full
-            draft = draft_of(item, address, info, name_of, full=full)
+            mine = defaults.get(item.kind, {})
+            draft = draft_of(item, address, info, name_of, defaults=mine, full=full)
             # Where names are free, an object is looked for by its name only if that is said.
             if item.name != address.name or identifier.is_free(item.kind):
                 draft.external_name = item.name

@@ -25,8 +25,8 @@ from provisioner.providers.api import Discovered
 
 @dataclass(slots=True)
 class Draft:
-    """The manifest of one object. ``spec`` is canonical. ``remarks`` say what is left out of it and
-    why, ``problem`` why there cannot be a manifest at all.
+    """The manifest of one object. ``spec`` is canonical, ``defaults`` are those of the provider for
+    the kind. ``remarks`` say what is left out and why, ``problem`` why there cannot be a manifest.
     """
 
     address: Address
@@ -37,6 +37,7 @@ class Draft:
     observe_only: bool = False
     is_others: bool = False
     """Whether it carries the stamp of another stack."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     problem: str | None = None
     _gone: list[Path] = field(default_factory=list)
@@ -88,7 +89,8 @@ class Draft:
         field = self.info.field(part)
         value = get_path(self.spec, part)
         if field is not None:
-            value = _shorter(value, field) or value
+            defaults = _below(self.defaults, part)
+            value = _shorter(_without(value, defaults), field) or value
         text = write_documents([{path_text(part): authored(value, field)}]).rstrip("\n")
         text = text.removesuffix("\n...")
         if "\n" not in text:
@@ -103,14 +105,15 @@ def draft_of(
     info: KindInfo,
     name_of: Callable[[Field, str], str],
     *,
+    defaults: Mapping[str, Any],
     full: bool = False,
 ) -> Draft:
     """The draft of an object. ``name_of`` gives the name for an external id that stands in a
-    reference; it raises LookupError, with the reason, if there is none. ``full``: with the fields
-    that are as they would be without a word.
+    reference; it raises LookupError, with the reason, if there is none. ``defaults`` are those of
+    the provider. ``full``: with the fields that are as they would be without a word.
     """
     spec = copy.deepcopy(dict(found.observed.spec))
-    draft = Draft(address, found, info, spec, remarks=list(found.notes))
+    draft = Draft(address, found, info, spec, defaults=defaults, remarks=list(found.notes))
     unnamed = list(_name_references(draft.spec, info.canonical, name_of, ()))
     _leave_out_secrets(draft)
     _leave_out_pending(draft, name_of)
@@ -119,7 +122,9 @@ def draft_of(
     if not draft.spec.get("labels", True):
         del draft.spec["labels"]
     if not full:
-        draft.spec = _without_defaults(draft.spec, info.canonical, _required(info, ()))
+        draft.spec = _without_defaults(
+            _without(draft.spec, defaults), info.canonical, _required(info, ())
+        )
     return draft
 
 
@@ -237,6 +242,28 @@ def _name_keys(
         except LookupError as problem:
             elements[key] = element
             yield (*path, key), str(problem.args[0])
+
+
+def _below(defaults: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """The provider's defaults for what is below a field."""
+    for part in path:
+        inner = defaults.get(part, defaults.get("*"))
+        defaults = inner if isinstance(inner, Mapping) else {}
+    return defaults
+
+
+def _without(value: Any, defaults: Mapping[str, Any]) -> Any:
+    """A section without the fields that are as the provider would have them."""
+    if not isinstance(value, Mapping):
+        return value
+    result = dict(value)
+    for key, default in defaults.items():
+        for name in value if key == "*" else {key} & value.keys():
+            if isinstance(default, Mapping):
+                result[name] = _without(value[name], default)
+            elif value[name] == default:
+                del result[name]
+    return result
 
 
 def _without_defaults(

@@ -11,7 +11,7 @@ from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Path, get_path, path_text
-from provisioner.engine.diff import differences
+from provisioner.engine.diff import differences, with_defaults
 from provisioner.engine.plan import RestartPending
 from provisioner.engine.rules import KindRules
 from provisioner.engine.subjects import Subject
@@ -290,7 +290,11 @@ def _change(
 ) -> Decision:
     entry = subject.entry
     recorded, pending = (entry.spec, entry.pending) if entry is not None else (None, ())
-    changes: list[Change] = differences(spec, recorded, observed, rules, pending)
+    wanted = spec
+    if recorded is not None and recorded != spec:
+        defaults = provider.describe().defaults.get(subject.address.kind, {})
+        wanted = with_defaults(spec, recorded, defaults)
+    changes: list[Change] = differences(wanted, recorded, observed, rules, pending)
     if changes:
         assessments = provider.impact(replace(subject.resource, spec=spec), observed, changes)
         changes = [

@@ -30,7 +30,7 @@ from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Json, Path, Secret
 
-API_VERSION = (1, 0)
+API_VERSION = (1, 1)
 """Major, minor. A plugin of another major version is refused; a plugin of a newer minor version,
 too.
 """
@@ -83,7 +83,9 @@ class Description:
     ``connection_schema`` and ``native_schema`` are JSON Schemas (2020-12) of
     ``Host.spec.connection`` and of the provider's part of a resource's ``native`` section.
     ``naming`` holds the kinds it serves. ``capabilities`` are names from
-    :mod:`provisioner.providers.capabilities`.
+    :mod:`provisioner.providers.capabilities`. ``defaults`` holds, by kind and laid out like a spec,
+    the canonical values that unset fields have where the schema leaves that to the provider; ``*``
+    stands for every element of a set. No value is a mapping.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Description:
     connection_schema: Mapping[str, Any]
     native_schema: Mapping[str, Any]
     capabilities: frozenset[str] = frozenset()
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def kinds(self) -> frozenset[str]:

@@ -18,8 +18,9 @@ from provisioner.providers.api import Resource
 from provisioner_plugins.memory.objects import MACHINE, StoredObject
 
 _SEPARATOR = "/"
-_UNTOLD: Path = ("image",)
-"""What a disk began with, which no real endpoint tells."""
+_UNTOLD: frozenset[Path] = frozenset({("image",), ("clone", "image")})
+_BEGINNINGS = {"Disk": ("image", "clone"), MACHINE: ("clone",)}
+"""What a disk or a machine began with, which no real endpoint tells."""
 
 IdOf = Callable[[Resource], str]
 """The id of the object that a resource is."""
@@ -50,6 +51,9 @@ def places(kind: str, spec: Mapping[str, Any]) -> Iterator[Place]:
         yield Place(("pool",), Address("StoragePool", spec["pool"]), by_name=True)
     if kind == "Disk" and "image" in spec and spec.get("clone", "linked") == "linked":
         yield Place(("image",), Address("Image", spec["image"]))
+    for member in spec.get("members") or () if kind == "StoragePool" else ():
+        pool = Address("StoragePool", member)
+        yield Place(("members", member), pool, by_key=True, by_name=True)
     if kind == "Snapshot" and "machine" in spec:
         yield Place(("machine",), Address(MACHINE, spec["machine"]), by_name=True)
     if kind == MACHINE:
@@ -66,6 +70,13 @@ def _places_of_machine(spec: Mapping[str, Any]) -> Iterator[Place]:
         if "network" in card:
             path = ("nics", name, "network")
             yield Place(path, Address("Network", card["network"]), by_name=True)
+    clone = spec.get("clone") or {}
+    if clone.get("mode") == "linked":
+        yield Place(("clone", "image"), Address("Image", clone["image"]))
+    home = spec.get("placement") or {}
+    if "storagePool" in home:
+        place = Address("StoragePool", home["storagePool"])
+        yield Place(("placement", "storagePool"), place, by_name=True)
     seed = spec.get("cloudInit") or {}
     if "pool" in seed:
         yield Place(("cloudInit", "pool"), Address("StoragePool", seed["pool"]), by_name=True)
@@ -125,7 +136,7 @@ def renamed(stored: StoredObject, called: NameOf) -> StoredObject:
         if object_id is None:
             continue
         name = place.address.name
-        if place.path != _UNTOLD:
+        if place.path not in _UNTOLD:
             name = called(place.address, object_id) or (name if place.by_name else object_id)
         path = (*place.path[:-1], name) if place.by_key else place.path
         holds[place._replace(path=path, address=Address(place.address.kind, name)).key] = object_id
@@ -145,9 +156,10 @@ def renamed(stored: StoredObject, called: NameOf) -> StoredObject:
 
 def as_told(stored: StoredObject) -> StoredObject:
     """The object without what no real endpoint tells either."""
-    if stored.kind != "Disk" or "image" not in stored.spec:
+    untold = _BEGINNINGS.get(stored.kind, ())
+    if stored.spec.keys().isdisjoint(untold):
         return stored
-    spec = {key: value for key, value in stored.spec.items() if key not in ("image", "clone")}
+    spec = {key: value for key, value in stored.spec.items() if key not in untold}
     return replace(stored, spec=spec)
 
 

@@ -265,10 +265,12 @@ def _why_kept(subject: Subject, rules: KindRules) -> str | None:
     """Why a recorded object stays when nothing declares it any more; None if it goes."""
     if subject.entry is None:
         return None
-    spec, borrowed, field = subject.resource.spec, rules.borrowed_field, rules.retention_field
-    name = get_path(spec, borrowed) if borrowed is not None else None
-    if borrowed is not None and name is not None:
-        return f"it was there before, and stays ({path_text(borrowed)}: {name})"
+    spec, field = subject.resource.spec, rules.retention_field
+    for borrowed in rules.borrowed_fields:
+        name = get_path(spec, borrowed)
+        if name is not None:
+            said = " ".join(map(str, name.values())) if isinstance(name, Mapping) else name
+            return f"it was there before, and stays ({path_text(borrowed)}: {said})"
     if field is not None and (spec.get(field) or rules.default_of((field,))) == "keep":
         return "its data is kept (retention: keep)"
     return None

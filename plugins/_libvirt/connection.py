@@ -100,12 +100,13 @@ class Connection:
         handle = self._alive()
         try:
             return function(handle)
-        except XmlError as problem:
+        except (XmlError, UnicodeDecodeError) as problem:
+            said = not_text(problem) if isinstance(problem, UnicodeDecodeError) else problem
             raise Terminal(
                 error(
                     "PRV5121",
                     f"{what}: a definition that libvirt gave cannot be read",
-                    detail=f"{problem}.",
+                    detail=f"{said}.",
                 )
             ) from problem
         except libvirt.libvirtError as problem:
@@ -376,6 +377,15 @@ def _close(handle: Any) -> None:
     # A connection that broke reports that once more when it is closed.
     with contextlib.suppress(libvirt.libvirtError):
         handle.close()
+
+
+def not_text(problem: UnicodeDecodeError) -> str:
+    """What cannot be read of something that libvirt told and its binding takes for UTF-8: the line
+    with the mistake.
+    """
+    before, after = problem.object[: problem.start], problem.object[problem.start :]
+    line = before.rpartition(b"\n")[2] + after.partition(b"\n")[0]
+    return f"it is not UTF-8: {line.strip().decode(errors='backslashreplace')}"
 
 
 def _is_lost(problem: ProviderError) -> bool:

@@ -53,6 +53,7 @@ from provisioner_plugins._libvirt.volume import (
     image_volume,
     is_logical,
     marker_bytes,
+    place_to_make,
     pool_of,
     pool_reference,
     rounded,
@@ -121,9 +122,8 @@ class DiskHandler:
         require_time(resource, deadline)
         pool = pool_of(resource)
         self._volumes.require_pool(pool)
-        name = identity_name(resource.name, resource.uid, format_of(resource.spec))
-        volume = VolumeId(pool, name)
-        partial = VolumeId(pool, name + PARTIAL)
+        volume = place_to_make(resource, format_of(resource.spec))
+        partial = VolumeId(pool, volume.volume + PARTIAL)
         if self._volumes.exists(partial):
             # What an attempt that did not end has left. The daemon may have ended the copy by
             # itself and a machine been started with it: then there is data in it.
@@ -142,7 +142,8 @@ class DiskHandler:
             self._make(resource, volume, deadline)
         except Terminal as problem:
             # In the storage, but not yet known to the daemon: it has our identity, so it is ours.
-            if problem.diagnostic.code != EXISTS.code or name not in self._volumes.names(pool):
+            exists = problem.diagnostic.code == EXISTS.code
+            if not exists or volume.volume not in self._volumes.names(pool):
                 raise
             return self.create(resource, deadline)
         return self._volumes.outcome(volume)

@@ -211,6 +211,8 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("no space left on device", FULL),
     ("disk quota exceeded", FULL),
     ("insufficient free space", FULL),
+    # Of a socket that may not be used it says the same as of one that nobody listens at.
+    ("permission denied", FORBIDDEN),
     ("connect socket to '/var/run/libvirt/libvirt-sock'", NO_SYSTEM_DAEMON),
     ("connect socket to '/run/libvirt/libvirt-sock'", NO_SYSTEM_DAEMON),
     ("failed to connect socket", UNREACHABLE),
@@ -226,7 +228,6 @@ _TEXTS: tuple[tuple[str, Rule], ...] = (
     ("end of file while reading data", LOST),
     ("connection closed due to keepalive timeout", LOST),
     ("unable to read tls confirmation", REFUSED),
-    ("permission denied", FORBIDDEN),
     ("operation not permitted", FORBIDDEN),
     ("already exists with uuid", EXISTS),
     ("storage source conflict", OCCUPIED),

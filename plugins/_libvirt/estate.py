@@ -138,6 +138,11 @@ class Estate:
         if listing.problem is not None:
             self.unread[pool.name] = [f"its volumes are not known: {listing.problem.summary}"]
             return
+        if listing.unreadable:
+            self.unread[pool.name] = [
+                f"volume '{name}' cannot be read: its file name is not UTF-8"
+                for name in listing.unreadable
+            ]
         names = frozenset(listing.volumes)
         pool_type = describe(pool.name, pool.uuid, pool.document)[0].get("type")
         wanted = [record for record in listing.volumes.values() if _is_told(record.name, names)]

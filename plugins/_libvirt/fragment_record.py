@@ -8,16 +8,15 @@ has a record of the same form.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.etree import ElementTree
 
-from provisioner_plugins._libvirt.xml import Element, child, element
+from provisioner_plugins._libvirt.xml import Element, child, element, register_namespace
 
 NAMESPACE = "urn:provisioner:native:1"
 PREFIX = "provisioner-native"
 TAG = f"{{{NAMESPACE}}}native"
 FRAGMENT = f"{{{NAMESPACE}}}fragment"
 
-ElementTree.register_namespace(PREFIX, NAMESPACE)
+register_namespace(PREFIX, NAMESPACE)
 
 
 def read(document: Element) -> list[str]:

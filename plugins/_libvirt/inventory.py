@@ -19,10 +19,10 @@ import libvirt
 
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import ProviderError, Resource, Retryable, Terminal
-from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.connection import Connection, not_text
 from provisioner_plugins._libvirt.errors import NOT_FOUND, translate
 from provisioner_plugins._libvirt.ownership import uuid_or_none
-from provisioner_plugins._libvirt.storage import Volumes, look_afresh
+from provisioner_plugins._libvirt.storage import Volumes, look_afresh, volumes_in
 from provisioner_plugins._libvirt.xml import Element, XmlError, parse
 
 S = TypeVar("S")
@@ -100,9 +100,12 @@ class VolumeRecord:
 
 @dataclass(frozen=True, slots=True)
 class VolumeListing:
-    """The volumes of a pool by name, or why they could not be listed."""
+    """The volumes of a pool by name, or why they could not be listed. ``unreadable`` are names
+    that are no text.
+    """
 
     volumes: Mapping[str, VolumeRecord] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
     problem: Diagnostic | None = None
 
 
@@ -404,19 +407,19 @@ class Inventory:
         if not pool.active:
             return VolumeListing(problem=_inactive(pool.name))
 
-        def read(handle: Any) -> dict[str, VolumeRecord]:
+        def read(handle: Any) -> VolumeListing:
             self._tally.append(3)
             found = handle.storagePoolLookupByUUID(pool.uuid.bytes)
             if afresh:
                 look_afresh(found)
-            volumes = found.listAllVolumes(0)
-            return {
-                volume.name(): VolumeRecord(pool.name, volume.name(), volume)
-                for volume in sorted(volumes, key=lambda volume: str(volume.name()))
-            }
+            volumes, unreadable = volumes_in(found)
+            return VolumeListing(
+                {name: VolumeRecord(pool.name, name, item) for name, item in volumes.items()},
+                unreadable,
+            )
 
         try:
-            return VolumeListing(volumes=self.connection.read(what, read))
+            return self.connection.read(what, read)
         except (Retryable, Terminal) as problem:
             # The pool was there a moment ago: its volumes may be there still, on storage that no
             # pool shows now.
@@ -436,6 +439,8 @@ class Inventory:
             if problem.get_error_code() in NOT_FOUND:
                 return None
             raise
+        except UnicodeDecodeError as problem:
+            raise _unreadable(not_text(problem)) from problem
 
     def _each(self, function: Callable[[S], T], items: Sequence[S]) -> list[T]:
         """``function`` of every item, in order; in a few threads where round trips are long."""
@@ -467,7 +472,5 @@ def _inactive(pool: str) -> Diagnostic:
 
 def _unreadable(found: str) -> ProviderError:
     return Terminal(
-        error(
-            "PRV5121", "a definition that libvirt gave cannot be read", detail=f"It says: {found}."
-        )
+        error("PRV5121", "a definition that libvirt gave cannot be read", detail=f"{found}.")
     )

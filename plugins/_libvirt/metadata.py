@@ -1,5 +1,5 @@
 """Our elements in an object's ``<metadata>`` as the calls that write nothing but metadata take
-them. Called by the adoption of machines and networks.
+them, and what others have there. Called by the adoption and the discovery of machines and networks.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from provisioner_plugins._libvirt import fragment_record, stamp
 from provisioner_plugins._libvirt.xml import Element, copied, serialize
+
+_OURS = "urn:provisioner:"
 
 
 class Part(NamedTuple):
@@ -31,6 +33,19 @@ def parts(document: Element) -> Iterator[Part]:
     ):
         node = document.find(f"metadata/{tag}")
         yield Part(key, uri, None if node is None else _bare(node, uri))
+
+
+def notes_on_others(document: Element) -> tuple[str, ...]:
+    """What discovery notes of the metadata that others wrote: by whom each is."""
+    metadata = document.find("metadata")
+    found = {
+        node.tag.rpartition("}")[0].lstrip("{") for node in ([] if metadata is None else metadata)
+    }
+    return tuple(
+        f"kept as it is: the metadata that others wrote ({namespace})"
+        for namespace in sorted(found)
+        if not namespace.startswith(_OURS)
+    )
 
 
 def _bare(node: Element, uri: str) -> str:

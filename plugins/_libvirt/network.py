@@ -24,11 +24,12 @@ from provisioner_plugins._libvirt.network_xml import (
     gateway_of,
     in_one_block,
 )
-from provisioner_plugins._libvirt.refusal import Cannot, not_carried, unusable
+from provisioner_plugins._libvirt.refusal import Cannot, inventory_fields, not_carried, unusable
 
 _DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 """Names that Linux takes for devices (IFNAMSIZ), without the odd ones."""
 REFUSED = (
+    *inventory_fields("datacenter", "folder", "hosts"),
     Cannot(
         ("virtualSwitch",),
         "libvirt knows bridges of the Linux kernel and Open vSwitch",

@@ -13,6 +13,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip
 from typing import TYPE_CHECKING, Any
 
 from provisioner_plugins._libvirt.beyond import beyond, drop_said
+from provisioner_plugins._libvirt.metadata import notes_on_others
 from provisioner_plugins._libvirt.native import PROVIDER
 from provisioner_plugins._libvirt.network_xml import (
     IDENTIFY,
@@ -97,13 +98,13 @@ def _complete(record: NetworkRecord, document: Element, spec: dict[str, Any] | N
     for tag in _ROOT:
         remove_all(made, tag)
     left = beyond(rest, made, IDENTIFY)
-    notes = list(left.notes)
+    notes = (*notes_on_others(document), *left.notes)
     if spec["mode"] == NATIVE and not left.fragments:
         # Nothing but names: an isolated network without addresses says as much.
         spec = {"mode": "isolated"}
     elif left.fragments:
         spec["native"] = {PROVIDER: {"network": list(left.fragments)}}
-    return Found(record, spec, tuple(notes))
+    return Found(record, spec, notes)
 
 
 # --- what the common model says ------------------------------------------------------------------

@@ -17,7 +17,7 @@ import libvirt
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.core.values import Json, Path, digest
+from provisioner.core.values import Json, Path
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -32,12 +32,19 @@ from provisioner.providers.api import (
 from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins._libvirt import fragment_record, metadata, native, stamp
 from provisioner_plugins._libvirt.connection import Connection
-from provisioner_plugins._libvirt.edits import running_differences
 from provisioner_plugins._libvirt.errors import code_of
 from provisioner_plugins._libvirt.estate import estate_of
-from provisioner_plugins._libvirt.inventory import Inventory, NetworkRecord
-from provisioner_plugins._libvirt.network import STOPPED, USER, final_spec
+from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.network import USER, final_spec
 from provisioner_plugins._libvirt.network_live import update_live
+from provisioner_plugins._libvirt.network_observation import (
+    USER_ID,
+    bridge_of,
+    differing,
+    present,
+    remarks_on,
+    user_present,
+)
 from provisioner_plugins._libvirt.network_xml import (
     IDENTIFY,
     NATIVE,
@@ -58,11 +65,13 @@ from provisioner_plugins._libvirt.ownership import (
 )
 from provisioner_plugins._libvirt.replug import attached, is_attached, replug
 from provisioner_plugins._libvirt.usage import guests_of_others, require_no_guests
-from provisioner_plugins._libvirt.xml import Element, attribute, parse, same, serialize
+from provisioner_plugins._libvirt.xml import Element, parse, same, serialize
 
-_USER_ID = "user:"
+_DEFINED = (
+    "it had no definition and has one now: before 9.7 libvirt writes a mark on a network only with "
+    "its definition"
+)
 _OWNED = frozenset({"labels", "tenant"})
-_SERVICES = frozenset({"dhcp", "dns"})
 
 
 class NetworkHandler:
@@ -84,22 +93,22 @@ class NetworkHandler:
     def _observe_one(self, inventory: Inventory, target: Resource) -> Observation:
         recorded = target.external_id or ""
         record = None
-        if target.spec.get("mode") == USER or recorded.startswith(_USER_ID):
+        if target.spec.get("mode") == USER or recorded.startswith(USER_ID):
             # Its name stands for nothing on the host: another network may bear it.
             records = inventory.networks().by_uuid
             record = records.get(target.uid) or records.get(uuid_or_none(recorded) or target.uid)
         else:
             record = inventory.networks().find(target.uid, target.external_id, target.name)
         if record is not None:
-            return _present(inventory, record, target.spec)
-        return _user(target) if recorded.startswith(_USER_ID) else Absent()
+            return present(inventory, record, target.spec, target.stamp.lineage)
+        return user_present(target) if recorded.startswith(USER_ID) else Absent()
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         for found in estate_of(inventory).networks.values():
             record = found.record
             wanted = {**found.spec, "active": record.live is not None}
-            observed = _present(inventory, record, wanted)
+            observed = present(inventory, record, wanted)
             owned = {key: observed.spec[key] for key in _OWNED & observed.spec.keys()}
             spec = {**found.spec, "autostart": record.autostart, **owned}
             if record.live is None:
@@ -108,7 +117,7 @@ class NetworkHandler:
                 self.kind,
                 record.name,
                 replace(observed, spec=spec),
-                (*found.notes, *_remarks(observed, record)),
+                (*found.notes, *remarks_on(observed, record)),
             )
 
     # --- looking ahead ---
@@ -146,7 +155,7 @@ class NetworkHandler:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         require_time(resource, deadline)
         if resource.spec["mode"] == USER:
-            return Outcome(f"{_USER_ID}{resource.uid}")
+            return Outcome(f"{USER_ID}{resource.uid}")
         found = self._lookup(resource.uid)
         if found is None:
             self._refuse_taken_name(resource)
@@ -178,7 +187,7 @@ class NetworkHandler:
     ) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         require_time(resource, deadline)
-        if observed.external_id.startswith(_USER_ID):
+        if observed.external_id.startswith(USER_ID):
             return Outcome(observed.external_id)
         network = self._own(resource, observed.external_id)
         before = self._configured(network)
@@ -211,7 +220,7 @@ class NetworkHandler:
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         require_time(resource, deadline)
-        if observed.external_id.startswith(_USER_ID):
+        if observed.external_id.startswith(USER_ID):
             return Outcome(observed.external_id)
         found = self._lookup(UUID(observed.external_id))
         if found is None:
@@ -225,8 +234,11 @@ class NetworkHandler:
         there = [text for text in wanted if native.is_there(document, text)]
         stamp.replace(document, stamp.Mark.of(resource))
         fragment_record.write(document, there)
+        before = self._call("read", resource.name, lambda _: _is_defined(found))
         network = self._annotate(found, document, resource.name)
-        return Outcome(observed.external_id, self._outputs(network))
+        after = self._call("read", resource.name, lambda _: _is_defined(network))
+        remarks = () if before == after else (_DEFINED,)
+        return Outcome(observed.external_id, self._outputs(network), notes=remarks)
 
     def _annotate(self, network: Any, document: Element, name: str) -> Any:
         """Write the metadata of ``document`` on a network, and nothing else of it; by defining it
@@ -260,7 +272,7 @@ class NetworkHandler:
         """
         require_time(resource, deadline)
         recorded = resource.external_id or str(resource.uid)
-        if recorded.startswith(_USER_ID):
+        if recorded.startswith(USER_ID):
             return
         network = self._lookup(uuid_or_none(recorded) or resource.uid)
         if network is None:
@@ -274,7 +286,7 @@ class NetworkHandler:
 
     def users(self, resource: Resource) -> list[User]:
         """The running guests of others in the network."""
-        if (resource.external_id or "").startswith(_USER_ID):
+        if (resource.external_id or "").startswith(USER_ID):
             return []
         return guests_of_others(
             self._connection, resource, lambda live: is_attached(live, resource.name)
@@ -289,7 +301,7 @@ class NetworkHandler:
         configured = self._configured(network)
         self._call("update", name, lambda _: update_live(network, configured))
         live = self._call("read", name, lambda _: parse(network.XMLDesc(0)))
-        left = _differing(configured, live)
+        left = differing(configured, live)
         if not left:
             return (), ()
         if not restart and attached(Inventory(self._connection).running(), name):
@@ -376,60 +388,10 @@ class NetworkHandler:
         return document
 
     def _outputs(self, network: Any) -> dict[str, Json]:
-        return _bridge_of(self._configured(network))
+        return bridge_of(self._configured(network))
 
     def _call(self, verb: str, name: str, function: Any) -> Any:
         return self._connection.call(f"{verb} network {name}", function)
-
-
-def _remarks(observed: Present, record: NetworkRecord) -> tuple[str, ...]:
-    """What is true of it now, and not of what a manifest says."""
-    if not record.persistent:
-        return ("it has no definition and goes when it is stopped: an apply defines it",)
-    waiting = ", ".join(sorted(".".join(path) for path in observed.running))
-    return (f"until it is restarted, another value is in force: {waiting}",) if waiting else ()
-
-
-def _present(inventory: Inventory, record: NetworkRecord, wanted: Mapping[str, Any]) -> Present:
-    mark = stamp.read(record.configured)
-    active = record.live is not None
-    spec = {**read(record.configured), "autostart": record.autostart, "active": active}
-    spec |= mark.fields() if mark is not None else {"labels": {}}
-    facts: dict[str, Json] = {"active": active}
-    running: dict[Path, Json] = {}
-    if record.live is not None:
-        in_force = read(record.live)
-        running = _differing(record.configured, record.live)
-        facts |= {service: in_force[service]["enabled"] for service in _SERVICES & in_force.keys()}
-        facts["guests"] = list(attached(inventory.running(), record.name))
-    owner = mark.stamp if mark is not None else None
-    # Of what is on the host alone, whatever is wanted.
-    fingerprint = digest(
-        {
-            "uuid": str(record.uuid),
-            "spec": spec,
-            "running": [[*path, value] for path, value in sorted(running.items())],
-            "defined": record.persistent,
-            "owner": owner.as_json() if owner is not None else None,
-        }
-    )
-    if wanted.get("mode") == NATIVE:
-        spec["mode"] = NATIVE
-    if active and not record.persistent and "mode" in spec:
-        # It has no definition, which has to be a difference in something that everybody sets.
-        running["mode",] = spec.pop("mode")
-    elif not active and "mode" in spec and "active" not in wanted:
-        running["mode",] = STOPPED
-    return Present(
-        external_id=str(record.uuid),
-        owner=owner,
-        spec=spec,
-        fingerprint=fingerprint,
-        running=running,
-        outputs=_bridge_of(record.configured),
-        facts=facts,
-        name=record.name,
-    )
 
 
 def _occupied(resource: Resource, field: str, other: str, addresses: str) -> Diagnostic:
@@ -444,38 +406,12 @@ def _occupied(resource: Resource, field: str, other: str, addresses: str) -> Dia
     )
 
 
-def _differing(configured: Element, live: Element) -> dict[Path, Json]:
-    """What is in force where other things are configured, by path."""
-    found = running_differences(read(configured), read(live))
-    recorded = fragment_record.read(configured)
-    if stamp.read(live) is None:
-        # It was taken over while it ran: what it has of them it has by itself.
-        in_force = [text for text in recorded if native.is_there(live, text)]
-    else:
-        in_force = fragment_record.read(live)
-    if recorded != in_force:
-        found["native", native.PROVIDER, "network"] = in_force
-    return found
-
-
-def _user(target: Resource) -> Present:
-    """A recorded network of mode user: nothing on the host could contradict what is wanted."""
-    spec = {**target.spec, "mode": USER}
-    identity = {"user": str(target.uid)}
-    return Present(f"{_USER_ID}{target.uid}", target.stamp, spec, digest(identity))
-
-
 def _merge_native(document: Element, resource: Resource) -> None:
     try:
         native.merge_all(document, resource.spec, "network", IDENTIFY)
     except ProvisionerError as problem:
         raise Terminal(problem.diagnostics[0]) from problem
     fragment_record.write(document, native.fragments(resource.spec, "network"))
-
-
-def _bridge_of(document: Element) -> dict[str, Json]:
-    bridge = attribute(document, "bridge", "name")
-    return {} if bridge is None else {"bridge": bridge}
 
 
 def _is_defined(network: Any) -> bool:

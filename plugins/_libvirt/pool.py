@@ -13,9 +13,10 @@ from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import is_known
 from provisioner_plugins._libvirt.native import merge_all
 from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, clean_path, target_path
-from provisioner_plugins._libvirt.refusal import Cannot, not_carried
+from provisioner_plugins._libvirt.refusal import Cannot, inventory_fields, not_carried
 
 REFUSED = (
+    *inventory_fields("datacenter", "folder", "hosts"),
     Cannot(
         ("type",),
         "VMFS is a file system of vSphere",

@@ -72,14 +72,16 @@ class PoolHandler:
             else:
                 ours = _is_ours(target, record.uuid)
                 owner = target.stamp if ours else None
-                answers[target.address] = _present(record, owner, target.spec)
+                answers[target.address] = _present(
+                    record, owner, target.spec, is_made=record.uuid == target.uid
+                )
         return answers
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         unread = estate_of(inventory).unread
         for record in inventory.pools():
-            observed = _present(record, None, {"active": record.active})
+            observed = _present(record, None, {"active": record.active}, is_made=False)
             spec, notes = describe(record.name, record.uuid, record.document)
             spec["autostart"] = record.autostart
             if not record.active:
@@ -87,7 +89,8 @@ class PoolHandler:
             remarks = [*notes, *unread.get(record.name, ())]
             if not record.persistent:
                 remarks.append(
-                    "it has no definition and goes when it is stopped: an apply defines it"
+                    "it has no definition and goes when it is stopped: an edit (autostart: true) "
+                    "defines it"
                 )
             observed = replace(observed, spec=spec)
             yield Discovered(self.kind, record.name, observed, tuple(remarks))
@@ -123,7 +126,7 @@ class PoolHandler:
         pool = found
         if pool is None:
             self._refuse_taken_name(resource)
-            pool = self._define(resource)
+            pool = self._define(resource, resource.uid)
         try:
             if resource.spec.get("active", True):
                 self._start(pool, resource)
@@ -147,7 +150,7 @@ class PoolHandler:
         require_time(resource, deadline)
         pool = self._own(resource, observed.external_id)
         if not self._call("read", resource, lambda _: pool.isPersistent()):
-            pool = self._define(resource)
+            pool = self._define(resource, UUID(observed.external_id))
         for change in changes:
             if change.path == ("autostart",):
                 self._set_autostart(pool, resource, bool(change.after))
@@ -191,8 +194,8 @@ class PoolHandler:
 
     # --- the parts of writing ---
 
-    def _define(self, resource: Resource) -> Any:
-        document = build(resource.name, resource.uid, resource.spec)
+    def _define(self, resource: Resource, uuid: UUID) -> Any:
+        document = build(resource.name, uuid, resource.spec)
         try:
             merge_all(document, resource.spec, "pool", IDENTIFY)
         except ProvisionerError as problem:
@@ -277,13 +280,17 @@ def _can_be_built(spec: Mapping[str, Any]) -> bool:
     return spec["type"] in ("dir", "netfs")
 
 
-def _present(record: PoolRecord, owner: Stamp | None, wanted: Mapping[str, Any]) -> Present:
+def _present(
+    record: PoolRecord, owner: Stamp | None, wanted: Mapping[str, Any], *, is_made: bool
+) -> Present:
+    """A pool as observed. ``is_made``: it was made with the identity of the resource."""
     spec = {**read(record.document), "autostart": record.autostart, "active": record.active}
     running: dict[Path, Json] = {}
     if "type" in spec and not record.active and "active" not in wanted:
         running["type",] = STOPPED
-    elif "type" in spec and record.active and not record.persistent:
-        # It has no definition, which has to be a difference in something that everybody sets.
+    elif is_made and "type" in spec and record.active and not record.persistent:
+        # It has no definition, which has to be a difference in something that everybody sets. Of
+        # a pool of others nothing tells whether it was taken over, or is only looked at.
         running["type",] = spec.pop("type")
     return Present(
         external_id=str(record.uuid),

@@ -35,6 +35,19 @@ class Cannot(NamedTuple):
     values: tuple[str | bool, ...] | None = None
 
 
+def inventory_fields(*fields: str) -> tuple[Cannot, ...]:
+    """The fields by which a resource has a place in an inventory, of which libvirt has none."""
+    return tuple(
+        Cannot(
+            (field,),
+            "a libvirt host has no datacenters, folders and other hosts",
+            f"Remove it; what differs between hosts stands in an overlay of an environment ({field}"
+            ": null).",
+        )
+        for field in fields
+    )
+
+
 def not_carried(
     spec: Mapping[str, Any], known: Iterable[Cannot], code: str = FIELD
 ) -> Iterator[Diagnostic]:

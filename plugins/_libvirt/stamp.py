@@ -17,18 +17,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from xml.etree import ElementTree
 
 from provisioner.core.identity import Stamp
 from provisioner.providers.api import Resource
-from provisioner_plugins._libvirt.xml import Element, child, element
+from provisioner_plugins._libvirt.xml import Element, child, element, register_namespace
 
 NAMESPACE = "urn:provisioner:stamp:1"
 PREFIX = "provisioner"
 """Prefix under which ``virDomainSetMetadata`` files it (its ``key`` argument)."""
 TAG = f"{{{NAMESPACE}}}stamp"
 
-ElementTree.register_namespace(PREFIX, NAMESPACE)
+register_namespace(PREFIX, NAMESPACE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import libvirt
 
@@ -60,7 +60,7 @@ class Volumes:
         def read(handle: Any) -> frozenset[str]:
             found = handle.storagePoolLookupByName(pool)
             look_afresh(found)
-            return frozenset(found.listVolumes())
+            return frozenset(volumes_in(found).volumes)
 
         return self.connection.read(f"list the volumes of pool {pool}", read)
 
@@ -203,12 +203,33 @@ def look_afresh(pool: Any) -> None:
             raise
 
 
+class InPool(NamedTuple):
+    """libvirt's objects of the volumes in a pool, by name. ``unreadable`` are the names, escaped,
+    of those that the binding cannot tell anything of: their file names are no UTF-8.
+    """
+
+    volumes: dict[str, Any]
+    unreadable: tuple[str, ...]
+
+
+def volumes_in(pool: Any) -> InPool:
+    """The volumes of a pool that the daemon knows, in the order of names."""
+    volumes: dict[str, Any] = {}
+    unreadable: list[str] = []
+    for volume in pool.listAllVolumes(0):
+        try:
+            volumes[volume.name()] = volume
+        except UnicodeDecodeError as problem:
+            unreadable.append(problem.object.decode(errors="backslashreplace"))
+    return InPool(dict(sorted(volumes.items())), tuple(sorted(unreadable)))
+
+
 def names_in(pool: Any) -> list[str]:
     """The volumes of a pool that the daemon knows; none of one that was stopped or removed since it
     was found: other steps go on meanwhile.
     """
     try:
-        return list(pool.listVolumes())
+        return list(volumes_in(pool).volumes)
     except libvirt.libvirtError as problem:
         if problem.get_error_code() in _OUT_OF_REACH:
             return []

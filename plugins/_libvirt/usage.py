@@ -133,12 +133,16 @@ class VolumeUsers:
 
 
 def _backing_of(handle: Any, volume: VolumeId) -> str | None:
-    """The path of what a volume is based on; None if nothing, or if it went since it was listed."""
+    """The path of what a volume is based on; None if nothing, if it went since it was listed, or
+    if that path is no text, so that no volume we know is meant.
+    """
     if is_marker(volume.volume):
         return None
     try:
         found = handle.storagePoolLookupByName(volume.pool).storageVolLookupByName(volume.volume)
         return VolumeFacts.read(parse(found.XMLDesc(0))).backing
+    except UnicodeDecodeError:
+        return None
     except libvirt.libvirtError as problem:
         if problem.get_error_code() in NOT_FOUND:
             return None

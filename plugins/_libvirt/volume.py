@@ -66,6 +66,19 @@ def identity_names(resource: Resource) -> tuple[str, ...]:
     )
 
 
+def place_to_make(resource: Resource, kind_of_file: str) -> VolumeId:
+    """Where the volume of a resource is to be made. One that was lost is made where it was, so that
+    machines that name its file need no change; if that tells another format, or is in another pool,
+    it gets a name with its identity like any other.
+    """
+    pool = pool_of(resource)
+    if resource.external_id is not None:
+        former = VolumeId.parse(resource.external_id)
+        if (former.pool, declared_format(former.volume, kind_of_file)) == (pool, kind_of_file):
+            return former
+    return VolumeId(pool, identity_name(resource.name, resource.uid, kind_of_file))
+
+
 def has_identity(volume: str) -> bool:
     """Whether a name is one that :func:`identity_name` gives."""
     return _IDENTITY.fullmatch(volume) is not None

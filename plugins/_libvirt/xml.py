@@ -7,11 +7,22 @@ bounded in size and depth.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 from xml.etree import ElementTree
+from xml.sax.saxutils import unescape
 
 Element: TypeAlias = ElementTree.Element
+
+_KNOWN: dict[str, str] = {}
+
+
+def register_namespace(prefix: str, namespace: str) -> None:
+    """Have elements of a namespace written with this prefix, where their document has no other."""
+    _KNOWN[namespace] = prefix
+    ElementTree.register_namespace(prefix, namespace)
+
 
 for _prefix, _namespace in {
     "qemu": "http://libvirt.org/schemas/domain/qemu/1.0",
@@ -24,7 +35,9 @@ for _prefix, _namespace in {
     "nova": "http://openstack.org/xmlns/libvirt/nova/1.1",
 }.items():
     # What others call these namespaces, so that what is theirs looks the same when written back.
-    ElementTree.register_namespace(_prefix, _namespace)
+    register_namespace(_prefix, _namespace)
+
+_DECLARATION = re.compile(r"""\sxmlns(?::([\w.-]+))?\s*=\s*(["'])(.*?)\2""")
 
 MAX_FRAGMENT_CHARACTERS = 64 * 1024
 MAX_FRAGMENT_DEPTH = 16
@@ -40,6 +53,17 @@ Identify: TypeAlias = Callable[[Element], object]
 """
 
 
+class Document(ElementTree.Element):
+    """The root of a document in which others have namespaces of their own: ``prefixes`` are theirs,
+    by namespace, so that what is theirs is written back as it was.
+    """
+
+    def __init__(self, root: Element, prefixes: Mapping[str, str]) -> None:
+        super().__init__(root.tag, root.attrib)
+        self.text, self.tail = root.text, root.tail
+        self.prefixes = prefixes
+
+
 class XmlError(ValueError):
     """A document or fragment that cannot be used; the text says what was found and where."""
 
@@ -50,9 +74,16 @@ def parse(text: str) -> Element:
         # The text is a str, so no encoding can hide the word, and XML knows it in upper case only.
         raise XmlError("it has a DOCTYPE, which may define entities: only elements are read")
     try:
-        return ElementTree.fromstring(text)  # noqa: S314 - no DOCTYPE, so no entity of its own
+        root = ElementTree.fromstring(text)  # noqa: S314 - no DOCTYPE, so no entity of its own
     except ElementTree.ParseError as problem:
         raise XmlError(f"it is not well-formed XML: {problem}") from problem
+    declared = {unescape(uri): prefix for prefix, _, uri in _DECLARATION.findall(text)}
+    prefixes = {uri: prefix for uri, prefix in declared.items() if _KNOWN.get(uri) != prefix}
+    if not prefixes:
+        return root
+    document = Document(root, prefixes)
+    document.extend(list(root))
+    return document
 
 
 def parse_fragment(text: str) -> Element:
@@ -80,7 +111,41 @@ def _depth_exceeds(root: Element, limit: int) -> bool:
 
 def serialize(root: Element) -> str:
     """The document as text."""
+    if isinstance(root, Document):
+        root = _prefixed(root, root.prefixes, {})
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _prefixed(node: Element, prefixes: Mapping[str, str], scope: Mapping[str, str]) -> Element:
+    """A copy with prefixes in place of the namespaces that have one, declared where they begin.
+    ``scope`` are those declared above, by prefix.
+    """
+    scope = dict(scope)
+    attributes: dict[str, str] = {}
+    result = ElementTree.Element(_named(node.tag, prefixes, scope, attributes))
+    for name, value in node.attrib.items():
+        # An attribute without a prefix is in no namespace, whatever is declared.
+        has_prefix = prefixes.get(name.rpartition("}")[0].lstrip("{"), "") != ""
+        attributes[_named(name, prefixes, scope, attributes) if has_prefix else name] = value
+    result.attrib.update(attributes)
+    result.text, result.tail = node.text, node.tail
+    result.extend([_prefixed(below, prefixes, scope) for below in node])
+    return result
+
+
+def _named(
+    name: str, prefixes: Mapping[str, str], scope: dict[str, str], attributes: dict[str, str]
+) -> str:
+    """A name with its prefix, declared among the ``attributes`` unless it is in ``scope``."""
+    namespace, _, local = name.rpartition("}")
+    namespace = namespace.lstrip("{")
+    prefix = prefixes.get(namespace, "" if not namespace else None)
+    if prefix is None:
+        return name
+    if scope.get(prefix, "") != namespace:
+        scope[prefix] = namespace
+        attributes[f"xmlns:{prefix}" if prefix else "xmlns"] = namespace
+    return f"{prefix}:{local}" if prefix else local
 
 
 def element(tag: str, *parts: Part) -> Element:
@@ -108,7 +173,10 @@ def copied(node: Element) -> Element:
     """A copy with everything below it; a tenth of what :func:`copy.deepcopy` costs, which does not
     know that texts need no copies.
     """
-    result = node.makeelement(node.tag, node.attrib)
+    if isinstance(node, Document):
+        result: Element = Document(node, node.prefixes)
+    else:
+        result = node.makeelement(node.tag, node.attrib)
     result.text, result.tail = node.text, node.tail
     result.extend([copied(below) for below in node])
     return result

@@ -134,6 +134,7 @@ def _description() -> Description:
         native_schema=_schema("native.v1.json"),
         defaults=_DEFAULTS,
         capabilities=frozenset({CONSOLE, POWER, PREFLIGHT, SNAPSHOT_REVERT, USAGE}),
+        unmarked=frozenset({"StoragePool", "Disk", "Image"}),
     )
 
 

@@ -18,6 +18,14 @@ NAMING: Mapping[str, Naming] = {
     "Disk": Naming.FREE,
     "VirtualMachine": Naming.UNIQUE,
     "Snapshot": Naming.UNIQUE,
+    "Datacenter": Naming.UNIQUE,
+    "Folder": Naming.UNIQUE,
+    "Cluster": Naming.UNIQUE,
+    "ClusterHost": Naming.UNIQUE,
+    "ResourcePool": Naming.UNIQUE,
+    "PlacementRule": Naming.UNIQUE,
+    "Role": Naming.UNIQUE,
+    "Permission": Naming.UNIQUE,
 }
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {

@@ -1,7 +1,7 @@
 """What objects refer to, and hold on to: a machine its disks and the images in its drives, a linked
 clone its image. As on real endpoints that is the very object, whatever is called so later.
-Networks, pools and the machines of snapshots are referred to only: they may go and come again under
-their names. Pure.
+Everything else is referred to only, such as networks and pools: it may go and come again under its
+name. Pure.
 
 Called by the memory provider's session.
 """
@@ -45,41 +45,99 @@ class Place(NamedTuple):
         return _SEPARATOR.join((*self.path, self.address.name) if self.by_name else self.path)
 
 
+class _Reference(NamedTuple):
+    """A field that names an object of a kind. In ``path`` (below ``spec``) ``*`` stands for any
+    element; where it stands at the end, the element's key is the name. ``bound``: the very object
+    is meant, whatever is called so later.
+    """
+
+    path: Path
+    kind: str
+    bound: bool = False
+
+
+_POOL = _Reference(("pool",), "StoragePool")
+_CLUSTER = _Reference(("cluster",), "Cluster")
+_DATACENTER = _Reference(("datacenter",), "Datacenter")
+_FOLDER = _Reference(("folder",), "Folder")
+_HOSTS = _Reference(("hosts", "*"), "ClusterHost")
+REFERENCES: Mapping[str, tuple[_Reference, ...]] = {
+    "Network": (_DATACENTER, _FOLDER, _HOSTS),
+    "StoragePool": (_Reference(("members", "*"), "StoragePool"), _DATACENTER, _FOLDER, _HOSTS),
+    "Image": (_POOL,),
+    "Disk": (_POOL, _Reference(("image",), "Image", bound=True)),
+    "Snapshot": (_Reference(("machine",), MACHINE),),
+    MACHINE: (
+        _Reference(("disks", "*"), "Disk", bound=True),
+        _Reference(("cdroms", "*", "image"), "Image", bound=True),
+        _Reference(("nics", "*", "network"), "Network"),
+        _Reference(("cloudInit", "pool"), "StoragePool"),
+        _Reference(("clone", "image"), "Image", bound=True),
+        _Reference(("placement", "cluster"), "Cluster"),
+        _Reference(("placement", "clusterHost"), "ClusterHost"),
+        _Reference(("placement", "resourcePool"), "ResourcePool"),
+        _Reference(("placement", "folder"), "Folder"),
+        _Reference(("placement", "storagePool"), "StoragePool"),
+    ),
+    "Datacenter": (_FOLDER,),
+    "Folder": (_Reference(("parent",), "Folder"), _DATACENTER),
+    "Cluster": (_FOLDER, _DATACENTER),
+    "ClusterHost": (_CLUSTER, _FOLDER, _DATACENTER),
+    "ResourcePool": (_Reference(("parent",), "ResourcePool"), _CLUSTER),
+    "PlacementRule": (
+        _CLUSTER,
+        _Reference(("machines", "*"), MACHINE),
+        _HOSTS,
+    ),
+    "Permission": (
+        _Reference(("role",), "Role"),
+        _Reference(("on", "datacenter"), "Datacenter"),
+        _Reference(("on", "folder"), "Folder"),
+        _Reference(("on", "cluster"), "Cluster"),
+        _Reference(("on", "clusterHost"), "ClusterHost"),
+        _Reference(("on", "resourcePool"), "ResourcePool"),
+        _Reference(("on", "machine"), MACHINE),
+        _Reference(("on", "storagePool"), "StoragePool"),
+        _Reference(("on", "network"), "Network"),
+    ),
+}
+"""The fields of each kind that refer to something."""
+
+
 def places(kind: str, spec: Mapping[str, Any]) -> Iterator[Place]:
     """Every place in which an object of this kind and spec refers to another one."""
-    if "pool" in spec:
-        yield Place(("pool",), Address("StoragePool", spec["pool"]), by_name=True)
-    if kind == "Disk" and "image" in spec and spec.get("clone", "linked") == "linked":
-        yield Place(("image",), Address("Image", spec["image"]))
-    for member in spec.get("members") or () if kind == "StoragePool" else ():
-        pool = Address("StoragePool", member)
-        yield Place(("members", member), pool, by_key=True, by_name=True)
-    if kind == "Snapshot" and "machine" in spec:
-        yield Place(("machine",), Address(MACHINE, spec["machine"]), by_name=True)
-    if kind == MACHINE:
-        yield from _places_of_machine(spec)
+    for reference in REFERENCES.get(kind, ()):
+        if reference.path in _UNTOLD and not _is_linked(kind, spec):
+            continue
+        by_key = reference.path[-1] == "*"
+        for path, name in _named(spec, reference.path, ()):
+            address = Address(reference.kind, name)
+            yield Place(path, address, by_key, by_name=not reference.bound)
 
 
-def _places_of_machine(spec: Mapping[str, Any]) -> Iterator[Place]:
-    for disk in spec.get("disks") or ():
-        yield Place(("disks", disk), Address("Disk", disk), by_key=True)
-    for name, drive in (spec.get("cdroms") or {}).items():
-        if "image" in drive:
-            yield Place(("cdroms", name, "image"), Address("Image", drive["image"]))
-    for name, card in (spec.get("nics") or {}).items():
-        if "network" in card:
-            path = ("nics", name, "network")
-            yield Place(path, Address("Network", card["network"]), by_name=True)
-    clone = spec.get("clone") or {}
-    if clone.get("mode") == "linked":
-        yield Place(("clone", "image"), Address("Image", clone["image"]))
-    home = spec.get("placement") or {}
-    if "storagePool" in home:
-        place = Address("StoragePool", home["storagePool"])
-        yield Place(("placement", "storagePool"), place, by_name=True)
-    seed = spec.get("cloudInit") or {}
-    if "pool" in seed:
-        yield Place(("cloudInit", "pool"), Address("StoragePool", seed["pool"]), by_name=True)
+def _is_linked(kind: str, spec: Mapping[str, Any]) -> bool:
+    """Whether it needs for good what it began with."""
+    mode = spec.get("clone", {}).get("mode") if kind == MACHINE else spec.get("clone", "linked")
+    return bool(mode == "linked")
+
+
+def _named(value: Any, pattern: Path, path: Path) -> Iterator[tuple[Path, str]]:
+    """The names at the places of a pattern, each with its path."""
+    if not pattern:
+        yield path, value
+        return
+    if not isinstance(value, Mapping):
+        return
+    first, rest = pattern[0], pattern[1:]
+    if first != "*":
+        if first in value:
+            yield from _named(value[first], rest, (*path, first))
+        return
+    for key, element in value.items():
+        if rest:
+            yield from _named(element, rest, (*path, key))
+        else:
+            yield (*path, key), key
 
 
 def held(

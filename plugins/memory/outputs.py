@@ -50,10 +50,27 @@ def _machine(object_id: str, _name: str, spec: Mapping[str, Any]) -> dict[str, J
     return result
 
 
+def _id(object_id: str, _name: str, _spec: Mapping[str, Any]) -> dict[str, Json]:
+    return {"id": object_id}
+
+
 _OUTPUTS: Mapping[str, Callable[[str, str, Mapping[str, Any]], dict[str, Json]]] = {
     "Network": _network,
     "StoragePool": _pool,
     "Image": _volume,
     "Disk": _volume,
     "VirtualMachine": _machine,
+    **dict.fromkeys(
+        (
+            "Datacenter",
+            "Folder",
+            "Cluster",
+            "ClusterHost",
+            "ResourcePool",
+            "PlacementRule",
+            "Role",
+            "Permission",
+        ),
+        _id,
+    ),
 }

@@ -60,6 +60,14 @@ def print_plan(
     write(terminal, lines, path, f"plan as {shown}")
 
 
+def written_to(terminal: Terminal, plan: Plan, file: Path) -> None:
+    """Say what a plan file that was written is good for."""
+    use = f"To apply it: provisioner apply {file}"
+    if plan.refused:
+        use = "It can be shown and compared; apply refuses it, as said above."
+    terminal.note([f"Written to {file}. {use}"])
+
+
 def command_of(plan: Plan, file: Path, stack: Path | None) -> list[str]:
     """The command that makes a plan file like this one again, but for values of variables."""
     environment = ["--env", plan.environment] if plan.environment is not None else []

@@ -144,6 +144,9 @@ class Terminal:
             lines = [json.dumps(item.as_json(), ensure_ascii=False) for item in diagnostics]
         else:
             lines = render_diagnostics(diagnostics, self.width, self.paint(self.err))
+            if self.verbose:
+                traces = dict.fromkeys(item.trace for item in diagnostics if item.trace)
+                lines += [line for trace in traces for line in ("", *trace.splitlines())]
         if diagnostics:
             self.note(lines)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -75,6 +75,7 @@ class Diagnostic:
     ``summary`` is one line without a full stop. ``detail`` may have several lines. ``hint`` says
     how to mend it. ``address`` is the text of the resource address concerned, where there is one.
     ``path`` leads to the field in the resource's canonical spec, for whoever can look up its place.
+    ``trace`` is where in the code a defect showed, for ``--verbose``; it holds no values.
     """
 
     severity: Severity
@@ -86,6 +87,7 @@ class Diagnostic:
     address: str | None = None
     related: tuple[SourceRange, ...] = ()
     path: Path = ()
+    trace: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Hide passwords in URLs, wherever they come from: nobody has to think of it."""

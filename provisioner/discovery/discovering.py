@@ -16,11 +16,12 @@ from provisioner.core.clock import Clock
 from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, quoted
 from provisioner.discovery.check import StackCheck, settle
-from provisioner.discovery.drafts import Draft, draft_of
+from provisioner.discovery.drafts import Draft, Named, draft_of
 from provisioner.discovery.files import Place, check_free, write_files
 from provisioner.discovery.known import Identified, Identifier, Key, key_of
 from provisioner.discovery.texts import text_of
 from provisioner.discovery.values import Choices, Discovery, NotExpressed, Written
+from provisioner.discovery.whose import of_others
 from provisioner.engine.events import EventSink, Noticed, PhaseStarted
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import endpoints_of
@@ -62,9 +63,15 @@ class Discovering:
         with collector_paused():
             identified = identifier.identify(found)
             selected = self._selected(found, identified, endpoint)
+            foreign = of_others(
+                found, identified.known, description.unmarked, identifier.owns, self.catalog
+            )
             drafts = self._drafts(
                 found, selected, identified, identifier, stack, defaults=description.defaults
             )
+            for draft in drafts:
+                draft.others = foreign.get(key_of(draft.found))
+                draft.observe_only = self.choices.observe or draft.others is not None
             self._place_on(host, drafts, stack)
             return self._write(
                 drafts,
@@ -144,7 +151,7 @@ class Discovering:
         addresses = identified.addresses
         usable = {*stack.declarations, *(addresses[key] for key in selected)}
 
-        def name_of(reference: Field, external_id: str) -> str:
+        def name_of(reference: Field, external_id: str) -> Named:
             known = [
                 addresses[kind, external_id]
                 for kind in reference.references
@@ -152,26 +159,25 @@ class Discovering:
             ]
             for address in known:
                 if address in usable:
-                    return address.name
+                    return Named(address.name)
             if known:
-                raise LookupError(f"it refers to {known[0]}, which is not written")
+                return Named(known[0].name, f"it refers to {known[0]}, which is not written")
             kinds = " or ".join(reference.references)
-            raise LookupError(f"{quoted(external_id)} is no {kinds} that was found on the host")
+            problem = f"{quoted(external_id)} is no {kinds} that was found on the host"
+            return Named(external_id, problem)
 
         drafts = []
         for item in found:
             key = key_of(item)
             if key not in selected:
                 continue
-            address, owner = addresses[key], item.observed.owner
+            address = addresses[key]
             info, full = self.catalog.kind(item.kind), self.choices.full
             mine = defaults.get(item.kind, {})
             draft = draft_of(item, address, info, name_of, defaults=mine, full=full)
             # Where names are free, an object is looked for by its name only if that is said.
             if item.name != address.name or identifier.is_free(item.kind):
                 draft.external_name = item.name
-            draft.is_others = owner is not None and not identifier.owns(owner)
-            draft.observe_only = self.choices.observe or draft.is_others
             drafts.append(draft)
         return drafts
 

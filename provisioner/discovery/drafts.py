@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from provisioner.core.address import Address
 from provisioner.core.values import Json, Path, get_path, path_text
@@ -21,6 +20,17 @@ from provisioner.manifest.fields import Field
 from provisioner.manifest.printer import authored
 from provisioner.manifest.yamlstrict import write_documents
 from provisioner.providers.api import Discovered
+
+
+class Named(NamedTuple):
+    """What a reference to an object is in manifests. ``problem``: why it cannot stand there now."""
+
+    name: str
+    problem: str | None = None
+
+
+NameOf: TypeAlias = Callable[[Field, str], Named]
+"""Gives the name for an external id that stands in a reference."""
 
 
 @dataclass(slots=True)
@@ -35,8 +45,8 @@ class Draft:
     spec: dict[str, Any]
     external_name: str | None = None
     observe_only: bool = False
-    is_others: bool = False
-    """Whether it carries the stamp of another stack."""
+    others: str | None = None
+    """The address in the stamp that tells that it is another stack's: on it, or on what uses it."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     problem: str | None = None
@@ -103,14 +113,13 @@ def draft_of(
     found: Discovered,
     address: Address,
     info: KindInfo,
-    name_of: Callable[[Field, str], str],
+    name_of: NameOf,
     *,
     defaults: Mapping[str, Any],
     full: bool = False,
 ) -> Draft:
-    """The draft of an object. ``name_of`` gives the name for an external id that stands in a
-    reference; it raises LookupError, with the reason, if there is none. ``defaults`` are those of
-    the provider. ``full``: with the fields that are as they would be without a word.
+    """The draft of an object; with ``full`` also of its fields that are as they would be without a
+    word. ``defaults`` are those of the provider.
     """
     spec = copy.deepcopy(dict(found.observed.spec))
     draft = Draft(address, found, info, spec, defaults=defaults, remarks=list(found.notes))
@@ -174,7 +183,7 @@ def _sensitive(value: Any, known: Field | None, path: Path) -> Iterator[Path]:
             yield from _sensitive(child, known.child(key), (*path, key))
 
 
-def _leave_out_pending(draft: Draft, name_of: Callable[[Field, str], str]) -> None:
+def _leave_out_pending(draft: Draft, name_of: NameOf) -> None:
     """What is configured and not in force is nothing that a manifest could say without having it
     put into force.
     """
@@ -186,7 +195,7 @@ def _leave_out_pending(draft: Draft, name_of: Callable[[Field, str], str]) -> No
             draft.remarks.append(f"{path_text(path)}: another value is in force now")
 
 
-def _named_path(path: Path, field: Field, name_of: Callable[[Field, str], str]) -> Path:
+def _named_path(path: Path, field: Field, name_of: NameOf) -> Path:
     """The path with the names of elements that are known by what they refer to."""
     named: list[str] = []
     known: Field | None = field
@@ -194,8 +203,7 @@ def _named_path(path: Path, field: Field, name_of: Callable[[Field, str], str]) 
         key_field = _referring_key(known)
         name = part
         if key_field is not None:
-            with suppress(LookupError):
-                name = name_of(key_field, part)
+            name = name_of(key_field, part).name
         named.append(name)
         known = None if known is None else known.child(part)
     return tuple(named)
@@ -210,7 +218,7 @@ def _referring_key(known: Field | None) -> Field | None:
 
 
 def _name_references(
-    value: Any, known: Field | None, name_of: Callable[[Field, str], str], path: Path
+    value: Any, known: Field | None, name_of: NameOf, path: Path
 ) -> Iterator[tuple[Path, str]]:
     """Put names into references; yields those for which there is none, and why."""
     if known is None or not isinstance(value, dict):
@@ -223,25 +231,23 @@ def _name_references(
         if below is None:
             continue
         if below.references and isinstance(child, str):
-            try:
-                value[key] = name_of(below, child)
-            except LookupError as problem:
-                yield (*path, key), str(problem.args[0])
+            value[key], problem = name_of(below, child)
+            if problem is not None:
+                yield (*path, key), problem
         else:
             yield from _name_references(child, below, name_of, (*path, key))
 
 
 def _name_keys(
-    elements: dict[str, Any], key_field: Field, name_of: Callable[[Field, str], str], path: Path
+    elements: dict[str, Any], key_field: Field, name_of: NameOf, path: Path
 ) -> Iterator[tuple[Path, str]]:
     before = dict(elements)
     elements.clear()
     for key, element in before.items():
-        try:
-            elements[name_of(key_field, key)] = element
-        except LookupError as problem:
-            elements[key] = element
-            yield (*path, key), str(problem.args[0])
+        name, problem = name_of(key_field, key)
+        elements[name] = element
+        if problem is not None:
+            yield (*path, name), problem
 
 
 def _below(defaults: Mapping[str, Any], path: Path) -> Mapping[str, Any]:

@@ -56,7 +56,8 @@ class Identifier:
         self._former: dict[Address, Address] = {}
         for address, declaration in stack.declarations.items():
             if declaration.host == host and self._is_found_by_name(declaration):
-                within = _within(declaration.spec, catalog.kind(address.kind))
+                outer = next(_outer(declaration.spec, catalog.kind(address.kind)), None)
+                within = None if outer is None else outer.name
                 self._called[address.kind, within, declaration.object_name] = address
             if declaration.renamed_from is not None:
                 self._former[Address(address.kind, declaration.renamed_from)] = address
@@ -79,33 +80,34 @@ class Identifier:
             key: self._former.get(address, address) for key, address in self._recorded.items()
         }
         known: set[Key] = set()
-        by_kind: dict[str, list[Discovered]] = {}
-        for item in found:
-            by_kind.setdefault(item.kind, []).append(item)
-        for kind in self._outer_kinds_first(by_kind):
-            new: list[Wanted] = []
-            for item in by_kind[kind]:
-                key, within = key_of(item), self._name_of_outer(item, addresses)
-                address = addresses.get(key) or self._declared(item, within)
-                if address is not None:
-                    addresses[key] = address
-                    known.add(key)
-                elif self._is_left_over(item):
-                    known.add(key)
-                else:
-                    new.append(Wanted(key[1], self._name_of(item), within))
-            names = names_for(new, self._taken(kind), kind.lower())
+        new: dict[str, list[Discovered]] = {}
+        for item in self._outer_first(found):
+            key = key_of(item)
+            address = addresses.get(key) or self._declared(item, addresses)
+            if address is not None:
+                addresses[key] = address
+                known.add(key)
+            elif self._is_left_over(item):
+                known.add(key)
+            else:
+                new.setdefault(item.kind, []).append(item)
+        for kind in self._outer_kinds_first(new):
+            wanted = [
+                Wanted(key_of(item)[1], self._name_of(item), self._name_of_outer(item, addresses))
+                for item in new[kind]
+            ]
+            names = names_for(wanted, self._taken(kind), kind.lower())
             addresses |= {(kind, ident): Address(kind, name) for ident, name in names.items()}
         return Identified(addresses, frozenset(known))
 
-    def _declared(self, item: Discovered, within: str | None) -> Address | None:
+    def _declared(self, item: Discovered, addresses: Mapping[Key, Address]) -> Address | None:
         """The address of an object that is declared, though not recorded."""
         if self.owns(item.observed.owner):
             stamped = self._stamped(item)
             address = self._former.get(stamped, stamped)
             recorded = address in self._state.entries or stamped in self._state.entries
             return address if address in self._stack.declarations and not recorded else None
-        return self._called.get((item.kind, within, item.name))
+        return self._called.get((item.kind, self._name_of_outer(item, addresses), item.name))
 
     def _is_left_over(self, item: Discovered) -> bool:
         """Whether it is a predecessor that had to stay: what has its address is another object."""
@@ -126,25 +128,42 @@ class Identifier:
         return {address.name for address in addresses if address.kind == kind}
 
     def _outer_kinds_first(self, kinds: Mapping[str, object]) -> Iterator[str]:
-        """Kinds in the order of the documentation, each after those in which its objects live."""
+        """Kinds in the order of the documentation, each after those in which its objects live; of
+        those that can live in one another the first comes first.
+        """
         left = [kind for kind in self._catalog.kinds if kind in kinds]
         while left:
-            kind = next(
+            free = (
                 kind
                 for kind in left
                 if not (_outer_kinds(self._catalog.kind(kind)) & {*left} - {kind})
             )
+            kind = next(free, left[0])
             left.remove(kind)
             yield kind
 
+    def _outer_first(self, found: Sequence[Discovered]) -> Sequence[Discovered]:
+        """Objects, each after that in which it lives."""
+        keys = {key_of(item) for item in found}
+        outer = {
+            key_of(item): place for item in found for place in self._outer_of(item) if place in keys
+        }
+
+        def depth(item: Discovered) -> int:
+            place, passed = outer.get(key_of(item)), 0
+            while place is not None and passed < len(outer):
+                place, passed = outer.get(place), passed + 1
+            return passed
+
+        return sorted(found, key=depth)
+
     def _name_of_outer(self, item: Discovered, addresses: Mapping[Key, Address]) -> str | None:
-        info = self._catalog.kind(item.kind)
-        text = _within(item.observed.spec, info)
-        for kind in _outer_kinds(info):
-            address = addresses.get((kind, text or ""))
-            if address is not None:
-                return address.name
-        return None
+        places = (addresses.get(key) for key in self._outer_of(item))
+        return next((address.name for address in places if address is not None), None)
+
+    def _outer_of(self, item: Discovered) -> Iterator[Key]:
+        """What an object lives in, as each of the kinds that it can be."""
+        return _outer(item.observed.spec, self._catalog.kind(item.kind))
 
 
 def _outer_kinds(info: KindInfo) -> frozenset[str]:
@@ -152,9 +171,13 @@ def _outer_kinds(info: KindInfo) -> frozenset[str]:
     return frozenset(kind for field in info.references if field.host_from for kind in field.kinds)
 
 
-def _within(spec: Mapping[str, object], info: KindInfo) -> str | None:
-    """What a spec says that the object lives in."""
-    found = (
-        address for field in info.references if field.host_from for address in field.targets(spec)
-    )
-    return next((address.name for address in found), None)
+def _outer(spec: Mapping[str, object], info: KindInfo) -> Iterator[Address]:
+    """What a spec says that the object lives in: the innermost, as each of the kinds that it can
+    be.
+    """
+    for field in info.references:
+        if field.host_from:
+            found = list(field.targets(spec))
+            if found:
+                yield from found
+                return

@@ -80,9 +80,9 @@ def _relative_to(value: Any, known: Field | None, folder: PurePosixPath) -> Any:
 
 def _said_first(draft: Draft, host: str) -> list[str]:
     said = [f"Discovered on Host/{host}."]
-    owner = draft.found.observed.owner
-    if draft.is_others and owner is not None:
-        said.append(f"It is {owner.address} of another stack, so it is only observed.")
+    if draft.others is not None:
+        what = "It is" if draft.found.observed.owner is not None else "It is used only by"
+        said.append(f"{what} {draft.others} of another stack, so it is only observed.")
     return said + [f"not expressed: {remark}" for remark in draft.remarks]
 
 

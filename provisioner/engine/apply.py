@@ -26,7 +26,7 @@ from provisioner.engine.events import (
 )
 from provisioner.engine.executor import DEFAULT_PARALLEL, Executor, Limits
 from provisioner.engine.patience import STEP_SECONDS, seconds_for_step
-from provisioner.engine.plan import Plan, Step
+from provisioner.engine.plan import Plan, Step, begun_in
 from provisioner.engine.preflight import look_ahead
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions
@@ -120,8 +120,9 @@ class Applier:
             self._record_endpoints(plan, state)
             return ApplyReport(None, held=held)
         self._sink(PhaseStarted("verify", len(plan.steps)))
-        observations = check_objects(plan, self._sessions)
-        look_ahead(plan, self._sessions, thorough=True)
+        begun = begun_in(state.open_intents)
+        verified = check_objects(plan, self._sessions, begun)
+        look_ahead(plan, self._sessions, begun, thorough=True)
         self._record_endpoints(plan, state)
         operation = self._store.begin(purpose, self._actor, plan.digest)
         report = ApplyReport(operation, held=held)
@@ -129,7 +130,7 @@ class Applier:
             calls = StepCalls(
                 plan,
                 state,
-                observations,
+                verified,
                 store=self._store,
                 sessions=self._sessions,
                 operation=operation,

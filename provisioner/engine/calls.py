@@ -21,7 +21,7 @@ from provisioner.core.values import Json, Path, get_path, is_marker, path_text
 from provisioner.engine.decide import CREATE_FIRST
 from provisioner.engine.events import EventSink, StepRetrying
 from provisioner.engine.filling import filled
-from provisioner.engine.plan import Known, Plan, Step
+from provisioner.engine.plan import Known, Plan, Step, begun_in
 from provisioner.engine.preflight import resources_of
 from provisioner.engine.records import Intent, Records
 from provisioner.engine.rules import Rules, targets_in
@@ -29,7 +29,7 @@ from provisioner.engine.sessions import Sessions, provider_failure
 from provisioner.engine.stop import StopSignal
 from provisioner.engine.subjects import retired_address
 from provisioner.engine.unknowns import OutputName, resolve, unknowns
-from provisioner.engine.verify import resource_of
+from provisioner.engine.verify import Verified, resource_of
 from provisioner.providers.api import (
     Absent,
     InUse,
@@ -77,7 +77,7 @@ class StepCalls:
         self,
         plan: Plan,
         state: State,
-        observations: Mapping[Address, Observation],
+        verified: Verified,
         *,
         store: Store,
         sessions: Sessions,
@@ -88,7 +88,9 @@ class StepCalls:
     ) -> None:
         self._plan = plan
         self._rules = rules
-        self._observations = dict(observations)
+        self._observations = dict(verified.observations)
+        self._absent = verified.absent
+        self._begun = begun_in(state.open_intents)
         self._records = Records(store, operation, plan, state, rules=rules)
         self._sessions = sessions
         self._sink = sink
@@ -96,14 +98,14 @@ class StepCalls:
         self._over = threading.Event()
         stop.on_request(self._interrupt.set)
         self._retired: dict[str, Intent] = {}
-        self._related = resources_of(plan)
+        self._related = resources_of(plan, self._begun)
         self._replaced = {step.address for step in plan.steps if step.action is Action.REPLACE}
         for step in plan.steps:
             # Those that move over to a successor are told what they still have of the predecessor.
             if step.removes_predecessor:
                 left = retired_address(step.consent_address, step.known.generation)
                 shared = self._related.setdefault(step.known.endpoint, {})
-                shared[left] = resource_of(replace(step.known, address=left), plan.lineage, shared)
+                shared[left] = self._resource_of(replace(step.known, address=left))
 
     def settle_interrupted(self) -> None:
         """Close what an earlier run left open and this plan has looked at; what a step deals with,
@@ -186,26 +188,29 @@ class StepCalls:
         elif step.action is Action.REPLACE:
             self._remove_predecessor(step, deadline)
         known = replace(step.known, spec=resource.spec)
-        intent = self._records.intend(step.id, Action.CREATE, known)
-        outcome = self._call(
-            step,
-            intent,
-            deadline,
-            lambda session: session.create(resource, deadline),
-            doing="creating",
+        absent = step.id in self._absent
+        # Where there was none when it was looked for last, no earlier creation has made one.
+        intent = self._records.intend_creation(
+            step.id, known, begun=resource.begun and not absent, absent=absent
         )
+
+        def create(session: Session, unanswered: bool) -> Outcome:
+            begun = intent.has_begun(unanswered=unanswered)
+            return session.create(replace(resource, begun=begun), deadline)
+
+        outcome = self._call(step, intent, deadline, create, doing="creating")
         return self._record(step, intent, resource, outcome)
 
     def _remove_predecessor(self, step: Step, deadline: Deadline) -> None:
         old = step.previous
         assert old is not None
         intent = self._records.intend(step.id, Action.DELETE, old)
-        resource = resource_of(old, self._plan.lineage, self._related.get(old.endpoint, {}))
+        resource = self._resource_of(old)
         self._call(
             step,
             intent,
             deadline,
-            lambda session: session.delete(resource, deadline),
+            lambda session, _: session.delete(resource, deadline),
             doing="deleting",
             endpoint=old.endpoint,
         )
@@ -226,13 +231,11 @@ class StepCalls:
 
         moves = not self._replaced.isdisjoint(step.known.dependencies)
 
-        def change(session: Session) -> Outcome:
+        def change(session: Session, unanswered: bool) -> Outcome:
             # What was verified serves the first attempt; after that, and where it was asked before
             # its successor was there, only a fresh look will do.
-            verified = self._observations.pop(step.address, None)
-            observed = (None if moves else verified) or session.observe([resource])[
-                resource.address
-            ]
+            verified = None if moves or unanswered else self._observations.get(step.address)
+            observed = verified or session.observe([resource])[resource.address]
             found = _present(step, observed)
             if step.action is Action.ADOPT:
                 return session.adopt(resource, found, deadline)
@@ -247,14 +250,12 @@ class StepCalls:
             intent = self._records.intend_removal(step, step.known)
         elif intent is None:
             intent = self._records.intend(step.id, Action.DELETE, step.known)
-        resource = resource_of(
-            step.known, self._plan.lineage, self._related.get(step.known.endpoint, {})
-        )
+        resource = self._resource_of(step.known)
         self._call(
             step,
             intent,
             deadline,
-            lambda session: session.delete(resource, deadline),
+            lambda session, _: session.delete(resource, deadline),
             doing="deleting",
         )
         self._records.settle(intent, remove=[] if step.removes_predecessor else [step.address])
@@ -264,6 +265,10 @@ class StepCalls:
         intent = self._records.intend(step.id, Action.FORGET, step.known)
         self._records.settle(intent, remove=[step.address])
         return ()
+
+    def _resource_of(self, known: Known) -> Resource:
+        shared = self._related.get(known.endpoint, {})
+        return resource_of(known, self._plan.lineage, shared, self._begun)
 
     def _resource(self, step: Step) -> Resource:
         """The resource with all outputs put in; raises ProvisionerError (PRV3004) if one is still
@@ -335,31 +340,33 @@ class StepCalls:
         step: Step,
         intent: Intent,
         deadline: Deadline,
-        call: Callable[[Session], Result],
+        call: Callable[[Session, bool], Result],
         *,
         doing: str,
         endpoint: str | None = None,
     ) -> Result:
         """Call the provider, again while it says that it may work later and there is time; closes
-        the intent on failure.
+        the intent on failure. ``call`` is told whether an attempt before it gave no answer.
         """
         record = self._plan.endpoints[endpoint or step.known.endpoint]
         attempt = 1
-        called = False
+        called = unanswered = False
         while True:
             try:
                 session = self._sessions.get(record)
                 called = True
-                result = call(session)
+                result = call(session, unanswered)
             except Retryable as problem:
                 self._check_not_over()
+                unanswered = called
                 wait = min(problem.after * 2 ** (attempt - 1), LONGEST_WAIT)
                 if (
                     attempt == MAX_ATTEMPTS
                     or wait > deadline.remaining()
                     or self._interrupt.is_set()
                 ):
-                    self._records.fail(intent, problem.diagnostic.as_json(), called=called)
+                    told = problem.diagnostic
+                    self._records.fail(intent, told, called=called, unanswered=unanswered)
                     raise provider_failure(problem, f"{doing} {step.address}") from problem
                 attempt += 1
                 self._sink(
@@ -369,10 +376,12 @@ class StepCalls:
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 self._check_not_over()
                 if isinstance(problem, InUse) and step.is_of_predecessor:
-                    self._records.fail(intent, problem.diagnostic.as_json(), called=True)
+                    told = problem.diagnostic
+                    self._records.fail(intent, told, called=True, unanswered=unanswered)
                     raise StillNeeded(problem.diagnostic) from problem
                 failure = provider_failure(problem, f"{doing} {step.address}")
-                self._records.fail(intent, failure.diagnostics[0].as_json(), called=called)
+                told = failure.diagnostics[0]
+                self._records.fail(intent, told, called=called, unanswered=unanswered)
                 raise failure from problem
             else:
                 self._check_not_over()
@@ -408,7 +417,7 @@ class StepCalls:
             self._records.settle(intent, put=[entry])
         shared = self._related[known.endpoint]
         shared[step.address] = replace(
-            resource, external_id=outcome.external_id, outputs=outcome.outputs
+            resource, external_id=outcome.external_id, outputs=outcome.outputs, begun=False
         )
         return (*outcome.notes, *(f"{path} waits for a restart" for path in _told(step, outcome)))
 

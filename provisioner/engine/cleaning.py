@@ -10,6 +10,7 @@ decisions are made with them, and by the contract a spec holds references.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,6 +42,12 @@ def words_of(problem: Exception) -> str:
     """The type of an exception and what it says."""
     said = str(problem)
     return said if isinstance(problem, Unforeseen) else f"{type(problem).__name__}: {said}"
+
+
+def trace_of(problem: Exception) -> str:
+    """Where an exception was raised: files, lines and code, and no value that a secret could be."""
+    cause = problem.__cause__ if isinstance(problem, Unforeseen) else None
+    return "".join(traceback.format_tb((cause or problem).__traceback__))
 
 
 def guarded(session: Session, redactor: Redactor) -> Session:

@@ -88,7 +88,8 @@ def decide(
     if isinstance(observation, Undetermined):
         return Decision(problem=observation.diagnostic.about(subject.address))
     if policy.only_adopt:
-        return _hold(subject, observation, _adoption(subject, observation, rules, policy), policy)
+        decision = _adoption(subject, observation, rules, policy, provider)
+        return _hold(subject, observation, decision, policy)
     if subject.declaration is None:
         decision = _removal(subject, observation, rules)
     elif isinstance(observation, Absent):
@@ -99,18 +100,22 @@ def decide(
     elif owned(subject, observation) or subject.is_watched:
         decision = _change(subject, spec, observation, provider, rules=rules, policy=policy)
     else:
-        decision = _foreign(subject, observation, policy)
+        decision = _foreign(subject, observation, policy, provider)
     return _hold(subject, observation, decision, policy)
 
 
 def _adoption(
-    subject: Subject, observation: Observation, rules: KindRules, policy: Policy
+    subject: Subject,
+    observation: Observation,
+    rules: KindRules,
+    policy: Policy,
+    provider: Provider,
 ) -> Decision:
     """What there is to do about a declared resource where nothing may be done but to adopt."""
     if not isinstance(observation, Present) or subject.is_watched or _is_half_made(subject):
         return NOTHING
     if not owned(subject, observation):
-        return _foreign(subject, observation, policy)
+        return _foreign(subject, observation, policy, provider)
     return _unrecorded(rules) if subject.entry is None else NOTHING
 
 
@@ -163,11 +168,11 @@ def _own_addresses(subject: Subject) -> set[str]:
     return names
 
 
-def _foreign(subject: Subject, observed: Present, policy: Policy) -> Decision:
+def _foreign(subject: Subject, observed: Present, policy: Policy, provider: Provider) -> Decision:
     if policy.adopts(subject):
         if observed.owner is not None:
             return Decision(problem=_stamped_by_others(subject, observed.owner))
-        return Decision(Action.ADOPT, reason="it exists and has no owner", impact=Impact.NONE)
+        return Decision(Action.ADOPT, reason=_why_adopted(subject, provider), impact=Impact.NONE)
     if observed.owner is not None:
         return Decision(problem=_stamped_by_others(subject, observed.owner))
     problem = error(
@@ -181,6 +186,13 @@ def _foreign(subject: Subject, observed: Present, policy: Policy) -> Decision:
         path=_name_field(subject),
     )
     return Decision(problem=problem)
+
+
+def _why_adopted(subject: Subject, provider: Provider) -> str:
+    if subject.address.kind not in provider.describe().unmarked:
+        return "it exists and has no owner"
+    what = f"no {subject.address.kind} on Host/{subject.endpoint} can carry a mark"
+    return f"it exists; {what}, so make sure that no other stack has it"
 
 
 def _name_field(subject: Subject) -> Path:
@@ -322,8 +334,7 @@ def _is_half_made(subject: Subject) -> bool:
     """Whether nobody can tell how far its creation came: it may be there in full and still lack
     what nothing observes, such as the first start of a machine.
     """
-    begun = any(record.action == Action.CREATE for record in subject.interrupted)
-    return subject.entry is None and begun
+    return any(record.action == Action.CREATE for record in subject.interrupted)
 
 
 def _judged(change: Change, assessment: Assessment) -> Change:

@@ -17,7 +17,7 @@ from provisioner.engine.request import PlanRequest
 from provisioner.engine.rules import targets_in
 from provisioner.engine.subjects import Subject, free_identity, identities, known_of
 from provisioner.manifest.annotations import ReferenceField
-from provisioner.providers.api import Observation, Present
+from provisioner.providers.api import Naming, Observation, Present
 
 _REMOVING = (Action.DELETE, Action.FORGET)
 
@@ -67,7 +67,7 @@ def _step(
     if isinstance(observation, Present):
         known = _as_found(request, subject, known, observation)
     if decision.action is Action.CREATE:
-        known = replace(known, external_id=None, outputs={})
+        known = replace(known, external_id=_former_id(request, subject), outputs={})
     if decision.action is Action.REPLACE:
         previous = previous or known
         known = _successor(request, subject, known, decision, taken)
@@ -91,6 +91,18 @@ def _step(
         previous=previous,
         replace_order=decision.replace_order,
     )
+
+
+def _former_id(request: PlanRequest, subject: Subject) -> str | None:
+    """The id of what was lost, where a provider may choose what objects are called: made as the
+    same again, it is found by what others know it by.
+    """
+    entry = subject.entry
+    if entry is None or subject.declaration is None or entry.endpoint != subject.declaration.host:
+        return None
+    provider = request.providers[request.endpoints[entry.endpoint].provider]
+    is_free = provider.describe().naming[subject.address.kind] is Naming.FREE
+    return entry.external_id if is_free else None
 
 
 def _as_found(request: PlanRequest, subject: Subject, known: Known, observed: Present) -> Known:

@@ -7,21 +7,27 @@ them, and :mod:`provisioner.engine.apply` executes exactly their steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from provisioner.core.actions import EVERYTHING, Action, Impact, Permission
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.values import Json, Path
 from provisioner.providers.api import Change, Observation, Present
-from provisioner.state.model import EndpointRecord, Entry
+from provisioner.state.model import EndpointRecord, Entry, JournalRecord
 
 ABSENT_FINGERPRINT = "absent"
 
 OLD_SUFFIX = "#old"
 """Ends the id of the step that deletes the predecessor in a replacement that creates first."""
+
+
+BEGUN = "begun"
+"""Key in what the journal says of a creation: without an outcome, it may have made an object that
+was not there before.
+"""
 
 
 def fingerprint_of(observation: Observation) -> str:
@@ -68,6 +74,24 @@ def intent_detail(about: Known | Entry, successor: Address | None = None) -> dic
         "external_id": about.external_id,
         "dependencies": [str(address) for address in about.dependencies],
     }
+
+
+Begun: TypeAlias = frozenset[tuple[str, str, str]]
+"""Endpoint, identity and name of objects of which :attr:`Resource.begun` is true."""
+
+
+def begun_in(intents: Iterable[JournalRecord]) -> Begun:
+    """The objects whose creation was begun and has no outcome, after absence had been proven. Of
+    several intents about one object the last one counts: it was written with the others in view.
+    """
+    last = {
+        (record.detail["endpoint"], record.detail["uid"]): record.detail
+        for record in intents
+        if record.action == Action.CREATE and record.detail
+    }
+    return frozenset(
+        (*place, detail["name"]) for place, detail in last.items() if detail.get(BEGUN)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, Diagnostics
 from provisioner.engine.patience import GRACE_SECONDS, seconds_for_reading
-from provisioner.engine.plan import Plan
+from provisioner.engine.plan import Begun, Plan
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.verify import resource_of
 from provisioner.manifest.model import Stack
@@ -28,13 +28,18 @@ _CHANGING = (Action.UPDATE, Action.RENAME)
 
 
 def look_ahead(
-    plan: Plan, sessions: Sessions, *, thorough: bool, stack: Stack | None = None
+    plan: Plan,
+    sessions: Sessions,
+    begun: Begun,
+    *,
+    thorough: bool,
+    stack: Stack | None = None,
 ) -> None:
     """Raise ProvisionerError with all that stands in the way of the plan's steps. ``thorough``:
     files may be read from end to end. ``stack`` tells the places of fields.
     """
     problems = Diagnostics()
-    related = resources_of(plan)
+    related = resources_of(plan, begun)
     for name, undertakings in _undertakings(plan, related).items():
         record = plan.endpoints[name]
         provider = sessions.registry.get(record.provider)
@@ -59,14 +64,14 @@ def _found(
     return session.preflight(undertakings, deadline, thorough=thorough)
 
 
-def resources_of(plan: Plan) -> dict[str, dict[Address, Resource]]:
+def resources_of(plan: Plan, begun: Begun) -> dict[str, dict[Address, Resource]]:
     """The resources that the plan's provider calls may look up, by endpoint: as they will be."""
     related: dict[str, dict[Address, Resource]] = {}
     # A predecessor has the address of its successor, which is what others refer to by now.
     acting = (step.known for step in plan.steps if not step.removes_predecessor)
     for known in (*plan.context, *acting):
         shared = related.setdefault(known.endpoint, {})
-        shared[known.address] = resource_of(known, plan.lineage, shared)
+        shared[known.address] = resource_of(known, plan.lineage, shared, begun)
     return related
 
 

@@ -19,7 +19,7 @@ from provisioner.engine.decide import owned
 from provisioner.engine.events import EventSink, PhaseStarted
 from provisioner.engine.graph import DependencyGraph, ResourceGraph
 from provisioner.engine.observe import Observe, observe
-from provisioner.engine.plan import Plan
+from provisioner.engine.plan import Plan, begun_in
 from provisioner.engine.planner import make_plan
 from provisioner.engine.preflight import look_ahead
 from provisioner.engine.request import Moved, PlanOptions, PlanRequest
@@ -181,7 +181,7 @@ def prepare_plan(
             for address, (subject, replaced) in again.items()
         }
         plan = make_plan(replace(request, moved=moved))
-    look_ahead(plan, sessions, thorough=False, stack=stack)
+    look_ahead(plan, sessions, begun_in(state.open_intents), thorough=False, stack=stack)
     return plan
 
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
-from provisioner.engine.plan import Known, Plan, Step, intent_detail, stamp_address
+from provisioner.core.diagnostics import Diagnostic
+from provisioner.engine.plan import BEGUN, Known, Plan, Step, intent_detail, stamp_address
 from provisioner.engine.renames import Renamed, followed
 from provisioner.engine.rules import Rules
 from provisioner.state.model import Entry, JournalRecord, State
@@ -33,6 +34,16 @@ class Intent(NamedTuple):
     """The one on the object's stamp."""
     successor: Address | None = None
     """The resource whose address the object had once."""
+    begun: bool = False
+    """Of a creation: whether an earlier one has no outcome."""
+    absent: bool = False
+    """Of a creation: whether there was no object of the name when it was written."""
+
+    def has_begun(self, *, unanswered: bool) -> bool:
+        """Whether the object is there, if it is, by a creation of ours. ``unanswered``: an attempt
+        to make it gave no answer.
+        """
+        return self.begun or (unanswered and self.absent)
 
 
 class Records:
@@ -77,7 +88,16 @@ class Records:
 
     def intend(self, step_id: str, action: Action, known: Known) -> Intent:
         """Write down what is about to be done."""
-        return self._intend(step_id, action, known, stamp_address(known.address), None)
+        return self._write_intent(Intent(0, step_id, action, known, stamp_address(known.address)))
+
+    def intend_creation(self, step_id: str, known: Known, *, begun: bool, absent: bool) -> Intent:
+        """Write down that an object is about to be made; ``begun`` and ``absent``: see
+        :class:`Intent`.
+        """
+        address = stamp_address(known.address)
+        return self._write_intent(
+            Intent(0, step_id, Action.CREATE, known, address, begun=begun, absent=absent)
+        )
 
     def intend_removal(self, step: Step, old: Known) -> Intent:
         """Write down that a predecessor is about to go: it is found by the address on its stamp,
@@ -86,33 +106,34 @@ class Records:
         left = self._left.get(step.id)
         stamped = self._opened[left[0]].address if left else stamp_address(old.address)
         step_id = step.id if step.is_of_predecessor else step.old_id
-        return self._intend(step_id, Action.DELETE, old, stamped, step.consent_address)
+        return self._write_intent(
+            Intent(0, step_id, Action.DELETE, old, stamped, step.consent_address)
+        )
 
-    def _intend(
-        self,
-        step_id: str,
-        action: Action,
-        known: Known,
-        address: Address,
-        successor: Address | None,
-    ) -> Intent:
-        detail = intent_detail(known, successor)
-        sequence = self._store.intend(self._operation, step_id, action.value, address, detail)
-        return Intent(sequence, step_id, action, known, address, successor)
+    def _write_intent(self, intent: Intent) -> Intent:
+        detail = intent_detail(intent.known, intent.successor)
+        if intent.has_begun(unanswered=True):
+            detail[BEGUN] = True
+        sequence = self._store.intend(
+            self._operation, intent.step, intent.action.value, intent.address, detail
+        )
+        return intent._replace(sequence=sequence)
 
-    def fail(self, intent: Intent, failure: Mapping[str, Any], *, called: bool) -> None:
+    def fail(self, intent: Intent, failure: Diagnostic, *, called: bool, unanswered: bool) -> None:
         """Note a failure. If the provider was called and no entry tells of the object, of which
-        there may now be a part, an intent stays open, so that the next plan looks for it.
+        there may now be a part, an intent stays open, so that the next plan looks for it; what the
+        endpoint refused to make at once proves nothing about an object of the name.
         """
+        begun = intent.has_begun(unanswered=unanswered)
         known = intent.known
         entry = self.entries.get(intent.address)
         is_told_of = entry is not None and (entry.endpoint, str(entry.uid)) == (
             known.endpoint,
             known.uid,
         )
-        if called and not is_told_of:
-            self._intend(intent.step, intent.action, known, intent.address, intent.successor)
-        self._store.settle(intent.sequence, failure=failure)
+        if called and (begun or not is_told_of):
+            self._write_intent(intent._replace(begun=begun, absent=False))
+        self._store.settle(intent.sequence, failure=failure.as_json())
 
     def refresh(self, entries: Sequence[Entry]) -> None:
         """Write entries for which nothing was done."""

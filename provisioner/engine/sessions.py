@@ -14,7 +14,7 @@ from typing import TypeVar
 from provisioner.core.clock import Clock
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.redaction import Redactor
-from provisioner.engine.cleaning import cleaning, guarded, words_of
+from provisioner.engine.cleaning import cleaning, guarded, trace_of, words_of
 from provisioner.engine.events import EventSink, Noticed, StepProgress
 from provisioner.engine.patience import NoAnswer, answer_of, begun, seconds_for_reading
 from provisioner.engine.subjects import endpoint_value
@@ -204,6 +204,7 @@ def provider_failure(problem: Exception, doing: str) -> ProvisionerError:
             detail=words_of(problem),
             hint="This is a defect of the provider plugin; please report it with the output of "
             "--verbose.",
+            trace=trace_of(problem),
         )
     )
 

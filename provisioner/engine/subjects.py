@@ -17,7 +17,7 @@ from uuid import UUID
 from provisioner.core.actions import EVERYTHING, Permission
 from provisioner.core.address import Address
 from provisioner.core.identity import Stamp, identity
-from provisioner.engine.plan import Known
+from provisioner.engine.plan import Known, begun_in
 from provisioner.engine.renames import Renamed, followed, followed_addresses, followed_spec
 from provisioner.engine.rules import KindRules, Rules
 from provisioner.manifest.model import Declaration, Stack
@@ -267,6 +267,11 @@ def _add_interrupted(subjects: dict[Address, Subject], state: State, renamed: Re
             left = replace(found, resource=made, generation=left.generation, interrupted=(record,))
         subjects[left.address] = left
         owners[_object(left)] = left.address
+    begun = begun_in(state.open_intents)
+    for address, subject in subjects.items():
+        made = subject.resource
+        if (subject.endpoint, str(made.uid), made.name) in begun:
+            subjects[address] = replace(subject, resource=replace(made, begun=True))
 
 
 def _object(subject: Subject) -> tuple[str, UUID]:

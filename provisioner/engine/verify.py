@@ -6,15 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 from uuid import UUID
 
-from provisioner.core.actions import Impact
+from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError, error
 from provisioner.core.identity import Stamp
-from provisioner.engine.observe import observe
+from provisioner.engine.decide import DELETE_FIRST
+from provisioner.engine.observe import observe, observe_what_answers
 from provisioner.engine.plan import (
     ABSENT_FINGERPRINT,
+    Begun,
     Known,
     Plan,
     Step,
@@ -23,7 +26,7 @@ from provisioner.engine.plan import (
 )
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.subjects import Subject
-from provisioner.providers.api import Observation, Resource, Undetermined
+from provisioner.providers.api import Absent, Observation, Resource, Undetermined
 from provisioner.providers.registry import Registry
 from provisioner.state.model import State
 
@@ -38,7 +41,19 @@ class RefusedPlan(ProvisionerError):
     """The gate forbids a step of the plan (exit code 5)."""
 
 
-def resource_of(known: Known, lineage: str, related: Mapping[Address, Resource]) -> Resource:
+class Verified(NamedTuple):
+    """What was read again of what a plan touches. ``absent`` are the ids of the steps that make an
+    object of whose name the endpoint has just said that there is none, or will have when the same
+    step has deleted the predecessor of that name.
+    """
+
+    observations: dict[Address, Observation]
+    absent: frozenset[str]
+
+
+def resource_of(
+    known: Known, lineage: str, related: Mapping[Address, Resource], begun: Begun = frozenset()
+) -> Resource:
     """What a provider is handed for a resource of a plan."""
     return Resource(
         address=known.address,
@@ -48,6 +63,7 @@ def resource_of(known: Known, lineage: str, related: Mapping[Address, Resource])
         spec=known.spec,
         external_id=known.external_id,
         outputs=known.outputs,
+        begun=(known.endpoint, known.uid, known.name) in begun,
         related=related,
     )
 
@@ -133,11 +149,11 @@ def check_records(plan: Plan, state: State) -> None:
         raise StalePlan(list(problems))
 
 
-def check_objects(plan: Plan, sessions: Sessions) -> dict[Address, Observation]:
+def check_objects(plan: Plan, sessions: Sessions, begun: Begun) -> Verified:
     """Read again what the plan touches; raise :class:`StalePlan` if any of it moved."""
     steps = [step for step in plan.steps if not step.removes_predecessor]
-    subjects = list(_subjects(plan, steps))
-    observations = observe(sessions, plan.endpoints, subjects)
+    asked = [_as_planned(step) for step in steps]
+    observations = observe(sessions, plan.endpoints, _subjects(plan, asked, asked, begun))
     problems = Diagnostics()
     unknown = Diagnostics()
     for step in steps:
@@ -151,7 +167,33 @@ def check_objects(plan: Plan, sessions: Sessions) -> dict[Address, Observation]:
     unknown.raise_errors()
     if len(problems):
         raise StalePlan(list(problems))
-    return observations
+    return Verified(observations, _proven_absent(plan, steps, sessions, begun))
+
+
+def _proven_absent(
+    plan: Plan, steps: Iterable[Step], sessions: Sessions, begun: Begun
+) -> frozenset[str]:
+    making = {step.id: step for step in steps if step.action in (Action.CREATE, Action.REPLACE)}
+    elsewhere = [step.known for step in making.values() if _is_made_elsewhere(step)]
+    answers: dict[Address, Observation] = {}
+    if elsewhere:
+        asked = _subjects(plan, [step.known for step in steps], elsewhere, begun)
+        answers = observe_what_answers(sessions, plan.endpoints, asked)
+
+    def is_absent(step: Step) -> bool:
+        if step.address in answers:
+            return isinstance(answers[step.address], Absent)
+        return step.fingerprint == ABSENT_FINGERPRINT or step.replace_order == DELETE_FIRST
+
+    return frozenset(step_id for step_id, step in making.items() if is_absent(step))
+
+
+def _is_made_elsewhere(step: Step) -> bool:
+    """Whether the object is to be made on another endpoint, or under another name, than the one
+    that was looked at when the plan was made.
+    """
+    planned = _as_planned(step)
+    return (planned.endpoint, planned.name) != (step.known.endpoint, step.known.name)
 
 
 def _difference(before: str, now: str) -> str:
@@ -171,17 +213,31 @@ def _stale(address: Address, what: str) -> Diagnostic:
     )
 
 
-def _subjects(plan: Plan, steps: Iterable[Step]) -> Iterable[Subject]:
-    """The objects that the steps act on, as they were found when the plan was made."""
+def _as_planned(step: Step) -> Known:
+    """The object that a step acts on, as it was found when the plan was made. A rename is looked
+    for under its new address, with the identity it was recorded with.
+    """
+    return replace(step.previous or step.known, address=step.address)
+
+
+def _subjects(
+    plan: Plan, around: Iterable[Known], asked: Iterable[Known], begun: Begun
+) -> list[Subject]:
+    """What is asked about, among all that the stack knows around it."""
     related: dict[str, dict[Address, Resource]] = {}
-    asked = [
-        # A rename is looked for under its new address, with the identity it was recorded with.
-        replace(step.previous or step.known, address=step.address)
-        for step in steps
-    ]
-    for known in (*plan.context, *asked):
+    for known in (*plan.context, *around):
         shared = related.setdefault(known.endpoint, {})
-        shared[known.address] = resource_of(known, plan.lineage, shared)
-    for known in asked:
-        resource = related[known.endpoint][known.address]
-        yield Subject(known.address, known.endpoint, resource, None, None, known.generation, (), ())
+        shared[known.address] = resource_of(known, plan.lineage, shared, begun)
+    return [
+        Subject(
+            known.address,
+            known.endpoint,
+            related[known.endpoint][known.address],
+            None,
+            None,
+            known.generation,
+            (),
+            (),
+        )
+        for known in asked
+    ]

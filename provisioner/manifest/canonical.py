@@ -102,7 +102,8 @@ def _compile(field: Field) -> _Walker | None:
     }
     rest = None if field.rest is None else _compile(field.rest)
     if "array" in field.types:
-        return None if rest is None else _plain_list(rest)
+        plain = None if rest is None else _plain_list(rest)
+        return _sorted_list(plain) if field.unordered else plain
     walkers = {name: walker for name, walker in children.items() if walker is not None}
     if not walkers and not inlined and rest is None:
         return None
@@ -148,6 +149,15 @@ def _plain_list(item: _Walker) -> _Walker:
         if not isinstance(value, list):
             return value
         return [item(child, (*path, str(index)), findings) for index, child in enumerate(value)]
+
+    return walk
+
+
+def _sorted_list(plain: _Walker | None) -> _Walker:
+    def walk(value: Any, path: Place, findings: Findings) -> Any:
+        items = value if plain is None else plain(value, path, findings)
+        known = isinstance(items, list) and all(isinstance(item, str) for item in items)
+        return sorted(items) if known else items
 
     return walk
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
 from provisioner.core.values import Path
+from provisioner.manifest.hierarchy import HIERARCHY_CHECKS, check_hierarchy
 from provisioner.manifest.infrastructure import NETWORK_CHECKS, POOL_CHECKS, Check
 from provisioner.manifest.machine import MACHINE_CHECKS
 from provisioner.manifest.problems import Problem
@@ -37,6 +38,7 @@ def check_drafts(drafts: Mapping[Address, Draft]) -> None:
     _check_renames(drafts)
     _check_object_names(drafts)
     check_sharing(drafts)
+    check_hierarchy(drafts)
 
 
 def check_secrets(draft: Draft) -> None:
@@ -117,7 +119,7 @@ def _image_source(draft: Draft) -> Iterator[Problem]:
         return
     yield Problem(
         ("spec", "format"),
-        "PRV1429",
+        "PRV1428",
         f"an image from source.{kind} has the format {form}, expected {expected}",
         "Write the format template with source.template, and only there or with "
         "source.libraryItem.",
@@ -222,7 +224,7 @@ def _check_object_names(drafts: Mapping[Address, Draft]) -> None:
         if draft.address.kind not in kinds:
             continue
         name = draft.treatment.external_name or draft.address.name
-        within = next((at for _, at, known in draft.found if known.host_from), None)
+        within = frozenset((path, at) for path, at, known in draft.found if known.host_from)
         place = (draft.address.kind, draft.host, within, name)
         other = owners.setdefault(place, draft)
         if other is draft:
@@ -244,4 +246,5 @@ _CHECKS: dict[str, tuple[Check, ...]] = {
     "StoragePool": POOL_CHECKS,
     "Image": (_image_source,),
     "Disk": (_raw_clone,),
+    **HIERARCHY_CHECKS,
 }

@@ -17,7 +17,7 @@ from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.expand import Expanded
 from provisioner.manifest.files import ManifestFiles, TextFiles
 from provisioner.manifest.model import Treatment
-from provisioner.manifest.placeholders import has_output, shielded, unshielded
+from provisioner.manifest.placeholders import has_output, shielded, unescaped, unshielded
 from provisioner.manifest.places import Places
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.pruning import pruned, without_unresolved
@@ -125,11 +125,12 @@ def settled_draft(manifest: Manifest, settled: Settled) -> Draft:
 
 
 def _treatment(metadata: Mapping[str, Any]) -> Treatment:
+    external_name = metadata.get("externalName")
     return Treatment(
         metadata.get("protect") is True,
         metadata.get("renamedFrom"),
         metadata.get("replace"),
-        metadata.get("externalName"),
+        unescaped(external_name) if isinstance(external_name, str) else None,
         metadata.get("manage"),
     )
 

@@ -42,6 +42,8 @@ class Field:
     keeps: bool = False
     exclusive: bool = False
     set_key: str | None = None
+    unordered: bool = False
+    """A list of texts whose order says nothing: the canonical form is sorted."""
     sensitive: bool = False
     write_only: bool = False
     local_file: bool = False
@@ -108,6 +110,7 @@ def _field(
         keeps=bool(schema.get("x-ref-keeps")),
         exclusive=bool(schema.get("x-ref-exclusive")),
         set_key=schema.get("x-set"),
+        unordered=bool(schema.get("x-unordered")),
         sensitive=above.sensitive or bool(schema.get("x-sensitive")),
         write_only=above.write_only or bool(schema.get("writeOnly")),
         local_file=bool(schema.get("x-file")),

@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from provisioner.core.units import format_size
+from provisioner.manifest.hierarchy import allocations
 from provisioner.manifest.infrastructure import Check, no_host
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
@@ -66,34 +67,21 @@ def _memory(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def _reservations(draft: Draft) -> Iterator[Problem]:
-    """Nothing can be reserved that the machine cannot have."""
-    cpu, memory = draft.spec.get("cpu"), draft.spec.get("memory")
-    if isinstance(cpu, dict):
-        reserved, limit = _number(cpu.get("reservationMhz")), _number(cpu.get("limitMhz"))
-        if reserved is not None and limit is not None and reserved > limit:
-            yield _over(("cpu", "reservationMhz"), f"{reserved} MHz", f"limitMhz of {limit} MHz")
+def _reserved_memory(draft: Draft) -> Iterator[Problem]:
+    """No more memory can always be there than the machine can have."""
+    memory = draft.spec.get("memory")
     if not isinstance(memory, dict):
         return
-    reserved, limit = _number(memory.get("reservation")), _number(memory.get("limit"))
-    most = _number(memory.get("max", memory.get("size")))
-    if reserved is None:
-        return
-    where = ("memory", "reservation")
-    if limit is not None and reserved > limit:
-        yield _over(where, format_size(reserved), f"limit of {format_size(limit)}")
-    elif most is not None and reserved > most:
-        name = "max" if "max" in memory else "size"
-        yield _over(where, format_size(reserved), f"{name} of {format_size(most)}")
-
-
-def _over(path: tuple[str, ...], found: str, most: str) -> Problem:
-    return Problem(
-        ("spec", *path),
-        "PRV1428",
-        f"{found} are reserved, more than the {most}",
-        f"Lower {path[-1]}, or raise {most.partition(' ')[0]}.",
-    )
+    name = "max" if "max" in memory else "size"
+    reserved, most = _number(memory.get("reservation")), _number(memory.get(name))
+    if reserved is not None and most is not None and reserved > most:
+        yield Problem(
+            ("spec", "memory", "reservation"),
+            "PRV1442",
+            f"a reservation of {format_size(reserved)} is more than the {name} of "
+            f"{format_size(most)}",
+            f"Raise {name}, or lower reservation.",
+        )
 
 
 def _customization(draft: Draft) -> Iterator[Problem]:
@@ -141,4 +129,11 @@ def _boot_order(draft: Draft) -> Iterator[Problem]:
                 )
 
 
-MACHINE_CHECKS: tuple[Check, ...] = (_cpu, _memory, _reservations, _customization, _boot_order)
+MACHINE_CHECKS: tuple[Check, ...] = (
+    _cpu,
+    _memory,
+    allocations,
+    _reserved_memory,
+    _customization,
+    _boot_order,
+)

@@ -278,3 +278,8 @@ def unresolved(text: str) -> bool:
 def escaped(text: str) -> str:
     """Text in which every ``${`` means itself."""
     return text.replace("${", "$${")
+
+
+def unescaped(text: str) -> str:
+    """What text means in which placeholders have been replaced: escapes become ``${``."""
+    return text.replace("$${", "${")

@@ -66,7 +66,10 @@ def _default_host(stack: Stack, catalog: SchemaCatalog) -> str | None:
     for declaration in stack.declarations.values():
         info = catalog.kind(declaration.address.kind)
         named = info.host_field is not None and _at(declaration.spec, info.host_field) is not None
-        if not named and info.host_from is None:
+        lives = any(
+            field.host_from and any(field.targets(declaration.spec)) for field in info.references
+        )
+        if not named and not lives:
             return declaration.host
     return None
 

@@ -82,10 +82,11 @@ class Description:
 
     ``connection_schema`` and ``native_schema`` are JSON Schemas (2020-12) of
     ``Host.spec.connection`` and of the provider's part of a resource's ``native`` section.
-    ``naming`` holds the kinds it serves. ``capabilities`` are names from
-    :mod:`provisioner.providers.capabilities`. ``defaults`` holds, by kind and laid out like a spec,
-    the canonical values that unset fields have where the schema leaves that to the provider; ``*``
-    stands for every element of a set. No value is a mapping.
+    ``naming`` holds the kinds it serves, ``unmarked`` those of them on whose objects there is no
+    room for a stamp. ``capabilities`` are names from :mod:`provisioner.providers.capabilities`.
+    ``defaults`` holds, by kind and laid out like a spec, the canonical values of unset fields whose
+    schema leaves that to the provider; ``*`` stands for every element of a set. No value is a
+    mapping.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Description:
     native_schema: Mapping[str, Any]
     capabilities: frozenset[str] = frozenset()
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    unmarked: frozenset[str] = frozenset()
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -121,11 +123,15 @@ class Resource:
     ``spec`` is canonical: the desired one for observe, create and update, the recorded one for
     delete. ``labels`` and ``tenant`` are keys of it like every other field. ``name`` is what the
     object is or shall be called on the endpoint. ``uid`` is its deterministic identity, ``stamp``
-    the mark to write. ``external_id`` is what an earlier call returned. ``related`` finds, by
+    the mark to write. ``external_id`` is what an earlier call returned; in create it is that of the
+    object that was lost, given only where names are free. ``related`` finds, by
     address, every resource of the same endpoint that the stack knows (one mapping, shared by all).
     ``exact``: the author gave the name of the object itself (``metadata.externalName``), so one of
     just this name is meant even where the endpoint's objects are called otherwise when they are
-    made.
+    made. ``begun`` (since 1.1): a creation of this very generation was begun by this stack and has
+    no outcome (its intent is in the journal, or an earlier attempt in this apply gave no answer),
+    after the endpoint had said that there is no object of the name. It is the proof of ownership of
+    kinds that have room for no other: an unstamped object of the name is ours then.
     """
 
     address: Address
@@ -136,6 +142,7 @@ class Resource:
     external_id: str | None = None
     outputs: Mapping[str, Json] = field(default_factory=dict)
     exact: bool = False
+    begun: bool = False
     related: Mapping[Address, Resource] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -282,8 +289,9 @@ class Session(Protocol):
         each target.
 
         A target is found by its identity, else by its ``external_id``, else by its name: an object
-        of that name which is not ours is ``Present`` with its owner as found. Never waits for a
-        guest. An endpoint that cannot be reached raises :class:`Retryable` or :class:`Terminal`.
+        of that name which is not ours is ``Present`` with its owner as found; of a kind without
+        stamps it is ours if the target is ``begun``. Never waits for a guest. An endpoint that
+        cannot be reached raises :class:`Retryable` or :class:`Terminal`.
         """
         ...
 
@@ -293,7 +301,7 @@ class Session(Protocol):
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """Make the object with its identity and stamp. If it exists already with our identity,
-        complete it.
+        complete it; likewise one of a kind without stamps that was ``begun``.
 
         Raises :class:`Terminal` if the name is taken by an object that is not ours.
         """

@@ -7,6 +7,7 @@ and nothing is recorded: adopting is a step of its own.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,6 +40,10 @@ __all__ = [
 ]
 
 
+_NO_STACK = ("PRV1003", "PRV1201")
+"""A folder that holds no manifests, or none of a Stack. PRV1202 without a place holds several."""
+
+
 def discover_host(
     workspace: Workspace, host: str, folder: Path, choices: Choices, sink: EventSink
 ) -> Discovery:
@@ -50,7 +55,13 @@ def discover_host(
     and what the endpoint says. Then nothing was written.
     """
     name, state = workspace.applied()
-    stack = workspace.load(sink, state)
+    try:
+        stack = workspace.load(sink, state)
+    except ProvisionerError as failure:
+        found = failure.diagnostics[0]
+        if found.code in _NO_STACK or (found.code == "PRV1202" and found.source is None):
+            raise ProvisionerError(_no_stack(host, found)) from failure
+        raise
     if name != stack.name:
         state = workspace.read_state(stack.name)
     if host not in stack.hosts:
@@ -84,7 +95,10 @@ def discover_uri(
     check_new(folder)
     texts = _new_stack(workspace, uri, stack_name(choices.name, folder))
     check = StackCheck(folder, workspace.catalog, workspace.registry)
-    stack = check(texts)
+    try:
+        stack = check(texts)
+    except ProvisionerError as failure:
+        raise ProvisionerError([_of_the_uri(item) for item in failure.diagnostics]) from failure
     (host,) = stack.hosts
     nothing = State(lineage=UUID(int=0), serial=0, entries={})
     place = Place(folder, Path(), SCHEMAS, choices, new=True)
@@ -126,6 +140,24 @@ def _new_stack(workspace: Workspace, uri: str, name: str) -> dict[Path, str]:
             "a Host of a stack.",
         )
     )
+
+
+def _no_stack(host: str, found: Diagnostic) -> Diagnostic:
+    return error(
+        "PRV6050",
+        f"{quoted(host)} is no connection URI, and there is no stack that could have such a Host",
+        detail=f"{found.summary[:1].upper()}{found.summary[1:]}.",
+        hint="Name a connection URI such as qemu:///system, or the stack's folder with --stack.",
+    )
+
+
+def _of_the_uri(found: Diagnostic) -> Diagnostic:
+    """What is wrong with a manifest that was made of a URI and is not written anywhere."""
+    hint = (
+        f"{found.hint} What a URI cannot say, a Host can: write a stack with one, and name that "
+        "Host instead of the URI."
+    ).lstrip()
+    return replace(found, source=None, hint=hint)
 
 
 def _no_host(host: str, known: list[str]) -> Diagnostic:

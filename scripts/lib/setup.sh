@@ -2,7 +2,7 @@
 # The set-up that scripts/setup, check, test, demo and bench share. Sourced, never run:
 #
 #     source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/setup.sh"
-#     set_up python kvm guest lab
+#     set_up python kvm guest lab vcsim
 #
 # With -h or --help the script that sources this explains itself, by the comment it begins with, and
 # does nothing else.
@@ -31,7 +31,8 @@ case ${1-} in
 esac
 
 # set_up GROUP...: the groups of scripts/debian-packages.txt that the caller needs. Without the
-# group kvm the virtual environment may lack libvirt-python.
+# group kvm the virtual environment may lack libvirt-python. With the group vcsim the simulator of
+# the vSphere tests is built, which takes longer than a test may.
 set_up() {
     cd "$ROOT" || return
     # What the caller's shell says about Python is about another environment than ours.
@@ -41,6 +42,7 @@ set_up() {
     local variant=all
     [[ " $* " == *" kvm "* ]] || variant=without-kvm
     _is_current "$variant" || _install_python_packages "$variant"
+    [[ " $* " != *" vcsim "* ]] || _build_vcsim
 }
 
 # --- Debian packages -----------------------------------------------------------------------
@@ -194,6 +196,13 @@ _fill_virtual_environment() {
     PYTHONWARNINGS=ignore "${pip[@]}" install --quiet --no-deps --no-build-isolation --editable .
     _project_digest >"$VENV/.stamp-project"
     say "set-up took $((SECONDS - started)) s"
+}
+
+_build_vcsim() {
+    (
+        flock 9
+        python -m tests.lab.golang
+    ) 9>"$ROOT/.venv.lock" || fail "the vSphere simulator was not built"
 }
 
 # Names of the distributions in the virtual environment that come from this checkout (PEP 610).

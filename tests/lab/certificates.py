@@ -11,11 +11,15 @@ from typing import NamedTuple
 _CA = ["cn = lab authority", "ca", "cert_signing_key"]
 _SERVER = ["cn = 127.0.0.1", "ip_address = 127.0.0.1", "dns_name = localhost", "tls_www_server"]
 _USE = ["encryption_key", "signing_key", "expiration_days = 2"]
+_PAST = [
+    'activation_date = "2001-01-01 00:00:00 UTC"',
+    'expiration_date = "2001-01-02 00:00:00 UTC"',
+]
 
 
 class Authority(NamedTuple):
     """``certificate`` of the authority; ``server``: the folder with its servercert.pem and
-    serverkey.pem; ``folder``: where ``client`` puts further ones."""
+    serverkey.pem; ``folder``: where ``client`` and ``serving`` put further ones."""
 
     folder: Path
     certificate: Path
@@ -27,6 +31,16 @@ class Authority(NamedTuple):
         target.mkdir()
         shutil.copyfile(self.certificate, target / "cacert.pem")
         _signed(self.folder, [f"cn = {name}", "tls_www_client", *_USE], target, "client")
+        return target
+
+    def serving(self, folder: str, name: str, *, expired: bool = False) -> Path:
+        """A folder with servercert.pem and serverkey.pem for a host name or an IPv4 address."""
+        target = self.folder / folder
+        target.mkdir()
+        kind = "ip_address" if name.replace(".", "").isdigit() else "dns_name"
+        dates = _PAST if expired else []
+        template = [f"cn = {name}", f"{kind} = {name}", "tls_www_server", *_USE, *dates]
+        _signed(self.folder, template, target, "server")
         return target
 
 

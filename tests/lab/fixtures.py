@@ -2,18 +2,20 @@
 
 ``libvirt_session`` and ``libvirt_system`` are one daemon for each worker, emptied after every test
 that uses it. ``fresh_libvirt_session`` and ``fresh_libvirt_system`` are a test's own, to be killed
-and restarted at will. What the machine cannot run is skipped, and the reason says what is missing.
+and restarted at will. ``vcsim_vcenter`` and ``vcsim_esxi`` are one simulator for each worker, to be
+left as they were found. What the machine cannot run is skipped; the reason says what is missing.
 """
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lab import bootsector, linux, requirements
+from tests.lab import bootsector, linux, requirements, vcsim
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import Flavour, LibvirtDaemon
 from tests.lab.linux import LinuxGuest
 from tests.lab.storagehost import StorageHost
+from tests.lab.vcsim import Options, Vcsim
 
 
 @pytest.fixture
@@ -74,6 +76,24 @@ def storage_host() -> Iterator[StorageHost]:
     _skip_if(requirements.storage_host_unavailable())
     with StorageHost() as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def vcsim_vcenter() -> Iterator[Vcsim]:
+    """A vCenter with four machines, for tests that leave it as they found it."""
+    yield from _vcsim(Options())
+
+
+@pytest.fixture(scope="session")
+def vcsim_esxi() -> Iterator[Vcsim]:
+    """An ESXi host with four machines, for tests that leave it as they found it."""
+    yield from _vcsim(Options(esx=True, users=(("root", "lab-password"),)))
+
+
+def _vcsim(options: Options) -> Iterator[Vcsim]:
+    _skip_if(vcsim.unavailable())
+    with Vcsim(options) as simulator:
+        yield simulator
 
 
 def _daemon(flavour: Flavour) -> Iterator[LibvirtDaemon]:

@@ -119,6 +119,8 @@ def test_as_json(lab: CommandLine) -> None:
         (("here", "-o", ".", "--match", "web*"), "PRV6056", "Did you mean 'Web 01'?"),
         (("here", "-o", ".", "--name", "x"), "PRV6001", "HOST has to be a URI"),
         (("here",), "PRV6001", "Missing option '-o'"),
+        (("here", "-o", ""), "PRV6001", "the name of the folder is empty"),
+        (("qemu+tcp://h/system", "-o", "../new"), "PRV5105", "write a stack with one, and name"),
     ],
 )
 def test_what_is_refused(
@@ -129,6 +131,17 @@ def test_what_is_refused(
     said = " ".join(refused.err.split())
     assert (1, True, True) == (refused.code, code in said, words in said), said
     assert before == files(lab.root)
+
+
+@pytest.mark.parametrize("stacks", [(), ("a",), ("a", "b")], ids=["none", "no Stack", "several"])
+def test_a_host_of_no_stack(lab: CommandLine, elsewhere: Path, stacks: tuple[str, ...]) -> None:
+    for name in stacks:
+        (elsewhere / name).mkdir()
+        kind = "Stack" if len(stacks) > 1 else "Network"
+        text = f"apiVersion: provisioner/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+        (elsewhere / name / "stack.yaml").write_text(text)
+    refused = lab("discover", "nonsense", "-o", elsewhere, "--stack", elsewhere)
+    assert (1, True, True) == (refused.code, "PRV6050" in refused.err, "'nonsense'" in refused.err)
 
 
 def test_a_stack_in_flow_style_is_one(lab: CommandLine, uri: str) -> None:

@@ -16,6 +16,13 @@ def test_a_plan_file_is_carried_out_without_a_question(shop: CommandLine) -> Non
     assert 4 == len(shop.objects())
 
 
+def test_of_a_plan_that_is_refused_no_apply_is_proposed(shop: CommandLine) -> None:
+    shop("apply", "--yes")
+    planned = shop("plan", "--destroy", "--max-impact", "none", "-o", "first.plan")
+    assert "Written to first.plan. It can be shown and compared" in planned.err
+    assert "PRV3002" in shop("apply", "first.plan").err
+
+
 def test_it_does_exactly_what_was_planned(shop: CommandLine) -> None:
     """Manifests edited after the plan was made do not matter."""
     shop("plan", "-o", "first.plan")

@@ -89,6 +89,20 @@ def test_files_are_named_from_the_root_of_the_repository(
         assert (cli.root / name).read_bytes() == (stack / name).read_bytes()
 
 
+@pytest.mark.parametrize("versioned", [True, False])
+def test_a_stack_outside_of_a_repository_has_the_name_of_its_folder(
+    cli: CommandLine, versioned: bool
+) -> None:
+    """The folder of a repository is called otherwise in every checkout."""
+    cli.declare(LAN)
+    if versioned:
+        (cli.root / ".git").mkdir()
+    cli("validate", "--sarif", "found.sarif")
+    (run,) = json.loads((cli.root / "found.sarif").read_text())["runs"]
+    name = "stack" if versioned else cli.root.name
+    assert f"/{name}/default/" in "/" + run["automationDetails"]["id"] + "/"
+
+
 def test_a_finding_is_the_same_after_lines_were_added_above_it(
     cli: CommandLine, sarif_schema: Any
 ) -> None:

@@ -9,6 +9,9 @@ import pytest
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.identity import Stamp
+from provisioner.providers.api import Description
+from provisioner_plugins.memory.provider import MemoryProvider
 from tests.lifecycle.discovering import OTHERS, Found
 from tests.lifecycle.scenario import outline
 
@@ -107,6 +110,32 @@ def test_what_another_stack_owns_is_only_observed(found: Found) -> None:
     )
     assert () == found.adopt().steps
     assert ([], before) == (outline(found.plan()), found.outside.objects())
+
+
+class Unmarked(MemoryProvider):
+    """Has no room for stamps on what holds data."""
+
+    def describe(self) -> Description:
+        return replace(super().describe(), unmarked=frozenset({"StoragePool", "Disk"}))
+
+
+@pytest.mark.parametrize(
+    ("owner", "observed"),
+    [(OTHERS, {"Disk", "StoragePool", VM}), (None, set())],
+    ids=["another stack's", "nobody's"],
+)
+def test_what_can_have_no_mark_is_of_whom_its_users_are(
+    lab: Found, owner: Stamp | None, observed: set[str]
+) -> None:
+    lab.provider = Unmarked()
+    lab.outside.add("StoragePool", "Empty", {"type": "dir", "path": "/empty"})
+    lab.outside.remove(VM, "Web 01")
+    lab.machine("Web 01", WHOLE, owner=owner)
+    written = lab.discover().written
+    assert observed == {item.address.kind for item in written if item.observe_only}
+    assert {"empty", "lab-net"} <= {item.address.name for item in written if not item.observe_only}
+    said = f"# It is used only by {OTHERS.address} of another stack, so it is only observed."
+    assert (owner is not None) == (said in lab.text("StoragePool", "images"))
 
 
 def test_everything_can_be_only_observed(lab: Found) -> None:
@@ -250,6 +279,15 @@ def test_text_means_what_it_is(found: Found) -> None:
     assert text == declaration.spec["description"]
 
 
+@pytest.mark.parametrize("name", ["${var.x}.img", "${n}", "$${a} ${var.x}", "${VM/web.id}"])
+def test_a_name_means_what_it_is(found: Found, name: str) -> None:
+    found.machine(name)
+    found.discover()
+    adopted = found.adopt()
+    assert [name] == [step.known.name for step in adopted.steps]
+    assert [] == outline(found.plan())
+
+
 def test_objects_called_alike_are_told_apart(found: Found) -> None:
     for name in ("fast", "slow"):
         found.outside.add("StoragePool", name, {"type": "dir", "path": f"/{name}"})
@@ -275,8 +313,9 @@ def test_without_dependencies_references_are_left_out(lab: Found) -> None:
     made = lab.discover(match=("Web*",), dependencies=False)
     assert ["web-01"] == [w.address.name for w in made.written]
     assert {"cpu": {"count": 2}, "memory": {"size": "4GiB"}} == lab.spec(VM, "web-01")
-    text = lab.text(VM, "web-01").replace("\n# ", " ")
-    assert "it refers to Disk/root.qcow2, which is not written" in text
+    text = lab.text(VM, "web-01").replace("\n# ", "\n")
+    assert "it refers to Disk/root.qcow2, which is not written" in " ".join(text.split())
+    assert "  nics:\n  - name: lan\n    network: lab-net\n" in text
     lab.adopt()
     assert [] == outline(lab.plan())
 
@@ -396,3 +435,23 @@ def refused(found: Found, **choices: object) -> str:
 def test_a_choice_that_leaves_nothing(lab: Found) -> None:
     assert "PRV6056" == refused(lab, match=("nobody*",))
     assert "PRV6055" == refused(lab, kinds=("Machine",))
+
+
+def test_what_lies_in_one_another_is_found_once(found: Found) -> None:
+    """Also what has been written already, and nobody has adopted."""
+    add = found.outside.add
+    add("Folder", "Europe", {"type": "datacenter"})
+    add("Datacenter", "Frankfurt", {"folder": "Europe"})
+    add("Folder", "Shop", {"datacenter": "Frankfurt"})
+    add("Folder", "Frontend", {"datacenter": "Frankfurt", "parent": "Shop"})
+    add("Role", "Operator", {"privileges": ["A.one", "B.one"]})
+    add("Permission", "ops", {"role": "Operator", "principal": "ops", "on": {"folder": "Shop"}})
+    assert 6 == len(found.discover().written)
+    assert {"folder": "europe"} == found.spec("Datacenter", "frankfurt")
+    assert {"parent": "shop", "datacenter": "frankfurt"} == found.spec("Folder", "frontend")
+    assert {"role": "operator", "principal": "ops", "on": {"folder": "shop"}} == (
+        found.spec("Permission", "ops")
+    )
+    assert () == found.discover_more().written
+    found.adopt()
+    assert [] == outline(found.plan())

@@ -7,6 +7,7 @@ import pytest
 from provisioner.core.actions import Permission
 from provisioner.core.address import Address
 from provisioner.core.identity import Stamp
+from tests.lifecycle.commandline import CommandLine
 from tests.lifecycle.scenario import Scenario, outline
 from tests.lifecycle.stacks import ALL, DISK, LAN, POOL, WEB
 
@@ -95,6 +96,20 @@ def test_what_is_ours_can_be_left_to_observation(scenario: Scenario) -> None:
     assert ([], ["Network/lan"]) == (outline(plan), [str(k.address) for k in plan.refresh])
     scenario.apply(plan)
     assert ["forget Network/lan"] == outline(scenario.plan_destroy())
+
+
+def test_a_plan_says_that_permissions_are_still_to_be_recorded(cli: CommandLine) -> None:
+    """Until they are, they would not count when the manifest goes."""
+    said = "Still to be recorded: Network/lan."
+    cli.declare(LAN)
+    cli("apply", "--yes")
+    assert said not in cli("plan").out
+    cli.declare(without(LAN, Permission.DELETE))
+    assert said in cli("plan").out
+    cli("apply", "--yes")
+    assert said not in cli("plan").out
+    cli.declare()
+    assert ["forget"] == [step["action"] for step in cli("plan", "--json").json["steps"]]
 
 
 def test_a_rename_of_what_is_only_observed_is_held(scenario: Scenario) -> None:

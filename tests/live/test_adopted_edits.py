@@ -128,6 +128,20 @@ def test_one_edit_is_one_change(lab: Lab, libvirt_session: LibvirtDaemon) -> Non
     assert gone == definition(libvirt_session)
 
 
+def test_a_lost_disk_is_made_where_the_machine_looks_for_it(
+    lab: Lab, libvirt_session: LibvirtDaemon
+) -> None:
+    before = definition(libvirt_session)
+    connection = libvirt.open(libvirt_session.uri)
+    pool = connection.storagePoolLookupByName("edits-pool")
+    pool.storageVolLookupByName("b.raw").delete()
+    assert 0 == lab("apply", "--yes").code
+    assert ["a.raw", "b.raw"] == sorted(pool.listVolumes())
+    connection.close()
+    assert 0 == lab("plan", "--detailed-exitcode").code
+    assert before == definition(libvirt_session)
+
+
 def test_a_card_leaves_only_with_its_fragments(lab: Lab, libvirt_session: LibvirtDaemon) -> None:
     before = definition(libvirt_session)
     edit(lab, r"^  nics:\n(    .*\n|  - .*\n)+", "")

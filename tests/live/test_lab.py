@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import bootsector, certificates, listeners, requirements
+from tests.lab import bootsector, cache, certificates, listeners, requirements
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import Flavour, LibvirtDaemon
 from tests.lab.domain import boot_domain, disk_element, linux_domain
@@ -287,6 +287,11 @@ def test_the_linux_guest_reports_live_changes(
         guest.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
         log.wait_for("LAB-POWER-BUTTON", 20)
         wait_until(lambda: "changes" not in libvirt_session.guests(), 20)
+
+
+def test_what_is_built_outlives_the_run():
+    # The program's own caches are in a folder that goes with the run.
+    assert not cache.directory().is_relative_to(os.environ["XDG_CACHE_HOME"])
 
 
 def test_a_missing_marker_is_reported_with_the_log(tmp_path):

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
 NAT: dict[str, Any] = {"mode": "nat", "cidr": "10.77.0.0/24"}
 
+SPEC = {"mode": "isolated", "cidr": "10.99.0.0/24", "autostart": False}
+
 
 @pytest.fixture
 def bench(libvirt_system: LibvirtDaemon) -> Iterator[Any]:
@@ -93,14 +95,28 @@ def test_a_foreign_network_is_adopted_as_it_is(bench: Any) -> None:
     foreign = bench.connection.call("define", lambda h: h.networkDefineXML(text))
     (found,) = bench.discover("Network")
     assert ("lan", "isolated") == (found.name, found.observed.spec["mode"])
-    spec = {"mode": "isolated", "cidr": "10.99.0.0/24", "autostart": False}
-    bench.adopt("Network", "lan", spec)
+    bench.adopt("Network", "lan", SPEC)
     assert 0 == foreign.isActive()
     # It is stopped, which is all that differs from what is wanted.
-    assert {"mode"} == set(bench.plan("Network", "lan", spec).impacts)
-    bench.apply("Network", "lan", {**spec, "mtu": 1400})
+    assert {"mode"} == set(bench.plan("Network", "lan", SPEC).impacts)
+    bench.apply("Network", "lan", {**SPEC, "mtu": 1400})
     assert foreign.UUIDString() == bench.present("Network", "lan").external_id
     bench.delete("Network", "lan")
+
+
+def test_a_foreign_network_without_a_definition_differs_in_nothing(bench: Any) -> None:
+    """This daemon (before 9.7) can mark it with a definition only, which the step tells."""
+    text = "<network><name>lan</name><ip address='10.99.0.1' prefix='24'/></network>"
+    foreign = bench.connection.call("create", lambda h: h.networkCreateXML(text))
+    (found,) = bench.discover("Network")
+    assert ((), {}) == (tuple(found.observed.running), bench.plan("Network", "lan", SPEC).impacts)
+    assert ["it has no definition and goes when it is stopped; taken over, it gets one"] == [
+        *found.notes
+    ]
+    (note,) = bench.adopt("Network", "lan", SPEC).notes
+    assert "it had no definition and has one now" in note
+    assert (1, 1) == (foreign.isActive(), foreign.isPersistent())
+    assert {} == bench.plan("Network", "lan", SPEC).impacts
 
 
 def test_another_stack_s_network_is_not_adopted(bench: Any, libvirt_system: LibvirtDaemon) -> None:

@@ -144,6 +144,26 @@ def test_a_pool_of_that_name_that_is_not_ours_is_left_alone(bench: Any, folder: 
     assert not folder.exists()
 
 
+def test_a_foreign_pool_without_a_definition_gets_one_with_an_edit(
+    bench: Any, folder: Path
+) -> None:
+    folder.mkdir()
+    text = f"<pool type='dir'><name>images</name><target><path>{folder}</path></target></pool>"
+    foreign = bench.connection.call("create", lambda h: h.storagePoolCreateXML(text, 0))
+    spec = {"type": "dir", "path": str(folder), "autostart": False}
+    (found,) = bench.discover("StoragePool")
+    assert (spec, {}) == (found.observed.spec, found.observed.running)
+    bench.adopt("StoragePool", "images", spec)
+    assert {} == bench.plan("StoragePool", "images", spec).impacts
+    outcome = bench.apply("StoragePool", "images", {**spec, "autostart": True})
+    assert (foreign.UUIDString(), 1, 1, 1) == (
+        outcome.external_id,
+        foreign.isActive(),
+        foreign.isPersistent(),
+        foreign.autostart(),
+    )
+
+
 def test_a_foreign_pool_is_adopted_as_it_is(bench: Any, folder: Path) -> None:
     folder.mkdir()
     text = f"<pool type='dir'><name>images</name><target><path>{folder}</path></target></pool>"

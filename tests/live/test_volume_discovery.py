@@ -1,5 +1,6 @@
 """Every volume that a daemon tells is a Disk, an Image, or a note that says why it is neither."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from provisioner.core.address import Address
-from provisioner.providers.api import Discovered
+from provisioner.providers.api import Discovered, Present
 from tests.lab.daemon import LibvirtDaemon
 
 libvirt = pytest.importorskip("libvirt")
@@ -113,6 +114,20 @@ def test_a_file_that_vanishes_or_cannot_be_read(bench: Any) -> None:
     (pool,) = bench.discover("StoragePool")
     told = "locked.raw" in items or any("locked.raw" in note for note in pool.notes)
     assert told
+
+
+def test_a_name_that_is_no_text_is_told_and_the_others_are_found(bench: Any) -> None:
+    """libvirt's binding for Python takes UTF-8 only; a file system takes any bytes."""
+    folder = bench.pool_folder()
+    odd = bytes(folder) + b"/bad\xff.img"
+    Path(os.fsdecode(odd)).write_bytes(bytes(MIB))
+    image(folder, "over.qcow2", "-u", "-b", os.fsdecode(odd), "-F", "raw")
+    disk = bench.apply("Disk", "root", {"pool": "images", "size": "1MiB"})
+    bench.refresh()
+    assert [disk.outputs["volume"]] == list(found(bench))
+    (pool,) = bench.discover("StoragePool")
+    assert [True, True] == [r"bad\xff.img" in note for note in pool.notes], pool.notes
+    assert isinstance(bench.observe(bench.recorded[Address("Disk", "root")]), Present)
 
 
 def test_what_is_only_beside_a_disk_is_not_told(bench: Any) -> None:

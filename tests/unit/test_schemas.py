@@ -64,6 +64,7 @@ ANNOTATIONS = {
     "x-set",
     "x-stack",
     "x-unit",
+    "x-unordered",
 }
 MAPS_OF_SCHEMAS = {"properties", "$defs", "x-computed"}
 SCHEMA_KEYWORDS = {"items", "additionalProperties", "propertyNames", "not", "if", "then"}
@@ -136,7 +137,11 @@ def accepts(definition: str, text: str) -> bool:
 
 def test_there_is_a_schema_for_each_kind_and_it_is_named_after_it():
     resources = ["Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot"]
-    assert ["Stack", "Host", *resources] == sorted(KINDS, key=lambda kind: KINDS[kind]["x-order"])
+    inventory = ["Datacenter", "Folder", "Cluster", "ClusterHost", "ResourcePool", "PlacementRule"]
+    rights = ["Role", "Permission"]
+    assert ["Stack", "Host", *resources, *inventory, *rights] == sorted(
+        KINDS, key=lambda kind: KINDS[kind]["x-order"]
+    )
     for kind, schema in KINDS.items():
         assert schema is SCHEMAS[f"{kind.lower()}.v1.json"]
         assert kind == schema["properties"]["kind"]["const"]
@@ -231,9 +236,8 @@ def test_rules_are_sentences_that_the_reference_shows():
 
 def test_references_name_kinds():
     referring = [node for node in NODES if "x-ref" in node.schema]
-    assert {"Host", "Network", "StoragePool", "Image", "Disk", "VirtualMachine"} == {
-        node.schema["x-ref"] for node in referring
-    }
+    never = {"Stack", "Snapshot", "PlacementRule", "Permission"}
+    assert set(KINDS) - never == {node.schema["x-ref"] for node in referring}
     for node in NODES:
         if {"x-host-from", "x-ref-keeps", "x-ref-exclusive"} & node.schema.keys():
             assert "x-ref" in node.schema, node.pointer
@@ -241,7 +245,7 @@ def test_references_name_kinds():
 
 def test_sets_are_keyed_by_a_required_property():
     sets = [node for node in NODES if "x-set" in node.schema]
-    assert {"disks", "nics", "cdroms", "reservations", "hosts", "members"} == {
+    assert {"disks", "nics", "cdroms", "reservations", "hosts", "members", "machines"} == {
         node.name for node in sets
     }
     for node in sets:
@@ -392,6 +396,14 @@ def _with(kind: str, **spec: Any) -> dict[str, Any]:
         (_with("VirtualMachine", cloudInit={"userData": "", "userDataFile": "a"}), "not be valid"),
         (_with("VirtualMachine", cloudInit={"userData": {}}), "'secretRef' is a required"),
         (_with("Snapshot", machine="Web"), "does not match"),
+        (_with("ResourcePool", cpu={"shares": "much"}), "does not match"),
+        (_with("ResourcePool", cpu={"shares": 0}), "less than the minimum"),
+        (_with("Permission", on={}), "should be non-empty"),
+        (_with("Permission", on={"folder": "a", "machine": "b"}), "has too many properties"),
+        (
+            _with("Cluster", ha={"admissionControl": {"cpuPercent": 25}}),
+            "'memoryPercent' is a dependency of 'cpuPercent'",
+        ),
         (_with("Stack", policy={"maxImpact": "data-loss"}), "is not one of"),
     ],
 )

@@ -48,6 +48,8 @@ def test_installed_entry_points() -> None:
     assert {
         "kvm": "provisioner_plugins.kvm:provider",
         "memory": "provisioner_plugins.memory:provider",
+        "vcenter": "provisioner_plugins.vmware:vcenter",
+        "esxi": "provisioner_plugins.vmware:esxi",
     } == {point.name: point.value for point in providers}
     (command,) = metadata.entry_points(group="console_scripts", name="provisioner")
     assert command.value == "provisioner.cli.main:main"

@@ -18,6 +18,7 @@ from provisioner_plugins._libvirt.xml import (
     remove_all,
     text_of,
 )
+from provisioner_plugins.kvm.domain import firmware
 from provisioner_plugins.kvm.domain.tree import at
 from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
@@ -120,11 +121,16 @@ def _firmware(domain: Element) -> None:
     if [(node.attrib, len(node)) for node in boot] == [({"dev": "hd"}, 0)]:
         remove_all(system, "boot")
     if system.get("firmware") is not None:
-        # The files are libvirt's choice for the kind of firmware.
-        for tag in ("loader", "nvram"):
-            for node in system.findall(tag):
-                if node.get("stateless") != "yes" and node.get("type") != "network":
-                    system.remove(node)
+        # The files are libvirt's choice for the kind of firmware, unless somebody chose the one
+        # with the variables.
+        is_chosen = firmware.names_variables(domain)
+        for node in system.findall("nvram"):
+            node.attrib.pop("template", None)
+            if not is_chosen and node.get("type") != "network":
+                system.remove(node)
+        for node in system.findall("loader"):
+            if node.get("stateless") != "yes":
+                system.remove(node)
 
 
 def _security(domain: Element) -> None:
@@ -261,7 +267,6 @@ def _is_plain_screen(video: Element) -> bool:
 
 
 _RULES: tuple[Callable[[Element], None], ...] = (
-    _root,
     _events,
     _clock,
     _processor,
@@ -270,4 +275,5 @@ _RULES: tuple[Callable[[Element], None], ...] = (
     _controllers,
     _inputs,
     _others,
+    _root,
 )

@@ -107,6 +107,13 @@ class Devices:
             for name, node in found.items():
                 yield kind, name, node
 
+    def leave_to_fragments(self, kinds: Iterable[str]) -> None:
+        """Have fragments say these sets (``nics``, ...) as a whole, and no field any of them."""
+        sets = {"disks": self.disks, "cdroms": self.cdroms, "nics": self.nics}
+        for kind in kinds:
+            self.whole += sets[kind].values()
+            sets[kind].clear()
+
     def relate(
         self, kind: str, external_id: str, name: str, spec: dict[str, Any], path: str | None = None
     ) -> None:

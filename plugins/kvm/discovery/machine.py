@@ -8,12 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from provisioner.providers.api import Present
+from provisioner_plugins._libvirt.beyond import Beyond
+from provisioner_plugins._libvirt.metadata import notes_on_others
 from provisioner_plugins._libvirt.native import PROVIDER
-from provisioner_plugins._libvirt.xml import Element
-from provisioner_plugins.kvm.discovery.devices import KnownEstate, sort_devices
+from provisioner_plugins._libvirt.xml import Element, copied
+from provisioner_plugins.kvm.discovery.devices import Devices, KnownEstate, sort_devices
 from provisioner_plugins.kvm.discovery.fields import common_fields
 from provisioner_plugins.kvm.discovery.rest import beyond_fields
-from provisioner_plugins.kvm.domain import native
+from provisioner_plugins.kvm.domain import document, native
 
 _SEED = (
     "it has a cloud-init medium, whose content is not read: write cloudInit if it is to have one "
@@ -48,27 +50,35 @@ def describe(
     tenant, and notes. References are external ids.
     """
     found = sort_devices(domain, around.estate, around.macs)
+    spec, left = _told(domain, uuid, found, around)
+    unsaid = _with_others(domain, spec, found)
+    if unsaid:
+        found.leave_to_fragments(unsaid)
+        spec, left = _told(domain, uuid, found, around)
+    notes = [_SEED] if found.seed is not None else []
+    if "description" in spec and spec["description"] != domain.findtext("description"):
+        notes.append(_WHITE_SPACE)
+    return spec, (*notes, *notes_on_others(domain), *left.notes)
+
+
+def _told(
+    domain: Element, uuid: UUID, found: Devices, around: Surroundings
+) -> tuple[dict[str, Any], Beyond]:
     spec = common_fields(domain, found)
     left = beyond_fields(domain, uuid, spec, found, arch=around.arch, emulators=around.emulators)
     if left.fragments:
         spec["native"] = {PROVIDER: {native.SECTION: list(left.fragments)}}
-    notes = [_SEED] if found.seed is not None else []
-    if "description" in spec and spec["description"] != domain.findtext("description"):
-        notes.append(_WHITE_SPACE)
-    notes += [
-        f"kept as it is: the metadata that others wrote ({namespace})"
-        for namespace in _namespaces(domain)
-    ]
-    return spec, (*notes, *left.notes)
+    return spec, left
 
 
-def _namespaces(domain: Element) -> list[str]:
-    """Whose metadata a domain has beside ours."""
-    metadata = domain.find("metadata")
-    found = {
-        node.tag.rpartition("}")[0].lstrip("{") for node in ([] if metadata is None else metadata)
-    }
-    return sorted(space for space in found if not space.startswith("urn:provisioner:"))
+def _with_others(domain: Element, spec: Mapping[str, Any], found: Devices) -> list[str]:
+    """The sets of devices that a domain has more of than fields and fragments say: a set in a
+    manifest is all that there is to be, so one that lacks some would take them out.
+    """
+    bare = copied(domain)
+    native.forget(bare)
+    there = document.devices_by_name(bare, spec, found.bindings)
+    return sorted({kind for kind, name in there if kind in spec and name not in spec[kind]})
 
 
 def remarks_on(

@@ -26,6 +26,9 @@ from provisioner_plugins.kvm.domain.choices import asked_for
 from provisioner_plugins.kvm.domain.tree import all_devices, at
 from provisioner_plugins.kvm.domain.tree import devices as devices_of
 
+_FEATURES = ("acpi", "apic")
+"""What every machine has that is made."""
+_NO_FEATURES = "kept as it is: it has {lacking}, which a machine that is made anew has"
 _SINGLE_VCPUS = "kept as it is: which single vCPUs are there (<vcpus>)"
 
 
@@ -61,6 +64,9 @@ def beyond_fields(
         remove_all(child(plain, "devices"), tag)
     defaults.drop(rest, arch=arch, emulators=emulators)
     _drop_expressed(rest, plain, spec)
+    lacking = [f"no <{tag}/>" for tag in _FEATURES if at(domain, "features", tag) is None]
+    if lacking:
+        notes.append(_NO_FEATURES.format(lacking=" and ".join(lacking)))
     if rest.find("vcpus") is not None:
         notes.append(_SINGLE_VCPUS)
         remove_all(rest, "vcpus")
@@ -159,6 +165,9 @@ def _drop_expressed(rest: Element, made: Element, spec: Mapping[str, Any]) -> No
         board = at(definition, "os", "type")
         if board is not None and "machineType" in spec:
             board.attrib.pop("machine", None)
+        processors = definition.find("cpu")
+        if processors is not None and spec.get("cpu", {}).get("model") in processor.HOST_MODES:
+            processors.attrib.pop("mode", None)
         if spec.get("firmware", {}).get("tpm"):
             remove_all(child(definition, "devices"), "tpm")
         if "graphics" in spec.get("console", {}):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from xml.etree import ElementTree
 
 from provisioner_plugins._libvirt.xml import (
     Element,
@@ -17,6 +16,7 @@ from provisioner_plugins._libvirt.xml import (
     child,
     copied,
     element,
+    register_namespace,
     remove_all,
     text_of,
 )
@@ -32,7 +32,7 @@ _KERNEL = ("kernel", "initrd", "cmdline")
 NAMESPACE = "urn:provisioner:left:1"
 _LEFT = f"{{{NAMESPACE}}}left"
 
-ElementTree.register_namespace("provisioner-left", NAMESPACE)
+register_namespace("provisioner-left", NAMESPACE)
 
 
 def family(machine: str) -> str:

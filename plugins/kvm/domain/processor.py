@@ -140,7 +140,7 @@ def _read_topology(node: Element | None, most: int) -> dict[str, int]:
 def _read_model(node: Element, emulated: bool, wanted: object) -> str | None:
     mode = node.get("mode")
     if mode == "maximum" and emulated:
-        return "maximum" if wanted == "maximum" else "host-passthrough"
+        return "host-passthrough" if wanted == "host-passthrough" else "maximum"
     if mode in HOST_MODES:
         return mode
     return text_of(node, "model")

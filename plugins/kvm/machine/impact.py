@@ -64,6 +64,9 @@ def assess(
 
 def _assess(judged: Judged, change: Change) -> Assessment:
     field = change.path[0]
+    if field == "description" and judged.facts.get("saved"):
+        # No guest sees it, but the definition of the saved state has one, too.
+        return Assessment(Impact.RESTART, _SAVED)
     if field in _UNSEEN:
         return Assessment(_UNSEEN[field])
     if field == "power":

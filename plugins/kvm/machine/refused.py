@@ -12,6 +12,15 @@ from provisioner_plugins._libvirt.refusal import Cannot
 _FRAGMENT = "Write a fragment into native.kvm.domain: "
 
 REFUSED = (
+    *(
+        Cannot(
+            ("placement", field),
+            "a libvirt host has no clusters, folders and resource pools",
+            "Remove it, and name the Host in placement.host; what differs between hosts stands in "
+            "an overlay of an environment.",
+        )
+        for field in ("cluster", "clusterHost", "resourcePool", "folder")
+    ),
     Cannot(
         ("placement", "storagePool"),
         "libvirt keeps the definition and the firmware variables of a machine in folders of its "

@@ -51,7 +51,7 @@ def command(
     """
     from provisioner.cli.applying import carry_out, confirm_plan
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.planning import print_plan
+    from provisioner.cli.planning import print_plan, written_to
     from provisioner.cli.progress import progress
     from provisioner.service.adopt import make_adoption_plan
     from provisioner.service.plan import write_plan
@@ -72,7 +72,7 @@ def command(
         print_plan(terminal, plan, invocation.typed)
     if output is not None:
         if not terminal.json:
-            terminal.note([f"Written to {output}. To apply it: provisioner apply {output}"])
+            written_to(terminal, plan, output)
         return ExitCode.DONE
     if not plan.steps and not terminal.json:
         return ExitCode.HELD if plan.held else ExitCode.DONE

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +16,22 @@ from provisioner.cli.options import global_options, stack_option
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
+class _Folder(click.Path):
+    """A folder to write to. An empty name, as an unset variable of a shell gives it, is a mistake,
+    and not the current folder.
+    """
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        if value == "":
+            self.fail("the name of the folder is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command("discover")
 @click.argument("host")
 @click.option(
@@ -21,7 +39,7 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
     "--output",
     metavar="DIR",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=_Folder(path_type=Path, file_okay=False),
     shell_complete=folders,
     help="Folder for the manifests: new for a URI, the stack's or one in it for a Host.",
 )

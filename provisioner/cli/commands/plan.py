@@ -65,7 +65,7 @@ def command(
     writes the plan file all the same.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.planning import choices_of, print_plan
+    from provisioner.cli.planning import choices_of, print_plan, written_to
     from provisioner.cli.progress import progress
     from provisioner.cli.reporting import Reports
     from provisioner.service.destroy import make_destroy_plan
@@ -86,7 +86,7 @@ def command(
             write_plan(workspace, plan, output)
     print_plan(terminal, plan, invocation.typed, form)
     if output is not None and not terminal.json:
-        terminal.note([f"Written to {output}. To apply it: provisioner apply {output}"])
+        written_to(terminal, plan, output)
     return _detailed(plan.steps, plan.held, plan.refused) if detailed_exitcode else ExitCode.DONE
 
 

@@ -15,7 +15,8 @@ MOST = 100
 _FEW = 5
 """Names that are taken, each of which is shown with its place."""
 _OWN_NAME = (("name",), ("externalName",))
-_QUOTED = re.compile(r"'[^']*'")
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+"""A name as :func:`repr` quotes it."""
 
 
 def render_diagnostics(

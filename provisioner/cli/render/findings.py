@@ -53,7 +53,14 @@ class Checked:
         """``stacks/shop/prod``: the stack's folder in its repository and the environment. The same
         in every checkout, and whether or not the manifests can be read."""
         place = str(self._prefix)
-        return "/".join([place if place != "." else "stack", self.environment or "default"])
+        if place == ".":
+            place = "stack" if self._repository is not None else self.folder.resolve().name
+        return "/".join([place or "stack", self.environment or "default"])
+
+    @cached_property
+    def _repository(self) -> Path | None:
+        folder = self.folder.resolve()
+        return next((at for at in (folder, *folder.parents) if (at / ".git").exists()), None)
 
     @cached_property
     def _prefix(self) -> PurePosixPath:
@@ -62,8 +69,7 @@ class Checked:
         folder = self.folder.resolve()
         here = Path.cwd()
         otherwise = here if folder.is_relative_to(here) else folder
-        above = (root for root in (folder, *folder.parents) if (root / ".git").exists())
-        return PurePosixPath(folder.relative_to(next(above, otherwise)))
+        return PurePosixPath(folder.relative_to(self._repository or otherwise))
 
     def file(self, name: str) -> str:
         """A file that a diagnostic names, as seen from where :attr:`name` starts."""

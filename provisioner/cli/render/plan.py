@@ -50,6 +50,7 @@ _ROLES = {
     Action.RENAME: "note",
 }
 _MARGIN = "        "
+_NAMED = 3
 
 
 def render_plan(
@@ -116,12 +117,13 @@ def _title(plan: Plan) -> str:
 
 
 def summary(plan: Plan) -> str:
-    """One sentence: how many steps of which kind, how many of the updates are live, what is held or
-    waits."""
+    """One sentence: how many steps of which kind, how many of the updates are live, what is held
+    or waits. A plan without steps, which one might not apply, also says what it would record."""
+    recording = _to_record(plan)
     if not (plan.steps or plan.held or plan.pending):
         if plan.destroy:
             return "Nothing to destroy."
-        return f"Nothing to do: {count(plan.unchanged, 'resource')} as declared."
+        return f"Nothing to do: {count(plan.unchanged, 'resource')} as declared.{recording}"
     parts = [
         f"{len(impacts):,} to {action.value}{_impacts(impacts)}"
         for action in Action
@@ -137,7 +139,17 @@ def summary(plan: Plan) -> str:
         text += f"; {count(waiting, 'field')} waiting for a restart"
     if plan.unchanged:
         text += f"; {plan.unchanged:,} unchanged"
-    return f"{text}."
+    return f"{text}.{recording}"
+
+
+def _to_record(plan: Plan) -> str:
+    names = [str(known.address) for known in (*plan.refresh, *plan.observed)]
+    if plan.steps or not names:
+        return ""
+    return (
+        f" Still to be recorded: {listed(names, _NAMED)}. An apply does that; until then the "
+        "record counts as it is, also of what metadata.manage and protect say."
+    )
 
 
 def _felt(step: Step) -> Impact:

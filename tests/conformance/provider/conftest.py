@@ -9,7 +9,7 @@ import pytest
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.manifest.catalog import SchemaCatalog
-from tests.conformance.provider.cases import FieldCase, MissingValueError, base
+from tests.conformance.provider.cases import FieldCase, MissingValueError, base, kinds
 from tests.conformance.provider.harness import Harness
 from tests.conformance.provider.providers import CANDIDATES
 from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
@@ -88,7 +88,9 @@ def neighbour(
 
 
 def need(world: Harness, kind: str, *fields: str) -> None:
-    """Skip where the endpoint has no such kind, or cannot have one of the fields."""
+    """Skip where the endpoint has no such kind, cannot have one of the fields, or has nothing that
+    one of them could name.
+    """
     description = world.provider.describe()
     if kind not in description.kinds:
         pytest.skip(f"{description.name} does not serve {kind}")
@@ -96,9 +98,14 @@ def need(world: Harness, kind: str, *fields: str) -> None:
         reason = world.under_test.refuses(kind, field)
         if reason is not None:
             pytest.skip(reason)
+    for reference in world.catalog.kind(kind).references:
+        place = [part for part in reference.path if part != "*"]
+        named = any(field.split(".")[: len(place)] == place for field in fields)
+        if named and description.kinds.isdisjoint(reference.kinds):
+            pytest.skip(f"{description.name} does not serve {' or '.join(reference.kinds)}")
 
 
-@pytest.fixture(params=["Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot"])
+@pytest.fixture(params=kinds())
 def kind(request: pytest.FixtureRequest, world: Harness) -> str:
     """Each kind that the provider serves."""
     name: str = request.param

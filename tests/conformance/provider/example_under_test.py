@@ -39,6 +39,8 @@ class FolderUnderTest:
     """Implements ProviderUnderTest for one kind, and Outside for itself."""
 
     unstamped: frozenset[str] = frozenset()
+    journaled: frozenset[str] = frozenset()
+    defers = True
     drift: Mapping[str, Mapping[str, Any]] = {KIND: {"mtu": 1400}}
     surroundings: Mapping[Address, Mapping[str, Any] | None] = dict.fromkeys(surroundings())
 

@@ -19,7 +19,7 @@ from provisioner.core.clock import Deadline, SystemClock
 from provisioner.core.identity import Stamp, identity
 from provisioner.core.values import path_text
 from provisioner.engine.apply import Applier, ApplyReport
-from provisioner.engine.plan import Plan, Step
+from provisioner.engine.plan import BEGUN, Known, Plan, Step, intent_detail
 from provisioner.engine.prepare import prepare_plan
 from provisioner.engine.request import PlanOptions
 from provisioner.engine.sessions import Sessions
@@ -124,12 +124,26 @@ class Harness:
         if self.under_test.outside.picture(*address) is not None:
             self.under_test.outside.remove(*address)
 
+    def intend_creation(self, resource: Resource) -> None:
+        """Have the journal say that an earlier run began to make a resource, and no more."""
+        made = Known(
+            resource.address,
+            HOST,
+            resource.name,
+            str(resource.uid),
+            resource.stamp.generation,
+            resource.spec,
+        )
+        operation = self.store.begin("apply", "the suite", None)
+        detail = {**intent_detail(made), BEGUN: True}
+        self.store.intend(operation, str(made.address), "create", made.address, detail)
+
     def surround(self) -> None:
         """Make what cases may refer to."""
-        given = self.under_test.surroundings
+        given, served = self.under_test.surroundings, self.provider.describe().kinds
         for address, spec in surroundings().items():
             chosen = given.get(address, spec)
-            if chosen is not None:
+            if chosen is not None and address.kind in served:
                 self.write(address, chosen)
         self.converge()
 

@@ -19,6 +19,7 @@ from provisioner.core.address import Address
 from provisioner.core.values import Json
 from provisioner.core.values import Path as FieldPath
 from provisioner_plugins._libvirt import image, network
+from provisioner_plugins._libvirt import pool as storage
 from provisioner_plugins.kvm import provider
 from provisioner_plugins.kvm.machine import refused, unplug
 from tests.conformance.provider.cases import surroundings
@@ -182,6 +183,8 @@ class KvmUnderTest:
     """Implements ProviderUnderTest on a daemon of its own."""
 
     unstamped = frozenset({"Disk", "Image", "StoragePool"})
+    journaled: frozenset[str] = frozenset()
+    defers = True
     drift: Mapping[str, Mapping[str, Any]] = {
         "VirtualMachine": {"description": "as the author wants it"},
         "Network": {"autostart": True},
@@ -264,6 +267,7 @@ _REFUSED = {
         for kind, entries in {
             "Image": image.REFUSED,
             "Network": network.REFUSED,
+            "StoragePool": storage.REFUSED,
             "VirtualMachine": refused.REFUSED,
         }.items()
         for entry in entries
@@ -292,10 +296,18 @@ def _values(folder: Path) -> Mapping[str, Json]:
         natives[f"other{name.title()}Native"] = {"kvm": {section: [two]}}
     return {
         "folder": str(folder),
+        "machineType": "q35",
+        "otherMachineType": "pc",
+        "cardModel": "e1000",
+        "otherCardModel": "rtl8139",
+        "nestedCpu": {"model": "qemu64", "nested": True},
+        "otherNestedCpu": {"model": "qemu64", "nested": False},
+        "plainCpu": {"model": "qemu64"},
         "bridge": "cnf-one",
         "otherBridge": "cnf-two",
         "device": "cnf-out",
         "otherDevice": "cnf-way",
+        "qcow2Image": "files/image.qcow2",
         "volume": "ready-a.raw",
         "otherVolume": "ready-b.raw",
         **natives,

@@ -24,6 +24,18 @@ _SPECS: Mapping[str, Mapping[str, Any]] = {
     "Disk": {"pool": "pool", "size": 1024},
     "VirtualMachine": {"memory": {"size": 2**20}},
     "Snapshot": {"machine": "machine"},
+    "Datacenter": {},
+    "Folder": {"datacenter": "dc"},
+    "Cluster": {"datacenter": "dc"},
+    "ClusterHost": {"datacenter": "dc", "address": "10.90.0.9"},
+    "ResourcePool": {"cluster": "cluster"},
+    "PlacementRule": {
+        "cluster": "cluster",
+        "type": "keep-apart",
+        "machines": {"machine": {}, "machine-b": {}},
+    },
+    "Role": {"privileges": []},
+    "Permission": {"role": "role", "principal": "LAB\\somebody"},
 }
 _DRIFT: Mapping[str, Mapping[str, Any]] = {
     "Network": {"mtu": 1400},
@@ -31,6 +43,12 @@ _DRIFT: Mapping[str, Mapping[str, Any]] = {
     "Disk": {"size": "8MiB"},
     "VirtualMachine": {"description": "as the author wants it"},
     "Snapshot": {"description": "as the author wants it"},
+    "Cluster": {"drs": {"migrationThreshold": 2}},
+    "ClusterHost": {"maintenance": False},
+    "ResourcePool": {"cpu": {"shares": "low"}},
+    "PlacementRule": {"enabled": True},
+    "Role": {"privileges": ["VirtualMachine.Interact.PowerOn"]},
+    "Permission": {"propagate": True},
 }
 _CHANGED: Mapping[str, tuple[FieldPath, Json]] = {
     "Network": (("mtu",), 9000),
@@ -38,6 +56,12 @@ _CHANGED: Mapping[str, tuple[FieldPath, Json]] = {
     "Disk": (("size",), 2**22),
     "VirtualMachine": (("description",), "changed outside"),
     "Snapshot": (("description",), "changed outside"),
+    "Cluster": (("drs", "migrationThreshold"), 4),
+    "ClusterHost": (("maintenance",), True),
+    "ResourcePool": (("cpu", "shares"), "high"),
+    "PlacementRule": (("enabled",), False),
+    "Role": (("privileges",), []),
+    "Permission": (("propagate",), False),
 }
 
 
@@ -72,6 +96,8 @@ class MemoryUnderTest:
 
     surroundings: Mapping[Address, Mapping[str, Any] | None] = {}
     unstamped: frozenset[str] = frozenset()
+    journaled: frozenset[str] = frozenset()
+    defers = True
     drift = _DRIFT
 
     def __init__(self, folder: Path, *, in_file: bool) -> None:
@@ -86,6 +112,14 @@ class MemoryUnderTest:
         natives = ("network", "pool", "disk", "machine")
         self.values: Mapping[str, Json] = {
             "folder": str(folder),
+            "qcow2Image": "files/image.qcow2",
+            "machineType": "q35",
+            "otherMachineType": "pc",
+            "cardModel": "e1000",
+            "otherCardModel": "rtl8139",
+            "nestedCpu": {"model": "qemu64", "nested": True},
+            "otherNestedCpu": {"model": "qemu64", "nested": False},
+            "plainCpu": {"model": "qemu64"},
             **{name: name for name in _INVENTED},
             "openvswitchBridge": "ovs0",
             "nfsExport": "/export/one",
@@ -105,6 +139,10 @@ class MemoryUnderTest:
             "otherUnit": "naa.600508b1001c7d1f",
             "ownFormat": "vmdk",
             "takenAtOnce": "lazy",
+            "hostAddress": "10.90.0.3",
+            "otherHostAddress": "10.90.0.4",
+            "hostFingerprint": ":".join(["1F"] * 32),
+            "otherHostFingerprint": ":".join(["2E"] * 32),
             **{f"{name}Native": notes[0] for name in natives},
             **{f"other{name.title()}Native": notes[1] for name in natives},
         }
@@ -164,4 +202,9 @@ _INVENTED = (
     "library",
     "item",
     "otherItem",
+    "licence",
+    "otherLicence",
+    "user",
+    "otherUser",
+    "group",
 )

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conformance.provider.example_under_test import KIND, FolderUnderTest
 from tests.conformance.provider.memory_under_test import MemoryUnderTest
+from tests.conformance.provider.name_only_under_test import NameOnlyUnderTest
 from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
 
 
@@ -25,10 +26,28 @@ def _kvm(flavour: str) -> Callable[[Path], ProviderUnderTest]:
     return start
 
 
+def _vmware(flavour: str) -> Callable[[Path], ProviderUnderTest]:
+    def start(folder: Path) -> ProviderUnderTest:
+        if importlib.util.find_spec("pyVmomi") is None:
+            pytest.skip("pyvmomi is not installed: install the project's extra vmware")
+        from tests.conformance.provider.vmware_under_test import VmwareUnderTest  # noqa: PLC0415
+
+        started: ProviderUnderTest = getattr(VmwareUnderTest, flavour)(folder)
+        return started
+
+    return start
+
+
 CANDIDATES = (
     Candidate("memory", MemoryUnderTest.in_file),
-    Candidate("memory-in-process", MemoryUnderTest.in_process),
+    # Where the inventory is kept has nothing to do with kinds: no need to try all of them twice.
+    Candidate(
+        "memory-in-process", MemoryUnderTest.in_process, frozenset({"Disk", "VirtualMachine"})
+    ),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
+    Candidate("name-only", NameOnlyUnderTest, frozenset({KIND})),
     Candidate("kvm-system", _kvm("system"), live=True),
     Candidate("kvm-session", _kvm("session"), live=True),
+    Candidate("vcenter", _vmware("vcenter"), live=True),
+    Candidate("esxi", _vmware("esxi"), live=True),
 )

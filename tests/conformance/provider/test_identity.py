@@ -1,13 +1,22 @@
-"""Law 2: one object however often it is created. Law 10: a creation whose answer was lost."""
+"""Law 2: one object however often it is created. Law 10: a creation whose answer was lost.
+
+The later calls about one object are handed what the engine hands them then: that it was begun.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any, NoReturn
+
+import pytest
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
+from provisioner.core.diagnostics import ProvisionerError
+from provisioner.engine.plan import Plan
+from provisioner.engine.verify import StalePlan
 from provisioner.providers.api import (
     Absent,
     Outcome,
@@ -28,7 +37,7 @@ def test_it_carries_its_stamp_from_the_start(world: Harness, subject: Address) -
     resource = world.resource(subject)
     session = world.session()
     outcome = session.create(resource, world.deadline())
-    found = session.observe([resource])[subject]
+    found = session.observe([replace(resource, begun=True)])[subject]
     session.close()
     assert isinstance(found, Present)
     assert resource.stamp == found.owner
@@ -38,11 +47,11 @@ def test_it_carries_its_stamp_from_the_start(world: Harness, subject: Address) -
 
 def test_creating_twice_gives_one_object(world: Harness, subject: Address) -> None:
     resource = world.resource(subject)
+    again = replace(resource, begun=True)
     first, second = world.session(), world.session()
     before = ids(first, subject.kind)
-    outcomes = [
-        session.create(resource, world.deadline()).external_id for session in (first, first, second)
-    ]
+    calls = ((first, resource), (first, again), (second, again))
+    outcomes = [session.create(which, world.deadline()).external_id for session, which in calls]
     after = ids(second, subject.kind)
     first.close()
     second.close()
@@ -53,7 +62,7 @@ def test_creating_twice_gives_one_object(world: Harness, subject: Address) -> No
 def test_creating_at_the_same_time_gives_one_object(world: Harness, subject: Address) -> None:
     """An attempt that was given up may still be under way: some may fail, none may spoil another's
     work, and asking once more completes it."""
-    resource = world.resource(subject)
+    resource = replace(world.resource(subject), begun=True)
     session = world.session()
     before = ids(session, subject.kind)
 
@@ -72,6 +81,8 @@ def test_creating_at_the_same_time_gives_one_object(world: Harness, subject: Add
         answer.external_id for answer in answers if isinstance(answer, Outcome)
     }
     assert Counter({last.external_id: 1}) == after - before
+    if subject.kind in world.under_test.journaled:
+        world.intend_creation(resource)
     world.converge()
 
 
@@ -84,7 +95,9 @@ def test_a_lost_answer_is_made_good_by_asking_again(world: Harness, subject: Add
 
 
 def test_an_object_that_was_never_recorded_is_found_again(world: Harness, subject: Address) -> None:
-    """The process died after the creation: nothing but the identity is known."""
+    """It was forgotten: nothing but the identity is known."""
+    if subject.kind in world.under_test.journaled:
+        pytest.skip(f"nothing on a {subject.kind} tells whose it is")
     resource = world.resource(subject)
     session = world.session()
     created = session.create(resource, world.deadline()).external_id
@@ -93,6 +106,101 @@ def test_an_object_that_was_never_recorded_is_found_again(world: Harness, subjec
     plan = world.converge()
     assert {subject: Action.ADOPT} == actions(plan)
     assert created == world.entry(subject).external_id
+
+
+@pytest.fixture
+def journaled(kind: str, world: Harness) -> None:
+    if kind not in world.under_test.journaled:
+        pytest.skip(f"a {kind} itself tells whose it is")
+
+
+class Killed(BaseException):
+    """What ends a run at once, with nothing more recorded."""
+
+
+def die(world: Harness, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apply a plan, and die when the first call has had its effect, before that is recorded."""
+
+    def killed(*_: Any, **__: Any) -> NoReturn:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "settle", killed)
+        with pytest.raises(Killed):
+            world.apply(plan)
+
+
+def expect_foreign(world: Harness, subject: Address, picture: object) -> None:
+    """The next plan takes what has the name for somebody else's, and it was not touched."""
+    with pytest.raises(ProvisionerError) as caught:
+        world.plan()
+    assert ["PRV2010"] == [item.code for item in caught.value.diagnostics]
+    assert picture == world.under_test.outside.picture(*subject)
+
+
+@pytest.mark.usefixtures("journaled")
+def test_what_a_killed_run_made_is_completed(
+    world: Harness, subject: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die(world, world.plan(), monkeypatch)
+    made = world.under_test.outside.picture(*subject)
+    assert made is not None
+    plan = world.converge()
+    assert {subject: Action.CREATE} == actions(plan)
+    assert made == world.under_test.outside.picture(*subject)
+
+
+@pytest.mark.usefixtures("journaled")
+def test_what_a_killed_run_made_goes_when_nobody_wants_it(
+    world: Harness, subject: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die(world, world.plan(), monkeypatch)
+    world.erase(subject)
+    plan = world.plan()
+    assert {subject: Action.DELETE} == actions(plan)
+    world.carry_out(plan)
+    assert world.under_test.outside.picture(*subject) is None
+
+
+@pytest.mark.usefixtures("journaled")
+def test_what_no_intent_tells_of_is_somebody_elses(world: Harness, subject: Address) -> None:
+    session = world.session()
+    session.create(world.resource(subject), world.deadline())
+    session.close()
+    expect_foreign(world, subject, world.under_test.outside.picture(*subject))
+
+
+@pytest.mark.usefixtures("journaled")
+def test_what_appears_before_the_apply_is_not_taken(world: Harness, subject: Address) -> None:
+    plan = world.plan()
+    world.under_test.outside.add(*subject)
+    picture = world.under_test.outside.picture(*subject)
+    with pytest.raises(StalePlan):
+        world.apply(plan)
+    expect_foreign(world, subject, picture)
+
+
+@pytest.mark.usefixtures("journaled")
+@pytest.mark.parametrize("killed_before", [False, True])
+def test_what_appears_before_the_call_is_not_taken(
+    world: Harness, subject: Address, monkeypatch: pytest.MonkeyPatch, killed_before: bool
+) -> None:
+    """Nor if an earlier run had begun to make it: that it had not was seen in the meantime."""
+    outside = world.under_test.outside
+    if killed_before:
+        world.intend_creation(world.resource(subject))
+    plan = world.plan()
+    begin = world.store.begin
+
+    def interfered(*args: Any) -> str:
+        outside.add(*subject)
+        return begin(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "begin", interfered)
+        report = world.apply(plan)
+    assert (str(subject),) == report.failed
+    expect_foreign(world, subject, outside.picture(*subject))
 
 
 def test_deleting_twice_is_done_already(world: Harness, subject: Address) -> None:

@@ -13,6 +13,7 @@ import pytest
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.values import path_text
+from provisioner.engine.verify import RefusedPlan
 from provisioner.providers.api import Change
 from tests.conformance.provider.cases import (
     CHANGE,
@@ -87,9 +88,35 @@ def _meet(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
+def test_what_cannot_wait_is_done_with_a_restart_or_not_at_all(
+    world: Harness, case: FieldCase, address: Address
+) -> None:
+    """Of a provider whose machines have no second definition for their next start."""
+    if world.under_test.defers:
+        pytest.skip("its machines keep changes for their next restart")
+    declare(world, address, case, CREATE)
+    world.converge()
+    for stage in (CHANGE, REMOVE):
+        if stage in case.stages:
+            declare(world, address, case, stage)
+            plan = world.plan(max_impact=Impact.LIVE)
+            assert [] == list(plan.pending)
+            assert [()] * len(plan.steps) == [step.deferred for step in plan.steps]
+            if plan.refused:
+                before = world.present(address).fingerprint
+                with pytest.raises(RefusedPlan):
+                    world.carry_out(plan)
+                assert before == world.present(address).fingerprint
+                plan = world.plan(max_impact=Impact.RESTART)
+            world.carry_out(plan)
+            world.expect_nothing_to_do()
+
+
 def test_what_waits_is_told_until_a_restart(
     world: Harness, case: FieldCase, address: Address
 ) -> None:
+    if not world.under_test.defers:
+        pytest.skip("its machines keep no change for their next restart")
     declare(world, address, case, CREATE)
     world.converge()
     for stage in (CHANGE, REMOVE, CHANGE):

@@ -75,8 +75,21 @@ class ProviderUnderTest(Protocol):
         ...
 
     @property
+    def journaled(self) -> frozenset[str]:
+        """Those of them whose objects have no room for an identity either: before one is recorded,
+        nothing proves that it is ours but the journal (``Resource.begun``).
+        """
+        ...
+
+    @property
     def outside(self) -> Outside:
         """Somebody else at the same endpoint."""
+        ...
+
+    @property
+    def defers(self) -> bool:
+        """Whether a running machine can keep a change for its next restart; if not, what needs one
+        is done with one or not at all."""
         ...
 
     def refuses(self, kind: str, field: str) -> str | None:
@@ -102,7 +115,7 @@ class ProviderUnderTest(Protocol):
 
 class Candidate(NamedTuple):
     """A provider that can be put under test. ``start`` is given an empty folder; it may skip.
-    ``kinds``: the only ones it serves; None: all. ``live``: a real hypervisor stands behind it.
+    ``kinds``: the only ones it is tried with; None: all. ``live``: a real hypervisor is behind it.
     """
 
     name: str
@@ -111,5 +124,5 @@ class Candidate(NamedTuple):
     live: bool = False
 
     def serves(self, kind: str) -> bool:
-        """Whether tests about this kind concern it."""
+        """Whether tests about this kind are to try it."""
         return self.kinds is None or kind in self.kinds

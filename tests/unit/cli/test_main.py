@@ -92,6 +92,17 @@ def test_interrupt(problem: BaseException, said: str, capsys: pytest.CaptureFixt
     assert said in capsys.readouterr().err.splitlines()
 
 
+@pytest.mark.parametrize("options", [(), ("--verbose",)])
+def test_where_a_defect_of_a_plugin_is_is_shown_if_asked_for(
+    capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    found = error("PRV5004", "a provider failed", trace='  File "plugin.py", line 7, in open\n')
+    with failing(ProvisionerError(found)):
+        assert 1 == run(["version", *options])
+    shown = capsys.readouterr().err.splitlines()
+    assert bool(options) == ('  File "plugin.py", line 7, in open' in shown)
+
+
 def test_defect_leaves_a_report_and_no_traceback(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

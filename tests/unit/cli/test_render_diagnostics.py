@@ -124,9 +124,10 @@ def test_what_differs_is_said_each_time() -> None:
 
 
 def taken(number: int, code: str = "PRV2010") -> Diagnostic:
+    name = ("vm {}", "v'm {}", 'v"m {}', "v'm\" {}")[number % 4].format(number)
     return error(
         code,
-        f"the name 'vm {number}' is taken",
+        f"the name {name!r} is taken",
         hint=f"provisioner adopt VirtualMachine/vm-{number}",
         source=SourceRange(f"vm-{number}.yaml", 4, 9, f"  name: vm {number}", 4),
         address=f"VirtualMachine/vm-{number}",

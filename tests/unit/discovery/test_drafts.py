@@ -6,7 +6,7 @@ import pytest
 
 from provisioner.core.address import Address
 from provisioner.core.values import Json
-from provisioner.discovery.drafts import draft_of
+from provisioner.discovery.drafts import Named, draft_of
 from provisioner.manifest.fields import Field
 from provisioner.providers.api import Discovered, Present
 from tests.lifecycle.scenario import CATALOG
@@ -17,8 +17,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def named(_field: Field, external_id: str) -> str:
-    return external_id
+def named(_field: Field, external_id: str) -> Named:
+    return Named(external_id)
 
 
 @pytest.mark.parametrize(

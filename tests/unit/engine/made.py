@@ -148,7 +148,14 @@ class MadeProvider:
 
     def describe(self) -> Description:
         return Description(
-            self._name, self._version, (1, 0), NAMING, {}, {}, defaults=self._defaults
+            self._name,
+            self._version,
+            (1, 0),
+            NAMING,
+            {},
+            {},
+            unmarked=frozenset({"Pool"}),
+            defaults=self._defaults,
         )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:

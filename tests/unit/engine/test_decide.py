@@ -231,6 +231,15 @@ def test_an_object_of_nobody_is_adopted_with_consent() -> None:
     assert Decision(Action.ADOPT, reason="it exists and has no owner") == decision
 
 
+def test_what_can_have_no_mark_is_adopted_with_a_warning() -> None:
+    policy = Policy(Impact.LIVE, (AddressPattern("*", "*"),))
+    decision = about(foreign("Pool/p"), want=declared("Pool/p"), policy=policy)
+    reason = (
+        "it exists; no Pool on Host/here can carry a mark, so make sure that no other stack has it"
+    )
+    assert Decision(Action.ADOPT, reason=reason) == decision
+
+
 def test_consent_is_for_what_it_names() -> None:
     policy = Policy(Impact.LIVE, (AddressPattern("Vm", "w*"),))
     assert "PRV2010" == problem(about(foreign("Vm/v"), want=declared("Vm/v"), policy=policy))[0]

@@ -194,6 +194,14 @@ def test_an_object_that_was_being_made_anew_on_another_host_is_completed(tmp_pat
     assert [] == outline(world.plan(moved))
 
 
+def test_an_object_that_was_being_made_anew_after_it_was_removed_is_completed(world: World) -> None:
+    world.outside().remove("Disk", "d")
+    world.die("create Disk/d", POOL, DISK)
+    assert ["create Disk/d"] == outline(world.plan(POOL, DISK))
+    world.made(POOL, DISK)
+    assert [] == outline(world.plan(POOL, DISK))
+
+
 def test_what_a_failed_creation_left_on_another_host_goes(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.made(POOL)

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.redaction import Redactor
+from provisioner.core.values import Secret
+from provisioner.engine.cleaning import Unforeseen, cleaning
 from provisioner.engine.events import Noticed
+from provisioner.engine.sessions import provider_failure
 from provisioner.providers.api import Context, Endpoint, Retryable
 from tests.unit.engine.world import World, declare
 
@@ -33,6 +37,17 @@ def test_a_connection_that_fails_in_an_unforeseen_way(
     with pytest.raises(ProvisionerError) as caught:
         world.plan(POOL)
     assert [code] == [item.code for item in caught.value.diagnostics]
+
+
+def test_a_defect_tells_where_it_is_and_no_values() -> None:
+    redactor = Redactor()
+    redactor.learn(Secret("hunter2", "env://PASSWORD"))
+    words = "hunter2"
+    with pytest.raises(Unforeseen) as caught, cleaning(redactor):
+        raise KeyError(words)
+    (found,) = provider_failure(caught.value, "opening").diagnostics
+    assert "raise KeyError(words)" in found.trace
+    assert words not in found.trace + found.detail
 
 
 def test_a_logout_that_fails_changes_nothing_about_what_was_done(tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ class WatchedSession:
         text = f"{call} {resource.address}"
         self._world.calls.append(text)
         self._world.handed.append(resource)
+        self.ask(call)
         if text in self._world.refused:
             raise Terminal(error("PRV5999", f"refused: {text}"))
         result = work()

@@ -57,6 +57,8 @@ def change(path: str, before: Any, after: Any, **rest: Any) -> Change:
         ),
         (change("memory.size", 16 * MIB, 64 * MIB), {}, "live", "balloon"),
         (change("memory.size", MIB, KIB), {"saved": True}, "restart", "has a saved state"),
+        (change("description", "a", "b"), {"saved": True}, "restart", "has a saved state"),
+        (change("labels.tier", "a", "b"), {"saved": True}, "live", ""),
         (
             change("memory.size", 16 * MIB, 128 * MIB),
             {},

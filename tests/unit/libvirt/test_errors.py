@@ -31,6 +31,13 @@ TABLE: list[Any] = [
     ("SYSTEM_ERROR", errno.ECONNREFUSED, "", "PRV5101", True),
     ("SYSTEM_ERROR", errno.ENOENT, "Failed to connect socket to '/x'", "PRV5101", True),
     ("SYSTEM_ERROR", errno.EACCES, "", "PRV5104", False),
+    (
+        "SYSTEM_ERROR",
+        errno.EACCES,
+        "Failed to connect socket to '/run/libvirt/libvirt-sock': Permission denied",
+        "PRV5104",
+        False,
+    ),
     ("SYSTEM_ERROR", errno.ENOENT, "unable to stat: /x: No such file", "PRV5125", False),
     ("SYSTEM_ERROR", errno.ENODEV, "Cannot get interface MTU on 'br9'", "PRV5125", False),
     ("SYSTEM_ERROR", errno.ENOSPC, "", "PRV5114", False),

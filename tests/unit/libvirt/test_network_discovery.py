@@ -197,6 +197,12 @@ def test_what_libvirt_adds_by_itself_is_no_noise() -> None:
     assert (expected, ()) == (found.spec, found.notes)
 
 
+def test_what_other_programs_wrote_is_told() -> None:
+    theirs = "<metadata><a:b xmlns:a='http://other.example/'/></metadata>"
+    notes = discovered(network("", [theirs])).notes
+    assert ("kept as it is: the metadata that others wrote (http://other.example/)",) == notes
+
+
 @pytest.mark.parametrize("forward", FORWARDS[4:])
 def test_a_mode_that_the_model_lacks_is_fragments(forward: str) -> None:
     found = discovered(network(forward, []))

@@ -25,6 +25,7 @@ from provisioner_plugins._libvirt.volume import (
     identity_names,
     image_volume,
     is_marker,
+    place_to_make,
     pool_of,
     pool_reference,
 )
@@ -185,6 +186,22 @@ def test_references_to_pools_go_by_their_name_on_the_host() -> None:
     assert ("old-name", "images") == (pool_of(renamed), pool_reference(renamed, "old-name"))
     assert "foreign" == pool_reference(disk, "foreign")
     assert "elsewhere" == pool_of(resource("Disk", "d", {"pool": "elsewhere"}))
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [
+        ("images/deep.qcow2", "images/deep.qcow2"),
+        ("images/deep", "images/deep"),
+        ("images/deep.raw", None),
+        ("other/deep.qcow2", None),
+        (None, None),
+    ],
+)
+def test_a_lost_volume_is_made_where_it_was(lost: str | None, expected: str | None) -> None:
+    disk = resource("Disk", "data", {"pool": "images"}, external_id=lost)
+    anew = VolumeId("images", identity_name("data", disk.uid, "qcow2"))
+    assert (expected or str(anew)) == str(place_to_make(disk, "qcow2"))
 
 
 def test_the_volume_of_an_image() -> None:

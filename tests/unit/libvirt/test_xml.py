@@ -48,6 +48,25 @@ def test_a_word_in_a_text_is_no_doctype() -> None:
     assert "<!DOCTYPE a>" == parse(serialize(root)).text
 
 
+@pytest.mark.parametrize(
+    "below",
+    [
+        '<a:b xmlns:a="http://one/?x&amp;y"><a:c a:d="1" e="2" /></a:b>',
+        '<b xmlns="http://one/" c="1"><d>text</d><e xmlns="" /></b>',
+        '<a:b xmlns:a="http://one/" /><a:b xmlns:a="http://two/" />',
+        '<ns0:b xmlns:ns0="http://one/"><x:c xmlns:x="http://two/" /></ns0:b>',
+        '<mine:b xmlns:mine="http://libosinfo.org/xmlns/libvirt/domain/1.0" />',
+    ],
+)
+def test_prefixes_of_others_stay(below: str) -> None:
+    text = f'<domain id="1"><metadata>{below}</metadata></domain>'
+    assert text == serialize(parse(text)) == serialize(copied(parse(text)))
+    changed = parse(text)
+    child(changed, "metadata").append(element("{urn:provisioner:stamp:1}stamp"))
+    assert below in serialize(changed)
+    assert same(changed, parse(serialize(changed)))
+
+
 def test_fragments_are_bounded() -> None:
     deepest = "<a>" * (MAX_FRAGMENT_DEPTH) + "</a>" * MAX_FRAGMENT_DEPTH
     assert "a" == parse_fragment(deepest).tag

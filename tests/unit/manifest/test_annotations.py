@@ -104,7 +104,10 @@ def test_references_name_elements_by_a_star():
     paths = {reference.path for reference in catalog().kind(VM).references}
     assert {
         ("placement", "host"),
-        ("placement", "storagePool"),
+        *(
+            ("placement", name)
+            for name in ("cluster", "clusterHost", "resourcePool", "folder", "storagePool")
+        ),
         ("clone", "image"),
         ("disks", "*"),
         ("nics", "*", "network"),

@@ -217,20 +217,20 @@ def vm(text: str, name: str = "web") -> str:
         ),
         (
             vm("  cpu: {reservationMhz: §2000, limitMhz: 1000}\n"),
-            "PRV1428",
-            "2000 MHz are reserved, more than the limitMhz of 1000 MHz",
+            "PRV1442",
+            "a reservation of 2000 MHz is more than the limit of 1000 MHz",
         ),
         (
             vm("").replace("{size: 1GiB}", "{size: 1GiB, reservation: §2GiB}"),
-            "PRV1428",
-            "2GiB are reserved, more than the size of 1GiB",
+            "PRV1442",
+            "a reservation of 2GiB is more than the size of 1GiB",
         ),
         (
             vm("").replace(
                 "{size: 1GiB}", "{size: 1GiB, max: 4GiB, limit: 1GiB, reservation: §2GiB}"
             ),
-            "PRV1428",
-            "more than the limit of 1GiB",
+            "PRV1442",
+            "a reservation of 2GiB is more than the limit of 1GiB",
         ),
         (
             vm("").replace("{size: 1GiB}", "{size: 1GiB, max: 4GiB, reservation: 2GiB}"),
@@ -382,7 +382,7 @@ def test_images_have_the_right_kind_of_format(tmp_path, form, fitting):
 def test_only_a_template_has_the_format_template(tmp_path, source, form):
     image = IMAGE.replace("volume: v", source).replace("FORM", f"§{form}") + POOL
     (tmp_path / "f").write_text("x")
-    assert f"has the format {form}" in one(tmp_path, image, "PRV1429").summary
+    assert f"has the format {form}" in one(tmp_path, image, "PRV1428").summary
 
 
 def test_a_raw_disk_is_no_linked_clone(tmp_path):

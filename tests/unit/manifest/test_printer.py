@@ -70,3 +70,13 @@ def test_a_connection_with_units_of_its_provider(tmp_path):
     stack = load(tmp_path, catalog(), describe=lambda _name: description)
     assert {"timeout": 30_000} == stack.hosts["lab"].spec["connection"]
     assert "timeout: 30s" in print_stack(stack, catalog(), {"memory": schema})
+
+
+def test_the_default_host_of_what_could_live_in_something(tmp_path):
+    host = "---\napiVersion: provisioner/v1\nkind: Host\nmetadata: {name: two}\n"
+    folder = "---\napiVersion: provisioner/v1\nkind: Folder\nmetadata: {name: shop}\nspec: {}\n"
+    text = BASE.replace("spec: {}", "spec: {defaults: {host: two}}")
+    text += host + "spec: {provider: memory}\n" + folder
+    stack = load_stack(tmp_path / "first", {"a.yaml": text})
+    again = load_stack(tmp_path / "second", {"a.yaml": print_stack(stack, catalog())})
+    assert comparable(stack) == comparable(again)

@@ -1,0 +1,1 @@
+"""The inventory itself: datacenters, folders, clusters and their hosts, pools of resources."""

@@ -1,0 +1,108 @@
+"""What is on an endpoint, as one sweep has found it: the entities with their names, parents and
+paths. Made for each observation; handlers find their objects in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import unquote
+
+from pyVmomi import vim
+
+from provisioner_plugins.vmware.stamp import FIELD, Mark
+from provisioner_plugins.vmware.wire.client import Client
+from provisioner_plugins.vmware.wire.sweep import Row, Wanted, sweep
+
+_EVERY: Sequence[str] = ("name", "parent")
+
+
+class Inventory:
+    """The entities of an endpoint. ``wanted`` are the properties that are read beside names and
+    parents; ``entities`` the types that are read at all.
+    """
+
+    def __init__(
+        self, client: Client, wanted: Wanted, entities: Sequence[type] = (vim.ManagedEntity,)
+    ) -> None:
+        """Read it: one sweep, whatever the number of objects."""
+        self.client = client
+        fields = client.content.customFieldsManager
+        paths: dict[type, set[str]] = {kind: {*_EVERY} for kind in entities}
+        for kind, names in wanted.items():
+            paths.setdefault(kind, set()).update(names)
+        if fields is not None:
+            for kind in entities:
+                paths[kind].add("customValue")
+            paths[vim.CustomFieldsManager] = {"field"}
+        rows = sweep(
+            client,
+            f"Host/{client.endpoint.name}: read the inventory",
+            {kind: sorted(names) for kind, names in paths.items()},
+            beside=() if fields is None else (fields,),
+        )
+        self._rows = {row.moid: row for row in rows}
+        self._stamp_field = next(
+            (
+                item.key
+                for row in rows
+                if row.kind is vim.CustomFieldsManager
+                for item in row.get("field", ())
+                if item.name == FIELD
+            ),
+            None,
+        )
+
+    def rows(self, *kinds: type) -> Iterator[Row]:
+        """All objects of these types, in the order of their paths."""
+        found = (row for row in self._rows.values() if issubclass(row.kind, kinds))
+        return iter(sorted(found, key=lambda row: (self.path(row), row.moid)))
+
+    def row(self, moid: str | None) -> Row | None:
+        """The object with this id; None if it is not there."""
+        return self._rows.get(moid or "")
+
+    def parent(self, row: Row) -> Row | None:
+        """What an object lies in; None for the root, and where the user may not see it."""
+        above = row.get("parent")
+        return None if above is None else self._rows.get(above._GetMoId())
+
+    def above(self, row: Row, *kinds: type) -> Row | None:
+        """The nearest object of these types that an object lies in."""
+        found = self.parent(row)
+        while found is not None and not issubclass(found.kind, kinds):
+            found = self.parent(found)
+        return found
+
+    def children(self, row: Row, *kinds: type) -> list[Row]:
+        """What lies directly in an object, by name."""
+        return [item for item in self.rows(*kinds) if self.parent(item) is row]
+
+    def path(self, row: Row) -> str:
+        """The inventory path: ``/DC0/vm/shop/web01``."""
+        names: list[str] = []
+        found: Row | None = row
+        while found is not None:
+            names.append(name_of(found))
+            found = self.parent(found)
+        return "/" + "/".join(reversed(names))
+
+    def named(self, name: str, kinds: Iterable[type]) -> list[Row]:
+        """The objects of these types with this name or inventory path, in the order of paths."""
+        found = self.rows(*kinds)
+        if name.startswith("/"):
+            return [row for row in found if self.path(row) == name]
+        return [row for row in found if name_of(row) == name]
+
+    def mark(self, row: Row) -> Mark | None:
+        """The mark in an object's custom attribute; None where there is none, or no room for one.
+        Machines carry theirs elsewhere.
+        """
+        for value in row.get("customValue", ()):
+            if value.key == self._stamp_field:
+                return Mark.parse(value.value)
+        return None
+
+
+def name_of(row: Row) -> str:
+    """The name of an object as people write it: vSphere escapes ``%``, ``/`` and ``\\``."""
+    return unquote(str(row.get("name", "")))

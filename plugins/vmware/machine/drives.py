@@ -1,0 +1,44 @@
+"""Disks and CD drives, as vSphere takes them: made and edited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyVmomi import vim
+
+_Disk = vim.vm.device.VirtualDisk
+_Drive = vim.vm.device.VirtualCdrom
+
+
+def make_disk(file_name: str, datastore: Any, size: int, key: int) -> Any:
+    """A disk on an existing file; ``size`` in bytes, as the file has it."""
+    return _Disk(
+        key=key,
+        capacityInKB=size // 1024,
+        capacityInBytes=size,
+        backing=_Disk.FlatVer2BackingInfo(
+            fileName=file_name,
+            datastore=datastore,
+            diskMode=vim.vm.device.VirtualDiskOption.DiskMode.persistent,
+        ),
+    )
+
+
+def make_drive(key: int) -> Any:
+    """An empty CD drive."""
+    drive = _Drive(key=key)
+    insert(drive, None, None)
+    return drive
+
+
+def insert(drive: Any, file_name: str | None, datastore: Any) -> None:
+    """Put an image in, or take it out."""
+    full = file_name is not None
+    drive.backing = (
+        _Drive.IsoBackingInfo(fileName=file_name, datastore=datastore)
+        if full
+        else _Drive.RemotePassthroughBackingInfo(deviceName="", exclusive=False)
+    )
+    drive.connectable = vim.vm.device.VirtualDevice.ConnectInfo(
+        startConnected=full, connected=full, allowGuestControl=True
+    )

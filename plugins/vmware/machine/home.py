@@ -1,0 +1,138 @@
+"""Where a new machine goes: its folder, the pool of resources or the host that runs it, the
+datastore of its own files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyVmomi import vim
+
+from provisioner.core.address import Address
+from provisioner.providers.api import Resource
+from provisioner_plugins.vmware.inventory import name_of
+from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.storage.file import FileId, Files
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Managed objects; ``datastore`` is a name. ``host`` None: whichever the cluster chooses."""
+
+    folder: Any
+    pool: Any
+    host: Any
+    datastore: str
+
+
+def name_folder(site: Site, resource: Resource) -> str | None:
+    """The id of the folder in which the machine's name counts; None while that is still to be
+    made.
+    """
+    placement = resource.spec.get("placement", {})
+    if "folder" in placement:
+        folder = resource.related.get(Address("Folder", placement["folder"]))
+        return None if folder is None else folder.external_id
+    return _folder(site, resource)
+
+
+def _folder(site: Site, resource: Resource) -> str:
+    placement = resource.spec.get("placement", {})
+    if "folder" in placement:
+        path = ("placement", "folder")
+        return site.referred(resource, "Folder", path, placement["folder"]).moid
+    places = site.places()
+    datacenter = site.datacenter(resource)
+    own = datacenter.get("vmFolder")._GetMoId()
+    if "folder" not in site.client.endpoint.connection:
+        return str(own)
+    among = [
+        row
+        for row in places.rows(vim.Folder)
+        if "VirtualMachine" in (row.get("childType") or ())
+        and places.above(row, vim.Datacenter) is datacenter
+    ]
+    name = str(site.client.endpoint.connection["folder"])
+    return site.named(name, among, "folder of machines", "folder").moid
+
+
+def home_of(site: Site, resource: Resource) -> Home:
+    """Raises Terminal (PRV5323, PRV5324) where it is open, or not there."""
+    folder = _folder(site, resource)
+    pool, host = _pool(site, resource)
+    managed = site.client.managed
+    return Home(
+        managed(vim.Folder, folder),
+        managed(vim.ResourcePool, pool),
+        None if host is None else managed(vim.HostSystem, host),
+        _datastore(site, resource),
+    )
+
+
+def _pool(site: Site, resource: Resource) -> tuple[str, str | None]:
+    """The pool of resources, and the host if one was named."""
+    placement = resource.spec.get("placement", {})
+    places = site.places()
+    if "resourcePool" in placement:
+        path = ("placement", "resourcePool")
+        row = site.referred(resource, "ResourcePool", path, placement["resourcePool"])
+        return row.moid, None
+    if "clusterHost" in placement:
+        path = ("placement", "clusterHost")
+        host = site.referred(resource, "ClusterHost", path, placement["clusterHost"])
+        above = places.above(host, vim.ComputeResource)
+        assert above is not None
+        return str(above.get("resourcePool")._GetMoId()), host.moid
+    if "cluster" in placement:
+        path = ("placement", "cluster")
+        cluster = site.referred(resource, "Cluster", path, placement["cluster"])
+        return str(cluster.get("resourcePool")._GetMoId()), None
+    within = site.datacenter(resource)
+    if "resourcePool" in site.client.endpoint.connection:
+        row = site.default(
+            resource, "resourcePool", (vim.ResourcePool,), "Resource pool", within=within
+        )
+        return row.moid, None
+    compute = site.default(
+        resource,
+        "cluster",
+        (vim.ComputeResource,),
+        "Cluster",
+        within=within,
+        field_of_resource="placement.cluster",
+    )
+    return str(compute.get("resourcePool")._GetMoId()), None
+
+
+def _datastore(site: Site, resource: Resource) -> str:
+    places = site.places()
+    chosen = resource.spec.get("placement", {}).get("storagePool")
+    if chosen is not None:
+        path = ("placement", "storagePool")
+        return name_of(site.referred(resource, "StoragePool", path, chosen))
+    if "storagePool" not in site.client.endpoint.connection:
+        first = _of_first_disk(resource)
+        row = None if first is None else places.row(first.datastore)
+        if row is not None:
+            return name_of(row)
+    within = site.datacenter(resource)
+    return name_of(
+        site.default(
+            resource,
+            "storagePool",
+            (vim.Datastore,),
+            "Datastore",
+            within=within,
+            field_of_resource="placement.storagePool",
+        )
+    )
+
+
+def _of_first_disk(resource: Resource) -> FileId | None:
+    files = Files(resource.related)
+    for name in resource.spec.get("disks", {}):
+        file = files.of("Disk", name)
+        if file is not None:
+            return file
+    return None

@@ -1,0 +1,105 @@
+"""Bringing machines to a power state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyVmomi import vim
+
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import error
+from provisioner.providers.api import ProviderError, Resource, Retryable, Terminal
+from provisioner_plugins.vmware.machine.reading import POWER
+from provisioner_plugins.vmware.ownership import gone
+from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.wire.sweep import look
+
+DEFAULT_SHUTDOWN_MS = 60_000
+_PAUSE_SECONDS = 0.5
+
+
+def find(site: Site, uuid: str) -> Any:
+    """The machine with this instance UUID, as a managed object; None if there is none."""
+    return site.client.read(
+        f"find machine {uuid}",
+        lambda content: content.searchIndex.FindByUuid(uuid=uuid, vmSearch=True, instanceUuid=True),
+    )
+
+
+def bring_to(site: Site, resource: Resource, state: str, deadline: Deadline) -> None:
+    """Bring a recorded machine to ``running``, ``stopped`` or ``suspended``."""
+    machine = find(site, resource.external_id or str(resource.uid))
+    if machine is None:
+        raise Terminal(gone(resource))
+    Power(site, resource, machine).bring_to(state, deadline)
+
+
+class Power:
+    """The power of one machine. ``machine`` is a managed object."""
+
+    def __init__(self, site: Site, resource: Resource, machine: Any) -> None:
+        self._site = site
+        self._resource = resource
+        self._machine = machine
+        self._patience = int(resource.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS)) / 1000
+
+    def bring_to(self, state: str, deadline: Deadline) -> None:
+        """Do what leads there; nothing, if it is there already."""
+        now, tools = self._look()
+        if now == state:
+            return
+        if state == "running":
+            self._start(deadline)
+        elif state == "suspended":
+            if now == "stopped":
+                self._start(deadline)
+            self._task("suspend", lambda _: self._machine.SuspendVM_Task(), deadline)
+        else:
+            self.stop(now, deadline, tools=tools)
+
+    def stop(self, now: str, deadline: Deadline, *, tools: bool) -> None:
+        """Shut the guest down if it has VMware Tools; switch the machine off if it has none, or
+        does not answer in time.
+        """
+        if now == "running" and tools and self._patience > 0 and self._shut_down(deadline):
+            return
+        self._task("switch off", lambda _: self._machine.PowerOffVM_Task(), deadline)
+
+    def _start(self, deadline: Deadline) -> None:
+        self._task("start", lambda _: self._machine.PowerOnVM_Task(None), deadline)
+
+    def _shut_down(self, deadline: Deadline) -> bool:
+        """Ask the guest, and wait; whether it is off."""
+        try:
+            self._site.client.call(
+                f"shut down the guest of machine {self._resource.name}",
+                lambda _: self._machine.ShutdownGuest(),
+            )
+        except Retryable:
+            raise
+        except ProviderError:
+            return False  # its tools have gone meanwhile
+        clock = self._site.client.context.clock
+        end = min(clock.monotonic() + self._patience, clock.monotonic() + deadline.remaining())
+        with_time = Deadline(end, clock)
+        while not with_time.passed:
+            if self._look()[0] == "stopped":
+                return True
+            self._site.sleep(min(_PAUSE_SECONDS, with_time.remaining()))
+        return False
+
+    def _look(self) -> tuple[str, bool]:
+        wanted = {vim.VirtualMachine: ("runtime.powerState", "guest.toolsRunningStatus")}
+        what = f"read the power of machine {self._resource.name}"
+        rows = look(self._site.client, what, (self._machine,), wanted)
+        if not rows:
+            raise Terminal(gone(self._resource))
+        tools = str(rows[0].get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
+        return POWER[str(rows[0].get("runtime.powerState"))], tools
+
+    def _task(self, verb: str, start: Any, deadline: Deadline) -> None:
+        if deadline.passed:
+            raise Retryable(
+                error("PRV5332", f"machine {self._resource.name}: there is no time left to {verb}")
+            )
+        self._site.run(f"{verb} machine {self._resource.name}", start, deadline)

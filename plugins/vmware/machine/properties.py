@@ -1,0 +1,47 @@
+"""The properties of machines that the plugin reads: of every machine what is cheap and moves by
+itself, of those that are asked about their configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from provisioner_plugins.vmware.stamp import FIELD
+
+STAMP = f'config.extraConfig["{FIELD}"]'
+TEMPLATE = "config.template"
+UUID = "config.instanceUuid"
+
+VERSIONS: Sequence[str] = ("config.changeVersion", "config.version", "config.files.vmPathName")
+"""As long as these stay, so does the configuration. ``changeVersion`` moves with every
+reconfiguration, but not with an upgrade of the hardware or a move to another datastore (seen on the
+simulator), which the others tell.
+"""
+OF_EVERY: Sequence[str] = (
+    UUID,
+    TEMPLATE,
+    STAMP,
+    *VERSIONS,
+    "resourcePool",
+    "runtime.powerState",
+    "guest.ipAddress",
+    "guest.toolsRunningStatus",
+)
+OF_CONFIG: Sequence[str] = (
+    STAMP,
+    *VERSIONS,
+    "config.uuid",
+    "config.annotation",
+    "config.guestId",
+    "config.firmware",
+    "config.bootOptions",
+    "config.hardware.numCPU",
+    "config.hardware.numCoresPerSocket",
+    "config.hardware.memoryMB",
+    "config.hardware.device",
+    "config.cpuHotAddEnabled",
+    "config.memoryHotAddEnabled",
+    "config.nestedHVEnabled",
+)
+OF_ONE: Sequence[str] = ("name", "parent", *dict.fromkeys((*OF_EVERY, *OF_CONFIG)))
+"""All of both, of a machine that something is about to be done to."""

@@ -1,0 +1,221 @@
+"""A machine as a spec in canonical form, with outputs and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioner.core.values import Json, digest
+from provisioner.providers.api import Present
+from provisioner_plugins.vmware.building import MIB
+from provisioner_plugins.vmware.inventory import name_of
+from provisioner_plugins.vmware.machine import cards, properties
+from provisioner_plugins.vmware.machine.naming import named
+from provisioner_plugins.vmware.machine.record import (
+    ANY_DRIVE,
+    CARD,
+    DISK,
+    DRIVE,
+    TPM,
+    Device,
+    Record,
+)
+from provisioner_plugins.vmware.stamp import Mark
+from provisioner_plugins.vmware.storage.file import FileId
+from provisioner_plugins.vmware.wire.sweep import Row
+
+POWER = {"poweredOn": "running", "poweredOff": "stopped", "suspended": "suspended"}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What things on the endpoint are called in a stack; in a discovery, their external ids."""
+
+    network: Callable[[str | None], str]
+    disk: Callable[[FileId], str]
+    image: Callable[[FileId], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine as it was read: ``row`` is what moves by itself, ``record`` its configuration.
+    ``cards`` and ``drives`` are its devices by their names; ``raw`` vSphere's own devices by key,
+    where the configuration was read just now.
+    """
+
+    row: Row
+    record: Record
+    mark: Mark | None
+    cards: Mapping[str, Device]
+    drives: Mapping[str, Device]
+    raw: Mapping[int, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, row: Row, record: Record, wanted: Mapping[str, Any]) -> Machine:
+        """Make sense of what was read. ``wanted`` is the spec of the resource that asks: where
+        nothing else tells, it says what cards and drives are called.
+        """
+        mark = Mark.parse(record.mark)
+        known = mark.details if mark is not None else {}
+        macs = {name: str(card.get("mac", "")) for name, card in wanted.get("nics", {}).items()}
+        places = dict.fromkeys(wanted.get("cdroms", {}), "")
+        found_cards = [(card.mac, card) for card in record.of_sort(CARD)]
+        found_drives = [(record.place(drive), drive) for drive in record.of_sort(DRIVE)]
+        return cls(
+            row,
+            record,
+            mark,
+            named(found_cards, known.get("nics", {}), macs, otherwise="nic"),
+            named(found_drives, known.get("cdroms", {}), places, otherwise="cdrom"),
+            {device.key: device for device in row.get("config.hardware.device", ())},
+        )
+
+    @classmethod
+    def fresh(cls, row: Row, wanted: Mapping[str, Any]) -> Machine:
+        """Of a row with everything in it."""
+        return cls.of(row, Record.read(row), wanted)
+
+    @property
+    def external_id(self) -> str:
+        """Its instance UUID: unique on a vCenter, and kept wherever it moves there."""
+        return str(self.row.get(properties.UUID))
+
+    @property
+    def disks(self) -> list[Device]:
+        """Its disks."""
+        return self.record.of_sort(DISK)
+
+    @property
+    def power(self) -> str:
+        """``running``, ``stopped`` or ``suspended``."""
+        return POWER[str(self.row.get("runtime.powerState"))]
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What its mark has to say of it: what cards and drives are called."""
+        kept = dict(self.mark.details) if self.mark is not None else {}
+        return {
+            **kept,
+            "nics": {name: card.mac for name, card in self.cards.items()},
+            "cdroms": {name: self.record.place(drive) for name, drive in self.drives.items()},
+        }
+
+    def bootable(self, names: Names) -> Mapping[str, Mapping[str, int]]:
+        """The keys of what it could start from, by section of a spec and by name."""
+        return {
+            "disks": {
+                names.disk(disk.file): disk.key for disk in self.disks if disk.file is not None
+            },
+            "nics": {name: card.key for name, card in self.cards.items()},
+            "cdroms": dict.fromkeys(self.drives, ANY_DRIVE),
+        }
+
+
+def spec_of(machine: Machine, names: Names) -> dict[str, Any]:
+    """The machine in canonical form."""
+    record = machine.record
+    spec: dict[str, Any] = {
+        "cpu": _cpu(machine),
+        "memory": _memory(machine),
+        "firmware": _firmware(record),
+        "machineType": record.version,
+        "guestOs": record.guest,
+        "disks": {_disk_name(disk, names): {"bus": record.bus(disk)} for disk in machine.disks},
+        "nics": {
+            name: cards.describe(card, names.network(card.network))
+            for name, card in machine.cards.items()
+        },
+        "cdroms": {name: _drive(machine, drive, names) for name, drive in machine.drives.items()},
+        "guestAgent": True,
+        "power": machine.power,
+        "console": {"serial": False, "graphics": "none"},
+    }
+    if record.annotation:
+        spec["description"] = record.annotation
+    spec.update(machine.mark.fields() if machine.mark is not None else {"labels": {}})
+    _add_places_in_order(machine, spec, names)
+    return spec
+
+
+def _cpu(machine: Machine) -> dict[str, Json]:
+    record = machine.record
+    most = record.processors
+    if record.more_processors:
+        most = _most(machine, "cpu", most)
+    return {
+        "count": record.processors,
+        "max": most,
+        "hotAdd": record.more_processors,
+        "topology": {"sockets": most // record.cores, "cores": record.cores, "threads": 1},
+        "nested": record.nested,
+    }
+
+
+def _memory(machine: Machine) -> dict[str, Json]:
+    size, more = machine.record.memory * MIB, machine.record.more_memory
+    return {"size": size, "max": _most(machine, "memory", size) if more else size, "hotAdd": more}
+
+
+def _most(machine: Machine, what: str, now: int) -> int:
+    """The most that an author has asked for; vSphere knows only whether more can be added."""
+    details = machine.mark.details if machine.mark is not None else {}
+    asked = details.get("max", {}).get(what)
+    return max(now, asked) if isinstance(asked, int) else now
+
+
+def _firmware(record: Record) -> dict[str, Json]:
+    kind = "bios" if not record.uefi else "uefi-secure" if record.secure else "uefi"
+    return {"type": kind, "tpm": bool(record.of_sort(TPM))}
+
+
+def _disk_name(disk: Device, names: Names) -> str:
+    return f"device {disk.key}" if disk.file is None else names.disk(disk.file)
+
+
+def _drive(machine: Machine, drive: Device, names: Names) -> dict[str, Json]:
+    found: dict[str, Json] = {"bus": machine.record.bus(drive)}
+    if drive.file is not None:
+        found["image"] = names.image(drive.file)
+    return found
+
+
+def _add_places_in_order(machine: Machine, spec: dict[str, Any], names: Names) -> None:
+    places = {key: number for number, key in enumerate(machine.record.order, start=1)}
+    if not places:
+        return
+    for section, known in machine.bootable(names).items():
+        for name, key in known.items():
+            if key in places:
+                # All CD drives are one place in the order: it is told of the first.
+                spec[section][name]["bootOrder"] = places.pop(key)
+
+
+def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
+    """The observation of a machine."""
+    owner = machine.mark.stamp if machine.mark is not None else None
+    tools = str(machine.row.get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
+    name = name_of(machine.row)
+    return Present(
+        external_id=machine.external_id,
+        owner=owner,
+        spec=spec,
+        # Not the spec: names of devices come from the manifest of whoever asks.
+        fingerprint=digest([machine.external_id, name, machine.power, machine.record.plain()]),
+        outputs=outputs_of(machine),
+        facts={"power": machine.power, "tools": tools},
+        name=name,
+    )
+
+
+def outputs_of(machine: Machine) -> dict[str, Json]:
+    """What other resources may refer to, as far as it is known without asking the guest."""
+    outputs: dict[str, Json] = {
+        "uuid": machine.record.uuid,
+        "mac": {name: card.mac for name, card in machine.cards.items()},
+    }
+    address = machine.row.get("guest.ipAddress")
+    if address:
+        outputs["address"] = str(address)
+        outputs["addresses"] = [str(address)]
+    return outputs

@@ -1,0 +1,145 @@
+"""The pure half of the plugin: what it serves, canonical forms, impacts. Imports no pyvmomi."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.providers.api import (
+    API_VERSION,
+    Assessment,
+    Change,
+    Context,
+    Description,
+    Endpoint,
+    Naming,
+    Present,
+    Resource,
+    Session,
+    Terminal,
+)
+from provisioner.providers.capabilities import POWER, PREFLIGHT
+from provisioner_plugins.vmware.flavour import Flavour
+from provisioner_plugins.vmware.handler import KindRules
+from provisioner_plugins.vmware.kinds import RULES
+from provisioner_plugins.vmware.machine.rules import PARAVIRTUAL_BUS, PARAVIRTUAL_CARD
+from provisioner_plugins.vmware.storage.disk import FORMAT
+
+VERSION = "1.0.0"
+_FREE = frozenset({"Disk", "Image"})
+"""Kinds whose objects carry the identity of their resource in their names."""
+
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "Disk": {"format": FORMAT},
+    "Network": {"virtualSwitch": "standard"},
+    "VirtualMachine": {
+        "disks": {"*": {"bus": PARAVIRTUAL_BUS}},
+        "nics": {"*": {"model": PARAVIRTUAL_CARD}},
+    },
+}
+
+
+class VmwareProvider:
+    """See :class:`provisioner.providers.api.Provider`."""
+
+    def __init__(self, flavour: Flavour) -> None:
+        self._flavour = flavour
+        self._rules = {rules.kind: rules for rules in RULES if flavour in rules.flavours}
+
+    def describe(self) -> Description:
+        """Name, versions, kinds, schemas and capabilities."""
+        return Description(
+            name=self._flavour.name,
+            version=VERSION,
+            api_version=API_VERSION,
+            naming={kind: Naming.FREE if kind in _FREE else Naming.UNIQUE for kind in self._rules},
+            connection_schema=_schema("connection.v1.json"),
+            native_schema=_schema("native.v1.json"),
+            defaults={kind: found for kind, found in _DEFAULTS.items() if kind in self._rules},
+            capabilities=frozenset({POWER, PREFLIGHT}),
+        )
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        """The canonical form of the resource's spec."""
+        return self._rules_of(resource.kind).normalise(resource, self._flavour)
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        """One assessment for each change."""
+        return self._rules_of(resource.kind).impact(resource, observed, changes)
+
+    def check_endpoint(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
+        """See :class:`provisioner.providers.api.EndpointRules`."""
+        connection = endpoint.connection
+        if "tls" in connection and connection.get("insecure", False):
+            return [
+                error(
+                    "PRV5310",
+                    f"Host/{endpoint.name}: the connection cannot be used",
+                    detail="It says how the certificate is verified, and that it is not.",
+                    hint="Remove insecure, or the section tls.",
+                    path=("connection", "insecure"),
+                )
+            ]
+        return []
+
+    def connection_of(self, uri: str) -> Mapping[str, Any] | None:
+        """See :class:`provisioner.providers.api.ConnectionUris`:
+        ``vcenter://USER@HOST[:PORT]/[DATACENTER]``, the password from the environment variable
+        ``VSPHERE_PASSWORD``.
+        """
+        parts = urlsplit(uri)
+        if parts.scheme != self._flavour.name or not parts.hostname:
+            return None
+        connection: dict[str, Any] = {
+            "server": parts.hostname,
+            "username": unquote(parts.username or "root"),
+            "password": {"secretRef": "env://VSPHERE_PASSWORD"},
+        }
+        if parts.port is not None:
+            connection["port"] = parts.port
+        if parts.path.strip("/"):
+            connection["datacenter"] = unquote(parts.path.strip("/"))
+        return connection
+
+    def open(self, endpoint: Endpoint, context: Context) -> Session:
+        """Log in to the endpoint of a Host."""
+        try:
+            # pyvmomi is an extra, and its import is not for those who only plan.
+            from provisioner_plugins.vmware.session import VmwareSession  # noqa: PLC0415
+        except ImportError as problem:
+            raise Terminal(
+                error(
+                    "PRV5300",
+                    f"the provider {self._flavour.name} needs pyvmomi",
+                    detail=str(problem),
+                    hint="Install it into the same Python environment: pip install pyvmomi",
+                )
+            ) from problem
+        return VmwareSession(endpoint, context, self._flavour)
+
+    def _rules_of(self, kind: str) -> KindRules:
+        rules = self._rules.get(kind)
+        if rules is None:
+            raise ProvisionerError(
+                error(
+                    "PRV2550",
+                    f"the provider {self._flavour.name} has no {kind}",
+                    detail=f"It serves {', '.join(sorted(self._rules))}.",
+                    hint="Put the resource on a host of another provider.",
+                )
+            )
+        return rules
+
+
+@cache
+def _schema(name: str) -> Mapping[str, Any]:
+    text = files("provisioner_plugins.vmware").joinpath(name).read_text(encoding="utf-8")
+    schema: Mapping[str, Any] = json.loads(text)
+    return schema

@@ -1,0 +1,129 @@
+"""The half of the plugin that speaks to an endpoint: passes each call of the contract to the
+handler of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.collector import collector_paused
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.providers.api import (
+    Change,
+    Context,
+    Discovered,
+    Endpoint,
+    Observation,
+    Outcome,
+    Present,
+    Resource,
+    Terminal,
+)
+from provisioner.providers.capabilities import Undertaking
+from provisioner_plugins.vmware.flavour import Flavour
+from provisioner_plugins.vmware.handler import KindHandler, LooksAhead
+from provisioner_plugins.vmware.handlers import handlers_of
+from provisioner_plugins.vmware.inventory import Inventory
+from provisioner_plugins.vmware.machine.power import bring_to
+from provisioner_plugins.vmware.site import PLACES, Site
+from provisioner_plugins.vmware.wire.client import Client
+
+
+class VmwareSession:
+    """See :class:`provisioner.providers.api.Session`; with the capabilities power and preflight."""
+
+    def __init__(self, endpoint: Endpoint, context: Context, flavour: Flavour) -> None:
+        """Log in; raises Terminal or Retryable."""
+        self._client = Client(endpoint, context, flavour)
+        self._site = Site(self._client, flavour)
+        self._handlers = handlers_of(self._site)
+
+    # --- the contract ---
+
+    def observe(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
+        """See :class:`provisioner.providers.api.Session`."""
+        groups: dict[str, list[Resource]] = {}
+        for target in targets:
+            groups.setdefault(target.kind, []).append(target)
+        with collector_paused():
+            inventory = self._inventory(groups)
+            result: dict[Address, Observation] = {}
+            for kind, group in groups.items():
+                result.update(self._handler(kind).observe(inventory, group))
+            return result
+
+    def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
+        """See :class:`provisioner.providers.api.Session`."""
+        served = sorted(set(kinds) & self._handlers.keys())
+        inventory = self._inventory(served)
+        for kind in served:
+            yield from self._handlers[kind].discover(inventory)
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """See :class:`provisioner.providers.api.Session`."""
+        return self._handler(resource.kind).create(resource, deadline)
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """See :class:`provisioner.providers.api.Session`."""
+        handler = self._handler(resource.kind)
+        return handler.update(resource, observed, changes, restart, deadline)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """See :class:`provisioner.providers.api.Session`."""
+        return self._handler(resource.kind).adopt(resource, observed, deadline)
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.api.Session`."""
+        self._handler(resource.kind).delete(resource, deadline)
+
+    def close(self) -> None:
+        """See :class:`provisioner.providers.api.Session`."""
+        self._client.close()
+
+    def _inventory(self, kinds: Collection[str]) -> Inventory:
+        wanted: dict[type, set[str]] = {type_: {*paths} for type_, paths in PLACES.items()}
+        for kind in kinds:
+            for type_, paths in self._handler(kind).reads.items():
+                wanted.setdefault(type_, set()).update(paths)
+        return self._site.seen(
+            Inventory(self._client, {type_: sorted(paths) for type_, paths in wanted.items()})
+        )
+
+    def _handler(self, kind: str) -> KindHandler:
+        handler = self._handlers.get(kind)
+        if handler is None:
+            name = self._client.endpoint.provider
+            raise Terminal(error("PRV2550", f"the provider {name} has no {kind}"))
+        return handler
+
+    # --- capabilities ---
+
+    def preflight(
+        self, undertakings: Sequence[Undertaking], deadline: Deadline, *, thorough: bool
+    ) -> Sequence[Diagnostic]:
+        """See :class:`provisioner.providers.capabilities.Preflight`."""
+        inventory = self._inventory({item.resource.kind for item in undertakings})
+        found: list[Diagnostic] = []
+        for item in undertakings:
+            handler = self._handler(item.resource.kind)
+            if not isinstance(handler, LooksAhead):
+                continue
+            try:
+                problems = [*handler.preflight(inventory, item, deadline, thorough=thorough)]
+            except Terminal as problem:
+                problems = [problem.diagnostic]
+            found += [problem.about(item.resource.address) for problem in problems]
+        return found
+
+    def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Power`."""
+        bring_to(self._site, machine, state, deadline)

@@ -1,0 +1,233 @@
+"""Turns what goes wrong in a call into the two errors that leave a plugin; called by
+:mod:`client` for every call.
+
+The type of a fault decides (vSphere Web Services API, "Faults"), never its text.
+"""
+
+from __future__ import annotations
+
+import ssl
+from http.client import HTTPException
+from typing import Any, NamedTuple
+from xml.parsers.expat import ExpatError
+
+from pyVmomi import vim, vmodl
+
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.providers.api import InUse, ProviderError, Retryable, Terminal
+from provisioner_plugins.vmware.wire.tls import WrongCertificateError
+
+
+class Rule(NamedTuple):
+    """What an error means: a code, a summary in which {what} stands for the failed call, advice,
+    seconds to a retry.
+    """
+
+    code: str
+    summary: str
+    hint: str
+    after: float | None = None
+    """None: repeating the call will not help."""
+
+
+UNREACHABLE = Rule(
+    "PRV5301",
+    "{what}: the endpoint cannot be reached",
+    "Check server and port in the Host's connection, and that the service runs.",
+    2.0,
+)
+REFUSED = Rule(
+    "PRV5302",
+    "{what}: the endpoint refused the user name or the password",
+    "Check username and password in the Host's connection.",
+)
+FORBIDDEN = Rule(
+    "PRV5304",
+    "{what}: permission denied",
+    "Give the user of the connection a role with this privilege on this object, or on one above it "
+    "with propagation.",
+)
+UNTRUSTED = Rule(
+    "PRV5305",
+    "{what}: the endpoint's certificate is not trusted",
+    "Name the file of its certificate authority (connection.tls.caFile), or pin the certificate "
+    "(connection.tls.fingerprint) once you have compared it on the endpoint itself.",
+)
+LOST = Rule(
+    "PRV5307",
+    "{what}: the connection to the endpoint was lost",
+    "It is opened again at the next attempt; if that fails too, check that the service runs.",
+    1.0,
+)
+TIMEOUT = Rule(
+    "PRV5308",
+    "{what}: the endpoint did not answer in time",
+    "Check its load; the Host's connection has a timeouts section.",
+    5.0,
+)
+UNSUPPORTED = Rule(
+    "PRV5311",
+    "{what}: the endpoint does not support it",
+    "Change the field that the message is about, or use a host that has it.",
+)
+BUSY = Rule("PRV5312", "{what}: the endpoint is busy with another operation", "", 2.0)
+INVALID = Rule(
+    "PRV5313",
+    "{what}: the endpoint does not accept the configuration",
+    "Correct the field that the message names.",
+)
+FULL = Rule(
+    "PRV5314",
+    "{what}: there is no room left",
+    "Free space on the datastore or resources in the pool, enlarge it, or use another one.",
+)
+VANISHED = Rule(
+    "PRV5315",
+    "{what}: the object is not there",
+    "Somebody else removed it since it was read: plan again.",
+)
+STATE = Rule(
+    "PRV5316",
+    "{what}: the object's present state does not allow it",
+    "Plan again: the object has changed since it was read.",
+)
+EXISTS = Rule(
+    "PRV5318",
+    "{what}: an object with that name exists already",
+    "Rename the resource, or remove or adopt the object on the endpoint.",
+)
+IN_USE = Rule(
+    "PRV5320",
+    "{what}: something else on the endpoint needs the object",
+    "Whatever uses it has to let go of it first; then apply again.",
+)
+UNLICENSED = Rule(
+    "PRV5321",
+    "{what}: the licence does not allow it",
+    "Assign a licence with this feature, or do without it.",
+)
+EXPIRED = Rule(
+    "PRV5322",
+    "{what}: the session is not logged in",
+    "It is opened again at the next attempt. If this repeats, somebody ends the sessions of this "
+    "user.",
+    1.0,
+)
+UNREADABLE = Rule(
+    "PRV5325",
+    "{what}: the endpoint's answer cannot be read",
+    "Report it with the version of the endpoint.",
+)
+OTHER = Rule("PRV5317", "{what}: the endpoint reported an error", "Its own log may say more.")
+
+_RULES: tuple[tuple[type[Exception], Rule], ...] = (
+    # The first that fits: a derived fault stands before its base.
+    (vim.fault.InvalidLogin, REFUSED),
+    (vim.fault.NoPermission, FORBIDDEN),
+    (vim.fault.NotAuthenticated, EXPIRED),
+    (vmodl.fault.ManagedObjectNotFound, VANISHED),
+    (vim.fault.DuplicateName, EXISTS),
+    (vim.fault.AlreadyExists, EXISTS),
+    (vim.fault.FileAlreadyExists, EXISTS),
+    (vim.fault.ResourceInUse, IN_USE),
+    (vim.fault.FileLocked, IN_USE),
+    (vim.fault.ConcurrentAccess, BUSY),
+    (vim.fault.TaskInProgress, BUSY),
+    (vim.fault.ResourceNotAvailable, BUSY),
+    (vmodl.fault.HostNotConnected, BUSY),
+    (vmodl.fault.HostCommunication, BUSY),
+    (vim.fault.Timedout, TIMEOUT),
+    (vim.fault.NoDiskSpace, FULL),
+    (vim.fault.InsufficientResourcesFault, FULL),
+    (vim.fault.LicenseEntityNotFound, UNLICENSED),
+    (vmodl.fault.NotEnoughLicenses, UNLICENSED),
+    (vim.fault.RestrictedVersion, UNLICENSED),
+    (vim.fault.NotFound, VANISHED),
+    (vim.fault.FileNotFound, VANISHED),
+    (vim.fault.InvalidState, STATE),
+    (vmodl.fault.NotSupported, UNSUPPORTED),
+    (vmodl.fault.MethodNotFound, UNSUPPORTED),
+    (vim.fault.InvalidName, INVALID),
+    (vim.fault.InvalidVmConfig, INVALID),
+    (vmodl.fault.InvalidArgument, INVALID),
+    (vmodl.fault.InvalidRequest, INVALID),
+)
+
+
+def rule_for(problem: BaseException) -> Rule:
+    """What an error means; every error has a rule."""
+    if isinstance(problem, TimeoutError):
+        return TIMEOUT
+    if isinstance(problem, ssl.SSLCertVerificationError | WrongCertificateError):
+        return UNTRUSTED
+    if isinstance(problem, HTTPException) and _status(problem) is not None:
+        return _BY_STATUS.get(_status(problem) or 0, OTHER)
+    if isinstance(problem, OSError | HTTPException | ExpatError):
+        return LOST
+    if isinstance(problem, vmodl.MethodFault):
+        return next((rule for kind, rule in _RULES if isinstance(problem, kind)), OTHER)
+    return UNREADABLE
+
+
+_BY_STATUS = {401: EXPIRED, 403: FORBIDDEN, 429: BUSY, 500: LOST, 502: BUSY, 503: BUSY, 504: BUSY}
+
+
+def _status(problem: HTTPException) -> int | None:
+    """The status that pyvmomi puts at the beginning of its own exceptions; None for others."""
+    first = str(problem).split(" ", 1)[0]
+    return int(first) if type(problem) is HTTPException and first.isdecimal() else None
+
+
+def translate(problem: Exception, what: str, *, opening: bool = False) -> ProviderError:
+    """The error that leaves the plugin. ``what`` is the call as a person would say it: ``create
+    machine web``.
+    """
+    rule = rule_for(problem)
+    if opening and rule is LOST:
+        rule = UNREACHABLE  # there was no connection yet that could have been lost
+    diagnostic = describe(rule, problem, what)
+    if rule.after is not None:
+        return Retryable(diagnostic, rule.after)
+    return InUse(diagnostic) if rule is IN_USE else Terminal(diagnostic)
+
+
+def describe(rule: Rule, problem: Exception, what: str) -> Diagnostic:
+    """The diagnostic of a rule, with what the endpoint said."""
+    return error(rule.code, rule.summary.format(what=what), detail=_detail(problem), hint=rule.hint)
+
+
+def _detail(problem: Exception) -> str:
+    if isinstance(problem, vim.fault.NoPermission):
+        return _permission(problem)
+    if isinstance(problem, vmodl.MethodFault):
+        name = type(problem).__name__.rsplit(".", 1)[-1]
+        return f"The endpoint says: {_words(problem) or 'nothing more'} ({name})."
+    if isinstance(problem, KeyError | TypeError | AttributeError):
+        return f"pyvmomi could not make sense of it: {type(problem).__name__}: {problem}."
+    return f"{type(problem).__name__}: {problem}."
+
+
+def _words(problem: Any) -> str:
+    """What a fault says in words: its message, and what its cause and its own fields name."""
+    texts = [problem.msg or ""]
+    texts += [item.message or "" for item in problem.faultMessage or ()]
+    for name in ("property", "invalidProperty", "argument", "name", "device", "feature"):
+        value = getattr(problem, name, None)
+        if isinstance(value, str) and value:
+            texts.append(f"{name} {value!r}")
+    cause = problem.faultCause
+    if cause is not None:
+        texts.append(_words(cause) or type(cause).__name__.rsplit(".", 1)[-1])
+    return "; ".join(dict.fromkeys(text.strip().rstrip(".") for text in texts if text.strip()))
+
+
+def _permission(problem: Any) -> str:
+    needed = problem.privilegeId or "a privilege that it does not name"
+    where = problem.object
+    on = f"{type(where).__name__.rsplit('.', 1)[-1]} {where._GetMoId()}" if where else "an object"
+    missing = [
+        f"{privilege} on {item.entity._GetMoId()}"
+        for item in problem.missingPrivileges or ()
+        for privilege in item.privilegeIds or ()
+    ]
+    return f"The user lacks {', '.join(missing) or f'{needed} on {on}'}."

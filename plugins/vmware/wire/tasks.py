@@ -1,0 +1,155 @@
+"""Waits for tasks: all that a session waits for are looked at together, in one request, however
+many threads wait.
+
+Whoever finds nobody looking looks for all; the others sleep until he has news. There is no thread
+of its own, and a session without tasks asks nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyVmomi import vim
+
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import error
+from provisioner.providers.api import ProviderError, Retryable
+from provisioner_plugins.vmware.wire.client import Client
+from provisioner_plugins.vmware.wire.errors import LOST, translate
+from provisioner_plugins.vmware.wire.sweep import look
+
+# `info` as a whole cannot be read where the task is about no inventory object.
+_READ = {vim.Task: ("info.state", "info.error", "info.result", "info.progress")}
+_SHORTEST_SECONDS = 0.02
+_LONGEST_SECONDS = 1.0
+_GROWTH = 1.5
+
+Report = Callable[[int], None]
+"""Told the per cent done, as the endpoint estimates it."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    what: str
+    task: Any
+    report: Report | None
+    result: Any = None
+    failure: ProviderError | None = None
+    done: bool = False
+
+
+class Tasks:
+    """The tasks that a session waits for. Thread-safe."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._changed = threading.Condition()
+        self._waiting: dict[str, _Waiting] = {}
+        self._somebody_looks = False
+        self._pause = _SHORTEST_SECONDS
+
+    def run(
+        self,
+        what: str,
+        start: Callable[[Any], Any],
+        deadline: Deadline,
+        report: Report | None = None,
+    ) -> Any:
+        """Start a task with ``start(content)`` and wait for its end; its result.
+
+        Raises what the task failed with, Retryable (PRV5308) when the deadline has passed, and
+        Retryable (PRV5307) where the endpoint knows the task no more: it may go on, or have ended
+        either way.
+        """
+        return self.wait(what, self._client.call(what, start), deadline, report)
+
+    def wait(self, what: str, task: Any, deadline: Deadline, report: Report | None = None) -> Any:
+        """As :meth:`run`, for a task that runs already."""
+        mine = _Waiting(what, task, report)
+        self._await([mine], deadline)
+        if mine.failure is not None:
+            raise mine.failure
+        return mine.result
+
+    def gather(self, tasks: Sequence[tuple[str, Any]], deadline: Deadline) -> list[Any]:
+        """As :meth:`wait`, for several tasks with what each does: their results in that order, and
+        for one that failed its ProviderError.
+        """
+        waiting = [_Waiting(what, task, None) for what, task in tasks]
+        self._await(waiting, deadline)
+        return [item.result if item.failure is None else item.failure for item in waiting]
+
+    def _await(self, waiting: Sequence[_Waiting], deadline: Deadline) -> None:
+        if not waiting:
+            return
+        with self._changed:
+            self._waiting.update((item.task._GetMoId(), item) for item in waiting)
+            self._pause = 0.0
+            self._changed.notify_all()
+        try:
+            while not all(item.done for item in waiting):
+                if deadline.passed:
+                    raise _too_late(waiting[0].what)
+                self._look_or_sleep(deadline)
+        finally:
+            with self._changed:
+                for item in waiting:
+                    self._waiting.pop(item.task._GetMoId(), None)
+
+    def _look_or_sleep(self, deadline: Deadline) -> None:
+        with self._changed:
+            if self._somebody_looks:
+                self._changed.wait(min(_LONGEST_SECONDS, deadline.remaining()))
+                return
+            self._somebody_looks = True
+            # Somebody who begins to wait ends the pause: his task may be done already.
+            self._changed.wait(min(self._pause, deadline.remaining()))
+            asked = dict(self._waiting)
+            self._pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, self._pause * _GROWTH))
+        try:
+            self._look(asked)
+        finally:
+            with self._changed:
+                self._somebody_looks = False
+                self._changed.notify_all()
+
+    def _look(self, asked: dict[str, _Waiting]) -> None:
+        what = f"{len(asked)} running tasks"
+        rows = look(self._client, what, (item.task for item in asked.values()), _READ)
+        found = {row.moid: row for row in rows}
+        for key, item in asked.items():
+            row = found.get(key)
+            if row is None:
+                item.failure, item.done = _unknown(item.what), True
+            elif row.get("info.state") == vim.TaskInfo.State.success:
+                item.result, item.done = row.get("info.result"), True
+            elif row.get("info.state") == vim.TaskInfo.State.error:
+                item.failure, item.done = translate(row.get("info.error"), item.what), True
+            elif item.report is not None and row.get("info.progress"):
+                item.report(int(row.get("info.progress")))
+
+
+def _too_late(what: str) -> Retryable:
+    return Retryable(
+        error(
+            "PRV5308",
+            f"{what}: there was no time left to wait for it",
+            detail="The endpoint goes on with it.",
+            hint="Raise limits.stepTimeout in the Host's manifest.",
+        ),
+        5.0,
+    )
+
+
+def _unknown(what: str) -> Retryable:
+    return Retryable(
+        error(
+            LOST.code,
+            f"{what}: the endpoint knows nothing of the task any more",
+            detail="It was started again, or has forgotten it: what became of it is looked up.",
+        ),
+        LOST.after or 1.0,
+    )

@@ -1,0 +1,83 @@
+"""The TLS context of a connection: verified by certificate authorities, or pinned to one
+certificate, or, where the manifest says ``insecure``, by nothing; called by :mod:`client`.
+
+pyvmomi takes a context as it is. Its own ``thumbprint`` is no substitute: it is looked at beside
+the verification and not in place of it, and not at all for a loopback address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from provisioner.core.diagnostics import error
+from provisioner.providers.api import Terminal
+
+
+class WrongCertificateError(ssl.SSLError):
+    """The endpoint showed another certificate than the one that is pinned. ``found`` is the
+    SHA-256 fingerprint of that one, as :func:`fingerprint_text` writes it.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"the endpoint's certificate has the SHA-256 fingerprint {found}")
+        self.found = found
+
+
+class PinnedContext(ssl.SSLContext):
+    """Accepts the one certificate with the pinned SHA-256 digest, whoever signed it, and no other.
+
+    The comparison is made when the handshake is done and before a byte is sent.
+    """
+
+    pin = b""
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        """See :meth:`ssl.SSLContext.wrap_socket`; raises :class:`WrongCertificateError`."""
+        wrapped = super().wrap_socket(*args, **kwargs)
+        found = hashlib.sha256(wrapped.getpeercert(binary_form=True) or b"").digest()
+        if not hmac.compare_digest(found, self.pin):
+            wrapped.close()
+            raise WrongCertificateError(fingerprint_text(found))
+        return wrapped
+
+
+def fingerprint_text(digest: bytes) -> str:
+    """A digest as certificates are shown: pairs of upper-case hexadecimal digits and colons."""
+    return digest.hex(":").upper()
+
+
+def context_of(host: str, connection: Mapping[str, Any], root: Path) -> ssl.SSLContext:
+    """The context for a Host's connection, whose paths are relative to ``root``.
+
+    Raises Terminal (PRV5310) if the file of certificate authorities cannot be used.
+    """
+    tls = connection.get("tls", {})
+    if "fingerprint" in tls:
+        pinned = PinnedContext(ssl.PROTOCOL_TLS_CLIENT)
+        pinned.check_hostname = False
+        pinned.verify_mode = ssl.CERT_NONE
+        pinned.pin = bytes.fromhex(tls["fingerprint"].replace(":", ""))
+        return pinned
+    if connection.get("insecure", False):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    file = str(root / tls["caFile"]) if "caFile" in tls else None
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as problem:
+        raise Terminal(
+            error(
+                "PRV5310",
+                f"Host/{host}: the connection cannot be used",
+                detail=f"The certificate authorities in {file} cannot be read: {problem}.",
+                hint="Name a file with certificates in PEM form in connection.tls.caFile.",
+                path=("connection", "tls", "caFile"),
+            )
+        ) from problem

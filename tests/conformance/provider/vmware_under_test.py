@@ -1,0 +1,158 @@
+"""The vSphere providers under test, on govmomi's simulator: a vCenter and an ESXi host.
+
+Needs pyvmomi and the simulator; providers.py names it only where both are there.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from os import kill
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.core.address import Address
+from provisioner.core.values import Json
+from provisioner_plugins.vmware import esxi, vcenter
+from tests.conformance.provider.cases import surroundings
+from tests.conformance.provider.harness import SECRETS
+from tests.conformance.provider.interference import Lossy
+from tests.conformance.provider.vmware_outside import VsphereOutside
+from tests.conformance.provider.vmware_storage import POOL, write_disk
+from tests.lab.vcsim import Options, Vcsim, unavailable
+
+_PASSWORD = "VSPHERE_PASSWORD"
+
+
+class VmwareUnderTest:
+    """Implements :class:`tests.conformance.provider.under_test.ProviderUnderTest`."""
+
+    drift: Mapping[str, Mapping[str, Any]] = {
+        "VirtualMachine": {"description": "as the author wants it"},
+        "Disk": {"size": "8MiB"},
+    }
+
+    defers = False
+
+    def __init__(self, folder: Path, *, esx: bool) -> None:
+        reason = unavailable()
+        if reason is not None:
+            pytest.skip(reason)
+        self._vcsim = Vcsim(Options(esx=esx, machines=1))
+        self._vcsim.start()
+        self._esx = esx
+        SECRETS[_PASSWORD] = self._vcsim.password
+        self.provider = Lossy((esxi if esx else vcenter)())
+        name = self.provider.describe().name
+        self.outside = VsphereOutside(self._vcsim)
+        connection = {
+            "server": self._vcsim.host,
+            "port": self._vcsim.port,
+            "username": self._vcsim.user,
+            "password": {"secretRef": f"env://{_PASSWORD}"},
+            "tls": {"caFile": str(self._vcsim.ca)},
+            # A request that finds nobody is answered by nobody.
+            "timeouts": {"read": "5s"},
+            "storagePool": "LocalDS_0",
+        }
+        if not esx:
+            connection |= {"datacenter": "DC0", "cluster": "DC0_C0"}
+        self.host: Mapping[str, Any] = {"connection": connection}
+        pool = folder / POOL
+        pool.mkdir()
+        for file, letter in (("ready-a.vmdk", b"a"), ("ready-b.vmdk", b"b")):
+            write_disk(pool / file, letter)
+        self.values: Mapping[str, Json] = {
+            "folder": str(folder),
+            "nfsServer": "nas.example",
+            "nfsExport": "/export/one",
+            "otherNfsExport": "/export/two",
+            "volume": "ready-a.vmdk",
+            "otherVolume": "ready-b.vmdk",
+            "machineType": "vmx-19",
+            "otherMachineType": "vmx-20",
+            "cardModel": "e1000",
+            "otherCardModel": "e1000e",
+            "nestedCpu": {"nested": True},
+            "otherNestedCpu": {"nested": False},
+            "plainCpu": {},
+            "machineNative": {name: {"extraConfig": {"disk.EnableUUID": "TRUE"}}},
+            "otherMachineNative": {name: {"extraConfig": {"svga.present": "FALSE"}}},
+        }
+
+    @classmethod
+    def vcenter(cls, folder: Path) -> VmwareUnderTest:
+        return cls(folder, esx=False)
+
+    @classmethod
+    def esxi(cls, folder: Path) -> VmwareUnderTest:
+        return cls(folder, esx=True)
+
+    @property
+    def surroundings(self) -> Mapping[Address, Mapping[str, Any] | None]:
+        served = self.provider.describe().kinds
+        given: dict[Address, Mapping[str, Any] | None] = {
+            address: None for address in surroundings() if address.kind not in served
+        }
+        if "Disk" not in served:
+            bare = {"memory": {"size": "64MiB"}, "power": "stopped"}
+            given |= {a: bare for a in surroundings() if a.kind == "VirtualMachine"}
+        return given
+
+    @property
+    def unstamped(self) -> frozenset[str]:
+        return self.journaled | {"Disk", "Image"}
+
+    @property
+    def journaled(self) -> frozenset[str]:
+        """What an ESXi host has beside machines has no room for a mark."""
+        return frozenset({"StoragePool"}) if self._esx else frozenset()
+
+    def refuses(self, kind: str, field: str) -> str | None:
+        if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):
+            return "a virtual TPM needs a key provider, which only a vCenter has"
+        return _REFUSED.get((kind, field))
+
+    def lose_answer(self, call: str) -> None:
+        self.provider.lose(call)
+
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        kill(self._vcsim.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            kill(self._vcsim.pid, signal.SIGCONT)
+
+    def calls(self) -> int:
+        return sum(self._vcsim.counts().values())
+
+    def close(self) -> None:
+        self._vcsim.stop()
+
+
+_REFUSED: Mapping[tuple[str, str], str] = {
+    ("StoragePool", "source.volumeGroup"): "vSphere knows no volume groups",
+    ("StoragePool", "source.devices"): "vSphere knows no volume groups",
+    ("StoragePool", "source.target"): "vSphere makes no disks of the units of a target themselves",
+    ("StoragePool", "source.initiator"): "vSphere makes no disks of the units of a target",
+    ("StoragePool", "active"): "datastores are there as long as their hosts run",
+    ("StoragePool", "autostart"): "datastores are there as long as their hosts run",
+    ("Disk", "format"): "the disks of vSphere are VMDK files",
+    ("Disk", "clone"): "vSphere has no disk by itself that holds only differences",
+    ("VirtualMachine", "cpu.model"): "a machine sees the processor of its host",
+    ("VirtualMachine", "cpu.topology.threads"): "a virtual processor of vSphere has one thread",
+    ("VirtualMachine", "boot.kernel"): "a machine starts from its firmware",
+    ("VirtualMachine", "console.serial"): "a serial port needs something that it leads to",
+    ("VirtualMachine", "console.graphics"): "ESXi has no VNC and no SPICE",
+    ("VirtualMachine", "console.listen"): "its console is that of vCenter",
+    ("VirtualMachine", "guestAgent"): "the channel to VMware Tools is part of every machine",
+    ("VirtualMachine", "autostart"): "the order in which hosts start machines is not managed",
+    ("VirtualMachine", "disks.cache"): "ESXi does not cache disks",
+    ("VirtualMachine", "disks.serial"): "a disk's serial number is vSphere's",
+    ("VirtualMachine", "disks.readOnly"): "vSphere's disks can be written",
+    ("VirtualMachine", "nics.address"): "vSphere's networks have no DHCP service",
+}

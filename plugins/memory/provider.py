@@ -81,7 +81,7 @@ class MemoryProvider:
                     faults.add(rule)
             calls = self._calls[endpoint.name]
         calls["open"] += 1
-        told = Told(endpoint, context.secrets)
+        told = Told(endpoint, context.secrets, context.memory)
         faults.before("open", Address("Host", endpoint.name), secrets=lambda: told.of({}))
         return MemorySession(endpoint.name, inventory, faults, calls, context=context, told=told)
 

@@ -14,25 +14,28 @@ from urllib.parse import quote
 
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.core.values import Secret
-from provisioner.providers.api import Endpoint, SecretResolver, Terminal
+from provisioner.providers.api import Endpoint, Memory, SecretResolver, Terminal
 
 
 class Told:
     """The secrets that an endpoint was told: that of its connection, and those of resources."""
 
-    def __init__(self, endpoint: Endpoint, secrets: SecretResolver) -> None:
+    def __init__(self, endpoint: Endpoint, secrets: SecretResolver, memory: Memory) -> None:
         """Asks for the connection's password; raises Terminal if it is not there."""
         self._secrets = secrets
+        self._memory = memory
         self._own = [
             self._resolve(item) for item in _references(endpoint.connection.get("password"))
         ]
 
     def of(self, spec: Mapping[str, Any]) -> str:
         """All that is known when something is done with a spec, in the forms in which messages of
-        others have it.
+        others have it. It is remembered for later sessions too, as none should.
         """
         known = [*self._own, *(self._resolve(item) for item in _references(spec))]
-        return "\n".join(form for secret in known for form in _forms(secret.reveal()))
+        said = "\n".join(form for secret in known for form in _forms(secret.reveal()))
+        self._memory.keep("told", said.encode())
+        return said
 
     def _resolve(self, reference: str) -> Secret:
         try:

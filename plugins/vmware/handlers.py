@@ -12,7 +12,9 @@ from provisioner_plugins.vmware.hierarchy.datacenter import DatacenterHandler
 from provisioner_plugins.vmware.hierarchy.folder import FolderHandler
 from provisioner_plugins.vmware.hierarchy.resource_pool import ResourcePoolHandler
 from provisioner_plugins.vmware.machine.handler import MachineHandler
+from provisioner_plugins.vmware.network.handler import NetworkHandler
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.storage.disk_handler import DiskHandler
 from provisioner_plugins.vmware.storage.image_handler import ImageHandler
 from provisioner_plugins.vmware.storage.pool_handler import PoolHandler
@@ -26,8 +28,10 @@ def handlers_of(site: Site) -> Mapping[str, KindHandler]:
         ClusterHandler(site),
         ResourcePoolHandler(site),
         MachineHandler(site),
+        NetworkHandler(site),
         PoolHandler(site),
         DiskHandler(site),
         ImageHandler(site),
+        SnapshotHandler(site),
     )
     return {handler.kind: handler for handler in handlers}

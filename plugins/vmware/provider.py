@@ -23,7 +23,7 @@ from provisioner.providers.api import (
     Session,
     Terminal,
 )
-from provisioner.providers.capabilities import POWER, PREFLIGHT
+from provisioner.providers.capabilities import POWER, PREFLIGHT, SNAPSHOT_REVERT
 from provisioner_plugins.vmware.flavour import Flavour
 from provisioner_plugins.vmware.handler import KindRules
 from provisioner_plugins.vmware.kinds import RULES
@@ -61,7 +61,7 @@ class VmwareProvider:
             connection_schema=_schema("connection.v1.json"),
             native_schema=_schema("native.v1.json"),
             defaults={kind: found for kind, found in _DEFAULTS.items() if kind in self._rules},
-            capabilities=frozenset({POWER, PREFLIGHT}),
+            capabilities=frozenset({POWER, PREFLIGHT, SNAPSHOT_REVERT}),
         )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:

@@ -28,11 +28,13 @@ from provisioner_plugins.vmware.handlers import handlers_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine.power import bring_to
 from provisioner_plugins.vmware.site import PLACES, Site
+from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.wire.client import Client
 
 
 class VmwareSession:
-    """See :class:`provisioner.providers.api.Session`; with the capabilities power and preflight."""
+    """See :class:`provisioner.providers.api.Session`; with the capabilities power, preflight and
+    snapshot-revert."""
 
     def __init__(self, endpoint: Endpoint, context: Context, flavour: Flavour) -> None:
         """Log in; raises Terminal or Retryable."""
@@ -123,6 +125,10 @@ class VmwareSession:
                 problems = [problem.diagnostic]
             found += [problem.about(item.resource.address) for problem in problems]
         return found
+
+    def revert(self, snapshot: Resource, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.SnapshotRevert`."""
+        SnapshotHandler(self._site).revert(snapshot, deadline)
 
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""

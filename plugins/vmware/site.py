@@ -176,10 +176,11 @@ class Site:
 
 
 def _is_below(places: Inventory, row: Row, above: Row) -> bool:
+    # By id: another thread may have had the places read anew since ``above`` was found.
     found = places.parent(row)
-    while found is not None and found is not above:
+    while found is not None and found.moid != above.moid:
         found = places.parent(found)
-    return found is above
+    return found is not None
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -77,7 +77,7 @@ _GLOBAL = (
         is_flag=True,
         callback=_set_no_cache,
         expose_value=False,
-        help="Read every manifest anew, and keep nothing of it.",
+        help="Read manifests and hosts anew, and keep nothing of them.",
     ),
     click.option(
         "--json",

@@ -63,6 +63,19 @@ class Redactor:
         """The same for a text that programs read: words that are short are left alone."""
         return self._cleaned(text, SHORTEST_IN_DATA)
 
+    def is_in(self, data: bytes) -> bool:
+        """Whether a known secret stands in data, in a form that :meth:`data` finds in a text."""
+        if self.is_idle:
+            return False
+        text = data.decode("utf-8", "replace")
+        with self._lock:
+            return any(
+                len(form) >= SHORTEST_IN_DATA and form in text
+                for start, forms in self._by_start.items()
+                if start in text  # there are few starts, and thousands of forms
+                for form in forms
+            )
+
     def diagnostic(self, item: Diagnostic) -> Diagnostic:
         """A diagnostic whose words hold no secret."""
         if self.is_idle:

@@ -7,19 +7,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import wait
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from provisioner.core.clock import Clock
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.redaction import Redactor
+from provisioner.core.sealed import SealedFile
 from provisioner.engine.cleaning import cleaning, guarded, trace_of, words_of
 from provisioner.engine.events import EventSink, Noticed, StepProgress
 from provisioner.engine.patience import NoAnswer, answer_of, begun, seconds_for_reading
+from provisioner.engine.remembering import EndpointMemory
 from provisioner.engine.subjects import endpoint_value
 from provisioner.providers.api import (
     Context,
+    Endpoint,
+    Memory,
+    NoMemory,
+    Provider,
     Retryable,
     SecretResolver,
     Session,
@@ -34,6 +41,8 @@ CLOSE_SECONDS = 10.0
 """How long all sessions together may take to close."""
 
 Answer = TypeVar("Answer")
+Memories: TypeAlias = Callable[[Endpoint, str], SealedFile]
+"""Where an endpoint's sessions, of one version of its provider, keep what they remember."""
 
 
 class Sessions:
@@ -48,9 +57,11 @@ class Sessions:
         secrets: SecretResolver,
         sink: EventSink,
         redactor: Redactor | None = None,
+        memories: Memories | None = None,
     ) -> None:
         """``root`` is the stack's folder: what relative paths in specs start from. ``redactor``
-        learns the ``secrets`` that are resolved."""
+        learns the ``secrets`` that are resolved. Without ``memories`` sessions remember nothing.
+        """
         self._redactor = redactor or Redactor()
         self._registry = registry
         self._clock = clock
@@ -63,6 +74,8 @@ class Sessions:
                 StepProgress(str(address), self._redactor.text(text), done, total)
             ),
         )
+        self._memories = memories
+        self._remembering: dict[str, EndpointMemory] = {}
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._open: dict[str, Session] = {}
@@ -145,18 +158,26 @@ class Sessions:
     def _connect(self, endpoint: EndpointRecord, given_up: threading.Event) -> Session:
         provider = self._registry.get(endpoint.provider)
         value = endpoint_value(endpoint)
+        context = replace(self._context, memory=self._memory_of(value, provider))
         doing = f"connecting to {about_host(endpoint.name)}"
         attempt = 1
         while True:
             try:
                 with cleaning(self._redactor):
-                    return guarded(provider.open(value, self._context), self._redactor)
+                    return guarded(provider.open(value, context), self._redactor)
             except Retryable as problem:
                 if attempt == OPEN_ATTEMPTS or not self._may_try_again(problem, given_up):
                     raise _of_host(endpoint, provider_failure(problem, doing)) from problem
                 attempt += 1
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 raise _of_host(endpoint, provider_failure(problem, doing)) from problem
+
+    def _memory_of(self, endpoint: Endpoint, provider: Provider) -> Memory:
+        if self._memories is None:
+            return NoMemory()
+        file = self._memories(endpoint, provider.describe().version)
+        with self._lock:
+            return self._remembering.setdefault(endpoint.name, EndpointMemory(file, self._redactor))
 
     def _may_try_again(self, problem: Retryable, given_up: threading.Event) -> bool:
         """Wait as long as a provider asks for; False as soon as nobody waits for the answer."""
@@ -166,9 +187,12 @@ class Sessions:
         return not given_up.wait(problem.after)
 
     def close(self) -> None:
-        """Close every session that was opened, but those that did not answer."""
+        """Close every session that was opened, but those that did not answer, and keep what all of
+        them remember.
+        """
         with self._lock:
             opened, self._open = self._open, {}
+            remembering, self._remembering = self._remembering, {}
         # The work is done and recorded; a failing logout changes nothing about it.
         closing = [
             begun(session.close, f"close-{name}")
@@ -176,6 +200,8 @@ class Sessions:
             if name not in self._hanging
         ]
         wait(closing, timeout=CLOSE_SECONDS)
+        for memory in remembering.values():
+            memory.save()
 
     def __enter__(self) -> Sessions:
         return self

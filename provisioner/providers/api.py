@@ -269,16 +269,50 @@ class ProgressSink(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """Where a session remembers things for later sessions of the same stack to the same endpoint
+    (same connection, same version of the provider). Never fails; safe to use from several threads.
+
+    What is remembered may be lost, or old, at any time, each subject by itself. Nothing may follow
+    from it but that less is asked: a session proves from the endpoint that it is still so. It holds
+    no secrets, and nothing that may be one.
+    """
+
+    def recall(self, subject: str) -> bytes | None:
+        """What was kept last about a subject, by this session or an earlier one; None if that is
+        not known.
+        """
+        ...
+
+    def keep(self, subject: str, content: bytes) -> None:
+        """Remember this about a subject, in the place of what was; nothing any more if it is empty.
+        Written down when the operation ends, and not if a known secret is found in it. Where there
+        is no room for all, what was neither recalled nor kept for longest goes.
+        """
+        ...
+
+
+class NoMemory:
+    """The :class:`Memory` that remembers nothing."""
+
+    def recall(self, subject: str) -> bytes | None:
+        """None."""
+
+    def keep(self, subject: str, content: bytes) -> None:
+        """Nothing happens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a session may use of the world around it. Paths in specs are relative to ``root``, the
-    stack's folder, unless they are absolute.
+    stack's folder, unless they are absolute. ``memory`` (since 1.1) is this endpoint's own.
     """
 
     root: FilePath
     clock: Clock
     secrets: SecretResolver
     progress: ProgressSink
+    memory: Memory = field(default_factory=NoMemory)
 
 
 class Session(Protocol):

@@ -35,6 +35,7 @@ from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.model import IgnoreRule, Stack
 from provisioner.providers.registry import Registry
 from provisioner.service.layout import NO_ENVIRONMENT, CachePlace, state_path
+from provisioner.service.memories import memories
 from provisioner.service.model import EventSink, PhaseStarted, State
 from provisioner.service.secrets import ReferencedSecrets
 from provisioner.state.database import recorded_stack
@@ -63,10 +64,10 @@ class Workspace:
         states: Path | None = None,
     ) -> None:
         """``catalog``: the installed schemas, unless given. Without ``cache`` all manifests are
-        read. ``configuration`` is the user's own file, if there is one; ``redactor`` learns every
-        secret that is resolved. ``states``: the folder of this stack's states, if that is not in
-        ``folder``. Raises ProvisionerError (PRV6003, PRV6005) if there is no such folder or
-        environment can be.
+        read, and sessions remember nothing. ``configuration`` is the user's own file, if there is
+        one; ``redactor`` learns every secret that is resolved. ``states``: the folder of this
+        stack's states, if that is not in ``folder``. Raises ProvisionerError (PRV6003, PRV6005) if
+        there is no such folder or environment can be.
         """
         _check_folder(folder)
         if environment is not None:
@@ -230,6 +231,7 @@ class Workspace:
             secrets=self.secrets,
             redactor=self.secrets.redactor,
             sink=sink,
+            memories=None if self.cache is None else memories(self.cache, self.root),
         )
 
 

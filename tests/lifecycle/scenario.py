@@ -25,6 +25,7 @@ from provisioner.providers.registry import Registry
 from provisioner.service.apply import apply_plan
 from provisioner.service.destroy import make_destroy_plan
 from provisioner.service.drift import DriftReport, detect_drift
+from provisioner.service.layout import CachePlace
 from provisioner.service.plan import PlanChoices, make_plan
 from provisioner.service.state import forget
 from provisioner.service.workspace import Workspace
@@ -62,6 +63,8 @@ class Scenario:
         self.stop = StopSignal()
         self.clock: Clock | None = None
         """That of the machine, if None."""
+        self.cache: CachePlace | None = None
+        """Where things are kept for later runs, if they are."""
         if new:
             self.write("stack.yaml", STACK)
             self.write("host.yaml", HOST)
@@ -109,6 +112,7 @@ class Scenario:
             clock=self.clock,
             registry=Registry({"memory": self.provider}),
             catalog=CATALOG,
+            cache=self.cache,
         )
 
     def plan(self, **choices: Any) -> Plan:

@@ -376,14 +376,16 @@ def test_a_canary_sings_where_it_is_not_protected(
     estate: Estate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without redaction the tests above would find what the endpoint tells: in the streams, and in
-    state."""
+    state, and in what sessions remember."""
 
     def unprotected(_: Redactor, text: str) -> str:
         return text
 
     monkeypatch.setattr(Redactor, "text", unprotected)
     monkeypatch.setattr(Redactor, "data", unprotected)
+    monkeypatch.setattr(Redactor, "is_in", lambda *_: False)
     estate.run("apply", "--yes", "--verbose")
     places = [where for where, _ in estate.leaks()]
+    assert any(isinstance(where, Path) and where.suffix == ".memory" for where in places)
     assert estate.runs[-1] in places
     assert estate.cli.root / STATE_FOLDER / "default" / "state.db" in places

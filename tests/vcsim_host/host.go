@@ -46,7 +46,8 @@ func (h *host) handler(seen *call) http.Handler {
 	for _, matched := range slices.Backward(tasks) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}
-	handler = h.completeFields(seen, h.completeStorage(seen, handler))
+	handler = h.completeStorage(seen, h.completeSnapshots(seen, handler))
+	handler = h.completeFields(seen, h.completeHierarchy(seen, handler))
 	handler = h.refuseDuplicate(seen, handler)
 	for _, matched := range slices.Backward(around) {
 		handler = actions[matched.Do](h, matched, seen, handler)

@@ -5,7 +5,7 @@ Source: vSphere Web Services API, ClusterConfigSpecEx.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +26,11 @@ _MONITORING = {
     "machine": "vmMonitoringOnly",
     "application": "vmAndAppMonitoring",
 }
+_EVC = "summary.currentEVCModeKey"
 _ON, _OFF = "enabled", "disabled"
+_PERCENTAGES = ("cpuPercent", "memoryPercent")
+_PERCENT = 25
+"""Taken where the endpoint is to compute it, as it does when it is left out."""
 _LEAST_LAZY = 6
 """vSphere counts its threshold from 5, the least eager, down to 1; fields count the other way."""
 
@@ -42,7 +46,7 @@ class ClusterHandler(EntityHandler):
             vim.ClusterComputeResource: (
                 "configurationEx.dasConfig",
                 "configurationEx.drsConfig",
-                "summary",
+                _EVC,
             )
         }
     )
@@ -54,13 +58,9 @@ class ClusterHandler(EntityHandler):
 
     def spec_of(self, inventory: Inventory, row: Row, names: References) -> dict[str, Any]:
         """See the base."""
-        spec: dict[str, Any] = {
-            "drs": _read_drs(row.get("configurationEx.drsConfig")),
-            "ha": _read_ha(row.get("configurationEx.dasConfig")),
-        }
-        evc = getattr(row.get("summary"), "currentEVCModeKey", None)
-        if evc:
-            spec["evcMode"] = str(evc)
+        spec: dict[str, Any] = {**_sections(row)}
+        if row.get(_EVC):
+            spec["evcMode"] = str(row.get(_EVC))
         within, parent = inventory.above(row, vim.Datacenter), inventory.parent(row)
         if within is not None:
             spec["datacenter"] = names.name("Datacenter", within.moid)
@@ -82,24 +82,25 @@ class ClusterHandler(EntityHandler):
         self, resource: Resource, row: Row, spec: Mapping[str, Any], deadline: Deadline
     ) -> None:
         """See the base."""
-        now = {
-            "drs": _read_drs(row.get("configurationEx.drsConfig")),
-            "ha": _read_ha(row.get("configurationEx.dasConfig")),
-        }
-        wanted = _config({"drs": now["drs"] | _deep(spec, "drs"), "ha": _merged_ha(now, spec)})
-        what = f"change cluster {resource.name}"
-        entity = self.entity(row)
-        self._site.run(
-            what,
-            lambda _: entity.ReconfigureComputeResource_Task(spec=wanted, modify=True),
-            deadline,
-        )
+        now = _sections(row)
+        wanted = {name: _whole(name, spec.get(name, {})) for name in now}
+        chosen = resource.spec.get("ha", {}).get("admissionControl", {})
+        for name in _left_out(chosen):
+            wanted["ha"]["admissionControl"].pop(name, None)
+        differing = {name: section for name, section in wanted.items() if now[name] != section}
+        if differing:
+            config, entity = _config(differing), self.entity(row)
+            self._site.run(
+                f"change cluster {resource.name}",
+                lambda _: entity.ReconfigureComputeResource_Task(spec=config, modify=True),
+                deadline,
+            )
         self._set_evc(resource, row, spec, deadline)
 
     def _set_evc(
         self, resource: Resource, row: Row, spec: Mapping[str, Any], deadline: Deadline
     ) -> None:
-        now = getattr(row.get("summary"), "currentEVCModeKey", None) or None
+        now = row.get(_EVC) or None
         wanted = spec.get("evcMode")
         if now == wanted:
             return
@@ -122,32 +123,51 @@ class ClusterHandler(EntityHandler):
         super().remove(resource, row, deadline)
 
 
-def _deep(spec: Mapping[str, Any], section: str) -> dict[str, Any]:
-    return dict(spec.get(section, {}))
+def _sections(row: Row) -> dict[str, dict[str, Any]]:
+    return {
+        "drs": _read_drs(row.get("configurationEx.drsConfig")),
+        "ha": _read_ha(row.get("configurationEx.dasConfig")),
+    }
 
 
-def _merged_ha(now: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = _deep(spec, "ha")
-    admission = {**now["ha"]["admissionControl"], **wanted.get("admissionControl", {})}
-    return {**now["ha"], **wanted, "admissionControl": admission}
+def _whole(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A section with what it leaves out: what a cluster is that says nothing of itself."""
+    plain = (_read_drs if name == "drs" else _read_ha)(None)
+    whole = {**plain, **given}
+    if name == "ha":
+        whole["admissionControl"] = {
+            **plain["admissionControl"],
+            **given.get("admissionControl", {}),
+        }
+    return whole
+
+
+def _left_out(chosen: Mapping[str, Any]) -> Sequence[str]:
+    """What an endpoint may say of admission control that the author has in another way."""
+    if "hostFailures" in chosen:
+        return _PERCENTAGES
+    return ("hostFailures",) if chosen.keys() & {*_PERCENTAGES} else ()
 
 
 def _config(spec: Mapping[str, Any]) -> Any:
-    drs, ha = spec.get("drs", {}), spec.get("ha", {})
+    """The sections that ``spec`` has."""
     config = vim.cluster.ConfigSpecEx()
-    config.drsConfig = vim.cluster.DrsConfigInfo(
-        enabled=drs.get("enabled", False),
-        defaultVmBehavior=_AUTOMATION[drs.get("automation", "full")],
-        vmotionRate=_LEAST_LAZY - int(drs.get("migrationThreshold", 3)),
-    )
-    admission = ha.get("admissionControl", {})
-    config.dasConfig = vim.cluster.DasConfigInfo(
-        enabled=ha.get("enabled", False),
-        hostMonitoring=_ON if ha.get("hostMonitoring", True) else _OFF,
-        vmMonitoring=_MONITORING[ha.get("machineMonitoring", "off")],
-        admissionControlEnabled=admission.get("enabled", True),
-        admissionControlPolicy=_policy(admission),
-    )
+    if "drs" in spec:
+        drs = _whole("drs", spec["drs"])
+        config.drsConfig = vim.cluster.DrsConfigInfo(
+            enabled=drs["enabled"],
+            defaultVmBehavior=_AUTOMATION[drs["automation"]],
+            vmotionRate=_LEAST_LAZY - int(drs["migrationThreshold"]),
+        )
+    if "ha" in spec:
+        ha = _whole("ha", spec["ha"])
+        config.dasConfig = vim.cluster.DasConfigInfo(
+            enabled=ha["enabled"],
+            hostMonitoring=_ON if ha["hostMonitoring"] else _OFF,
+            vmMonitoring=_MONITORING[ha["machineMonitoring"]],
+            admissionControlEnabled=ha["admissionControl"]["enabled"],
+            admissionControlPolicy=_policy(ha["admissionControl"]),
+        )
     return config
 
 
@@ -156,12 +176,14 @@ def _policy(admission: Mapping[str, Any]) -> Any:
         return vim.cluster.FailoverLevelAdmissionControlPolicy(
             failoverLevel=admission["hostFailures"]
         )
-    if {"cpuPercent", "memoryPercent"} & admission.keys():
-        return vim.cluster.FailoverResourcesAdmissionControlPolicy(
-            cpuFailoverResourcesPercent=admission.get("cpuPercent", 25),
-            memoryFailoverResourcesPercent=admission.get("memoryPercent", 25),
-        )
-    return None
+    computes = "cpuPercent" not in admission
+    # A vCenter computes the percentages where it is not told otherwise.
+    return vim.cluster.FailoverResourcesAdmissionControlPolicy(
+        cpuFailoverResourcesPercent=admission.get("cpuPercent", _PERCENT),
+        memoryFailoverResourcesPercent=admission.get("memoryPercent", _PERCENT),
+        autoComputePercentages=computes,
+        failoverLevel=1 if computes else None,
+    )
 
 
 def _read_drs(found: Any) -> dict[str, Any]:
@@ -183,8 +205,11 @@ def _read_ha(found: Any) -> dict[str, Any]:
     if isinstance(policy, vim.cluster.FailoverLevelAdmissionControlPolicy):
         admission["hostFailures"] = int(policy.failoverLevel)
     elif isinstance(policy, vim.cluster.FailoverResourcesAdmissionControlPolicy):
-        admission["cpuPercent"] = int(policy.cpuFailoverResourcesPercent)
-        admission["memoryPercent"] = int(policy.memoryFailoverResourcesPercent)
+        if policy.autoComputePercentages is False:
+            admission["cpuPercent"] = int(policy.cpuFailoverResourcesPercent)
+            admission["memoryPercent"] = int(policy.memoryFailoverResourcesPercent)
+        elif policy.failoverLevel is not None:
+            admission["hostFailures"] = int(policy.failoverLevel)
     return {
         "enabled": bool(getattr(found, "enabled", False)),
         "hostMonitoring": str(getattr(found, "hostMonitoring", None) or _ON) == _ON,

@@ -105,10 +105,17 @@ class EntityHandler(ABC):
     def require_empty(self, resource: Resource, holders: Sequence[Any], inside: Wanted) -> None:
         """Raise InUse (PRV5320) while something is in managed objects; ``inside`` are the
         properties that hold it. vSphere would remove that, too, or move it without being asked.
+        Networks of hosts do not count: they are there as long as the hosts are.
         """
         what = f"look into {self.title} {resource.name}"
         found = look(self._site.client, what, holders, inside)
-        held = [item for each in found for value in each.values.values() for item in value]
+        held = [
+            item
+            for each in found
+            for value in each.values.values()
+            for item in value
+            if type(item) is not vim.Network
+        ]
         if not held:
             return
         names = look(self._site.client, what, held, {vim.ManagedEntity: ("name",)})

@@ -25,12 +25,12 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
-from provisioner_plugins.vmware.building import escaped
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import boot, building, properties
 from provisioner_plugins.vmware.machine.extra import asked_for, differing
 from provisioner_plugins.vmware.machine.home import Home, home_of, name_folder
-from provisioner_plugins.vmware.machine.power import Power, find
+from provisioner_plugins.vmware.machine.memory import RecordMemory
+from provisioner_plugins.vmware.machine.power import NEW, Power, find
 from provisioner_plugins.vmware.machine.reading import (
     Machine,
     Names,
@@ -46,12 +46,12 @@ from provisioner_plugins.vmware.ownership import (
     is_stamped_by,
     not_ours,
     require_time,
-    taken,
 )
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.specs import with_changes
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.file import FileId, Files, split_path
+from provisioner_plugins.vmware.wire.errors import EXISTS
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
 _RUNNING_CREATION = "Folder.createVm"
@@ -66,6 +66,7 @@ class MachineHandler:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._rules = MachineRules()
+        self._memory = RecordMemory(site.client)
 
     # --- reading ---
 
@@ -101,46 +102,57 @@ class MachineHandler:
 
     def _records(self, rows: Sequence[Row]) -> dict[str, Record]:
         """The configurations of machines, by managed object id; of one that is gone, none."""
-        objects = [self._site.client.managed(vim.VirtualMachine, row.moid) for row in rows]
+        known = {row.moid: self._memory.recall(row) for row in rows}
+        records = {moid: record for moid, record in known.items() if record is not None}
+        unknown = {row.moid: row for row in rows if row.moid not in records}
+        objects = [self._site.client.managed(vim.VirtualMachine, moid) for moid in unknown]
         wanted = {vim.VirtualMachine: properties.OF_CONFIG}
-        found = look(self._site.client, "read machines", objects, wanted)
-        return {row.moid: Record.read(row) for row in found}
+        for read in look(self._site.client, "read machines", objects, wanted):
+            record = records[read.moid] = Record.read(read)
+            self._memory.keep(unknown[read.moid], read, record)
+        return records
 
     # --- writing ---
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
-        machine = find(self._site, str(resource.uid))
+        machine, made = find(self._site, str(resource.uid)), False
         if machine is None:
             home = home_of(self._site, resource)
             if resource.begun:
                 self._await_creations(home, deadline)
                 machine = find(self._site, str(resource.uid))
-            machine = machine or self._make(resource, home, deadline)
-        row = self._row(resource, machine)
-        self._require_ours(resource, row)
-        self._order(resource, machine, resource.spec, deadline)
+            if machine is None:
+                machine, made = self._make(resource, home, deadline)
+        if not made:
+            self._require_ours(resource, self._row(resource, machine))
+        if not made or boot.is_ordered(resource.spec):
+            self._order(resource, machine, resource.spec, deadline)
         wanted = str(resource.spec.get("power", "running"))
-        Power(self._site, resource, machine).bring_to(wanted, deadline)
+        now = NEW if made else None
+        Power(self._site, resource, machine).bring_to(wanted, deadline, now)
         return self._outcome(resource, machine)
 
-    def _make(self, resource: Resource, home: Home, deadline: Deadline) -> Any:
-        self._refuse_taken_name(resource, home)
+    def _make(self, resource: Resource, home: Home, deadline: Deadline) -> tuple[Any, bool]:
+        """The machine, and whether this call has made it: another attempt at the very same one may
+        have been faster. That a name is taken is known to the endpoint alone.
+        """
         extra = self._resolved(lambda secrets: asked_for(resource, self._provider, secrets))
         config = building.new(resource, Surroundings(self._site, resource), home.datastore, extra)
         try:
-            return self._site.run(
+            machine = self._site.run(
                 f"create machine {resource.name}",
                 lambda _: home.folder.CreateVM_Task(config, home.pool, home.host),
                 deadline,
             )
         except Terminal as problem:
-            # Another attempt at the very same machine may have been faster.
-            machine = find(self._site, str(resource.uid))
-            if machine is None or problem.diagnostic.code != "PRV5318":
+            named = problem.diagnostic.code == EXISTS.code
+            machine = find(self._site, str(resource.uid)) if named else None
+            if machine is None:
                 raise
-            return machine
+            return machine, False
+        return machine, True
 
     def _await_creations(self, home: Home, deadline: Deadline) -> None:
         """Wait for creations that run in the folder: one of them may be ours, of an attempt whose
@@ -158,15 +170,6 @@ class MachineHandler:
                     self._site.tasks.wait(what, task, deadline)
                 except Terminal:
                     continue  # that it failed is told to whoever began it
-
-    def _refuse_taken_name(self, resource: Resource, home: Home) -> None:
-        name = escaped(resource.name)
-        other = self._site.client.read(
-            f"look for a machine {resource.name}",
-            lambda content: content.searchIndex.FindChild(home.folder, name),
-        )
-        if other is not None and find(self._site, str(resource.uid)) is None:
-            raise Terminal(taken(resource, "is in the same folder already"))
 
     def update(
         self,
@@ -268,6 +271,7 @@ class MachineHandler:
         except ProviderError:
             if find(self._site, uuid) is not None:
                 raise
+        self._memory.forget(row.moid)
 
     def _unplug_disks(self, resource: Resource, machine: Any, row: Row, deadline: Deadline) -> None:
         """Destroy would delete the file of every disk that is plugged in."""
@@ -320,7 +324,9 @@ class MachineHandler:
             raise Terminal(not_ours(resource, stamp))
 
     def _outcome(self, resource: Resource, machine: Any) -> Outcome:
-        found = Machine.fresh(self._row(resource, machine), resource.spec)
+        row = self._row(resource, machine)
+        found = Machine.fresh(row, resource.spec)
+        self._memory.keep(row, row, found.record)
         return Outcome(found.external_id, outputs_of(found))
 
 

@@ -51,7 +51,8 @@ def _folder(site: Site, resource: Resource) -> str:
         row
         for row in places.rows(vim.Folder)
         if "VirtualMachine" in (row.get("childType") or ())
-        and places.above(row, vim.Datacenter) is datacenter
+        and (above := places.above(row, vim.Datacenter)) is not None
+        and above.moid == datacenter.moid
     ]
     name = str(site.client.endpoint.connection["folder"])
     return site.named(name, among, "folder of machines", "folder").moid

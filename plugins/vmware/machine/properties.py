@@ -20,13 +20,14 @@ simulator), which the others tell.
 OF_EVERY: Sequence[str] = (
     UUID,
     TEMPLATE,
-    STAMP,
     *VERSIONS,
-    "resourcePool",
     "runtime.powerState",
     "guest.ipAddress",
     "guest.toolsRunningStatus",
 )
+"""What finds a machine, moves without its versions, or is one of them: a sweep costs by the number
+of these.
+"""
 OF_CONFIG: Sequence[str] = (
     STAMP,
     *VERSIONS,

@@ -149,23 +149,27 @@ class Client:
 
     def _connect(self, flavour: Flavour) -> tuple[Any, Any]:
         what = f"{self._host}: connect to {self.endpoint.connection['server']}"
-        first = self._adapter(_FIRST_VERSION)
+        stub = self._adapter()
         try:
-            about = vim.ServiceInstance("ServiceInstance", first).RetrieveContent().about
-            first.DropConnections()
-            self._check(about, flavour)
-            stub = self._adapter(_version(str(about.apiVersion)))
-            return stub, vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+            content = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+            self._check(content.about, flavour)
         except FAULTS as problem:
-            first.DropConnections()
+            stub.DropConnections()
             raise translate(problem, what, opening=True) from problem
+        except ProviderError:
+            stub.DropConnections()
+            raise
+        # The managers that this brought are used through the same stub, in its new version. Of
+        # those that are newer than the first one none is used.
+        stub.ComputeVersionInfo(versionMap[_version(str(content.about.apiVersion))])
+        return stub, content
 
-    def _adapter(self, version: str) -> Any:
+    def _adapter(self) -> Any:
         connection = self.endpoint.connection
         return SoapStubAdapter(
             connection["server"],
             connection.get("port", 443),
-            version=versionMap[version],
+            version=versionMap[_FIRST_VERSION],
             path="/sdk",
             poolSize=int(self.endpoint.settings.get("limits", {}).get("parallel", 8)),
             sslContext=context_of(self.endpoint.name, connection, self.context.root),

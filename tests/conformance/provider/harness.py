@@ -30,6 +30,8 @@ from provisioner.manifest.loader import load
 from provisioner.manifest.model import Stack
 from provisioner.providers.api import Context, Observation, Present, Resource, Session
 from provisioner.providers.registry import Registry
+from provisioner.service.layout import CachePlace
+from provisioner.service.memories import memories
 from provisioner.service.secrets import ReferencedSecrets
 from provisioner.state.model import EndpointRecord, Entry
 from provisioner.state.sqlite import SqliteStore
@@ -286,12 +288,15 @@ class Harness:
 
     def _sessions(self) -> Sessions:
         registry = Registry({self.provider.describe().name: self.provider})
+        # So that whatever somebody does outside is done behind the back of a memory.
+        caches = self.folder / ".provisioner"
         return Sessions(
             registry,
             root=self.folder,
             clock=self.clock,
             secrets=self.context.secrets,
             sink=lambda _event: None,
+            memories=memories(CachePlace(caches / "files", caches / "key"), self.folder),
         )
 
     def _file(self, kind: str, name: str) -> Path:

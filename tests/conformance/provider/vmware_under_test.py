@@ -5,10 +5,8 @@ Needs pyvmomi and the simulator; providers.py names it only where both are there
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from os import kill
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,11 @@ from provisioner_plugins.vmware import esxi, vcenter
 from tests.conformance.provider.cases import surroundings
 from tests.conformance.provider.harness import SECRETS
 from tests.conformance.provider.interference import Lossy
-from tests.conformance.provider.vmware_outside import VsphereOutside
+from tests.conformance.provider.vmware_networks import BRIDGES, give_switches
+from tests.conformance.provider.vmware_outside import VsphereOutside, connected
 from tests.conformance.provider.vmware_storage import POOL, write_disk
 from tests.lab.vcsim import Options, Vcsim, unavailable
+from tests.lab.vcsim_rules import Act
 
 _PASSWORD = "VSPHERE_PASSWORD"
 
@@ -31,8 +31,12 @@ class VmwareUnderTest:
     """Implements :class:`tests.conformance.provider.under_test.ProviderUnderTest`."""
 
     drift: Mapping[str, Mapping[str, Any]] = {
+        "Network": {"mtu": 1400},
         "VirtualMachine": {"description": "as the author wants it"},
         "Disk": {"size": "8MiB"},
+        "Snapshot": {"description": "as the author wants it"},
+        "Cluster": {"drs": {"migrationThreshold": 2}},
+        "ResourcePool": {"cpu": {"shares": "low"}},
     }
 
     defers = False
@@ -65,7 +69,15 @@ class VmwareUnderTest:
         pool.mkdir()
         for file, letter in (("ready-a.vmdk", b"a"), ("ready-b.vmdk", b"b")):
             write_disk(pool / file, letter)
+        with connected(self._vcsim) as there:
+            give_switches(there)
         self.values: Mapping[str, Json] = {
+            "bridge": BRIDGES[0],
+            "otherBridge": BRIDGES[1],
+            "hostSwitch": "standard",
+            **({} if esx else {"clusterSwitch": "distributed"}),
+            "uplink": "vmnic1",
+            "otherUplink": "vmnic2",
             "folder": str(folder),
             "nfsServer": "nas.example",
             "nfsExport": "/export/one",
@@ -97,9 +109,10 @@ class VmwareUnderTest:
         given: dict[Address, Mapping[str, Any] | None] = {
             address: None for address in surroundings() if address.kind not in served
         }
-        if "Disk" not in served:
-            bare = {"memory": {"size": "64MiB"}, "power": "stopped"}
-            given |= {a: bare for a in surroundings() if a.kind == "VirtualMachine"}
+        # What the tables have there are networks that give addresses, or none of the endpoint.
+        given |= {a: {"mode": "isolated"} for a in surroundings() if a.kind == "Network"}
+        if self._esx:
+            given |= {a: {} for a in surroundings() if a.kind == "ResourcePool"}
         return given
 
     @property
@@ -109,7 +122,8 @@ class VmwareUnderTest:
     @property
     def journaled(self) -> frozenset[str]:
         """What an ESXi host has beside machines has no room for a mark."""
-        return frozenset({"StoragePool"}) if self._esx else frozenset()
+        kinds = frozenset({"Network", "StoragePool", "ResourcePool"})
+        return kinds if self._esx else frozenset()
 
     def refuses(self, kind: str, field: str) -> str | None:
         if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):
@@ -121,26 +135,35 @@ class VmwareUnderTest:
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:
-        kill(self._vcsim.pid, signal.SIGSTOP)
-        try:
+        with self._vcsim.fault(".*", Act.REFUSE, times=0):
             yield
-        finally:
-            kill(self._vcsim.pid, signal.SIGCONT)
 
     def calls(self) -> int:
         return sum(self._vcsim.counts().values())
 
     def close(self) -> None:
+        if not self._vcsim.runs():
+            print(self._vcsim.log_tail(200))  # noqa: T201 - what a simulator that died said
         self._vcsim.stop()
 
 
+_OF_DHCP = ("enabled", "start", "leaseTime", "reservations.mac", "reservations.name")
+_OF_DNS = ("enabled", "domain", "forwarders", "hosts.address")
 _REFUSED: Mapping[tuple[str, str], str] = {
+    ("Network", "mode"): "vSphere's switches do not route, and run no services",
+    ("Network", "forwardDevice"): "a port group does not forward",
+    ("Network", "gateway"): "hosts have no address in a port group",
+    **{("Network", f"dhcp.{field}"): "vSphere has no DHCP service" for field in _OF_DHCP},
+    **{("Network", f"dns.{field}"): "vSphere has no DNS service" for field in _OF_DNS},
+    ("Network", "active"): "a port group is always there",
+    ("Network", "autostart"): "a port group is always there",
     ("StoragePool", "source.volumeGroup"): "vSphere knows no volume groups",
     ("StoragePool", "source.devices"): "vSphere knows no volume groups",
     ("StoragePool", "source.target"): "vSphere makes no disks of the units of a target themselves",
     ("StoragePool", "source.initiator"): "vSphere makes no disks of the units of a target",
     ("StoragePool", "active"): "datastores are there as long as their hosts run",
     ("StoragePool", "autostart"): "datastores are there as long as their hosts run",
+    ("Snapshot", "memory"): "the machine of the surroundings is stopped and has no memory to keep",
     ("Disk", "format"): "the disks of vSphere are VMDK files",
     ("Disk", "clone"): "vSphere has no disk by itself that holds only differences",
     ("VirtualMachine", "cpu.model"): "a machine sees the processor of its host",

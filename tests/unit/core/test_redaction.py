@@ -97,3 +97,16 @@ def test_nothing_is_done_where_nothing_is_known() -> None:
     item = error("PRV1", "s root")
     assert item is Redactor().diagnostic(item)
     assert (True, False) == (Redactor().is_idle, knowing("root").is_idle)
+
+
+@pytest.mark.parametrize("form", [name for name in FORMS if name not in ("quoted", "shortened")])
+@pytest.mark.parametrize("value", [HARD, LINES, LONG], ids=["hard", "lines", "long"])
+def test_a_secret_in_data_is_noticed(form: str, value: str) -> None:
+    data = FORMS[form](value).encode()
+    assert knowing(value).is_in(b"\xff\x00" + data + b"\x00\xff")
+
+
+def test_data_without_a_secret_hold_none() -> None:
+    assert not knowing(HARD).is_in(HARD[:-1].encode())
+    assert not knowing("hunter2").is_in(b"hunter2"), "short words stand everywhere by chance"
+    assert not Redactor().is_in(HARD.encode())

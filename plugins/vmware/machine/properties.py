@@ -21,6 +21,7 @@ OF_EVERY: Sequence[str] = (
     UUID,
     TEMPLATE,
     *VERSIONS,
+    "resourcePool",
     "runtime.powerState",
     "guest.ipAddress",
     "guest.toolsRunningStatus",

@@ -113,8 +113,12 @@ class VmwareUnderTest:
         }
         # What the tables have there are networks that give addresses, or none of the endpoint.
         given |= {a: {"mode": "isolated"} for a in surroundings() if a.kind == "Network"}
-        if self._esx:
-            given |= {a: {} for a in surroundings() if a.kind == "ResourcePool"}
+        # Machines are put there, and those of the simulator's first datacenter have hosts.
+        places = {
+            *("Folder/folder", "Folder/folder-b"),
+            *("ResourcePool/resources", "ResourcePool/resources-b"),
+        }
+        given |= {a: {} for a in surroundings() if str(a) in places and a.kind in served}
         return given
 
     @property
@@ -168,6 +172,11 @@ _REFUSED: Mapping[tuple[str, str], str] = {
     ("Snapshot", "memory"): "the machine of the surroundings is stopped and has no memory to keep",
     ("Disk", "format"): "the disks of vSphere are VMDK files",
     ("Disk", "clone"): "vSphere has no disk by itself that holds only differences",
+    ("VirtualMachine", "placement.cluster"): "the clusters of the surroundings have no hosts",
+    (
+        "VirtualMachine",
+        "placement.storagePool",
+    ): "vcsim 0.56.0 leaves the path of a relocated machine as it was (2026-11-29)",
     ("VirtualMachine", "placement.clusterHost"): "a cluster moves its machines as it needs",
     ("VirtualMachine", "clone.image"): "machines are not cloned here yet (2026-11-29)",
     ("VirtualMachine", "customization.hostName"): "guests are not customised yet (2026-11-29)",

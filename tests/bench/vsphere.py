@@ -1,9 +1,9 @@
 """Plans of many machines on the vSphere simulator, in whole processes, each beside its floor.
 
 A simulator gets as many stopped machines as asked for, another one as many as Terraform was
-measured with. A round reads all of them with the bare calls (:mod:`tests.bench.vsphere_floor`), plans with nothing
-to do and nothing remembered, and plans with what that has remembered; first as fast as the
-simulator answers, then with a delay of every call.
+measured with. A round reads all of them with the bare calls (:mod:`tests.bench.vsphere_floor`),
+plans with nothing to do and nothing remembered, and plans with what that has remembered; first as
+fast as the simulator answers, then with a delay of every call.
 """
 
 from __future__ import annotations

@@ -20,6 +20,6 @@ def test_each_goal_is_measured(
     for size in (2, vsphere.OF_TERRAFORM):
         folder = tmp_path_factory.mktemp("estate")
         vsphere.Estate(vcsim_vcenter, folder, size, found, lambda _: None).live(1)
-    assert None not in [goal.measured(found.samples) for goal in vsphere.goals(2)]
+    assert None not in [goal.measured(found.samples) for goal in vsphere.goals([2])]
     phases = [phase for phase, size in found.samples if size == 2]
     assert phases == [row[0] for row in vsphere.request_rows(found)[1:] if row[1] == "2"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Iterator
 from http.client import HTTPException
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,6 +78,33 @@ def test_pages_of_all_sorts_of_values(vcsim_vcenter: Vcsim) -> None:
         expected = list(theirs(there))
         assert len(expected) > 10
         assert expected == list(ours(there))
+
+
+class Packing:
+    """A connection whose answers are compressed, as a vCenter's are if they may."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def getresponse(self) -> Any:
+        response = self._connection.getresponse()
+        body = io.BytesIO(gzip.compress(response.read()))
+        return SimpleNamespace(status=response.status, read=body.read, getheader=lambda *_: "gzip")
+
+
+def test_compressed_answer_is_read(vcsim_vcenter: Vcsim, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connected(vcsim_vcenter) as there:
+        expected = list(ours(there))
+        asked = request(there)
+        collector, stub = there.content.propertyCollector, there.instance._stub
+        monkeypatch.setattr(stub, "GetConnection", lambda get=stub.GetConnection: Packing(get()))
+        answer = answers.ask(collector, "RetrievePropertiesEx", *asked)
+    found = [f"{item.kind.__name__}:{item.moid}" for item in answer.items]
+    assert [name for name, _, _ in expected][: len(found)] == found
+    assert found
 
 
 @pytest.mark.parametrize("act", [Act.FAULT, Act.STATUS])

@@ -37,7 +37,8 @@ from provisioner_plugins.memory.description import DEFAULTS
 from provisioner_plugins.memory.documents import changed
 from provisioner_plugins.memory.objects import StoredObject
 from tests.lifecycle.estate import Estate, disagreement, estate
-from tests.lifecycle.fitting import ORDER, Document
+from tests.lifecycle.fitting import ORDER
+from tests.lifecycle.fitting_world import Document
 from tests.lifecycle.generate import edits, specs, stacks
 from tests.lifecycle.oracle import Spec, Views, resource_of
 from tests.lifecycle.scenario import CATALOG, outline

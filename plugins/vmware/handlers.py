@@ -15,7 +15,9 @@ from provisioner_plugins.vmware.hierarchy.folder import FolderHandler
 from provisioner_plugins.vmware.hierarchy.placement_rule import PlacementRuleHandler
 from provisioner_plugins.vmware.hierarchy.resource_pool import ResourcePoolHandler
 from provisioner_plugins.vmware.machine.handler import MachineHandler
+from provisioner_plugins.vmware.network.handler import NetworkHandler
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.storage.disk_handler import DiskHandler
 from provisioner_plugins.vmware.storage.image_handler import ImageHandler
 from provisioner_plugins.vmware.storage.pool_handler import PoolHandler
@@ -29,10 +31,12 @@ def handlers_of(site: Site) -> Mapping[str, KindHandler]:
         ClusterHandler(site),
         ClusterHostHandler(site),
         ResourcePoolHandler(site),
+        NetworkHandler(site),
         PoolHandler(site),
         DiskHandler(site),
         ImageHandler(site),
         MachineHandler(site),
+        SnapshotHandler(site),
         PlacementRuleHandler(site),
         RoleHandler(site),
     )

@@ -5,6 +5,7 @@ paths. Made for each observation; handlers find their objects in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from urllib.parse import unquote
 
 from pyVmomi import vim
@@ -14,6 +15,17 @@ from provisioner_plugins.vmware.wire.client import Client
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, sweep
 
 _EVERY: Sequence[str] = ("name", "parent")
+_MARKED: Sequence[type] = (
+    vim.Datacenter,
+    vim.Folder,
+    vim.ComputeResource,
+    vim.HostSystem,
+    vim.ResourcePool,
+    vim.Datastore,
+    vim.Network,
+    vim.DistributedVirtualSwitch,
+)
+"""The types that carry their marks in a custom attribute: all but machines."""
 
 
 class Inventory:
@@ -32,7 +44,10 @@ class Inventory:
             paths.setdefault(kind, set()).update(names)
         if fields is not None:
             for kind in entities:
-                paths[kind].add("customValue")
+                for marked in _MARKED:
+                    if issubclass(kind, marked) or issubclass(marked, kind):
+                        narrower = kind if issubclass(kind, marked) else marked
+                        paths.setdefault(narrower, set()).add("customValue")
             paths[vim.CustomFieldsManager] = {"field"}
         beside = [] if fields is None else [fields]
         if vim.AuthorizationManager in paths:
@@ -44,6 +59,10 @@ class Inventory:
             beside,
         )
         self._rows = {row.moid: row for row in rows}
+        self._paths: dict[str, str] = {}
+        self._by_kind: dict[type, list[Row]] = {}
+        for row in rows:
+            self._by_kind.setdefault(row.kind, []).append(row)
         self._stamp_field = next(
             (
                 item.key
@@ -57,8 +76,8 @@ class Inventory:
 
     def rows(self, *kinds: type) -> Iterator[Row]:
         """All objects of these types, in the order of their paths."""
-        found = (row for row in self._rows.values() if issubclass(row.kind, kinds))
-        return iter(sorted(found, key=lambda row: (self.path(row), row.moid)))
+        found = [rows for kind, rows in self._by_kind.items() if issubclass(kind, kinds)]
+        return iter(sorted(chain(*found), key=lambda row: (self.path(row), row.moid)))
 
     def row(self, moid: str | None) -> Row | None:
         """The object with this id; None if it is not there."""
@@ -82,12 +101,12 @@ class Inventory:
 
     def path(self, row: Row) -> str:
         """The inventory path: ``/DC0/vm/shop/web01``."""
-        names: list[str] = []
-        found: Row | None = row
-        while found is not None:
-            names.append(name_of(found))
-            found = self.parent(found)
-        return "/" + "/".join(reversed(names))
+        path = self._paths.get(row.moid)
+        if path is None:
+            above = self.parent(row)
+            path = f"{'' if above is None else self.path(above)}/{name_of(row)}"
+            self._paths[row.moid] = path
+        return path
 
     def named(self, name: str, kinds: Iterable[type]) -> list[Row]:
         """The objects of these types with this name or inventory path, in the order of paths."""
@@ -108,4 +127,5 @@ class Inventory:
 
 def name_of(row: Row) -> str:
     """The name of an object as people write it: vSphere escapes ``%``, ``/`` and ``\\``."""
-    return unquote(str(row.get("name", "")))
+    name = str(row.get("name", ""))
+    return unquote(name) if "%" in name else name

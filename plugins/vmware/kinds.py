@@ -9,6 +9,8 @@ from provisioner_plugins.vmware.access.rules import ACCESS_RULES
 from provisioner_plugins.vmware.handler import KindRules
 from provisioner_plugins.vmware.hierarchy.rules import HIERARCHY_RULES
 from provisioner_plugins.vmware.machine.rules import MachineRules
+from provisioner_plugins.vmware.network.rules import NetworkRules
+from provisioner_plugins.vmware.snapshot.rules import SnapshotRules
 from provisioner_plugins.vmware.storage.disk import DiskRules
 from provisioner_plugins.vmware.storage.image import ImageRules
 from provisioner_plugins.vmware.storage.pool import PoolRules
@@ -17,7 +19,9 @@ RULES: tuple[KindRules, ...] = (
     *HIERARCHY_RULES,
     *ACCESS_RULES,
     MachineRules(),
+    NetworkRules(),
     PoolRules(),
     DiskRules(),
     ImageRules(),
+    SnapshotRules(),
 )

@@ -21,6 +21,21 @@ def is_stamped_by(resource: Resource, found: Stamp | None, external_id: str) -> 
     return found.address == resource.stamp.address or external_id in known
 
 
+def owner_of(
+    resource: Resource, found: Stamp | None, external_id: str, *, have_room: bool
+) -> Stamp | None:
+    """Whose an object is that was found for a resource; ``have_room``: whether such objects can be
+    stamped on this endpoint.
+
+    One without a stamp is the resource's if its creation was begun (the mark is written right after
+    an object is made), and where there is no room for one also if it is recorded (decision 0043).
+    """
+    if found is not None:
+        return found
+    is_recorded = not have_room and external_id == resource.external_id
+    return resource.stamp if resource.begun or is_recorded else None
+
+
 def not_ours(resource: Resource, found: Stamp | None) -> Diagnostic:
     """An object that would have to be changed carries another stamp, or none."""
     whose = "nobody's stamp" if found is None else f"the stamp of {found.address} ({found.lineage})"

@@ -29,6 +29,7 @@ from provisioner_plugins.vmware.handlers import handlers_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine.power import bring_to
 from provisioner_plugins.vmware.site import PLACES, Site
+from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.wire.client import Client
 
 _NESTED = frozenset({"Folder", "ResourcePool", "StoragePool"})
@@ -36,7 +37,8 @@ _NESTED = frozenset({"Folder", "ResourcePool", "StoragePool"})
 
 
 class VmwareSession:
-    """See :class:`provisioner.providers.api.Session`; with the capabilities power and preflight."""
+    """See :class:`provisioner.providers.api.Session`; with the capabilities power, preflight and
+    snapshot-revert."""
 
     def __init__(self, endpoint: Endpoint, context: Context, flavour: Flavour) -> None:
         """Log in; raises Terminal or Retryable."""
@@ -71,19 +73,10 @@ class VmwareSession:
         answers: Mapping[Address, Observation] = {}
         found: Mapping[Address, str] = {}
         while True:
-            before, found = found, _found({**others, **answers}, targets[0].related)
+            before, found = found, _found({**others, **answers}, targets)
             if answers and (kind not in _NESTED or found == before):
                 return answers
-            related = (
-                {
-                    address: replace(resource, external_id=found.get(address, resource.external_id))
-                    for address, resource in targets[0].related.items()
-                }
-                if found
-                else targets[0].related
-            )
-            asked = [replace(target, related=related) for target in targets] if found else targets
-            answers = self._handler(kind).observe(inventory, asked)
+            answers = self._handler(kind).observe(inventory, _informed(targets, found))
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
         """See :class:`provisioner.providers.api.Session`."""
@@ -153,7 +146,12 @@ class VmwareSession:
             except Terminal as problem:
                 problems = [problem.diagnostic]
             found += [problem.about(item.resource.address) for problem in problems]
-        return found
+        # What is wrong with the connection is found by all that go where it says.
+        return list(dict.fromkeys(found))
+
+    def revert(self, snapshot: Resource, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.SnapshotRevert`."""
+        SnapshotHandler(self._site).revert(snapshot, deadline)
 
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""
@@ -161,13 +159,27 @@ class VmwareSession:
 
 
 def _found(
-    answers: Mapping[Address, Observation], related: Mapping[Address, Resource]
+    answers: Mapping[Address, Observation], targets: Sequence[Resource]
 ) -> Mapping[Address, str]:
-    """The external ids of what is there and is not recorded."""
+    """The external ids of what is there and not recorded among what targets refer to."""
     return {
         address: answer.external_id
         for address, answer in answers.items()
         if isinstance(answer, Present)
-        and address in related
-        and related[address].external_id is None
+        and address in targets[0].related
+        and targets[0].related[address].external_id is None
     }
+
+
+def _informed(targets: Sequence[Resource], found: Mapping[Address, str]) -> Sequence[Resource]:
+    """Targets that know these objects; most share one mapping of what they are related to."""
+    if not found:
+        return targets
+    mappings: dict[int, Mapping[Address, Resource]] = {}
+    for target in targets:
+        if id(target.related) not in mappings:
+            mappings[id(target.related)] = {
+                address: replace(resource, external_id=resource.external_id or found.get(address))
+                for address, resource in target.related.items()
+            }
+    return [replace(target, related=mappings[id(target.related)]) for target in targets]

@@ -4,7 +4,7 @@ rules and handlers of every kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from provisioner.core.values import Json, Path
@@ -17,6 +17,14 @@ def with_changes(observed: Mapping[str, Any], changes: Iterable[Change]) -> dict
     for change in changes:
         _set(result, change.path, change.after)
     return result
+
+
+def touches(changes: Iterable[Change]) -> Callable[[Path], bool]:
+    """Whether the changes say anything of the field at a path, or of a part of it."""
+    paths = [change.path for change in changes]
+    return lambda path: any(
+        changed[: len(path)] == path or path[: len(changed)] == changed for changed in paths
+    )
 
 
 def is_known(value: object) -> bool:

@@ -12,11 +12,14 @@ from pathlib import Path
 from tests.bench import comparison, large, phases, report, review, terraform
 from tests.lab.daemon import Flavour
 from tests.lab.requirements import daemon_unavailable
+from tests.lab.vcsim import unavailable as vcsim_unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "performance"
 
 _ROUNDS = 3
+_ON_LIBVIRT = 500
+_ON_VSPHERE = 1_000
 
 
 def main(arguments: list[str]) -> int:
@@ -45,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SUITE",
         help="estate: stacks on the memory provider; comparison: the same beside Terraform or "
         "OpenTofu; review: the plan of 1,000 machines in every form; libvirt: machines on a real "
-        "daemon; large: one stack of 100,000 resources, and where its time goes. Left out: all "
-        "but the last.",
+        "daemon; vsphere: machines on the vSphere simulator; large: one stack of 100,000 "
+        "resources, and where its time goes. Left out: all but the last.",
     )
     parser.add_argument(
         "--sizes",
@@ -55,7 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         help="resources of an estate, joined by commas (100,1000,10000)",
     )
     parser.add_argument(
-        "--objects", type=int, default=500, help="machines, and disks, on the daemon (500)"
+        "--objects",
+        type=int,
+        help=f"machines on the daemon ({_ON_LIBVIRT}, and as many disks), or on the simulator "
+        f"beside {_ON_VSPHERE:,}",
     )
     parser.add_argument(
         "--rounds",
@@ -122,8 +128,9 @@ def _libvirt(options: argparse.Namespace) -> None:
     from tests.bench import live  # noqa: PLC0415
 
     rounds = options.rounds or _ROUNDS
-    samples = live.measure(options.objects, rounds, _say)
-    goals = live.goals(options.objects)
+    objects = options.objects or _ON_LIBVIRT
+    samples = live.measure(objects, rounds, _say)
+    goals = live.goals(objects)
     tables = [report.phase_rows(samples, None), report.goal_rows(samples, goals)]
     _show(tables, rounds)
     if options.write:
@@ -132,6 +139,31 @@ def _libvirt(options: argparse.Namespace) -> None:
             "the floor of bare calls for the same effect, and the goals. [How](README.md)."
         )
         _write("libvirt.md", report.page("Machines on a libvirt daemon", text, tables, rounds))
+
+
+def _vsphere(options: argparse.Namespace) -> None:
+    reason = vcsim_unavailable()
+    if reason is not None:
+        _say(f"vsphere: not measured: {reason}")
+        return
+    # Imported here because the other suites also run where pyvmomi is not installed.
+    from tests.bench import vsphere  # noqa: PLC0415
+
+    rounds = options.rounds or _ROUNDS
+    objects = sorted({_ON_VSPHERE, options.objects or _ON_VSPHERE})
+    found = vsphere.measure(objects, rounds, _say)
+    tables = [
+        report.phase_rows(found.samples, None),
+        report.goal_rows(found.samples, vsphere.goals(objects)),
+        vsphere.request_rows(found),
+    ]
+    _show(tables, rounds)
+    if options.write:
+        text = (
+            "What stopped machines on the vSphere simulator cost: ours, the bare calls of pyvmomi "
+            "for the same properties, the goals, and the requests. [How](README.md)."
+        )
+        _write("vsphere.md", report.page("Machines on a vCenter", text, tables, rounds))
 
 
 def _review(options: argparse.Namespace) -> None:
@@ -180,9 +212,10 @@ _SUITES = {
     "comparison": _comparison,
     "review": _review,
     "libvirt": _libvirt,
+    "vsphere": _vsphere,
     "large": _large,
 }
-_USUAL = ("estate", "comparison", "review", "libvirt")
+_USUAL = ("estate", "comparison", "review", "libvirt", "vsphere")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -12,7 +12,7 @@ from provisioner.core.address import Address
 from provisioner.core.clock import Deadline, SystemClock
 from provisioner.core.identity import Stamp, identity
 from provisioner.core.values import Secret
-from provisioner.providers.api import Context, Endpoint, Resource
+from provisioner.providers.api import Context, Endpoint, Memory, NoMemory, Resource
 from provisioner_plugins.vmware import esxi, vcenter
 from provisioner_plugins.vmware.provider import VmwareProvider
 from provisioner_plugins.vmware.session import VmwareSession
@@ -59,9 +59,12 @@ def session(
     password: str | None = None,
     reports: list[str] | None = None,
     provider: VmwareProvider | None = None,
+    memory: Memory | None = None,
     **connection: Any,
 ) -> Iterator[VmwareSession]:
-    """A session, closed at the end. ``reports`` gets what it tells the person who waits."""
+    """A session, closed at the end. ``reports`` gets what it tells the person who waits; without
+    ``memory`` it remembers nothing.
+    """
     provider = provider or provider_of(vcsim)
     told = [] if reports is None else reports
     context = Context(
@@ -69,6 +72,7 @@ def session(
         SystemClock(),
         Password(vcsim.password if password is None else password),
         lambda _address, text, _done=0, _total=0: told.append(text),
+        NoMemory() if memory is None else memory,
     )
     name = provider.describe().name
     opened = provider.open(Endpoint("lab", name, connection_to(vcsim, **connection)), context)

@@ -47,8 +47,9 @@ func (h *host) handler(seen *call) http.Handler {
 	for _, matched := range slices.Backward(tasks) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}
+	handler = h.completeStorage(seen, h.completeSnapshots(seen, handler))
 	handler = h.completeHosts(seen, h.completeAccess(seen, handler))
-	handler = h.completeFields(seen, h.completeHierarchy(seen, h.completeStorage(seen, handler)))
+	handler = h.completeFields(seen, h.completeHierarchy(seen, handler))
 	handler = h.inTurn(seen, h.refuseDuplicate(seen, handler))
 	for _, matched := range slices.Backward(around) {
 		handler = actions[matched.Do](h, matched, seen, handler)

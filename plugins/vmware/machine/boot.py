@@ -13,6 +13,12 @@ from provisioner_plugins.vmware.machine.record import ANY_DRIVE
 _Options = vim.vm.BootOptions
 
 
+def is_ordered(spec: Mapping[str, Any]) -> bool:
+    """Whether a spec asks for an order."""
+    sections = (spec.get(name, {}) for name in ("disks", "nics", "cdroms"))
+    return any("bootOrder" in device for section in sections for device in section.values())
+
+
 def order_wanted(machine: Machine, spec: Mapping[str, Any], names: Names) -> tuple[int, ...]:
     """The devices of a machine in the order that a spec has for them, by key."""
     keys = [

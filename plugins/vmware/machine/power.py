@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyVmomi import vim
 
@@ -16,6 +16,19 @@ from provisioner_plugins.vmware.wire.sweep import look
 
 DEFAULT_SHUTDOWN_MS = 60_000
 _PAUSE_SECONDS = 0.5
+
+
+class Now(NamedTuple):
+    """How a machine is: ``running``, ``stopped`` or ``suspended``, and whether its guest has VMware
+    Tools that run.
+    """
+
+    power: str
+    tools: bool
+
+
+NEW = Now("stopped", tools=False)
+"""How a machine is that was made just now."""
 
 
 def find(site: Site, uuid: str) -> Any:
@@ -43,9 +56,11 @@ class Power:
         self._machine = machine
         self._patience = int(resource.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS)) / 1000
 
-    def bring_to(self, state: str, deadline: Deadline) -> None:
-        """Do what leads there; nothing, if it is there already."""
-        now, tools = self._look()
+    def bring_to(self, state: str, deadline: Deadline, known: Now | None = None) -> None:
+        """Do what leads there; nothing, if it is there already. ``known``: how it is now, where
+        that need not be read.
+        """
+        now, tools = known or self._look()
         if now == state:
             return
         if state == "running":
@@ -88,14 +103,14 @@ class Power:
             self._site.sleep(min(_PAUSE_SECONDS, with_time.remaining()))
         return False
 
-    def _look(self) -> tuple[str, bool]:
+    def _look(self) -> Now:
         wanted = {vim.VirtualMachine: ("runtime.powerState", "guest.toolsRunningStatus")}
         what = f"read the power of machine {self._resource.name}"
         rows = look(self._site.client, what, (self._machine,), wanted)
         if not rows:
             raise Terminal(gone(self._resource))
         tools = str(rows[0].get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
-        return POWER[str(rows[0].get("runtime.powerState"))], tools
+        return Now(POWER[str(rows[0].get("runtime.powerState"))], tools)
 
     def _task(self, verb: str, start: Any, deadline: Deadline) -> None:
         if deadline.passed:

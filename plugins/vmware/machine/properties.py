@@ -20,13 +20,15 @@ simulator), which the others tell.
 OF_EVERY: Sequence[str] = (
     UUID,
     TEMPLATE,
-    STAMP,
     *VERSIONS,
     "resourcePool",
     "runtime.powerState",
     "guest.ipAddress",
     "guest.toolsRunningStatus",
 )
+"""What finds a machine, moves without its versions, or is one of them: a sweep costs by the number
+of these.
+"""
 OF_CONFIG: Sequence[str] = (
     STAMP,
     *VERSIONS,
@@ -42,6 +44,8 @@ OF_CONFIG: Sequence[str] = (
     "config.cpuHotAddEnabled",
     "config.memoryHotAddEnabled",
     "config.nestedHVEnabled",
+    "config.cpuAllocation",
+    "config.memoryAllocation",
 )
 OF_ONE: Sequence[str] = ("name", "parent", *dict.fromkeys((*OF_EVERY, *OF_CONFIG)))
 """All of both, of a machine that something is about to be done to."""

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from posixpath import basename
+from types import MappingProxyType
 from typing import Any
 
 from provisioner.core.address import Address
@@ -32,7 +33,7 @@ from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.ownership import gone, require_time
 from provisioner_plugins.vmware.site import Site
-from provisioner_plugins.vmware.storage import listing
+from provisioner_plugins.vmware.storage import listing, templates
 from provisioner_plugins.vmware.storage.file import (
     FileId,
     borrowed_path,
@@ -59,6 +60,7 @@ from provisioner_plugins.vmware.storage.places import Located, Places
 from provisioner_plugins.vmware.storage.sparse import descriptor
 from provisioner_plugins.vmware.storage.store import Store, Stores
 from provisioner_plugins.vmware.storage.surveying import survey
+from provisioner_plugins.vmware.storage.templates import Templates, is_template
 from provisioner_plugins.vmware.storage.users import require_unused, users_of
 from provisioner_plugins.vmware.wire.errors import LOST
 from provisioner_plugins.vmware.wire.sweep import Wanted
@@ -69,7 +71,7 @@ class ImageHandler:
     """Handler of the kind Image."""
 
     kind = "Image"
-    reads: Wanted = listing.READS
+    reads: Wanted = MappingProxyType({**listing.READS, **templates.READS})
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -82,11 +84,16 @@ class ImageHandler:
         self, inventory: Inventory, targets: Sequence[Resource]
     ) -> Mapping[Address, Observation]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        places = Places(self._site, inventory, targets, checksums=True)
-        return {target.address: _observed(places, target) for target in targets}
+        files = [target for target in targets if not is_template(target)]
+        others = [target for target in targets if is_template(target)]
+        places = Places(self._site, inventory, files, checksums=True)
+        answers = {target.address: _observed(places, target) for target in files}
+        if others:
+            answers |= Templates(self._site, inventory).observe(places, others)
+        return answers
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
-        """Every CD image, and the disks that were uploaded as images."""
+        """Every CD image, the disks that were uploaded as images, and every template."""
         for item in survey(self._site, inventory):
             if item.is_disk:
                 continue
@@ -98,6 +105,7 @@ class ImageHandler:
                 **_checksum(item.found),
             }
             yield Discovered(self.kind, file.path, present(item.found, spec, None, {}), item.notes)
+        yield from Templates(self._site, inventory).discover(self.kind)
 
     # --- looking ahead ---
 
@@ -124,12 +132,14 @@ class ImageHandler:
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
+        if is_template(resource):
+            return templates.read(self._site).choose(resource)
         stores = Stores(self._site).of_pool(resource)
         borrowed = borrowed_path(resource.spec)
         path = borrowed or own_path(resource)
         with self._turns.at(FileId(stores[0].moid, path)):
             for store in stores:
-                found = store.find(path, deadline)
+                found = store.find(path, deadline, checksums=True)
                 if found is not None:
                     if borrowed is not None:
                         self._verify(resource, store, found, deadline)
@@ -137,7 +147,7 @@ class ImageHandler:
             if borrowed is not None:
                 raise Terminal(_no_volume(resource, stores[0].text(path)))
             self._upload(resource, stores[0], path, deadline)
-            made = stores[0].find(path, deadline)
+            made = stores[0].find(path, deadline, checksums=True)
         if made is None:
             raise Terminal(gone(resource))
         return outcome(made, {})
@@ -153,6 +163,8 @@ class ImageHandler:
         """Nothing of an image can be changed on the endpoint: it is only looked for."""
         del changes, restart
         require_time(resource, deadline)
+        if is_template(resource):
+            return templates.read(self._site).choose(resource)
         file = FileId.parse(observed.external_id)
         require_ours(resource, file)
         self._require(resource, file, deadline)
@@ -163,6 +175,8 @@ class ImageHandler:
         verified.
         """
         require_time(resource, deadline)
+        if is_template(resource):
+            return Outcome(observed.external_id, observed.outputs)
         file = FileId.parse(observed.external_id)
         store, found = self._require(resource, file, deadline)
         self._verify(resource, store, found, deadline)
@@ -173,11 +187,13 @@ class ImageHandler:
         somebody else only loses what tells its checksum.
         """
         require_time(resource, deadline)
+        if is_template(resource):
+            return
         file = file_of(resource)
         store = None if file is None else Stores(self._site).of(file.datastore)
         if file is None or store is None:
             return
-        found = store.find(file.path, deadline)
+        found = store.find(file.path, deadline, checksums=True)
         if borrowed_path(resource.spec) is None:
             require_ours(resource, file)
             if found is not None:
@@ -192,7 +208,7 @@ class ImageHandler:
 
     def _require(self, resource: Resource, file: FileId, deadline: Deadline) -> tuple[Store, Found]:
         store = Stores(self._site).of(file.datastore)
-        found = None if store is None else store.find(file.path, deadline)
+        found = None if store is None else store.find(file.path, deadline, checksums=True)
         if store is None or found is None:
             raise Terminal(gone(resource))
         return store, found

@@ -4,7 +4,7 @@ author gave. Called by the handlers of both to observe.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pyVmomi import vim
@@ -16,6 +16,7 @@ from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FileId, borrowed_path, own_path
 from provisioner_plugins.vmware.storage.listing import Found, Listing, folder_for, list_all
+from provisioner_plugins.vmware.storage.pool_reading import Finder
 from provisioner_plugins.vmware.storage.store import stores_in
 from provisioner_plugins.vmware.wire.sweep import Row
 
@@ -41,7 +42,8 @@ class Places:
         self, site: Site, inventory: Inventory, targets: Sequence[Resource], *, checksums: bool
     ) -> None:
         self._inventory = inventory
-        self._candidates = {t.address: list(_candidates(inventory, t)) for t in targets}
+        self._pools = _Pools(site, inventory)
+        self._candidates = {target.address: [*self._of(target)] for target in targets}
         paths: dict[str, list[str]] = {}
         for candidates in self._candidates.values():
             for candidate in candidates:
@@ -49,6 +51,21 @@ class Places:
         rows = {moid: row for moid in paths if (row := _store(inventory, moid)) is not None}
         folders = {moid: folder_for(paths[moid]) for moid in rows}
         self._listings: Mapping[str, Listing] = list_all(site, folders, rows, checksums=checksums)
+
+    def _of(self, target: Resource) -> Iterator[Candidate]:
+        pool = self._pools.row(target, str(target.spec.get("pool")))
+        stores = () if pool is None else [row.moid for row in stores_in(self._inventory, pool)]
+        # A file that is only used is nobody's own, and known once that is recorded.
+        if borrowed_path(target.spec) is None:
+            for moid in stores:
+                yield Candidate(FileId(moid, own_path(target)), ours=True)
+        if target.external_id is not None:
+            yield Candidate(FileId.parse(target.external_id), ours=True)
+        # Ours are never called like their resource, so a file of others is in nobody's way, unless
+        # the author gave the path of one: that is how it is taken over.
+        if target.exact:
+            for moid in stores:
+                yield Candidate(FileId(moid, target.name), ours=False)
 
     def locate(self, target: Resource) -> Located | Absent | Undetermined:
         """The file of a target. Undetermined where it could be on a datastore that cannot be read,
@@ -75,35 +92,35 @@ class Places:
         above = None if row is None else self._inventory.parent(row)
         if above is not None and issubclass(above.kind, vim.StoragePod):
             moids.append(above.moid)
-        pools = {
-            address.name: resource.external_id
-            for address, resource in target.related.items()
-            if address.kind == "StoragePool"
-        }
         wanted = str(target.spec.get("pool", ""))
-        if pools.get(wanted) in moids:
+        pool = self._pools.row(target, wanted)
+        if pool is not None and pool.moid in moids:
             return wanted
-        return next((name for name, moid in pools.items() if moid == datastore), datastore)
+        for address in target.related:
+            if address.kind == "StoragePool":
+                pool = self._pools.row(target, address.name)
+                if pool is not None and pool.moid == datastore:
+                    return address.name
+        return datastore
 
 
-def _candidates(inventory: Inventory, target: Resource) -> Iterator[Candidate]:
-    borrowed = borrowed_path(target.spec)
-    stores = [row.moid for row in _pool_stores(inventory, target)]
-    for moid in stores:
-        yield Candidate(FileId(moid, borrowed or own_path(target)), ours=borrowed is None)
-    if target.external_id is not None:
-        yield Candidate(FileId.parse(target.external_id), ours=True)
-    # Ours are never called like their resource, so a file of others is in nobody's way, unless the
-    # author gave the path of one: that is how it is taken over.
-    if target.exact:
-        for moid in stores:
-            yield Candidate(FileId(moid, target.name), ours=False)
+class _Pools:
+    """The datastores and clusters of the pools of a stack, recorded yet or not."""
 
+    def __init__(self, site: Site, inventory: Inventory) -> None:
+        self._finder = Finder(site, inventory)
+        self._rows: dict[str, Row | None] = {}
 
-def _pool_stores(inventory: Inventory, target: Resource) -> Iterable[Row]:
-    pool = target.related.get(Address("StoragePool", str(target.spec.get("pool"))))
-    row = inventory.row(None if pool is None else pool.external_id)
-    return () if row is None else stores_in(inventory, row)
+    def row(self, target: Resource, name: str) -> Row | None:
+        """That of the pool that the target's stack calls so; None if it is not there."""
+        pool = target.related.get(Address("StoragePool", name))
+        if pool is None:
+            return None
+        key = f"{pool.stamp} {pool.external_id} {pool.name}"
+        if key not in self._rows:
+            found = self._finder.find(pool)
+            self._rows[key] = found if isinstance(found, Row) else None
+        return self._rows[key]
 
 
 def _store(inventory: Inventory, moid: str) -> Row | None:

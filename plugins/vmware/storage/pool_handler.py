@@ -90,7 +90,9 @@ class PoolHandler:
         of_vcenter = self._site.flavour is VCENTER
         spec = spec_of(inventory, row, names, of_vcenter=of_vcenter)
         plain = spec_of(inventory, row, Names({}), of_vcenter=of_vcenter)
-        return present(row, spec, owner, plain)
+        mark = inventory.mark(row)
+        itself = {"spec": plain, "owner": None if mark is None else mark.stamp.as_json()}
+        return present(row, spec, owner, itself)
 
     # --- writing ---
 

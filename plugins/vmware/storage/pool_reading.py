@@ -163,10 +163,10 @@ def _place(info: Any) -> dict[str, Any]:
 
 
 def present(
-    row: Row, spec: Mapping[str, Any], owner: Stamp | None, plain: Mapping[str, Any]
+    row: Row, spec: Mapping[str, Any], owner: Stamp | None, itself: Mapping[str, Json]
 ) -> Present:
-    """The observation of a datastore or cluster. ``plain`` is the spec with ids for names, which
-    does not depend on who asks.
+    """The observation of a datastore or cluster. ``itself`` is what does not depend on who asks:
+    the spec with ids for names, and the mark.
     """
     return Present(
         external_id=row.moid,
@@ -176,8 +176,7 @@ def present(
             {
                 "id": row.moid,
                 "name": str(row.get("name")),
-                "owner": None if owner is None else owner.as_json(),
-                "spec": plain,
+                **itself,
             }
         ),
         outputs=outputs_of(row),

@@ -21,8 +21,7 @@ _MARKER = struct.Struct("<QI")
 _AT_END = 0xFFFFFFFFFFFFFFFF
 _FOOTER_FROM_END = 1024
 _COMPRESSED = 1 << 16
-_ZEROED = 1
-"""An entry of a grain table for a grain of zeros."""
+_MARKS_ZEROS = 1 << 2
 
 
 class UnreadableDiskError(ValueError):
@@ -38,6 +37,8 @@ class Header:
     per_table: int
     directory: int
     compressed: bool
+    absent: int
+    """Entries of a grain table up to this stand for a grain of zeros."""
 
     @property
     def bytes(self) -> int:
@@ -62,7 +63,8 @@ def _header(file: BinaryIO, at: int) -> Header:
     _, _, flags, capacity, grain, _, _, per_table, _, directory, _ = _HEADER.unpack(text)
     if not grain or not per_table:
         raise UnreadableDiskError("its header is damaged")
-    return Header(capacity, grain, per_table, directory, bool(flags & _COMPRESSED))
+    compressed, absent = bool(flags & _COMPRESSED), int(bool(flags & _MARKS_ZEROS))
+    return Header(capacity, grain, per_table, directory, compressed, absent)
 
 
 def grains(file: BinaryIO, header: Header) -> Iterator[bytes]:
@@ -73,13 +75,13 @@ def grains(file: BinaryIO, header: Header) -> Iterator[bytes]:
     zeros = bytes(size)
     left = header.bytes
     for start in _starts(file, header):
-        grain = zeros if start <= _ZEROED else _grain(file, header, start, size)
+        grain = zeros if start <= header.absent else _grain(file, header, start, size)
         yield grain[:left] if left < size else grain
         left -= min(left, size)
 
 
 def _starts(file: BinaryIO, header: Header) -> Iterator[int]:
-    """The sector of each grain; 0 or 1 for one of zeros."""
+    """The sector of each grain; see :attr:`Header.absent`."""
     count = -(-header.capacity // header.grain)
     tables = -(-count // header.per_table)
     for table in _numbers(file, header.directory, tables):
@@ -108,6 +110,8 @@ def _grain(file: BinaryIO, header: Header, start: int, size: int) -> bytes:
             raise UnreadableDiskError(f"a part of it cannot be unpacked ({problem})") from problem
     else:
         data = file.read(size)
+        if len(data) < size:
+            raise UnreadableDiskError("it is shorter than its tables say")
     return data.ljust(size, b"\0")
 
 

@@ -103,7 +103,7 @@ def test_a_machine_moves_over_to_the_successor_of_its_disk(
 ) -> None:
     """One plan makes the new disk, gives it to the machine, and deletes the old one."""
     before = world.resource(disk)
-    world.write(disk, {"pool": "pool", "size": "4MiB", "format": "raw", "retention": "delete"})
+    world.write(disk, {"pool": "pool-b", "size": "4MiB", "retention": "delete"})
     plan = world.converge()
     assert [(Action.REPLACE, disk), (Action.UPDATE, machine), (Action.DELETE, disk)] == [
         (step.action, step.address) for step in plan.steps

@@ -12,7 +12,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from provisioner.core.values import Path as FieldPath
-from tests.conformance.provider import vmware_hierarchy, vmware_storage
+from tests.conformance.provider import vmware_hierarchy, vmware_networks, vmware_storage
 from tests.lab.vcsim import Vcsim
 
 
@@ -106,6 +106,43 @@ class Machines:
         return [(str(item.config), str(item.runtime.powerState)) for item in found] or None
 
 
+class Snapshots:
+    """Snapshots of the machine of the surroundings."""
+
+    def add(self, there: Connected, name: str) -> str:
+        [machine] = there.called(vim.VirtualMachine, "machine")
+        task = machine.CreateSnapshot_Task(name, "", memory=False, quiesce=False)
+        WaitForTask(task)
+        return f"{machine.config.instanceUuid}/{task.info.result._moId}"
+
+    def change(self, there: Connected, name: str) -> FieldPath:
+        [(_, item)] = self._called(there, name)
+        text = item.description.replace("as the author wants it", "changed outside")
+        item.snapshot.RenameSnapshot(name, text)
+        return ("description",)
+
+    def remove(self, there: Connected, name: str) -> None:
+        for _, item in self._called(there, name):
+            WaitForTask(item.snapshot.RemoveSnapshot_Task(removeChildren=False))
+
+    def picture(self, there: Connected, name: str) -> object:
+        found = [(machine, str(item.description)) for machine, item in self._called(there, name)]
+        return found or None
+
+    def _called(self, there: Connected, name: str) -> list[tuple[str, Any]]:
+        found = []
+        for machine in there.every(vim.VirtualMachine):
+            # pyvmomi has no attribute for a property that the simulator does not set.
+            known = getattr(machine, "snapshot", None)
+            waiting = [] if known is None else list(known.rootSnapshotList)
+            while waiting:
+                item = waiting.pop()
+                waiting += item.childSnapshotList or []
+                if item.name == name:
+                    found.append((machine.name, item))
+        return found
+
+
 KINDS: dict[str, Callable[[], OutsideKind]] = {
     "Datacenter": vmware_hierarchy.Datacenters,
     "Folder": vmware_hierarchy.Folders,
@@ -115,9 +152,11 @@ KINDS: dict[str, Callable[[], OutsideKind]] = {
     "PlacementRule": vmware_hierarchy.Rules,
     "Role": vmware_hierarchy.Roles,
     "VirtualMachine": Machines,
+    "Network": vmware_networks.Networks,
     "StoragePool": vmware_storage.Datastores,
     "Disk": vmware_storage.Disks,
     "Image": vmware_storage.Images,
+    "Snapshot": Snapshots,
 }
 
 

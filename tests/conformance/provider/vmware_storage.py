@@ -5,12 +5,11 @@ on this machine, at the URL of each.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pyVmomi import vim, vmodl
+from pyVmomi import vim
 
 from provisioner.core.values import Path as FieldPath
 
@@ -54,15 +53,12 @@ class Disks:
     ending = ".vmdk"
 
     def add(self, there: Connected, name: str) -> str:
-        _make_disk(there, f"[{POOL}] {name}.vmdk")
+        write_disk(_root(there) / f"{name}.vmdk", b"f", _SMALL)
         return self._id(there, name)
 
     def change(self, there: Connected, name: str) -> FieldPath:
         [file] = [file for file in _files(there, name) if not file.name.endswith("-flat.vmdk")]
-        text = f"[{POOL}] {file.relative_to(_root(there))}"
-        manager = there.content.virtualDiskManager
-        _wait(there, manager.DeleteVirtualDisk_Task(text, there.datacenter))
-        _make_disk(there, text)
+        write_disk(file, b"f", _SMALL)
         return ("size",)
 
     def remove(self, there: Connected, name: str) -> None:
@@ -90,31 +86,11 @@ class Images(Disks):
         return self._id(there, name)
 
 
-def write_disk(path: Path, letter: bytes) -> None:
-    """A disk of 1 MiB full of one letter, as it lies on a datastore."""
+def write_disk(path: Path, letter: bytes, size: int = 2**20) -> None:
+    """A disk full of one letter, as it lies on a datastore."""
     flat = path.with_name(f"{path.stem}-flat.vmdk")
-    flat.write_bytes(letter * 2**20)
-    path.write_text(f'# Disk DescriptorFile\nRW {2**20 // _SECTOR} VMFS "{flat.name}"\n')
-
-
-def _make_disk(there: Connected, text: str) -> None:
-    spec = vim.VirtualDiskManager.FileBackedVirtualDiskSpec(
-        diskType="thin", adapterType="lsiLogic", capacityKb=_SMALL // 1024
-    )
-    manager = there.content.virtualDiskManager
-    _wait(there, manager.CreateVirtualDisk_Task(text, there.datacenter, spec))
-
-
-def _wait(there: Connected, task: Any) -> None:
-    # `info` of a task that is about no object cannot be read as a whole.
-    collector = vmodl.query.PropertyCollector
-    spec = collector.FilterSpec(
-        objectSet=[collector.ObjectSpec(obj=task)],
-        propSet=[collector.PropertySpec(type=vim.Task, pathSet=["info.state"])],
-    )
-    running = {vim.TaskInfo.State.queued, vim.TaskInfo.State.running}
-    while there.content.propertyCollector.RetrieveContents([spec])[0].propSet[0].val in running:
-        time.sleep(0.01)
+    flat.write_bytes(letter * size)
+    path.write_text(f'# Disk DescriptorFile\nRW {size // _SECTOR} VMFS "{flat.name}"\n')
 
 
 def _root(there: Connected) -> Path:

@@ -1,0 +1,1 @@
+"""Networks: port groups of standard and of distributed switches."""

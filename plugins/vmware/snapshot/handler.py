@@ -1,0 +1,317 @@
+"""Snapshots: taken with their mark in one call, found in the trees of their machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pyVmomi import vim
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.values import digest
+from provisioner.providers.api import (
+    Absent,
+    Change,
+    Discovered,
+    Observation,
+    Outcome,
+    Present,
+    Resource,
+    Terminal,
+)
+from provisioner.providers.capabilities import Undertaking
+from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.machine.power import find
+from provisioner_plugins.vmware.machine.properties import TEMPLATE, UUID
+from provisioner_plugins.vmware.ownership import (
+    gone,
+    is_stamped_by,
+    not_ours,
+    require_time,
+    taken,
+)
+from provisioner_plugins.vmware.references import References
+from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.snapshot import words
+from provisioner_plugins.vmware.stamp import Mark
+from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
+
+_TREE = "snapshot.rootSnapshotList"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One snapshot of a machine. ``machine`` is the instance UUID of that."""
+
+    moid: str
+    machine: str
+    name: str
+    text: str
+    mark: Mark | None
+    memory: bool
+
+    @property
+    def external_id(self) -> str:
+        """Machine and snapshot."""
+        return f"{self.machine}/{self.moid}"
+
+
+class SnapshotHandler:
+    """Handler of the kind Snapshot."""
+
+    kind = "Snapshot"
+    reads: Wanted = MappingProxyType({vim.VirtualMachine: (UUID, TEMPLATE, _TREE)})
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    # --- reading ---
+
+    def observe(
+        self, inventory: Inventory, targets: Sequence[Resource]
+    ) -> Mapping[Address, Observation]:
+        """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
+        names = References(targets[0].related if targets else {})
+        machines = [row for row in inventory.rows(vim.VirtualMachine) if row.get(_TREE)]
+        found = [item for row in machines for item in _snapshots(row)]
+        answers: dict[Address, Observation] = {}
+        for target in targets:
+            item = _find(target, found)
+            answers[target.address] = Absent() if item is None else _present(item, names)
+        return answers
+
+    def discover(self, inventory: Inventory) -> Iterator[Discovered]:
+        """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
+        names = References({})
+        for row in inventory.rows(vim.VirtualMachine):
+            if row.get(_TREE) and not row.get(TEMPLATE, False):
+                for item in _snapshots(row):
+                    yield Discovered(self.kind, item.name, _present(item, names))
+
+    # --- looking ahead ---
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: there has to be memory to
+        hold when the snapshot is taken.
+        """
+        del inventory, deadline, thorough
+        resource = undertaking.resource
+        machine = resource.related.get(Address("VirtualMachine", str(resource.spec["machine"])))
+        stopped = machine is not None and machine.spec.get("power") == "stopped"
+        if undertaking.creates and stopped and resource.spec.get("memory", False):
+            yield error(
+                "PRV5327",
+                f"{resource.address} is to hold memory, and its machine does not run",
+                hint="Write memory: false, or power: running for the machine.",
+                path=("memory",),
+            )
+
+    # --- writing ---
+
+    def create(self, resource: Resource, deadline: Deadline) -> Outcome:
+        """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
+        require_time(resource, deadline)
+        machine, row = self._machine(resource)
+        found = _find(resource, _snapshots(row))
+        if found is None:
+            spec = resource.spec
+            text = words.written(str(spec.get("description", "")), Mark.of(resource))
+            self._site.run(
+                f"take snapshot {resource.name} of machine {name_of(row)}",
+                lambda _: machine.CreateSnapshot_Task(
+                    name=resource.name,
+                    description=text,
+                    memory=bool(spec.get("memory", False)),
+                    quiesce=bool(spec.get("quiesce", False)),
+                ),
+                deadline,
+            )
+            found = _find(resource, _snapshots(self._machine(resource)[1]))
+        if found is None:
+            raise Terminal(gone(resource))
+        if not _is_ours(resource, found):
+            raise Terminal(taken(resource, f"is a snapshot of {name_of(row)} already"))
+        return Outcome(found.external_id)
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
+        del restart
+        require_time(resource, deadline)
+        found = self._own(resource, observed.external_id)
+        text = found.text
+        for change in changes:
+            if change.path == ("description",):
+                text = str(change.after or "")
+        return self._rewrite(resource, found, text)
+
+    def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
+        """Write the mark behind its description."""
+        require_time(resource, deadline)
+        found = self._by_id(observed.external_id)
+        if found is None:
+            raise Terminal(gone(resource))
+        if found.mark is not None and not _is_ours(resource, found):
+            raise Terminal(not_ours(resource, found.mark.stamp))
+        return self._rewrite(resource, found, found.text)
+
+    def _rewrite(self, resource: Resource, found: Found, text: str) -> Outcome:
+        snapshot = self._site.client.managed(vim.vm.Snapshot, found.moid)
+        description = words.written(text, Mark.of(resource))
+        self._site.client.call(
+            f"describe snapshot {found.name}",
+            lambda _: snapshot.RenameSnapshot(name=found.name, description=description),
+        )
+        return Outcome(found.external_id)
+
+    def delete(self, resource: Resource, deadline: Deadline) -> None:
+        """Merge what it holds into the machine as it is now; snapshots below it stay."""
+        require_time(resource, deadline)
+        found = self._recorded(resource)
+        if found is None:
+            return
+        if not _is_ours(resource, found):
+            raise Terminal(not_ours(resource, None if found.mark is None else found.mark.stamp))
+        snapshot = self._site.client.managed(vim.vm.Snapshot, found.moid)
+        self._site.run(
+            f"remove snapshot {found.name}",
+            lambda _: snapshot.RemoveSnapshot_Task(removeChildren=False),
+            deadline,
+        )
+
+    def revert(self, resource: Resource, deadline: Deadline) -> None:
+        """Bring the machine back to a snapshot. Raises Terminal (PRV5315, PRV5319)."""
+        require_time(resource, deadline)
+        found = self._recorded(resource)
+        if found is None:
+            raise Terminal(gone(resource))
+        if not _is_ours(resource, found):
+            raise Terminal(not_ours(resource, None if found.mark is None else found.mark.stamp))
+        snapshot = self._site.client.managed(vim.vm.Snapshot, found.moid)
+        self._site.run(
+            f"go back to snapshot {found.name}",
+            lambda _: snapshot.RevertToSnapshot_Task(),
+            deadline,
+        )
+
+    # --- parts ---
+
+    def _machine(self, resource: Resource) -> tuple[Any, Row]:
+        name = str(resource.spec["machine"])
+        known = resource.related.get(Address("VirtualMachine", name))
+        uuid = None if known is None else known.external_id
+        machine = None if uuid is None else find(self._site, uuid)
+        if machine is None:
+            raise Terminal(
+                error(
+                    "PRV5328",
+                    f"the machine of {resource.address} is not on the endpoint",
+                    detail=f"It is a snapshot of VirtualMachine/{name}.",
+                    hint="Plan again: the machine was removed since it was read.",
+                    address=str(resource.address),
+                    path=("machine",),
+                )
+            )
+        return machine, self._row(machine)
+
+    def _row(self, machine: Any) -> Row:
+        wanted = {vim.VirtualMachine: ("name", UUID, _TREE)}
+        [row] = look(self._site.client, "read the snapshots of a machine", (machine,), wanted)
+        return row
+
+    def _by_id(self, external_id: str) -> Found | None:
+        machine = find(self._site, external_id.partition("/")[0])
+        if machine is None:
+            return None
+        items = list(_snapshots(self._row(machine)))
+        return next((item for item in items if item.external_id == external_id), None)
+
+    def _recorded(self, resource: Resource) -> Found | None:
+        """By its recorded id, else by its mark in its machine."""
+        if resource.external_id is not None:
+            return self._by_id(resource.external_id)
+        known = resource.related.get(Address("VirtualMachine", str(resource.spec["machine"])))
+        uuid = None if known is None else known.external_id
+        machine = None if uuid is None else find(self._site, uuid)
+        if machine is None:
+            return None
+        found = _find(resource, _snapshots(self._row(machine)))
+        return found if found is not None and found.mark is not None else None
+
+    def _own(self, resource: Resource, external_id: str) -> Found:
+        found = self._by_id(external_id)
+        if found is None:
+            raise Terminal(gone(resource))
+        if not _is_ours(resource, found):
+            raise Terminal(not_ours(resource, None if found.mark is None else found.mark.stamp))
+        return found
+
+
+def _snapshots(row: Row) -> Iterator[Found]:
+    """All snapshots of a machine, parents first."""
+    waiting = list(row.get(_TREE, ()))
+    while waiting:
+        item = waiting.pop(0)
+        text, mark = words.read(str(item.description or ""))
+        yield Found(
+            moid=item.snapshot._GetMoId(),
+            machine=str(row.get(UUID)),
+            name=str(item.name),
+            text=text,
+            mark=mark,
+            memory=str(item.state) != vim.VirtualMachine.PowerState.poweredOff,
+        )
+        waiting[0:0] = list(item.childSnapshotList or ())
+
+
+def _find(target: Resource, found: Iterator[Found] | Sequence[Found]) -> Found | None:
+    """By its mark, its recorded id, its name among those of its machine."""
+    items = list(found)
+    for item in items:
+        if item.mark is not None and item.mark.stamp == target.stamp:
+            return item
+    for item in items:
+        if item.external_id == target.external_id:
+            return item
+    known = target.related.get(Address("VirtualMachine", str(target.spec.get("machine"))))
+    uuid = None if known is None else known.external_id
+    same = [item for item in items if item.name == target.name and item.machine == uuid]
+    return same[0] if same else None
+
+
+def _is_ours(resource: Resource, found: Found) -> bool:
+    stamp = None if found.mark is None else found.mark.stamp
+    return is_stamped_by(resource, stamp, found.external_id)
+
+
+def _present(found: Found, names: References) -> Present:
+    spec: dict[str, Any] = {
+        "machine": names.name("VirtualMachine", found.machine),
+        "memory": found.memory,
+        **(found.mark.fields() if found.mark is not None else {"labels": {}}),
+    }
+    if found.text:
+        spec["description"] = found.text
+    owner = None if found.mark is None else found.mark.stamp
+    plain = {**spec, "machine": found.machine}
+    return Present(
+        external_id=found.external_id,
+        owner=owner,
+        spec=spec,
+        fingerprint=digest(
+            [found.external_id, found.name, owner and owner.as_json(), plain],
+        ),
+        name=found.name,
+    )

@@ -14,12 +14,27 @@ from provisioner.core.units import format_size
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import is_known
 from provisioner_plugins._libvirt.native import merge_all
-from provisioner_plugins._libvirt.refusal import unusable
+from provisioner_plugins._libvirt.refusal import Cannot, not_carried, unusable
 from provisioner_plugins._libvirt.volume import SECTOR, build, pool_type
 
 DEFAULT_FORMAT = "qcow2"
 
-_unusable = partial(unusable, code="PRV2505")
+_CODE = "PRV2505"
+_unusable = partial(unusable, code=_CODE)
+REFUSED = (
+    Cannot(
+        ("format",),
+        "disks of kvm are qcow2 or raw",
+        "Use qcow2 or raw, or leave format out: each provider then keeps its own.",
+        ("vmdk",),
+    ),
+    Cannot(
+        ("preallocation",),
+        "libvirt writes what it takes in advance",
+        "Use full, or none to take space only as it is written.",
+        ("lazy",),
+    ),
+)
 
 
 class DiskRules:
@@ -57,6 +72,7 @@ def is_linked(spec: Mapping[str, Any]) -> bool:
 
 
 def _problems(spec: Mapping[str, Any], kind: str | None) -> Iterator[Diagnostic]:
+    yield from not_carried(spec, REFUSED, _CODE)
     if kind == "iscsi":
         yield _unusable(
             ("pool",),

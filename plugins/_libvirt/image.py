@@ -8,12 +8,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioner.core.actions import Impact
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.providers.api import Assessment, Change, Present, Resource
+from provisioner_plugins._libvirt.refusal import Cannot, not_carried
 from provisioner_plugins._libvirt.volume import pool_type
 
 FILE_POOLS = ("dir", "netfs", None)
 """Pools that take files; None: the stack does not tell."""
+
+_CONVERT = "qemu-img convert -O qcow2 IN OUT"
+_NOT_HERE = "libvirt knows volumes, and no whole machines to copy"
+_UPLOAD = "Upload a disk image with source.file, in the format qcow2 or raw."
+REFUSED = (
+    Cannot(
+        ("format",),
+        "images of kvm are qcow2, raw or iso",
+        f"Convert it and write format: qcow2: {_CONVERT}",
+        ("vmdk",),
+    ),
+    Cannot(
+        ("format",),
+        "an OVA is an archive with a whole machine in it, and libvirt imports none",
+        f"Unpack it (tar -xf), convert its disk, and write format: qcow2: {_CONVERT}",
+        ("ova",),
+    ),
+    Cannot(("format",), _NOT_HERE, _UPLOAD, ("template",)),
+    Cannot(("source", "template"), _NOT_HERE, _UPLOAD),
+    Cannot(("source", "libraryItem"), "libvirt has no content libraries", _UPLOAD),
+)
 
 
 class ImageRules:
@@ -26,6 +48,9 @@ class ImageRules:
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
         spec = {k: v for k, v in resource.spec.items() if k not in ("labels", "tenant")}
+        problems: list[Diagnostic] = [*not_carried(spec, REFUSED)]
+        if problems:
+            raise ProvisionerError(problems)
         kind = pool_type(resource)
         if "file" in spec["source"] and kind not in FILE_POOLS:
             raise ProvisionerError(

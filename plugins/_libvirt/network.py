@@ -4,6 +4,7 @@ changes. Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Any
@@ -23,8 +24,41 @@ from provisioner_plugins._libvirt.network_xml import (
     gateway_of,
     in_one_block,
 )
-from provisioner_plugins._libvirt.refusal import unusable
+from provisioner_plugins._libvirt.refusal import Cannot, inventory_fields, not_carried, unusable
 
+_DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
+"""Names that Linux takes for devices (IFNAMSIZ), without the odd ones."""
+REFUSED = (
+    *inventory_fields("datacenter", "folder", "hosts"),
+    Cannot(
+        ("virtualSwitch",),
+        "libvirt knows bridges of the Linux kernel and Open vSwitch",
+        "Use linux or openvswitch, or leave virtualSwitch out.",
+        ("standard", "distributed"),
+    ),
+    Cannot(
+        ("uplinks",),
+        "libvirt plugs no devices of the host into bridges",
+        "Plug them into a bridge on the host, and use mode bridge with it.",
+    ),
+    Cannot(
+        ("trunk",),
+        "the common fields say one tag of a libvirt network",
+        "Use mode bridge with virtualSwitch: openvswitch, and write the tags into "
+        "native.kvm.network: <vlan trunk='yes'><tag id='10'/><tag id='11'/></vlan>",
+    ),
+    Cannot(
+        ("security",),
+        "libvirt filters at the cards of machines, not in networks",
+        "Name a filter for the card in native.kvm.domain of the machine: an <interface> with its "
+        "<mac> and <filterref filter='clean-traffic'/>.",
+    ),
+    Cannot(
+        ("teaming",),
+        "libvirt does not bundle devices of the host",
+        "Bundle them on the host, plug the bond into a bridge, and use mode bridge with it.",
+    ),
+)
 USER = "user"
 _USER_PREFIXES = range(4, 28)
 """Network bits that libvirt takes for the user-mode stack (virDomainNetDefValidate)."""
@@ -73,6 +107,7 @@ class NetworkRules:
 
 
 def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    yield from not_carried(spec, REFUSED)
     mode = spec["mode"]
     switch = spec.get("virtualSwitch", "linux")
     if mode == USER:
@@ -89,6 +124,14 @@ def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
             ("native",),
             "a network of mode native is what its fragments say, and it has none",
             "Write them into native.kvm.network, or use another mode.",
+        )
+    bridge = spec.get("bridge")
+    if isinstance(bridge, str) and _DEVICE.fullmatch(bridge) is None:
+        yield unusable(
+            ("bridge",),
+            f"{bridge} is no name that a network device of Linux can have",
+            "Use at most 15 letters, digits, '_', '.' and '-', and begin with a letter, a digit or "
+            "'_'.",
         )
     if switch == "openvswitch" and mode != "bridge":
         yield unusable(

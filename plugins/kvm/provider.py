@@ -31,6 +31,7 @@ from provisioner.providers.capabilities import (
     SNAPSHOT_REVERT,
     USAGE,
 )
+from provisioner_plugins._libvirt.disk import DEFAULT_FORMAT
 from provisioner_plugins._libvirt.handler import KindRules
 from provisioner_plugins._libvirt.rules import shared_rules
 from provisioner_plugins._libvirt.uri import target_of
@@ -40,6 +41,14 @@ from provisioner_plugins.kvm.snapshot.rules import SnapshotRules
 VERSION = "1.0.0"
 DRIVER = "qemu"
 """libvirt's name of the driver, in URIs."""
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "Disk": {"format": DEFAULT_FORMAT},
+    "Network": {"virtualSwitch": "linux"},
+    "VirtualMachine": {
+        "disks": {"*": {"bus": "virtio"}},
+        "nics": {"*": {"model": "virtio"}},
+    },
+}
 
 
 class KvmProvider:
@@ -123,6 +132,7 @@ def _description() -> Description:
         },
         connection_schema=_schema("connection.v1.json"),
         native_schema=_schema("native.v1.json"),
+        defaults=_DEFAULTS,
         capabilities=frozenset({CONSOLE, POWER, PREFLIGHT, SNAPSHOT_REVERT, USAGE}),
         unmarked=frozenset({"StoragePool", "Disk", "Image"}),
     )

@@ -28,6 +28,16 @@ NAMING: Mapping[str, Naming] = {
     "Permission": Naming.UNIQUE,
 }
 
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "Disk": {"format": "qcow2"},
+    "Network": {"virtualSwitch": "linux"},
+    "VirtualMachine": {
+        "disks": {"*": {"bus": "virtio"}},
+        "nics": {"*": {"model": "virtio"}},
+    },
+}
+"""Those of a host with QEMU, whose part the provider plays."""
+
 CONNECTION_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "description": "Where the endpoint keeps its objects.",
@@ -70,5 +80,6 @@ def describe(version: str) -> Description:
         naming=NAMING,
         connection_schema=CONNECTION_SCHEMA,
         native_schema=NATIVE_SCHEMA,
+        defaults=DEFAULTS,
         capabilities=frozenset({POWER, SNAPSHOT_REVERT, USAGE}),
     )

@@ -18,8 +18,9 @@ from provisioner.providers.api import Resource
 from provisioner_plugins.memory.objects import MACHINE, StoredObject
 
 _SEPARATOR = "/"
-_UNTOLD: Path = ("image",)
-"""What a disk began with, which no real endpoint tells."""
+_UNTOLD: frozenset[Path] = frozenset({("image",), ("clone", "image")})
+_BEGINNINGS = {"Disk": ("image", "clone"), MACHINE: ("clone",)}
+"""What a disk or a machine began with, which no real endpoint tells."""
 
 IdOf = Callable[[Resource], str]
 """The id of the object that a resource is."""
@@ -59,7 +60,10 @@ _POOL = _Reference(("pool",), "StoragePool")
 _CLUSTER = _Reference(("cluster",), "Cluster")
 _DATACENTER = _Reference(("datacenter",), "Datacenter")
 _FOLDER = _Reference(("folder",), "Folder")
+_HOSTS = _Reference(("hosts", "*"), "ClusterHost")
 REFERENCES: Mapping[str, tuple[_Reference, ...]] = {
+    "Network": (_DATACENTER, _FOLDER, _HOSTS),
+    "StoragePool": (_Reference(("members", "*"), "StoragePool"), _DATACENTER, _FOLDER, _HOSTS),
     "Image": (_POOL,),
     "Disk": (_POOL, _Reference(("image",), "Image", bound=True)),
     "Snapshot": (_Reference(("machine",), MACHINE),),
@@ -68,6 +72,12 @@ REFERENCES: Mapping[str, tuple[_Reference, ...]] = {
         _Reference(("cdroms", "*", "image"), "Image", bound=True),
         _Reference(("nics", "*", "network"), "Network"),
         _Reference(("cloudInit", "pool"), "StoragePool"),
+        _Reference(("clone", "image"), "Image", bound=True),
+        _Reference(("placement", "cluster"), "Cluster"),
+        _Reference(("placement", "clusterHost"), "ClusterHost"),
+        _Reference(("placement", "resourcePool"), "ResourcePool"),
+        _Reference(("placement", "folder"), "Folder"),
+        _Reference(("placement", "storagePool"), "StoragePool"),
     ),
     "Datacenter": (_FOLDER,),
     "Folder": (_Reference(("parent",), "Folder"), _DATACENTER),
@@ -77,7 +87,7 @@ REFERENCES: Mapping[str, tuple[_Reference, ...]] = {
     "PlacementRule": (
         _CLUSTER,
         _Reference(("machines", "*"), MACHINE),
-        _Reference(("hosts", "*"), "ClusterHost"),
+        _HOSTS,
     ),
     "Permission": (
         _Reference(("role",), "Role"),
@@ -97,12 +107,18 @@ REFERENCES: Mapping[str, tuple[_Reference, ...]] = {
 def places(kind: str, spec: Mapping[str, Any]) -> Iterator[Place]:
     """Every place in which an object of this kind and spec refers to another one."""
     for reference in REFERENCES.get(kind, ()):
-        if reference.path == _UNTOLD and spec.get("clone", "linked") != "linked":
+        if reference.path in _UNTOLD and not _is_linked(kind, spec):
             continue
         by_key = reference.path[-1] == "*"
         for path, name in _named(spec, reference.path, ()):
             address = Address(reference.kind, name)
             yield Place(path, address, by_key, by_name=not reference.bound)
+
+
+def _is_linked(kind: str, spec: Mapping[str, Any]) -> bool:
+    """Whether it needs for good what it began with."""
+    mode = spec.get("clone", {}).get("mode") if kind == MACHINE else spec.get("clone", "linked")
+    return bool(mode == "linked")
 
 
 def _named(value: Any, pattern: Path, path: Path) -> Iterator[tuple[Path, str]]:
@@ -178,7 +194,7 @@ def renamed(stored: StoredObject, called: NameOf) -> StoredObject:
         if object_id is None:
             continue
         name = place.address.name
-        if place.path != _UNTOLD:
+        if place.path not in _UNTOLD:
             name = called(place.address, object_id) or (name if place.by_name else object_id)
         path = (*place.path[:-1], name) if place.by_key else place.path
         holds[place._replace(path=path, address=Address(place.address.kind, name)).key] = object_id
@@ -198,9 +214,10 @@ def renamed(stored: StoredObject, called: NameOf) -> StoredObject:
 
 def as_told(stored: StoredObject) -> StoredObject:
     """The object without what no real endpoint tells either."""
-    if stored.kind != "Disk" or "image" not in stored.spec:
+    untold = _BEGINNINGS.get(stored.kind, ())
+    if stored.spec.keys().isdisjoint(untold):
         return stored
-    spec = {key: value for key, value in stored.spec.items() if key not in ("image", "clone")}
+    spec = {key: value for key, value in stored.spec.items() if key not in untold}
     return replace(stored, spec=spec)
 
 

@@ -44,7 +44,7 @@ class StoredObject:
     node: str | None = None
 
 
-_KEEPING = {"Disk": ("image",), MACHINE: ("disks", "cdroms")}
+_KEEPING = {"Disk": ("image",), MACHINE: ("disks", "cdroms", "clone")}
 """Sections of a spec whose objects cannot be deleted meanwhile."""
 
 

@@ -27,10 +27,21 @@ from provisioner.providers.capabilities import POWER, PREFLIGHT, SNAPSHOT_REVERT
 from provisioner_plugins.vmware.flavour import Flavour
 from provisioner_plugins.vmware.handler import KindRules
 from provisioner_plugins.vmware.kinds import RULES
+from provisioner_plugins.vmware.machine.rules import PARAVIRTUAL_BUS, PARAVIRTUAL_CARD
+from provisioner_plugins.vmware.storage.disk import FORMAT
 
 VERSION = "1.0.0"
 _FREE = frozenset({"Disk", "Image"})
 """Kinds whose objects carry the identity of their resource in their names."""
+
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "Disk": {"format": FORMAT},
+    "Network": {"virtualSwitch": "standard"},
+    "VirtualMachine": {
+        "disks": {"*": {"bus": PARAVIRTUAL_BUS}},
+        "nics": {"*": {"model": PARAVIRTUAL_CARD}},
+    },
+}
 
 
 class VmwareProvider:
@@ -49,6 +60,7 @@ class VmwareProvider:
             naming={kind: Naming.FREE if kind in _FREE else Naming.UNIQUE for kind in self._rules},
             connection_schema=_schema("connection.v1.json"),
             native_schema=_schema("native.v1.json"),
+            defaults={kind: found for kind, found in _DEFAULTS.items() if kind in self._rules},
             capabilities=frozenset({POWER, PREFLIGHT, SNAPSHOT_REVERT}),
         )
 

@@ -30,7 +30,7 @@ PLACES: Mapping[type, Sequence[str]] = {
     vim.ComputeResource: ("resourcePool",),
     vim.HostSystem: (),
     vim.ResourcePool: ("owner",),
-    vim.Datastore: (),
+    vim.Datastore: ("browser", "summary.accessible", "summary.freeSpace"),
     vim.Network: (),
 }
 _SHOWN = 8

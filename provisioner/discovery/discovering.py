@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from provisioner.core.clock import Clock
 from provisioner.core.collector import collector_paused
@@ -65,7 +66,9 @@ class Discovering:
             foreign = of_others(
                 found, identified.known, description.unmarked, identifier.owns, self.catalog
             )
-            drafts = self._drafts(found, selected, identified, identifier, stack)
+            drafts = self._drafts(
+                found, selected, identified, identifier, stack, defaults=description.defaults
+            )
             for draft in drafts:
                 draft.others = foreign.get(key_of(draft.found))
                 draft.observe_only = self.choices.observe or draft.others is not None
@@ -142,6 +145,8 @@ class Discovering:
         identified: Identified,
         identifier: Identifier,
         stack: Stack,
+        *,
+        defaults: Mapping[str, Mapping[str, Any]],
     ) -> list[Draft]:
         addresses = identified.addresses
         usable = {*stack.declarations, *(addresses[key] for key in selected)}
@@ -168,7 +173,8 @@ class Discovering:
                 continue
             address = addresses[key]
             info, full = self.catalog.kind(item.kind), self.choices.full
-            draft = draft_of(item, address, info, name_of, full=full)
+            mine = defaults.get(item.kind, {})
+            draft = draft_of(item, address, info, name_of, defaults=mine, full=full)
             # Where names are free, an object is looked for by its name only if that is said.
             if item.name != address.name or identifier.is_free(item.kind):
                 draft.external_name = item.name

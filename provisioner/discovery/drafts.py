@@ -35,8 +35,8 @@ NameOf: TypeAlias = Callable[[Field, str], Named]
 
 @dataclass(slots=True)
 class Draft:
-    """The manifest of one object. ``spec`` is canonical. ``remarks`` say what is left out of it and
-    why, ``problem`` why there cannot be a manifest at all.
+    """The manifest of one object. ``spec`` is canonical, ``defaults`` are those of the provider for
+    the kind. ``remarks`` say what is left out and why, ``problem`` why there cannot be a manifest.
     """
 
     address: Address
@@ -47,6 +47,7 @@ class Draft:
     observe_only: bool = False
     others: str | None = None
     """The address in the stamp that tells that it is another stack's: on it, or on what uses it."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     problem: str | None = None
     _gone: list[Path] = field(default_factory=list)
@@ -98,7 +99,8 @@ class Draft:
         field = self.info.field(part)
         value = get_path(self.spec, part)
         if field is not None:
-            value = _shorter(value, field) or value
+            defaults = _below(self.defaults, part)
+            value = _shorter(_without(value, defaults), field) or value
         text = write_documents([{path_text(part): authored(value, field)}]).rstrip("\n")
         text = text.removesuffix("\n...")
         if "\n" not in text:
@@ -113,13 +115,14 @@ def draft_of(
     info: KindInfo,
     name_of: NameOf,
     *,
+    defaults: Mapping[str, Any],
     full: bool = False,
 ) -> Draft:
     """The draft of an object; with ``full`` also of its fields that are as they would be without a
-    word.
+    word. ``defaults`` are those of the provider.
     """
     spec = copy.deepcopy(dict(found.observed.spec))
-    draft = Draft(address, found, info, spec, remarks=list(found.notes))
+    draft = Draft(address, found, info, spec, defaults=defaults, remarks=list(found.notes))
     unnamed = list(_name_references(draft.spec, info.canonical, name_of, ()))
     _leave_out_secrets(draft)
     _leave_out_pending(draft, name_of)
@@ -128,7 +131,9 @@ def draft_of(
     if not draft.spec.get("labels", True):
         del draft.spec["labels"]
     if not full:
-        draft.spec = _without_defaults(draft.spec, info.canonical, _required(info, ()))
+        draft.spec = _without_defaults(
+            _without(draft.spec, defaults), info.canonical, _required(info, ())
+        )
     return draft
 
 
@@ -243,6 +248,28 @@ def _name_keys(
         elements[name] = element
         if problem is not None:
             yield (*path, name), problem
+
+
+def _below(defaults: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """The provider's defaults for what is below a field."""
+    for part in path:
+        inner = defaults.get(part, defaults.get("*"))
+        defaults = inner if isinstance(inner, Mapping) else {}
+    return defaults
+
+
+def _without(value: Any, defaults: Mapping[str, Any]) -> Any:
+    """A section without the fields that are as the provider would have them."""
+    if not isinstance(value, Mapping):
+        return value
+    result = dict(value)
+    for key, default in defaults.items():
+        for name in value if key == "*" else {key} & value.keys():
+            if isinstance(default, Mapping):
+                result[name] = _without(value[name], default)
+            elif value[name] == default:
+                del result[name]
+    return result
 
 
 def _without_defaults(

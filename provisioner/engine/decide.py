@@ -11,7 +11,7 @@ from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Path, get_path, path_text
-from provisioner.engine.diff import differences
+from provisioner.engine.diff import differences, with_defaults
 from provisioner.engine.plan import RestartPending
 from provisioner.engine.rules import KindRules
 from provisioner.engine.subjects import Subject
@@ -277,10 +277,12 @@ def _why_kept(subject: Subject, rules: KindRules) -> str | None:
     """Why a recorded object stays when nothing declares it any more; None if it goes."""
     if subject.entry is None:
         return None
-    spec, borrowed, field = subject.resource.spec, rules.borrowed_field, rules.retention_field
-    name = get_path(spec, borrowed) if borrowed is not None else None
-    if borrowed is not None and name is not None:
-        return f"it was there before, and stays ({path_text(borrowed)}: {name})"
+    spec, field = subject.resource.spec, rules.retention_field
+    for borrowed in rules.borrowed_fields:
+        name = get_path(spec, borrowed)
+        if name is not None:
+            said = " ".join(map(str, name.values())) if isinstance(name, Mapping) else name
+            return f"it was there before, and stays ({path_text(borrowed)}: {said})"
     if field is not None and (spec.get(field) or rules.default_of((field,))) == "keep":
         return "its data is kept (retention: keep)"
     return None
@@ -302,7 +304,11 @@ def _change(
 ) -> Decision:
     entry = subject.entry
     recorded, pending = (entry.spec, entry.pending) if entry is not None else (None, ())
-    changes: list[Change] = differences(spec, recorded, observed, rules, pending)
+    wanted = spec
+    if recorded is not None and recorded != spec:
+        defaults = provider.describe().defaults.get(subject.address.kind, {})
+        wanted = with_defaults(spec, recorded, defaults)
+    changes: list[Change] = differences(wanted, recorded, observed, rules, pending)
     if changes:
         assessments = provider.impact(replace(subject.resource, spec=spec), observed, changes)
         changes = [

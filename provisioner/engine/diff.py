@@ -110,6 +110,26 @@ def _says_something(spec: Mapping[str, Any]) -> bool:
     )
 
 
+def with_defaults(
+    desired: Mapping[str, Any], recorded: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """``desired`` with the fields that were recorded, are no longer set, and have a default of the
+    provider's (:attr:`provisioner.providers.api.Description.defaults`) put back to that.
+    """
+    result = dict(desired)
+    for key, default in defaults.items():
+        for name in recorded if key == "*" else {key} & recorded.keys():
+            old, new = recorded[name], desired.get(name)
+            if not isinstance(default, Mapping):
+                if new is None:
+                    result[name] = default
+            elif isinstance(old, Mapping) and isinstance(new, Mapping):
+                result[name] = with_defaults(new, old, default)
+            elif isinstance(old, Mapping) and new is None and key != "*":
+                result[name] = with_defaults({}, old, default)
+    return {key: value for key, value in result.items() if value != {} or key in desired}
+
+
 class _Missing:
     """Stands for what a record, which there is, does not have."""
 

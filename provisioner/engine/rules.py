@@ -64,9 +64,9 @@ class KindRules(Protocol):
         ...
 
     @property
-    def borrowed_field(self) -> Path | None:
-        """The spec field with which a resource stands for what was there before it and is only
-        used: it is forgotten, too.
+    def borrowed_fields(self) -> Sequence[Path]:
+        """The spec fields with each of which a resource stands for what was there before it and is
+        only used: it is forgotten, too.
         """
         ...
 

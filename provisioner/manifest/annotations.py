@@ -134,10 +134,9 @@ class KindInfo:
         return self.schema.get("x-retention")
 
     @property
-    def borrowed_field(self) -> Path | None:
-        """The field of the spec with which the resource stands for what was there before it."""
-        found: str | None = self.schema.get("x-borrowed")
-        return None if found is None else tuple(found.split("."))
+    def borrowed_fields(self) -> tuple[Path, ...]:
+        """The fields of the spec with which the resource stands for what was there before it."""
+        return tuple(tuple(path.split(".")) for path in self.schema.get("x-borrowed", ()))
 
     @property
     def outputs(self) -> Mapping[str, Mapping[str, Any]]:

@@ -1,5 +1,5 @@
-"""Rules that a schema cannot express: figures that have to fit together, devices that are used
-twice, names that are taken.
+"""Rules that a schema cannot express: images of the wrong kind, things that are used twice, names
+that are taken.
 
 Called by :mod:`provisioner.manifest.loader` with linked drafts; what is wrong is added to the
 drafts' problems. Addresses of network cards are checked by :mod:`provisioner.manifest.addressing`,
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
-from provisioner.core.units import format_size
 from provisioner.core.values import Path
 from provisioner.manifest.hierarchy import HIERARCHY_CHECKS, check_hierarchy
 from provisioner.manifest.infrastructure import NETWORK_CHECKS, POOL_CHECKS, Check
+from provisioner.manifest.machine import MACHINE_CHECKS
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.references import Draft
 from provisioner.manifest.sharing import check_sharing
@@ -34,6 +34,7 @@ def check_drafts(drafts: Mapping[Address, Draft]) -> None:
             draft.problems += check(draft)
     _check_disks(drafts)
     _check_images(drafts)
+    _check_clusters(drafts)
     _check_renames(drafts)
     _check_object_names(drafts)
     check_sharing(drafts)
@@ -71,77 +72,6 @@ def _secret_references(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
             yield from _secret_references(child, (*path, str(number)))
 
 
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _cpu(draft: Draft) -> Iterator[Problem]:
-    cpu = draft.spec.get("cpu")
-    if not isinstance(cpu, dict):
-        return
-    count = _number(cpu.get("count", 1))
-    most = _number(cpu.get("max", count))
-    if count is None or most is None:
-        return
-    if count > most:
-        yield Problem(
-            ("spec", "cpu", "count"),
-            "PRV1410",
-            f"the machine has {count} processors, more than its max of {most}",
-            f"Raise max to {count}, or lower count.",
-        )
-    topology = cpu.get("topology")
-    if not isinstance(topology, dict):
-        return
-    parts = [_number(topology.get(name, 1)) for name in ("sockets", "cores", "threads")]
-    if None not in parts:
-        sockets, cores, threads = (part or 1 for part in parts)
-        product = sockets * cores * threads
-        if product != most:
-            yield Problem(
-                ("spec", "cpu", "topology"),
-                "PRV1411",
-                f"{sockets} sockets x {cores} cores x {threads} threads are {product} processors, "
-                f"expected {most}",
-                "The product has to be max, or count where max is left out.",
-                at_key=True,
-            )
-
-
-def _memory(draft: Draft) -> Iterator[Problem]:
-    memory = draft.spec.get("memory")
-    if not isinstance(memory, dict):
-        return
-    size, most = _number(memory.get("size")), _number(memory.get("max"))
-    if size is not None and most is not None and size > most:
-        yield Problem(
-            ("spec", "memory", "size"),
-            "PRV1412",
-            f"{format_size(size)} of memory are more than the max of {format_size(most)}",
-            "Raise max, or lower size.",
-        )
-
-
-def _boot_order(draft: Draft) -> Iterator[Problem]:
-    taken: dict[int, str] = {}
-    for section in ("disks", "nics", "cdroms"):
-        devices = draft.spec.get(section)
-        if not isinstance(devices, dict):
-            continue
-        for name, device in devices.items():
-            order = _number(device.get("bootOrder"))
-            if order is None:
-                continue
-            owner = taken.setdefault(order, f"{section}[{name}]")
-            if owner != f"{section}[{name}]":
-                yield Problem(
-                    ("spec", section, name, "bootOrder"),
-                    "PRV1416",
-                    f"bootOrder {order} belongs to {owner} already",
-                    "Each number may stand once in a machine.",
-                )
-
-
 def _raw_clone(draft: Draft) -> Iterator[Problem]:
     spec = draft.spec
     if spec.get("format") == "raw" and "image" in spec and spec.get("clone", "linked") == "linked":
@@ -175,35 +105,90 @@ def _check_disks(drafts: Mapping[Address, Draft]) -> None:
                 )
 
 
+def _image_source(draft: Draft) -> Iterator[Problem]:
+    """A template is a machine that is there already: no file and no volume."""
+    source, form = draft.spec.get("source"), draft.spec.get("format")
+    if not isinstance(source, dict) or not isinstance(form, str):
+        return
+    kind = next(iter(source), None)
+    if kind == "template" and form != "template":
+        expected = "template"
+    elif kind in ("file", "volume") and form == "template":
+        expected = "one of a file"
+    else:
+        return
+    yield Problem(
+        ("spec", "format"),
+        "PRV1428",
+        f"an image from source.{kind} has the format {form}, expected {expected}",
+        "Write the format template with source.template, and only there or with "
+        "source.libraryItem.",
+    )
+
+
+class _Use(NamedTuple):
+    """Where an image stands, for what, and of which formats it can be there."""
+
+    path: tuple[str, ...]
+    image: str
+    wanted: str
+    formats: frozenset[str]
+
+
+_OF_DISKS = frozenset({"qcow2", "raw", "vmdk"})
+_OF_MACHINES = frozenset({"template", "ova"})
+
+
 def _check_images(drafts: Mapping[Address, Draft]) -> None:
     for draft in drafts.values():
-        for path, name in _images(draft):
-            image = drafts.get(Address("Image", name))
+        for use in _images(draft):
+            image = drafts.get(Address("Image", use.image))
             form = image.spec.get("format") if image is not None else None
-            if not isinstance(form, str):
-                continue
-            is_drive = path[0] == "cdroms"
-            if is_drive == (form == "iso"):
+            if not isinstance(form, str) or form in use.formats:
                 continue
             draft.problems.append(
                 Problem(
-                    ("spec", *path),
+                    ("spec", *use.path),
                     "PRV1421",
-                    f"Image/{name} has the format {form}, "
-                    + ("expected iso for a CD drive" if is_drive else "expected one of a disk"),
+                    f"Image/{use.image} has the format {form}, expected {use.wanted}",
                     "Name an image of the right kind, or mend the image's format.",
                 )
             )
 
 
-def _images(draft: Draft) -> Iterator[tuple[tuple[str, ...], str]]:
-    if draft.address.kind == "Disk" and isinstance(draft.spec.get("image"), str):
-        yield ("image",), draft.spec["image"]
-    drives: Any = draft.spec.get("cdroms") if draft.address.kind == "VirtualMachine" else None
-    if isinstance(drives, dict):
-        for name, drive in drives.items():
-            if isinstance(drive.get("image"), str):
-                yield ("cdroms", name, "image"), drive["image"]
+def _images(draft: Draft) -> Iterator[_Use]:
+    spec: Any = draft.spec
+    if draft.address.kind == "Disk" and isinstance(spec.get("image"), str):
+        yield _Use(("image",), spec["image"], "one of a disk", _OF_DISKS)
+    if draft.address.kind != "VirtualMachine":
+        return
+    clone, drives = spec.get("clone"), spec.get("cdroms")
+    if isinstance(clone, dict) and isinstance(clone.get("image"), str):
+        what = "template or ova for a machine's clone"
+        yield _Use(("clone", "image"), clone["image"], what, _OF_MACHINES)
+    for name, drive in drives.items() if isinstance(drives, dict) else ():
+        if isinstance(drive.get("image"), str):
+            path = ("cdroms", name, "image")
+            yield _Use(path, drive["image"], "iso for a CD drive", frozenset({"iso"}))
+
+
+def _check_clusters(drafts: Mapping[Address, Draft]) -> None:
+    """A pool is in one cluster, and is none itself."""
+    owners: dict[str, Draft] = {}
+    for draft in drafts.values():
+        members = draft.spec.get("members") if draft.address.kind == "StoragePool" else None
+        for name in members if isinstance(members, dict) else ():
+            pool = drafts.get(Address("StoragePool", name))
+            owner = owners.setdefault(name, draft)
+            if pool is not None and pool.spec.get("type") == "cluster":
+                found, hint = "is a cluster itself", "Name the pools that it is made of."
+            elif owner is not draft:
+                found, hint = f"is in {owner.address} already", "Take it out of one of them."
+            else:
+                continue
+            draft.problems.append(
+                Problem(("spec", "members", name), "PRV1433", f"StoragePool/{name} {found}", hint)
+            )
 
 
 def _check_renames(drafts: Mapping[Address, Draft]) -> None:
@@ -256,9 +241,10 @@ def _check_object_names(drafts: Mapping[Address, Draft]) -> None:
 
 
 _CHECKS: dict[str, tuple[Check, ...]] = {
-    "VirtualMachine": (_cpu, _memory, _boot_order),
+    "VirtualMachine": MACHINE_CHECKS,
     "Network": NETWORK_CHECKS,
     "StoragePool": POOL_CHECKS,
+    "Image": (_image_source,),
     "Disk": (_raw_clone,),
     **HIERARCHY_CHECKS,
 }

@@ -56,11 +56,25 @@ def cidr(text: str) -> str:
     return str(network)
 
 
+@lru_cache(_CACHE)
+def interface(text: str) -> str:
+    """An address of a host with the network bits of its network, as :mod:`ipaddress` writes it."""
+    try:
+        found = ipaddress.ip_interface(text)
+    except ValueError:
+        found = None
+    if found is None or "/" not in text:
+        raise ValueError(
+            f"{text!r} is no address with network bits: expected one such as 10.20.0.11/24"
+        )
+    return str(found)
+
+
 UNITS: dict[str, tuple[Form, Callable[[int], str]]] = {
     "bytes": (lru_cache(_CACHE)(parse_size), format_size),
     "milliseconds": (lru_cache(_CACHE)(parse_duration), format_duration),
 }
 """By ``x-unit``: how a text becomes a number and how it is written back."""
 
-FORMS: dict[str, Form] = {"mac": mac, "ip": ip, "cidr": cidr}
+FORMS: dict[str, Form] = {"mac": mac, "ip": ip, "cidr": cidr, "interface": interface}
 """By ``x-format``."""

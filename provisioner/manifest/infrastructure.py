@@ -34,7 +34,11 @@ _OF_AN_OBJECT = (
     "dhcp",
     "dns",
     "vlan",
+    "trunk",
     "virtualSwitch",
+    "uplinks",
+    "security",
+    "teaming",
     "mtu",
     "gateway",
 )
@@ -45,11 +49,18 @@ _NOT_WITH_MODE: dict[str, tuple[str, ...]] = {
     "isolated": ("forwardDevice",),
     "native": (*_OF_AN_OBJECT, "cidr", "cidr6"),
 }
+_OF_VSPHERE = ("uplinks", "security", "teaming")
+"""What only its switches have."""
+_LAST_TAG = 4094
+"""VLAN tags are 12 bits, of which 4095 is reserved (IEEE 802.1Q, 9.6)."""
 _SOURCE_FIELDS: dict[str, tuple[str, ...]] = {
     "netfs": ("host", "directory", "format"),
     "logical": ("volumeGroup", "devices"),
     "iscsi": ("host", "target", "initiator"),
+    "vmfs": ("devices",),
 }
+_OF_A_CLUSTER = ("members", "drs")
+_WITHOUT_PATH = frozenset({"vmfs", "cluster"})
 
 
 def _mode(draft: Draft) -> Iterator[Problem]:
@@ -66,14 +77,63 @@ def _mode(draft: Draft) -> Iterator[Problem]:
             f"a network of mode {mode} needs addresses",
             "Add cidr, such as 10.20.0.0/24, or cidr6.",
         )
-    if "vlan" in spec and mode != "user" and spec.get("virtualSwitch", "linux") == "linux":
-        yield Problem(
-            ("spec", "vlan"),
-            "PRV1418",
-            "a bridge of the Linux kernel cannot tag the traffic of guests",
-            "Use mode bridge, with virtualSwitch: openvswitch or with a bridge over a VLAN device.",
-            at_key=True,
-        )
+
+
+def _switch(draft: Draft) -> Iterator[Problem]:
+    """What the kind of switch can do. Which one it is where nothing is said, the provider knows."""
+    spec = draft.spec
+    mode = spec.get("mode")
+    switch = spec.get("virtualSwitch", "linux" if mode in ("nat", "routed") else None)
+    if mode in ("user", "native"):
+        return  # these take none of it
+    for name in ("vlan", "trunk") if switch == "linux" else ():
+        if name in spec:
+            yield Problem(
+                ("spec", name),
+                "PRV1418",
+                "a bridge of the Linux kernel cannot tag the traffic of guests",
+                "Use mode bridge, with virtualSwitch: openvswitch or with a bridge over a VLAN "
+                "device.",
+                at_key=True,
+            )
+    for name in _OF_VSPHERE if switch in ("linux", "openvswitch") else ():
+        if name in spec:
+            yield _no_place(("spec", name), f"a switch of the kind {switch}")
+    if "vlan" in spec and "trunk" in spec:
+        yield _no_place(("spec", "trunk"), "a network with a vlan")
+    yield from _trunk(spec.get("trunk"))
+    yield from _teaming(spec.get("teaming"))
+
+
+def _trunk(trunk: object) -> Iterator[Problem]:
+    for number, text in enumerate(trunk if isinstance(trunk, list) else ()):
+        if not isinstance(text, str):
+            continue
+        first, _, last = text.partition("-")
+        if not int(first) <= int(last or first) <= _LAST_TAG:
+            yield Problem(
+                ("spec", "trunk", str(number)),
+                "PRV1427",
+                f"found {text}, expected a tag from 0 to {_LAST_TAG}, or two with the lower one "
+                "first",
+                "Write it like '100-200'.",
+            )
+
+
+def _teaming(teaming: object) -> Iterator[Problem]:
+    if not isinstance(teaming, dict):
+        return
+    active, standby = teaming.get("active"), teaming.get("standby")
+    if not isinstance(active, list) or not isinstance(standby, list):
+        return
+    for number, name in enumerate(standby):
+        if name in active:
+            yield Problem(
+                ("spec", "teaming", "standby", str(number)),
+                "PRV1409",
+                f"the uplink {name} is in active already",
+                "An uplink is either in use or waits.",
+            )
 
 
 def _ranges(draft: Draft) -> Iterator[Problem]:
@@ -113,7 +173,7 @@ def _figures(draft: Draft) -> Iterator[Problem]:
     network = ipaddress.IPv4Network(cidr)
     gateway = spec.get("gateway")
     if isinstance(gateway, str):
-        yield from _no_host(network, ("spec", "gateway"), "the gateway", gateway)
+        yield from no_host(network, ("spec", "gateway"), "the gateway", gateway)
     dhcp = spec.get("dhcp")
     if not isinstance(dhcp, dict):
         return
@@ -124,7 +184,7 @@ def _figures(draft: Draft) -> Iterator[Problem]:
     }
     for name, value in ends.items():
         what = f"the {name} of the DHCP range"
-        yield from _no_host(network, ("spec", "dhcp", name), what, str(value))
+        yield from no_host(network, ("spec", "dhcp", name), what, str(value))
     if len(ends) == 2 and int(ends["start"]) > int(ends["end"]):
         yield Problem(
             ("spec", "dhcp", "start"),
@@ -134,7 +194,7 @@ def _figures(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def _no_host(
+def no_host(
     network: ipaddress.IPv4Network, path: tuple[str, ...], what: str, address: str
 ) -> Iterator[Problem]:
     """The address has to be one that a host of the network can have."""
@@ -169,7 +229,13 @@ def host_addresses(
 
 def _pool_source(draft: Draft) -> Iterator[Problem]:
     kind, source = draft.spec.get("type"), draft.spec.get("source")
-    if not isinstance(kind, str) or not isinstance(source, dict):
+    if not isinstance(kind, str):
+        return
+    unfit = () if kind == "cluster" else _OF_A_CLUSTER
+    for name in (*unfit, "path") if kind in _WITHOUT_PATH else unfit:
+        if name in draft.spec:
+            yield _no_place(("spec", name), f"a pool of type {kind}")
+    if not isinstance(source, dict):
         return
     if kind not in _SOURCE_FIELDS:
         yield _no_place(("spec", "source"), f"a pool of type {kind}")
@@ -185,5 +251,5 @@ def _no_place(path: tuple[str, ...], what: str) -> Problem:
     )
 
 
-NETWORK_CHECKS: tuple[Check, ...] = (_mode, _ranges, _figures)
+NETWORK_CHECKS: tuple[Check, ...] = (_mode, _switch, _ranges, _figures)
 POOL_CHECKS: tuple[Check, ...] = (_pool_source,)

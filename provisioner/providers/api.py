@@ -84,6 +84,9 @@ class Description:
     ``Host.spec.connection`` and of the provider's part of a resource's ``native`` section.
     ``naming`` holds the kinds it serves, ``unmarked`` those of them on whose objects there is no
     room for a stamp. ``capabilities`` are names from :mod:`provisioner.providers.capabilities`.
+    ``defaults`` holds, by kind and laid out like a spec, the canonical values of unset fields whose
+    schema leaves that to the provider; ``*`` stands for every element of a set. No value is a
+    mapping.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Description:
     connection_schema: Mapping[str, Any]
     native_schema: Mapping[str, Any]
     capabilities: frozenset[str] = frozenset()
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unmarked: frozenset[str] = frozenset()
 
     @property

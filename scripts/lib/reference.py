@@ -7,7 +7,7 @@ Run by scripts/reference. What the annotations mean is written in docs/schema-an
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -23,7 +23,12 @@ MARK = "<!-- Written by scripts/reference from schemas/: do not edit. -->"
 
 Schema: TypeAlias = dict[str, Any]
 
-_FORMATS = {"mac": "MAC address", "ip": "IP address", "cidr": "network (CIDR)"}
+_FORMATS = {
+    "mac": "MAC address",
+    "ip": "IP address",
+    "cidr": "network (CIDR)",
+    "interface": "address with network bits",
+}
 _IMPACTS = {
     "none": "Nothing that a guest, or a person who uses it, could see.",
     "live": "The guest runs on and sees the change.",
@@ -103,6 +108,7 @@ class Reference:
         for example in connection["examples"]:
             yield from ("```yaml", _yaml({"connection": example}).rstrip(), "```", "")
         yield from self._provider_tables("connection", connection)
+        yield from _provider_defaults(provider)
         yield from ("## `native`", "", native["description"], "")
         yield from (f"They stand under `spec.native.{provider.name}` of a resource.", "")
         for example in native["examples"]:
@@ -217,7 +223,35 @@ class Reference:
         if kind == "integer" and {"minimum", "maximum"} & schema.keys():
             most = f" to {schema['maximum']}" if "maximum" in schema else " or more"
             return f"integer, {schema['minimum']}{most}"
-        return " or ".join(kind) if isinstance(kind, list) else str(kind)
+        if isinstance(kind, list):
+            return str(schema.get("x-expected", " or ".join(kind)))
+        return str(kind)
+
+
+def _provider_defaults(provider: Description) -> Iterator[str]:
+    """What fields mean that are left out, where their kinds leave that to the provider."""
+    if not provider.defaults:
+        return
+    yield from (
+        "## Defaults",
+        "",
+        "What a field means that is left out, where the schema leaves that to the provider:",
+        "",
+    )
+    yield from ("| Kind | Field | Default |", "|---|---|---|")
+    for kind, defaults in sorted(provider.defaults.items()):
+        for path, value in _leaves(defaults):
+            yield f"| [{kind}]({_file(kind)}) | `{path}` | `{_inline(value)}` |"
+    yield ""
+
+
+def _leaves(defaults: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in defaults.items():
+        path = f"{above}[]" if name == "*" else f"{above}.{name}".lstrip(".")
+        if isinstance(value, Mapping):
+            yield from _leaves(value, path)
+        else:
+            yield path, value
 
 
 def _quantity(schema: Schema) -> str:
@@ -285,7 +319,8 @@ def _removal(kind: Schema) -> Iterator[str]:
         given = f"`{field}: keep`" + (", the default," if default == "keep" else "")
         yield f"With {given} it is only forgotten, and stays on the endpoint as it is."
     if "x-borrowed" in kind:
-        yield f"With `{kind['x-borrowed']}` it is always only forgotten."
+        either = _names(kind["x-borrowed"]).replace(" and ", " or ")
+        yield f"With {either} it is always only forgotten."
     yield ""
 
 

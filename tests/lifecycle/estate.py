@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Json
+from provisioner.core.values import Path as FieldPath
 from provisioner.engine.plan import Plan
 from provisioner.engine.unknowns import OutputName, resolve
+from provisioner.manifest.annotations import KindInfo
 from provisioner.manifest.model import Declaration
 from provisioner.providers.api import Endpoint, Resource
 from provisioner.state.model import Entry, State
+from provisioner_plugins.memory.description import DEFAULTS
 from provisioner_plugins.memory.holding import Called, as_told, places, renamed
 from provisioner_plugins.memory.objects import StoredObject
 from provisioner_plugins.memory.outside import Outside
@@ -199,7 +203,23 @@ def without_host(declaration: Declaration) -> Mapping[str, Any]:
     return spec
 
 
+class OnMemory(KindInfo):
+    """A kind with the defaults of the memory provider."""
+
+    def default_of(self, path: FieldPath) -> Json:
+        default: Any = DEFAULTS.get(self.kind, {})
+        for part in path:
+            default = default.get(part, default.get("*")) if isinstance(default, dict) else None
+        found = super().default_of(path)
+        return default if found is None and not isinstance(default, dict) else found
+
+
+@cache
+def on_memory(kind: str) -> OnMemory:
+    """The rules of a kind on a memory endpoint."""
+    return OnMemory(kind, CATALOG.kind(kind).schema)
+
+
 def disagreement(address: Address, views: Views) -> list[str]:
     """Where an object is not what it has to be, in lines that name the resource."""
-    rules = CATALOG.kind(address.kind)
-    return [f"{address} {line}" for line in disagreements(views, rules)]
+    return [f"{address} {line}" for line in disagreements(views, on_memory(address.kind))]

@@ -25,23 +25,25 @@ _INDEX = "${replica.index}"
 _NOT_WITH_MODE = {
     "user": (
         *("bridge", "forwardDevice", "dhcp", "dns", "vlan", "virtualSwitch", "mtu", "gateway"),
-        "active",
+        *("trunk", "uplinks", "security", "teaming", "active"),
     ),
     "bridge": ("cidr", "cidr6", "gateway", "dhcp", "dns", "forwardDevice", "mtu"),
     "isolated": ("forwardDevice",),
     "native": (
         *("cidr", "cidr6", "gateway", "bridge", "forwardDevice", "dhcp", "dns", "vlan", "mtu"),
-        "virtualSwitch",
+        *("virtualSwitch", "trunk", "uplinks", "security", "teaming"),
     ),
 }
 _MAKES_BRIDGE = ("nat", "routed", "isolated")
 _CIDRS = {"cidr": "10.99.{}.0/24", "cidr6": "fd00:99:{}::/64"}
 _PLACES = {"netfs": "directory", "logical": "volumeGroup", "iscsi": "target"}
-_POOL_SOURCES = {
+_POOL_SOURCES: dict[str, Document] = {
     "dir": {},
     "netfs": {"host": "nas.example", "directory": "/export", "format": None},
     "logical": {"volumeGroup": "vg0", "devices": None},
     "iscsi": {"host": "nas.example", "target": "iqn.2024-01.example:storage", "initiator": None},
+    "vmfs": {"devices": ["naa.600508b1001c7d1e"]},
+    "cluster": {},
 }
 
 
@@ -197,8 +199,7 @@ def _fit_network(document: Document, world: _World) -> bool:
     if spec["mode"] == "native":
         spec.setdefault("native", {})
     _fit_own_parts(document, world)
-    if "vlan" in spec:
-        spec["virtualSwitch"] = "openvswitch"
+    _fit_switch(spec)
     if "gateway" in spec:
         number = int(spec["gateway"].rpartition(".")[2])
         spec["gateway"] = _within(spec["cidr"], spec["gateway"])
@@ -207,6 +208,25 @@ def _fit_network(document: Document, world: _World) -> bool:
         spec["dns"]["hosts"] = _unique(spec["dns"]["hosts"], "address", _canonical_ip)
     _fit_dhcp(spec, expanded_names(document), world)
     return True
+
+
+def _fit_switch(spec: Document) -> None:
+    """A kind of switch that can do what is asked of it."""
+    if "vlan" in spec:
+        spec.pop("trunk", None)
+    able = ["standard", "distributed"]
+    if not {"uplinks", "security", "teaming"} & spec.keys():
+        able.append("openvswitch")
+        if not {"vlan", "trunk"} & spec.keys():
+            able.append("linux")
+    if spec.get("virtualSwitch", able[0]) not in able:
+        spec["virtualSwitch"] = able[-1]
+    if spec["mode"] in ("nat", "routed") and "linux" not in able:
+        spec.setdefault("virtualSwitch", able[-1])
+    teaming = spec.get("teaming", {})
+    if {"active", "standby"} <= teaming.keys():
+        waiting = [name for name in teaming["standby"] if name not in teaming["active"]]
+        teaming["standby"] = waiting
 
 
 def _fit_own_parts(document: Document, world: _World) -> None:
@@ -282,6 +302,13 @@ def _fit_pool(document: Document, world: _World) -> bool:
     spec, name = document["spec"], document["metadata"]["name"]
     allowed = _POOL_SOURCES[spec["type"]]
     shared = "replicas" in document["metadata"]
+    if spec["type"] in ("vmfs", "cluster"):
+        spec.pop("path", None)
+    if spec["type"] == "cluster":
+        spec["members"] = [] if shared else list(_members(document, world))
+    else:
+        spec.pop("members", None)
+        spec.pop("drs", None)
     if spec["type"] in ("dir", "netfs"):
         spec.setdefault("path", "/srv/pool")
         if shared or spec["path"] in {other.get("path") for other in _beside(document, world)}:
@@ -293,12 +320,33 @@ def _fit_pool(document: Document, world: _World) -> bool:
     for field_name, default in allowed.items():
         if default is not None:
             source.setdefault(field_name, default)
-    where = _PLACES[spec["type"]]
+    if "devices" in source and spec["type"] == "logical":
+        source["devices"] = [path for path in source["devices"] if path.startswith("/")]
+        source["devices"] = source["devices"] or ["/dev/sdx"]
+    where = _PLACES.get(spec["type"])
+    if where is None:
+        spec["source"] = source
+        return True
     places = [other["source"].get(where) for other in _beside(document, world) if "source" in other]
     if shared or source[where] in places:
         source[where] += f"-{document['metadata']['name']}"
     spec["source"] = source
     return True
+
+
+def _members(document: Document, world: _World) -> Iterator[Document]:
+    """Pools that are in no cluster and none themselves."""
+    taken = {
+        member["pool"]
+        for other in world.documents
+        if other["kind"] == "StoragePool"
+        for member in other["spec"].get("members", ())
+    }
+    for element in _unique(document["spec"].get("members", []), "pool"):
+        name = world.targets(document, "StoragePool", element["pool"])
+        pool = world.find("StoragePool", name) if name is not None else None
+        if pool is not None and pool["spec"]["type"] != "cluster" and name not in taken:
+            yield {"pool": name}
 
 
 def _fit_image(document: Document, world: _World) -> bool:
@@ -307,6 +355,10 @@ def _fit_image(document: Document, world: _World) -> bool:
         return False
     if len(spec["source"]) != 1:
         spec["source"] = {"file": "base.qcow2"}
+    if "template" in spec["source"]:
+        spec["format"] = "template"
+    elif spec["format"] == "template" and "libraryItem" not in spec["source"]:
+        spec["format"] = "qcow2"
     return True
 
 
@@ -324,7 +376,8 @@ def _fit_disk(document: Document, world: _World) -> bool:
     spec = document["spec"]
     if not _refer(document, world, "pool", "StoragePool"):
         return False
-    if not _refer(document, world, "image", "Image") or _format(world, spec["image"]) == "iso":
+    found = _refer(document, world, "image", "Image")
+    if not found or _format(world, spec["image"]) not in ("qcow2", "raw", "vmdk"):
         spec.pop("image", None)
         spec.pop("clone", None)
         spec.setdefault("size", "1GiB")
@@ -356,13 +409,13 @@ def _fit_machine(document: Document, world: _World) -> bool:
             memory[name] = "2GiB"
     if "max" in memory and parse_size(memory["max"]) < parse_size(memory["size"]):
         memory["max"] = memory["size"]
+    _fit_reservations(cpu, memory)
+    _fit_clone(document, world)
     for first, second in (("userData", "userDataFile"), ("networkConfig", "networkConfigFile")):
         if first in spec.get("cloudInit", {}):
             spec["cloudInit"].pop(second, None)
-    seed = spec.get("cloudInit", {})
-    pool = world.targets(document, "StoragePool", seed.pop("pool")) if "pool" in seed else None
-    if pool is not None:
-        seed["pool"] = pool
+    for section, name in (("cloudInit", "pool"), ("placement", "storagePool")):
+        _fit_pool_of(document, spec.get(section, {}), name, world)
     if "disks" in spec:
         spec["disks"] = list(_disks(document, world))
     if "nics" in spec:
@@ -370,7 +423,45 @@ def _fit_machine(document: Document, world: _World) -> bool:
     if "cdroms" in spec:
         spec["cdroms"] = list(_drives(document, world))
     _fit_boot_order(spec)
+    _fit_customization(spec)
     return True
+
+
+def _fit_pool_of(document: Document, section: Document, name: str, world: _World) -> None:
+    pool = world.targets(document, "StoragePool", section.pop(name, ""))
+    if pool is not None:
+        section[name] = pool
+
+
+def _fit_reservations(cpu: Document, memory: Document) -> None:
+    if {"reservationMhz", "limitMhz"} <= cpu.keys():
+        cpu["limitMhz"] = max(cpu["limitMhz"], cpu["reservationMhz"])
+    if "reservation" in memory:
+        memory["reservation"] = memory["size"]
+        if "limit" in memory and parse_size(memory["limit"]) < parse_size(memory["size"]):
+            memory["limit"] = memory["size"]
+
+
+def _fit_clone(document: Document, world: _World) -> None:
+    clone = document["spec"].get("clone", {})
+    image = world.targets(document, "Image", clone.get("image", ""))
+    if image is not None and _format(world, image) in ("template", "ova"):
+        clone["image"] = image
+    else:
+        document["spec"].pop("clone", None)
+
+
+def _fit_customization(spec: Document) -> None:
+    told = spec.get("customization", {})
+    if "nics" not in told:
+        return
+    cards = {card["name"] for card in spec.get("nics", ())}
+    told["nics"] = [card for card in _unique(told["nics"], "name") if card["name"] in cards]
+    for card in told["nics"]:
+        if "address" not in card:
+            card.pop("gateway", None)
+        elif "gateway" in card:
+            card["gateway"] = str(ipaddress.ip_interface(card["address"]).network[1])
 
 
 def _disks(document: Document, world: _World) -> Iterator[Document]:

@@ -54,6 +54,8 @@ _DEFINITIONS: Mapping[str, tuple[Any, ...]] = {
     "mac": ("52:54:00:00:00:01", "52-54-00-AB-CD-EF", "02:00:00:00:00:0a"),
     "ipv4": ("10.0.0.10", "10.0.0.77", "10.0.0.200"),
     "ip": ("10.0.0.53", "fd00::53", "FD00:0:0::35", "127.0.0.1"),
+    "interface": ("10.0.0.11/24", "10.0.0.12/24", "192.168.7.5/16"),
+    "shares": ("low", "high", 2000, 500),
     "cidr": ("10.20.0.0/24", "10.21.0.0/24", "192.168.7.0/24"),
     "cidr6": ("fd00:20::/64", "FD00:21:0:0::/64"),
     "secretOrText": (TEXTS[6], TEXTS[7], TEXTS[12], {"secretRef": f"env://{SECRET}"}),
@@ -237,7 +239,7 @@ def _place(document: Document, host: str) -> None:
         if document["kind"] in ("Network", "StoragePool"):
             document["spec"]["host"] = host
         elif document["kind"] == "VirtualMachine":
-            document["spec"]["placement"] = {"host": host}
+            document["spec"].setdefault("placement", {})["host"] = host
 
 
 def _let_wait(drafter: _Drafter, document: Document, before: list[Document]) -> None:

@@ -26,13 +26,14 @@ from provisioner.core.values import Path as FieldPath
 from provisioner.engine import planfile
 from provisioner.engine.apply import ApplyReport
 from provisioner.engine.decide import DELETE_FIRST
-from provisioner.engine.diff import differences
+from provisioner.engine.diff import differences, with_defaults
 from provisioner.engine.plan import Plan, stamp_address
 from provisioner.manifest.canonical import Findings
 from provisioner.manifest.fields import walk
 from provisioner.manifest.printer import print_stack
 from provisioner.providers.api import Present
 from provisioner.state.model import State
+from provisioner_plugins.memory.description import DEFAULTS
 from provisioner_plugins.memory.documents import changed
 from provisioner_plugins.memory.objects import StoredObject
 from tests.lifecycle.estate import Estate, disagreement, estate
@@ -246,7 +247,8 @@ def a_difference_leads_to_what_is_desired(data: DataObject) -> None:
     before = mixture(data, recorded, others)
     note(f"{kind}\nrecorded {recorded}\ndesired {desired}\nbefore {before}")
     rules = CATALOG.kind(kind)
-    changes = differences(desired, recorded, Present("x", None, before, "f"), rules)
+    wanted = with_defaults(desired, recorded, DEFAULTS.get(kind, {}))
+    changes = differences(wanted, recorded, Present("x", None, before, "f"), rules)
     after = changed(before, [(change.path, change.after) for change in changes], desired)
     assert [] == disagreement(Address(kind, "x"), Views(after, desired, recorded, before))
     assert [] == differences(desired, desired, Present("x", None, after, "f"), rules)
@@ -348,7 +350,7 @@ def test_every_field_is_tried() -> None:
     elsewhere = ("*", "renamedFrom", "externalName", "manage")
     seen: set[tuple[str, ...]] = set()
 
-    @settings(QUICK, max_examples=300)
+    @settings(QUICK, max_examples=400)
     @given(stacks())
     def collect(documents: list[Document]) -> None:
         for document in documents:

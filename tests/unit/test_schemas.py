@@ -220,7 +220,7 @@ def test_annotations_are_known_documented_and_have_values_that_exist():
         assert schema.get("x-impact", "none") in impacts, node.pointer
         assert schema.get("x-impact-on-delete", "none") in impacts, node.pointer
         assert schema.get("x-unit", "bytes") in {"bytes", "milliseconds"}, node.pointer
-        assert schema.get("x-format", "ip") in {"mac", "ip", "cidr"}, node.pointer
+        assert schema.get("x-format", "ip") in {"mac", "ip", "cidr", "interface"}, node.pointer
         assert schema.get("x-provider-schema", "native") in {"native", "connection"}, node.pointer
 
 
@@ -245,7 +245,7 @@ def test_references_name_kinds():
 
 def test_sets_are_keyed_by_a_required_property():
     sets = [node for node in NODES if "x-set" in node.schema]
-    assert {"disks", "nics", "cdroms", "reservations", "hosts", "machines"} == {
+    assert {"disks", "nics", "cdroms", "reservations", "hosts", "members", "machines"} == {
         node.name for node in sets
     }
     for node in sets:
@@ -330,6 +330,8 @@ def test_names_are_those_that_the_core_takes(text):
         ("ipv4", "${VirtualMachine/web.address}"),
         ("cidr", "10.${var.site}.0.0/24"),
         ("cidr6", "${var.prefix}::/64"),
+        ("interface", "10.20.0.${replica.index}/24"),
+        ("shares", "${var.weight}"),
         ("domainName", "${var.stage}.example"),
         ("address", "VirtualMachine/web-${replica.index}"),
     ],
@@ -347,6 +349,8 @@ def test_placeholders_may_stand_where_text_has_a_form(definition, text):
         ("cidr", "10.20.0.0"),
         ("cidr", "fd00::/64"),
         ("cidr6", "10.20.0.0/24"),
+        ("interface", "10.20.0.11"),
+        ("shares", "most"),
         ("domainName", "a_b"),
         ("device", "a-name-of-16-chars"),
         ("address", "web"),
@@ -374,6 +378,13 @@ def _with(kind: str, **spec: Any) -> dict[str, Any]:
         (_with("Network", dhcp={"start": "10.20.0.100"}), "'end' is a dependency of 'start'"),
         (_with("StoragePool", path=None), "'path' is a required property"),
         (_with("StoragePool", type="netfs"), "'source' is a required property"),
+        (_with("StoragePool", type="vmfs", source={}), "'devices' is a required property"),
+        (_with("StoragePool", type="cluster"), "'members' is a required property"),
+        (_with("VirtualMachine", clone={"mode": "full"}), "'image' is a required property"),
+        (
+            _with("VirtualMachine", customization={"nics": [{"name": "a", "gateway": "10.0.0.1"}]}),
+            "'address' is a dependency of 'gateway'",
+        ),
         (_with("StoragePool", type="iscsi", source={"host": "a"}), "'target' is a required"),
         (_with("Image", source={"file": "a", "volume": "b"}), "has too many properties"),
         (_with("Image", source={}), "should be non-empty"),

@@ -9,7 +9,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import is_known, with_text
 from provisioner_plugins._libvirt.native import PROVIDER, merge_all
-from provisioner_plugins._libvirt.refusal import unusable
+from provisioner_plugins._libvirt.refusal import not_carried, unusable
 from provisioner_plugins._libvirt.xml import copied
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import document, native
@@ -18,6 +18,7 @@ from provisioner_plugins.kvm.domain.document import Surroundings
 from provisioner_plugins.kvm.domain.firmware import default_machine, family
 from provisioner_plugins.kvm.machine.fragments import cards_missing, sums_differing
 from provisioner_plugins.kvm.machine.impact import assess
+from provisioner_plugins.kvm.machine.refused import REFUSED
 from provisioner_plugins.kvm.machine.seed_pool import seed_pool
 
 _WITHOUT_PCI = frozenset({"microvm", "isapc", "none"})
@@ -76,6 +77,7 @@ def _check_native(resource: Resource, spec: Mapping[str, Any]) -> None:
 
 
 def _problems(spec: Mapping[str, Any], resource: Resource) -> Iterator[Diagnostic]:
+    yield from not_carried(spec, REFUSED)
     yield from _board_problems(spec)
     section = spec.get("cloudInit", {})
     if "cloudInit" in spec and is_known(section.get("pool")) and seed_pool(resource) is None:

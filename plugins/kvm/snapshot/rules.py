@@ -6,9 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioner.core.actions import Impact
+from provisioner.core.diagnostics import ProvisionerError
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins._libvirt.edits import with_text
+from provisioner_plugins._libvirt.refusal import Cannot, not_carried
 
+REFUSED = (
+    Cannot(
+        ("quiesce",),
+        "the internal snapshots of QEMU do not ask the guest",
+        "Write memory: true, which holds what is not yet on its disks, or stop the machine first.",
+        (True,),
+    ),
+)
 _WORDS = frozenset({"description", "labels", "tenant"})
 
 
@@ -19,6 +29,9 @@ class SnapshotRules:
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins._libvirt.handler.KindRules`."""
+        problems = [*not_carried(resource.spec, REFUSED)]
+        if problems:
+            raise ProvisionerError(problems)
         return with_text(resource.spec, "description", str.strip)
 
     def impact(

@@ -34,6 +34,7 @@ from provisioner_plugins.vmware.machine.extra import asked_for, differing
 from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread
 from provisioner_plugins.vmware.machine.home import Home, home_of, obstacles
 from provisioner_plugins.vmware.machine.memory import RecordMemory
+from provisioner_plugins.vmware.machine.placement import move, placement_of
 from provisioner_plugins.vmware.machine.power import NEW, Power, find
 from provisioner_plugins.vmware.machine.reading import (
     Machine,
@@ -51,6 +52,7 @@ from provisioner_plugins.vmware.ownership import (
     not_ours,
     require_time,
 )
+from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.specs import with_changes
 from provisioner_plugins.vmware.stamp import Mark
@@ -81,7 +83,8 @@ class MachineHandler:
     ) -> Mapping[Address, Observation]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         finder = Finder(self._site, inventory)
-        names = _names_in(targets[0].related if targets else {})
+        related = targets[0].related if targets else {}
+        names, references = _names_in(related), References(related)
         found = {target.address: finder.find(target) for target in targets}
         records = self._records([row for row in found.values() if isinstance(row, Row)])
         answers: dict[Address, Observation] = {}
@@ -93,7 +96,9 @@ class MachineHandler:
                 answers[target.address] = Absent()  # it went between the two looks
             else:
                 machine = Machine.of(row, records[row.moid], target.spec)
-                answers[target.address] = present(machine, spec_of(machine, names))
+                spec = spec_of(machine, names)
+                spec["placement"] = placement_of(inventory, machine, references)
+                answers[target.address] = present(machine, spec)
         return answers
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
@@ -241,6 +246,7 @@ class MachineHandler:
             power.bring_to("stopped", deadline)
         try:
             self._upgrade(resource, machine, found, spec, deadline)
+            move(self._site, resource, found, _places_in(changes), deadline)
             self._reconfigure(resource, machine, config, deadline)
             self._order(resource, machine, spec, deadline)
             power.bring_to(wanted, deadline)
@@ -445,6 +451,17 @@ def _outlives(resource: Resource, files: Files, file: FileId | None, home: str) 
         or file.path.rpartition("/")[0] != own
         or name in resource.spec.get("disks", {})
     )
+
+
+def _places_in(changes: Sequence[Change]) -> set[str]:
+    """The fields of its placement that change."""
+    fields: set[str] = set()
+    for change in changes:
+        if change.path[0] == "placement":
+            sections = (change.before, change.after)
+            whole = {name for item in sections if isinstance(item, Mapping) for name in item}
+            fields |= {change.path[1]} if len(change.path) > 1 else whole
+    return fields
 
 
 def _needs_restart(resource: Resource) -> Any:

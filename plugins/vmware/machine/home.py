@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pyVmomi import vim
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostic
+from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.site import Site
@@ -64,6 +64,7 @@ def home_of(site: Site, resource: Resource) -> Home:
     """Raises Terminal (PRV5323, PRV5324) where it is open, or not there."""
     folder = _folder(site, resource)
     pool, host = _pool(site, resource)
+    _require_hosts(site, resource, pool)
     managed = site.client.managed
     return Home(
         managed(vim.Folder, folder),
@@ -86,6 +87,24 @@ def obstacles(site: Site, resource: Resource) -> Iterator[Diagnostic]:
                 part.find(site, resource)
             except Terminal as problem:
                 yield problem.diagnostic
+
+
+def _require_hosts(site: Site, resource: Resource, pool: str) -> None:
+    """Raise Terminal (PRV5330) for a cluster in which no host could run a machine."""
+    places = site.places()
+    row = places.row(pool)
+    owner = None if row is None else places.above(row, vim.ComputeResource)
+    if owner is not None and not places.children(owner, vim.HostSystem):
+        raise Terminal(
+            error(
+                "PRV5330",
+                f"the cluster {name_of(owner)} has no host",
+                detail=f"{resource.address} is to run there.",
+                hint="Add a ClusterHost to it, or choose another cluster.",
+                address=str(resource.address),
+                path=("placement",),
+            )
+        )
 
 
 def _pool(site: Site, resource: Resource) -> tuple[str, str | None]:

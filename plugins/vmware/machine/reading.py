@@ -8,6 +8,7 @@ from typing import Any
 
 from provisioner.core.values import Json, digest
 from provisioner.providers.api import Present
+from provisioner_plugins.vmware.allocation import CPU, MEMORY
 from provisioner_plugins.vmware.building import MIB
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.machine import cards, properties
@@ -172,12 +173,18 @@ def _cpu(machine: Machine) -> dict[str, Json]:
         "hotAdd": record.more_processors,
         "topology": {"sockets": most // record.cores, "cores": record.cores, "threads": 1},
         "nested": record.nested,
+        **record.cpu.section(CPU),
     }
 
 
 def _memory(machine: Machine) -> dict[str, Json]:
     size, more = machine.record.memory * MIB, machine.record.more_memory
-    return {"size": size, "max": _most(machine, "memory", size) if more else size, "hotAdd": more}
+    return {
+        "size": size,
+        "max": _most(machine, "memory", size) if more else size,
+        "hotAdd": more,
+        **machine.record.ram.section(MEMORY),
+    }
 
 
 def _most(machine: Machine, what: str, now: int) -> int:

@@ -88,7 +88,9 @@ def neighbour(
 
 
 def need(world: Harness, kind: str, *fields: str) -> None:
-    """Skip where the endpoint has no such kind, or cannot have one of the fields."""
+    """Skip where the endpoint has no such kind, cannot have one of the fields, or has nothing that
+    one of them could name.
+    """
     description = world.provider.describe()
     if kind not in description.kinds:
         pytest.skip(f"{description.name} does not serve {kind}")
@@ -96,6 +98,11 @@ def need(world: Harness, kind: str, *fields: str) -> None:
         reason = world.under_test.refuses(kind, field)
         if reason is not None:
             pytest.skip(reason)
+    for reference in world.catalog.kind(kind).references:
+        place = [part for part in reference.path if part != "*"]
+        named = any(field.split(".")[: len(place)] == place for field in fields)
+        if named and description.kinds.isdisjoint(reference.kinds):
+            pytest.skip(f"{description.name} does not serve {' or '.join(reference.kinds)}")
 
 
 @pytest.fixture(params=kinds())

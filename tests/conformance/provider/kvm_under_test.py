@@ -18,8 +18,10 @@ import pytest
 from provisioner.core.address import Address
 from provisioner.core.values import Json
 from provisioner.core.values import Path as FieldPath
+from provisioner_plugins._libvirt import image, network
+from provisioner_plugins._libvirt import pool as storage
 from provisioner_plugins.kvm import provider
-from provisioner_plugins.kvm.machine import unplug
+from provisioner_plugins.kvm.machine import refused, unplug
 from tests.conformance.provider.cases import surroundings
 from tests.conformance.provider.interference import Lossy
 from tests.lab.daemon import Flavour, LibvirtDaemon
@@ -236,7 +238,9 @@ class KvmUnderTest:
     def refuses(self, kind: str, field: str) -> str | None:
         if self._flavour is Flavour.SESSION and (kind == "Network" or field == "nics.address"):
             return "an unprivileged daemon cannot make bridges"
-        return _REFUSED.get((kind, field))
+        parts = field.split(".")
+        places = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+        return next((_REFUSED[kind, at] for at in places if (kind, at) in _REFUSED), None)
 
     def lose_answer(self, call: str) -> None:
         self.provider.lose(call)
@@ -257,6 +261,20 @@ class KvmUnderTest:
 
 
 _REFUSED = {
+    **{
+        (kind, ".".join(entry.path)): entry.found
+        for kind, entries in {
+            "Image": image.REFUSED,
+            "Network": network.REFUSED,
+            "StoragePool": storage.REFUSED,
+            "VirtualMachine": refused.REFUSED,
+        }.items()
+        for entry in entries
+        if entry.values is None
+    },
+    ("StoragePool", "members"): "libvirt does not put pools together",
+    ("StoragePool", "drs"): "libvirt does not put pools together",
+    ("Snapshot", "quiesce"): "the internal snapshots of QEMU do not ask the guest",
     ("Snapshot", "memory"): "the machine of the surroundings is stopped and has no memory to keep",
 }
 

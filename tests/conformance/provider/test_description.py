@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
-from provisioner.core.values import canonical_json
+from provisioner.core.values import Path, canonical_json
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.validation import Validator
 from provisioner.providers import capabilities
@@ -51,6 +52,24 @@ def test_its_schemas_are_schemas(world: Harness, catalog: SchemaCatalog) -> None
     connection = world.under_test.host.get("connection", {})
     accepts = Validator(catalog.standalone(dict(description.connection_schema))).accepts
     assert accepts(json.loads(json.dumps(connection)))
+
+
+def test_its_defaults_fit_fields_that_have_none_in_the_schema(
+    world: Harness, catalog: SchemaCatalog
+) -> None:
+    for kind, defaults in world.provider.describe().defaults.items():
+        for path, value in values_in(defaults):
+            info = catalog.kind(kind)
+            assert info.default_of(path) is None
+            assert value == info.fitted(path, value)
+
+
+def values_in(section: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from values_in(value, (*above, name))
+        else:
+            yield (*above, name), value
 
 
 def test_sessions_have_what_it_promises_and_nothing_else(world: Harness) -> None:

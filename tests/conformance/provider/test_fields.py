@@ -5,7 +5,7 @@ The cases are data: tests/conformance/provider/tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.conformance.provider.cases import (
     REMOVE,
     FieldCase,
     MissingValueError,
+    base,
     field_cases,
 )
 from tests.conformance.provider.conftest import forget, need
@@ -51,6 +52,21 @@ def step_of(plan: Plan, address: Address) -> Step:
     found = [step for step in plan.steps if step.id == str(address)]
     assert 1 == len(found), [told(step) for step in plan.steps]
     return found[0]
+
+
+def test_what_the_provider_chooses_by_itself_need_not_be_said_any_more(
+    world: Harness, subject: Address
+) -> None:
+    """A field that is taken out of the manifest while it has the value that it goes back to."""
+    defaults = world.provider.describe().defaults.get(subject.kind, {})
+    plain = {name: value for name, value in defaults.items() if not isinstance(value, Mapping)}
+    if not plain:
+        pytest.skip(f"{world.provider.describe().name} has no default for {subject.kind}")
+    world.write(subject, {**base(subject.kind), **plain})
+    world.converge()
+    world.write(subject, base(subject.kind))
+    assert [] == [told(step) for step in world.plan().steps]
+    world.converge()
 
 
 def test_nothing_is_left_to_do(world: Harness, case: FieldCase, address: Address) -> None:

@@ -57,7 +57,7 @@ class MadeKind:
     host_field: Path | None = ("host",)
     impact_on_delete: Impact = Impact.REPLACE
     retention_field: str | None = None
-    borrowed_field: Path | None = None
+    borrowed_fields: tuple[Path, ...] = ()
     references: tuple[ReferenceField, ...] = ()
     numbers: frozenset[Path] = frozenset()
 
@@ -94,7 +94,7 @@ KINDS: Mapping[str, MadeKind] = {
         write_only=frozenset({("retention",)}),
         impact_on_delete=Impact.DATA_LOSS,
         retention_field="retention",
-        borrowed_field=("source", "volume"),
+        borrowed_fields=(("source", "volume"), ("source", "item")),
         references=(
             ReferenceField(("image",), ("Disk",), keeps=True),
             ReferenceField(("pool",), ("Pool",), host_from=True),
@@ -136,8 +136,10 @@ class MadeProvider:
         impacts: Mapping[Path, Impact] | None = None,
         version: str = "1.2.3",
         wording: str = "changes",
+        defaults: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """``impacts`` overrule the schema; ``wording`` is how it gives its reasons."""
+        self._defaults = defaults or {}
         self._name = name
         self._impacts = dict(impacts or {})
         self._version = version
@@ -146,7 +148,14 @@ class MadeProvider:
 
     def describe(self) -> Description:
         return Description(
-            self._name, self._version, (1, 0), NAMING, {}, {}, unmarked=frozenset({"Pool"})
+            self._name,
+            self._version,
+            (1, 0),
+            NAMING,
+            {},
+            {},
+            unmarked=frozenset({"Pool"}),
+            defaults=self._defaults,
         )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:

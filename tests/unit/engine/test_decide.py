@@ -43,6 +43,7 @@ def about(
     policy: Policy = LIVE,
     impacts: Mapping[Path, Impact] | None = None,
     address: str | None = None,
+    defaults: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Decision:
     """The decision about the one subject that there is, or the one with ``address``."""
     situation = Situation(
@@ -54,7 +55,7 @@ def about(
         subject,
         subject.resource.spec,
         observation,
-        MadeProvider(impacts=impacts),
+        MadeProvider(impacts=impacts, defaults=defaults),
         rules=MadeRules().kind(subject.address.kind),
         policy=policy,
     )
@@ -144,6 +145,21 @@ def test_the_provider_has_the_last_word_on_an_impact() -> None:
         decision.impact,
         decision.restart,
     )
+
+
+@pytest.mark.parametrize(
+    ("found", "action"), [("qcow2", None), ("raw", Action.REPLACE)], ids=["as it is", "another"]
+)
+def test_what_is_not_said_any_more_is_what_the_provider_makes_of_it(
+    found: str, action: Action | None
+) -> None:
+    decision = about(
+        ours("Disk/d", {"format": found}),
+        want=declared("Disk/d"),
+        entry=recorded("Disk/d", {"format": found}),
+        defaults={"Disk": {"format": "qcow2"}},
+    )
+    assert action == decision.action
 
 
 def test_what_cannot_be_changed_in_place_is_replaced() -> None:
@@ -282,10 +298,17 @@ def test_data_is_kept_where_it_says_so(
     assert (action, impact) == (decision.action, decision.impact)
 
 
-def test_what_was_there_before_is_forgotten() -> None:
-    spec = {"retention": "delete", "source": {"volume": "run4.qcow2"}}
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ({"volume": "run4.qcow2"}, "source.volume: run4.qcow2"),
+        ({"item": {"library": "images", "item": "debian"}}, "source.item: images debian"),
+    ],
+)
+def test_what_was_there_before_is_forgotten(source: dict[str, Any], told: str) -> None:
+    spec = {"retention": "delete", "source": source}
     decision = about(ours("Disk/d"), entry=recorded("Disk/d", spec))
-    reason = "it was there before, and stays (source.volume: run4.qcow2)"
+    reason = f"it was there before, and stays ({told})"
     assert Decision(Action.FORGET, reason=reason) == decision
 
 

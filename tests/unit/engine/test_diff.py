@@ -6,7 +6,7 @@ import pytest
 
 from provisioner.core.actions import Impact
 from provisioner.core.values import Json, Path
-from provisioner.engine.diff import differences
+from provisioner.engine.diff import differences, with_defaults
 from provisioner.manifest.annotations import ReferenceField
 from provisioner.providers.api import Change, Present
 
@@ -24,7 +24,7 @@ class Rules:
     host_field = None
     impact_on_delete = Impact.REPLACE
     retention_field = None
-    borrowed_field = None
+    borrowed_fields: tuple[Path, ...] = ()
     references: tuple[ReferenceField, ...] = ()
 
     def impact_of(self, path: Path) -> Impact:
@@ -112,6 +112,30 @@ def test_a_removed_section_without_default_is_one_change() -> None:
 
 def test_a_removed_field_that_is_at_its_default_is_no_change() -> None:
     assert [] == compare({}, {"power": "running"}, {"power": "running"})
+
+
+@pytest.mark.parametrize(
+    ("desired", "recorded", "expected"),
+    [
+        ({}, {"format": "raw"}, {"format": "qcow2"}),
+        ({"format": "raw"}, {"format": "qcow2"}, {"format": "raw"}),
+        ({}, {"size": 1}, {}),
+        ({}, {"disks": {"a": {"bus": "scsi"}}}, {}),
+        ({"disks": {}}, {"disks": {"a": {"bus": "scsi"}}}, {"disks": {}}),
+        (
+            {"disks": {"a": {}, "b": {}}},
+            {"disks": {"a": {"bus": "scsi"}, "b": {"cache": "none"}}},
+            {"disks": {"a": {"bus": "virtio"}, "b": {}}},
+        ),
+        ({}, {"cpu": {"model": "x", "count": 2}}, {"cpu": {"model": "host"}}),
+        ({}, {"cpu": {"count": 2}}, {}),
+    ],
+)
+def test_a_removed_field_goes_back_to_the_default_of_the_provider(
+    desired: dict[str, Any], recorded: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    defaults = {"format": "qcow2", "disks": {"*": {"bus": "virtio"}}, "cpu": {"model": "host"}}
+    assert expected == with_defaults(desired, recorded, defaults)
 
 
 def test_elements_of_a_set_are_added_and_removed_by_key() -> None:

@@ -112,6 +112,15 @@ def test_the_path_of_a_volume_group_cannot_be_chosen() -> None:
     assert ["PRV2506"] == codes(caught)
 
 
+@pytest.mark.parametrize("directory", ["/export", {"$unknown": "Disk/a:path"}])
+def test_a_network_file_system_needs_a_path(directory: Any) -> None:
+    spec = {"type": "netfs", "source": {"host": "nas", "directory": directory}}
+    assert pool({**spec, "path": "/mnt/nas"})
+    with pytest.raises(ProvisionerError) as caught:
+        pool(spec)
+    assert ["PRV2506"] == codes(caught)
+
+
 def test_a_pool_s_fragments_are_checked() -> None:
     native = {"kvm": {"pool": ["<target><path>/elsewhere</path></target>"]}}
     with pytest.raises(ProvisionerError) as caught:

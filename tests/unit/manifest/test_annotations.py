@@ -42,7 +42,8 @@ def test_impacts(kind, path, impact):
     [
         (VM, ("shutdownTimeout",), 60_000),
         (VM, ("firmware", "type"), "bios"),
-        (VM, ("disks", "any", "bus"), "virtio"),
+        (VM, ("nics", "any", "link"), "up"),
+        (VM, ("disks", "any", "bus"), None),
         (VM, ("cpu", "max"), None),
         (VM, ("labels", "x"), None),
         (VM, ("no", "such"), None),
@@ -91,8 +92,10 @@ def test_hosts_retention_and_keeping():
     assert [("image",)] == [field.path for field in kinds.kind("Disk").references if field.keeps]
     assert "retention" == kinds.kind("Disk").retention_field
     assert kinds.kind(VM).retention_field is None
-    assert ("source", "volume") == kinds.kind("Image").borrowed_field
-    assert kinds.kind("Disk").borrowed_field is None
+    assert {("source", name) for name in ("volume", "template", "libraryItem")} == set(
+        kinds.kind("Image").borrowed_fields
+    )
+    assert () == kinds.kind("Disk").borrowed_fields
     assert Impact.DATA_LOSS is kinds.kind("Disk").impact_on_delete
     assert {"uuid", "address", "addresses", "mac"} == set(kinds.kind(VM).outputs)
 
@@ -101,6 +104,11 @@ def test_references_name_elements_by_a_star():
     paths = {reference.path for reference in catalog().kind(VM).references}
     assert {
         ("placement", "host"),
+        *(
+            ("placement", name)
+            for name in ("cluster", "clusterHost", "resourcePool", "folder", "storagePool")
+        ),
+        ("clone", "image"),
         ("disks", "*"),
         ("nics", "*", "network"),
         ("cdroms", "*", "image"),

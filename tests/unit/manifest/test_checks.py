@@ -130,13 +130,23 @@ def vm(text: str, name: str = "web") -> str:
             "PRV1109",
             "found '49711d', expected at most 49710d",
         ),
-        (NET + "  {mode: nat, cidr: 10.0.0.0/24, bridge: §..}\n", "PRV1107", "a device name"),
-        (NET + "  {mode: nat, cidr: 10.0.0.0/24, bridge: §a/b}\n", "PRV1107", "a device name"),
         (
-            NET + "  {mode: nat, cidr: 10.0.0.0/24, bridge: §a234567890123456}\n",
+            NET + "  {mode: nat, cidr: 10.0.0.0/24, forwardDevice: §..}\n",
+            "PRV1107",
+            "a device name",
+        ),
+        (
+            NET + "  {mode: nat, cidr: 10.0.0.0/24, forwardDevice: §a/b}\n",
+            "PRV1107",
+            "a device name",
+        ),
+        (
+            NET + "  {mode: nat, cidr: 10.0.0.0/24, forwardDevice: §a234567890123456}\n",
             "PRV1107",
             "at most 15",
         ),
+        (NET + f"  {{mode: isolated, bridge: §{'s' * 81}}}\n", "PRV1109", "80"),
+        (NET + f"  {{mode: isolated, bridge: {'s' * 80}}}\n", "", ""),
         (NET + "  {mode: nat, cidr: 10.0.0.0/24, dns: {domain: §a..b}}\n", "PRV1107", "'a..b'"),
         (NET + "  {mode: user, §mtu: 1500}\n", "PRV1418", "a network of mode user has no 'mtu'"),
         (
@@ -153,6 +163,110 @@ def vm(text: str, name: str = "web") -> str:
             NET + "  {mode: bridge, bridge: br0, §vlan: 3, virtualSwitch: linux}\n",
             "PRV1418",
             "a bridge of the Linux kernel cannot",
+        ),
+        (NET + "  {mode: bridge, bridge: sw, vlan: 3}\n", "", ""),
+        (
+            NET + "  {mode: bridge, bridge: br0, §trunk: ['3'], virtualSwitch: linux}\n",
+            "PRV1418",
+            "a bridge of the Linux kernel cannot",
+        ),
+        (
+            NET + "  {mode: bridge, bridge: br0, §security: {}, virtualSwitch: openvswitch}\n",
+            "PRV1418",
+            "a switch of the kind openvswitch has no 'security'",
+        ),
+        (NET + "  {mode: isolated, vlan: 3, §trunk: ['4']}\n", "PRV1418", "with a vlan has no"),
+        (NET + "  {mode: isolated, trunk: [§4]}\n", "PRV1104", "in quotes, such as '10'"),
+        (NET + "  {mode: isolated, trunk: ['3', §'9-4']}\n", "PRV1427", "9-4, expected a tag"),
+        (NET + "  {mode: isolated, trunk: [§'4000-4095']}\n", "PRV1427", "from 0 to 4094"),
+        (NET + "  {mode: isolated, trunk: ['0-4094', '7']}\n", "", ""),
+        (
+            NET + "  {mode: isolated, teaming: {active: [a, b], standby: [c, §b]}}\n",
+            "PRV1409",
+            "the uplink b is in active already",
+        ),
+        (POOLS + "  {type: dir, path: /p, §drs: true}\n", "PRV1418", "type dir has no 'drs'"),
+        (
+            POOLS + "  {type: cluster, §path: /p, members: []}\n",
+            "PRV1418",
+            "type cluster has no 'path'",
+        ),
+        (
+            POOLS + "  {type: vmfs, source: {devices: [naa.1], §host: nas}}\n",
+            "PRV1418",
+            "type vmfs has no 'host'",
+        ),
+        (
+            POOLS + "  {type: logical, source: {volumeGroup: v, devices: [§naa.1]}}\n",
+            "PRV1107",
+            "an absolute path",
+        ),
+        (
+            POOLS + "  {type: cluster, members: [{pool: images}]}\n---\n"
+            "apiVersion: provisioner/v1\nkind: StoragePool\nmetadata: {name: q}\n"
+            "spec: {type: cluster, members: [{pool: §images}]}\n---\n" + POOL,
+            "PRV1433",
+            "StoragePool/images is in StoragePool/p already",
+        ),
+        (
+            POOLS + "  {type: cluster, members: []}\n---\n"
+            "apiVersion: provisioner/v1\nkind: StoragePool\nmetadata: {name: q}\n"
+            "spec: {type: cluster, members: [{pool: §p}]}\n",
+            "PRV1433",
+            "StoragePool/p is a cluster itself",
+        ),
+        (
+            vm("  cpu: {reservationMhz: §2000, limitMhz: 1000}\n"),
+            "PRV1442",
+            "a reservation of 2000 MHz is more than the limit of 1000 MHz",
+        ),
+        (
+            vm("").replace("{size: 1GiB}", "{size: 1GiB, reservation: §2GiB}"),
+            "PRV1442",
+            "a reservation of 2GiB is more than the size of 1GiB",
+        ),
+        (
+            vm("").replace(
+                "{size: 1GiB}", "{size: 1GiB, max: 4GiB, limit: 1GiB, reservation: §2GiB}"
+            ),
+            "PRV1442",
+            "a reservation of 2GiB is more than the limit of 1GiB",
+        ),
+        (
+            vm("").replace("{size: 1GiB}", "{size: 1GiB, max: 4GiB, reservation: 2GiB}"),
+            "",
+            "",
+        ),
+        (vm("  cpu: {shares: §0}\n"), "PRV1109", "expected at least 1"),
+        (vm("  cpu: {shares: §most}\n"), "PRV1107", "low, normal, high or a number"),
+        (
+            vm("  nics: [{name: a, network: lan}]\n")
+            + "  customization: {nics: [{name: §b}]}\n---\n"
+            + NETWORK,
+            "PRV1408",
+            "the machine has no network card 'b'",
+        ),
+        (
+            vm("  nics: [{name: a, network: lan}]\n")
+            + "  customization: {nics: [{name: a, address: §10.0.0.0/24}]}\n---\n"
+            + NETWORK,
+            "PRV1414",
+            "the address, 10.0.0.0, is the address of the network",
+        ),
+        (
+            vm("  nics: [{name: a, network: lan}]\n")
+            + "  customization: {nics: [{name: a, address: 10.0.0.9/24, gateway: §10.0.1.1}]}\n"
+            + "---\n"
+            + NETWORK,
+            "PRV1414",
+            "the gateway, 10.0.1.1, lies outside of 10.0.0.0/24",
+        ),
+        (
+            vm("  nics: [{name: a, network: lan}]\n")
+            + "  customization: {nics: [{name: a, address: §10.0.0.9/99}]}\n---\n"
+            + NETWORK,
+            "PRV1107",
+            "no address with network bits",
         ),
         (NET + "  {mode: §routed}\n", "PRV1419", "mode routed needs addresses"),
         (
@@ -233,14 +347,42 @@ spec: {pool: images, §image: i}
 """
 
 
-@pytest.mark.parametrize("form", ["qcow2", "raw", "iso"])
-def test_images_have_the_right_kind_of_format(tmp_path, form):
-    drive = vm("  cdroms: [{name: c, image: §i}]\n---\n")
-    disk = FROM_IMAGE.replace("§image: i", "image: §i")
-    image = IMAGE.replace("FORM", form) + POOL
-    wrong, right = (drive, disk) if form != "iso" else (disk, drive)
-    assert f"Image/i has the format {form}" in one(tmp_path, wrong + image, "PRV1421").summary
-    check(tmp_path, right.replace("§", "") + image)
+USES = {
+    "disk": FROM_IMAGE.replace("§image: i", "image: §i"),
+    "drive": vm("  cdroms: [{name: c, image: §i}]\n---\n"),
+    "clone": vm("  clone: {image: §i}\n---\n"),
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "fitting"),
+    [
+        ("qcow2", "disk"),
+        ("raw", "disk"),
+        ("vmdk", "disk"),
+        ("iso", "drive"),
+        ("ova", "clone"),
+        ("template", "clone"),
+    ],
+)
+def test_images_have_the_right_kind_of_format(tmp_path, form, fitting):
+    source = "libraryItem: {library: l, item: i}" if form == "template" else "volume: v"
+    image = IMAGE.replace("FORM", form).replace("volume: v", source) + POOL
+    for use, text in USES.items():
+        if use == fitting:
+            check(tmp_path, text.replace("§", "") + image)
+        else:
+            found = one(tmp_path, text + image, "PRV1421")
+            assert f"Image/i has the format {form}" in found.summary
+
+
+@pytest.mark.parametrize(
+    ("source", "form"), [("template: t", "ova"), ("volume: v", "template"), ("file: f", "template")]
+)
+def test_only_a_template_has_the_format_template(tmp_path, source, form):
+    image = IMAGE.replace("volume: v", source).replace("FORM", f"§{form}") + POOL
+    (tmp_path / "f").write_text("x")
+    assert f"has the format {form}" in one(tmp_path, image, "PRV1428").summary
 
 
 def test_a_raw_disk_is_no_linked_clone(tmp_path):

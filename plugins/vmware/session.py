@@ -73,8 +73,8 @@ class VmwareSession:
         answers: Mapping[Address, Observation] = {}
         found: Mapping[Address, str] = {}
         while True:
-            before, found = found, _found({**others, **answers}, targets)
-            if answers and (kind not in _NESTED or found == before):
+            before, found = found, {**_found({**others, **answers}, targets), **found}
+            if answers and (kind not in _NESTED or found.keys() == before.keys()):
                 return answers
             answers = self._handler(kind).observe(inventory, _informed(targets, found))
 

@@ -22,10 +22,10 @@ class Connected(NamedTuple):
     instance: Any
     content: Any
 
-    def every(self, kind: type) -> list[Any]:
+    def every(self, kind: type, within: Any = None) -> list[Any]:
         """All objects of a type."""
         view = self.content.viewManager.CreateContainerView(
-            container=self.content.rootFolder, type=[kind], recursive=True
+            container=within or self.content.rootFolder, type=[kind], recursive=True
         )
         found = list(view.view)
         view.DestroyView()
@@ -37,14 +37,14 @@ class Connected(NamedTuple):
 
     @property
     def datacenter(self) -> Any:
-        """The first one."""
-        return self.every(vim.Datacenter)[0]
+        """The one that the simulator has by itself."""
+        return (self.called(vim.Datacenter, "DC0") or self.every(vim.Datacenter))[0]
 
     @property
     def compute(self) -> Any:
-        """The cluster; on an ESXi host, itself."""
-        found = self.every(vim.ClusterComputeResource) or self.every(vim.ComputeResource)
-        return found[0]
+        """The cluster that it has by itself; on an ESXi host, itself."""
+        clusters = self.called(vim.ClusterComputeResource, "DC0_C0")
+        return (clusters or self.every(vim.ComputeResource))[0]
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class Datastores:
         path = Path(there.every(vim.Datastore)[0].summary.url).parent / f"foreign-{name}"
         made = [
             host.configManager.datastoreSystem.CreateLocalDatastore(name, str(path))
-            for host in there.every(vim.HostSystem)
+            for host in there.every(vim.HostSystem, there.datacenter)
         ]
         return str(made[0]._moId)
 

@@ -124,7 +124,8 @@ class VmwareSession:
             except Terminal as problem:
                 problems = [problem.diagnostic]
             found += [problem.about(item.resource.address) for problem in problems]
-        return found
+        # What is wrong with the connection is found by all that go where it says.
+        return list(dict.fromkeys(found))
 
     def revert(self, snapshot: Resource, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.SnapshotRevert`."""

@@ -30,7 +30,7 @@ PLACES: Mapping[type, Sequence[str]] = {
     vim.ComputeResource: ("resourcePool",),
     vim.HostSystem: (),
     vim.ResourcePool: ("owner",),
-    vim.Datastore: (),
+    vim.Datastore: ("browser", "summary.accessible", "summary.freeSpace"),
     vim.Network: (),
 }
 _SHOWN = 8
@@ -136,7 +136,7 @@ class Site:
                 f"it is open which {title.lower()} is meant for {resource.address}"
                 if found
                 else f"the endpoint has no {title.lower()} for {resource.address}",
-                detail=f"There are {len(found)}: {_listed(names)}." if found else "",
+                detail=f"There are {len(found)}: {listed(names)}." if found else "",
                 hint=f"Write {way}connection.{field} in the Host's manifest.",
                 address=str(resource.address),
             )
@@ -151,13 +151,15 @@ class Site:
         if len(found) == 1:
             return found[0]
         host = f"Host/{self.client.endpoint.name}"
+        where: dict[str, Any] = {"address": host, "path": ("connection", field)}
         if found:
             raise Terminal(
                 error(
                     "PRV5324",
                     f"{host}: {len(found)} objects are called {quoted(name)}",
-                    detail=f"Their paths: {_listed([places.path(row) for row in found])}.",
+                    detail=f"Their paths: {listed([places.path(row) for row in found])}.",
                     hint=f"Write the whole path into connection.{field}.",
+                    **where,
                 )
             )
         near = get_close_matches(name, texts.values(), n=3)
@@ -165,12 +167,13 @@ class Site:
             error(
                 "PRV5323",
                 f"{host}: there is no {title.lower()} {quoted(name)}",
-                detail=f"There are: {_listed(sorted(texts.values()))}."
+                detail=f"There are: {listed(sorted(texts.values()))}."
                 if texts
                 else f"There is no {title.lower()} that this user can see.",
                 hint=f"Did you mean {' or '.join(near)}?"
                 if near
                 else f"Correct connection.{field} in the Host's manifest.",
+                **where,
             )
         )
 
@@ -183,6 +186,7 @@ def _is_below(places: Inventory, row: Row, above: Row) -> bool:
     return found is not None
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: the first ones, and how many more there are."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

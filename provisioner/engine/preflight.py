@@ -92,5 +92,9 @@ def _undertakings(
 def _placed(found: Diagnostic, stack: Stack | None) -> Diagnostic:
     if stack is None or found.address is None:
         return found
-    declaration = stack.declarations.get(Address.parse(found.address))
-    return found if declaration is None else stack.placed(found, declaration)
+    address = Address.parse(found.address)
+    declaration = stack.declarations.get(address)
+    if declaration is not None:
+        return stack.placed(found, declaration)
+    host = stack.hosts.get(address.name) if address.kind == "Host" else None
+    return found if host is None else found.at(stack.locate(address, found.path) or host.source)

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "--objects",
         type=int,
         help=f"machines on the daemon ({_ON_LIBVIRT}, and as many disks), or on the simulator "
-        f"({_ON_VSPHERE:,})",
+        f"beside {_ON_VSPHERE:,}",
     )
     parser.add_argument(
         "--rounds",
@@ -149,7 +149,8 @@ def _vsphere(options: argparse.Namespace) -> None:
     # Imported here because the other suites also run where pyvmomi is not installed.
     from tests.bench import vsphere  # noqa: PLC0415
 
-    rounds, objects = options.rounds or _ROUNDS, options.objects or _ON_VSPHERE
+    rounds = options.rounds or _ROUNDS
+    objects = sorted({_ON_VSPHERE, options.objects or _ON_VSPHERE})
     found = vsphere.measure(objects, rounds, _say)
     tables = [
         report.phase_rows(found.samples, None),

@@ -1,16 +1,16 @@
 """Plans of many machines on the vSphere simulator, in whole processes, each beside its floor.
 
-A simulator gets as many stopped machines as asked for, and as many as Terraform was measured with.
-A round reads all of them with the bare calls (:mod:`tests.bench.vsphere_floor`), plans with nothing
-to do and nothing remembered, and plans with what that has remembered; first as fast as the
-simulator answers, then with a delay of every call.
+A simulator gets as many stopped machines as asked for, another one as many as Terraform was
+measured with. A round reads all of them with the bare calls (:mod:`tests.bench.vsphere_floor`),
+plans with nothing to do and nothing remembered, and plans with what that has remembered; first as
+fast as the simulator answers, then with a delay of every call.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,8 +34,8 @@ DELAYED = f", {DELAY * 1000:.0f} ms a call"
 OF_TERRAFORM = 300
 """Machines that Terraform was measured with."""
 THEIR_PLAN = 23.3
-"""CPU seconds of their no-op plan: Terraform 1.9 with its vsphere provider, on this simulator and a
-machine like those that this benchmark runs on. Right after its own apply, it was not empty.
+"""CPU seconds of its plan right after its own apply, with its vsphere provider, on this simulator
+and a machine like those that this benchmark runs on. It was not empty.
 """
 _AHEAD = 15
 _PAGES = "ContinueRetrievePropertiesEx"
@@ -53,16 +53,17 @@ class Found:
     pages: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
-def goals(objects: int) -> tuple[Goal, ...]:
-    """What a vCenter with this many machines is held against."""
+def goals(objects: Iterable[int]) -> tuple[Goal, ...]:
+    """What a vCenter with so many machines is held against, for several numbers of them."""
     found = [
         ratio_goal(
-            f"{phase}{delay} to the bare calls",
-            (phase + delay, objects),
-            (FLOOR + delay, objects),
+            f"{phase} to the bare calls, {number:,} machines{delay}",
+            (phase + delay, number),
+            (FLOOR + delay, number),
             limit,
             lambda cost: cost.wall,
         )
+        for number in objects
         for delay in ("", DELAYED)
         for phase, limit in ((COLD, 1.5), (WARM, 0.3))
     ]
@@ -78,17 +79,19 @@ def request_rows(found: Found) -> Rows:
     return rows
 
 
-def measure(objects: int, rounds: int, say: Callable[[str], None]) -> Found:
-    """Measure both sizes, ``rounds`` times over."""
+def measure(objects: Iterable[int], rounds: int, say: Callable[[str], None]) -> Found:
+    """Measure so many machines, for several numbers of them and for that of Terraform, ``rounds``
+    times over.
+    """
     found = Found()
-    for size in sorted({OF_TERRAFORM, objects}):
+    for size in sorted({OF_TERRAFORM, *objects}):
         with Vcsim(Options(machines=0)) as vcsim, tempfile.TemporaryDirectory() as scratch:
             say(f"{size:,} machines")
-            _Estate(vcsim, Path(scratch), size, found, say).live(rounds)
+            Estate(vcsim, Path(scratch), size, found, say).live(rounds)
     return found
 
 
-class _Estate:
+class Estate:
     """The machines of one simulator."""
 
     def __init__(

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from tests.lifecycle.fitting import Document, expanded_names
+from tests.lifecycle.fitting_world import Document, expanded_names
 from tests.lifecycle.generate import edits, stacks
 
 UPHEAVALS = {

@@ -27,7 +27,7 @@ from provisioner_plugins.memory.description import DEFAULTS
 from provisioner_plugins.memory.holding import Called, as_told, places, renamed
 from provisioner_plugins.memory.objects import StoredObject
 from provisioner_plugins.memory.outside import Outside
-from tests.lifecycle.fitting import Document
+from tests.lifecycle.fitting_world import Document
 from tests.lifecycle.generate import FILES, HOSTS, SECRET
 from tests.lifecycle.oracle import Views, disagreements
 from tests.lifecycle.scenario import CATALOG, Scenario

@@ -9,33 +9,24 @@ from __future__ import annotations
 
 import copy
 import ipaddress
-import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from provisioner.core.units import parse_size
-
-Document = dict[str, Any]
+from tests.lifecycle.fitting_networks import fit_network, own_range, within
+from tests.lifecycle.fitting_world import (
+    INDEX,
+    Document,
+    World,
+    beside,
+    expanded_names,
+    numbers,
+    unique,
+)
 
 ORDER = ("Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot")
 """Kinds, each after all that it can refer to."""
 
-_INDEX = "${replica.index}"
-_NOT_WITH_MODE = {
-    "user": (
-        *("bridge", "forwardDevice", "dhcp", "dns", "vlan", "virtualSwitch", "mtu", "gateway"),
-        *("trunk", "uplinks", "security", "teaming", "active"),
-    ),
-    "bridge": ("cidr", "cidr6", "gateway", "dhcp", "dns", "forwardDevice", "mtu"),
-    "isolated": ("forwardDevice",),
-    "native": (
-        *("cidr", "cidr6", "gateway", "bridge", "forwardDevice", "dhcp", "dns", "vlan", "mtu"),
-        *("virtualSwitch", "trunk", "uplinks", "security", "teaming"),
-    ),
-}
-_MAKES_BRIDGE = ("nat", "routed", "isolated")
-_CIDRS = {"cidr": "10.99.{}.0/24", "cidr6": "fd00:99:{}::/64"}
 _PLACES = {"netfs": "directory", "logical": "volumeGroup", "iscsi": "target"}
 _POOL_SOURCES: dict[str, Document] = {
     "dir": {},
@@ -47,72 +38,9 @@ _POOL_SOURCES: dict[str, Document] = {
 }
 
 
-def expanded_names(document: Document) -> tuple[str, ...]:
-    """The names of the resources that a document makes."""
-    metadata = document["metadata"]
-    if "replicas" not in metadata:
-        return (metadata["name"],)
-    return tuple(metadata["name"].replace(_INDEX, str(number)) for number in _numbers(metadata))
-
-
-def _numbers(metadata: Document) -> range:
-    replicas = metadata["replicas"]
-    start = replicas.get("start", 1)
-    return range(start, start + replicas["count"])
-
-
-def host_of(document: Document, documents: list[Document]) -> str:
-    """The host that a document names itself or through what it lives in."""
-    spec = document["spec"]
-    own = spec.get("host") or spec.get("placement", {}).get("host")
-    if own is not None:
-        return str(own)
-    for kind, name in (("StoragePool", "pool"), ("VirtualMachine", "machine")):
-        for other in documents:
-            names = (other["metadata"]["name"], *expanded_names(other))
-            if other["kind"] == kind and spec.get(name) in names:
-                return host_of(other, documents)
-    return "here"
-
-
-@dataclass
-class _World:
-    """The documents that are valid already, and what they use up."""
-
-    documents: list[Document] = field(default_factory=list)
-    names: set[tuple[str, str]] = field(default_factory=set)
-    renamed: dict[tuple[str, str], str] = field(default_factory=dict)
-    plugged: set[str] = field(default_factory=set)
-    macs: set[str] = field(default_factory=set)
-    addresses: set[tuple[str, int]] = field(default_factory=set)
-
-    def find(self, kind: str, name: str) -> Document | None:
-        for document in self.documents:
-            if document["kind"] == kind and name in expanded_names(document):
-                return document
-        return None
-
-    def targets(self, user: Document, kind: str, name: str) -> str | None:
-        """What a reference may say: the name as it is, the new name of what was renamed, or None
-        where nothing fits.
-        """
-        host = host_of(user, self.documents)
-        name = self.renamed.get((kind, name), name)
-        for document in self.documents:
-            if document["kind"] != kind or host_of(document, self.documents) != host:
-                continue
-            if name in expanded_names(document):
-                return name
-            theirs, mine = document["metadata"], user["metadata"]
-            both = {"replicas"} <= theirs.keys() & mine.keys()
-            if name == theirs["name"] and both and set(_numbers(mine)) <= set(_numbers(theirs)):
-                return name
-        return None
-
-
 def fit_together(rough: list[Document]) -> list[Document]:
     """The documents without whatever would be refused, in the order of their kinds."""
-    world = _World()
+    world = World()
     for document in copy.deepcopy(rough):
         old = document["metadata"].get("renamedFrom")
         if old is not None:
@@ -130,7 +58,7 @@ def fit_together(rough: list[Document]) -> list[Document]:
     return world.documents
 
 
-def _names_are_free(document: Document, world: _World) -> bool:
+def _names_are_free(document: Document, world: World) -> bool:
     return not any((document["kind"], name) in world.names for name in expanded_names(document))
 
 
@@ -158,13 +86,13 @@ def _fit_metadata(document: Document, rough: list[Document]) -> None:
 
 def _without_index(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace(_INDEX, "1")
+        return value.replace(INDEX, "1")
     if isinstance(value, dict):
         return {key: _without_index(child) for key, child in value.items()}
     return [_without_index(child) for child in value] if isinstance(value, list) else value
 
 
-def _fit_description(document: Document, world: _World) -> None:
+def _fit_description(document: Document, world: World) -> None:
     """A text may only wait for a resource that is there and has the output."""
     text = document["spec"].get("description", "")
     if not text.startswith("on ${"):
@@ -180,125 +108,7 @@ def _fit_description(document: Document, world: _World) -> None:
     document["spec"]["description"] = f"on ${{{kind}/{name}.{text.rpartition('.')[2]}"
 
 
-def _fit_network(document: Document, world: _World) -> bool:
-    spec = document["spec"]
-    if spec["mode"] in _MAKES_BRIDGE and "replicas" in document["metadata"]:
-        # Each of them would need addresses and a bridge of its own.
-        spec["mode"] = "isolated"
-        for name in ("cidr", "cidr6", "gateway", "dhcp", "bridge"):
-            spec.pop(name, None)
-    for name in _NOT_WITH_MODE.get(spec["mode"], ()):
-        spec.pop(name, None)
-    if spec["mode"] in ("nat", "routed") and not {"cidr", "cidr6"} & spec.keys():
-        spec["cidr"] = _CIDRS["cidr"].format(0)
-    if "cidr" not in spec:
-        spec.pop("gateway", None)
-        spec.pop("dhcp", None)
-    if spec["mode"] == "bridge":
-        spec.setdefault("bridge", "br0")
-    if spec["mode"] == "native":
-        spec.setdefault("native", {})
-    _fit_own_parts(document, world)
-    _fit_switch(spec)
-    if "gateway" in spec:
-        number = int(spec["gateway"].rpartition(".")[2])
-        spec["gateway"] = _within(spec["cidr"], spec["gateway"])
-        world.addresses.update((name, number) for name in expanded_names(document))
-    if isinstance(spec.get("dns"), dict) and "hosts" in spec["dns"]:
-        spec["dns"]["hosts"] = _unique(spec["dns"]["hosts"], "address", _canonical_ip)
-    _fit_dhcp(spec, expanded_names(document), world)
-    return True
-
-
-def _fit_switch(spec: Document) -> None:
-    """A kind of switch that can do what is asked of it."""
-    if "vlan" in spec:
-        spec.pop("trunk", None)
-    able = ["standard", "distributed"]
-    if not {"uplinks", "security", "teaming"} & spec.keys():
-        able.append("openvswitch")
-        if not {"vlan", "trunk"} & spec.keys():
-            able.append("linux")
-    if spec.get("virtualSwitch", able[0]) not in able:
-        spec["virtualSwitch"] = able[-1]
-    if spec["mode"] in ("nat", "routed") and "linux" not in able:
-        spec.setdefault("virtualSwitch", able[-1])
-    teaming = spec.get("teaming", {})
-    if {"active", "standby"} <= teaming.keys():
-        waiting = [name for name in teaming["standby"] if name not in teaming["active"]]
-        teaming["standby"] = waiting
-
-
-def _fit_own_parts(document: Document, world: _World) -> None:
-    """Addresses and a bridge that no other network of the host has."""
-    spec = document["spec"]
-    makes = spec["mode"] in _MAKES_BRIDGE
-    for name in _CIDRS.keys() & spec.keys() if makes else ():
-        spec[name] = _own_range(document, name, spec[name], world)
-    if any(
-        other.get("bridge", "") == spec.get("bridge") and (makes or other["mode"] in _MAKES_BRIDGE)
-        for other in _beside(document, world)
-    ):
-        spec["bridge"] = f"br-{document['metadata']['name']}"
-
-
-def _beside(document: Document, world: _World) -> list[Document]:
-    """The specs of the same kind on the same host that are valid already."""
-    host = host_of(document, world.documents)
-    return [
-        other["spec"]
-        for other in world.documents
-        if other["kind"] == document["kind"] and host_of(other, world.documents) == host
-    ]
-
-
-def _own_range(document: Document, name: str, wanted: str, world: _World) -> str:
-    """Addresses that no other network of the host has: those that are wanted, if they are free."""
-    taken = {ipaddress.ip_network(s[name]) for s in _beside(document, world) if name in s}
-    others = (_CIDRS[name].format(number) for number in itertools.count())
-    return next(
-        c for c in (wanted, *itertools.islice(others, 99)) if ipaddress.ip_network(c) not in taken
-    )
-
-
-def _fit_dhcp(spec: Document, names: tuple[str, ...], world: _World) -> None:
-    dhcp = spec.get("dhcp", {})
-    ends = sorted(
-        (_within(spec["cidr"], dhcp.pop(name)) for name in ("start", "end") if name in dhcp),
-        key=ipaddress.ip_address,
-    )
-    if len(ends) == 2:
-        dhcp["start"], dhcp["end"] = ends
-    reservations = []
-    for number, reservation in enumerate(dhcp.get("reservations", ()), start=100):
-        # Numbers and cards of their own, so that no machine contradicts them.
-        reservation["address"] = _within(spec["cidr"], f"10.0.0.{number}")
-        reservation["mac"] = f"02:00:00:00:01:{number:02X}"
-        reservations.append(reservation)
-        world.addresses.update((name, number) for name in names)
-    if "reservations" in dhcp:
-        dhcp["reservations"] = reservations
-
-
-def _within(cidr: str, address: str) -> str:
-    """The address with the same last byte in another network."""
-    return str(ipaddress.ip_network(cidr)[int(address.rpartition(".")[2])])
-
-
-def _canonical_ip(text: str) -> str:
-    return str(ipaddress.ip_address(text))
-
-
-def _unique(
-    elements: list[Document], key: str, canonical: Callable[[str], str] = str
-) -> list[Document]:
-    found: dict[str, Document] = {}
-    for element in elements:
-        found.setdefault(canonical(element[key]), element)
-    return list(found.values())
-
-
-def _fit_pool(document: Document, world: _World) -> bool:
+def _fit_pool(document: Document, world: World) -> bool:
     spec, name = document["spec"], document["metadata"]["name"]
     allowed = _POOL_SOURCES[spec["type"]]
     shared = "replicas" in document["metadata"]
@@ -311,7 +121,7 @@ def _fit_pool(document: Document, world: _World) -> bool:
         spec.pop("drs", None)
     if spec["type"] in ("dir", "netfs"):
         spec.setdefault("path", "/srv/pool")
-        if shared or spec["path"] in {other.get("path") for other in _beside(document, world)}:
+        if shared or spec["path"] in {other.get("path") for other in beside(document, world)}:
             spec["path"] = f"/srv/{name}"
     if not allowed:
         spec.pop("source", None)
@@ -327,14 +137,14 @@ def _fit_pool(document: Document, world: _World) -> bool:
     if where is None:
         spec["source"] = source
         return True
-    places = [other["source"].get(where) for other in _beside(document, world) if "source" in other]
+    places = [other["source"].get(where) for other in beside(document, world) if "source" in other]
     if shared or source[where] in places:
         source[where] += f"-{document['metadata']['name']}"
     spec["source"] = source
     return True
 
 
-def _members(document: Document, world: _World) -> Iterator[Document]:
+def _members(document: Document, world: World) -> Iterator[Document]:
     """Pools that are in no cluster and none themselves."""
     taken = {
         member["pool"]
@@ -342,14 +152,14 @@ def _members(document: Document, world: _World) -> Iterator[Document]:
         if other["kind"] == "StoragePool"
         for member in other["spec"].get("members", ())
     }
-    for element in _unique(document["spec"].get("members", []), "pool"):
+    for element in unique(document["spec"].get("members", []), "pool"):
         name = world.targets(document, "StoragePool", element["pool"])
         pool = world.find("StoragePool", name) if name is not None else None
         if pool is not None and pool["spec"]["type"] != "cluster" and name not in taken:
             yield {"pool": name}
 
 
-def _fit_image(document: Document, world: _World) -> bool:
+def _fit_image(document: Document, world: World) -> bool:
     spec = document["spec"]
     if not _refer(document, world, "pool", "StoragePool"):
         return False
@@ -362,7 +172,7 @@ def _fit_image(document: Document, world: _World) -> bool:
     return True
 
 
-def _refer(document: Document, world: _World, name: str, kind: str) -> bool:
+def _refer(document: Document, world: World, name: str, kind: str) -> bool:
     """Mend the reference in a field of the spec; whether it can stay."""
     target = document["spec"].get(name)
     found = world.targets(document, kind, target) if target is not None else None
@@ -372,7 +182,7 @@ def _refer(document: Document, world: _World, name: str, kind: str) -> bool:
     return True
 
 
-def _fit_disk(document: Document, world: _World) -> bool:
+def _fit_disk(document: Document, world: World) -> bool:
     spec = document["spec"]
     if not _refer(document, world, "pool", "StoragePool"):
         return False
@@ -386,7 +196,7 @@ def _fit_disk(document: Document, world: _World) -> bool:
     return True
 
 
-def _format(world: _World, image: str) -> str:
+def _format(world: World, image: str) -> str:
     """The format of an image, by any of its names."""
     for document in world.documents:
         if document["kind"] == "Image" and image in (
@@ -397,7 +207,7 @@ def _format(world: _World, image: str) -> str:
     raise KeyError(image)
 
 
-def _fit_machine(document: Document, world: _World) -> bool:
+def _fit_machine(document: Document, world: World) -> bool:
     spec = document["spec"]
     cpu, memory = spec.get("cpu", {}), spec["memory"]
     if "max" in cpu:
@@ -427,7 +237,7 @@ def _fit_machine(document: Document, world: _World) -> bool:
     return True
 
 
-def _fit_pool_of(document: Document, section: Document, name: str, world: _World) -> None:
+def _fit_pool_of(document: Document, section: Document, name: str, world: World) -> None:
     pool = world.targets(document, "StoragePool", section.pop(name, ""))
     if pool is not None:
         section[name] = pool
@@ -442,7 +252,7 @@ def _fit_reservations(cpu: Document, memory: Document) -> None:
             memory["limit"] = memory["size"]
 
 
-def _fit_clone(document: Document, world: _World) -> None:
+def _fit_clone(document: Document, world: World) -> None:
     clone = document["spec"].get("clone", {})
     image = world.targets(document, "Image", clone.get("image", ""))
     if image is not None and _format(world, image) in ("template", "ova"):
@@ -456,7 +266,7 @@ def _fit_customization(spec: Document) -> None:
     if "nics" not in told:
         return
     cards = {card["name"] for card in spec.get("nics", ())}
-    told["nics"] = [card for card in _unique(told["nics"], "name") if card["name"] in cards]
+    told["nics"] = [card for card in unique(told["nics"], "name") if card["name"] in cards]
     for card in told["nics"]:
         if "address" not in card:
             card.pop("gateway", None)
@@ -464,20 +274,20 @@ def _fit_customization(spec: Document) -> None:
             card["gateway"] = str(ipaddress.ip_interface(card["address"]).network[1])
 
 
-def _disks(document: Document, world: _World) -> Iterator[Document]:
-    for element in _unique(document["spec"]["disks"], "disk"):
+def _disks(document: Document, world: World) -> Iterator[Document]:
+    for element in unique(document["spec"]["disks"], "disk"):
         replicated = "replicas" in document["metadata"]
-        numbers = _numbers(document["metadata"]) if replicated else (0,)
+        numbered = numbers(document["metadata"]) if replicated else (0,)
         for name in _disk_names(document, element["disk"], world):
-            used = {name.replace(_INDEX, str(number)) for number in numbers}
-            if (replicated and _INDEX not in name) or used & world.plugged:
+            used = {name.replace(INDEX, str(number)) for number in numbered}
+            if (replicated and INDEX not in name) or used & world.plugged:
                 continue
             world.plugged |= used
             yield {**element, "disk": name}
             break
 
 
-def _disk_names(document: Document, wanted: str, world: _World) -> Iterator[str]:
+def _disk_names(document: Document, wanted: str, world: World) -> Iterator[str]:
     """The disk that is wanted, then others that would do."""
     disks = [other for other in world.documents if other["kind"] == "Disk"]
     for name in (
@@ -490,9 +300,9 @@ def _disk_names(document: Document, wanted: str, world: _World) -> Iterator[str]
             yield found
 
 
-def _cards(document: Document, world: _World) -> Iterator[Document]:
+def _cards(document: Document, world: World) -> Iterator[Document]:
     replicated = "replicas" in document["metadata"]
-    for element in _unique(document["spec"]["nics"], "name"):
+    for element in unique(document["spec"]["nics"], "name"):
         network = world.targets(document, "Network", element["network"])
         if network is None:
             continue
@@ -507,7 +317,7 @@ def _cards(document: Document, world: _World) -> Iterator[Document]:
         yield card
 
 
-def _takes_address(card: Document, world: _World) -> bool:
+def _takes_address(card: Document, world: World) -> bool:
     """Whether the card's network gives it its address, moved into that network; one that could
     serve does.
     """
@@ -518,18 +328,18 @@ def _takes_address(card: Document, world: _World) -> bool:
     if "cidr" not in spec:
         if "replicas" in network["metadata"]:
             return False
-        spec["cidr"] = _own_range(network, "cidr", "10.98.0.0/24", world)
+        spec["cidr"] = own_range(network, "cidr", "10.98.0.0/24", world)
     spec.setdefault("dhcp", {}).pop("enabled", None)
     number = int(card["address"].rpartition(".")[2])
     if any((name, number) in world.addresses for name in expanded_names(network)):
         return False
     world.addresses.add((card["network"], number))
-    card["address"] = _within(spec["cidr"], card["address"])
+    card["address"] = within(spec["cidr"], card["address"])
     return True
 
 
-def _drives(document: Document, world: _World) -> Iterator[Document]:
-    for element in _unique(document["spec"]["cdroms"], "name"):
+def _drives(document: Document, world: World) -> Iterator[Document]:
+    for element in unique(document["spec"]["cdroms"], "name"):
         drive = dict(element)
         if drive.pop("image", None) is not None:
             discs = [
@@ -554,12 +364,12 @@ def _fit_boot_order(spec: Document) -> None:
                 taken.add(device["bootOrder"])
 
 
-def _fit_snapshot(document: Document, world: _World) -> bool:
+def _fit_snapshot(document: Document, world: World) -> bool:
     return _refer(document, world, "machine", "VirtualMachine")
 
 
-_FITTERS: dict[str, Callable[[Document, _World], bool]] = {
-    "Network": _fit_network,
+_FITTERS: dict[str, Callable[[Document, World], bool]] = {
+    "Network": fit_network,
     "StoragePool": _fit_pool,
     "Image": _fit_image,
     "Disk": _fit_disk,

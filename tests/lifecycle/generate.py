@@ -16,7 +16,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from tests.lifecycle.fitting import ORDER, Document, expanded_names, fit_together, host_of
+from tests.lifecycle.fitting import ORDER, fit_together
+from tests.lifecycle.fitting_world import Document, expanded_names, host_of
 from tests.lifecycle.scenario import CATALOG
 
 HOSTS = ("here", "there")

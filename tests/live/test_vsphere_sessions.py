@@ -7,16 +7,18 @@ operation makes no more of them; each time it has to give the same as with a ses
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from provisioner.providers.api import Absent, Present, Resource, Retryable
+from provisioner.providers.api import Absent, Present, Resource, Retryable, Undetermined
 from tests.lab.vcsim import Vcsim
 from tests.lab.vcsim_rules import Act
 from tests.live.vspherelab import machine, session, soon
 
 pytest.importorskip("pyVmomi")
+sweep = pytest.importorskip("provisioner_plugins.vmware.wire.sweep")
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-sessions")]
 
 _CALLS = ".*"
@@ -80,6 +82,37 @@ def test_sessions_that_are_ended_again_and_again(vcsim_vcenter: Vcsim, made: Res
     ):
         opened.observe([made])
     assert "PRV5322" == caught.value.diagnostic.code
+
+
+@pytest.mark.parametrize("known", ["recorded", "of that name"])
+def test_a_machine_whose_configuration_nobody_tells(
+    vcsim_vcenter: Vcsim, made: Resource, monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    """The user may not read it, or it is out of reach: a missing property is no absence."""
+    read = sweep._row
+
+    def without_configuration(item: Any) -> Any:
+        row = read(item)
+        if row is None or row.get("name") != made.name:
+            return row
+        left = {key: value for key, value in row.values.items() if key[:7] != "config."}
+        # What is out of reach is shown by the path of its file.
+        shown = {"name": "%2fvmfs%2fvolumes%2f1%2flasting.vmx"} if known == "recorded" else {}
+        return replace(row, values={**left, **shown})
+
+    monkeypatch.setattr(sweep, "_row", without_configuration)
+    target = replace(made, external_id=str(made.uid) if known == "recorded" else None)
+    other = machine("another")
+    reports: list[str] = []
+    with session(vcsim_vcenter, reports=reports) as opened:
+        found = opened.observe([target, other])
+        told = found[target.address]
+        assert isinstance(told, Undetermined)
+        assert "PRV5329" == told.diagnostic.code
+        assert Absent() == found[other.address]
+        names = [item.name for item in opened.discover({"VirtualMachine"})]
+    assert "lasting" not in names
+    assert [True] == ["is left out" in text for text in reports]
 
 
 def _count(opened: Any, name: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from pyVmomi import vim
 
 from provisioner.providers.api import Resource
+from provisioner_plugins.vmware.allocation import CPU, MEMORY, Allocation
 from provisioner_plugins.vmware.building import MIB, escaped
 from provisioner_plugins.vmware.machine import cards, drives
 from provisioner_plugins.vmware.machine.buses import Plugs, place_text
@@ -82,7 +83,7 @@ def edited(
     """
     config = vim.vm.ConfigSpec(annotation=spec.get("description", ""))
     _hardware(config, spec)
-    _leave_equal(config, machine)
+    _leave_equal(config, machine, spec)
     guest = spec.get("guestOs") or DEFAULT_GUEST
     if guest != machine.record.guest:
         config.guestId = guest
@@ -124,6 +125,8 @@ def _hardware(config: Any, spec: Mapping[str, Any]) -> None:
     config.nestedHVEnabled = bool(cpu.get("nested", False))
     config.memoryMB = memory["size"] // MIB
     config.memoryHotAddEnabled = _is_hot(memory, "size", 0)
+    config.cpuAllocation = Allocation.of_section(cpu, CPU).info()
+    config.memoryAllocation = Allocation.of_section(memory, MEMORY).info()
     firmware = spec.get("firmware", {}).get("type", "bios")
     config.firmware = "bios" if firmware == "bios" else "efi"
     config.bootOptions = vim.vm.BootOptions(efiSecureBootEnabled=firmware == "uefi-secure")
@@ -134,7 +137,7 @@ def _is_hot(section: Mapping[str, Any], field: str, otherwise: int) -> bool:
     return bool(section.get("hotAdd", False)) or int(section.get("max", now)) > now
 
 
-def _leave_equal(config: Any, machine: Machine) -> None:
+def _leave_equal(config: Any, machine: Machine, spec: Mapping[str, Any]) -> None:
     """Say nothing of what is right already: a running machine refuses some fields whatever they
     say.
     """
@@ -152,6 +155,10 @@ def _leave_equal(config: Any, machine: Machine) -> None:
     for name, value in now.items():
         if getattr(config, name) == value:
             setattr(config, name, None)
+    if record.cpu == Allocation.of_section(spec.get("cpu", {}), CPU):
+        config.cpuAllocation = None
+    if record.ram == Allocation.of_section(spec["memory"], MEMORY):
+        config.memoryAllocation = None
     if record.secure == config.bootOptions.efiSecureBootEnabled:
         config.bootOptions = None
 

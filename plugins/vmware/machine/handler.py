@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +13,7 @@ from pyVmomi import vim
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.providers.api import (
     Absent,
     Change,
@@ -21,15 +23,18 @@ from provisioner.providers.api import (
     Present,
     ProviderError,
     Resource,
+    Retryable,
     SecretResolver,
     Terminal,
-    Undetermined,
 )
+from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import boot, building, properties
 from provisioner_plugins.vmware.machine.extra import asked_for, differing
-from provisioner_plugins.vmware.machine.home import Home, home_of, name_folder
+from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread
+from provisioner_plugins.vmware.machine.home import Home, home_of, obstacles
 from provisioner_plugins.vmware.machine.memory import RecordMemory
+from provisioner_plugins.vmware.machine.placement import move, placement_of
 from provisioner_plugins.vmware.machine.power import NEW, Power, find
 from provisioner_plugins.vmware.machine.reading import (
     Machine,
@@ -47,6 +52,7 @@ from provisioner_plugins.vmware.ownership import (
     not_ours,
     require_time,
 )
+from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.specs import with_changes
 from provisioner_plugins.vmware.stamp import Mark
@@ -54,7 +60,7 @@ from provisioner_plugins.vmware.storage.file import FileId, Files, split_path
 from provisioner_plugins.vmware.wire.errors import EXISTS
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
-_RUNNING_CREATION = "Folder.createVm"
+_CREATION = "Folder.createVm"
 
 
 class MachineHandler:
@@ -67,6 +73,8 @@ class MachineHandler:
         self._site = site
         self._rules = MachineRules()
         self._memory = RecordMemory(site.client)
+        self._settled: set[str] = set()
+        """Folders in which no creation of an earlier run is under way any more."""
 
     # --- reading ---
 
@@ -74,8 +82,9 @@ class MachineHandler:
         self, inventory: Inventory, targets: Sequence[Resource]
     ) -> Mapping[Address, Observation]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        finder = _Finder(self._site, inventory)
-        names = _names_in(targets[0].related if targets else {})
+        finder = Finder(self._site, inventory)
+        related = targets[0].related if targets else {}
+        names, references = _names_in(related), References(related)
         found = {target.address: finder.find(target) for target in targets}
         records = self._records([row for row in found.values() if isinstance(row, Row)])
         answers: dict[Address, Observation] = {}
@@ -87,12 +96,19 @@ class MachineHandler:
                 answers[target.address] = Absent()  # it went between the two looks
             else:
                 machine = Machine.of(row, records[row.moid], target.spec)
-                answers[target.address] = present(machine, spec_of(machine, names))
+                spec = spec_of(machine, names)
+                spec["placement"] = placement_of(inventory, machine, references)
+                answers[target.address] = present(machine, spec)
         return answers
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        rows = [row for row in inventory.rows(vim.VirtualMachine) if not _is_template(row)]
+        rows = []
+        for row in inventory.rows(vim.VirtualMachine):
+            if is_unread(row):
+                self._site.client.report(f"{inventory.path(row)} is left out: it cannot be read")
+            elif not is_template(row):
+                rows.append(row)
         records = self._records(rows)
         ids = Names(network=lambda moid: moid or "", disk=str, image=str)
         for row in rows:
@@ -112,6 +128,16 @@ class MachineHandler:
             self._memory.keep(unknown[read.moid], read, record)
         return records
 
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a new machine needs a place
+        that there is.
+        """
+        del inventory, deadline, thorough
+        if undertaking.creates:
+            yield from obstacles(self._site, undertaking.resource)
+
     # --- writing ---
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
@@ -120,18 +146,25 @@ class MachineHandler:
         machine, made = find(self._site, str(resource.uid)), False
         if machine is None:
             home = home_of(self._site, resource)
-            if resource.begun:
-                self._await_creations(home, deadline)
-                machine = find(self._site, str(resource.uid))
+            if resource.begun or home.folder._GetMoId() not in self._settled:
+                begun = self._await_creations(home, deadline)
+                machine = find(self._site, str(resource.uid)) if begun else None
             if machine is None:
                 machine, made = self._make(resource, home, deadline)
-        if not made:
-            self._require_ours(resource, self._row(resource, machine))
-        if not made or boot.is_ordered(resource.spec):
-            self._order(resource, machine, resource.spec, deadline)
         wanted = str(resource.spec.get("power", "running"))
-        now = NEW if made else None
-        Power(self._site, resource, machine).bring_to(wanted, deadline, now)
+        try:
+            if not made:
+                self._require_ours(resource, self._row(resource, machine))
+            if not made or boot.is_ordered(resource.spec):
+                self._order(resource, machine, resource.spec, deadline)
+            power = Power(self._site, resource, machine)
+            power.bring_to(wanted, deadline, NEW if made else None)
+        except Terminal:
+            # A machine that is there and off would be as it should be for the next plan.
+            if made:
+                with suppress(ProviderError):
+                    self._remove(resource, machine, deadline)
+            raise
         return self._outcome(resource, machine)
 
     def _make(self, resource: Resource, home: Home, deadline: Deadline) -> tuple[Any, bool]:
@@ -147,29 +180,35 @@ class MachineHandler:
                 deadline,
             )
         except Terminal as problem:
-            named = problem.diagnostic.code == EXISTS.code
-            machine = find(self._site, str(resource.uid)) if named else None
+            if problem.diagnostic.code != EXISTS.code:
+                raise
+            self._await_creations(home, deadline)
+            machine = find(self._site, str(resource.uid))
             if machine is None:
                 raise
             return machine, False
         return machine, True
 
-    def _await_creations(self, home: Home, deadline: Deadline) -> None:
+    def _await_creations(self, home: Home, deadline: Deadline) -> bool:
         """Wait for creations that run in the folder: one of them may be ours, of an attempt whose
-        answer was lost. Until it has ended nothing finds the machine.
+        answer was lost. Until it has ended nothing finds the machine. Whether there were any.
         """
+        begun = False
         what = "look for running creations"
         rows = look(self._site.client, what, (home.folder,), {vim.Folder: ("recentTask",)})
         recent = [task for row in rows for task in row.get("recentTask", ())]
         wanted = {vim.Task: ("info.state", "info.descriptionId")}
         for row in look(self._site.client, what, recent, wanted):
-            runs = row.get("info.state") in (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
-            if runs and row.get("info.descriptionId") == _RUNNING_CREATION:
+            if row.get("info.descriptionId") != _CREATION:
+                continue
+            begun = True
+            if row.get("info.state") in (vim.TaskInfo.State.running, vim.TaskInfo.State.queued):
                 task = self._site.client.managed(vim.Task, row.moid)
-                try:
+                # That it failed is told to whoever began it.
+                with suppress(Terminal):
                     self._site.tasks.wait(what, task, deadline)
-                except Terminal:
-                    continue  # that it failed is told to whoever began it
+        self._settled.add(home.folder._GetMoId())
+        return begun
 
     def update(
         self,
@@ -190,23 +229,76 @@ class MachineHandler:
             item.impact is Impact.RESTART and change.path != ("power",)
             for item, change in zip(assessed, changes, strict=True)
         )
-        if needs_off and found.power != "stopped":
-            if not restart:
-                raise Terminal(_needs_restart(resource))
-            power.bring_to("stopped", deadline)
-        around = Surroundings(self._site, resource)
-        self._upgrade(resource, machine, found, spec, deadline)
+        asked = next((change for change in changes if change.path == ("power",)), None)
+        wanted = found.owed or found.power if asked is None else str(asked.after or "running")
+        goes_off = needs_off and found.power != "stopped"
+        if goes_off and not restart:
+            raise Terminal(_needs_restart(resource))
+        if goes_off and wanted != "stopped":
+            found = found.owing(wanted)
         extra = self._resolved(
             lambda secrets: differing(resource, changes, self._provider, secrets)
         )
+        around = Surroundings(self._site, resource)
         config = building.edited(resource, found, spec, around, extra)
+        if goes_off:
+            self._mark(resource, machine, found, deadline)
+            power.bring_to("stopped", deadline)
+        try:
+            self._upgrade(resource, machine, found, spec, deadline)
+            move(self._site, resource, found, _places_in(changes), deadline)
+            self._reconfigure(resource, machine, config, deadline)
+            self._order(resource, machine, spec, deadline)
+            power.bring_to(wanted, deadline)
+        except Terminal as problem:
+            if not goes_off or found.owed is None:
+                raise
+            said = self._take_back(resource, machine, observed, found, deadline)
+            detail = f"{problem.diagnostic.detail} {said}".lstrip()
+            raise Terminal(replace(problem.diagnostic, detail=detail)) from problem
+        if found.owed is not None:
+            self._mark(resource, machine, found.owing(None), deadline)
+        return self._outcome(resource, machine)
+
+    def _reconfigure(
+        self, resource: Resource, machine: Any, config: Any, deadline: Deadline
+    ) -> None:
         what = f"change machine {resource.name}"
         self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
-        self._order(resource, machine, spec, deadline)
-        asked = next((change for change in changes if change.path == ("power",)), None)
-        wanted = found.power if asked is None else str(asked.after or "running")
-        power.bring_to(wanted, deadline)
-        return self._outcome(resource, machine)
+
+    def _mark(self, resource: Resource, machine: Any, found: Machine, deadline: Deadline) -> None:
+        """Write the mark that a machine was found with, and nothing else."""
+        assert found.mark is not None
+        config = vim.vm.ConfigSpec(extraConfig=[building.stamped(found.mark)])
+        what = f"mark machine {resource.name}"
+        self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
+
+    def _take_back(
+        self,
+        resource: Resource,
+        machine: Any,
+        observed: Present,
+        before: Machine,
+        deadline: Deadline,
+    ) -> str:
+        """Bring a machine that was switched off for a change back to what it was, as the change was
+        refused; what is said of that.
+        """
+        try:
+            now = Machine.fresh(self._row(resource, machine), observed.spec)
+            around = Surroundings(self._site, resource)
+            config = building.edited(resource, now, observed.spec, around, {})
+            self._reconfigure(resource, machine, config, deadline)
+            self._order(resource, machine, observed.spec, deadline)
+            Power(self._site, resource, machine).bring_to(str(before.owed), deadline)
+            self._mark(resource, machine, before.owing(None), deadline)
+        except (Retryable, Terminal) as problem:
+            found = problem.diagnostic
+            return (
+                "It was switched off for the change, and could not be brought back: "
+                f"{found.summary}. {found.detail}"
+            )
+        return "It was switched off for the change, and runs again as it did before."
 
     def _order(
         self, resource: Resource, machine: Any, spec: Mapping[str, Any], deadline: Deadline
@@ -261,17 +353,19 @@ class MachineHandler:
         machine = find(self._site, uuid)
         if machine is None:
             return
-        row = self._row(resource, machine)
-        self._require_ours(resource, row)
-        Power(self._site, resource, machine).bring_to("stopped", deadline)
-        self._unplug_disks(resource, machine, row, deadline)
-        what = f"remove machine {resource.name}"
+        self._require_ours(resource, self._row(resource, machine))
         try:
-            self._site.run(what, lambda _: machine.Destroy_Task(), deadline)
+            self._remove(resource, machine, deadline)
         except ProviderError:
             if find(self._site, uuid) is not None:
                 raise
-        self._memory.forget(row.moid)
+        self._memory.forget(machine._GetMoId())
+
+    def _remove(self, resource: Resource, machine: Any, deadline: Deadline) -> None:
+        Power(self._site, resource, machine).bring_to("stopped", deadline)
+        self._unplug_disks(resource, machine, self._row(resource, machine), deadline)
+        what = f"remove machine {resource.name}"
+        self._site.run(what, lambda _: machine.Destroy_Task(), deadline)
 
     def _unplug_disks(self, resource: Resource, machine: Any, row: Row, deadline: Deadline) -> None:
         """Destroy would delete the file of every disk that is plugged in."""
@@ -330,58 +424,6 @@ class MachineHandler:
         return Outcome(found.external_id, outputs_of(found))
 
 
-class _Finder:
-    """Finds the machines of targets among all machines of an inventory."""
-
-    def __init__(self, site: Site, inventory: Inventory) -> None:
-        self._site = site
-        self._inventory = inventory
-        rows = [row for row in inventory.rows(vim.VirtualMachine) if not _is_template(row)]
-        self._by_uuid = {str(row.get(properties.UUID)): row for row in rows}
-        self._by_name: dict[str, list[Row]] = {}
-        for row in rows:
-            self._by_name.setdefault(name_of(row), []).append(row)
-
-    def find(self, target: Resource) -> Row | Absent | Undetermined:
-        """The machine of a target by identity, by recorded id, by name."""
-        for uuid in (str(target.uid), target.external_id):
-            row = self._by_uuid.get(uuid or "")
-            if row is not None:
-                return row
-        found = self._by_name.get(target.name, [])
-        if target.name.startswith("/"):
-            found = self._inventory.named(target.name, (vim.VirtualMachine,))
-        if found and not target.exact:
-            try:
-                folder = name_folder(self._site, target)
-            except Terminal as problem:
-                return Undetermined(problem.diagnostic)
-            found = [row for row in found if _is_in(row, folder)]
-        if len(found) > 1:
-            return Undetermined(_ambiguous(target, [self._inventory.path(row) for row in found]))
-        return found[0] if found else Absent()
-
-
-def _is_in(row: Row, folder: str | None) -> bool:
-    parent = row.get("parent")
-    return folder is not None and parent is not None and parent._GetMoId() == folder
-
-
-def _ambiguous(target: Resource, paths: Sequence[str]) -> Any:
-    return error(
-        "PRV5324",
-        f"{len(paths)} machines are called {target.name!r}",
-        detail=f"Their paths: {', '.join(paths)}.",
-        hint="Write the whole path into metadata.externalName.",
-        address=str(target.address),
-        path=("externalName",),
-    )
-
-
-def _is_template(row: Row) -> bool:
-    return bool(row.get(properties.TEMPLATE, False))
-
-
 def _names_in(related: Mapping[Address, Resource]) -> Names:
     files = Files(related)
     networks = {
@@ -409,6 +451,17 @@ def _outlives(resource: Resource, files: Files, file: FileId | None, home: str) 
         or file.path.rpartition("/")[0] != own
         or name in resource.spec.get("disks", {})
     )
+
+
+def _places_in(changes: Sequence[Change]) -> set[str]:
+    """The fields of its placement that change."""
+    fields: set[str] = set()
+    for change in changes:
+        if change.path[0] == "placement":
+            sections = (change.before, change.after)
+            whole = {name for item in sections if isinstance(item, Mapping) for name in item}
+            fields |= {change.path[1]} if len(change.path) > 1 else whole
+    return fields
 
 
 def _needs_restart(resource: Resource) -> Any:

@@ -4,13 +4,15 @@ datastore of its own files.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyVmomi import vim
 
 from provisioner.core.address import Address
-from provisioner.providers.api import Resource
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FileId, Files
@@ -62,6 +64,7 @@ def home_of(site: Site, resource: Resource) -> Home:
     """Raises Terminal (PRV5323, PRV5324) where it is open, or not there."""
     folder = _folder(site, resource)
     pool, host = _pool(site, resource)
+    _require_hosts(site, resource, pool)
     managed = site.client.managed
     return Home(
         managed(vim.Folder, folder),
@@ -69,6 +72,39 @@ def home_of(site: Site, resource: Resource) -> Home:
         None if host is None else managed(vim.HostSystem, host),
         _datastore(site, resource),
     )
+
+
+def obstacles(site: Site, resource: Resource) -> Iterator[Diagnostic]:
+    """What of a new machine's home is open or not there, and nothing in the stack will make."""
+    placement = resource.spec.get("placement", {})
+    awaited = {
+        address.kind for address, other in resource.related.items() if other.external_id is None
+    }
+    for part in _PARTS:
+        # Until all is made, nobody knows which is the only one, or the one of that name.
+        if awaited.isdisjoint(part.kinds) and placement.keys().isdisjoint(part.fields):
+            try:
+                part.find(site, resource)
+            except Terminal as problem:
+                yield problem.diagnostic
+
+
+def _require_hosts(site: Site, resource: Resource, pool: str) -> None:
+    """Raise Terminal (PRV5330) for a cluster in which no host could run a machine."""
+    places = site.places()
+    row = places.row(pool)
+    owner = None if row is None else places.above(row, vim.ComputeResource)
+    if owner is not None and not places.children(owner, vim.HostSystem):
+        raise Terminal(
+            error(
+                "PRV5330",
+                f"the cluster {name_of(owner)} has no host",
+                detail=f"{resource.address} is to run there.",
+                hint="Add a ClusterHost to it, or choose another cluster.",
+                address=str(resource.address),
+                path=("placement",),
+            )
+        )
 
 
 def _pool(site: Site, resource: Resource) -> tuple[str, str | None]:
@@ -137,3 +173,24 @@ def _of_first_disk(resource: Resource) -> FileId | None:
         if file is not None:
             return file
     return None
+
+
+class _Part(NamedTuple):
+    """A part of a home: where the placement may say it, which kinds decide about it otherwise, and
+    what finds it.
+    """
+
+    fields: frozenset[str]
+    kinds: frozenset[str]
+    find: Callable[[Site, Resource], Any]
+
+
+_PARTS = (
+    _Part(frozenset({"folder"}), frozenset({"Datacenter", "Folder"}), _folder),
+    _Part(
+        frozenset({"resourcePool", "clusterHost", "cluster"}),
+        frozenset({"Datacenter", "Cluster", "ClusterHost", "ResourcePool"}),
+        _pool,
+    ),
+    _Part(frozenset({"storagePool"}), frozenset({"Datacenter", "StoragePool", "Disk"}), _datastore),
+)

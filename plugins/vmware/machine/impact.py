@@ -29,6 +29,10 @@ def _assess(observed: Present, change: Change) -> Assessment:
     field = change.path[0]
     if field in _BOOKKEEPING:
         return Assessment(Impact.NONE)
+    if change.differs_running:
+        return Assessment(
+            Impact.LIVE, "it was switched off for a change, and was not brought back yet"
+        )
     if field == "power":
         return _power(str(observed.facts.get("power")), change)
     if change.impact is Impact.REPLACE:

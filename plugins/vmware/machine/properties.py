@@ -21,6 +21,7 @@ OF_EVERY: Sequence[str] = (
     UUID,
     TEMPLATE,
     *VERSIONS,
+    "resourcePool",
     "runtime.powerState",
     "guest.ipAddress",
     "guest.toolsRunningStatus",
@@ -43,6 +44,8 @@ OF_CONFIG: Sequence[str] = (
     "config.cpuHotAddEnabled",
     "config.memoryHotAddEnabled",
     "config.nestedHVEnabled",
+    "config.cpuAllocation",
+    "config.memoryAllocation",
 )
 OF_ONE: Sequence[str] = ("name", "parent", *dict.fromkeys((*OF_EVERY, *OF_CONFIG)))
 """All of both, of a machine that something is about to be done to."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provisioner.core.values import Json, digest
 from provisioner.providers.api import Present
+from provisioner_plugins.vmware.allocation import CPU, MEMORY
 from provisioner_plugins.vmware.building import MIB
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.machine import cards, properties
@@ -26,6 +27,14 @@ from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.wire.sweep import Row
 
 POWER = {"poweredOn": "running", "poweredOff": "stopped", "suspended": "suspended"}
+OWED = "power"
+"""The detail of a mark that says what a machine is brought back to, from before it is switched off
+for a change until it is.
+"""
+NOT_IN_FORCE = ("memory", "size")
+"""The field that is told to be without a value in force of a machine that is still to be brought
+back: one that every manifest sets, or nobody would plan it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,8 @@ class Machine:
         nothing else tells, it says what cards and drives are called.
         """
         mark = Mark.parse(record.mark)
+        if mark is not None and POWER[str(row.get("runtime.powerState"))] != "stopped":
+            mark = mark.with_details({k: v for k, v in mark.details.items() if k != OWED})
         known = mark.details if mark is not None else {}
         macs = {name: str(card.get("mac", "")) for name, card in wanted.get("nics", {}).items()}
         places = dict.fromkeys(wanted.get("cdroms", {}), "")
@@ -90,6 +101,19 @@ class Machine:
     def power(self) -> str:
         """``running``, ``stopped`` or ``suspended``."""
         return POWER[str(self.row.get("runtime.powerState"))]
+
+    @property
+    def owed(self) -> str | None:
+        """The power that it is to be brought back to: it was switched off for a change."""
+        return None if self.mark is None else self.mark.details.get(OWED)
+
+    def owing(self, power: str | None) -> Machine:
+        """The same with another such promise; None: with none."""
+        assert self.mark is not None
+        details = {key: value for key, value in self.mark.details.items() if key != OWED}
+        if power is not None:
+            details[OWED] = power
+        return replace(self, mark=self.mark.with_details(details))
 
     @property
     def details(self) -> dict[str, Any]:
@@ -149,12 +173,18 @@ def _cpu(machine: Machine) -> dict[str, Json]:
         "hotAdd": record.more_processors,
         "topology": {"sockets": most // record.cores, "cores": record.cores, "threads": 1},
         "nested": record.nested,
+        **record.cpu.section(CPU),
     }
 
 
 def _memory(machine: Machine) -> dict[str, Json]:
     size, more = machine.record.memory * MIB, machine.record.more_memory
-    return {"size": size, "max": _most(machine, "memory", size) if more else size, "hotAdd": more}
+    return {
+        "size": size,
+        "max": _most(machine, "memory", size) if more else size,
+        "hotAdd": more,
+        **machine.record.ram.section(MEMORY),
+    }
 
 
 def _most(machine: Machine, what: str, now: int) -> int:
@@ -200,6 +230,7 @@ def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
         external_id=machine.external_id,
         owner=owner,
         spec=spec,
+        running={} if machine.owed is None else {NOT_IN_FORCE: None},
         # Not the spec: names of devices come from the manifest of whoever asks.
         fingerprint=digest([machine.external_id, name, machine.power, machine.record.plain()]),
         outputs=outputs_of(machine),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pyVmomi import vim
 
 from provisioner.core.values import Json
+from provisioner_plugins.vmware.allocation import Allocation
 from provisioner_plugins.vmware.machine.buses import bus_name
 from provisioner_plugins.vmware.machine.models import model_of
 from provisioner_plugins.vmware.stamp import FIELD
@@ -76,8 +77,9 @@ class Device(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A machine's configuration. ``memory`` in MiB; ``mark`` is the text of its mark; ``order`` the
-    keys of the devices that it starts from; ``home`` the path of its own file.
+    """A machine's configuration. ``memory`` in MiB; ``cpu`` and ``ram`` what is allotted; ``mark``
+    the text of its mark; ``order`` the keys of the devices that it starts from; ``home`` the path
+    of its own file.
     """
 
     uuid: str
@@ -94,6 +96,8 @@ class Record(NamedTuple):
     more_processors: bool
     more_memory: bool
     nested: bool
+    cpu: Allocation
+    ram: Allocation
     mark: str
     devices: tuple[Device, ...]
 
@@ -117,6 +121,8 @@ class Record(NamedTuple):
             more_processors=bool(row.get("config.cpuHotAddEnabled", False)),
             more_memory=bool(row.get("config.memoryHotAddEnabled", False)),
             nested=bool(row.get("config.nestedHVEnabled", False)),
+            cpu=Allocation.read(row.get("config.cpuAllocation")),
+            ram=Allocation.read(row.get("config.memoryAllocation")),
             mark="" if mark is None else str(mark.value),
             devices=tuple(Device.read(item) for item in row.get("config.hardware.device", ())),
         )
@@ -127,14 +133,17 @@ class Record(NamedTuple):
             [*item[:4], None if item.file is None else [*item.file], *item[5:]]
             for item in self.devices
         ]
-        return [*self[:-1], devices]
+        fields = self._asdict() | {"order": [*self.order], "cpu": [*self.cpu], "ram": [*self.ram]}
+        return [*list(fields.values())[:-1], devices]
 
     @classmethod
     def of_plain(cls, data: Any) -> Record:
         """From :meth:`plain`; raises TypeError, ValueError or IndexError for anything else."""
         *fields, devices = data
-        fields[6] = tuple(fields[6])
-        return cls._make([*fields, tuple(map(_device_of_plain, devices))])
+        plain = dict(zip(cls._fields, fields, strict=False))
+        plain["order"] = tuple(plain["order"])
+        plain["cpu"], plain["ram"] = Allocation(*plain["cpu"]), Allocation(*plain["ram"])
+        return cls(**plain, devices=tuple(map(_device_of_plain, devices)))
 
     def of_sort(self, sort: str) -> list[Device]:
         """Its devices of a sort, in the order of their keys."""

@@ -49,6 +49,19 @@ _WITHOUT: Sequence[tuple[Path, object, str, str]] = (
     ),
     (("console", "listen"), None, "its console is that of vCenter", "Leave it out."),
     (
+        ("placement", "clusterHost"),
+        None,
+        "a cluster moves its machines between its hosts as it needs",
+        "Write a PlacementRule of the type run-on.",
+    ),
+    (("clone",), None, "machines are not cloned here yet", "Copy an Image: Disk.image."),
+    (
+        ("customization",),
+        None,
+        "guests are not customised here yet",
+        "Configure the guest through cloudInit.",
+    ),
+    (
         ("guestAgent",),
         False,
         "the channel to VMware Tools is part of every machine",

@@ -25,6 +25,7 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
+from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.flavour import ESXI
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.ownership import gone, require_time
@@ -33,6 +34,7 @@ from provisioner_plugins.vmware.storage import listing
 from provisioner_plugins.vmware.storage.disk import FORMAT
 from provisioner_plugins.vmware.storage.file import FileId, file_of, own_path, partial_path
 from provisioner_plugins.vmware.storage.listing import Found
+from provisioner_plugins.vmware.storage.local_file import local_file
 from provisioner_plugins.vmware.storage.making import (
     Turns,
     outcome,
@@ -90,6 +92,30 @@ class DiskHandler:
                 spec["size"] = item.found.capacity
             observed = present(item.found, spec, None, _size(item.found))
             yield Discovered(self.kind, item.found.file.path, observed, tuple(notes))
+
+    # --- looking ahead ---
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a disk that starts from an
+        image which lies on this machine is no smaller than that.
+        """
+        del inventory, deadline, thorough
+        resource = undertaking.resource
+        name, size = resource.spec.get("image"), resource.spec.get("size")
+        image = resource.related.get(Address("Image", str(name)))
+        if not undertaking.creates or image is None or not isinstance(size, int):
+            return
+        path = image.spec["source"].get("file")
+        if path is None or image.external_id is not None:
+            return  # what was uploaded need not be what lies here now
+        try:
+            file = local_file(self._site.client.context.root / path, str(image.spec["format"]))
+        except Terminal:
+            return  # said of the image, if it is still to be uploaded
+        if size < file.capacity:
+            yield _too_small(resource, size, str(name), file.capacity)
 
     # --- writing ---
 

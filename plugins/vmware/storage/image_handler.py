@@ -139,7 +139,7 @@ class ImageHandler:
         path = borrowed or own_path(resource)
         with self._turns.at(FileId(stores[0].moid, path)):
             for store in stores:
-                found = store.find(path, deadline)
+                found = store.find(path, deadline, checksums=True)
                 if found is not None:
                     if borrowed is not None:
                         self._verify(resource, store, found, deadline)
@@ -147,7 +147,7 @@ class ImageHandler:
             if borrowed is not None:
                 raise Terminal(_no_volume(resource, stores[0].text(path)))
             self._upload(resource, stores[0], path, deadline)
-            made = stores[0].find(path, deadline)
+            made = stores[0].find(path, deadline, checksums=True)
         if made is None:
             raise Terminal(gone(resource))
         return outcome(made, {})
@@ -193,7 +193,7 @@ class ImageHandler:
         store = None if file is None else Stores(self._site).of(file.datastore)
         if file is None or store is None:
             return
-        found = store.find(file.path, deadline)
+        found = store.find(file.path, deadline, checksums=True)
         if borrowed_path(resource.spec) is None:
             require_ours(resource, file)
             if found is not None:
@@ -208,7 +208,7 @@ class ImageHandler:
 
     def _require(self, resource: Resource, file: FileId, deadline: Deadline) -> tuple[Store, Found]:
         store = Stores(self._site).of(file.datastore)
-        found = None if store is None else store.find(file.path, deadline)
+        found = None if store is None else store.find(file.path, deadline, checksums=True)
         if store is None or found is None:
             raise Terminal(gone(resource))
         return store, found

@@ -114,11 +114,13 @@ def _start(site: Site, row: Row, folder: str, spec: Any) -> Any:
     )
 
 
-def find(site: Site, row: Row, path: str, deadline: Deadline) -> Found | None:
+def find(
+    site: Site, row: Row, path: str, deadline: Deadline, *, checksums: bool = False
+) -> Found | None:
     """One disk or CD image of a datastore, as it is now."""
     disks, markers = _SPECS
-    results = _look(site, row, path, ((disks, ""), (markers, f"{_MARKER}*")), deadline)
-    return read(row.moid, name_of(row), results).get(path)
+    kinds = [(disks, ""), *([(markers, f"{_MARKER}*")] if checksums else [])]
+    return read(row.moid, name_of(row), _look(site, row, path, kinds, deadline)).get(path)
 
 
 def _look(

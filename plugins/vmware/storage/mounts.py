@@ -56,26 +56,29 @@ class Mounts:
         self._take(row, _hosts_of(row))
 
     def _hosts(self, resource: Resource, inventory: Inventory) -> list[Row]:
-        """The hosts that are meant: those that the manifest names, else all of the datacenter."""
+        """Hosts that the manifest names; else those of the cluster that the connection names that
+        are connected; else all such of the datacenter.
+        """
         chosen = resource.spec.get("hosts")
         if chosen is not None:
             path = ("hosts",)
-            moids = [
-                self._site.referred(resource, "ClusterHost", path, name).moid for name in chosen
-            ]
-        else:
-            within = self._site.datacenter(resource)
-            moids = [
+            named = (self._site.referred(resource, "ClusterHost", path, name) for name in chosen)
+            return self._read([row.moid for row in named])
+        within = self._site.datacenter(resource)
+        if "cluster" in self._site.client.endpoint.connection:
+            within = self._site.default(
+                resource, "cluster", (vim.ComputeResource,), "Cluster", within=within
+            )
+        hosts = self._read(
+            [
                 row.moid
                 for row in inventory.rows(vim.HostSystem)
-                if (above := inventory.above(row, vim.Datacenter)) and above.moid == within.moid
+                if within.moid in _above(inventory, row)
             ]
-        hosts = self._read(moids)
-        if chosen is not None:
-            return hosts
+        )
         # One that is away gets it when somebody names it.
-        away = vim.HostSystem.ConnectionState
-        return [host for host in hosts if host.get("runtime.connectionState") == away.connected]
+        there = vim.HostSystem.ConnectionState.connected
+        return [host for host in hosts if host.get("runtime.connectionState") == there]
 
     def _read(self, moids: list[str]) -> list[Row]:
         objects = [self._site.client.managed(vim.HostSystem, moid) for moid in moids]
@@ -119,6 +122,12 @@ class Mounts:
             except Terminal as problem:
                 if problem.diagnostic.code != VANISHED.code:
                     raise
+
+
+def _above(inventory: Inventory, host: Row) -> set[str]:
+    kinds = (vim.ComputeResource, vim.Datacenter)
+    found = (inventory.above(host, kind) for kind in kinds)
+    return {row.moid for row in found if row is not None}
 
 
 def _without_content(call: Callable[[Any], None], store: Any, _: Any) -> None:

@@ -43,9 +43,9 @@ class Store:
         """A path as vSphere writes it."""
         return datastore_path(str(self.row.get("name")), path)
 
-    def find(self, path: str, deadline: Deadline) -> Found | None:
-        """The file as it is now."""
-        return listing.find(self._site, self.row, path, deadline)
+    def find(self, path: str, deadline: Deadline, *, checksums: bool = False) -> Found | None:
+        """The file as it is now; ``checksums``: with the one that is known of it."""
+        return listing.find(self._site, self.row, path, deadline, checksums=checksums)
 
     def make_folder(self, path: str) -> None:
         """The folder of a file, if it is missing."""
@@ -181,20 +181,25 @@ class Store:
 
 
 class Stores:
-    """The datastores of an endpoint, as one sweep has found them."""
+    """The datastores of an endpoint, as the session knows them."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        kinds = (vim.Datacenter, vim.Folder, vim.Datastore)
-        wanted = {vim.Datastore: (*listing.READS[vim.Datastore], "summary.freeSpace")}
-        self._inventory = Inventory(site.client, wanted, kinds)
 
     def of(self, moid: str) -> Store | None:
         """One datastore; None if it is not there."""
-        row = self._inventory.row(moid)
+        inventory, row = self._row(moid)
         if row is None or not issubclass(row.kind, vim.Datastore):
             return None
-        return Store(self._site, self._inventory, row)
+        return Store(self._site, inventory, row)
+
+    def _row(self, moid: str | None) -> tuple[Inventory, Row | None]:
+        inventory = self._site.places()
+        row = inventory.row(moid)
+        # A cluster is read anew, too: how much space its members have left decides.
+        if row is None or issubclass(row.kind, vim.StoragePod):
+            inventory = self._site.places(anew=True)
+        return inventory, inventory.row(moid)
 
     def of_pool(self, resource: Resource) -> list[Store]:
         """The datastores of the pool that a Disk or Image goes into, that with the most space
@@ -204,7 +209,7 @@ class Stores:
         """
         name = str(resource.spec["pool"])
         pool = resource.related.get(Address("StoragePool", name))
-        row = self._inventory.row(None if pool is None else pool.external_id)
+        inventory, row = self._row(None if pool is None else pool.external_id)
         if row is None:
             raise Terminal(
                 error(
@@ -216,9 +221,7 @@ class Stores:
                     address=str(resource.address),
                 )
             )
-        return [
-            Store(self._site, self._inventory, item) for item in stores_in(self._inventory, row)
-        ]
+        return [Store(self._site, inventory, item) for item in stores_in(inventory, row)]
 
 
 def stores_in(inventory: Inventory, pool: Row) -> Iterable[Row]:

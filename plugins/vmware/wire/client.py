@@ -24,6 +24,7 @@ from provisioner.providers.api import Context, Endpoint, ProviderError, Retryabl
 from provisioner_plugins.vmware.flavour import FLAVOURS, Flavour
 from provisioner_plugins.vmware.wire.errors import EXPIRED, LOST, describe, rule_for, translate
 from provisioner_plugins.vmware.wire.tls import context_of
+from provisioner_plugins.vmware.wire.whereabouts import path_of
 
 T = TypeVar("T")
 
@@ -134,6 +135,15 @@ class Client:
                     raise
         return self.call(what, function)
 
+    def failure_of(self, problem: Exception, what: str) -> ProviderError:
+        """The error for what a call or a task failed with."""
+        return translate(problem, what, named=self._path_of)
+
+    def _path_of(self, entity: Any) -> str | None:
+        with suppress(*FAULTS, *_UNREADABLE):
+            return path_of(self._content, entity)
+        return None
+
     def close(self) -> None:
         """Log out and let go of the connections; may be called twice."""
         with self._lock:
@@ -153,12 +163,14 @@ class Client:
         try:
             content = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
             self._check(content.about, flavour)
-        except FAULTS as problem:
-            stub.DropConnections()
-            raise translate(problem, what, opening=True) from problem
         except ProviderError:
             stub.DropConnections()
             raise
+        except (*FAULTS, *_UNREADABLE) as problem:
+            stub.DropConnections()
+            if not isinstance(problem, FAULTS) and not _is_of_pyvmomi(problem):
+                raise
+            raise translate(problem, what, opening=True) from problem
         # The managers that this brought are used through the same stub, in its new version. Of
         # those that are newer than the first one none is used.
         stub.ComputeVersionInfo(versionMap[_version(str(content.about.apiVersion))])
@@ -256,7 +268,7 @@ class Client:
         if rule_for(problem) is EXPIRED:
             # HTTP 401: a proxy, or the endpoint before it has looked at the call.
             self._log_in_again(login)
-        return translate(problem, what)
+        return self.failure_of(problem, what)
 
     def _drop(self) -> None:
         self._stub.DropConnections()

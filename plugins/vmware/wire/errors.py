@@ -7,6 +7,7 @@ The type of a fault decides (vSphere Web Services API, "Faults"), never its text
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any, NamedTuple
 from xml.parsers.expat import ExpatError
@@ -178,27 +179,39 @@ def _status(problem: HTTPException) -> int | None:
     return int(first) if type(problem) is HTTPException and first.isdecimal() else None
 
 
-def translate(problem: Exception, what: str, *, opening: bool = False) -> ProviderError:
+Named = Callable[[Any], str | None]
+"""What people call a managed object; None if that cannot be told."""
+
+
+def nameless(_: Any) -> None:
+    """Where nobody can be asked."""
+    return
+
+
+def translate(
+    problem: Exception, what: str, *, opening: bool = False, named: Named = nameless
+) -> ProviderError:
     """The error that leaves the plugin. ``what`` is the call as a person would say it: ``create
-    machine web``.
+    machine web``. ``named`` is asked about objects that the message is about.
     """
     rule = rule_for(problem)
     if opening and rule is LOST:
         rule = UNREACHABLE  # there was no connection yet that could have been lost
-    diagnostic = describe(rule, problem, what)
+    diagnostic = describe(rule, problem, what, named)
     if rule.after is not None:
         return Retryable(diagnostic, rule.after)
     return InUse(diagnostic) if rule is IN_USE else Terminal(diagnostic)
 
 
-def describe(rule: Rule, problem: Exception, what: str) -> Diagnostic:
+def describe(rule: Rule, problem: Exception, what: str, named: Named = nameless) -> Diagnostic:
     """The diagnostic of a rule, with what the endpoint said."""
-    return error(rule.code, rule.summary.format(what=what), detail=_detail(problem), hint=rule.hint)
+    detail = _detail(problem, named)
+    return error(rule.code, rule.summary.format(what=what), detail=detail, hint=rule.hint)
 
 
-def _detail(problem: Exception) -> str:
+def _detail(problem: Exception, named: Named) -> str:
     if isinstance(problem, vim.fault.NoPermission):
-        return _permission(problem)
+        return _permission(problem, named)
     if isinstance(problem, vmodl.MethodFault):
         name = type(problem).__name__.rsplit(".", 1)[-1]
         return f"The endpoint says: {_words(problem) or 'nothing more'} ({name})."
@@ -211,7 +224,7 @@ def _words(problem: Any) -> str:
     """What a fault says in words: its message, and what its cause and its own fields name."""
     texts = [problem.msg or ""]
     texts += [item.message or "" for item in problem.faultMessage or ()]
-    for name in ("property", "invalidProperty", "argument", "name", "device", "feature"):
+    for name in ("property", "invalidProperty", "argument", "name", "device", "feature", "reason"):
         value = getattr(problem, name, None)
         if isinstance(value, str) and value:
             texts.append(f"{name} {value!r}")
@@ -221,13 +234,20 @@ def _words(problem: Any) -> str:
     return "; ".join(dict.fromkeys(text.strip().rstrip(".") for text in texts if text.strip()))
 
 
-def _permission(problem: Any) -> str:
-    needed = problem.privilegeId or "a privilege that it does not name"
-    where = problem.object
-    on = f"{type(where).__name__.rsplit('.', 1)[-1]} {where._GetMoId()}" if where else "an object"
-    missing = [
-        f"{privilege} on {item.entity._GetMoId()}"
-        for item in problem.missingPrivileges or ()
-        for privilege in item.privilegeIds or ()
-    ]
-    return f"The user lacks {', '.join(missing) or f'{needed} on {on}'}."
+def _permission(problem: Any, named: Named) -> str:
+    lacking: dict[str, list[str]] = {}
+    for item in problem.missingPrivileges or ():
+        lacking.setdefault(_object(item.entity, named), []).extend(item.privilegeIds or ())
+    if not lacking:
+        where = "an object that it does not name"
+        if problem.object:
+            where = _object(problem.object, named)
+        lacking[where] = [problem.privilegeId or "a privilege that the endpoint does not name"]
+    told = [f"{', '.join(needed)} on {where}" for where, needed in lacking.items()]
+    return f"The user lacks {'; '.join(told)}."
+
+
+def _object(managed: Any, named: Named) -> str:
+    kind, moid = type(managed).__name__.rsplit(".", 1)[-1], managed._GetMoId()
+    name = named(managed)
+    return f"{kind} {moid}" if name is None else f"{kind} {name} ({moid})"

@@ -15,6 +15,7 @@ from typing import Any
 
 from pyVmomi import vim, vmodl
 
+from provisioner_plugins.vmware.wire.answers import Answer, Item, ask
 from provisioner_plugins.vmware.wire.client import Client, SessionLostError
 
 PAGE = 500
@@ -84,23 +85,26 @@ def _pages(content: Any, chosen: Sequence[Any], wanted: Wanted) -> list[Row]:
         reportMissingObjectsInResults=True,
     )
     collector = content.propertyCollector
-    answer = collector.RetrievePropertiesEx([spec], _Collector.RetrieveOptions(maxObjects=PAGE))
-    rows: list[Row] = []
-    while answer is not None:
-        rows += [row for item in answer.objects if (row := _row(item)) is not None]
-        if not answer.token:
-            break
+    options = _Collector.RetrieveOptions(maxObjects=PAGE)
+    answer = ask(collector, "RetrievePropertiesEx", [spec], options)
+    rows = _rows(answer)
+    while answer.token:
         try:
-            answer = collector.ContinueRetrievePropertiesEx(answer.token)
+            answer = ask(collector, "ContinueRetrievePropertiesEx", answer.token)
         except vmodl.query.InvalidProperty as problem:
             # The token is of a session that is gone.
             raise SessionLostError from problem
+        rows += _rows(answer)
     return rows
 
 
-def _row(item: Any) -> Row | None:
+def _rows(answer: Answer) -> list[Row]:
+    return [row for item in answer.items if (row := _row(item)) is not None]
+
+
+def _row(item: Item) -> Row | None:
     denied: set[str] = set()
-    for missing in item.missingSet or ():
+    for missing in item.missing:
         fault = getattr(missing.fault, "fault", missing.fault)
         if isinstance(fault, vim.fault.NotAuthenticated):
             raise SessionLostError
@@ -108,6 +112,4 @@ def _row(item: Any) -> Row | None:
             return None
         if isinstance(fault, vim.fault.NoPermission):
             denied.add(missing.path)
-    # On later pages an unset property is there with None, on the first it is absent.
-    values = {prop.name: prop.val for prop in item.propSet if prop.val is not None}
-    return Row(item.obj._GetMoId(), type(item.obj), values, frozenset(denied))
+    return Row(item.moid, item.kind, item.values, frozenset(denied))

@@ -16,9 +16,9 @@ from pyVmomi import vim
 
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import error
-from provisioner.providers.api import ProviderError, Retryable
+from provisioner.providers.api import ProviderError, Retryable, Terminal
 from provisioner_plugins.vmware.wire.client import Client
-from provisioner_plugins.vmware.wire.errors import LOST, translate
+from provisioner_plugins.vmware.wire.errors import LOST
 from provisioner_plugins.vmware.wire.sweep import look
 
 # `info` as a whole cannot be read where the task is about no inventory object.
@@ -117,8 +117,13 @@ class Tasks:
                 self._changed.notify_all()
 
     def _look(self, asked: dict[str, _Waiting]) -> None:
-        what = f"{len(asked)} running tasks"
-        rows = look(self._client, what, (item.task for item in asked.values()), _READ)
+        whats = [item.what for item in asked.values()]
+        what = whats[0] if len(whats) == 1 else f"look how {len(whats)} tasks go on"
+        try:
+            rows = look(self._client, what, (item.task for item in asked.values()), _READ)
+        except Terminal as problem:
+            # That nobody tells how a task goes on does not end it.
+            raise Retryable(problem.diagnostic) from problem
         found = {row.moid: row for row in rows}
         for key, item in asked.items():
             row = found.get(key)
@@ -127,7 +132,8 @@ class Tasks:
             elif row.get("info.state") == vim.TaskInfo.State.success:
                 item.result, item.done = row.get("info.result"), True
             elif row.get("info.state") == vim.TaskInfo.State.error:
-                item.failure, item.done = translate(row.get("info.error"), item.what), True
+                failure = self._client.failure_of(row.get("info.error"), item.what)
+                item.failure, item.done = failure, True
             elif item.report is not None and row.get("info.progress"):
                 item.report(int(row.get("info.progress")))
 

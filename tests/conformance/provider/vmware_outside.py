@@ -132,7 +132,9 @@ class Snapshots:
     def _called(self, there: Connected, name: str) -> list[tuple[str, Any]]:
         found = []
         for machine in there.every(vim.VirtualMachine):
-            waiting = list(machine.snapshot.rootSnapshotList) if machine.snapshot else []
+            # pyvmomi has no attribute for a property that the simulator does not set.
+            known = getattr(machine, "snapshot", None)
+            waiting = [] if known is None else list(known.rootSnapshotList)
             while waiting:
                 item = waiting.pop()
                 waiting += item.childSnapshotList or []

@@ -84,6 +84,8 @@ class VmwareUnderTest:
             "otherNfsExport": "/export/two",
             "volume": "ready-a.vmdk",
             "otherVolume": "ready-b.vmdk",
+            "guestOs": "debian12_64Guest",
+            "otherGuestOs": "ubuntu64Guest",
             "machineType": "vmx-19",
             "otherMachineType": "vmx-20",
             "cardModel": "e1000",
@@ -111,8 +113,12 @@ class VmwareUnderTest:
         }
         # What the tables have there are networks that give addresses, or none of the endpoint.
         given |= {a: {"mode": "isolated"} for a in surroundings() if a.kind == "Network"}
-        if self._esx:
-            given |= {a: {} for a in surroundings() if a.kind == "ResourcePool"}
+        # Machines are put there, and those of the simulator's first datacenter have hosts.
+        places = {
+            *("Folder/folder", "Folder/folder-b"),
+            *("ResourcePool/resources", "ResourcePool/resources-b"),
+        }
+        given |= {a: {} for a in surroundings() if str(a) in places and a.kind in served}
         return given
 
     @property
@@ -166,9 +172,23 @@ _REFUSED: Mapping[tuple[str, str], str] = {
     ("Snapshot", "memory"): "the machine of the surroundings is stopped and has no memory to keep",
     ("Disk", "format"): "the disks of vSphere are VMDK files",
     ("Disk", "clone"): "vSphere has no disk by itself that holds only differences",
+    ("VirtualMachine", "placement.cluster"): "the clusters of the surroundings have no hosts",
+    (
+        "VirtualMachine",
+        "placement.storagePool",
+    ): "vcsim 0.56.0 leaves the path of a relocated machine as it was (2026-11-29)",
+    ("VirtualMachine", "placement.clusterHost"): "a cluster moves its machines as it needs",
+    ("VirtualMachine", "clone.image"): "machines are not cloned here yet (2026-11-29)",
+    ("VirtualMachine", "customization.hostName"): "guests are not customised yet (2026-11-29)",
+    ("VirtualMachine", "customization.timeZone"): "guests are not customised yet (2026-11-29)",
+    ("VirtualMachine", "customization.dnsServers"): "guests are not customised yet (2026-11-29)",
+    ("VirtualMachine", "customization.nics.name"): "guests are not customised yet (2026-11-29)",
     ("VirtualMachine", "cpu.model"): "a machine sees the processor of its host",
     ("VirtualMachine", "cpu.topology.threads"): "a virtual processor of vSphere has one thread",
-    ("VirtualMachine", "boot.kernel"): "a machine starts from its firmware",
+    **{
+        ("VirtualMachine", f"boot.{field}"): "a machine starts from its firmware"
+        for field in ("kernel", "initrd", "cmdline")
+    },
     ("VirtualMachine", "console.serial"): "a serial port needs something that it leads to",
     ("VirtualMachine", "console.graphics"): "ESXi has no VNC and no SPICE",
     ("VirtualMachine", "console.listen"): "its console is that of vCenter",

@@ -2,7 +2,6 @@
 held, deferred or replaced.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,16 +11,13 @@ from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import error
 from provisioner.core.identity import Stamp
-from provisioner.core.values import Path
-from provisioner.engine.decide import NOTHING, Decision, Policy, decide, owned
-from provisioner.engine.plan import RestartPending
+from provisioner.engine.decide import NOTHING, Decision, Policy, owned
 from provisioner.manifest.model import Declaration
 from provisioner.providers.api import Absent, Change, Observation, Undetermined
-from provisioner.state.model import Entry, JournalRecord
+from provisioner.state.model import Entry
+from tests.unit.engine.deciding import about
 from tests.unit.engine.made import (
     LINEAGE,
-    MadeProvider,
-    MadeRules,
     Situation,
     declared,
     foreign,
@@ -30,35 +26,7 @@ from tests.unit.engine.made import (
     recorded,
 )
 
-LIVE = Policy(Impact.LIVE)
 OTHER_STACK = Stamp("3f7d0d55-2f57-4a3c-8f46-0f9f7a3f9f00", "Vm/v")
-
-
-def about(
-    observation: Observation,
-    *,
-    want: Declaration | None = None,
-    entry: Entry | None = None,
-    left: tuple[JournalRecord, ...] = (),
-    policy: Policy = LIVE,
-    impacts: Mapping[Path, Impact] | None = None,
-    address: str | None = None,
-    defaults: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Decision:
-    """The decision about the one subject that there is, or the one with ``address``."""
-    situation = Situation(
-        (want,) if want is not None else (), (entry,) if entry is not None else (), intents=left
-    )
-    subjects = {str(a): s for a, s in situation.subjects().items()}
-    subject = subjects[address] if address is not None else next(iter(subjects.values()))
-    return decide(
-        subject,
-        subject.resource.spec,
-        observation,
-        MadeProvider(impacts=impacts, defaults=defaults),
-        rules=MadeRules().kind(subject.address.kind),
-        policy=policy,
-    )
 
 
 def problem(decision: Decision) -> tuple[str, str]:
@@ -448,61 +416,3 @@ def test_forgetting_touches_no_host() -> None:
     policy = Policy(Impact.LIVE, maintenance=frozenset({"here"}))
     decision = about(Absent(), entry=recorded("Vm/v"), policy=policy)
     assert (Action.FORGET, None) == (decision.action, decision.held)
-
-
-# Restarts
-
-
-def restart(policy: Policy, running: str | None = None, **observed: Any) -> Decision:
-    """The decision about firmware b, which comes into force with a restart only."""
-    values = {} if running is None else {("firmware",): running}
-    return about(
-        ours("Vm/v", {"cpu": 1, **observed}, running=values),
-        want=declared("Vm/v", {"cpu": 1, "firmware": "b"}),
-        entry=recorded("Vm/v", {"cpu": 1, "firmware": "b"}),
-        policy=policy,
-    )
-
-
-def test_a_restart_that_is_not_allowed_is_deferred() -> None:
-    decision = restart(LIVE, firmware="a")
-    assert (Action.UPDATE, Impact.LIVE, False, (("firmware",),), ()) == (
-        decision.action,
-        decision.impact,
-        decision.restart,
-        decision.deferred,
-        decision.pending,
-    )
-
-
-def test_a_restart_that_is_allowed_is_carried_out() -> None:
-    decision = restart(Policy(Impact.RESTART), firmware="a")
-    assert (Impact.RESTART, True, ()) == (decision.impact, decision.restart, decision.deferred)
-
-
-def test_what_is_configured_and_waits_is_told_and_needs_no_step() -> None:
-    note = RestartPending(Address("Vm", "v"), ("firmware",), "a", "b", "firmware changes")
-    assert Decision(pending=(note,)) == restart(LIVE, running="a", firmware="b")
-
-
-def test_what_is_configured_and_waits_is_carried_out_when_that_is_allowed() -> None:
-    decision = restart(Policy(Impact.REPLACE), running="a", firmware="b")
-    assert (Action.UPDATE, Impact.RESTART, True, ()) == (
-        decision.action,
-        decision.impact,
-        decision.restart,
-        decision.pending,
-    )
-
-
-def test_one_change_waits_and_another_does_not() -> None:
-    decision = about(
-        ours("Vm/v", {"cpu": 1, "firmware": "a"}),
-        want=declared("Vm/v", {"cpu": 2, "firmware": "b"}),
-        entry=recorded("Vm/v"),
-    )
-    assert (Impact.LIVE, (("firmware",),), [("cpu",), ("firmware",)]) == (
-        decision.impact,
-        decision.deferred,
-        [change.path for change in decision.changes],
-    )

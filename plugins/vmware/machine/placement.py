@@ -1,0 +1,112 @@
+"""Where a machine is, in the words of its spec, and moving it elsewhere.
+
+Which host of a cluster runs it is the cluster's choice: it is neither told nor compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from pyVmomi import vim
+
+from provisioner.core.clock import Deadline
+from provisioner.providers.api import Resource
+from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.machine.home import home_of
+from provisioner_plugins.vmware.machine.reading import Machine
+from provisioner_plugins.vmware.machine.record import DISK
+from provisioner_plugins.vmware.references import References
+from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.storage.file import split_path
+from provisioner_plugins.vmware.wire.sweep import Row
+
+
+def placement_of(inventory: Inventory, machine: Machine, names: References) -> dict[str, str]:
+    """The section ``placement`` of an observed machine."""
+    found: dict[str, str] = {}
+    row = inventory.row(machine.row.moid) or machine.row
+    folder = inventory.parent(row)
+    if folder is not None and not _is_own(inventory, folder):
+        found["folder"] = names.name("Folder", folder.moid)
+    pool = inventory.row(_moid(machine.row.get("resourcePool")))
+    if pool is not None:
+        owner = inventory.above(pool, vim.ComputeResource)
+        if inventory.parent(pool) is not owner:
+            found["resourcePool"] = names.name("ResourcePool", pool.moid)
+        if owner is not None and issubclass(owner.kind, vim.ClusterComputeResource):
+            found["cluster"] = names.name("Cluster", owner.moid)
+    store = _store(inventory, machine)
+    if store is not None:
+        found["storagePool"] = names.name("StoragePool", store.moid)
+    return found
+
+
+def _is_own(inventory: Inventory, folder: Row) -> bool:
+    parent = inventory.parent(folder)
+    return parent is not None and issubclass(parent.kind, vim.Datacenter)
+
+
+def _store(inventory: Inventory, machine: Machine) -> Row | None:
+    name = split_path(machine.record.home)[0]
+    row = inventory.row(machine.row.moid)
+    within = None if row is None else inventory.above(row, vim.Datacenter)
+    for store in inventory.rows(vim.Datastore):
+        if name_of(store) == name and inventory.above(store, vim.Datacenter) is within:
+            return store
+    return None
+
+
+def move(
+    site: Site,
+    resource: Resource,
+    found: Machine,
+    fields: Collection[str],
+    deadline: Deadline,
+) -> None:
+    """Bring a machine to where its spec has it, as far as ``fields`` of its placement ask."""
+    if not fields:
+        return
+    entity = site.client.managed(vim.VirtualMachine, found.row.moid)
+    home = home_of(site, resource)
+    if "folder" in fields:
+        site.run(
+            f"move machine {resource.name} into another folder",
+            lambda _: home.folder.MoveIntoFolder_Task([entity]),
+            deadline,
+        )
+    where = vim.vm.RelocateSpec()
+    if {"cluster", "resourcePool"} & {*fields}:
+        where.pool = home.pool
+    if "storagePool" in fields:
+        where.datastore = _datastore(site, resource, home.datastore)
+        # Only the machine's own files: every disk stays where it is.
+        where.disk = [
+            vim.vm.RelocateSpec.DiskLocator(
+                diskId=disk.key, datastore=site.client.managed(vim.Datastore, disk.file.datastore)
+            )
+            for disk in found.record.of_sort(DISK)
+            if disk.file is not None
+        ]
+    if where.pool is not None or where.datastore is not None:
+        site.run(
+            f"move machine {resource.name}",
+            lambda _: entity.RelocateVM_Task(
+                where, vim.VirtualMachine.MovePriority.defaultPriority
+            ),
+            deadline,
+        )
+
+
+def _datastore(site: Site, resource: Resource, name: str) -> Any:
+    places = site.places()
+    within = site.datacenter(resource)
+    for store in places.rows(vim.Datastore):
+        above = places.above(store, vim.Datacenter)
+        if name_of(store) == name and above is not None and above.moid == within.moid:
+            return site.client.managed(vim.Datastore, store.moid)
+    return None
+
+
+def _moid(reference: Any) -> str | None:
+    return None if reference is None else str(reference._GetMoId())

@@ -1,0 +1,175 @@
+"""What the connection to a vCenter names and is not there, or is there twice: said with the plan,
+at the field in the Host's manifest, with the names that there are. And what a vCenter refuses for
+want of a right or a licence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.core.diagnostics import Diagnostic
+from tests.lab import vcsim as lab
+from tests.lab.vcsim import Options, Vcsim
+from tests.lab.vcsim_rules import Act
+
+pytest.importorskip("pyVmomi")
+
+from tests.faults.vspherestack import Outsider, VsphereStack, without_waiting
+
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-bad-input")]
+
+WEB = "VirtualMachine/web"
+SPEC: dict[str, Any] = {"memory": {"size": "64MiB"}}
+
+
+@pytest.fixture(scope="module")
+def large() -> Iterator[Vcsim]:
+    """Two datacenters with two clusters and two datastores each, and a pool in each cluster."""
+    if reason := lab.unavailable():
+        pytest.skip(reason)
+    options = Options(machines=0, datacenters=2, clusters=2, cluster_hosts=1, datastores=2, pools=1)
+    with Vcsim(options) as simulator:
+        outsider = Outsider(simulator)
+        for folder in ("front/shop", "back/shop"):
+            outsider.make_folder(folder)
+        yield simulator
+
+
+@pytest.fixture
+def stack(large: Vcsim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VsphereStack:
+    """A stack with a machine, whose connection says where in the first cluster it goes."""
+    without_waiting(monkeypatch)
+    made = VsphereStack(large, tmp_path)
+    made.configure(datacenter="DC0", storagePool="LocalDS_0")
+    made.declare({WEB: SPEC})
+    return made
+
+
+def refusal(stack: VsphereStack, **connection: Any) -> Diagnostic:
+    """The one diagnostic of a plan, which changes nothing."""
+    stack.configure(**connection)
+    ended = stack.apply()
+    assert "refused" == ended.outcome
+    assert [] == Outsider(stack.vcsim).machines()
+    [found] = ended.problems
+    return found
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "near"),
+    [
+        ("datacenter", "DC9", ("DC0", "DC1")),
+        ("cluster", "DC0_C8", ("DC0_C0", "DC0_C1")),
+        ("folder", "shpo", ("shop",)),
+        ("resourcePool", "DC0_C0_RP8", ("DC0_C0_RP1",)),
+        ("storagePool", "LocalDS_7", ("LocalDS_0", "LocalDS_1")),
+        ("folder", "/DC0/vm/fornt/shop", ("/DC0/vm/front/shop",)),
+    ],
+)
+def test_what_is_not_there_is_said_with_the_nearest_names(
+    stack: VsphereStack, field: str, wrong: str, near: tuple[str, ...]
+) -> None:
+    found = refusal(stack, **{field: wrong})
+    assert ("PRV5323", "Host/here") == (found.code, found.address)
+    assert wrong in found.summary
+    assert [] == [name for name in near if name not in found.hint]
+    assert found.source is not None
+    assert "host.yaml" == Path(found.source.file).name
+
+
+def test_it_is_said_once_for_all_machines(stack: VsphereStack) -> None:
+    stack.declare({WEB: SPEC, "VirtualMachine/db": SPEC})
+    assert "PRV5323" == refusal(stack, datacenter="DC9").code
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "paths"),
+    [("folder", "shop", ("/DC0/vm/back/shop", "/DC0/vm/front/shop"))],
+)
+def test_what_is_there_twice_is_said_with_the_paths(
+    stack: VsphereStack, field: str, name: str, paths: tuple[str, ...]
+) -> None:
+    found = refusal(stack, **{field: name})
+    assert ("PRV5324", "Host/here") == (found.code, found.address)
+    assert f"Their paths: {', '.join(paths)}." == found.detail
+    assert f"connection.{field}" in found.hint
+    stack.configure(**{field: paths[0]})
+    assert ["create VirtualMachine/web"] == stack.steps()
+
+
+@pytest.mark.parametrize(("field", "word"), [("cluster", "DC0_C1"), ("storagePool", "LocalDS_1")])
+def test_one_of_several_has_to_be_chosen(stack: VsphereStack, field: str, word: str) -> None:
+    found = refusal(stack, **{field: None})
+    assert ("PRV5324", WEB) == (found.code, found.address)
+    assert word in found.detail
+    assert f"connection.{field}" in found.hint
+
+
+def test_machines_of_one_name_in_several_folders(stack: VsphereStack) -> None:
+    outsider = Outsider(stack.vcsim)
+    outsider.make("twin", folder="front")
+    outsider.make("twin", folder="back")
+    try:
+        path = stack.root / "resources.yaml"
+        path.write_text(path.read_text().replace("{name: web}", "{name: web, externalName: twin}"))
+        [told] = stack.apply().problems
+    finally:
+        outsider.clear()
+    assert "PRV5324" == told.code
+    assert "Their paths: /DC0/vm/back/twin, /DC0/vm/front/twin." == told.detail
+    assert "metadata.externalName" in told.hint
+
+
+@pytest.mark.parametrize("act", [Act.FAULT, Act.FAIL], ids=["at once", "by the task"])
+@pytest.mark.parametrize(
+    ("kind", "details", "words"),
+    [
+        ("NotEnoughLicenses", {}, "NotEnoughLicenses"),
+        ("LicenseExpired", {"licenseKey": "00000-00000"}, "LicenseExpired"),
+        ("RestrictedVersion", {}, "RestrictedVersion"),
+    ],
+)
+def test_a_licence_that_does_not_allow_it(
+    stack: VsphereStack, act: Act, kind: str, details: dict[str, Any], words: str
+) -> None:
+    with stack.vcsim.fault("CreateVM_Task", act, fault=kind, details=details):
+        ended = stack.apply()
+    [found] = ended.problems
+    assert "PRV5321" == found.code
+    assert words in found.detail
+    assert [] == Outsider(stack.vcsim).machines()
+
+
+def test_a_right_that_is_lacking_where_a_machine_shall_go(stack: VsphereStack) -> None:
+    needed = {"privilegeId": "VirtualMachine.Inventory.Create"}
+    stack.configure(folder="/DC0/vm/front")
+    with stack.vcsim.fault("CreateVM_Task", Act.FAULT, fault="NoPermission", details=needed):
+        [found] = stack.apply().problems
+    assert "PRV5304" == found.code
+    assert found.detail.startswith(
+        "The user lacks VirtualMachine.Inventory.Create on Folder /DC0/vm/front ("
+    )
+    assert "role" in found.hint
+
+
+def test_a_right_on_what_nobody_tells_the_name_of(
+    stack: VsphereStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then its id is all that can be said."""
+
+    def broken(*_: Any) -> None:
+        raise OSError("the connection is gone")
+
+    monkeypatch.setattr("provisioner_plugins.vmware.wire.client.path_of", broken)
+    needed = {"privilegeId": "VirtualMachine.Inventory.Create"}
+    with stack.vcsim.fault("CreateVM_Task", Act.FAULT, fault="NoPermission", details=needed):
+        [found] = stack.apply().problems
+    assert "PRV5304" == found.code
+    assert re.fullmatch(
+        r"The user lacks VirtualMachine\.Inventory\.Create on Folder group-\d+\.", found.detail
+    )

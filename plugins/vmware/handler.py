@@ -45,6 +45,11 @@ class KindRules(Protocol):
         """The sorts of endpoints that have the kind."""
         ...
 
+    @property
+    def unmarked(self) -> Sequence[Flavour]:
+        """Those of them on which its objects have no room for a mark of ours."""
+        ...
+
     def normalise(self, resource: Resource, flavour: Flavour) -> Mapping[str, Any]:
         """The canonical spec in the form in which the handler observes it; only what the author
         set.

@@ -49,11 +49,14 @@ class Inventory:
                         narrower = kind if issubclass(kind, marked) else marked
                         paths.setdefault(narrower, set()).add("customValue")
             paths[vim.CustomFieldsManager] = {"field"}
+        beside = [] if fields is None else [fields]
+        if vim.AuthorizationManager in paths:
+            beside.append(client.content.authorizationManager)
         rows = sweep(
             client,
             f"Host/{client.endpoint.name}: read the inventory",
             {kind: sorted(names) for kind, names in paths.items()},
-            beside=() if fields is None else (fields,),
+            beside,
         )
         self._rows = {row.moid: row for row in rows}
         self._paths: dict[str, str] = {}

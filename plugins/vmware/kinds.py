@@ -5,6 +5,7 @@ The handlers of the same kinds are in :mod:`~provisioner_plugins.vmware.handlers
 
 from __future__ import annotations
 
+from provisioner_plugins.vmware.access.rules import ACCESS_RULES
 from provisioner_plugins.vmware.handler import KindRules
 from provisioner_plugins.vmware.hierarchy.rules import HIERARCHY_RULES
 from provisioner_plugins.vmware.machine.rules import MachineRules
@@ -16,6 +17,7 @@ from provisioner_plugins.vmware.storage.pool import PoolRules
 
 RULES: tuple[KindRules, ...] = (
     *HIERARCHY_RULES,
+    *ACCESS_RULES,
     MachineRules(),
     NetworkRules(),
     PoolRules(),

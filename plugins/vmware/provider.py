@@ -62,6 +62,9 @@ class VmwareProvider:
             native_schema=_schema("native.v1.json"),
             defaults={kind: found for kind, found in _DEFAULTS.items() if kind in self._rules},
             capabilities=frozenset({POWER, PREFLIGHT, SNAPSHOT_REVERT}),
+            unmarked=frozenset(
+                kind for kind, rules in self._rules.items() if self._flavour in rules.unmarked
+            ),
         )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ handler of its kind.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
@@ -31,6 +32,9 @@ from provisioner_plugins.vmware.site import PLACES, Site
 from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.wire.client import Client
 
+_NESTED = frozenset({"Folder", "ResourcePool", "StoragePool"})
+"""Kinds whose objects lie in others of their kind."""
+
 
 class VmwareSession:
     """See :class:`provisioner.providers.api.Session`; with the capabilities power, preflight and
@@ -52,9 +56,27 @@ class VmwareSession:
         with collector_paused():
             inventory = self._inventory(groups)
             result: dict[Address, Observation] = {}
-            for kind, group in groups.items():
-                result.update(self._handler(kind).observe(inventory, group))
+            for kind in sorted(groups, key=[*self._handlers].index):
+                result |= self._observe(inventory, kind, groups[kind], result)
             return result
+
+    def _observe(
+        self,
+        inventory: Inventory,
+        kind: str,
+        targets: Sequence[Resource],
+        others: Mapping[Address, Observation],
+    ) -> Mapping[Address, Observation]:
+        """The answers for one kind. What is found of ``others`` is known to those that refer to it,
+        recorded or not: a name counts in the place that it is in.
+        """
+        answers: Mapping[Address, Observation] = {}
+        found: Mapping[Address, str] = {}
+        while True:
+            before, found = found, _found({**others, **answers}, targets)
+            if answers and (kind not in _NESTED or found == before):
+                return answers
+            answers = self._handler(kind).observe(inventory, _informed(targets, found))
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
         """See :class:`provisioner.providers.api.Session`."""
@@ -134,3 +156,30 @@ class VmwareSession:
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""
         bring_to(self._site, machine, state, deadline)
+
+
+def _found(
+    answers: Mapping[Address, Observation], targets: Sequence[Resource]
+) -> Mapping[Address, str]:
+    """The external ids of what is there and not recorded among what targets refer to."""
+    return {
+        address: answer.external_id
+        for address, answer in answers.items()
+        if isinstance(answer, Present)
+        and address in targets[0].related
+        and targets[0].related[address].external_id is None
+    }
+
+
+def _informed(targets: Sequence[Resource], found: Mapping[Address, str]) -> Sequence[Resource]:
+    """Targets that know these objects; most share one mapping of what they are related to."""
+    if not found:
+        return targets
+    mappings: dict[int, Mapping[Address, Resource]] = {}
+    for target in targets:
+        if id(target.related) not in mappings:
+            mappings[id(target.related)] = {
+                address: replace(resource, external_id=resource.external_id or found.get(address))
+                for address, resource in target.related.items()
+            }
+    return [replace(target, related=mappings[id(target.related)]) for target in targets]

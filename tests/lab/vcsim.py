@@ -8,7 +8,9 @@ Nothing of it is left when it stops or when the process that made it dies. What 
 real vCenter does is listed in docs/providers/vmware.md.
 """
 
+import atexit
 import enum
+import functools
 import json
 import shutil
 import signal
@@ -86,6 +88,11 @@ class Vcsim:
         except BaseException:
             shutil.rmtree(self.directory)
             raise
+
+    @property
+    def certificate(self) -> Path:
+        """PEM file of the certificate that it shows."""
+        return self.ca.parent / "vcsim" / "servercert.pem"
 
     @property
     def url(self) -> str:
@@ -233,11 +240,9 @@ class Vcsim:
         tls = self.options.tls
         if tls is Tls.NONE:
             return []
-        authority = certificates.make_authority(self.ca.parent)
-        name = "other.example" if tls is Tls.WRONG_NAME else _ADDRESS
-        folder = authority.serving("vcsim", name, expired=tls is Tls.EXPIRED)
-        certificate, key = folder / "servercert.pem", folder / "serverkey.pem"
-        return ["-certificate", str(certificate), "-key", str(key)]
+        shutil.copytree(_authority(tls), self.ca.parent)
+        key = self.certificate.with_name("serverkey.pem")
+        return ["-certificate", str(self.certificate), "-key", str(key)]
 
     def _wait_until_ready(self, deadline: float) -> None:
         while time.monotonic() < deadline:
@@ -249,6 +254,18 @@ class Vcsim:
                     return
             time.sleep(0.02)
         raise LabError(f"vcsim did not answer within {_START_SECONDS} s\n{self.log_tail()}")
+
+
+@functools.cache
+def _authority(tls: Tls) -> Path:
+    """The folder of an authority with a certificate of this sort; one for all simulators of a
+    process, as making one takes longer than starting a simulator."""
+    folder = Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    authority = certificates.make_authority(folder / "authority")
+    name = "other.example" if tls is Tls.WRONG_NAME else _ADDRESS
+    authority.serving("vcsim", name, expired=tls is Tls.EXPIRED)
+    return authority.folder
 
 
 def unavailable() -> str | None:

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
@@ -20,10 +21,36 @@ var evcModes = []string{"intel-merom", "intel-nehalem", "intel-haswell", "intel-
 var clusterElement = regexp.MustCompile(
 	`<returnval [^>]*type="ClusterComputeResource"[^>]*>([^<]+)<`)
 
+// building are calls in the middle of which the simulator's inventory is not whole.
+var building = regexp.MustCompile(
+	`^(Create(ClusterEx|Datacenter|Folder|ResourcePool)|MoveInto.*|Add.*Host_Task|Destroy_Task|` +
+		`Create\w+Datastore|RemoveDatastore)$`)
+
+// inTurn has nobody read the inventory while one of these calls is carried out: to a vCenter's
+// clients a new object is there with all that it has, or not at all.
+func (h *host) inTurn(seen *call, next http.Handler) http.Handler {
+	var lock sync.Locker
+	switch {
+	case building.MatchString(seen.name):
+		lock = &h.whole
+	case strings.Contains(seen.name, "RetrieveProperties"):
+		lock = h.whole.RLocker()
+	default:
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		lock.Lock()
+		defer lock.Unlock()
+		next.ServeHTTP(w, r)
+	})
+}
+
 // completeHierarchy does what a vCenter does with clusters and pools of resources and the simulator
 // does not. Source of each: vSphere Web Services API reference, the method of the same name.
 func (h *host) completeHierarchy(seen *call, next http.Handler) http.Handler {
 	switch seen.name {
+	case "CreateDatacenter":
+		return h.refuseDuplicateDatacenter(seen, next)
 	case "MoveIntoFolder_Task":
 		return h.moveClusters(seen, next)
 	case "Destroy_Task":
@@ -42,6 +69,24 @@ func (h *host) completeHierarchy(seen *call, next http.Handler) http.Handler {
 		return h.expandPool(seen, next)
 	}
 	return next
+}
+
+// refuseDuplicateDatacenter: Folder.CreateDatacenter raises DuplicateName; the simulator makes a
+// second one.
+func (h *host) refuseDuplicateDatacenter(seen *call, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if method, err := seen.method(); err == nil {
+			own, name := h.context(), method.Body.(*types.CreateDatacenter).Name
+			if folder, ok := own.Map.Get(method.This).(*simulator.Folder); ok {
+				if other := own.Map.FindByName(name, folder.ChildEntity); other != nil {
+					raised := &types.DuplicateName{Name: name, Object: other.Reference()}
+					answerWithFault(w, raised, "as a datacenter has the name")
+					return
+				}
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // moveClusters: Folder.MoveIntoFolder_Task takes clusters, too, where a folder's childType has

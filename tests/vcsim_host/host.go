@@ -16,6 +16,7 @@ type host struct {
 	inner   http.Handler
 	delay   time.Duration
 	names   names
+	whole   sync.RWMutex
 
 	mutex  sync.Mutex
 	counts map[string]int
@@ -47,8 +48,9 @@ func (h *host) handler(seen *call) http.Handler {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}
 	handler = h.completeStorage(seen, h.completeSnapshots(seen, handler))
+	handler = h.completeHosts(seen, h.completeAccess(seen, handler))
 	handler = h.completeFields(seen, h.completeHierarchy(seen, handler))
-	handler = h.refuseDuplicate(seen, handler)
+	handler = h.inTurn(seen, h.refuseDuplicate(seen, handler))
 	for _, matched := range slices.Backward(around) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}

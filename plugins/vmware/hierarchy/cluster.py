@@ -117,10 +117,12 @@ class ClusterHandler(EntityHandler):
             deadline,
         )
 
-    def remove(self, resource: Resource, row: Row, deadline: Deadline) -> None:
+    def remove(
+        self, inventory: Inventory, resource: Resource, row: Row, deadline: Deadline
+    ) -> None:
         """Refused while hosts are in it: vSphere would remove them, too."""
         self.require_empty(resource, [self.entity(row)], {vim.ComputeResource: ("host",)})
-        super().remove(resource, row, deadline)
+        super().remove(inventory, resource, row, deadline)
 
 
 def _sections(row: Row) -> dict[str, dict[str, Any]]:

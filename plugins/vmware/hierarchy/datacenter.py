@@ -52,8 +52,10 @@ class DatacenterHandler(EntityHandler):
     ) -> None:
         """A datacenter has nothing of its own."""
 
-    def remove(self, resource: Resource, row: Row, deadline: Deadline) -> None:
+    def remove(
+        self, inventory: Inventory, resource: Resource, row: Row, deadline: Deadline
+    ) -> None:
         """Refused while something is in it: vSphere would remove that, too."""
         held = [row.get(name) for name in FOLDERS if row.get(name) is not None]
         self.require_empty(resource, held, {vim.Folder: ("childEntity",)})
-        super().remove(resource, row, deadline)
+        super().remove(inventory, resource, row, deadline)

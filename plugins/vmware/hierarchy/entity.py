@@ -54,6 +54,8 @@ class EntityHandler(ABC):
     reads: Wanted
     places: Sequence[str] = ()
     """Fields that say what an object lies in, and that can change."""
+    bears_name = True
+    """Whether an object's name is that of its resource."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -81,9 +83,29 @@ class EntityHandler(ABC):
     ) -> None:
         """Bring an object to ``spec``, but for its place."""
 
-    def move(self, resource: Resource, entity: Any, above: str, deadline: Deadline) -> None:
+    def place_of(self, inventory: Inventory, row: Row) -> str | None:
+        """The id of what an object lies in, as ``above`` tells it."""
+        del inventory
+        parent = row.get("parent")
+        return None if parent is None else str(parent._GetMoId())
+
+    def named(self, inventory: Inventory, rows: Sequence[Row], target: Resource) -> Sequence[Row]:
+        """The objects that have a target's name where it is, or shall be made. Raises Terminal."""
+        by_path = target.name.startswith("/")
+        found = [
+            row for row in rows if (inventory.path(row) if by_path else name_of(row)) == target.name
+        ]
+        if not found or by_path or target.exact:
+            return found
+        above = self.above(inventory, target)
+        return [row for row in found if self.place_of(inventory, row) == above]
+
+    def move(
+        self, inventory: Inventory, resource: Resource, row: Row, above: str, deadline: Deadline
+    ) -> None:
         """Put an object into another one."""
-        target = self._site.client.managed(vim.Folder, above)
+        del inventory
+        entity, target = self.entity(row), self._site.client.managed(vim.Folder, above)
         self._site.run(
             f"move {self.title} {resource.name}",
             lambda _: target.MoveIntoFolder_Task([entity]),
@@ -95,8 +117,11 @@ class EntityHandler(ABC):
         del row
         return True
 
-    def remove(self, resource: Resource, row: Row, deadline: Deadline) -> None:
+    def remove(
+        self, inventory: Inventory, resource: Resource, row: Row, deadline: Deadline
+    ) -> None:
         """Remove an object that is ours."""
+        del inventory
         entity = self.entity(row)
         self._site.run(
             f"remove {self.title} {resource.name}", lambda _: entity.Destroy_Task(), deadline
@@ -168,16 +193,10 @@ class EntityHandler(ABC):
         by_id = inventory.row(target.external_id)
         if by_id is not None and issubclass(by_id.kind, self.sort):
             return by_id
-        by_path = target.name.startswith("/")
-        found = [
-            row for row in rows if (inventory.path(row) if by_path else name_of(row)) == target.name
-        ]
-        if found and not by_path and not target.exact:
-            try:
-                above = self.above(inventory, target)
-            except Terminal as problem:
-                return Undetermined(problem.diagnostic)
-            found = [row for row in found if _parent_id(row) == above]
+        try:
+            found = self.named(inventory, rows, target)
+        except Terminal as problem:
+            return Undetermined(problem.diagnostic)
         if len(found) > 1:
             return Undetermined(_ambiguous(target, [inventory.path(row) for row in found]))
         return found[0] if found else Absent()
@@ -204,7 +223,7 @@ class EntityHandler(ABC):
             spec={**self.spec_of(inventory, row, names), **fields},
             fingerprint=digest([row.moid, name_of(row), found, plain, fields]),
             outputs={"id": row.moid},
-            name=name_of(row),
+            name=name_of(row) if self.bears_name else None,
         )
 
     # --- writing ---
@@ -278,8 +297,8 @@ class EntityHandler(ABC):
             self._marks.write(f"{self.title} {resource.name}", entity, mark)
         moves = any(name in fields for name in self.places)
         above = self.above(inventory, resource) if moves else None
-        if above is not None and _parent_id(row) != above:
-            self.move(resource, entity, above, deadline)
+        if above is not None and self.place_of(inventory, row) != above:
+            self.move(inventory, resource, row, above, deadline)
         self.edit(resource, row, spec, deadline)
         # Whoever looks for a place from now on has to see it.
         self._site.places(anew=True)
@@ -307,7 +326,7 @@ class EntityHandler(ABC):
             return
         if not self._is_ours(inventory, resource, row):
             raise Terminal(not_ours(resource, self._owner(inventory, resource, row)))
-        self.remove(resource, row, deadline)
+        self.remove(inventory, resource, row, deadline)
         self._site.places(anew=True)
 
     # --- parts ---
@@ -345,11 +364,6 @@ class EntityHandler(ABC):
 
     def _is_ours(self, inventory: Inventory, resource: Resource, row: Row) -> bool:
         return is_stamped_by(resource, self._owner(inventory, resource, row), row.moid)
-
-
-def _parent_id(row: Row) -> str | None:
-    parent = row.get("parent")
-    return None if parent is None else str(parent._GetMoId())
 
 
 def _ambiguous(target: Resource, paths: Sequence[str]) -> Any:

@@ -72,7 +72,9 @@ class FolderHandler(EntityHandler):
     ) -> None:
         """A folder has nothing of its own."""
 
-    def remove(self, resource: Resource, row: Row, deadline: Deadline) -> None:
+    def remove(
+        self, inventory: Inventory, resource: Resource, row: Row, deadline: Deadline
+    ) -> None:
         """Refused while something is in it: vSphere would remove that, too."""
         self.require_empty(resource, [self.entity(row)], {vim.Folder: ("childEntity",)})
-        super().remove(resource, row, deadline)
+        super().remove(inventory, resource, row, deadline)

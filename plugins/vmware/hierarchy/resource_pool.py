@@ -92,18 +92,22 @@ class ResourcePoolHandler(EntityHandler):
             f"change resource pool {resource.name}", lambda _: entity.UpdateConfig(None, config)
         )
 
-    def move(self, resource: Resource, entity: Any, above: str, deadline: Deadline) -> None:
+    def move(
+        self, inventory: Inventory, resource: Resource, row: Row, above: str, deadline: Deadline
+    ) -> None:
         """See the base."""
-        del deadline
-        target = self._site.client.managed(vim.ResourcePool, above)
+        del inventory, deadline
+        entity, target = self.entity(row), self._site.client.managed(vim.ResourcePool, above)
         self._site.client.call(
             f"move resource pool {resource.name}", lambda _: target.MoveIntoResourcePool([entity])
         )
 
-    def remove(self, resource: Resource, row: Row, deadline: Deadline) -> None:
+    def remove(
+        self, inventory: Inventory, resource: Resource, row: Row, deadline: Deadline
+    ) -> None:
         """Refused while machines are in it: they would move up without being asked."""
         self.require_empty(resource, [self.entity(row)], {vim.ResourcePool: ("vm", "resourcePool")})
-        super().remove(resource, row, deadline)
+        super().remove(inventory, resource, row, deadline)
 
 
 def _config(spec: Mapping[str, Any]) -> Any:

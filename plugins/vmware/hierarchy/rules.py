@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner.core.actions import Impact
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins.vmware.flavour import ESXI, VCENTER, Flavour
@@ -22,20 +23,18 @@ def _nothing(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]:
 
 @dataclass(frozen=True, slots=True)
 class HierarchyRules:
-    """Rules of one kind. ``carries_marks``: whether its objects have custom attributes on a
-    vCenter. ``reasons`` are told with changes of fields.
-    """
+    """Rules of one kind. ``reasons`` are told with changes of fields."""
 
     kind: str
     flavours: Sequence[Flavour] = (VCENTER,)
-    carries_marks: bool = True
+    unmarked: Sequence[Flavour] = (ESXI,)
     check: Check = _nothing
     reasons: Mapping[str, str] | None = None
 
     def normalise(self, resource: Resource, flavour: Flavour) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins.vmware.handler.KindRules`."""
         spec = dict(resource.spec)
-        if not self.carries_marks or flavour is ESXI:
+        if flavour in self.unmarked:
             for name in _MARKS:
                 spec.pop(name, None)
         problems = [*self.check(spec, flavour)]
@@ -62,20 +61,29 @@ def _pool(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]:
         )
 
 
-def _host(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]:
-    del flavour
-    for field in ("username", "password"):
-        if field not in spec:
-            yield unusable(
-                (field,),
-                "a vCenter logs in to a host to take it in",
-                f"Write {field}: of an account of the host that may do everything.",
-            )
+class ClusterHostRules(HierarchyRules):
+    """Rules of the kind ClusterHost."""
+
+    def impact(
+        self, resource: Resource, observed: Present, changes: Sequence[Change]
+    ) -> Sequence[Assessment]:
+        """See :class:`~provisioner_plugins.vmware.handler.KindRules`: a vCenter that is told
+        another port connects anew, and nothing on the host notices.
+        """
+        judged = super().impact(resource, observed, changes)
+        return [
+            Assessment(Impact.LIVE, "the vCenter connects to it anew")
+            if change.path == ("port",)
+            else item
+            for change, item in zip(changes, judged, strict=True)
+        ]
 
 
 HIERARCHY_RULES = (
     HierarchyRules("Datacenter"),
     HierarchyRules("Folder"),
     HierarchyRules("Cluster"),
+    ClusterHostRules("ClusterHost"),
+    HierarchyRules("PlacementRule", unmarked=(VCENTER,)),
     HierarchyRules("ResourcePool", (VCENTER, ESXI), check=_pool),
 )

@@ -88,6 +88,7 @@ class MachineRules:
 
     kind = "VirtualMachine"
     flavours = (VCENTER, ESXI)
+    unmarked: Sequence[Flavour] = ()
 
     def normalise(self, resource: Resource, flavour: Flavour) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins.vmware.handler.KindRules`."""

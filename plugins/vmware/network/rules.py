@@ -67,6 +67,7 @@ class NetworkRules:
 
     kind = "Network"
     flavours = (VCENTER, ESXI)
+    unmarked = (ESXI,)
 
     def normalise(self, resource: Resource, flavour: Flavour) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins.vmware.handler.KindRules`."""

@@ -17,6 +17,7 @@ class SnapshotRules:
 
     kind = "Snapshot"
     flavours = (VCENTER, ESXI)
+    unmarked: Sequence[Flavour] = ()
 
     def normalise(self, resource: Resource, flavour: Flavour) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins.vmware.handler.KindRules`."""

@@ -32,6 +32,7 @@ class DiskRules:
 
     kind = "Disk"
     flavours = (VCENTER, ESXI)
+    unmarked = (VCENTER, ESXI)
 
     def normalise(self, resource: Resource, flavour: Flavour) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins.vmware.handler.KindRules`."""

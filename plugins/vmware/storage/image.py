@@ -35,6 +35,7 @@ class ImageRules:
 
     kind = "Image"
     flavours = (VCENTER, ESXI)
+    unmarked = (VCENTER, ESXI)
 
     def normalise(self, resource: Resource, flavour: Flavour) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins.vmware.handler.KindRules`."""

@@ -40,6 +40,7 @@ class PoolRules:
 
     kind = "StoragePool"
     flavours = (VCENTER, ESXI)
+    unmarked = (ESXI,)
 
     def normalise(self, resource: Resource, flavour: Flavour) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins.vmware.handler.KindRules`."""

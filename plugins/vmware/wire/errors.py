@@ -54,6 +54,11 @@ UNTRUSTED = Rule(
     "Name the file of its certificate authority (connection.tls.caFile), or pin the certificate "
     "(connection.tls.fingerprint) once you have compared it on the endpoint itself.",
 )
+STRANGER = Rule(
+    "PRV5305",
+    "{what}: the host's certificate is not trusted",
+    "Write its SHA-256 into fingerprint once you have compared it on the host itself.",
+)
 LOST = Rule(
     "PRV5307",
     "{what}: the connection to the endpoint was lost",
@@ -129,6 +134,8 @@ _RULES: tuple[tuple[type[Exception], Rule], ...] = (
     (vmodl.fault.ManagedObjectNotFound, VANISHED),
     (vim.fault.DuplicateName, EXISTS),
     (vim.fault.AlreadyExists, EXISTS),
+    (vim.fault.AlreadyConnected, EXISTS),
+    (vim.fault.SSLVerifyFault, STRANGER),
     (vim.fault.FileAlreadyExists, EXISTS),
     (vim.fault.ResourceInUse, IN_USE),
     (vim.fault.FileLocked, IN_USE),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,46 @@ class PinnedContext(ssl.SSLContext):
 def fingerprint_text(digest: bytes) -> str:
     """A digest as certificates are shown: pairs of upper-case hexadecimal digits and colons."""
     return digest.hex(":").upper()
+
+
+def thumbprint_of(address: str, port: int, fingerprint: str, seconds: float) -> str:
+    """The SHA-1 thumbprint of the certificate that is shown at an address, by which vSphere knows
+    it, if that has this SHA-256 fingerprint. Nothing else is sent there.
+
+    Raises Terminal (PRV5333): it shows another one, or cannot be reached from here.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((address, port), seconds) as plain,
+            context.wrap_socket(plain, server_hostname=address) as wrapped,
+        ):
+            shown = wrapped.getpeercert(binary_form=True) or b""
+    except OSError as problem:
+        raise Terminal(
+            error(
+                "PRV5333",
+                f"host {address}: its certificate cannot be compared with the fingerprint",
+                detail=f"Port {port} cannot be reached from here: {problem}.",
+                hint="Run this where the host can be reached; or have its certificate signed by an "
+                "authority that the vCenter trusts, and leave fingerprint out.",
+                path=("fingerprint",),
+            )
+        ) from problem
+    found = hashlib.sha256(shown).digest()
+    if not hmac.compare_digest(found, bytes.fromhex(fingerprint.replace(":", ""))):
+        raise Terminal(
+            error(
+                "PRV5333",
+                f"host {address} shows another certificate than the manifest names",
+                detail=f"Its SHA-256 fingerprint is {fingerprint_text(found)}.",
+                hint="Compare it on the host itself, and correct fingerprint if it is right.",
+                path=("fingerprint",),
+            )
+        )
+    return fingerprint_text(hashlib.sha1(shown, usedforsecurity=False).digest())
 
 
 def context_of(host: str, connection: Mapping[str, Any], root: Path) -> ssl.SSLContext:

@@ -97,16 +97,19 @@ class Harness:
         return Address(kind, f"{self.name}-{kind.lower()[:7]}-{self._number}")
 
     def write(
-        self, address: Address, spec: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
+        self,
+        address: Address,
+        spec: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        named: str | None = None,
     ) -> None:
         """Write the manifest of a resource; raises MissingValueError for a ``$word`` without a
-        value.
+        value. ``named``: what ``$name`` stands for, if not for its name.
         """
+        values = {**self.values, "name": named or address.name}
         self._write(
-            address.kind,
-            address.name,
-            filled(metadata or {}, self.values),
-            filled(spec, self.values),
+            address.kind, address.name, filled(metadata or {}, values), filled(spec, values)
         )
 
     def rewrite(
@@ -116,7 +119,7 @@ class Harness:
         ``like``, it says that it was renamed.
         """
         metadata = {} if address == like else {"renamedFrom": like.name}
-        self.write(address, merged(base(address.kind), rest or {}), metadata)
+        self.write(address, merged(base(address.kind), rest or {}), metadata, named=like.name)
 
     def erase(self, address: Address) -> None:
         """Remove the manifest of a resource."""

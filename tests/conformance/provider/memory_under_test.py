@@ -141,8 +141,9 @@ class MemoryUnderTest:
             "takenAtOnce": "lazy",
             "hostAddress": "10.90.0.3",
             "otherHostAddress": "10.90.0.4",
+            "hostPort": 8443,
             "hostFingerprint": ":".join(["1F"] * 32),
-            "otherHostFingerprint": ":".join(["2E"] * 32),
+            "sameHostFingerprint": ":".join(["1f"] * 32),
             **{f"{name}Native": notes[0] for name in natives},
             **{f"other{name.title()}Native": notes[1] for name in natives},
         }

@@ -85,6 +85,7 @@ class NameOnlyProvider:
             naming={KIND: Naming.UNIQUE},
             connection_schema={"type": "object", "description": "Nothing."},
             native_schema={"type": "object"},
+            unmarked=frozenset({KIND}),
         )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:

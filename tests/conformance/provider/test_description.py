@@ -43,6 +43,11 @@ def test_it_serves_kinds_that_there_are(world: Harness, catalog: SchemaCatalog) 
     assert kinds <= set(catalog.kinds)
 
 
+def test_it_says_which_kinds_have_no_room_for_a_stamp(world: Harness) -> None:
+    description = world.provider.describe()
+    assert world.under_test.unstamped & description.kinds == description.unmarked
+
+
 def test_its_schemas_are_schemas(world: Harness, catalog: SchemaCatalog) -> None:
     description = world.provider.describe()
     for schema in (description.connection_schema, description.native_schema):

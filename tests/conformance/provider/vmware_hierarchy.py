@@ -1,4 +1,4 @@
-"""Somebody else at the inventory of a vSphere endpoint: datacenters, folders, clusters, pools."""
+"""Somebody else at the inventory of a vSphere endpoint, and at its roles."""
 
 from __future__ import annotations
 
@@ -64,7 +64,34 @@ class Clusters(Datacenters):
         return ("drs", "migrationThreshold")
 
     def _picture(self, item: Any) -> object:
-        return (super()._picture(item), str(item.configurationEx), str(item.summary))
+        return (super()._picture(item), str(item.configurationEx))
+
+
+class Hosts(Datacenters):
+    """Standalone hosts."""
+
+    sort = vim.HostSystem
+
+    def add(self, there: Connected, name: str) -> str:
+        [datacenter] = there.called(vim.Datacenter, DATACENTER)
+        spec = vim.host.ConnectSpec(
+            hostName=name, port=443, userName="root", password="any", force=False
+        )
+        task = datacenter.hostFolder.AddStandaloneHost_Task(spec, addConnected=True)
+        WaitForTask(task)
+        return str(task.info.result._moId)
+
+    def change(self, there: Connected, name: str) -> FieldPath:
+        [host] = there.called(self.sort, name)
+        WaitForTask(host.EnterMaintenanceMode_Task(0))
+        return ("maintenance",)
+
+    def remove(self, there: Connected, name: str) -> None:
+        for host in there.called(self.sort, name):
+            WaitForTask(host.parent.Destroy_Task())
+
+    def _picture(self, item: Any) -> object:
+        return (super()._picture(item), str(item.runtime.inMaintenanceMode))
 
 
 class ResourcePools(Datacenters):
@@ -73,8 +100,9 @@ class ResourcePools(Datacenters):
     sort = vim.ResourcePool
 
     def add(self, there: Connected, name: str) -> str:
-        [compute] = there.called(vim.ClusterComputeResource, CLUSTER) or [there.compute]
-        return str(compute.resourcePool.CreateResourcePool(name, _allocations("normal"))._moId)
+        return str(
+            there.compute.resourcePool.CreateResourcePool(name, _allocations("normal"))._moId
+        )
 
     def change(self, there: Connected, name: str) -> FieldPath:
         [pool] = there.called(self.sort, name)
@@ -85,11 +113,75 @@ class ResourcePools(Datacenters):
         return (super()._picture(item), str(item.config))
 
 
-def _allocations(level: str) -> Any:
-    def allocation() -> Any:
+class Rules:
+    """Rules of a cluster that keep two machines apart."""
+
+    def add(self, there: Connected, name: str) -> str:
+        machines = [*there.called(vim.VirtualMachine, "machine")]
+        machines += there.called(vim.VirtualMachine, "machine-b")
+        rule = vim.cluster.AntiAffinityRuleSpec(
+            name=name, enabled=True, mandatory=False, userCreated=True, vm=machines
+        )
+        self._write(there, vim.cluster.RuleSpec(operation="add", info=rule))
+        return f"{self._cluster(there)._moId}/{self._called(there, name)[0].key}"
+
+    def change(self, there: Connected, name: str) -> FieldPath:
+        [rule] = self._called(there, name)
+        rule.enabled = False
+        self._write(there, vim.cluster.RuleSpec(operation="edit", info=rule))
+        return ("enabled",)
+
+    def remove(self, there: Connected, name: str) -> None:
+        for rule in self._called(there, name):
+            self._write(there, vim.cluster.RuleSpec(operation="remove", removeKey=rule.key))
+
+    def picture(self, there: Connected, name: str) -> object:
+        return [str(rule) for rule in self._called(there, name)] or None
+
+    def _called(self, there: Connected, name: str) -> list[Any]:
+        return [r for r in self._cluster(there).configurationEx.rule or () if r.name == name]
+
+    def _cluster(self, there: Connected) -> Any:
+        [cluster] = there.called(vim.ClusterComputeResource, CLUSTER)
+        return cluster
+
+    def _write(self, there: Connected, rule: Any) -> None:
+        config = vim.cluster.ConfigSpecEx(rulesSpec=[rule])
+        WaitForTask(self._cluster(there).ReconfigureComputeResource_Task(config, modify=True))
+
+
+class Roles:
+    """Roles that hold nothing."""
+
+    def add(self, there: Connected, name: str) -> str:
+        there.content.authorizationManager.AddAuthorizationRole(name, [])
+        return str(self._called(there, name)[0].roleId)
+
+    def change(self, there: Connected, name: str) -> FieldPath:
+        [role] = self._called(there, name)
+        there.content.authorizationManager.UpdateAuthorizationRole(role.roleId, name, [])
+        return ("privileges",)
+
+    def remove(self, there: Connected, name: str) -> None:
+        for role in self._called(there, name):
+            there.content.authorizationManager.RemoveAuthorizationRole(
+                role.roleId, failIfUsed=False
+            )
+
+    def picture(self, there: Connected, name: str) -> object:
+        return [str(role) for role in self._called(there, name)] or None
+
+    def _called(self, there: Connected, name: str) -> list[Any]:
+        return [r for r in there.content.authorizationManager.roleList if r.name == name]
+
+
+def _allocations(cpu: str) -> Any:
+    def allocation(level: str) -> Any:
         shares = vim.SharesInfo(level=level, shares=0)
         return vim.ResourceAllocationInfo(
             reservation=0, limit=-1, expandableReservation=True, shares=shares
         )
 
-    return vim.ResourceConfigSpec(cpuAllocation=allocation(), memoryAllocation=allocation())
+    return vim.ResourceConfigSpec(
+        cpuAllocation=allocation(cpu), memoryAllocation=allocation("normal")
+    )

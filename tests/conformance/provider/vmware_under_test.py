@@ -5,6 +5,8 @@ Needs pyvmomi and the simulator; providers.py names it only where both are there
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +39,9 @@ class VmwareUnderTest:
         "Snapshot": {"description": "as the author wants it"},
         "Cluster": {"drs": {"migrationThreshold": 2}},
         "ResourcePool": {"cpu": {"shares": "low"}},
+        "PlacementRule": {"enabled": True},
+        "ClusterHost": {"maintenance": False},
+        "Role": {"privileges": ["VirtualMachine.Interact.PowerOn"]},
     }
 
     defers = False
@@ -71,7 +76,17 @@ class VmwareUnderTest:
             write_disk(pool / file, letter)
         with connected(self._vcsim) as there:
             give_switches(there)
+        own = hashlib.sha256(ssl.PEM_cert_to_DER_cert(self._vcsim.certificate.read_text()))
+        fingerprint = own.digest().hex(":").upper()
         self.values: Mapping[str, Json] = {
+            # Where something is that has a certificate.
+            "hostAddress": self._vcsim.host,
+            "hostPort": self._vcsim.port,
+            "hostFingerprint": fingerprint,
+            "sameHostFingerprint": fingerprint.lower(),
+            "otherHostAddress": "10.90.0.4",
+            "licence": "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE",
+            "otherLicence": "FFFFF-GGGGG-HHHHH-JJJJJ-KKKKK",
             "bridge": BRIDGES[0],
             "otherBridge": BRIDGES[1],
             "hostSwitch": "standard",
@@ -127,13 +142,17 @@ class VmwareUnderTest:
 
     @property
     def journaled(self) -> frozenset[str]:
-        """What an ESXi host has beside machines has no room for a mark."""
-        kinds = frozenset({"Network", "StoragePool", "ResourcePool"})
-        return kinds if self._esx else frozenset()
+        """What an ESXi host has beside machines has no room for a mark; nor has what is no managed
+        entity.
+        """
+        rest = {"Network", "StoragePool", "ResourcePool"} if self._esx else {"PlacementRule"}
+        return frozenset({"Role"} | rest)
 
     def refuses(self, kind: str, field: str) -> str | None:
         if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):
             return "a virtual TPM needs a key provider, which only a vCenter has"
+        if self._esx and (kind, field) == ("ResourcePool", "cluster"):
+            return "an ESXi host knows of no cluster"
         return _REFUSED.get((kind, field))
 
     def lose_answer(self, call: str) -> None:

@@ -1,0 +1,91 @@
+"""Roles: sets of privileges.
+
+Source: vSphere Web Services API, AuthorizationManager.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from pyVmomi import vim
+
+from provisioner.core.clock import Deadline
+from provisioner.providers.api import Resource
+from provisioner_plugins.vmware.access.rules import OF_ALL
+from provisioner_plugins.vmware.inventory import Inventory
+from provisioner_plugins.vmware.name_only import Item, NameOnlyHandler
+from provisioner_plugins.vmware.references import References
+from provisioner_plugins.vmware.wire.sweep import Wanted
+
+
+class RoleHandler(NameOnlyHandler):
+    """Handler of the kind Role. The roles that the endpoint has by itself are none of them."""
+
+    kind = "Role"
+    reads: Wanted = MappingProxyType({vim.AuthorizationManager: ("roleList",)})
+
+    def items(self, inventory: Inventory) -> Sequence[Item]:
+        """See the base."""
+        roles = [
+            role
+            for row in inventory.rows(vim.AuthorizationManager)
+            for role in row.get("roleList", ())
+            if not role.system
+        ]
+        return [Item(str(role.roleId), str(role.name), "", role) for role in roles]
+
+    def within(self, inventory: Inventory, target: Resource) -> str | None:
+        """See the base: the endpoint itself."""
+        del inventory, target
+        return ""
+
+    def spec_of(self, inventory: Inventory, item: Item, names: References) -> dict[str, Any]:
+        """See the base."""
+        del inventory, names
+        given = [str(name) for name in item.found.privilege or ()]
+        return {"privileges": sorted(name for name in given if not name.startswith(OF_ALL))}
+
+    def make(self, inventory: Inventory, resource: Resource, deadline: Deadline) -> None:
+        """See the base."""
+        del inventory, deadline
+        privileges = [str(name) for name in resource.spec["privileges"]]
+        self._site.client.call(
+            f"create role {resource.name}",
+            lambda content: content.authorizationManager.AddAuthorizationRole(
+                resource.name, privileges
+            ),
+        )
+
+    def edit(
+        self,
+        inventory: Inventory,
+        resource: Resource,
+        item: Item,
+        spec: Mapping[str, Any],
+        deadline: Deadline,
+    ) -> None:
+        """See the base."""
+        del deadline
+        privileges = sorted(str(name) for name in spec["privileges"])
+        if privileges == self.spec_of(inventory, item, References({}))["privileges"]:
+            return
+        self._site.client.call(
+            f"change role {resource.name}",
+            lambda content: content.authorizationManager.UpdateAuthorizationRole(
+                int(item.id), item.name, privileges
+            ),
+        )
+
+    def remove(
+        self, inventory: Inventory, resource: Resource, item: Item, deadline: Deadline
+    ) -> None:
+        """Refused while permissions give it (RemoveFailed, ResourceInUse)."""
+        del inventory, deadline
+        self._site.client.call(
+            f"remove role {resource.name}",
+            lambda content: content.authorizationManager.RemoveAuthorizationRole(
+                int(item.id), failIfUsed=True
+            ),
+        )

@@ -99,15 +99,18 @@ def test_all_tasks_are_awaited_with_one_look_at_a_time(
     vcsim_vcenter: Vcsim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = Looks()
-    monkeypatch.setattr(tasks, "look", looks)
+    first = machine("first", power="stopped")
     made = [machine(f"awaited{number}", power="stopped") for number in range(AT_ONCE)]
-    held = vcsim_vcenter.fault("CreateVM_Task", Act.HOLD, times=0)
-    with session(vcsim_vcenter) as opened, held, ThreadPoolExecutor(1) as beside:
-        creating = beside.submit(create, opened, made)
-        assert looks.for_all.wait(30)
-        vcsim_vcenter.release()
-        creating.result()
-        remove(opened, made)
+    with session(vcsim_vcenter) as opened, ThreadPoolExecutor(1) as beside:
+        create(opened, [first])
+        monkeypatch.setattr(tasks, "look", looks)
+        with vcsim_vcenter.fault("CreateVM_Task", Act.HOLD, times=0):
+            creating = beside.submit(create, opened, made)
+            for_all = looks.for_all.wait(30)
+            vcsim_vcenter.release()
+            creating.result()
+        remove(opened, [first, *made])
+    assert for_all
     assert 1 == looks.most_at_once
 
 

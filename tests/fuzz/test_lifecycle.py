@@ -22,7 +22,7 @@ CHECKS = list(HealthCheck)
 QUICK = settings(
     derandomize=True,
     database=None,
-    max_examples=30,
+    max_examples=70,
     suppress_health_check=CHECKS,
     # Making a failure smaller can take minutes.
     phases=[Phase.generate],

@@ -65,12 +65,16 @@ class Evidence(NamedTuple):
         return {key for key, item in self.objects.items() if is_ours(item)} - known
 
     def kept(self) -> set[tuple[str, str]]:
-        """Objects that stay when their resource is removed."""
-        return {
-            (entry.endpoint, str(entry.external_id))
-            for entry in self.state.entries.values()
-            if entry.address.kind in DATA and entry.spec.get("retention", "keep") == "keep"
-        }
+        """Objects that stay when their resource is removed: a disk that is kept keeps its image."""
+        data = [entry for entry in self.state.entries.values() if entry.address.kind in DATA]
+        kept = [entry for entry in data if entry.spec.get("retention", "keep") == "keep"]
+        images = {entry.spec.get("image") for entry in kept}
+        kept += [
+            entry
+            for entry in data
+            if entry.address.kind == "Image" and entry.address.name in images
+        ]
+        return {(entry.endpoint, str(entry.external_id)) for entry in kept}
 
     def of_others(self) -> dict[tuple[str, str], StoredObject]:
         """Objects without our stamp."""

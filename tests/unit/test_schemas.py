@@ -459,7 +459,7 @@ def test_a_stale_reference_is_found_and_mended(tmp_path):
     (tmp_path / "formerkind.md").write_text("a page of a kind that is no more")
     assert 0 == _reference("--into", str(tmp_path)).returncode
     pages = {path.name for path in tmp_path.iterdir()}
-    providers = {f"provider-{name}.md" for name in ("kvm", "memory")}
+    providers = {f"provider-{name}.md" for name in ("esxi", "kvm", "memory", "vcenter")}
     assert {"index.md", *providers, *(f"{kind.lower()}.md" for kind in KINDS)} == pages
     assert 0 == _reference("--check", "--into", str(tmp_path)).returncode
     (tmp_path / "disk.md").write_text("edited by hand")

@@ -31,7 +31,7 @@ Report = Callable[[int], None]
 """Told the per cent done, as the endpoint estimates it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     what: str
     task: Any
@@ -47,7 +47,8 @@ class Tasks:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._changed = threading.Condition()
-        self._waiting: dict[str, _Waiting] = {}
+        # Several may wait for the same task.
+        self._waiting: list[_Waiting] = []
         self._somebody_looks = False
         self._pause = _SHORTEST_SECONDS
 
@@ -86,7 +87,7 @@ class Tasks:
         if not waiting:
             return
         with self._changed:
-            self._waiting.update((item.task._GetMoId(), item) for item in waiting)
+            self._waiting += waiting
             self._pause = 0.0
             self._changed.notify_all()
         try:
@@ -96,8 +97,7 @@ class Tasks:
                 self._look_or_sleep(deadline)
         finally:
             with self._changed:
-                for item in waiting:
-                    self._waiting.pop(item.task._GetMoId(), None)
+                self._waiting = [item for item in self._waiting if item not in waiting]
 
     def _look_or_sleep(self, deadline: Deadline) -> None:
         with self._changed:
@@ -107,7 +107,7 @@ class Tasks:
             self._somebody_looks = True
             # Somebody who begins to wait ends the pause: his task may be done already.
             self._changed.wait(min(self._pause, deadline.remaining()))
-            asked = dict(self._waiting)
+            asked = list(self._waiting)
             self._pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, self._pause * _GROWTH))
         try:
             self._look(asked)
@@ -116,17 +116,17 @@ class Tasks:
                 self._somebody_looks = False
                 self._changed.notify_all()
 
-    def _look(self, asked: dict[str, _Waiting]) -> None:
-        whats = [item.what for item in asked.values()]
-        what = whats[0] if len(whats) == 1 else f"look how {len(whats)} tasks go on"
+    def _look(self, asked: Sequence[_Waiting]) -> None:
+        tasks = {item.task._GetMoId(): item.task for item in asked}
+        what = asked[0].what if len(tasks) == 1 else f"look how {len(tasks)} tasks go on"
         try:
-            rows = look(self._client, what, (item.task for item in asked.values()), _READ)
+            rows = look(self._client, what, tasks.values(), _READ)
         except Terminal as problem:
             # That nobody tells how a task goes on does not end it.
             raise Retryable(problem.diagnostic) from problem
         found = {row.moid: row for row in rows}
-        for key, item in asked.items():
-            row = found.get(key)
+        for item in asked:
+            row = found.get(item.task._GetMoId())
             if row is None:
                 item.failure, item.done = _unknown(item.what), True
             elif row.get("info.state") == vim.TaskInfo.State.success:

@@ -65,7 +65,7 @@ def test_stopping_and_starting_brings_into_force_what_waits(
 
 def test_reverting_brings_the_machine_back(world: Harness) -> None:
     promised(world, SNAPSHOT_REVERT)
-    need(world, "Snapshot")
+    need(world, "Snapshot", "revert")
     need(world, "Disk")
     disk, machine, snapshot = (
         world.subject(kind) for kind in ("Disk", "VirtualMachine", "Snapshot")

@@ -36,9 +36,9 @@ class Datastores:
         raise NotImplementedError
 
     def remove(self, there: Connected, name: str) -> None:
-        [store] = there.called(vim.Datastore, name)
-        for mount in list(store.host):
-            mount.key.configManager.datastoreSystem.RemoveDatastore(store)
+        for store in there.called(vim.Datastore, name):
+            for mount in list(store.host):
+                mount.key.configManager.datastoreSystem.RemoveDatastore(store)
 
     def picture(self, there: Connected, name: str) -> object:
         return [

@@ -90,8 +90,8 @@ class Making:
         return found
 
     def _hosts(self) -> list[Row]:
-        """Hosts that the resource names; else those of the cluster that the connection names; else
-        all of the datacenter.
+        """Hosts that the resource names; else all of the datacenter that it names; else those of
+        the cluster that the connection names, or all of its datacenter.
         """
         resource, connection = self._resource, self._site.client.endpoint.connection
         if "hosts" in resource.spec:
@@ -99,7 +99,7 @@ class Making:
             found = [self._host(name) for name in names]
             return [row for moid in found if (row := self._inventory.row(moid)) is not None]
         within = self._site.datacenter(resource)
-        if "cluster" in connection:
+        if "cluster" in connection and "datacenter" not in resource.spec:
             within = self._site.default(
                 resource, "cluster", (vim.ComputeResource,), "Cluster", within=within
             )

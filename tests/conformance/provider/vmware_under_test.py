@@ -194,6 +194,14 @@ _REFUSED: Mapping[tuple[str, str], str] = {
     ("StoragePool", "source.initiator"): "vSphere makes no disks of the units of a target",
     ("StoragePool", "active"): "datastores are there as long as their hosts run",
     ("StoragePool", "autostart"): "datastores are there as long as their hosts run",
+    **{
+        (kind, "datacenter"): "the connection's cluster is in one datacenter (2026-11-29)"
+        for kind in ("Network", "StoragePool")
+    },
+    (
+        "StoragePool",
+        "hosts.clusterHost",
+    ): "the hosts of the surroundings are in another datacenter than its pools (2026-11-29)",
     ("Snapshot", "revert"): "vcsim 0.56.0 brings back no configuration (2026-11-29)",
     ("Snapshot", "memory"): "the machine of the surroundings is stopped and has no memory to keep",
     ("Disk", "format"): "the disks of vSphere are VMDK files",

@@ -155,11 +155,8 @@ class VmwareUnderTest:
         return frozenset({"Role"} | rest)
 
     def refuses(self, kind: str, field: str) -> str | None:
-        if self._esx and (kind, field) == ("VirtualMachine", "firmware.tpm"):
-            return "a virtual TPM needs a key provider, which only a vCenter has"
-        if self._esx and (kind, field) == ("ResourcePool", "cluster"):
-            return "an ESXi host knows of no cluster"
-        return _REFUSED.get((kind, field))
+        alone = _REFUSED_BY_ESXI.get((kind, field)) if self._esx else None
+        return alone or _REFUSED.get((kind, field))
 
     def lose_answer(self, call: str) -> None:
         self.provider.lose(call)
@@ -180,6 +177,12 @@ class VmwareUnderTest:
 
 _OF_DHCP = ("enabled", "start", "leaseTime", "reservations.mac", "reservations.name")
 _OF_DNS = ("enabled", "domain", "forwarders", "hosts.address")
+_REFUSED_BY_ESXI: Mapping[tuple[str, str], str] = {
+    ("VirtualMachine", "firmware.tpm"): "a virtual TPM needs a key provider of a vCenter",
+    ("ResourcePool", "cluster"): "an ESXi host knows of no cluster",
+    ("StoragePool", "members.pool"): "only a vCenter makes a cluster of datastores",
+    ("StoragePool", "drs"): "only a vCenter makes a cluster of datastores",
+}
 _REFUSED: Mapping[tuple[str, str], str] = {
     ("Network", "mode"): "vSphere's switches do not route, and run no services",
     ("Network", "forwardDevice"): "a port group does not forward",

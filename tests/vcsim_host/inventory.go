@@ -55,6 +55,7 @@ func (i *inventory) create() (*simulator.Model, error) {
 	}
 	registry := model.Map()
 	registry.AddHandler(&completeRuntime{types.ManagedObjectReference{Type: "Completion", Value: "runtime"}})
+	registry.AddHandler(&followMoves{types.ManagedObjectReference{Type: "Completion", Value: "moves"}})
 	completeNetworks(registry)
 	return model, addMachines(model.Service.Context, i.machines)
 }

@@ -173,3 +173,23 @@ def test_a_right_on_what_nobody_tells_the_name_of(
     assert re.fullmatch(
         r"The user lacks VirtualMachine\.Inventory\.Create on Folder group-\d+\.", found.detail
     )
+
+
+def test_a_guest_that_vsphere_has_no_name_for(stack: VsphereStack) -> None:
+    stack.declare({WEB: {**SPEC, "guestOs": "debian12_64Gest"}})
+    found = refusal(stack)
+    assert ("PRV2552", WEB) == (found.code, found.address)
+    assert "VirtualMachineGuestOsIdentifier" in found.detail
+    assert "debian12_64Guest" in found.hint
+    assert found.source is not None
+
+
+def test_a_guest_that_vsphere_has_no_name_for_in_a_change(stack: VsphereStack) -> None:
+    stack.declare({WEB: {**SPEC, "power": "stopped"}})
+    try:
+        assert "done" == stack.apply().outcome
+        stack.declare({WEB: {**SPEC, "power": "stopped", "guestOs": "debian12"}})
+        ended = stack.apply()
+        assert ("refused", ["PRV2552"]) == (ended.outcome, ended.codes)
+    finally:
+        Outsider(stack.vcsim).clear()

@@ -32,6 +32,7 @@ from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import boot, building, properties
 from provisioner_plugins.vmware.machine.extra import asked_for, differing
 from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread
+from provisioner_plugins.vmware.machine.guests import unknown_guest
 from provisioner_plugins.vmware.machine.home import Home, home_of, obstacles
 from provisioner_plugins.vmware.machine.memory import RecordMemory
 from provisioner_plugins.vmware.machine.placement import move, placement_of
@@ -132,11 +133,13 @@ class MachineHandler:
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a new machine needs a place
-        that there is.
+        that there is, and any a guest that is known.
         """
         del inventory, deadline, thorough
         if undertaking.creates:
             yield from obstacles(self._site, undertaking.resource)
+        if undertaking.creates or any(item.path == ("guestOs",) for item in undertaking.changes):
+            yield from unknown_guest(undertaking.resource.spec)
 
     # --- writing ---
 

@@ -233,7 +233,9 @@ class MachineHandler:
             for item, change in zip(assessed, changes, strict=True)
         )
         asked = next((change for change in changes if change.path == ("power",)), None)
-        wanted = found.owed or found.power if asked is None else str(asked.after or "running")
+        wanted = found.power if asked is None else str(asked.after or "running")
+        if found.owed is not None and "power" not in resource.spec:
+            wanted = found.owed
         goes_off = needs_off and found.power != "stopped"
         if goes_off and not restart:
             raise Terminal(_needs_restart(resource))

@@ -58,6 +58,8 @@ class VmwareSession:
             result: dict[Address, Observation] = {}
             for kind in sorted(groups, key=[*self._handlers].index):
                 result |= self._observe(inventory, kind, groups[kind], result)
+            for target in targets:
+                result[target.address] = _called_as_asked(target, result[target.address])
             return result
 
     def _observe(
@@ -156,6 +158,17 @@ class VmwareSession:
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""
         bring_to(self._site, machine, state, deadline)
+
+
+def _called_as_asked(target: Resource, answer: Observation) -> Observation:
+    """An answer about a target that the author names by its inventory path: it is called that as
+    long as its name is the last of the path, wherever it is moved.
+    """
+    if not isinstance(answer, Present) or not target.name.startswith("/"):
+        return answer
+    if answer.name is None or not target.name.endswith(f"/{answer.name}"):
+        return answer
+    return replace(answer, name=target.name)
 
 
 def _found(

@@ -28,7 +28,7 @@ from provisioner.providers.api import (
     Terminal,
 )
 from provisioner.providers.capabilities import Undertaking
-from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine import boot, building, properties
 from provisioner_plugins.vmware.machine.extra import asked_for, differing
 from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread
@@ -47,6 +47,7 @@ from provisioner_plugins.vmware.machine.reading import (
 from provisioner_plugins.vmware.machine.record import Record
 from provisioner_plugins.vmware.machine.rules import MachineRules
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
+from provisioner_plugins.vmware.machine.telling import notes_on, told_spec
 from provisioner_plugins.vmware.ownership import (
     gone,
     is_stamped_by,
@@ -110,12 +111,13 @@ class MachineHandler:
                 self._site.client.report(f"{inventory.path(row)} is left out: it cannot be read")
             elif not is_template(row):
                 rows.append(row)
-        records = self._records(rows)
-        ids = Names(network=lambda moid: moid or "", disk=str, image=str)
+        records, told = self._records(rows), inventory.told(rows)
         for row in rows:
             if row.moid in records:
                 machine = Machine.of(row, records[row.moid], {})
-                yield Discovered(self.kind, name_of(row), present(machine, spec_of(machine, ids)))
+                observed = present(machine, told_spec(inventory, machine))
+                notes = tuple(notes_on(machine.record))
+                yield Discovered(self.kind, told[row.moid], observed, notes)
 
     def _records(self, rows: Sequence[Row]) -> dict[str, Record]:
         """The configurations of machines, by managed object id; of one that is gone, none."""

@@ -36,10 +36,11 @@ def name_folder(site: Site, resource: Resource) -> str | None:
     if "folder" in placement:
         folder = resource.related.get(Address("Folder", placement["folder"]))
         return None if folder is None else folder.external_id
-    return _folder(site, resource)
+    return folder_of(site, resource)
 
 
-def _folder(site: Site, resource: Resource) -> str:
+def folder_of(site: Site, resource: Resource) -> str:
+    """The id of its folder."""
     placement = resource.spec.get("placement", {})
     if "folder" in placement:
         path = ("placement", "folder")
@@ -62,15 +63,15 @@ def _folder(site: Site, resource: Resource) -> str:
 
 def home_of(site: Site, resource: Resource) -> Home:
     """Raises Terminal (PRV5323, PRV5324) where it is open, or not there."""
-    folder = _folder(site, resource)
-    pool, host = _pool(site, resource)
+    folder = folder_of(site, resource)
+    pool, host = pool_of(site, resource)
     _require_hosts(site, resource, pool)
     managed = site.client.managed
     return Home(
         managed(vim.Folder, folder),
         managed(vim.ResourcePool, pool),
         None if host is None else managed(vim.HostSystem, host),
-        _datastore(site, resource),
+        datastore_of(site, resource),
     )
 
 
@@ -107,8 +108,8 @@ def _require_hosts(site: Site, resource: Resource, pool: str) -> None:
         )
 
 
-def _pool(site: Site, resource: Resource) -> tuple[str, str | None]:
-    """The pool of resources, and the host if one was named."""
+def pool_of(site: Site, resource: Resource) -> tuple[str, str | None]:
+    """The id of its pool of resources, and that of the host if one was named."""
     placement = resource.spec.get("placement", {})
     places = site.places()
     if "resourcePool" in placement:
@@ -142,7 +143,8 @@ def _pool(site: Site, resource: Resource) -> tuple[str, str | None]:
     return str(compute.get("resourcePool")._GetMoId()), None
 
 
-def _datastore(site: Site, resource: Resource) -> str:
+def datastore_of(site: Site, resource: Resource) -> str:
+    """The name of the datastore of its own files."""
     places = site.places()
     chosen = resource.spec.get("placement", {}).get("storagePool")
     if chosen is not None:
@@ -186,11 +188,13 @@ class _Part(NamedTuple):
 
 
 _PARTS = (
-    _Part(frozenset({"folder"}), frozenset({"Datacenter", "Folder"}), _folder),
+    _Part(frozenset({"folder"}), frozenset({"Datacenter", "Folder"}), folder_of),
     _Part(
         frozenset({"resourcePool", "clusterHost", "cluster"}),
         frozenset({"Datacenter", "Cluster", "ClusterHost", "ResourcePool"}),
-        _pool,
+        pool_of,
     ),
-    _Part(frozenset({"storagePool"}), frozenset({"Datacenter", "StoragePool", "Disk"}), _datastore),
+    _Part(
+        frozenset({"storagePool"}), frozenset({"Datacenter", "StoragePool", "Disk"}), datastore_of
+    ),
 )

@@ -13,7 +13,7 @@ from pyVmomi import vim
 from provisioner.core.clock import Deadline
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware.inventory import Inventory, name_of
-from provisioner_plugins.vmware.machine.home import home_of
+from provisioner_plugins.vmware.machine.home import datastore_of, folder_of, pool_of
 from provisioner_plugins.vmware.machine.reading import Machine
 from provisioner_plugins.vmware.machine.record import DISK
 from provisioner_plugins.vmware.references import References
@@ -68,18 +68,18 @@ def move(
     if not fields:
         return
     entity = site.client.managed(vim.VirtualMachine, found.row.moid)
-    home = home_of(site, resource)
     if "folder" in fields:
+        folder = site.client.managed(vim.Folder, folder_of(site, resource))
         site.run(
             f"move machine {resource.name} into another folder",
-            lambda _: home.folder.MoveIntoFolder_Task([entity]),
+            lambda _: folder.MoveIntoFolder_Task([entity]),
             deadline,
         )
     where = vim.vm.RelocateSpec()
     if {"cluster", "resourcePool"} & {*fields}:
-        where.pool = home.pool
+        where.pool = site.client.managed(vim.ResourcePool, pool_of(site, resource)[0])
     if "storagePool" in fields:
-        where.datastore = _datastore(site, resource, home.datastore)
+        where.datastore = _datastore(site, resource, datastore_of(site, resource))
         # Only the machine's own files: every disk stays where it is.
         where.disk = [
             vim.vm.RelocateSpec.DiskLocator(

@@ -40,8 +40,6 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "Disk": {"format": FORMAT},
     "Network": {"virtualSwitch": "standard"},
     "VirtualMachine": {
-        "cpu": {"nested": False, "reservationMhz": 0, "shares": "normal"},
-        "memory": {"reservation": 0, "shares": "normal"},
         "disks": {"*": {"bus": PARAVIRTUAL_BUS}},
         "nics": {"*": {"model": PARAVIRTUAL_CARD}},
     },

@@ -5,7 +5,7 @@ each device that no field says. Pure but for vSphere's types.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pyVmomi import vim
@@ -30,6 +30,14 @@ _OF_EVERY_MACHINE = frozenset(
     }
 )
 """Devices that vSphere gives to each machine."""
+_UNCHOSEN: Mapping[str, object] = {
+    "hotAdd": False,
+    "nested": False,
+    "reservation": 0,
+    "reservationMhz": 0,
+    "shares": "normal",
+}
+"""Fields of processors and memory with what they are where nobody has said anything."""
 
 
 def told_spec(inventory: Inventory, machine: Machine) -> dict[str, Any]:
@@ -42,8 +50,9 @@ def told_spec(inventory: Inventory, machine: Machine) -> dict[str, Any]:
     if cpu["topology"]["cores"] == 1:
         del cpu["topology"]
     for section in (cpu, spec["memory"]):
-        if not section["hotAdd"]:
-            del section["hotAdd"]
+        for field, value in _UNCHOSEN.items():
+            if section.get(field) == value:
+                del section[field]
     place = placement_of(inventory, machine, References({}))
     # The storage of its own files follows from its disks, and the cluster from its pool.
     place.pop("storagePool", None)

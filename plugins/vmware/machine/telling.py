@@ -1,5 +1,5 @@
 """What discovery tells of a machine beside what an observation does: where it is, and a note for
-each device that no field says. Pure but for vSphere's types.
+each device that no field says.
 """
 
 from __future__ import annotations
@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-from pyVmomi import vim
 
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine.placement import placement_of
@@ -54,10 +52,9 @@ def told_spec(inventory: Inventory, machine: Machine) -> dict[str, Any]:
             if section.get(field) == value:
                 del section[field]
     place = placement_of(inventory, machine, References({}))
-    # The storage of its own files follows from its disks, and the cluster from its pool.
-    place.pop("storagePool", None)
-    if "resourcePool" in place or len([*inventory.rows(vim.ComputeResource)]) == 1:
-        place.pop("cluster", None)
+    # Where a machine is put that says nothing is said by the connection: who looks after machines
+    # does not look after clusters and datastores for it.
+    place = {field: place[field] for field in ("folder", "resourcePool") if field in place}
     return {**spec, **({"placement": place} if place else {})}
 
 

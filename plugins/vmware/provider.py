@@ -24,7 +24,7 @@ from provisioner.providers.api import (
     Terminal,
 )
 from provisioner.providers.capabilities import POWER, PREFLIGHT, SNAPSHOT_REVERT
-from provisioner_plugins.vmware.flavour import Flavour
+from provisioner_plugins.vmware.flavour import VCENTER, Flavour
 from provisioner_plugins.vmware.handler import KindRules
 from provisioner_plugins.vmware.kinds import RULES
 from provisioner_plugins.vmware.machine.rooms import PARAVIRTUAL_BUS
@@ -136,12 +136,16 @@ class VmwareProvider:
     def _rules_of(self, kind: str) -> KindRules:
         rules = self._rules.get(kind)
         if rules is None:
+            is_of_vcenter = any(item.kind == kind and VCENTER in item.flavours for item in RULES)
             raise ProvisionerError(
                 error(
                     "PRV2550",
                     f"the provider {self._flavour.name} has no {kind}",
                     detail=f"It serves {', '.join(sorted(self._rules))}.",
-                    hint="Put the resource on a host of another provider.",
+                    hint="Only a vCenter has it: put the resource on the vCenter that manages the "
+                    "host (provider: vcenter)."
+                    if is_of_vcenter
+                    else "Put the resource on a host of another provider.",
                 )
             )
         return rules

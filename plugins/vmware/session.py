@@ -12,6 +12,7 @@ from provisioner.core.clock import Deadline
 from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import (
+    Absent,
     Change,
     Context,
     Discovered,
@@ -28,10 +29,13 @@ from provisioner_plugins.vmware.handler import KindHandler, LooksAhead
 from provisioner_plugins.vmware.handlers import handlers_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine.power import bring_to
+from provisioner_plugins.vmware.near import near_to
 from provisioner_plugins.vmware.site import PLACES, Site
 from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.wire.client import Client
 
+_LOOKED_FOR = 20
+"""Objects that are not there for which nearly the same names are looked for in one observation."""
 _NESTED = frozenset({"Folder", "ResourcePool", "StoragePool"})
 """Kinds whose objects lie in others of their kind."""
 
@@ -58,8 +62,14 @@ class VmwareSession:
             result: dict[Address, Observation] = {}
             for kind in sorted(groups, key=[*self._handlers].index):
                 result |= self._observe(inventory, kind, groups[kind], result)
+            patience = _LOOKED_FOR
             for target in targets:
-                result[target.address] = _called_as_asked(target, result[target.address])
+                answer = result[target.address]
+                if isinstance(answer, Absent) and target.exact and patience > 0:
+                    patience -= 1
+                    result[target.address] = Absent(near_to(inventory, target))
+                else:
+                    result[target.address] = _called_as_asked(target, answer)
             return result
 
     def _observe(

@@ -255,6 +255,20 @@ def test_a_machine_that_somebody_puts_into_another_folder_is(adopted: Adopted) -
     assert {} == adopted.drift()
 
 
+def test_a_host_is_discovered_by_a_uri_and_taken_over(tmp_path: Path) -> None:
+    """Most of what it has can carry no mark."""
+    with Vcsim(Options(esx=True, machines=4, users=(("root", "lab-password"),))) as host:
+        program = Folder(host, tmp_path)
+        program("discover", f"esxi://root@{host.host}:{host.port}", "-o", "found")
+        program.folder = tmp_path / "found"
+        program("adopt", "--yes")
+        assert [] == program.changes()
+        assert {} == program.drift()
+        found = json.loads(program("state", "list", "--json"))["resources"]
+    kinds = [item["address"].partition("/")[0] for item in found]
+    assert (4, 4) == (kinds.count("VirtualMachine"), kinds.count("Disk"))
+
+
 def test_a_vcenter_is_discovered_by_a_uri(vcsim: Vcsim, adopted: Adopted, tmp_path: Path) -> None:
     """Of which a new stack is made, whose password is still asked of the environment."""
     uri = f"vcenter://{vcsim.user.replace('@', '%40')}@{vcsim.host}:{vcsim.port}/DC0"

@@ -26,7 +26,6 @@ BUSES = {
     "nvme": _Device.VirtualNVMEController,
 }
 CARDS = (_Device.VirtualVmxnet3, _Device.VirtualE1000, _Device.VirtualE1000e)
-RUNNING = ("web server", "shared")
 _PICTURE = (
     *("name", "config", "parent", "resourcePool", "snapshot"),
     *("runtime.host", "runtime.powerState", "runtime.bootTime"),
@@ -143,6 +142,9 @@ class HandMade:
             ),
         )
         make("efi", firmware="efi", bootOptions=vim.vm.BootOptions(efiSecureBootEnabled=True))
+        make("with tpm", firmware="efi", devices=[_added(_Device.VirtualTPM(key=self._key()))])
+        make("on ide", devices=self.disks("ide", 2, _Device.VirtualIDEController))
+        finished(make("asleep", on=True).SuspendVM_Task())
         make("keys", extraConfig=[vim.option.OptionValue(key="guestinfo.role", value="db")])
         make("odd devices", devices=self._odd())
         make("annotated", annotation='Backup: "daily" # not: weekly', guestId="debian12_64Guest")
@@ -212,7 +214,7 @@ class HandMade:
         """Make one."""
         spec = vim.vm.ConfigSpec(
             **{"numCPUs": 1, "memoryMB": 64, "guestId": "otherGuest64", **config},
-            name=name,  # the simulator escapes it itself
+            name=name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c"),
             files=vim.vm.FileInfo(vmPathName="[LocalDS_0]"),
             deviceChange=list(devices),
         )

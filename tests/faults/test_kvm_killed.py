@@ -116,7 +116,6 @@ SURVIVED = (
         ("change", call)
         for call in ("virNetworkUpdate", "virDomainBlockResize", "virDomainDefineXML")
     ),
-    ("restart", "virDomainDestroy"),
     *(
         ("destroy", call)
         for call in ("virNetworkUndefine", "virStorageVolDelete", "virDomainUndefineFlags")

@@ -327,3 +327,19 @@ def test_a_guest_that_vsphere_has_no_name_for_in_a_change(stack: VsphereStack) -
         assert ("refused", ["PRV2552"]) == (ended.outcome, ended.codes)
     finally:
         Outsider(stack.vcsim).clear()
+
+
+def test_what_the_hardware_of_a_machine_that_is_there_does_not_take(stack: VsphereStack) -> None:
+    old = {**SPEC, "power": "stopped", "machineType": "vmx-13"}
+    stack.declare({WEB: old})
+    try:
+        assert "done" == stack.apply().outcome
+        del old["machineType"]
+        stack.declare({WEB: {**old, "cpu": {"count": 200}}})
+        ended = stack.apply()
+        assert ("refused", ["PRV2552"]) == (ended.outcome, ended.codes)
+        assert "with hardware version 13 takes 1 to 128" in ended.problems[0].detail
+        stack.declare({WEB: {**old, "cpu": {"count": 128}}})
+        assert ["update VirtualMachine/web"] == stack.steps()
+    finally:
+        Outsider(stack.vcsim).clear()

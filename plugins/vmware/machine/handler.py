@@ -34,6 +34,7 @@ from provisioner_plugins.vmware.machine.extra import asked_for, differing
 from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread
 from provisioner_plugins.vmware.machine.guests import unknown_guest
 from provisioner_plugins.vmware.machine.home import Home, home_of, obstacles
+from provisioner_plugins.vmware.machine.limits import beyond
 from provisioner_plugins.vmware.machine.memory import RecordMemory
 from provisioner_plugins.vmware.machine.placement import move, placement_of
 from provisioner_plugins.vmware.machine.power import NEW, Power, find
@@ -135,13 +136,18 @@ class MachineHandler:
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a new machine needs a place
-        that there is, and any a guest that is known.
+        that there is, any a guest that is known, and one that is there what its hardware takes.
         """
-        del inventory, deadline, thorough
+        del deadline, thorough
+        resource, changes = undertaking.resource, undertaking.changes
         if undertaking.creates:
-            yield from obstacles(self._site, undertaking.resource)
-        if undertaking.creates or any(item.path == ("guestOs",) for item in undertaking.changes):
-            yield from unknown_guest(undertaking.resource.spec)
+            yield from obstacles(self._site, resource)
+        if undertaking.creates or any(item.path == ("guestOs",) for item in changes):
+            yield from unknown_guest(resource.spec)
+        uuid = resource.external_id or str(resource.uid)
+        row = inventory.having(vim.VirtualMachine, properties.UUID, uuid)
+        if changes and row is not None and "machineType" not in resource.spec:
+            yield from beyond({**resource.spec, "machineType": row.get("config.version")})
 
     # --- writing ---
 

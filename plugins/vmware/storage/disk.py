@@ -109,7 +109,7 @@ def _assess_size(change: Change, observed: Present) -> Assessment:
     if after < before:
         return Assessment(
             Impact.DATA_LOSS,
-            f"write size: {format_size(before)} to keep the disk as it is; it cannot shrink ({_GROWS}): with "
-            f"{format_size(after)} it is made anew and its data is lost",
+            f"write size: {format_size(before)} to keep the disk as it is; it cannot shrink "
+            f"({_GROWS}): with {format_size(after)} it is made anew and its data is lost",
         )
     return Assessment(Impact.LIVE)

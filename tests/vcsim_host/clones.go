@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -50,10 +51,8 @@ func (h *host) clone(method *simulator.Method) (any, types.BaseMethodFault) {
 		return nil, raised
 	}
 	made := result.(types.ManagedObjectReference)
-	if request.Spec.Location.DiskMoveType == string(
-		types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking) {
-		h.linkDisks(template, made)
-	}
+	h.finishDevices(template, made, request.Spec.Location.DiskMoveType == string(
+		types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking))
 	_, raised = h.carriedOut(&simulator.Method{
 		Name: "ReconfigVM_Task", This: made,
 		Body: &types.ReconfigVM_Task{This: made, Spec: *config},
@@ -134,8 +133,11 @@ func (h *host) hostFor(
 	return &hosts[0]
 }
 
-// linkDisks lays the disks of a copy over those of its template.
-func (h *host) linkDisks(template *simulator.VirtualMachine, made types.ManagedObjectReference) {
+// finishDevices gives the cards of a copy addresses of their own and, where it is a linked one, lays
+// its disks over those of its template.
+func (h *host) finishDevices(
+	template *simulator.VirtualMachine, made types.ManagedObjectReference, linked bool,
+) {
 	own := h.context()
 	machine := own.Map.Get(made).(*simulator.VirtualMachine)
 	below := map[int32]*types.VirtualDiskFlatVer2BackingInfo{}
@@ -149,8 +151,18 @@ func (h *host) linkDisks(template *simulator.VirtualMachine, made types.ManagedO
 	})
 	own.Map.WithLock(own, machine, func() {
 		for _, device := range machine.Config.Hardware.Device {
-			if disk, ok := device.(*types.VirtualDisk); ok {
-				disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo).Parent = below[disk.Key]
+			switch device := device.(type) {
+			case types.BaseVirtualEthernetCard:
+				card := device.GetVirtualEthernetCard()
+				if card.AddressType != string(types.VirtualEthernetCardMacTypeManual) {
+					given := h.addresses.Add(1)
+					card.MacAddress = fmt.Sprintf(
+						"00:50:56:80:%02x:%02x", given>>8&0xff, given&0xff)
+				}
+			case *types.VirtualDisk:
+				if linked {
+					device.Backing.(*types.VirtualDiskFlatVer2BackingInfo).Parent = below[device.Key]
+				}
 			}
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vmware/govmomi/simulator"
@@ -17,6 +18,8 @@ type host struct {
 	delay   time.Duration
 	names   names
 	whole   sync.RWMutex
+
+	addresses atomic.Uint32
 
 	mutex  sync.Mutex
 	counts map[string]int

@@ -37,8 +37,9 @@ def obstacles(
                 return
             yield from objections(resource, source)
             guest, tools = source.machine.record.guest, source.tools
-    elif FIELD in resource.spec and touches(undertaking.changes)((FIELD,)):
-        found = _guest(site, inventory, resource)
+    else:
+        changes = touches(undertaking.changes)((FIELD,))
+        found = _guest(site, inventory, resource) if changes else None
         if found is None:
             return
         guest, tools = found

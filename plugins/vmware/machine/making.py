@@ -20,7 +20,7 @@ from provisioner_plugins.vmware.machine import building, cloning
 from provisioner_plugins.vmware.machine.extra import asked_for
 from provisioner_plugins.vmware.machine.home import Home, home_of
 from provisioner_plugins.vmware.machine.power import find
-from provisioner_plugins.vmware.machine.source import source_of
+from provisioner_plugins.vmware.machine.source import entity_of, source_of
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.wire.errors import EXISTS
@@ -51,6 +51,8 @@ class Maker:
         """The machine, and whether this call has made it."""
         machine = find(self._site, str(resource.uid))
         if machine is not None:
+            if resource.begun and "clone" in resource.spec:
+                self._await_copy(resource, deadline)
             return machine, False
         home = home_of(self._site, resource)
         call = (
@@ -73,6 +75,12 @@ class Maker:
             if machine is None:
                 raise
             return machine, False
+
+    def _await_copy(self, resource: Resource, deadline: Deadline) -> None:
+        """A copy may be found before it is whole."""
+        template = entity_of(self._site, resource)
+        if template is not None:
+            self._await(resource, template, deadline)
 
     def _new(self, resource: Resource, home: Home) -> _Call:
         around = Surroundings(self._site, resource)

@@ -49,20 +49,24 @@ def mode_of(resource: Resource) -> str:
     return str(resource.spec["clone"].get("mode", "full"))
 
 
+def entity_of(site: Site, resource: Resource) -> Any:
+    """The template of a machine as a managed object; None if it is not there."""
+    image = resource.related.get(Address("Image", str(resource.spec["clone"]["image"])))
+    uuid = None if image is None else image.external_id
+    return None if uuid is None else find(site, uuid)
+
+
 def source_of(site: Site, resource: Resource) -> Source:
     """The template of a machine that is about to be cloned.
 
     Raises Terminal: PRV5323 where it is not there, else what :func:`objections` has.
     """
-    name = str(resource.spec["clone"]["image"])
-    image = resource.related.get(Address("Image", name))
-    uuid = None if image is None else image.external_id
-    found = None if uuid is None else _read(site, resource, find(site, uuid))
+    found = _read(site, resource, entity_of(site, resource))
     if found is None:
         raise Terminal(
             error(
                 "PRV5323",
-                f"the template of Image/{name} is not on the endpoint",
+                f"the template of Image/{resource.spec['clone']['image']} is not on the endpoint",
                 detail=f"{resource.address} is to be a copy of it.",
                 hint="Plan again: it was removed since it was read, or is no template any more.",
                 path=("clone", "image"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
-from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 if TYPE_CHECKING:
@@ -51,10 +51,18 @@ def make_template(there: Connected, name: str, *, snapshot: bool = True, **confi
             **config,
         }
     )
-    task = there.datacenter.vmFolder.CreateVM_Task(spec, there.compute.resourcePool)
-    WaitForTask(task)
-    machine = task.info.result
+    pool = there.compute.resourcePool
+    machine = _result(there.datacenter.vmFolder.CreateVM_Task(spec, pool))
     if snapshot:
-        WaitForTask(machine.CreateSnapshot_Task("base", "", memory=False, quiesce=False))
+        _result(machine.CreateSnapshot_Task("base", "", memory=False, quiesce=False))
     machine.MarkAsTemplate()
     return machine
+
+
+def _result(task: Any) -> Any:
+    # pyVim's WaitForTask trips over the simulator's name of a task that it finds running.
+    while (info := task.info).state not in ("success", "error"):
+        time.sleep(0.01)
+    if info.error is not None:
+        raise info.error
+    return info.result

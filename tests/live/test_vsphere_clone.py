@@ -35,6 +35,10 @@ pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-clone")]
 
 WEB, MIB_64 = "VirtualMachine/web", {"size": "64MiB"}
 GOLDEN, BARE, WINDOWS, UNTOOLED = "golden", "bare", "windows", "untooled"
+WITHOUT_TOOLS = vim.option.OptionValue(
+    key="SET.guest.toolsVersionStatus2", value="guestToolsNotInstalled"
+)
+"""Has the simulator say so of a machine."""
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +51,7 @@ def simulator() -> Iterator[Vcsim]:
             make_template(there, GOLDEN, annotation="golden", firmware="efi")
             make_template(there, BARE, snapshot=False)
             make_template(there, WINDOWS, guestId="windows2019srv_64Guest")
-            unknown = vim.option.OptionValue(
-                key="SET.guest.toolsVersionStatus2", value="guestToolsNotInstalled"
-            )
-            make_template(there, UNTOOLED, extraConfig=[unknown])
+            make_template(there, UNTOOLED, extraConfig=[WITHOUT_TOOLS])
         yield started
 
 
@@ -191,6 +192,17 @@ def test_a_guest_that_vsphere_cannot_customise(
     found = refusal(stack)
     assert ("PRV5342", WEB) == (found.code, found.address)
     assert word in found.detail
+
+
+def test_a_machine_that_is_there_without_tools(stack: VsphereStack) -> None:
+    declare(stack, GOLDEN, power="stopped")
+    stack.apply()
+    with connected(stack.vcsim) as there:
+        [found] = copies(there)
+        Outsider(stack.vcsim).change(found._GetMoId(), extraConfig=[WITHOUT_TOOLS])
+    declare(stack, GOLDEN, power="stopped", customization={"hostName": "web"})
+    ended = stack.apply()
+    assert ("refused", ["PRV5342"]) == (ended.outcome, ended.codes)
 
 
 # Customisation

@@ -105,6 +105,8 @@ class Machine:
     def own(self) -> frozenset[int]:
         """The keys of the disks that came with it from a template."""
         places = () if self.mark is None else self.mark.details.get(OWN, ())
+        if not places:
+            return frozenset()
         return frozenset(disk.key for disk in self.disks if self.record.place(disk) in places)
 
     def disk_names(self, name: Callable[[FileId], str]) -> dict[int, str]:
@@ -112,10 +114,11 @@ class Machine:
         the stack has no such disk. Of those that came with it only what the stack has is told.
         """
         found: dict[int, str] = {}
+        own = self.own
         for disk in self.disks:
             called = f"device {disk.key}" if disk.file is None else name(disk.file)
             is_known = disk.file is not None and called != str(disk.file)
-            if is_known or disk.key not in self.own:
+            if is_known or disk.key not in own:
                 found[disk.key] = called
         return found
 
@@ -254,7 +257,7 @@ def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
     owner = machine.mark.stamp if machine.mark is not None else None
     tools = str(machine.row.get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
     name = name_of(machine.row)
-    alone = len(machine.disks) - len(spec["disks"])
+    alone = len(machine.disks) - len(spec["disks"]) if machine.own else 0
     return Present(
         external_id=machine.external_id,
         owner=owner,

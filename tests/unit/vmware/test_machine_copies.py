@@ -100,10 +100,24 @@ def copy(*order: int) -> Machine:
         Device(CARD, 4000, mac="00:50:56:80:00:01"),
     )
     record = Record(
-        *("uuid", "", "debian12_64Guest", "vmx-19"),
-        *(False, False, order, "[one] web/web.vmx"),
-        *(1, 1, 64, False, False, False),
-        *(Allocation(), Allocation(), "", devices),
+        uuid="uuid",
+        annotation="",
+        guest="debian12_64Guest",
+        version="vmx-19",
+        uefi=False,
+        secure=False,
+        order=order,
+        home="[one] web/web.vmx",
+        processors=1,
+        cores=1,
+        memory=64,
+        more_processors=False,
+        more_memory=False,
+        nested=False,
+        cpu=Allocation(),
+        ram=Allocation(),
+        mark="",
+        devices=devices,
     )
     row = Row("vm-1", object, {"runtime.powerState": "poweredOff"})
     mark = Mark(STAMP, details={OWN: ["pvscsi0:0"]})

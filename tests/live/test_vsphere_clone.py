@@ -7,7 +7,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +333,24 @@ def test_a_run_that_was_cut_short_is_completed(vcsim: Vcsim, method: str, act: A
             found.config.version,
             found.guest.hostName,
         )
+
+
+def test_any_answer_may_be_lost(vcsim: Vcsim) -> None:
+    """Of any call, from logging in to logging out: the next attempt ends well, with one machine."""
+    copy, made = Copy(vcsim), []
+    for number in count():
+        wanted = copy.called(f"web{number}", customization={"hostName": "web"})
+        with vcsim.fault(".*", Act.LOSE, skip=number) as rule:
+            with suppress(ProviderError):
+                copy.create(wanted)
+            if not rule.hits:
+                break
+        copy.create(replace(wanted, begun=True))
+        made.append(wanted.name)
+    assert len(made) > 10
+    with connected(vcsim) as there:
+        found = [(item.name, item.runtime.powerState) for item in copies(there)]
+    assert sorted((name, "poweredOn") for name in (*made, f"web{number}")) == sorted(found)
 
 
 def test_two_that_make_the_same_copy_make_one(vcsim: Vcsim) -> None:

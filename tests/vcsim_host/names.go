@@ -39,15 +39,16 @@ func (h *host) refuseDuplicate(seen *call, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r) // the simulator says what is wrong with it
 			return
 		}
-		wanted := name{method.This, ""}
+		var asked name
 		switch request := method.Body.(type) {
 		case *types.CreateVM_Task:
-			wanted.text = escaping.Replace(request.Config.Name)
+			asked = name{method.This, request.Config.Name}
 		case *types.CloneVM_Task:
-			wanted = name{request.Folder, escaping.Replace(request.Name)}
+			asked = name{request.Folder, request.Name}
 		}
+		wanted := name{asked.folder, escaping.Replace(asked.text)}
 		if other := h.reserve(wanted); other != nil {
-			raised := &types.DuplicateName{Name: wanted.text, Object: *other}
+			raised := &types.DuplicateName{Name: asked.text, Object: *other}
 			h.answerWithTask(seen, func(task *simulator.Task, _ *simulator.Method) error {
 				h.finish(task, nil, raised)
 				return nil

@@ -28,7 +28,7 @@ pytest.importorskip("pyVmomi")
 from pyVmomi import vim
 
 from tests.conformance.provider.vmware_outside import Connected, connected
-from tests.conformance.provider.vmware_storage import Datastores
+from tests.conformance.provider.vmware_storage import Datastores, write_disk
 from tests.conformance.provider.vmware_templates import make_template
 from tests.faults.vspherestack import Ended, Outsider, VsphereStack, without_waiting
 from tests.live.vspherelab import machine, resource, session, soon
@@ -146,13 +146,52 @@ def test_its_own_disks_go_with_it_and_a_plan_says_so(stack: VsphereStack) -> Non
         assert [] == copies(there)
         [template] = there.called(vim.VirtualMachine, GOLDEN)
         assert 1 == len(devices(template, DISK))
-        browser = there.called(vim.Datastore, "LocalDS_0")[0].browser
-        every = vim.host.DatastoreBrowser.SearchSpec(matchPattern=["*.vmdk"])
-        task = browser.SearchDatastoreSubFolders_Task("[LocalDS_0]", every)
-        until(lambda: task.info.state == "success")
-        folders = {item.folderPath: [file.path for file in item.file] for item in task.info.result}
-        assert not [path for path in folders if "web" in path]
-        assert [path for path in folders if GOLDEN in path]
+        assert {"web", GOLDEN} & folders_with_disks(there) == {GOLDEN}
+
+
+def folders_with_disks(there: Connected) -> set[str]:
+    return {path.parent.name for path in files_of(there).glob("*/*.vmdk")}
+
+
+def files_of(there: Connected) -> Path:
+    return Path(there.called(vim.Datastore, "LocalDS_0")[0].summary.url)
+
+
+def done(task: Any) -> Any:
+    until(lambda: task.info.state == "success")
+    return task.info.result
+
+
+def test_somebody_elses_disk_in_the_place_of_its_own_stays(vcsim: Vcsim) -> None:
+    copy = Copy(vcsim)
+    wanted = copy.called("web", power="stopped")
+    copy.create(wanted)
+    with connected(vcsim) as there:
+        path = "[LocalDS_0] others/others.vmdk"
+        folder = files_of(there) / "others"
+        folder.mkdir()
+        write_disk(folder / "others.vmdk", b"o")
+        [found] = copies(there)
+        [own] = devices(found, DISK)
+        change = vim.vm.device.VirtualDeviceSpec
+        other = DISK(
+            key=-1,
+            controllerKey=own.controllerKey,
+            unitNumber=own.unitNumber,
+            capacityInKB=4096,
+            capacityInBytes=4096 * 1024,
+            backing=DISK.FlatVer2BackingInfo(fileName=path, diskMode="persistent"),
+        )
+        for item in (
+            change(operation="remove", fileOperation="destroy", device=own),
+            change(operation="add", device=other),
+        ):
+            done(found.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[item])))
+    with session(vcsim) as opened:
+        opened.delete(wanted, soon())
+    with connected(vcsim) as there:
+        assert [] == copies(there)
+        assert "others" in folders_with_disks(there)
 
 
 # What a plan refuses

@@ -59,6 +59,7 @@ from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.specs import touches, with_changes
 from provisioner_plugins.vmware.stamp import Mark
+from provisioner_plugins.vmware.storage.backing import file_of
 from provisioner_plugins.vmware.storage.file import Files, split_path
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
@@ -400,15 +401,21 @@ def _names_in(related: Mapping[Address, Resource]) -> Names:
 
 
 def _outlives(resource: Resource, files: Files, machine: Machine, disk: Device) -> bool:
-    """Whether a disk outlives its machine: it is a Disk of the stack; or it has not come with the
-    machine, and lies elsewhere than the machine's own files.
+    """Whether a disk outlives its machine: it is a Disk of the stack, or lies elsewhere than the
+    machine's own files. Of one that came with the machine this is what lies there, not what is
+    below it: a linked one has its template's below.
     """
     if disk.file is None:
         return False
-    own = split_path(machine.record.home)[1].rpartition("/")[0]
     name = files.name("Disk", disk.file)
-    lies_elsewhere = disk.key not in machine.own and disk.file.path.rpartition("/")[0] != own
-    return name != str(disk.file) or lies_elsewhere or name in resource.spec.get("disks", {})
+    file = file_of(machine.raw[disk.key].backing) if disk.key in machine.own else disk.file
+    own = split_path(machine.record.home)[1].rpartition("/")[0]
+    return (
+        name != str(disk.file)
+        or file is None
+        or file.path.rpartition("/")[0] != own
+        or name in resource.spec.get("disks", {})
+    )
 
 
 def _places_in(changes: Sequence[Change]) -> set[str]:

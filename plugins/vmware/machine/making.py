@@ -6,11 +6,8 @@ may be of an attempt whose answer was lost.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import UUID
-
-from pyVmomi import vim
 
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import ProvisionerError
@@ -24,16 +21,18 @@ from provisioner_plugins.vmware.machine.source import entity_of, source_of
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.wire.errors import EXISTS
-from provisioner_plugins.vmware.wire.sweep import look
 
-_CREATIONS = frozenset({"Folder.createVm", "VirtualMachine.clone"})
+_CREATION, _CLONE = "Folder.createVm", "VirtualMachine.clone"
 """``TaskInfo.descriptionId`` of the tasks that make machines."""
 
 
 class _Call(NamedTuple):
-    """What makes a machine: ``begin`` gives the task, which the managed object ``owner`` lists."""
+    """What makes a machine: ``begin`` gives the task, which the managed object ``owner`` lists as
+    an ``operation``.
+    """
 
     owner: Any
+    operation: str
     begin: Callable[[], Any]
 
 
@@ -59,8 +58,9 @@ class Maker:
             self._clone(resource, home) if "clone" in resource.spec else self._new(resource, home)
         )
         is_settled = call.owner._GetMoId() in self._settled
-        if (resource.begun or not is_settled) and self._await(resource, call.owner, deadline):
-            machine = find(self._site, str(resource.uid))
+        if resource.begun or not is_settled:
+            begun = self._await(resource, call.owner, call.operation, deadline)
+            machine = find(self._site, str(resource.uid)) if begun else None
             if machine is not None:
                 return machine, False
         try:
@@ -70,7 +70,7 @@ class Maker:
             # known to the endpoint alone.
             if problem.diagnostic.code != EXISTS.code:
                 raise
-            self._await(resource, call.owner, deadline)
+            self._await(resource, call.owner, call.operation, deadline)
             machine = find(self._site, str(resource.uid))
             if machine is None:
                 raise
@@ -80,19 +80,23 @@ class Maker:
         """A copy may be found before it is whole."""
         template = entity_of(self._site, resource)
         if template is not None:
-            self._await(resource, template, deadline)
+            self._await(resource, template, _CLONE, deadline)
 
     def _new(self, resource: Resource, home: Home) -> _Call:
         around = Surroundings(self._site, resource)
         config = building.new(resource, around, home.datastore_name, self._extra(resource))
-        return _Call(home.folder, lambda: home.folder.CreateVM_Task(config, home.pool, home.host))
+        return _Call(
+            home.folder, _CREATION, lambda: home.folder.CreateVM_Task(config, home.pool, home.host)
+        )
 
     def _clone(self, resource: Resource, home: Home) -> _Call:
         source = source_of(self._site, resource)
         around = Surroundings(self._site, resource)
         spec = cloning.clone(resource, source, home, around, self._extra(resource))
         name = escaped(resource.name)
-        return _Call(source.entity, lambda: source.entity.CloneVM_Task(home.folder, name, spec))
+        return _Call(
+            source.entity, _CLONE, lambda: source.entity.CloneVM_Task(home.folder, name, spec)
+        )
 
     def _extra(self, resource: Resource) -> dict[str, str]:
         secrets = self._site.client.context.secrets
@@ -116,28 +120,13 @@ class Maker:
             for moid in known:
                 self._running.pop(moid, None)
 
-    def _await(self, resource: Resource, owner: Any, deadline: Deadline) -> bool:
-        """Wait for creations that run there: until they have ended nothing finds their machines.
-        Whether there were any. Those of other resources that this session waits for are none of
-        this one's: copies of one template take their time, and go side by side.
+    def _await(self, resource: Resource, owner: Any, operation: str, deadline: Deadline) -> bool:
+        """Wait for creations that run there; whether there were any. Those of other resources that
+        this session waits for are none of this one's: copies of one template take their time, and
+        go side by side.
         """
-        begun = False
-        what = "look for running creations"
-        recent = [
-            task
-            for row in look(self._site.client, what, (owner,), {type(owner): ("recentTask",)})
-            for task in row.get("recentTask", ())
-            if self._running.get(task._GetMoId(), resource.uid) == resource.uid
-        ]
-        wanted = {vim.Task: ("info.state", "info.descriptionId")}
-        for row in look(self._site.client, what, recent, wanted):
-            if row.get("info.descriptionId") not in _CREATIONS:
-                continue
-            begun = True
-            if row.get("info.state") in (vim.TaskInfo.State.running, vim.TaskInfo.State.queued):
-                task = self._site.client.managed(vim.Task, row.moid)
-                # That it failed is told to whoever began it.
-                with suppress(Terminal):
-                    self._site.tasks.wait(what, task, deadline)
+        running = self._running.copy().items()
+        known = {moid for moid, uid in running if uid != resource.uid}
+        begun = self._site.tasks.await_others(owner, operation, deadline, known=known)
         self._settled.add(owner._GetMoId())
         return begun

@@ -48,15 +48,14 @@ class Maker:
 
     def make(self, resource: Resource, deadline: Deadline) -> tuple[Any, bool]:
         """The machine, and whether this call has made it."""
+        is_copy = "clone" in resource.spec
         machine = find(self._site, str(resource.uid))
+        if machine is not None and is_copy and resource.begun:
+            machine = self._whole(resource, machine, deadline)
         if machine is not None:
-            if resource.begun and "clone" in resource.spec:
-                self._await_copy(resource, deadline)
             return machine, False
         home = home_of(self._site, resource)
-        call = (
-            self._clone(resource, home) if "clone" in resource.spec else self._new(resource, home)
-        )
+        call = self._clone(resource, home) if is_copy else self._new(resource, home)
         is_settled = call.owner._GetMoId() in self._settled
         if resource.begun or not is_settled:
             begun = self._await(resource, call.owner, call.operation, deadline)
@@ -76,11 +75,12 @@ class Maker:
                 raise
             return machine, False
 
-    def _await_copy(self, resource: Resource, deadline: Deadline) -> None:
-        """A copy may be found before it is whole."""
+    def _whole(self, resource: Resource, machine: Any, deadline: Deadline) -> Any:
+        """A copy may be found before it is whole, and be gone again where it does not get there."""
         template = entity_of(self._site, resource)
-        if template is not None:
-            self._await(resource, template, _CLONE, deadline)
+        if template is None or not self._await(resource, template, _CLONE, deadline):
+            return machine
+        return find(self._site, str(resource.uid))
 
     def _new(self, resource: Resource, home: Home) -> _Call:
         around = Surroundings(self._site, resource)

@@ -23,10 +23,14 @@ type host struct {
 	rules  []*rule
 	lastID int
 	held   []*held
+	leases map[string]name
 }
 
 func newHost(service *simulator.Service, inner http.Handler, delay time.Duration) *host {
-	return &host{service: service, inner: inner, delay: delay, counts: map[string]int{}}
+	return &host{
+		service: service, inner: inner, delay: delay,
+		counts: map[string]int{}, leases: map[string]name{},
+	}
 }
 
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -50,7 +54,7 @@ func (h *host) handler(seen *call) http.Handler {
 	handler = h.completeStorage(seen, h.completeSnapshots(seen, handler))
 	handler = h.completeHosts(seen, h.completeAccess(seen, handler))
 	handler = h.completeFields(seen, h.completeHierarchy(seen, handler))
-	handler = h.inTurn(seen, h.refuseDuplicate(seen, handler))
+	handler = h.inTurn(seen, h.completeImages(seen, h.refuseDuplicate(seen, handler)))
 	for _, matched := range slices.Backward(around) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}

@@ -14,16 +14,13 @@ from provisioner_plugins.vmware.flavour import ESXI, VCENTER, Flavour
 from provisioner_plugins.vmware.refusal import unusable
 from provisioner_plugins.vmware.storage.rules import without_marks
 
-TEMPLATE = "template"
+TEMPLATE, OVA = "template", "ova"
+_TEMPLATES_ARE_OF_VCENTER = "only a vCenter has templates, and clones them"
 _LATER: Mapping[str, tuple[str, str]] = {
     "qcow2": (
         "vSphere reads no qcow2",
         "Convert it and write format: vmdk: qemu-img convert -O vmdk -o "
         "subformat=streamOptimized IN OUT",
-    ),
-    "ova": (
-        "appliances are not imported",
-        "Import it once (govc import.ova), make it a template, and use source.template.",
     ),
 }
 
@@ -53,6 +50,16 @@ class ImageRules:
         return [_assess(change) for change in changes]
 
 
+def is_template(resource: Resource) -> bool:
+    """Whether an Image is a machine of the inventory from which others are cloned."""
+    return resource.spec.get("format") in (TEMPLATE, OVA)
+
+
+def is_made_template(resource: Resource) -> bool:
+    """Whether it is one that is made for the Image."""
+    return resource.spec.get("format") == OVA
+
+
 def _problems(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]:
     form, source = spec["format"], spec["source"]
     if form in _LATER:
@@ -66,8 +73,21 @@ def _problems(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]
     if form == TEMPLATE and flavour is ESXI:
         yield unusable(
             ("format",),
-            "only a vCenter clones templates",
+            _TEMPLATES_ARE_OF_VCENTER,
             "Upload a disk image with source.file, in the format vmdk or raw.",
+        )
+    elif form == OVA and flavour is ESXI:
+        yield unusable(
+            ("format",),
+            f"an appliance becomes a template, and {_TEMPLATES_ARE_OF_VCENTER}",
+            "Unpack it (tar -xf FILE.ova), and upload its disk with source.file, in the format "
+            "vmdk.",
+        )
+    elif form == OVA and "volume" in source:
+        yield unusable(
+            ("source", "volume"),
+            "an appliance is imported from a file on this machine",
+            "Write source.file.",
         )
     if form == "vmdk" and "volume" in source and "checksum" in spec:
         yield unusable(

@@ -3,7 +3,7 @@
 What is uploaded has another name until it is whole; beside it stands a file whose name tells its
 SHA-256. A raw image or a VMDK becomes the data of a disk with a descriptor of ours. An image with
 ``source.volume`` is somebody else's file: it is checked and used, never written to and never
-removed.
+removed. An appliance becomes a template, and so does what :mod:`templates` finds.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.ownership import gone, require_time
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage import listing, templates
+from provisioner_plugins.vmware.storage.appliance import Appliance, appliance
 from provisioner_plugins.vmware.storage.file import (
     FileId,
     borrowed_path,
@@ -43,6 +44,8 @@ from provisioner_plugins.vmware.storage.file import (
     own_path,
     partial_path,
 )
+from provisioner_plugins.vmware.storage.image import OVA, is_made_template, is_template
+from provisioner_plugins.vmware.storage.importing import Import
 from provisioner_plugins.vmware.storage.listing import Found, marker
 from provisioner_plugins.vmware.storage.local_file import (
     LocalFile,
@@ -50,6 +53,7 @@ from provisioner_plugins.vmware.storage.local_file import (
     metered,
     wrong_checksum,
 )
+from provisioner_plugins.vmware.storage.made_templates import MadeTemplates
 from provisioner_plugins.vmware.storage.making import (
     Turns,
     outcome,
@@ -60,7 +64,7 @@ from provisioner_plugins.vmware.storage.places import Located, Places
 from provisioner_plugins.vmware.storage.sparse import descriptor
 from provisioner_plugins.vmware.storage.store import Store, Stores
 from provisioner_plugins.vmware.storage.surveying import survey
-from provisioner_plugins.vmware.storage.templates import Templates, is_template
+from provisioner_plugins.vmware.storage.templates import CHECKSUM, Templates
 from provisioner_plugins.vmware.storage.users import require_unused, users_of
 from provisioner_plugins.vmware.wire.errors import LOST
 from provisioner_plugins.vmware.wire.sweep import Wanted
@@ -76,6 +80,7 @@ class ImageHandler:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._transfer = Transfer(site.client)
+        self._made = MadeTemplates(site)
         self._turns = Turns()
 
     # --- reading ---
@@ -119,10 +124,11 @@ class ImageHandler:
         resource, spec = undertaking.resource, undertaking.resource.spec
         if not undertaking.creates or "file" not in spec["source"]:
             return
-        file = local_file(self._path(resource), str(spec["format"]))
-        if thorough and "checksum" in spec:
+        file = self._source(resource)
+        if thorough and ("checksum" in spec or spec["format"] == OVA):
+            # What an appliance's own manifest says is compared on the way.
             found = self._sum(resource, file, deadline)
-            if spec["checksum"] != f"sha256:{found}":
+            if spec.get("checksum", f"sha256:{found}") != f"sha256:{found}":
                 yield wrong_checksum(
                     resource.name, f"the file {file.path}", found, str(spec["checksum"])
                 )
@@ -132,6 +138,8 @@ class ImageHandler:
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
+        if is_made_template(resource):
+            return self._import(resource, deadline)
         if is_template(resource):
             return templates.read(self._site).choose(resource)
         stores = Stores(self._site).of_pool(resource)
@@ -163,6 +171,9 @@ class ImageHandler:
         """Nothing of an image can be changed on the endpoint: it is only looked for."""
         del changes, restart
         require_time(resource, deadline)
+        if is_made_template(resource):
+            self._made.require(resource, observed.external_id)
+            return Outcome(observed.external_id, observed.outputs)
         if is_template(resource):
             return templates.read(self._site).choose(resource)
         file = FileId.parse(observed.external_id)
@@ -187,6 +198,8 @@ class ImageHandler:
         somebody else only loses what tells its checksum.
         """
         require_time(resource, deadline)
+        if is_made_template(resource):
+            self._made.delete(resource, deadline)
         if is_template(resource):
             return
         file = file_of(resource)
@@ -212,6 +225,18 @@ class ImageHandler:
         if store is None or found is None:
             raise Terminal(gone(resource))
         return store, found
+
+    def _import(self, resource: Resource, deadline: Deadline) -> Outcome:
+        store = Stores(self._site).of_pool(resource)[0]
+        with self._turns.at(FileId(store.moid, str(resource.uid))):
+            if (made := self._made.find(resource, deadline)) is not None:
+                return made
+            source = appliance(self._path(resource))
+            found = self._sum(resource, source, deadline)
+            self._compare(resource, found, f"the file {source.path}")
+            attempt = Import(self._site, resource, source, store, deadline)
+            details = {CHECKSUM: f"sha256:{found}"}
+            return self._made.make(resource, store, details, attempt.run, deadline)
 
     def _upload(self, resource: Resource, store: Store, path: str, deadline: Deadline) -> None:
         source = local_file(self._path(resource), str(resource.spec["format"]))
@@ -268,7 +293,11 @@ class ImageHandler:
     def _path(self, resource: Resource) -> Path:
         return self._site.client.context.root / str(resource.spec["source"]["file"])
 
-    def _sum(self, resource: Resource, file: LocalFile, deadline: Deadline) -> str:
+    def _source(self, resource: Resource) -> LocalFile | Appliance:
+        path, form = self._path(resource), str(resource.spec["format"])
+        return appliance(path) if form == OVA else local_file(path, form)
+
+    def _sum(self, resource: Resource, file: LocalFile | Appliance, deadline: Deadline) -> str:
         def report(done: int, total: int) -> None:
             progress = self._site.client.context.progress
             progress(resource.address, "checking its file", done, total)

@@ -96,7 +96,7 @@ class VmwareUnderTest:
             "bridge": BRIDGES[0],
             "otherBridge": BRIDGES[1],
             "hostSwitch": "standard",
-            **({} if esx else {"clusterSwitch": "distributed"}),
+            **({} if esx else _OF_VCENTER),
             "uplink": "vmnic1",
             "otherUplink": "vmnic2",
             "folder": str(folder),
@@ -175,6 +175,10 @@ class VmwareUnderTest:
         self._vcsim.stop()
 
 
+_OF_VCENTER: Mapping[str, Json] = {
+    "clusterSwitch": "distributed",
+    "appliance": "files/appliance.ova",
+}
 _OF_DHCP = ("enabled", "start", "leaseTime", "reservations.mac", "reservations.name")
 _OF_DNS = ("enabled", "domain", "forwarders", "hosts.address")
 _REFUSED_BY_ESXI: Mapping[tuple[str, str], str] = {

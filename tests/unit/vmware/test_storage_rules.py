@@ -147,6 +147,8 @@ def test_a_disk_grows_and_never_shrinks(change: Change, wanted: Impact) -> None:
     [
         ({"source": {"file": "a"}, "format": "qcow2"}, VCENTER, ("format",)),
         ({"source": {"template": "a"}, "format": "template"}, ESXI, ("format",)),
+        ({"source": {"file": "a"}, "format": "ova"}, ESXI, ("format",)),
+        ({"source": {"volume": "a"}, "format": "ova"}, VCENTER, ("source", "volume")),
         (
             {"source": {"volume": "a"}, "format": "vmdk", "checksum": "sha256:0"},
             VCENTER,

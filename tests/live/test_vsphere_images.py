@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from provisioner.core.address import Address
 from provisioner.providers.api import (
     Absent,
     InUse,
@@ -25,7 +24,7 @@ from provisioner.providers.capabilities import Undertaking
 from tests.lab.appliances import DISK, files, ova, ovf, stream_disk
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
-from tests.live.vspherelab import MIB, resource, session, soon
+from tests.live.vspherelab import resource, session, soon
 
 pytest.importorskip("pyVmomi")
 
@@ -94,6 +93,13 @@ def name(wanted: Resource) -> str:
     return f"web.{wanted.uid.hex[:8]}"
 
 
+def kill_in_upload(vcsim: Vcsim, opened: VmwareSession, wanted: Resource) -> None:
+    """Nothing gets through after the upload has begun, as if there were nobody any more."""
+    lost = "POST /nfc/.*|HttpNfcLeaseAbort|Destroy_Task"
+    with vcsim.fault(lost, Act.REFUSE, times=0), pytest.raises(Retryable):
+        opened.create(wanted, soon())
+
+
 def test_an_appliance_becomes_a_template(
     vcsim: Vcsim, opened: VmwareSession, image: Resource
 ) -> None:
@@ -144,10 +150,7 @@ def test_an_import_that_was_interrupted_makes_one_template(
 def test_what_a_killed_run_left_is_removed_before_the_next_attempt(
     vcsim: Vcsim, opened: VmwareSession, image: Resource
 ) -> None:
-    # Nothing that it does after the upload has begun gets through, as if it were no more.
-    with vcsim.fault("POST /nfc/.*|HttpNfcLeaseAbort|Destroy_Task", Act.REFUSE, times=0):
-        with pytest.raises(Retryable):
-            opened.create(image, soon())
+    kill_in_upload(vcsim, opened, image)
     assert [(name(image), False)] == machines(vcsim)
     assert Absent() == seen(opened, image)
     vcsim.reset_counts()
@@ -159,9 +162,7 @@ def test_what_a_killed_run_left_is_removed_before_the_next_attempt(
 def test_a_deletion_takes_what_a_killed_run_left(
     vcsim: Vcsim, opened: VmwareSession, image: Resource
 ) -> None:
-    with vcsim.fault("POST /nfc/.*|HttpNfcLeaseAbort|Destroy_Task", Act.REFUSE, times=0):
-        with pytest.raises(Retryable):
-            opened.create(image, soon())
+    kill_in_upload(vcsim, opened, image)
     opened.delete(image, soon())
     assert [] == machines(vcsim)
 
@@ -169,13 +170,13 @@ def test_a_deletion_takes_what_a_killed_run_left(
 def test_an_import_that_the_endpoint_is_still_at_is_waited_for(
     vcsim: Vcsim, opened: VmwareSession, image: Resource
 ) -> None:
-    with vcsim.fault("POST /nfc/.*|HttpNfcLeaseAbort|Destroy_Task", Act.REFUSE, times=0):
-        with pytest.raises(Retryable):
-            opened.create(image, soon())
+    kill_in_upload(vcsim, opened, image)
     task = {"task": {"_typeName": "ManagedObjectReference", "type": "Task", "value": "task-1"}}
-    with vcsim.fault("Destroy_Task", Act.FAIL, fault="TaskInProgress", details=task):
-        with pytest.raises(Retryable) as caught:
-            opened.create(image, soon())
+    with (
+        vcsim.fault("Destroy_Task", Act.FAIL, fault="TaskInProgress", details=task),
+        pytest.raises(Retryable) as caught,
+    ):
+        opened.create(image, soon())
     assert "PRV5312" == caught.value.diagnostic.code
     opened.create(image, soon())
     assert [(name(image), True)] == machines(vcsim)
@@ -184,9 +185,8 @@ def test_an_import_that_the_endpoint_is_still_at_is_waited_for(
 def test_a_session_that_ends_during_the_upload_is_no_end_of_the_import(
     vcsim: Vcsim, opened: VmwareSession, image: Resource
 ) -> None:
-    with vcsim.fault("HttpNfcLeaseProgress", Act.EXPIRE):
-        with pytest.raises(Retryable) as caught:
-            opened.create(image, soon())
+    with vcsim.fault("HttpNfcLeaseProgress", Act.EXPIRE), pytest.raises(Retryable) as caught:
+        opened.create(image, soon())
     assert "PRV5307" == caught.value.diagnostic.code
     opened.create(image, soon())
     assert [(name(image), True)] == machines(vcsim)
@@ -231,6 +231,7 @@ def test_an_image_that_a_machine_needs_stays(
     opened.create(image, soon())
     with connected(vcsim) as there:
         [template] = there.called(vim.VirtualMachine, name(image))
+        disk: Any
         [disk] = [
             item
             for item in template.config.hardware.device
@@ -276,31 +277,25 @@ def other_name(vcsim: Vcsim) -> str:
 
 
 @pytest.mark.parametrize(
-    ("content", "checksum", "code"),
+    ("content", "more", "code"),
     [
-        (ova({**files(), DISK: stream_disk()[:-1] + b"x"}), None, "PRV5354"),
-        (ova(), f"sha256:{'0' * 64}", "PRV5354"),
-        (ova()[:2000], None, "PRV5353"),
+        (ova({**files(), DISK: stream_disk()[:-1] + b"x"}), {}, "PRV5354"),
+        (ova(), {"checksum": f"sha256:{'0' * 64}"}, "PRV5354"),
+        (ova()[:2000], {}, "PRV5353"),
     ],
     ids=["manifest", "checksum", "cut"],
 )
 def test_an_appliance_that_is_damaged_is_refused_before_anything_is_sent(
-    vcsim: Vcsim,
-    opened: VmwareSession,
-    image: Resource,
-    content: bytes,
-    checksum: str | None,
-    code: str,
+    vcsim: Vcsim, image: Resource, content: bytes, more: dict[str, str], code: str
 ) -> None:
     Path(image.spec["source"]["file"]).write_bytes(content)
-    if checksum is not None:
-        image = replace(image, spec={**image.spec, "checksum": checksum})
-    undertaking = Undertaking(image)
-    told = opened.preflight([undertaking], soon(), thorough=True)
-    assert [code] == [item.code for item in told]
+    image = replace(image, spec={**image.spec, **more})
     vcsim.reset_counts()
-    with pytest.raises(Terminal) as caught:
-        opened.create(image, soon())
+    with session(vcsim, storagePool="LocalDS_0") as opened:
+        told = opened.preflight([Undertaking(image)], soon(), thorough=True)
+        assert [code] == [item.code for item in told]
+        with pytest.raises(Terminal) as caught:
+            opened.create(image, soon())
     assert code == caught.value.diagnostic.code
     assert "ImportVApp" not in vcsim.counts()
 
@@ -324,7 +319,7 @@ def test_a_recorded_image_is_not_absent_while_a_machine_does_not_tell_what_it_is
     read = sweep._row
 
     def without_configuration(item: Any) -> Any:
-        row = read(item)
+        row: Any = read(item)
         told = {key: value for key, value in row.values.items() if key[:7] != "config."}
         return replace(row, values=told)
 

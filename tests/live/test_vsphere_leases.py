@@ -1,4 +1,4 @@
-"""Where the files of an imported machine go: to whoever the endpoint names, if it can be trusted."""
+"""Where the files of an imported machine go: to whoever the endpoint names, if he is trusted."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def fingerprint(vcsim: Vcsim) -> str:
 
 def give(vcsim: Vcsim, tls: dict[str, str], url: str, thumbprint: str) -> None:
     with session(vcsim, tls=tls) as opened:
-        Transfer(opened._client).give("import", Leased(url, thumbprint, False), 4, [b"da", b"ta"])
+        leased = Leased(url, thumbprint, replaces=False)
+        Transfer(opened._client).give("import", leased, 4, [b"da", b"ta"])
 
 
 def test_a_host_is_verified_by_the_same_authorities(vcsim: Vcsim, other: Other) -> None:

@@ -64,7 +64,12 @@ from provisioner_plugins.vmware.storage.places import Located, Places
 from provisioner_plugins.vmware.storage.sparse import descriptor
 from provisioner_plugins.vmware.storage.store import Store, Stores
 from provisioner_plugins.vmware.storage.surveying import survey
-from provisioner_plugins.vmware.storage.templates import CHECKSUM, Templates
+from provisioner_plugins.vmware.storage.templates import (
+    CHECKSUM,
+    FORMAT,
+    Templates,
+    is_in_inventory,
+)
 from provisioner_plugins.vmware.storage.users import require_unused, users_of
 from provisioner_plugins.vmware.wire.errors import LOST
 from provisioner_plugins.vmware.wire.sweep import Wanted
@@ -89,8 +94,8 @@ class ImageHandler:
         self, inventory: Inventory, targets: Sequence[Resource]
     ) -> Mapping[Address, Observation]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        files = [target for target in targets if not is_template(target)]
-        others = [target for target in targets if is_template(target)]
+        files = [target for target in targets if not is_in_inventory(target)]
+        others = [target for target in targets if is_in_inventory(target)]
         places = Places(self._site, inventory, files, checksums=True)
         answers = {target.address: _observed(places, target) for target in files}
         if others:
@@ -235,7 +240,7 @@ class ImageHandler:
             found = self._sum(resource, source, deadline)
             self._compare(resource, found, f"the file {source.path}")
             attempt = Import(self._site, resource, source, store, deadline)
-            details = {CHECKSUM: f"sha256:{found}"}
+            details = {FORMAT: OVA, CHECKSUM: f"sha256:{found}"}
             return self._made.make(resource, store, details, attempt.run, deadline)
 
     def _upload(self, resource: Resource, store: Store, path: str, deadline: Deadline) -> None:

@@ -33,15 +33,26 @@ from provisioner_plugins.vmware.machine import properties
 from provisioner_plugins.vmware.machine.finding import is_unread, untold
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.stamp import Mark
-from provisioner_plugins.vmware.storage.image import TEMPLATE, is_made_template
+from provisioner_plugins.vmware.storage.image import TEMPLATE, is_made_template, is_template
 from provisioner_plugins.vmware.storage.places import Places
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
 READS: Wanted = {vim.VirtualMachine: (properties.TEMPLATE, properties.UUID)}
-CHECKSUM = "checksum"
-"""What the details of a mark call that of the file that a template was made of."""
+CHECKSUM, FORMAT = "checksum", "format"
+"""What the details of the mark of a template say of what it was made of."""
+_BESIDE_FILES = "/"
+"""What every id of a file has in it, and no UUID."""
 _SHOWN = 8
 _DETAILS = {vim.VirtualMachine: ("datastore", properties.STAMP)}
+
+
+def is_in_inventory(target: Resource) -> bool:
+    """Whether the object of a target is a template: the recorded one, whatever its manifest wants
+    now; else the wanted one.
+    """
+    if target.external_id is None:
+        return is_template(target)
+    return _BESIDE_FILES not in target.external_id
 
 
 def mark_of(row: Row) -> Mark | None:
@@ -74,17 +85,16 @@ class Templates:
             pools = [places.pool_name(target, moid) for moid in _datastores(told)]
             wanted = target.spec.get("pool")
             pool = wanted if wanted in pools else next(iter(pools), None)
-            if is_made_template(target):
-                spec = _made(target, told)
+            mark = mark_of(told)
+            owner = target.stamp if target.external_id == _id(row) else None
+            if _id(row) == str(target.uid) or is_made_template(target):
+                spec = _made(target, mark)
+                owner = owner if mark is None else mark.stamp
             else:
                 text = target.spec.get("source", {}).get("template")
                 called = text if text in self._names(row) else self._inventory.path(row)
                 spec = {"source": {"template": called}, "format": TEMPLATE}
-            mark = mark_of(told) if is_made_template(target) else None
-            owner = target.stamp if target.external_id == _id(row) else None
-            answers[target.address] = self._present(
-                row, spec, pool, owner if mark is None else mark.stamp
-            )
+            answers[target.address] = self._present(row, spec, pool, owner)
         return answers
 
     def discover(self, kind: str) -> Iterator[Discovered]:
@@ -95,7 +105,7 @@ class Templates:
             mark = mark_of(told)
             path = self._inventory.path(row)
             spec = {"source": {"template": path}, "format": TEMPLATE}
-            owner = None if mark is None else mark.stamp
+            owner = mark.stamp if mark is not None and FORMAT in mark.details else None
             observed = self._present(row, spec, next(iter(_datastores(told)), None), owner)
             yield Discovered(kind, path, observed)
 
@@ -170,11 +180,10 @@ def read(site: Site) -> Templates:
     return Templates(site, Inventory(site.client, READS, kinds))
 
 
-def _made(target: Resource, told: Row) -> dict[str, Any]:
-    mark = mark_of(told)
-    checksum = None if mark is None else mark.details.get(CHECKSUM)
-    spec = {"format": target.spec["format"]}
-    return spec if checksum is None else {**spec, "checksum": str(checksum)}
+def _made(target: Resource, mark: Mark | None) -> dict[str, Any]:
+    told = {} if mark is None else mark.details
+    known = {name: str(told[name]) for name in (FORMAT, CHECKSUM) if name in told}
+    return {FORMAT: target.spec.get(FORMAT), **known}
 
 
 def _datastores(told: Row) -> list[str]:

@@ -119,6 +119,17 @@ EXPIRED = Rule(
     "user.",
     1.0,
 )
+NOBODY = Rule(
+    "PRV5335",
+    "{what}: the endpoint knows no such user or group",
+    "Correct principal and group. A vCenter has to know the domain (identity source), and an ESXi "
+    "host the user.",
+)
+LOCKED_OUT = Rule(
+    "PRV5336",
+    "{what}: rights would be lost that nobody could give back",
+    "Give them to another user or group first, or make the change as another administrator.",
+)
 UNREADABLE = Rule(
     "PRV5325",
     "{what}: the endpoint's answer cannot be read",
@@ -132,6 +143,8 @@ _RULES: tuple[tuple[type[Exception], Rule], ...] = (
     (vim.fault.NoPermission, FORBIDDEN),
     (vim.fault.NotAuthenticated, EXPIRED),
     (vmodl.fault.ManagedObjectNotFound, VANISHED),
+    (vim.fault.UserNotFound, NOBODY),
+    (vim.fault.AuthMinimumAdminPermission, LOCKED_OUT),
     (vim.fault.DuplicateName, EXISTS),
     (vim.fault.AlreadyExists, EXISTS),
     (vim.fault.AlreadyConnected, EXISTS),
@@ -227,11 +240,33 @@ def _detail(problem: Exception, named: Named) -> str:
     return f"{type(problem).__name__}: {problem}."
 
 
+_TOLD = (
+    "property",
+    "invalidProperty",
+    "argument",
+    "name",
+    "principal",
+    "device",
+    "feature",
+    "reason",
+)
+"""Fields of faults that say what a fault is about."""
+
+
 def _words(problem: Any) -> str:
     """What a fault says in words: its message, and what its cause and its own fields name."""
     texts = [problem.msg or ""]
     texts += [item.message or "" for item in problem.faultMessage or ()]
-    for name in ("property", "invalidProperty", "argument", "name", "device", "feature", "reason"):
+    for name in (
+        "property",
+        "invalidProperty",
+        "argument",
+        "name",
+        "device",
+        "feature",
+        "reason",
+        "principal",
+    ):
         value = getattr(problem, name, None)
         if isinstance(value, str) and value:
             texts.append(f"{name} {value!r}")

@@ -51,7 +51,7 @@ class PermissionHandler(NameOnlyHandler):
         return object_of(inventory, target)
 
     def named(self, inventory: Inventory, items: Sequence[Item], target: Resource) -> list[Item]:
-        """See the base: by its principal on its object. What is another resource's is that one's."""
+        """See the base: by its principal on its object, unless it is another resource's."""
         if target.exact:
             return [item for item in items if item.name == target.name]
         within, spec = self.within(inventory, target), target.spec

@@ -17,6 +17,7 @@ from pyVmomi import vim, vmodl
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import InUse, ProviderError, Retryable, Terminal
 from provisioner_plugins.vmware.wire.tls import WrongCertificateError
+from provisioner_plugins.vmware.wire.vapi import VapiError
 
 
 class Rule(NamedTuple):
@@ -181,6 +182,9 @@ def rule_for(problem: BaseException) -> Rule:
         return TIMEOUT
     if isinstance(problem, ssl.SSLCertVerificationError | WrongCertificateError):
         return UNTRUSTED
+    if isinstance(problem, VapiError):
+        by_status = _BY_STATUS.get(problem.status, OTHER)
+        return _BY_ERROR_TYPE.get(problem.kind, by_status)
     if isinstance(problem, HTTPException) and _status(problem) is not None:
         return _BY_STATUS.get(_status(problem) or 0, OTHER)
     if isinstance(problem, OSError | HTTPException | ExpatError):
@@ -190,7 +194,40 @@ def rule_for(problem: BaseException) -> Rule:
     return UNREADABLE
 
 
-_BY_STATUS = {401: EXPIRED, 403: FORBIDDEN, 429: BUSY, 500: LOST, 502: BUSY, 503: BUSY, 504: BUSY}
+_BY_ERROR_TYPE: dict[str, Rule] = {
+    "ALREADY_EXISTS": EXISTS,
+    "CONCURRENT_CHANGE": BUSY,
+    "FEATURE_IN_USE": IN_USE,
+    "INTERNAL_SERVER_ERROR": OTHER,
+    "INVALID_ARGUMENT": INVALID,
+    "INVALID_ELEMENT_CONFIGURATION": INVALID,
+    "INVALID_ELEMENT_TYPE": INVALID,
+    "INVALID_REQUEST": INVALID,
+    "NOT_ALLOWED_IN_CURRENT_STATE": STATE,
+    "NOT_FOUND": VANISHED,
+    "OPERATION_NOT_FOUND": UNSUPPORTED,
+    "RESOURCE_BUSY": BUSY,
+    "RESOURCE_INACCESSIBLE": BUSY,
+    "RESOURCE_IN_USE": IN_USE,
+    "SERVICE_UNAVAILABLE": BUSY,
+    "TIMED_OUT": TIMEOUT,
+    "UNABLE_TO_ALLOCATE_RESOURCE": FULL,
+    "UNAUTHENTICATED": EXPIRED,
+    "UNAUTHORIZED": FORBIDDEN,
+    "UNEXPECTED_INPUT": UNSUPPORTED,
+    "UNSUPPORTED": UNSUPPORTED,
+}
+"""The standard errors of the REST API (vSphere Automation API, com.vmware.vapi.std.errors)."""
+_BY_STATUS = {
+    401: EXPIRED,
+    403: FORBIDDEN,
+    404: VANISHED,
+    429: BUSY,
+    500: LOST,
+    502: BUSY,
+    503: BUSY,
+    504: BUSY,
+}
 
 
 def _status(problem: HTTPException) -> int | None:
@@ -232,6 +269,9 @@ def describe(rule: Rule, problem: Exception, what: str, named: Named = nameless)
 def _detail(problem: Exception, named: Named) -> str:
     if isinstance(problem, vim.fault.NoPermission):
         return _permission(problem, named)
+    if isinstance(problem, VapiError):
+        said = problem.kind or f"HTTP {problem.status}"
+        return f"The endpoint says: {problem.words or 'nothing more'} ({said})."
     if isinstance(problem, vmodl.MethodFault):
         name = type(problem).__name__.rsplit(".", 1)[-1]
         return f"The endpoint says: {_words(problem) or 'nothing more'} ({name})."

@@ -21,6 +21,7 @@ from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.flavour import Flavour
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.wire.client import Client
+from provisioner_plugins.vmware.wire.rest import Rest
 from provisioner_plugins.vmware.wire.sweep import Row
 from provisioner_plugins.vmware.wire.tasks import Report, Tasks
 
@@ -44,6 +45,7 @@ class Site:
         self.client = client
         self.flavour = flavour
         self.tasks = Tasks(client)
+        self.rest = Rest(client)
         self._lock = threading.Lock()
         self._places: Inventory | None = None
 

@@ -48,6 +48,7 @@ class VmwareUnderTest:
         "PlacementRule": {"enabled": True},
         "ClusterHost": {"maintenance": False},
         "Role": {"privileges": ["VirtualMachine.Interact.PowerOn"]},
+        "Permission": {"propagate": True},
     }
 
     defers = False
@@ -105,6 +106,9 @@ class VmwareUnderTest:
             "otherNfsExport": "/export/two",
             "volume": "ready-a.vmdk",
             "otherVolume": "ready-b.vmdk",
+            "user": "one@lab.example",
+            "otherUser": "LAB\\two",
+            "group": "LAB\\operators",
             "guestOs": "debian12_64Guest",
             "otherGuestOs": "ubuntu64Guest",
             "machineType": "vmx-19",
@@ -152,7 +156,7 @@ class VmwareUnderTest:
         entity.
         """
         rest = {"Network", "StoragePool", "ResourcePool"} if self._esx else {"PlacementRule"}
-        return frozenset({"Role"} | rest)
+        return frozenset({"Role", "Permission"} | rest)
 
     def refuses(self, kind: str, field: str) -> str | None:
         alone = _REFUSED_BY_ESXI.get((kind, field)) if self._esx else None
@@ -209,6 +213,10 @@ _REFUSED: Mapping[tuple[str, str], str] = {
         "StoragePool",
         "hosts.clusterHost",
     ): "the hosts of the surroundings are in another datacenter than its pools (2026-11-29)",
+    (
+        "Permission",
+        "recreation",
+    ): "a permission has no number: one of the same principal on the same object is the same",
     ("Snapshot", "revert"): "vcsim 0.56.0 brings back no configuration (2026-11-29)",
     ("Snapshot", "memory"): "the machine of the surroundings is stopped and has no memory to keep",
     ("Disk", "format"): "the disks of vSphere are VMDK files",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from posixpath import basename
 from types import MappingProxyType
@@ -40,12 +41,20 @@ from provisioner_plugins.vmware.storage.file import (
     borrowed_path,
     file_of,
     flat_path,
+    is_borrowed,
     is_own,
     own_path,
     partial_path,
 )
-from provisioner_plugins.vmware.storage.image import OVA, is_made_template, is_template
+from provisioner_plugins.vmware.storage.image import (
+    OVA,
+    TEMPLATE,
+    is_library_item,
+    is_made_template,
+    is_template,
+)
 from provisioner_plugins.vmware.storage.importing import Import
+from provisioner_plugins.vmware.storage.library import Item, Libraries
 from provisioner_plugins.vmware.storage.listing import Found, marker
 from provisioner_plugins.vmware.storage.local_file import (
     LocalFile,
@@ -86,6 +95,7 @@ class ImageHandler:
         self._site = site
         self._transfer = Transfer(site.client)
         self._made = MadeTemplates(site)
+        self._libraries = Libraries(site)
         self._turns = Turns()
 
     # --- reading ---
@@ -125,9 +135,16 @@ class ImageHandler:
         """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`. Whole files are read only
         where there is a checksum to compare.
         """
-        del inventory
         resource, spec = undertaking.resource, undertaking.resource.spec
-        if not undertaking.creates or "file" not in spec["source"]:
+        if not undertaking.creates:
+            return
+        if is_library_item(resource):
+            item = self._libraries.item(resource)
+            if not is_template(resource) and _is_made(resource, "StoragePool", spec["pool"]):
+                self._in_pool(resource, item)
+        elif "template" in spec["source"]:
+            Templates(self._site, inventory).choose(resource)
+        if "file" not in spec["source"]:
             return
         file = self._source(resource)
         if thorough and ("checksum" in spec or spec["format"] == OVA):
@@ -144,9 +161,15 @@ class ImageHandler:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
         if is_made_template(resource):
-            return self._import(resource, deadline)
+            return self._make_template(resource, deadline)
         if is_template(resource):
             return templates.read(self._site).choose(resource)
+        if is_library_item(resource):
+            store, path = self._in_pool(resource, self._libraries.item(resource))
+            found = store.find(path, deadline)
+            if found is None:
+                raise Terminal(_no_volume(resource, store.text(path)))
+            return outcome(found, {})
         stores = Stores(self._site).of_pool(resource)
         borrowed = borrowed_path(resource.spec)
         path = borrowed or own_path(resource)
@@ -212,7 +235,7 @@ class ImageHandler:
         if file is None or store is None:
             return
         found = store.find(file.path, deadline, checksums=True)
-        if borrowed_path(resource.spec) is None:
+        if not is_borrowed(resource.spec):
             require_ours(resource, file)
             if found is not None:
                 require_unused(resource, users_of(self._site, file))
@@ -231,17 +254,32 @@ class ImageHandler:
             raise Terminal(gone(resource))
         return store, found
 
-    def _import(self, resource: Resource, deadline: Deadline) -> Outcome:
+    def _make_template(self, resource: Resource, deadline: Deadline) -> Outcome:
         store = Stores(self._site).of_pool(resource)[0]
         with self._turns.at(FileId(store.moid, str(resource.uid))):
             if (made := self._made.find(resource, deadline)) is not None:
                 return made
+            if is_library_item(resource):
+                item = self._libraries.item(resource)
+                deploy = partial(self._libraries.deploy, resource, item, store)
+                return self._made.make(resource, store, {FORMAT: TEMPLATE}, deploy, deadline)
             source = appliance(self._path(resource))
             found = self._sum(resource, source, deadline)
             self._compare(resource, found, f"the file {source.path}")
             attempt = Import(self._site, resource, source, store, deadline)
             details = {FORMAT: OVA, CHECKSUM: f"sha256:{found}"}
             return self._made.make(resource, store, details, attempt.run, deadline)
+
+    def _in_pool(self, resource: Resource, item: Item) -> tuple[Store, str]:
+        """Where the CD image of an item is; raises Terminal (PRV5323) unless it is in the pool that
+        the manifest names.
+        """
+        file = self._libraries.file(resource, item)
+        stores = {store.moid: store for store in Stores(self._site).of_pool(resource)}
+        if file.datastore not in stores:
+            other = Stores(self._site).of(file.datastore)
+            raise Terminal(_elsewhere(resource, item, "" if other is None else other.name))
+        return stores[file.datastore], file.path
 
     def _upload(self, resource: Resource, store: Store, path: str, deadline: Deadline) -> None:
         source = local_file(self._path(resource), str(resource.spec["format"]))
@@ -352,7 +390,7 @@ def _observed(places: Places, target: Resource) -> Observation:
         return place
     found, path = place.found, place.found.file.path
     spec: dict[str, Any] = {"pool": places.pool_name(target, found.file.datastore)}
-    if not place.ours or not is_own(target, path):
+    if not is_library_item(target) and not (place.ours and is_own(target, path)):
         spec["source"] = {"volume": path}
     spec["format"] = _form(target, path)
     spec |= _checksum(found)
@@ -372,6 +410,22 @@ def _form(target: Resource, path: str) -> str:
 
 def _checksum(found: Found) -> dict[str, str]:
     return {} if found.checksum is None else {"checksum": found.checksum}
+
+
+def _is_made(resource: Resource, kind: str, name: str) -> bool:
+    other = resource.related.get(Address(kind, name))
+    return other is not None and other.external_id is not None
+
+
+def _elsewhere(resource: Resource, item: Item, datastore: str) -> Diagnostic:
+    return error(
+        "PRV5323",
+        f"the item {item.name} is not in StoragePool/{resource.spec['pool']}",
+        detail=f"Its file is on the datastore {datastore or 'of another datacenter'}.",
+        hint="Name the pool that is this datastore.",
+        path=("pool",),
+        address=str(resource.address),
+    )
 
 
 def _no_volume(resource: Resource, text: str) -> Diagnostic:

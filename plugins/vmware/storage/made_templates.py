@@ -1,10 +1,11 @@
-"""Templates that are made here: appliances that were imported. Called by the Image handler.
+"""Templates that are made here: of appliances, of items of content libraries. Called by the Image
+handler.
 
 Such a template is a machine with the identity of its Image: it has the UUID of the resource and
-carries its mark, both from the call that makes it. The mark says that it is not whole until all its
-files are there; then it becomes a template, which nothing else makes of it. Its name ends in the
-first digits of the UUID, as the names of files do: a vCenter has a name once in a folder, so of two
-attempts at one image only one makes a machine.
+carries its mark, if it is an appliance's both from the call that makes it. The mark says that it is
+not whole until all its files are there; then it becomes a template, which nothing else makes of it.
+Its name ends in the first digits of the UUID, as the names of files do: a vCenter has a name once
+in a folder, so of two attempts at one image only one makes a machine.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ from pyVmomi import vim
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import Outcome, ProviderError, Resource, Retryable, Terminal
+from provisioner_plugins.vmware.building import escaped
 from provisioner_plugins.vmware.machine import properties
 from provisioner_plugins.vmware.machine.building import stamped
-from provisioner_plugins.vmware.machine.home import Home, home_of
+from provisioner_plugins.vmware.machine.home import Home, home_of, name_folder
 from provisioner_plugins.vmware.machine.power import find
 from provisioner_plugins.vmware.ownership import gone, is_stamped_by, not_ours, taken
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.backing import file_of
 from provisioner_plugins.vmware.storage.file import FileId
+from provisioner_plugins.vmware.storage.image import TEMPLATE, is_library_item
 from provisioner_plugins.vmware.storage.store import Store
-from provisioner_plugins.vmware.storage.templates import mark_of
+from provisioner_plugins.vmware.storage.templates import FORMAT, mark_of
 from provisioner_plugins.vmware.storage.users import require_unused, users_of
 from provisioner_plugins.vmware.wire.errors import BUSY, EXISTS, VANISHED
 from provisioner_plugins.vmware.wire.sweep import Row, look
@@ -59,10 +62,16 @@ class MadeTemplates:
 
     def find(self, resource: Resource, deadline: Deadline) -> Outcome | None:
         """The template, if it is there with all its files. What an attempt that did not end has
-        left is removed.
+        left is removed, or completed where its files are whole.
         """
         machine = self._whole(resource, deadline)
-        return None if machine is None else self._finished(resource, machine)
+        if machine is not None:
+            return self._finished(resource, machine)
+        machine = self._unmarked(resource)
+        if machine is None:
+            return None
+        self._identify(resource, machine, Mark.of(resource, {FORMAT: TEMPLATE}), deadline)
+        return self._finished(resource, machine)
 
     def make(
         self,
@@ -80,9 +89,12 @@ class MadeTemplates:
         except (Retryable, Terminal) as problem:
             self._after(resource, problem, deadline)
             raise
-        config = vim.vm.ConfigSpec(extraConfig=[stamped(mark.with_details(details))])
-        what = f"mark image {resource.name}"
-        self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
+        try:
+            self._identify(resource, machine, mark.with_details(details), deadline)
+        except Terminal:
+            with suppress(ProviderError):
+                self._destroy(resource, machine, deadline)
+            raise
         return self._finished(resource, machine, *notes)
 
     def require(self, resource: Resource, external_id: str) -> None:
@@ -94,16 +106,55 @@ class MadeTemplates:
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """Remove the template and its disks, or what an attempt has left of it."""
         for uuid in dict.fromkeys((str(resource.uid), resource.external_id or str(resource.uid))):
-            machine = find(self._site, uuid)
-            if machine is not None:
+            if (machine := find(self._site, uuid)) is not None:
                 row = self._row(machine)
                 self._require_ours(resource, row, uuid)
                 for file in _files(row):
                     users = [user for user in users_of(self._site, file) if user.moid != row.moid]
                     require_unused(resource, users)
                 self._destroy(resource, machine, deadline)
+        if resource.begun and (machine := self._unmarked(resource)) is not None:
+            self._destroy(resource, machine, deadline)
 
     # --- the parts of it ---
+
+    def _unmarked(self, resource: Resource) -> Any:
+        """What an attempt has made of an item of a library and not marked, for there is no room for
+        a mark in that call; None if there is nothing. Raises Terminal (PRV5318) where the name is
+        somebody else's: then nothing of the kind was begun (decision 0043).
+        """
+        folder = name_folder(self._site, resource) if is_library_item(resource) else None
+        if folder is None:
+            return None
+        name, above = own_name(resource), self._site.client.managed(vim.Folder, folder)
+        machine = self._site.client.read(
+            f"find machine {name}",
+            lambda content: content.searchIndex.FindChild(entity=above, name=escaped(name)),
+        )
+        if machine is None:
+            return None
+        if not resource.begun or mark_of(self._row(machine)) is not None:
+            raise Terminal(taken(resource, f"is there: {name}"))
+        return machine
+
+    def _identify(self, resource: Resource, machine: Any, mark: Mark, deadline: Deadline) -> None:
+        """Give a machine with all its files our identity. Network cards go: a machine that is
+        cloned has those of its manifest.
+        """
+        uuid = str(resource.uid)
+        change = vim.vm.device.VirtualDeviceSpec
+        config = vim.vm.ConfigSpec(
+            instanceUuid=uuid,
+            uuid=uuid,
+            extraConfig=[stamped(mark)],
+            deviceChange=[
+                change(operation=change.Operation.remove, device=device)
+                for device in self._row(machine).get("config.hardware.device", ())
+                if isinstance(device, vim.vm.device.VirtualEthernetCard)
+            ],
+        )
+        what = f"mark image {resource.name}"
+        self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
 
     def _finished(self, resource: Resource, machine: Any, *notes: str) -> Outcome:
         if not self._row(machine).get(properties.TEMPLATE, False):

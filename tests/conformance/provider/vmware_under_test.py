@@ -22,7 +22,7 @@ from tests.conformance.provider.harness import SECRETS
 from tests.conformance.provider.interference import Lossy
 from tests.conformance.provider.vmware_networks import BRIDGES, give_switches
 from tests.conformance.provider.vmware_outside import VsphereOutside, connected
-from tests.conformance.provider.vmware_storage import POOL, write_disk
+from tests.conformance.provider.vmware_storage import ITEMS, LIBRARY, POOL, fill_library, write_disk
 from tests.lab.vcsim import Options, Vcsim, unavailable
 from tests.lab.vcsim_rules import Act
 
@@ -83,6 +83,8 @@ class VmwareUnderTest:
             write_disk(pool / file, letter)
         with connected(self._vcsim) as there:
             give_switches(there)
+            if not esx:
+                fill_library(self._vcsim, there)
         own = hashlib.sha256(ssl.PEM_cert_to_DER_cert(self._vcsim.certificate.read_text()))
         fingerprint = own.digest().hex(":").upper()
         self.values: Mapping[str, Json] = {
@@ -182,6 +184,9 @@ class VmwareUnderTest:
 _OF_VCENTER: Mapping[str, Json] = {
     "clusterSwitch": "distributed",
     "appliance": "files/appliance.ova",
+    "library": LIBRARY,
+    "item": ITEMS[0],
+    "otherItem": ITEMS[1],
 }
 _OF_DHCP = ("enabled", "start", "leaseTime", "reservations.mac", "reservations.name")
 _OF_DNS = ("enabled", "domain", "forwarders", "hosts.address")

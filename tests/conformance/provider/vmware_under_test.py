@@ -210,14 +210,6 @@ _REFUSED: Mapping[tuple[str, str], str] = {
     ("StoragePool", "source.initiator"): "vSphere makes no disks of the units of a target",
     ("StoragePool", "active"): "datastores are there as long as their hosts run",
     ("StoragePool", "autostart"): "datastores are there as long as their hosts run",
-    **{
-        (kind, "datacenter"): "the connection's cluster is in one datacenter (2026-11-29)"
-        for kind in ("Network", "StoragePool")
-    },
-    (
-        "StoragePool",
-        "hosts.clusterHost",
-    ): "the hosts of the surroundings are in another datacenter than its pools (2026-11-29)",
     (
         "Permission",
         "recreation",

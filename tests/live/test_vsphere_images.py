@@ -40,6 +40,7 @@ pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-storage")]
 
 WRITES = "ImportVApp|POST /nfc/.*|HttpNfcLease.*|ReconfigVM_Task|MarkAsTemplate"
 NO_IMAGE = "Only OVF and VM templates and ISO files can be images."
+TASK = {"task": {"_typeName": "ManagedObjectReference", "type": "Task", "value": "task-1"}}
 STEPS = 6
 """As many writing calls as an import takes."""
 
@@ -173,14 +174,23 @@ def test_an_import_that_the_endpoint_is_still_at_is_waited_for(
     vcsim: Vcsim, opened: VmwareSession, image: Resource
 ) -> None:
     kill_in_upload(vcsim, opened, image)
-    task = {"task": {"_typeName": "ManagedObjectReference", "type": "Task", "value": "task-1"}}
     with (
-        vcsim.fault("Destroy_Task", Act.FAIL, fault="TaskInProgress", details=task),
+        vcsim.fault("Destroy_Task", Act.FAIL, fault="TaskInProgress", details=TASK),
         pytest.raises(Retryable) as caught,
     ):
         opened.create(image, soon())
     assert "PRV5312" == caught.value.diagnostic.code
     opened.create(image, soon())
+    assert [(name(image), True)] == machines(vcsim)
+
+
+def test_an_import_that_is_whole_is_not_done_again(
+    vcsim: Vcsim, opened: VmwareSession, image: Resource
+) -> None:
+    vcsim.reset_counts()
+    with vcsim.fault("ReconfigVM_Task", Act.FAIL, fault="TaskInProgress", details=TASK):
+        opened.create(image, soon())
+    assert 1 == vcsim.counts()["ImportVApp"]
     assert [(name(image), True)] == machines(vcsim)
 
 

@@ -38,6 +38,8 @@ from provisioner_plugins.vmware.wire.sweep import Row, look
 
 _UNFINISHED = "unfinished"
 _AGAIN_SECONDS = 15.0
+_PAUSES = (0.2, 1.0, 3.0)
+"""Seconds between attempts."""
 _READ = {
     vim.VirtualMachine: (properties.TEMPLATE, properties.STAMP, "config.hardware.device"),
 }
@@ -154,7 +156,16 @@ class MadeTemplates:
             ],
         )
         what = f"mark image {resource.name}"
-        self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
+        for pause in (*_PAUSES, None):
+            try:
+                self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
+            except Retryable as problem:
+                # A moment passes until the endpoint lets go of what it has just made.
+                if pause is None or problem.diagnostic.code != BUSY.code:
+                    raise
+                self._site.sleep(pause)
+            else:
+                return
 
     def _finished(self, resource: Resource, machine: Any, *notes: str) -> Outcome:
         if not self._row(machine).get(properties.TEMPLATE, False):

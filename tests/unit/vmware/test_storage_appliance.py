@@ -56,6 +56,14 @@ def test_files_may_have_long_names(tmp_path: Path, form: int) -> None:
     assert stream_disk() == b"".join(found.content(found.files[LONG]))
 
 
+def test_sizes_beyond_the_octal_ones_are_read(tmp_path: Path) -> None:
+    content = bytearray(ova())
+    content[124:136] = b"\x80" + len(ovf()).to_bytes(11, "big")
+    content[148:156] = b" " * 8
+    content[148:156] = f"{sum(content[:512]):06o}\0 ".encode()
+    assert ovf().decode() == appliance(written(tmp_path, bytes(content))).descriptor
+
+
 @pytest.mark.parametrize("algorithm", ["SHA1", "SHA256", "SHA512"])
 def test_what_the_manifest_says_is_compared(tmp_path: Path, algorithm: str) -> None:
     held = files()

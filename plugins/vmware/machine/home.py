@@ -60,11 +60,8 @@ def _folder(site: Site, resource: Resource) -> str:
     return site.named(name, among, "folder of machines", "folder").moid
 
 
-def home_of(site: Site, resource: Resource, datastore: str | None = None) -> Home:
-    """``datastore``: the name of the one for its own files, where that is settled.
-
-    Raises Terminal (PRV5323, PRV5324, PRV5330) where it is open, or not there.
-    """
+def home_of(site: Site, resource: Resource) -> Home:
+    """Raises Terminal (PRV5323, PRV5324) where it is open, or not there."""
     folder = _folder(site, resource)
     pool, host = _pool(site, resource)
     _require_hosts(site, resource, pool)
@@ -73,7 +70,7 @@ def home_of(site: Site, resource: Resource, datastore: str | None = None) -> Hom
         managed(vim.Folder, folder),
         managed(vim.ResourcePool, pool),
         None if host is None else managed(vim.HostSystem, host),
-        datastore or _datastore(site, resource),
+        _datastore(site, resource),
     )
 
 

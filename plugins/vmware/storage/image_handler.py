@@ -262,13 +262,13 @@ class ImageHandler:
             if is_library_item(resource):
                 item = self._libraries.item(resource)
                 deploy = partial(self._libraries.deploy, resource, item, store)
-                return self._made.make(resource, store, {FORMAT: TEMPLATE}, deploy, deadline)
+                return self._made.make(resource, {FORMAT: TEMPLATE}, deploy, deadline)
             source = appliance(self._path(resource))
             found = self._sum(resource, source, deadline)
             self._compare(resource, found, f"the file {source.path}")
             attempt = Import(self._site, resource, source, store, deadline)
             details = {FORMAT: OVA, CHECKSUM: f"sha256:{found}"}
-            return self._made.make(resource, store, details, attempt.run, deadline)
+            return self._made.make(resource, details, attempt.run, deadline)
 
     def _in_pool(self, resource: Resource, item: Item) -> tuple[Store, str]:
         """Where the CD image of an item is; raises Terminal (PRV5323) unless it is in the pool that

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from pyVmomi import vim
@@ -30,7 +31,6 @@ from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.backing import file_of
 from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.storage.image import TEMPLATE, is_library_item
-from provisioner_plugins.vmware.storage.store import Store
 from provisioner_plugins.vmware.storage.templates import FORMAT, mark_of
 from provisioner_plugins.vmware.storage.users import require_unused, users_of
 from provisioner_plugins.vmware.wire.errors import BUSY, EXISTS, VANISHED
@@ -78,14 +78,15 @@ class MadeTemplates:
     def make(
         self,
         resource: Resource,
-        store: Store,
         details: Mapping[str, Any],
         make: Make,
         deadline: Deadline,
     ) -> Outcome:
         """Make one that is not there; ``details`` go into its mark."""
         mark = Mark.of(resource, {**details, _UNFINISHED: True})
-        home = home_of(self._site, resource, store.name)
+        # Like a machine that says where its own files are.
+        placed = replace(resource, spec={"placement": {"storagePool": resource.spec["pool"]}})
+        home = home_of(self._site, placed)
         try:
             machine, notes = make(own_name(resource), home, mark)
         except (Retryable, Terminal) as problem:

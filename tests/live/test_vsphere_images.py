@@ -38,10 +38,10 @@ from tests.conformance.provider.vmware_outside import connected
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-storage")]
 
-WRITES = "ImportVApp|POST /nfc/.*|HttpNfcLease.*|ReconfigVM_Task|MarkAsTemplate"
+WRITES = "ImportVApp|POST /nfc/.*|HttpNfcLease.*|ReconfigVM_Task|CreateSnapshot_Task|MarkAsTemplate"
 NO_IMAGE = "Only OVF and VM templates and ISO files can be images."
 TASK = {"task": {"_typeName": "ManagedObjectReference", "type": "Task", "value": "task-1"}}
-STEPS = 6
+STEPS = 7
 """As many writing calls as an import takes."""
 
 
@@ -121,6 +121,7 @@ def test_an_appliance_becomes_a_template(
     with connected(vcsim) as there:
         [template] = there.called(vim.VirtualMachine, name(image))
         devices = template.config.hardware.device
+        assert 1 == len(template.snapshot.rootSnapshotList)
     assert not [item for item in devices if isinstance(item, vim.vm.device.VirtualEthernetCard)]
     opened.delete(made, soon())
     assert [] == machines(vcsim)
@@ -409,12 +410,12 @@ def test_a_cd_image_of_a_library_is_used_where_it_is(
     assert isinstance(seen(opened, made), Present)
 
 
-@pytest.mark.parametrize(("nth", "act"), [*product(range(3), (Act.REFUSE, Act.LOSE))])
+@pytest.mark.parametrize(("nth", "act"), [*product(range(4), (Act.REFUSE, Act.LOSE))])
 def test_a_deployment_that_was_interrupted_makes_one_template(
     vcsim: Vcsim, opened: VmwareSession, item: Any, nth: int, act: Act
 ) -> None:
     wanted = item("web", "template")
-    writes = "POST /api/vcenter/.*|ReconfigVM_Task|MarkAsTemplate"
+    writes = "POST /api/vcenter/.*|ReconfigVM_Task|CreateSnapshot_Task|MarkAsTemplate"
     with vcsim.fault(writes, act, skip=nth), pytest.raises(ProviderError):
         opened.create(wanted, soon())
     opened.create(replace(wanted, begun=True), soon())

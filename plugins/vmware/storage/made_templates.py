@@ -28,7 +28,7 @@ from provisioner_plugins.vmware.machine.power import find
 from provisioner_plugins.vmware.ownership import gone, is_stamped_by, not_ours, taken
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.stamp import Mark
-from provisioner_plugins.vmware.storage.backing import file_of
+from provisioner_plugins.vmware.storage.backing import file_of, layers_of
 from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.storage.image import TEMPLATE, is_library_item
 from provisioner_plugins.vmware.storage.templates import FORMAT, mark_of
@@ -37,11 +37,17 @@ from provisioner_plugins.vmware.wire.errors import BUSY, EXISTS, VANISHED
 from provisioner_plugins.vmware.wire.sweep import Row, look
 
 _UNFINISHED = "unfinished"
+_SNAPSHOT = "linked clones"
 _AGAIN_SECONDS = 15.0
 _PAUSES = (0.2, 1.0, 3.0)
 """Seconds between attempts."""
 _READ = {
-    vim.VirtualMachine: (properties.TEMPLATE, properties.STAMP, "config.hardware.device"),
+    vim.VirtualMachine: (
+        properties.TEMPLATE,
+        properties.STAMP,
+        "config.hardware.device",
+        "snapshot",
+    ),
 }
 
 
@@ -68,12 +74,12 @@ class MadeTemplates:
         """
         machine = self._whole(resource, deadline)
         if machine is not None:
-            return self._finished(resource, machine)
+            return self._finished(resource, machine, deadline)
         machine = self._unmarked(resource)
         if machine is None:
             return None
         self._identify(resource, machine, Mark.of(resource, {FORMAT: TEMPLATE}), deadline)
-        return self._finished(resource, machine)
+        return self._finished(resource, machine, deadline)
 
     def make(
         self,
@@ -98,7 +104,7 @@ class MadeTemplates:
             with suppress(ProviderError):
                 self._destroy(resource, machine, deadline)
             raise
-        return self._finished(resource, machine, *notes)
+        return self._finished(resource, machine, deadline, *notes)
 
     def require(self, resource: Resource, external_id: str) -> None:
         """Raise Terminal (PRV5315) if the template is not there."""
@@ -168,8 +174,22 @@ class MadeTemplates:
             else:
                 return
 
-    def _finished(self, resource: Resource, machine: Any, *notes: str) -> Outcome:
-        if not self._row(machine).get(properties.TEMPLATE, False):
+    def _finished(
+        self, resource: Resource, machine: Any, deadline: Deadline, *notes: str
+    ) -> Outcome:
+        """Make it a template, with a snapshot: without one there are no linked clones of it, and a
+        template takes none any more.
+        """
+        row = self._row(machine)
+        if not row.get(properties.TEMPLATE, False):
+            if row.get("snapshot") is None:
+                self._site.run(
+                    f"take the snapshot of image {resource.name} for linked clones",
+                    lambda _: machine.CreateSnapshot_Task(
+                        name=_SNAPSHOT, description="", memory=False, quiesce=False
+                    ),
+                    deadline,
+                )
             what = f"make a template of image {resource.name}"
             self._site.client.call(what, lambda _: machine.MarkAsTemplate())
         return Outcome(str(resource.uid), notes=notes)
@@ -225,9 +245,7 @@ class MadeTemplates:
 def _files(row: Row) -> Iterator[FileId]:
     for device in row.get("config.hardware.device", ()):
         if isinstance(device, vim.vm.device.VirtualDisk):
-            file = file_of(device.backing)
-            if file is not None:
-                yield file
+            yield from filter(None, map(file_of, layers_of(device.backing)))
 
 
 def _under_way(resource: Resource) -> Diagnostic:

@@ -127,7 +127,7 @@ def _appliance(path: Path, stream: BinaryIO, size: int, modified: float) -> Appl
         for name, reference in descriptor.files.items()
     }
     sums = _sums(path, stream, found, [described[0], *files.values()])
-    return Appliance(path, size, modified, text.decode("utf-8"), files, sums)
+    return Appliance(path, size, modified, text.decode("utf-8-sig"), files, sums)
 
 
 def _file(

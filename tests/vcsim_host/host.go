@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vmware/govmomi/simulator"
@@ -17,6 +18,8 @@ type host struct {
 	delay   time.Duration
 	names   names
 	whole   sync.RWMutex
+
+	addresses atomic.Uint32
 
 	mutex  sync.Mutex
 	counts map[string]int
@@ -48,6 +51,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *host) handler(seen *call) http.Handler {
 	around, tasks := h.matching(seen)
 	handler := h.completeLibraries(seen, h.completeRest(seen, h.inner))
+	handler = h.completeClones(seen, handler)
 	for _, matched := range slices.Backward(tasks) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}

@@ -132,8 +132,8 @@ class ImageHandler:
     def preflight(
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
-        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`. Whole files are read only
-        where there is a checksum to compare.
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a template has to be there.
+        Whole files are read only where there is a checksum to compare.
         """
         resource, spec = undertaking.resource, undertaking.resource.spec
         if not undertaking.creates:

@@ -94,6 +94,8 @@ class Templates:
                 text = target.spec.get("source", {}).get("template")
                 called = text if text in self._names(row) else self._inventory.path(row)
                 spec = {"source": {"template": called}, "format": TEMPLATE}
+                # It is found by its name; where it lies is vSphere's matter, and may change.
+                pool = wanted or pool
             answers[target.address] = self._present(row, spec, pool, owner)
         return answers
 

@@ -29,6 +29,7 @@ PLACES: Mapping[type, Sequence[str]] = {
     vim.Datacenter: ("vmFolder", "hostFolder", "datastoreFolder", "networkFolder"),
     vim.Folder: ("childType",),
     vim.ComputeResource: ("resourcePool",),
+    vim.ClusterComputeResource: ("configurationEx.drsConfig",),
     vim.HostSystem: (),
     vim.ResourcePool: ("owner",),
     vim.Datastore: ("browser", "summary.accessible", "summary.freeSpace"),

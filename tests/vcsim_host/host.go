@@ -58,7 +58,8 @@ func (h *host) handler(seen *call) http.Handler {
 	handler = h.completeStorage(seen, h.completeSnapshots(seen, handler))
 	handler = h.completeHosts(seen, h.completeAccess(seen, handler))
 	handler = h.completeFields(seen, h.completeHierarchy(seen, handler))
-	handler = h.inTurn(seen, h.completeImages(seen, h.refuseDuplicate(seen, handler)))
+	handler = h.requireHost(seen, h.completeImages(seen, h.refuseDuplicate(seen, handler)))
+	handler = h.inTurn(seen, handler)
 	for _, matched := range slices.Backward(around) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}

@@ -68,7 +68,7 @@ def move(
     if not fields:
         return
     entity = site.client.managed(vim.VirtualMachine, found.row.moid)
-    home = home_of(site, resource)
+    home = home_of(site, resource, entity)
     if "folder" in fields:
         site.run(
             f"move machine {resource.name} into another folder",
@@ -77,7 +77,7 @@ def move(
         )
     where = vim.vm.RelocateSpec()
     if {"cluster", "resourcePool"} & {*fields}:
-        where.pool = home.pool
+        where.pool, where.host = home.pool, home.host
     if "storagePool" in fields:
         where.datastore = home.datastore
         # Only the machine's own files: every disk stays where it is, but those that came with it.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provisioner_plugins.vmware.access.permission import PermissionHandler
 from provisioner_plugins.vmware.access.role import RoleHandler
 from provisioner_plugins.vmware.handler import KindHandler
 from provisioner_plugins.vmware.hierarchy.cluster import ClusterHandler
@@ -39,5 +40,6 @@ def handlers_of(site: Site) -> Mapping[str, KindHandler]:
         SnapshotHandler(site),
         PlacementRuleHandler(site),
         RoleHandler(site),
+        PermissionHandler(site),
     )
     return {handler.kind: handler for handler in handlers}

@@ -12,6 +12,7 @@ from pyVmomi import vim
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.values import digest
 from provisioner.providers.api import (
     Absent,
@@ -46,6 +47,8 @@ class NameOnlyHandler(ABC):
 
     kind: str
     reads: Wanted
+    bears_name = True
+    """Whether an object's name is that of its resource."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -85,6 +88,31 @@ class NameOnlyHandler(ABC):
     ) -> None:
         """Remove an object that is ours."""
 
+    def named(
+        self, inventory: Inventory, items: Sequence[Item], target: Resource
+    ) -> Sequence[Item]:
+        """The objects that are called as a target's is to be, in its place."""
+        within = self.within(inventory, target)
+        return [item for item in items if (item.name, item.within) == (target.name, within)]
+
+    def in_words_of(
+        self, target: Resource, inventory: Inventory, item: Item, spec: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What was found for a target, with what means the same in the target's words."""
+        del target, inventory, item
+        return spec
+
+    def discovered(self, inventory: Inventory, item: Item) -> Discovered:
+        """An object as discovery tells it."""
+        return Discovered(
+            self.kind, item.name, self._present(inventory, item, References({}), None)
+        )
+
+    def unfound(self, inventory: Inventory, resource: Resource) -> Diagnostic:
+        """What is wrong with an object that was made and is not there."""
+        del inventory
+        return gone(resource)
+
     # --- reading ---
 
     def observe(
@@ -104,29 +132,29 @@ class NameOnlyHandler(ABC):
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         for item in self.items(inventory):
-            observed = self._present(inventory, item, References({}), None)
-            yield Discovered(self.kind, item.name, observed)
+            yield self.discovered(inventory, item)
 
     def _find(self, inventory: Inventory, items: Sequence[Item], target: Resource) -> Item | None:
         known = next((item for item in items if item.id == target.external_id), None)
         if known is not None:
             return known
-        within = self.within(inventory, target)
-        named = [item for item in items if (item.name, item.within) == (target.name, within)]
-        return named[0] if named else None
+        return next(iter(self.named(inventory, items, target)), None)
 
     def _present(
         self, inventory: Inventory, item: Item, names: References, target: Resource | None
     ) -> Present:
         plain = self.spec_of(inventory, item, References({}))
+        spec = self.spec_of(inventory, item, names)
+        if target is not None:
+            spec = self.in_words_of(target, inventory, item, spec)
         ours = target is not None and self._is_ours(target, item)
         return Present(
             external_id=item.id,
             owner=target.stamp if target is not None and ours else None,
-            spec=self.spec_of(inventory, item, names),
+            spec=spec,
             fingerprint=digest([item.id, item.name, plain]),
             outputs={"id": item.id},
-            name=item.name,
+            name=item.name if self.bears_name else None,
         )
 
     def _is_ours(self, resource: Resource, item: Item) -> bool:
@@ -153,7 +181,7 @@ class NameOnlyHandler(ABC):
         inventory = self._inventory()
         item = self._find(inventory, self.items(inventory), resource)
         if item is None:
-            raise Terminal(gone(resource))
+            raise Terminal(self.unfound(inventory, resource))
         return _outcome(item)
 
     def update(

@@ -21,6 +21,7 @@ from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.flavour import Flavour
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.wire.client import Client
+from provisioner_plugins.vmware.wire.rest import Rest
 from provisioner_plugins.vmware.wire.sweep import Row
 from provisioner_plugins.vmware.wire.tasks import Report, Tasks
 
@@ -28,6 +29,7 @@ PLACES: Mapping[type, Sequence[str]] = {
     vim.Datacenter: ("vmFolder", "hostFolder", "datastoreFolder", "networkFolder"),
     vim.Folder: ("childType",),
     vim.ComputeResource: ("resourcePool",),
+    vim.ClusterComputeResource: ("configurationEx.drsConfig",),
     vim.HostSystem: (),
     vim.ResourcePool: ("owner",),
     vim.Datastore: ("browser", "summary.accessible", "summary.freeSpace"),
@@ -44,6 +46,7 @@ class Site:
         self.client = client
         self.flavour = flavour
         self.tasks = Tasks(client)
+        self.rest = Rest(client)
         self._lock = threading.Lock()
         self._places: Inventory | None = None
 

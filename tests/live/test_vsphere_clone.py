@@ -20,6 +20,7 @@ from provisioner.core.diagnostics import Diagnostic
 from provisioner.engine.events import StepRetrying
 from provisioner.providers.api import Absent, Outcome, ProviderError, Resource
 from tests.lab import vcsim as lab
+from tests.lab.appliances import ova
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 
@@ -124,6 +125,26 @@ def test_a_copy_is_made_and_nothing_is_left_to_do(stack: VsphereStack, mode: str
         assert "web/" in disk.backing.fileName
         parent = None if disk.backing.parent is None else disk.backing.parent.fileName
         assert {"full": None, "linked": below.backing.fileName}[mode] == parent
+
+
+@pytest.mark.parametrize("mode", ["full", "linked"])
+def test_an_appliance_is_cloned_in_the_apply_that_imports_it(
+    stack: VsphereStack, mode: str
+) -> None:
+    (stack.root / "web.ova").write_bytes(ova())
+    image = {"pool": "images", "source": {"file": "web.ova"}, "format": "ova"}
+    declare(stack, "", clone={"image": "debian", "mode": mode})
+    stack.declare({**stack.declared, "Image/debian": image})
+    assert "done" == stack.apply().outcome
+    assert [] == stack.steps()
+    with connected(stack.vcsim) as there:
+        [found] = copies(there)
+        assert (1, []) == (len(devices(found, DISK)), devices(found, CARD))
+        Outsider(stack.vcsim).remove(found._GetMoId())
+    stack.declare({})
+    assert "done" == stack.apply().outcome
+    with connected(stack.vcsim) as there:
+        assert [] == [item for item in there.every(vim.VirtualMachine) if "debian" in item.name]
 
 
 def test_its_own_disks_go_with_it_and_a_plan_says_so(stack: VsphereStack) -> None:

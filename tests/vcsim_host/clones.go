@@ -37,6 +37,8 @@ func (h *host) clone(method *simulator.Method) (any, types.BaseMethodFault) {
 	config := h.copied(template, request.Spec.Config)
 	customization := request.Spec.Customization
 	request.Spec.Customization = nil
+	asTemplate := request.Spec.Template
+	request.Spec.Template = false
 	request.Spec.Config = &types.VirtualMachineConfigSpec{
 		Uuid: config.Uuid, InstanceUuid: config.InstanceUuid, ExtraConfig: config.ExtraConfig,
 	}
@@ -68,6 +70,12 @@ func (h *host) clone(method *simulator.Method) (any, types.BaseMethodFault) {
 			Name: "Destroy_Task", This: made, Body: &types.Destroy_Task{This: made},
 		})
 		return nil, raised
+	}
+	if asTemplate {
+		machine := own.Map.Get(made).(*simulator.VirtualMachine)
+		own.Map.WithLock(own, machine, func() {
+			machine.MarkAsTemplate(&types.MarkAsTemplate{This: made})
+		})
 	}
 	return result, nil
 }

@@ -26,10 +26,14 @@ type host struct {
 	rules  []*rule
 	lastID int
 	held   []*held
+	leases map[string]name
 }
 
 func newHost(service *simulator.Service, inner http.Handler, delay time.Duration) *host {
-	return &host{service: service, inner: inner, delay: delay, counts: map[string]int{}}
+	return &host{
+		service: service, inner: inner, delay: delay,
+		counts: map[string]int{}, leases: map[string]name{},
+	}
 }
 
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -46,14 +50,16 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // give the call another task are innermost, so that its name is taken like that of any other.
 func (h *host) handler(seen *call) http.Handler {
 	around, tasks := h.matching(seen)
-	handler := h.completeClones(seen, h.inner)
+	handler := h.completeLibraries(seen, h.completeRest(seen, h.inner))
+	handler = h.completeClones(seen, handler)
 	for _, matched := range slices.Backward(tasks) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}
 	handler = h.completeStorage(seen, h.completeSnapshots(seen, handler))
 	handler = h.completeHosts(seen, h.completeAccess(seen, handler))
 	handler = h.completeFields(seen, h.completeHierarchy(seen, handler))
-	handler = h.inTurn(seen, h.refuseDuplicate(seen, handler))
+	handler = h.requireHost(seen, h.completeImages(seen, h.refuseDuplicate(seen, handler)))
+	handler = h.inTurn(seen, handler)
 	for _, matched := range slices.Backward(around) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}

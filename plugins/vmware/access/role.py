@@ -20,6 +20,15 @@ from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.wire.sweep import Wanted
 
 
+def roles_of(inventory: Inventory) -> dict[int, Any]:
+    """The roles of an endpoint by their numbers, as pyvmomi has them."""
+    return {
+        int(role.roleId): role
+        for row in inventory.rows(vim.AuthorizationManager)
+        for role in row.get("roleList", ())
+    }
+
+
 class RoleHandler(NameOnlyHandler):
     """Handler of the kind Role. The roles that the endpoint has by itself are none of them."""
 
@@ -28,13 +37,11 @@ class RoleHandler(NameOnlyHandler):
 
     def items(self, inventory: Inventory) -> Sequence[Item]:
         """See the base."""
-        roles = [
-            role
-            for row in inventory.rows(vim.AuthorizationManager)
-            for role in row.get("roleList", ())
+        return [
+            Item(str(number), str(role.name), "", role)
+            for number, role in roles_of(inventory).items()
             if not role.system
         ]
-        return [Item(str(role.roleId), str(role.name), "", role) for role in roles]
 
     def within(self, inventory: Inventory, target: Resource) -> str | None:
         """See the base: the endpoint itself."""

@@ -1,13 +1,15 @@
-"""What can be said of roles without an endpoint. Pure."""
+"""What can be said of roles and permissions without an endpoint. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware.flavour import ESXI, VCENTER, Flavour
 from provisioner_plugins.vmware.hierarchy.rules import HierarchyRules
+from provisioner_plugins.vmware.refusal import unusable
 
 OF_ALL = "System."
 """Begins the privileges that every role has by itself (AuthorizationManager)."""
@@ -24,4 +26,25 @@ class RoleRules(HierarchyRules):
         return spec
 
 
-ACCESS_RULES = (RoleRules("Role", (VCENTER, ESXI), unmarked=(VCENTER, ESXI)),)
+_OF_VCENTER = {
+    "datacenter": "there are no datacenters",
+    "folder": "there are no folders",
+    "cluster": "it is in no cluster that it knows of",
+    "clusterHost": "it is the host itself",
+}
+
+
+def _permission(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]:
+    for field, why in _OF_VCENTER.items():
+        if flavour is ESXI and field in spec.get("on", {}):
+            yield unusable(
+                ("on", field),
+                f"on an ESXi host: {why}",
+                "Leave on out: then it is about the whole host.",
+            )
+
+
+ACCESS_RULES = (
+    RoleRules("Role", (VCENTER, ESXI), unmarked=(VCENTER, ESXI)),
+    HierarchyRules("Permission", (VCENTER, ESXI), unmarked=(VCENTER, ESXI), check=_permission),
+)

@@ -36,7 +36,7 @@ class Finder:
                 return row
         unread = self._may_be(target)
         if unread:
-            return Undetermined(_unread(target, [self._inventory.path(row) for row in unread]))
+            return Undetermined(untold(target, [self._inventory.path(row) for row in unread]))
         found = self._by_name.get(target.name, [])
         if target.name.startswith("/"):
             found = self._inventory.named(target.name, (vim.VirtualMachine,))
@@ -75,7 +75,8 @@ def _ambiguous(target: Resource, paths: Sequence[str]) -> Diagnostic:
     )
 
 
-def _unread(target: Resource, paths: Sequence[str]) -> Diagnostic:
+def untold(target: Resource, paths: Sequence[str]) -> Diagnostic:
+    """The diagnostic (PRV5329) for one that may be any of the machines at ``paths``."""
     return error(
         "PRV5329",
         f"{target.address}: the endpoint does not tell which machine it is",

@@ -18,6 +18,8 @@ from provisioner_plugins.vmware.wire.sweep import Row
 _Vmware = vim.dvs.VmwareDistributedVirtualSwitch
 _Group = vim.dvs.DistributedVirtualPortgroup
 _STATIC = "earlyBinding"
+UPLINK = "config.uplink"
+"""Of a whole ``config`` it is a part; who needs no more reads it alone."""
 _UPLINK_TAG = "SYSTEM/DVS.UPLINKPG"
 _UPLINK_NAME = re.compile(r".*-DVUplinks-?\d+")
 """What vCenter calls the port group of the uplinks, the simulator too, which marks it in no other
@@ -29,7 +31,7 @@ def is_uplinks(row: Row) -> bool:
     """Whether a port group is that of the switch's uplinks, which no machine plugs into."""
     config = row.get("config")
     return (
-        bool(getattr(config, "uplink", False))
+        bool(getattr(config, "uplink", False) or row.get(UPLINK, False))
         or any(tag.key == _UPLINK_TAG for tag in row.get("tag", ()))
         or _UPLINK_NAME.fullmatch(str(row.get("name"))) is not None
     )

@@ -95,6 +95,11 @@ def borrowed_path(spec: Mapping[str, Any]) -> str | None:
     return None if volume is None else str(volume)
 
 
+def is_borrowed(spec: Mapping[str, Any]) -> bool:
+    """Whether an Image uses a file that is there already."""
+    return not {"volume", "libraryItem"}.isdisjoint(spec.get("source", {}))
+
+
 def file_of(resource: Resource) -> FileId | None:
     """Where the file of a Disk or Image is, as recorded, or as it will be made; None as long as
     its pool is not on the endpoint.

@@ -3,13 +3,14 @@
 What is uploaded has another name until it is whole; beside it stands a file whose name tells its
 SHA-256. A raw image or a VMDK becomes the data of a disk with a descriptor of ours. An image with
 ``source.volume`` is somebody else's file: it is checked and used, never written to and never
-removed.
+removed. An appliance becomes a template, and so does what :mod:`templates` finds.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from posixpath import basename
 from types import MappingProxyType
@@ -34,15 +35,26 @@ from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.ownership import gone, require_time
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage import listing, templates
+from provisioner_plugins.vmware.storage.appliance import Appliance, appliance
 from provisioner_plugins.vmware.storage.file import (
     FileId,
     borrowed_path,
     file_of,
     flat_path,
+    is_borrowed,
     is_own,
     own_path,
     partial_path,
 )
+from provisioner_plugins.vmware.storage.image import (
+    OVA,
+    TEMPLATE,
+    is_library_item,
+    is_made_template,
+    is_template,
+)
+from provisioner_plugins.vmware.storage.importing import Import
+from provisioner_plugins.vmware.storage.library import Item, Libraries
 from provisioner_plugins.vmware.storage.listing import Found, marker
 from provisioner_plugins.vmware.storage.local_file import (
     LocalFile,
@@ -50,6 +62,7 @@ from provisioner_plugins.vmware.storage.local_file import (
     metered,
     wrong_checksum,
 )
+from provisioner_plugins.vmware.storage.made_templates import MadeTemplates
 from provisioner_plugins.vmware.storage.making import (
     Turns,
     outcome,
@@ -60,7 +73,12 @@ from provisioner_plugins.vmware.storage.places import Located, Places
 from provisioner_plugins.vmware.storage.sparse import descriptor
 from provisioner_plugins.vmware.storage.store import Store, Stores
 from provisioner_plugins.vmware.storage.surveying import survey
-from provisioner_plugins.vmware.storage.templates import Templates, is_template
+from provisioner_plugins.vmware.storage.templates import (
+    CHECKSUM,
+    FORMAT,
+    Templates,
+    is_in_inventory,
+)
 from provisioner_plugins.vmware.storage.users import require_unused, users_of
 from provisioner_plugins.vmware.wire.errors import LOST
 from provisioner_plugins.vmware.wire.sweep import Wanted
@@ -76,6 +94,8 @@ class ImageHandler:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._transfer = Transfer(site.client)
+        self._made = MadeTemplates(site)
+        self._libraries = Libraries(site)
         self._turns = Turns()
 
     # --- reading ---
@@ -84,8 +104,8 @@ class ImageHandler:
         self, inventory: Inventory, targets: Sequence[Resource]
     ) -> Mapping[Address, Observation]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        files = [target for target in targets if not is_template(target)]
-        others = [target for target in targets if is_template(target)]
+        files = [target for target in targets if not is_in_inventory(target)]
+        others = [target for target in targets if is_in_inventory(target)]
         places = Places(self._site, inventory, files, checksums=True)
         answers = {target.address: _observed(places, target) for target in files}
         if others:
@@ -116,14 +136,21 @@ class ImageHandler:
         Whole files are read only where there is a checksum to compare.
         """
         resource, spec = undertaking.resource, undertaking.resource.spec
-        if undertaking.creates and is_template(resource):
-            Templates(self._site, inventory).choose(resource)
-        if not undertaking.creates or "file" not in spec["source"]:
+        if not undertaking.creates:
             return
-        file = local_file(self._path(resource), str(spec["format"]))
-        if thorough and "checksum" in spec:
+        if is_library_item(resource):
+            item = self._libraries.item(resource)
+            if not is_template(resource) and _is_made(resource, "StoragePool", spec["pool"]):
+                self._in_pool(resource, item)
+        elif "template" in spec["source"]:
+            Templates(self._site, inventory).choose(resource)
+        if "file" not in spec["source"]:
+            return
+        file = self._source(resource)
+        if thorough and ("checksum" in spec or spec["format"] == OVA):
+            # What an appliance's own manifest says is compared on the way.
             found = self._sum(resource, file, deadline)
-            if spec["checksum"] != f"sha256:{found}":
+            if spec.get("checksum", f"sha256:{found}") != f"sha256:{found}":
                 yield wrong_checksum(
                     resource.name, f"the file {file.path}", found, str(spec["checksum"])
                 )
@@ -133,8 +160,16 @@ class ImageHandler:
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
+        if is_made_template(resource):
+            return self._make_template(resource, deadline)
         if is_template(resource):
             return templates.read(self._site).choose(resource)
+        if is_library_item(resource):
+            store, path = self._in_pool(resource, self._libraries.item(resource))
+            found = store.find(path, deadline)
+            if found is None:
+                raise Terminal(_no_volume(resource, store.text(path)))
+            return outcome(found, {})
         stores = Stores(self._site).of_pool(resource)
         borrowed = borrowed_path(resource.spec)
         path = borrowed or own_path(resource)
@@ -164,6 +199,9 @@ class ImageHandler:
         """Nothing of an image can be changed on the endpoint: it is only looked for."""
         del changes, restart
         require_time(resource, deadline)
+        if is_made_template(resource):
+            self._made.require(resource, observed.external_id)
+            return Outcome(observed.external_id, observed.outputs)
         if is_template(resource):
             return templates.read(self._site).choose(resource)
         file = FileId.parse(observed.external_id)
@@ -188,6 +226,8 @@ class ImageHandler:
         somebody else only loses what tells its checksum.
         """
         require_time(resource, deadline)
+        if is_made_template(resource):
+            self._made.delete(resource, deadline)
         if is_template(resource):
             return
         file = file_of(resource)
@@ -195,7 +235,7 @@ class ImageHandler:
         if file is None or store is None:
             return
         found = store.find(file.path, deadline, checksums=True)
-        if borrowed_path(resource.spec) is None:
+        if not is_borrowed(resource.spec):
             require_ours(resource, file)
             if found is not None:
                 require_unused(resource, users_of(self._site, file))
@@ -213,6 +253,33 @@ class ImageHandler:
         if store is None or found is None:
             raise Terminal(gone(resource))
         return store, found
+
+    def _make_template(self, resource: Resource, deadline: Deadline) -> Outcome:
+        store = Stores(self._site).of_pool(resource)[0]
+        with self._turns.at(FileId(store.moid, str(resource.uid))):
+            if (made := self._made.find(resource, deadline)) is not None:
+                return made
+            if is_library_item(resource):
+                item = self._libraries.item(resource)
+                deploy = partial(self._libraries.deploy, resource, item, store)
+                return self._made.make(resource, {FORMAT: TEMPLATE}, deploy, deadline)
+            source = appliance(self._path(resource))
+            found = self._sum(resource, source, deadline)
+            self._compare(resource, found, f"the file {source.path}")
+            attempt = Import(self._site, resource, source, store, deadline)
+            details = {FORMAT: OVA, CHECKSUM: f"sha256:{found}"}
+            return self._made.make(resource, details, attempt.run, deadline)
+
+    def _in_pool(self, resource: Resource, item: Item) -> tuple[Store, str]:
+        """Where the CD image of an item is; raises Terminal (PRV5323) unless it is in the pool that
+        the manifest names.
+        """
+        file = self._libraries.file(resource, item)
+        stores = {store.moid: store for store in Stores(self._site).of_pool(resource)}
+        if file.datastore not in stores:
+            other = Stores(self._site).of(file.datastore)
+            raise Terminal(_elsewhere(resource, item, "" if other is None else other.name))
+        return stores[file.datastore], file.path
 
     def _upload(self, resource: Resource, store: Store, path: str, deadline: Deadline) -> None:
         source = local_file(self._path(resource), str(resource.spec["format"]))
@@ -269,7 +336,11 @@ class ImageHandler:
     def _path(self, resource: Resource) -> Path:
         return self._site.client.context.root / str(resource.spec["source"]["file"])
 
-    def _sum(self, resource: Resource, file: LocalFile, deadline: Deadline) -> str:
+    def _source(self, resource: Resource) -> LocalFile | Appliance:
+        path, form = self._path(resource), str(resource.spec["format"])
+        return appliance(path) if form == OVA else local_file(path, form)
+
+    def _sum(self, resource: Resource, file: LocalFile | Appliance, deadline: Deadline) -> str:
         def report(done: int, total: int) -> None:
             progress = self._site.client.context.progress
             progress(resource.address, "checking its file", done, total)
@@ -319,7 +390,7 @@ def _observed(places: Places, target: Resource) -> Observation:
         return place
     found, path = place.found, place.found.file.path
     spec: dict[str, Any] = {"pool": places.pool_name(target, found.file.datastore)}
-    if not place.ours or not is_own(target, path):
+    if not is_library_item(target) and not (place.ours and is_own(target, path)):
         spec["source"] = {"volume": path}
     spec["format"] = _form(target, path)
     spec |= _checksum(found)
@@ -339,6 +410,22 @@ def _form(target: Resource, path: str) -> str:
 
 def _checksum(found: Found) -> dict[str, str]:
     return {} if found.checksum is None else {"checksum": found.checksum}
+
+
+def _is_made(resource: Resource, kind: str, name: str) -> bool:
+    other = resource.related.get(Address(kind, name))
+    return other is not None and other.external_id is not None
+
+
+def _elsewhere(resource: Resource, item: Item, datastore: str) -> Diagnostic:
+    return error(
+        "PRV5323",
+        f"the item {item.name} is not in StoragePool/{resource.spec['pool']}",
+        detail=f"Its file is on the datastore {datastore or 'of another datacenter'}.",
+        hint="Name the pool that is this datastore.",
+        path=("pool",),
+        address=str(resource.address),
+    )
 
 
 def _no_volume(resource: Resource, text: str) -> Diagnostic:

@@ -69,18 +69,7 @@ class LocalFile:
         """
         chunks = self._chunks() if self.header is None else self._grains(self.header)
         yield from metered(chunks, self.capacity, report, deadline)
-        try:
-            now = self.path.stat()
-        except OSError as problem:
-            raise unreadable(self.path, problem) from problem
-        if (now.st_size, now.st_mtime) != (self.size, self.changed):
-            raise Terminal(
-                error(
-                    "PRV5351",
-                    f"the image file {self.path} changed while it was read",
-                    hint="Apply again once nothing writes to it.",
-                )
-            )
+        require_unchanged(self.path, self.size, self.changed)
 
     def _chunks(self) -> Iterator[bytes]:
         try:
@@ -146,6 +135,22 @@ def metered(
                     "to it.",
                 )
             )
+
+
+def require_unchanged(path: Path, size: int, changed: float) -> None:
+    """Raise Terminal (PRV5351) if a file is not as it was when it was looked at."""
+    try:
+        now = path.stat()
+    except OSError as problem:
+        raise unreadable(path, problem) from problem
+    if (now.st_size, now.st_mtime) != (size, changed):
+        raise Terminal(
+            error(
+                "PRV5351",
+                f"the image file {path} changed while it was read",
+                hint="Apply again once nothing writes to it.",
+            )
+        )
 
 
 def unreadable(path: Path, problem: OSError) -> Terminal:

@@ -56,16 +56,16 @@ class Mounts:
         self._take(row, _hosts_of(row))
 
     def _hosts(self, resource: Resource, inventory: Inventory) -> list[Row]:
-        """Hosts that the manifest names; else those of the cluster that the connection names that
-        are connected; else all such of the datacenter.
+        """Hosts that the manifest names; else those that are connected of the datacenter that it
+        names, of the connection's cluster, or of its datacenter.
         """
         chosen = resource.spec.get("hosts")
         if chosen is not None:
             path = ("hosts",)
             named = (self._site.referred(resource, "ClusterHost", path, name) for name in chosen)
             return self._read([row.moid for row in named])
-        within = self._site.datacenter(resource)
-        if "cluster" in self._site.client.endpoint.connection:
+        within, connection = self._site.datacenter(resource), self._site.client.endpoint.connection
+        if "datacenter" not in resource.spec and "cluster" in connection:
             within = self._site.default(
                 resource, "cluster", (vim.ComputeResource,), "Cluster", within=within
             )

@@ -48,14 +48,15 @@ class Header:
 
 def header_of(file: BinaryIO) -> Header:
     """Read it; raises UnreadableDiskError."""
-    found = _header(file, 0)
+    found = header_at(file, 0)
     if found.directory != _AT_END:
         return found
     file.seek(0, 2)
-    return _header(file, file.tell() - _FOOTER_FROM_END)
+    return header_at(file, file.tell() - _FOOTER_FROM_END)
 
 
-def _header(file: BinaryIO, at: int) -> Header:
+def header_at(file: BinaryIO, at: int) -> Header:
+    """Read the one that begins at a place of the file; raises UnreadableDiskError."""
     file.seek(max(0, at))
     text = file.read(_HEADER.size)
     if len(text) < _HEADER.size or not text.startswith(MAGIC):

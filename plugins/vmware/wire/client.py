@@ -34,8 +34,8 @@ USER_AGENT = "provisioner"
 _FIRST_VERSION = "vim25/6.5"
 """Spoken until the endpoint has said which version it has."""
 _READ_SECONDS = 120.0
-_ATTEMPTS = 3
-_IDLE_SECONDS = 20
+ATTEMPTS = 3
+IDLE_SECONDS = 20
 """A connection that was not used for longer is not used again: endpoints and proxies drop idle
 ones, and what became of a request that met such an end is not known.
 """
@@ -67,6 +67,7 @@ class Client:
         self._host = f"Host/{endpoint.name}"
         self._lock = threading.RLock()
         self._closed = False
+        self._ends: list[Callable[[], None]] = []
         self._login = 0
         """How often it was logged in; who finds a session lost says which one."""
         self._warn()
@@ -102,6 +103,22 @@ class Client:
         """The managed object with this id; whether it is there, nobody asks."""
         return kind(moid, self._stub)
 
+    def password(self) -> str:
+        """The password of the connection; raises Terminal if there is no such secret."""
+        reference = self.endpoint.connection["password"]["secretRef"]
+        try:
+            return self.context.secrets.resolve(reference).reveal()
+        except ProvisionerError as problem:
+            raise Terminal(problem.diagnostics[0]) from problem
+
+    def end_with(self, end: Callable[[], None]) -> None:
+        """Have ``end`` called when the session is closed, before it is logged out."""
+        self._ends.append(end)
+
+    def require_open(self) -> None:
+        """Raise Terminal (PRV5307) once the session is closed."""
+        self._logged_in()
+
     def report(self, text: str) -> None:
         """Tell the person who waits something about the endpoint itself."""
         self.context.progress(Address("Host", self.endpoint.name), text)
@@ -127,7 +144,7 @@ class Client:
         """As :meth:`call`, but ``function`` only reads: after a lost connection or session it is
         run again, and must use nothing that an earlier session gave.
         """
-        for _ in range(_ATTEMPTS - 1):
+        for _ in range(ATTEMPTS - 1):
             try:
                 return self.call(what, function)
             except Retryable as problem:
@@ -150,6 +167,8 @@ class Client:
             if self._closed:
                 return
             self._closed = True
+            for end in self._ends:
+                end()
             # A session that is gone already needs no end.
             with suppress(*FAULTS):
                 self._content.sessionManager.Logout()
@@ -186,7 +205,7 @@ class Client:
             poolSize=int(self.endpoint.settings.get("limits", {}).get("parallel", 8)),
             sslContext=context_of(self.endpoint.name, connection, self.context.root),
             httpConnectionTimeout=self.read_seconds,
-            connectionPoolTimeout=_IDLE_SECONDS,
+            connectionPoolTimeout=IDLE_SECONDS,
             customHeaders={"User-Agent": USER_AGENT},
         )
 
@@ -241,10 +260,7 @@ class Client:
     def _log_in(self) -> None:
         connection = self.endpoint.connection
         what = f"{self._host}: log in as {connection['username']}"
-        try:
-            password = self.context.secrets.resolve(connection["password"]["secretRef"]).reveal()
-        except ProvisionerError as problem:
-            raise Terminal(problem.diagnostics[0]) from problem
+        password = self.password()
         # The cookie of the session that was lost would only bring its loss back.
         self._stub.SetSessionId("")
         try:

@@ -17,6 +17,7 @@ from pyVmomi import vim, vmodl
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import InUse, ProviderError, Retryable, Terminal
 from provisioner_plugins.vmware.wire.tls import WrongCertificateError
+from provisioner_plugins.vmware.wire.vapi import VapiError
 
 
 class Rule(NamedTuple):
@@ -119,6 +120,17 @@ EXPIRED = Rule(
     "user.",
     1.0,
 )
+NOBODY = Rule(
+    "PRV5335",
+    "{what}: the endpoint knows no such user or group",
+    "Correct principal and group. A vCenter has to know the domain (identity source), and an ESXi "
+    "host the user.",
+)
+LOCKED_OUT = Rule(
+    "PRV5336",
+    "{what}: rights would be lost that nobody could give back",
+    "Give them to another user or group first, or make the change as another administrator.",
+)
 UNREADABLE = Rule(
     "PRV5325",
     "{what}: the endpoint's answer cannot be read",
@@ -137,6 +149,8 @@ _RULES: tuple[tuple[type[Exception], Rule], ...] = (
     (vim.fault.NoPermission, FORBIDDEN),
     (vim.fault.NotAuthenticated, EXPIRED),
     (vmodl.fault.ManagedObjectNotFound, VANISHED),
+    (vim.fault.UserNotFound, NOBODY),
+    (vim.fault.AuthMinimumAdminPermission, LOCKED_OUT),
     (vim.fault.DuplicateName, EXISTS),
     (vim.fault.AlreadyExists, EXISTS),
     (vim.fault.AlreadyConnected, EXISTS),
@@ -178,6 +192,9 @@ def rule_for(problem: BaseException) -> Rule:
         return TIMEOUT
     if isinstance(problem, ssl.SSLCertVerificationError | WrongCertificateError):
         return UNTRUSTED
+    if isinstance(problem, VapiError):
+        by_status = _BY_STATUS.get(problem.status, OTHER)
+        return _BY_ERROR_TYPE.get(problem.kind, by_status)
     if isinstance(problem, HTTPException) and _status(problem) is not None:
         return _BY_STATUS.get(_status(problem) or 0, OTHER)
     if isinstance(problem, OSError | HTTPException | ExpatError):
@@ -187,7 +204,40 @@ def rule_for(problem: BaseException) -> Rule:
     return UNREADABLE
 
 
-_BY_STATUS = {401: EXPIRED, 403: FORBIDDEN, 429: BUSY, 500: LOST, 502: BUSY, 503: BUSY, 504: BUSY}
+_BY_ERROR_TYPE: dict[str, Rule] = {
+    "ALREADY_EXISTS": EXISTS,
+    "CONCURRENT_CHANGE": BUSY,
+    "FEATURE_IN_USE": IN_USE,
+    "INTERNAL_SERVER_ERROR": OTHER,
+    "INVALID_ARGUMENT": INVALID,
+    "INVALID_ELEMENT_CONFIGURATION": INVALID,
+    "INVALID_ELEMENT_TYPE": INVALID,
+    "INVALID_REQUEST": INVALID,
+    "NOT_ALLOWED_IN_CURRENT_STATE": STATE,
+    "NOT_FOUND": VANISHED,
+    "OPERATION_NOT_FOUND": UNSUPPORTED,
+    "RESOURCE_BUSY": BUSY,
+    "RESOURCE_INACCESSIBLE": BUSY,
+    "RESOURCE_IN_USE": IN_USE,
+    "SERVICE_UNAVAILABLE": BUSY,
+    "TIMED_OUT": TIMEOUT,
+    "UNABLE_TO_ALLOCATE_RESOURCE": FULL,
+    "UNAUTHENTICATED": EXPIRED,
+    "UNAUTHORIZED": FORBIDDEN,
+    "UNEXPECTED_INPUT": UNSUPPORTED,
+    "UNSUPPORTED": UNSUPPORTED,
+}
+"""The standard errors of the REST API (vSphere Automation API, com.vmware.vapi.std.errors)."""
+_BY_STATUS = {
+    401: EXPIRED,
+    403: FORBIDDEN,
+    404: VANISHED,
+    429: BUSY,
+    500: LOST,
+    502: BUSY,
+    503: BUSY,
+    504: BUSY,
+}
 
 
 def _status(problem: HTTPException) -> int | None:
@@ -229,6 +279,9 @@ def describe(rule: Rule, problem: Exception, what: str, named: Named = nameless)
 def _detail(problem: Exception, named: Named) -> str:
     if isinstance(problem, vim.fault.NoPermission):
         return _permission(problem, named)
+    if isinstance(problem, VapiError):
+        said = problem.kind or f"HTTP {problem.status}"
+        return f"The endpoint says: {problem.words or 'nothing more'} ({said})."
     if isinstance(problem, vmodl.MethodFault):
         name = type(problem).__name__.rsplit(".", 1)[-1]
         return f"The endpoint says: {_words(problem) or 'nothing more'} ({name})."
@@ -237,11 +290,33 @@ def _detail(problem: Exception, named: Named) -> str:
     return f"{type(problem).__name__}: {problem}."
 
 
+_TOLD = (
+    "property",
+    "invalidProperty",
+    "argument",
+    "name",
+    "principal",
+    "device",
+    "feature",
+    "reason",
+)
+"""Fields of faults that say what a fault is about."""
+
+
 def _words(problem: Any) -> str:
     """What a fault says in words: its message, and what its cause and its own fields name."""
     texts = [problem.msg or ""]
     texts += [item.message or "" for item in problem.faultMessage or ()]
-    for name in ("property", "invalidProperty", "argument", "name", "device", "feature", "reason"):
+    for name in (
+        "property",
+        "invalidProperty",
+        "argument",
+        "name",
+        "device",
+        "feature",
+        "reason",
+        "principal",
+    ):
         value = getattr(problem, name, None)
         if isinstance(value, str) and value:
             texts.append(f"{name} {value!r}")

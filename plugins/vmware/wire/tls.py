@@ -21,29 +21,32 @@ from provisioner.providers.api import Terminal
 
 class WrongCertificateError(ssl.SSLError):
     """The endpoint showed another certificate than the one that is pinned. ``found`` is the
-    SHA-256 fingerprint of that one, as :func:`fingerprint_text` writes it.
+    fingerprint of that one, as :func:`fingerprint_text` writes it.
     """
 
-    def __init__(self, found: str) -> None:
-        super().__init__(f"the endpoint's certificate has the SHA-256 fingerprint {found}")
+    def __init__(self, found: str, algorithm: str) -> None:
+        super().__init__(f"the endpoint's certificate has the {algorithm} fingerprint {found}")
         self.found = found
 
 
 class PinnedContext(ssl.SSLContext):
-    """Accepts the one certificate with the pinned SHA-256 digest, whoever signed it, and no other.
+    """Accepts the one certificate with the pinned digest, whoever signed it, and no other.
 
     The comparison is made when the handshake is done and before a byte is sent.
     """
 
     pin = b""
+    algorithm = "SHA-256"
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
         """See :meth:`ssl.SSLContext.wrap_socket`; raises :class:`WrongCertificateError`."""
         wrapped = super().wrap_socket(*args, **kwargs)
-        found = hashlib.sha256(wrapped.getpeercert(binary_form=True) or b"").digest()
+        shown = wrapped.getpeercert(binary_form=True) or b""
+        name = self.algorithm.replace("-", "").lower()
+        found = hashlib.new(name, shown, usedforsecurity=False).digest()
         if not hmac.compare_digest(found, self.pin):
             wrapped.close()
-            raise WrongCertificateError(fingerprint_text(found))
+            raise WrongCertificateError(fingerprint_text(found), self.algorithm)
         return wrapped
 
 
@@ -90,6 +93,20 @@ def thumbprint_of(address: str, port: int, fingerprint: str, seconds: float) -> 
             )
         )
     return fingerprint_text(hashlib.sha1(shown, usedforsecurity=False).digest())
+
+
+def context_beside(
+    host: str, connection: Mapping[str, Any], root: Path, thumbprint: str
+) -> ssl.SSLContext:
+    """As :func:`context_of`, for another machine to which the endpoint refers: an ESXi host of a
+    vCenter. A fingerprint in the connection is that of the vCenter alone; the host is then known by
+    the SHA-1 ``thumbprint`` of which the vCenter has told.
+    """
+    context = context_of(host, connection, root)
+    if isinstance(context, PinnedContext):
+        context.pin = bytes.fromhex(thumbprint.replace(":", ""))
+        context.algorithm = "SHA-1"
+    return context
 
 
 def context_of(host: str, connection: Mapping[str, Any], root: Path) -> ssl.SSLContext:

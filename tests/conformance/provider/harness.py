@@ -44,6 +44,7 @@ from tests.conformance.provider.cases import (
 )
 from tests.conformance.provider.qcow2 import empty_qcow2
 from tests.conformance.provider.under_test import ProviderUnderTest
+from tests.lab.appliances import ova
 
 HOST = "endpoint"
 SECRETS = {"CONFORMANCE_ONE": "#cloud-config\n# one\n", "CONFORMANCE_TWO": "#cloud-config\n# two\n"}
@@ -52,6 +53,7 @@ FILES = {
     "image-b.raw": b"b" * 2**20,
     "a.iso": b"i" * 2**20,
     "b.iso": b"j" * 2**20,
+    "appliance.ova": ova(),
     "image.qcow2": empty_qcow2(2**20),
     "user-data-a.cfg": b"#cloud-config\nhostname: a\n",
     "user-data-b.cfg": b"#cloud-config\nhostname: b\n",

@@ -113,6 +113,7 @@ class MemoryUnderTest:
         self.values: Mapping[str, Json] = {
             "folder": str(folder),
             "qcow2Image": "files/image.qcow2",
+            "appliance": "files/appliance.ova",
             "machineType": "q35",
             "otherMachineType": "pc",
             "cardModel": "e1000",

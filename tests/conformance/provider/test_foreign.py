@@ -13,6 +13,7 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.providers.api import Change, Naming, Present, Terminal
 from tests.conformance.provider.cases import base
+from tests.conformance.provider.conftest import need
 from tests.conformance.provider.harness import Harness, actions
 
 
@@ -117,6 +118,7 @@ def test_it_is_not_deleted(world: Harness, subject: Address, foreign: str) -> No
 
 def test_an_object_that_lost_its_stamp_is_left_alone(world: Harness, subject: Address) -> None:
     """Ours was removed outside and somebody else took the name: destroy forgets and touches not."""
+    need(world, subject.kind, "recreation")
     world.converge()
     outside = world.under_test.outside
     outside.remove(*subject)

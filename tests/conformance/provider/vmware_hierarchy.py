@@ -12,7 +12,7 @@ from provisioner.core.values import Path as FieldPath
 if TYPE_CHECKING:
     from tests.conformance.provider.vmware_outside import Connected
 
-DATACENTER, CLUSTER = "dc", "cluster"
+DATACENTER, CLUSTER, POOL = "dc", "cluster", "resources"
 """Those of the surroundings in which foreign objects are."""
 
 
@@ -173,6 +173,39 @@ class Roles:
 
     def _called(self, there: Connected, name: str) -> list[Any]:
         return [r for r in there.content.authorizationManager.roleList if r.name == name]
+
+
+class Permissions:
+    """What somebody may do with the pool of the surroundings, who is called as the object is."""
+
+    def add(self, there: Connected, name: str) -> str:
+        [pool] = there.called(vim.ResourcePool, POOL)
+        manager = there.content.authorizationManager
+        [role] = [role for role in manager.roleList if role.name == "ReadOnly"]
+        given = vim.AuthorizationManager.Permission(
+            principal=name, group=False, roleId=role.roleId, propagate=True
+        )
+        manager.SetEntityPermissions(pool, [given])
+        return f"{pool._moId}/user/{name}"
+
+    def change(self, there: Connected, name: str) -> FieldPath:
+        for found in self._of(there, name):
+            found.propagate = False
+            there.content.authorizationManager.SetEntityPermissions(found.entity, [found])
+        return ("propagate",)
+
+    def remove(self, there: Connected, name: str) -> None:
+        for found in self._of(there, name):
+            there.content.authorizationManager.RemoveEntityPermission(
+                found.entity, name, isGroup=False
+            )
+
+    def picture(self, there: Connected, name: str) -> object:
+        return [str(found) for found in self._of(there, name)] or None
+
+    def _of(self, there: Connected, name: str) -> list[Any]:
+        every = there.content.authorizationManager.RetrieveAllPermissions()
+        return [found for found in every if found.principal == name]
 
 
 def _allocations(cpu: str) -> Any:

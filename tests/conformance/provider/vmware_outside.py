@@ -151,6 +151,7 @@ KINDS: dict[str, Callable[[], OutsideKind]] = {
     "ClusterHost": vmware_hierarchy.Hosts,
     "PlacementRule": vmware_hierarchy.Rules,
     "Role": vmware_hierarchy.Roles,
+    "Permission": vmware_hierarchy.Permissions,
     "VirtualMachine": Machines,
     "Network": vmware_networks.Networks,
     "StoragePool": vmware_storage.Datastores,

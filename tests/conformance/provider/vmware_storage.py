@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING
 from pyVmomi import vim
 
 from provisioner.core.values import Path as FieldPath
+from tests.lab.appliances import ovf
+from tests.lab.libraries import Libraries
+from tests.lab.vcsim import Vcsim
 
 if TYPE_CHECKING:
     from tests.conformance.provider.vmware_outside import Connected
 
 POOL = "pool"
 """The datastore of the surroundings in which foreign disks and images are."""
+LIBRARY, ITEMS = "images", ("web", "db")
+"""A content library, and what is in it."""
 _SMALL, _SECTOR = 4 * 2**20, 512
 
 
@@ -84,6 +89,14 @@ class Images(Disks):
     def add(self, there: Connected, name: str) -> str:
         (_root(there) / f"{name}.iso").write_bytes(b"foreign")
         return self._id(there, name)
+
+
+def fill_library(vcsim: Vcsim, there: Connected) -> None:
+    """Make the content library."""
+    libraries = Libraries(vcsim)
+    made = libraries.library(LIBRARY, there.every(vim.Datastore)[0]._moId)
+    for name in ITEMS:
+        libraries.item(made, name, "ovf", {f"{name}.ovf": ovf()})
 
 
 def write_disk(path: Path, letter: bytes, size: int = 2**20) -> None:

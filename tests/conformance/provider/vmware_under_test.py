@@ -22,7 +22,7 @@ from tests.conformance.provider.harness import SECRETS
 from tests.conformance.provider.interference import Lossy
 from tests.conformance.provider.vmware_networks import BRIDGES, give_switches
 from tests.conformance.provider.vmware_outside import VsphereOutside, connected
-from tests.conformance.provider.vmware_storage import POOL, write_disk
+from tests.conformance.provider.vmware_storage import ITEMS, LIBRARY, POOL, fill_library, write_disk
 from tests.conformance.provider.vmware_templates import TEMPLATES, make_template
 from tests.lab.vcsim import Options, Vcsim, unavailable
 from tests.lab.vcsim_rules import Act
@@ -49,6 +49,7 @@ class VmwareUnderTest:
         "PlacementRule": {"enabled": True},
         "ClusterHost": {"maintenance": False},
         "Role": {"privileges": ["VirtualMachine.Interact.PowerOn"]},
+        "Permission": {"propagate": True},
     }
 
     defers = False
@@ -83,6 +84,8 @@ class VmwareUnderTest:
             write_disk(pool / file, letter)
         with connected(self._vcsim) as there:
             give_switches(there)
+            if not esx:
+                fill_library(self._vcsim, there)
             for name in () if esx else TEMPLATES:
                 make_template(there, name)
         own = hashlib.sha256(ssl.PEM_cert_to_DER_cert(self._vcsim.certificate.read_text()))
@@ -99,7 +102,7 @@ class VmwareUnderTest:
             "bridge": BRIDGES[0],
             "otherBridge": BRIDGES[1],
             "hostSwitch": "standard",
-            **({} if esx else {"clusterSwitch": "distributed"}),
+            **({} if esx else _OF_VCENTER),
             "uplink": "vmnic1",
             "otherUplink": "vmnic2",
             "folder": str(folder),
@@ -108,7 +111,9 @@ class VmwareUnderTest:
             "otherNfsExport": "/export/two",
             "volume": "ready-a.vmdk",
             "otherVolume": "ready-b.vmdk",
-            **({} if esx else {"template": TEMPLATES[0], "otherTemplate": TEMPLATES[1]}),
+            "user": "one@lab.example",
+            "otherUser": "LAB\\two",
+            "group": "LAB\\operators",
             "guestOs": "debian12_64Guest",
             "otherGuestOs": "ubuntu64Guest",
             "machineType": "vmx-19",
@@ -156,7 +161,7 @@ class VmwareUnderTest:
         entity.
         """
         rest = {"Network", "StoragePool", "ResourcePool"} if self._esx else {"PlacementRule"}
-        return frozenset({"Role"} | rest)
+        return frozenset({"Role", "Permission"} | rest)
 
     def refuses(self, kind: str, field: str) -> str | None:
         alone = _REFUSED_BY_ESXI.get((kind, field)) if self._esx else None
@@ -179,6 +184,15 @@ class VmwareUnderTest:
         self._vcsim.stop()
 
 
+_OF_VCENTER: Mapping[str, Json] = {
+    "clusterSwitch": "distributed",
+    "template": TEMPLATES[0],
+    "otherTemplate": TEMPLATES[1],
+    "appliance": "files/appliance.ova",
+    "library": LIBRARY,
+    "item": ITEMS[0],
+    "otherItem": ITEMS[1],
+}
 _OF_DHCP = ("enabled", "start", "leaseTime", "reservations.mac", "reservations.name")
 _OF_DNS = ("enabled", "domain", "forwarders", "hosts.address")
 _REFUSED_BY_ESXI: Mapping[tuple[str, str], str] = {
@@ -206,14 +220,10 @@ _REFUSED: Mapping[tuple[str, str], str] = {
     ("StoragePool", "source.initiator"): "vSphere makes no disks of the units of a target",
     ("StoragePool", "active"): "datastores are there as long as their hosts run",
     ("StoragePool", "autostart"): "datastores are there as long as their hosts run",
-    **{
-        (kind, "datacenter"): "the connection's cluster is in one datacenter (2026-11-29)"
-        for kind in ("Network", "StoragePool")
-    },
     (
-        "StoragePool",
-        "hosts.clusterHost",
-    ): "the hosts of the surroundings are in another datacenter than its pools (2026-11-29)",
+        "Permission",
+        "recreation",
+    ): "a permission has no number: one of the same principal on the same object is the same",
     ("Snapshot", "revert"): "vcsim 0.56.0 brings back no configuration (2026-11-29)",
     ("Snapshot", "memory"): "the machine of the surroundings is stopped and has no memory to keep",
     ("Disk", "format"): "the disks of vSphere are VMDK files",

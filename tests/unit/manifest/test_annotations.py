@@ -92,7 +92,7 @@ def test_hosts_retention_and_keeping():
     assert [("image",)] == [field.path for field in kinds.kind("Disk").references if field.keeps]
     assert "retention" == kinds.kind("Disk").retention_field
     assert kinds.kind(VM).retention_field is None
-    assert {("source", name) for name in ("volume", "template", "libraryItem")} == set(
+    assert {("source", name) for name in ("volume", "template")} == set(
         kinds.kind("Image").borrowed_fields
     )
     assert () == kinds.kind("Disk").borrowed_fields

@@ -18,6 +18,7 @@ from provisioner_plugins.vmware.storage.disk import DiskRules
 from provisioner_plugins.vmware.storage.image import ImageRules
 from provisioner_plugins.vmware.storage.pool import PoolRules
 
+ITEM = {"libraryItem": {"library": "images", "item": "web"}}
 NFS: dict[str, Any] = {"type": "netfs", "source": {"host": "nas", "directory": "/a"}}
 RULES: dict[str, KindRules] = {
     "StoragePool": PoolRules(),
@@ -154,6 +155,17 @@ def test_why_a_disk_does_not_shrink_is_said_with_the_source() -> None:
     [
         ({"source": {"file": "a"}, "format": "qcow2"}, VCENTER, ("format",)),
         ({"source": {"template": "a"}, "format": "template"}, ESXI, ("format",)),
+        ({"source": {"file": "a"}, "format": "ova"}, ESXI, ("format",)),
+        ({"source": {"volume": "a"}, "format": "ova"}, VCENTER, ("source", "volume")),
+        (
+            {"source": {"template": "a"}, "format": "template", "checksum": "sha256:0"},
+            VCENTER,
+            ("checksum",),
+        ),
+        ({"source": ITEM, "format": "template"}, ESXI, ("source", "libraryItem")),
+        ({"source": ITEM, "format": "iso"}, ESXI, ("source", "libraryItem")),
+        ({"source": ITEM, "format": "ova"}, VCENTER, ("format",)),
+        ({"source": ITEM, "format": "iso", "checksum": "sha256:0"}, VCENTER, ("checksum",)),
         (
             {"source": {"volume": "a"}, "format": "vmdk", "checksum": "sha256:0"},
             VCENTER,

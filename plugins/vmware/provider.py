@@ -24,7 +24,7 @@ from provisioner.providers.api import (
     Terminal,
 )
 from provisioner.providers.capabilities import POWER, PREFLIGHT, SNAPSHOT_REVERT
-from provisioner_plugins.vmware.flavour import Flavour
+from provisioner_plugins.vmware.flavour import VCENTER, Flavour
 from provisioner_plugins.vmware.handler import KindRules
 from provisioner_plugins.vmware.kinds import RULES
 from provisioner_plugins.vmware.machine.rules import PARAVIRTUAL_BUS, PARAVIRTUAL_CARD
@@ -80,6 +80,16 @@ class VmwareProvider:
     def check_endpoint(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
         """See :class:`provisioner.providers.api.EndpointRules`."""
         connection = endpoint.connection
+        if self._flavour is not VCENTER and connection.get("labels"):
+            return [
+                error(
+                    "PRV5310",
+                    f"Host/{endpoint.name}: the connection cannot be used",
+                    detail="Tags and custom attributes are a vCenter's: an ESXi host has neither.",
+                    hint="Remove labels.",
+                    path=("connection", "labels"),
+                )
+            ]
         if "tls" in connection and connection.get("insecure", False):
             return [
                 error(

@@ -5,7 +5,9 @@ paths. Made for each observation; handlers find their objects in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
+from typing import Any
 from urllib.parse import unquote
 
 from pyVmomi import vim
@@ -104,6 +106,15 @@ class Inventory:
             path = f"{'' if above is None else self.path(above)}/{name_of(row)}"
             self._paths[row.moid] = path
         return path
+
+    @cached_property
+    def permissions(self) -> Sequence[Any]:
+        """Every permission that the user may see, as pyvmomi has it; one call, when first asked."""
+        found = self.client.read(
+            "read the permissions",
+            lambda content: content.authorizationManager.RetrieveAllPermissions(),
+        )
+        return list(found or ())
 
     def named(self, name: str, kinds: Iterable[type]) -> list[Row]:
         """The objects of these types with this name or inventory path, in the order of paths."""

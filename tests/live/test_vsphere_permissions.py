@@ -85,6 +85,8 @@ def test_own_rights_are_not_taken_away(vcsim_vcenter: Vcsim) -> None:
         less = replace(own, spec={**own.spec, "builtinRole": "ReadOnly"})
         planned = opened.preflight([Undertaking(less, (change,))], soon(), thorough=False)
         assert ["PRV5336"] == codes(planned)
+        gone = opened.preflight([Undertaking(own, removes=True)], soon(), thorough=False)
+        assert ["PRV5336"] == codes(gone)
         with pytest.raises(Terminal) as caught:
             opened.delete(own, soon())
         assert "PRV5336" == caught.value.diagnostic.code

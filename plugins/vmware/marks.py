@@ -40,18 +40,14 @@ class Attributes:
 
     def of(self, entity: Any) -> Mapping[str, str]:
         """The attributes of a managed entity that say something."""
+        wanted = {type(entity): ("customValue",)}
+        rows = look(self._client, "read custom attributes", [entity], wanted)
+        values = [value for row in rows for value in row.get("customValue", ()) if value.value]
         with self._lock:
-            self._read()
+            if not {value.key for value in values} <= {*self._keys.values()}:
+                self._read()
             names = {key: name for name, key in self._keys.items()}
-        rows = look(
-            self._client, "read custom attributes", [entity], {type(entity): ("customValue",)}
-        )
-        return {
-            names[value.key]: str(value.value)
-            for row in rows
-            for value in row.get("customValue", ())
-            if value.value and value.key in names
-        }
+        return {names[value.key]: str(value.value) for value in values if value.key in names}
 
     def is_known(self, name: str) -> bool:
         """Whether this session has met an attribute of that name."""

@@ -224,7 +224,7 @@ def test_a_machine_that_was_moved_and_destroyed_is_in_no_list(content) -> None:
         assert machine not in former.vm
         WaitForTask(machine.Destroy_Task())
         assert [] == list(pool.vm)
-        seen = content.viewManager.CreateContainerView(content.rootFolder, None, True)
+        seen = content.viewManager.CreateContainerView(content.rootFolder, None, recursive=True)
         assert machine not in seen.view
     finally:
         WaitForTask(pool.Destroy_Task())

@@ -282,13 +282,16 @@ def test_these_are_the_calls_that_change_something(lab: Lab, operation: str) -> 
 @pytest.mark.parametrize(
     ("operation", "call", "number"),
     [
-        (operation, call, number)
+        pytest.param(
+            *(operation, call, number), marks=[] if number in (1, times) else pytest.mark.slow
+        )
         for operation, calls in CALLS.items()
         for call, times in calls.items()
         for number in range(1, times + 1)
     ],
 )
 def test_the_tool_may_die_after_any_call(lab: Lab, operation: str, call: str, number: int) -> None:
+    """The first and the last call of a sort; those between with --slow."""
     lab.prepare(operation)
     guests = lab.daemon.guests()
     died = lab.run(operation, "--kill", f"{call}.after", str(number))

@@ -129,15 +129,16 @@ def test_a_handler_that_panics(stack: VsphereStack, course: str, method: str) ->
 
 
 @contextmanager
-def unheard_creation(vcsim: Vcsim) -> Iterator[None]:
+def unheard_creation(vcsim: Vcsim, method: str = "CreateVM_Task") -> Iterator[None]:
     """A block in which a creation is begun and its answer lost; until it is released nothing finds
-    the machine."""
-    with vcsim.fault("CreateVM_Task", Act.LOSE), vcsim.fault("CreateVM_Task", Act.HOLD):
+    what is made."""
+    with vcsim.fault(method, Act.LOSE), vcsim.fault(method, Act.HOLD):
         yield
 
 
-def test_a_lost_creation_is_waited_for(stack: VsphereStack) -> None:
-    stack.declare({WEB: SPEC})
+@pytest.mark.parametrize("method", ["CreateVM_Task", "CreateSnapshot_Task"])
+def test_a_lost_creation_is_waited_for(stack: VsphereStack, method: str) -> None:
+    stack.declare({WEB: SPEC, "Snapshot/clean": {"machine": "web"}})
     released: list[threading.Timer] = []
 
     def release_soon(_: StepRetrying) -> None:
@@ -145,13 +146,13 @@ def test_a_lost_creation_is_waited_for(stack: VsphereStack) -> None:
         released[-1].start()
 
     stack.on_retry = release_soon
-    before = stack.vcsim.counts().get("CreateVM_Task", 0)
-    with unheard_creation(stack.vcsim):
+    before = stack.vcsim.counts().get(method, 0)
+    with unheard_creation(stack.vcsim, method):
         ended = stack.apply()
     for timer in released:
         timer.join()
     assert ("done", ("PRV5307",)) == (ended.outcome, ended.retried)
-    assert before + 1 == stack.vcsim.counts()["CreateVM_Task"]
+    assert before + 1 == stack.vcsim.counts()[method]
     converge(stack, COURSES["create"], ended, "waited for")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -39,8 +41,10 @@ from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.snapshot import words
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
+from provisioner_plugins.vmware.wire.tasks import too_late
 
 _TREE = "snapshot.rootSnapshotList"
+_TAKING = ".createSnapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,9 @@ class SnapshotHandler:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._turns: dict[str, threading.Lock] = {}
+        self._settled: set[str] = set()
+        """Machines for which no snapshot of an earlier run is being taken any more."""
 
     # --- reading ---
 
@@ -118,26 +125,53 @@ class SnapshotHandler:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
         machine, row = self._machine(resource)
-        found = _find(resource, _snapshots(row))
-        if found is None:
-            spec = resource.spec
-            text = words.written(str(spec.get("description", "")), Mark.of(resource))
-            self._site.run(
-                f"take snapshot {resource.name} of machine {name_of(row)}",
-                lambda _: machine.CreateSnapshot_Task(
-                    name=resource.name,
-                    description=text,
-                    memory=bool(spec.get("memory", False)),
-                    quiesce=bool(spec.get("quiesce", False)),
-                ),
-                deadline,
-            )
-            found = _find(resource, _snapshots(self._machine(resource)[1]))
+        # Two creations that both find nothing would both take it: names may come twice in a tree.
+        with self._turn(machine, deadline):
+            found = _find(resource, _snapshots(self._row(machine)))
+            if found is None and self._was_under_way(resource, machine, deadline):
+                found = _find(resource, _snapshots(self._row(machine)))
+            if found is None:
+                self._take(resource, machine, name_of(row), deadline)
+                found = _find(resource, _snapshots(self._row(machine)))
         if found is None:
             raise Terminal(gone(resource))
         if not _is_ours(resource, found):
             raise Terminal(taken(resource, f"is a snapshot of {name_of(row)} already"))
         return Outcome(found.external_id)
+
+    def _take(self, resource: Resource, machine: Any, name: str, deadline: Deadline) -> None:
+        spec = resource.spec
+        text = words.written(str(spec.get("description", "")), Mark.of(resource))
+        self._site.run(
+            f"take snapshot {resource.name} of machine {name}",
+            lambda _: machine.CreateSnapshot_Task(
+                name=resource.name,
+                description=text,
+                memory=bool(spec.get("memory", False)),
+                quiesce=bool(spec.get("quiesce", False)),
+            ),
+            deadline,
+        )
+
+    @contextmanager
+    def _turn(self, machine: Any, deadline: Deadline) -> Iterator[None]:
+        """Creations of one machine's snapshots take turns."""
+        turn = self._turns.setdefault(machine._GetMoId(), threading.Lock())
+        if not turn.acquire(timeout=max(0.0, deadline.remaining())):
+            raise too_late("wait for the snapshots of a machine that are being taken")
+        try:
+            yield
+        finally:
+            turn.release()
+
+    def _was_under_way(self, resource: Resource, machine: Any, deadline: Deadline) -> bool:
+        """Wait for an earlier attempt whose answer was lost; whether there may have been one."""
+        moid = machine._GetMoId()
+        if moid in self._settled and not resource.begun:
+            return False
+        there = self._site.tasks.await_others(machine, _TAKING, deadline)
+        self._settled.add(moid)
+        return there
 
     def update(
         self,

@@ -212,9 +212,11 @@ class DiskHandler:
         """
         kind = _TYPES[resource.spec.get("preallocation", "none")]
         partial = partial_path(path)
+        tasks, manager = self._site.tasks, self._site.client.content.taskManager
         if store.find(partial, deadline) is not None:
             for operation in (_COPYING, _CREATING):
-                store.await_others(operation, deadline)
+                # They may be of an attempt whose answer was lost.
+                tasks.await_others(manager, operation, deadline)
             store.delete_disk(partial, deadline)
         store.make_folder(path)
         if "image" in resource.spec:

@@ -20,10 +20,8 @@ from provisioner_plugins.vmware.storage import listing
 from provisioner_plugins.vmware.storage.file import datastore_path
 from provisioner_plugins.vmware.storage.listing import Found
 from provisioner_plugins.vmware.wire.errors import EXISTS, VANISHED
-from provisioner_plugins.vmware.wire.sweep import Row, look
+from provisioner_plugins.vmware.wire.sweep import Row
 from provisioner_plugins.vmware.wire.tasks import Report
-
-_RUNNING = (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
 
 
 class Store:
@@ -160,24 +158,6 @@ class Store:
         except Terminal as problem:
             if problem.diagnostic.code != VANISHED.code:
                 raise
-
-    def await_others(self, operation: str, deadline: Deadline) -> None:
-        """Wait for the end of all running tasks of this sort (``descriptionId``): one of them may
-        be of an attempt whose answer was lost.
-        """
-        what = "look for running tasks"
-        manager = self._site.client.content.taskManager
-        rows = look(self._site.client, what, (manager,), {vim.TaskManager: ("recentTask",)})
-        recent = [task for row in rows for task in row.get("recentTask", ())]
-        wanted = {vim.Task: ("info.state", "info.descriptionId")}
-        for row in look(self._site.client, what, recent, wanted):
-            is_meant = str(row.get("info.descriptionId", "")).endswith(operation)
-            if is_meant and row.get("info.state") in _RUNNING:
-                try:
-                    task = self._site.client.managed(vim.Task, row.moid)
-                    self._site.tasks.wait(what, task, deadline)
-                except Terminal:
-                    continue  # that it failed is told to whoever began it
 
 
 class Stores:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ from provisioner_plugins.vmware.wire.sweep import look
 
 # `info` as a whole cannot be read where the task is about no inventory object.
 _READ = {vim.Task: ("info.state", "info.error", "info.result", "info.progress")}
+_OTHERS = {vim.Task: ("info.state", "info.descriptionId")}
+_RUNNING = (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
 _SHORTEST_SECONDS = 0.02
 _LONGEST_SECONDS = 1.0
 _GROWTH = 1.5
@@ -83,6 +86,25 @@ class Tasks:
         self._await(waiting, deadline)
         return [item.result if item.failure is None else item.failure for item in waiting]
 
+    def await_others(self, owner: Any, operation: str, deadline: Deadline) -> bool:
+        """Wait for the end of the running tasks of an object (or of the task manager: of all) whose
+        ``descriptionId`` ends in ``operation``: one may be of an attempt whose answer was lost, and
+        until it has ended nothing finds what it makes. Whether there were any, ended ones too.
+        """
+        what = "look for running tasks"
+        rows = look(self._client, what, (owner,), {type(owner): ("recentTask",)})
+        recent = [task for row in rows for task in row.get("recentTask", ())]
+        there = False
+        for row in look(self._client, what, recent, _OTHERS):
+            if not str(row.get("info.descriptionId", "")).endswith(operation):
+                continue
+            there = True
+            if row.get("info.state") in _RUNNING:
+                # That it failed is told to whoever began it.
+                with suppress(Terminal):
+                    self.wait(what, self._client.managed(vim.Task, row.moid), deadline)
+        return there
+
     def _await(self, waiting: Sequence[_Waiting], deadline: Deadline) -> None:
         if not waiting:
             return
@@ -93,7 +115,7 @@ class Tasks:
         try:
             while not all(item.done for item in waiting):
                 if deadline.passed:
-                    raise _too_late(waiting[0].what)
+                    raise too_late(waiting[0].what)
                 self._look_or_sleep(deadline)
         finally:
             with self._changed:
@@ -138,7 +160,8 @@ class Tasks:
                 item.report(int(row.get("info.progress")))
 
 
-def _too_late(what: str) -> Retryable:
+def too_late(what: str) -> Retryable:
+    """What is raised when the deadline passes (PRV5308)."""
     return Retryable(
         error(
             "PRV5308",

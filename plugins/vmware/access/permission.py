@@ -24,7 +24,7 @@ from provisioner_plugins.vmware.access.role import roles_of
 from provisioner_plugins.vmware.access.subjects import KINDS, READS, field_of, object_of, root_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.name_only import Item, NameOnlyHandler
-from provisioner_plugins.vmware.ownership import gone
+from provisioner_plugins.vmware.ownership import gone, taken
 from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.wire.errors import LOCKED_OUT, NOBODY
 from provisioner_plugins.vmware.wire.sweep import Wanted
@@ -50,17 +50,21 @@ class PermissionHandler(NameOnlyHandler):
         """See the base: by its principal on its object, unless it is another resource's."""
         if target.exact:
             return [item for item in items if item.name == target.name]
-        within, spec = self.within(inventory, target), target.spec
         others = {
             resource.external_id
             for address, resource in target.related.items()
             if address.kind == self.kind and address != target.address
         }
+        same = self._same(inventory, items, target)
+        return [item for item in same if item.id not in others]
+
+    def _same(self, inventory: Inventory, items: Sequence[Item], target: Resource) -> list[Item]:
+        """Those of a target's principal on its object, whosever they are."""
+        within, spec = self.within(inventory, target), target.spec
         meant = [
             item
             for item in items
             if item.within == within
-            and item.id not in others
             and bool(item.found.group) == spec.get("group", False)
             and is_same(str(item.found.principal), str(spec["principal"]))
         ]
@@ -122,7 +126,20 @@ class PermissionHandler(NameOnlyHandler):
         within = self.within(inventory, resource)
         if within is None:
             raise Terminal(gone(resource))
+        problem = self._taken(inventory, resource)
+        if problem is not None:
+            raise Terminal(problem)
         self._set(inventory, resource, resource.spec, within)
+
+    def _taken(self, inventory: Inventory, resource: Resource) -> Diagnostic | None:
+        """That another resource of the stack is about the same principal and object, which the
+        loader did not see because it is written otherwise.
+        """
+        items = self.items(inventory)
+        if self._find(inventory, items, resource) is not None:
+            return None
+        same = self._same(inventory, items, resource)
+        return taken(resource, f"is {same[0].name}") if same else None
 
     def unfound(self, inventory: Inventory, resource: Resource) -> Diagnostic:
         """See the base: the endpoint took it, and calls the principal in a way that nothing here
@@ -220,6 +237,9 @@ class PermissionHandler(NameOnlyHandler):
             return
         item = self._find(inventory, self.items(inventory), resource)
         granted = None if removes else self._granted(inventory, resource)
+        problem = None if removes else self._taken(inventory, resource)
+        if problem is not None:
+            yield problem
         if item is None and granted is None:
             return
         problem = self._loss(inventory, resource, item, granted, self._coming(inventory, resource))

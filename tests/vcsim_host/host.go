@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vmware/govmomi/simulator"
@@ -17,6 +18,8 @@ type host struct {
 	delay   time.Duration
 	names   names
 	whole   sync.RWMutex
+
+	addresses atomic.Uint32
 
 	mutex  sync.Mutex
 	counts map[string]int
@@ -43,7 +46,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // give the call another task are innermost, so that its name is taken like that of any other.
 func (h *host) handler(seen *call) http.Handler {
 	around, tasks := h.matching(seen)
-	handler := h.completeRest(seen, h.inner)
+	handler := h.completeClones(seen, h.completeRest(seen, h.inner))
 	for _, matched := range slices.Backward(tasks) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}

@@ -28,9 +28,9 @@ var (
 )
 
 // refuseDuplicate fails the creation of a second machine of one name in one folder, as a vCenter
-// does; the simulator would make it.
+// does; the simulator would make it, or make both while neither is there yet.
 func (h *host) refuseDuplicate(seen *call, next http.Handler) http.Handler {
-	if seen.name != "CreateVM_Task" {
+	if seen.name != "CreateVM_Task" && seen.name != "CloneVM_Task" {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,10 +39,16 @@ func (h *host) refuseDuplicate(seen *call, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r) // the simulator says what is wrong with it
 			return
 		}
-		request := method.Body.(*types.CreateVM_Task)
-		wanted := name{method.This, escaping.Replace(request.Config.Name)}
+		var asked name
+		switch request := method.Body.(type) {
+		case *types.CreateVM_Task:
+			asked = name{method.This, request.Config.Name}
+		case *types.CloneVM_Task:
+			asked = name{request.Folder, request.Name}
+		}
+		wanted := name{asked.folder, escaping.Replace(asked.text)}
 		if other := h.reserve(wanted); other != nil {
-			raised := &types.DuplicateName{Name: request.Config.Name, Object: *other}
+			raised := &types.DuplicateName{Name: asked.text, Object: *other}
 			h.answerWithTask(seen, func(task *simulator.Task, _ *simulator.Method) error {
 				h.finish(task, nil, raised)
 				return nil

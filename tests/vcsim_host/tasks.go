@@ -74,10 +74,17 @@ func (h *host) answerWithTask(
 	})
 }
 
+// descriptions are those of a vCenter (TaskInfo.descriptionId) that do not follow from the method.
+var descriptions = map[string]string{"CloneVM_Task": "clone"}
+
 // newTask is a running task that nothing runs. Task.Run would hold its object's lock meanwhile.
 func (h *host) newTask(method *simulator.Method) *simulator.Task {
-	name := lowerFirst(strings.TrimSuffix(method.Name, "_Task"))
-	task := simulator.CreateTask(method.This, strings.Replace(name, "VM", "Vm", 1), nil)
+	name, known := descriptions[method.Name]
+	if !known {
+		name = lowerFirst(strings.TrimSuffix(method.Name, "_Task"))
+		name = strings.Replace(name, "VM", "Vm", 1)
+	}
+	task := simulator.CreateTask(method.This, name, nil)
 	now := time.Now()
 	task.Info.State, task.Info.StartTime = types.TaskInfoStateRunning, &now
 	own := h.context()
@@ -119,9 +126,17 @@ func done(h *host, task *simulator.Task) bool {
 	return state == types.TaskInfoStateSuccess || state == types.TaskInfoStateError
 }
 
-// invoke does what Service does with a call that starts a task, without asking for a session, and
-// waits for the task.
+// invoke carries out a call that starts a task, with what the simulator itself leaves out.
 func (h *host) invoke(method *simulator.Method) (any, types.BaseMethodFault) {
+	if method.Name == "CloneVM_Task" {
+		return h.clone(method)
+	}
+	return h.carriedOut(method)
+}
+
+// carriedOut does what Service does with a call that starts a task, without asking for a session,
+// and waits for the task.
+func (h *host) carriedOut(method *simulator.Method) (any, types.BaseMethodFault) {
 	own := h.context()
 	object := own.Map.Get(method.This)
 	if object == nil {

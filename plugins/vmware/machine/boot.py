@@ -20,12 +20,21 @@ def is_ordered(spec: Mapping[str, Any]) -> bool:
 
 
 def order_wanted(machine: Machine, spec: Mapping[str, Any], names: Names) -> tuple[int, ...]:
-    """The devices of a machine in the order that a spec has for them, by key."""
+    """The devices of a machine in the order that a spec has for them, by key. The disks that came
+    with it, which no spec names, keep their places as far as the spec leaves them free.
+    """
     keys = [
         (device["bootOrder"], known[name])
         for section, known in machine.bootable(names).items()
         for name, device in spec.get(section, {}).items()
         if isinstance(device.get("bootOrder"), int) and name in known
+    ]
+    taken = {rank for rank, _ in keys}
+    unnamed = set(machine.own) - set(machine.bootable(names)["disks"].values())
+    keys += [
+        (len(machine.record.order) + rank if rank in taken else rank, key)
+        for rank, key in enumerate(machine.record.order, start=1)
+        if key in unnamed
     ]
     return tuple(key for _, key in sorted(keys))
 

@@ -50,7 +50,7 @@ def new(resource: Resource, around: Surroundings, home: str, extra: Mapping[str,
     nics: dict[str, str] = {}
     drive_places: dict[str, str] = {}
     changes = []
-    for name, wanted in spec.get("nics", {}).items():
+    for name, wanted in sorted(spec.get("nics", {}).items()):
         card = cards.make(wanted, around.backing(name, wanted["network"]), plugs.key())
         changes.append(_Change(operation=_ADD, device=card))
         nics[name] = str(wanted.get("mac", ""))
@@ -79,7 +79,8 @@ def edited(
     extra: Mapping[str, str],
 ) -> Any:
     """What has to be told a machine to make it ``spec``, with ``extra`` of its extra configuration;
-    its mark in any case.
+    its mark in any case. Cards and drives of which the spec says nothing stay as they are, and so
+    do the disks that came with the machine.
     """
     config = vim.vm.ConfigSpec(annotation=spec.get("description", ""))
     _hardware(config, spec)
@@ -89,9 +90,9 @@ def edited(
         config.guestId = guest
     plugs = Plugs(list(machine.raw.values()))
     changes = [
-        *_edit_cards(machine, spec.get("nics", {}), around, plugs),
+        *(_edit_cards(machine, spec["nics"], around, plugs) if "nics" in spec else ()),
         *_edit_disks(machine, spec.get("disks", {}), around, plugs),
-        *_edit_drives(machine, spec.get("cdroms", {}), around, plugs),
+        *(_edit_drives(machine, spec["cdroms"], around, plugs) if "cdroms" in spec else ()),
         *_edit_tpm(machine, spec, plugs),
     ]
     made = [_Change(operation=_ADD, device=item) for item in plugs.made]
@@ -176,7 +177,8 @@ def _edit_cards(
         for name, card in machine.cards.items()
         if name not in wanted or not _keeps_model(card, wanted[name])
     ]
-    for name, device in wanted.items():
+    # In the order in which the mark has the names of those whose MAC address is not known yet.
+    for name, device in sorted(wanted.items()):
         card = machine.cards.get(name)
         if card is None or not _keeps_model(card, device):
             backing = around.backing(name, device["network"])
@@ -184,10 +186,13 @@ def _edit_cards(
             changes.append(_Change(operation=_ADD, device=made))
             continue
         now = cards.describe(card, "")
-        moves = around.network_id(name, device["network"]) != card.network
+        network = device["network"]
+        # One that the stack does not know is called by its id.
+        moves = network != card.network and around.network_id(name, network) != card.network
         if moves or any(device.get(field, now[field]) != now[field] for field in ("mac", "link")):
             raw = machine.raw[card.key]
-            cards.edit(raw, {**now, **device}, around.backing(name, device["network"]))
+            backing = around.backing(name, network) if moves else raw.backing
+            cards.edit(raw, {**now, **device}, backing)
             changes.append(_Change(operation=_EDIT, device=raw))
     return changes
 
@@ -202,9 +207,11 @@ def _edit_disks(
 ) -> list[Any]:
     changes = []
     kept = set()
+    called = machine.disk_names(around.disk_name)
     for disk in machine.disks:
-        name = f"device {disk.key}" if disk.file is None else around.disk_name(disk.file)
-        raw = machine.raw[disk.key]
+        if disk.key not in called:
+            continue
+        name, raw = called[disk.key], machine.raw[disk.key]
         kept.add(name)
         if name not in wanted:
             # No file operation: the disk and its data stay.
@@ -232,8 +239,11 @@ def _edit_drives(
         moves = bus is not None and bus != machine.record.bus(drive)
         if moves:
             plugs.plug(raw, bus)
-        if moves or around.image_id(name, image) != drive.file:
+        is_told = image is not None and image == str(drive.file)
+        is_other = not is_told and around.image_id(name, image) != drive.file
+        if is_other:
             drives.insert(raw, *around.image(name, image))
+        if moves or is_other:
             changes.append(_Change(operation=_EDIT, device=raw))
     for name, device in wanted.items():
         if name not in machine.drives:

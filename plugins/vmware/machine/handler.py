@@ -29,10 +29,12 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.inventory import Inventory, name_of
-from provisioner_plugins.vmware.machine import boot, building, properties
-from provisioner_plugins.vmware.machine.extra import asked_for, differing
+from provisioner_plugins.vmware.machine import boot, building, customization, properties
+from provisioner_plugins.vmware.machine.ahead import obstacles
+from provisioner_plugins.vmware.machine.customizing import customize
+from provisioner_plugins.vmware.machine.extra import differing
 from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread
-from provisioner_plugins.vmware.machine.home import Home, home_of, obstacles
+from provisioner_plugins.vmware.machine.making import Maker
 from provisioner_plugins.vmware.machine.memory import RecordMemory
 from provisioner_plugins.vmware.machine.placement import move, placement_of
 from provisioner_plugins.vmware.machine.power import NEW, Power, find
@@ -43,8 +45,9 @@ from provisioner_plugins.vmware.machine.reading import (
     present,
     spec_of,
 )
-from provisioner_plugins.vmware.machine.record import Record
+from provisioner_plugins.vmware.machine.record import Device, Record
 from provisioner_plugins.vmware.machine.rules import MachineRules
+from provisioner_plugins.vmware.machine.source import Sources
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
 from provisioner_plugins.vmware.ownership import (
     gone,
@@ -54,13 +57,11 @@ from provisioner_plugins.vmware.ownership import (
 )
 from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.site import Site
-from provisioner_plugins.vmware.specs import with_changes
+from provisioner_plugins.vmware.specs import touches, with_changes
 from provisioner_plugins.vmware.stamp import Mark
-from provisioner_plugins.vmware.storage.file import FileId, Files, split_path
-from provisioner_plugins.vmware.wire.errors import EXISTS
+from provisioner_plugins.vmware.storage.backing import file_of
+from provisioner_plugins.vmware.storage.file import Files, split_path
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
-
-_CREATION = "Folder.createVm"
 
 
 class MachineHandler:
@@ -73,8 +74,8 @@ class MachineHandler:
         self._site = site
         self._rules = MachineRules()
         self._memory = RecordMemory(site.client)
-        self._settled: set[str] = set()
-        """Folders in which no creation of an earlier run is under way any more."""
+        self._maker = Maker(site)
+        self._sources = Sources(site)
 
     # --- reading ---
 
@@ -113,7 +114,7 @@ class MachineHandler:
         ids = Names(network=lambda moid: moid or "", disk=str, image=str)
         for row in rows:
             if row.moid in records:
-                machine = Machine.of(row, records[row.moid], {})
+                machine = Machine.of(row, records[row.moid], {}).opened()
                 yield Discovered(self.kind, name_of(row), present(machine, spec_of(machine, ids)))
 
     def _records(self, rows: Sequence[Row]) -> dict[str, Record]:
@@ -132,29 +133,28 @@ class MachineHandler:
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a new machine needs a place
-        that there is.
+        that there is, a copy a template that can be copied, and vSphere has to know a guest that it
+        customises.
         """
-        del inventory, deadline, thorough
-        if undertaking.creates:
-            yield from obstacles(self._site, undertaking.resource)
+        del deadline, thorough
+        yield from obstacles(self._site, self._sources, inventory, undertaking)
 
     # --- writing ---
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
-        machine, made = find(self._site, str(resource.uid)), False
-        if machine is None:
-            home = home_of(self._site, resource)
-            if resource.begun or home.folder._GetMoId() not in self._settled:
-                begun = self._await_creations(home, deadline)
-                machine = find(self._site, str(resource.uid)) if begun else None
-            if machine is None:
-                machine, made = self._make(resource, home, deadline)
-        wanted = str(resource.spec.get("power", "running"))
+        machine, made = self._maker.make(resource, deadline)
+        wanted, is_copy = str(resource.spec.get("power", "running")), "clone" in resource.spec
         try:
             if not made:
                 self._require_ours(resource, self._row(resource, machine))
+            if is_copy and "machineType" in resource.spec:
+                found = Machine.fresh(self._row(resource, machine), resource.spec)
+                self._upgrade(resource, machine, found, resource.spec, deadline)
+            # A copy is told of it by the very call that makes it.
+            if customization.FIELD in resource.spec and not (made and is_copy):
+                customize(self._site, resource, machine, deadline, anew=False)
             if not made or boot.is_ordered(resource.spec):
                 self._order(resource, machine, resource.spec, deadline)
             power = Power(self._site, resource, machine)
@@ -167,49 +167,6 @@ class MachineHandler:
             raise
         return self._outcome(resource, machine)
 
-    def _make(self, resource: Resource, home: Home, deadline: Deadline) -> tuple[Any, bool]:
-        """The machine, and whether this call has made it: another attempt at the very same one may
-        have been faster. That a name is taken is known to the endpoint alone.
-        """
-        extra = self._resolved(lambda secrets: asked_for(resource, self._provider, secrets))
-        config = building.new(resource, Surroundings(self._site, resource), home.datastore, extra)
-        try:
-            machine = self._site.run(
-                f"create machine {resource.name}",
-                lambda _: home.folder.CreateVM_Task(config, home.pool, home.host),
-                deadline,
-            )
-        except Terminal as problem:
-            if problem.diagnostic.code != EXISTS.code:
-                raise
-            self._await_creations(home, deadline)
-            machine = find(self._site, str(resource.uid))
-            if machine is None:
-                raise
-            return machine, False
-        return machine, True
-
-    def _await_creations(self, home: Home, deadline: Deadline) -> bool:
-        """Wait for creations that run in the folder: one of them may be ours, of an attempt whose
-        answer was lost. Until it has ended nothing finds the machine. Whether there were any.
-        """
-        begun = False
-        what = "look for running creations"
-        rows = look(self._site.client, what, (home.folder,), {vim.Folder: ("recentTask",)})
-        recent = [task for row in rows for task in row.get("recentTask", ())]
-        wanted = {vim.Task: ("info.state", "info.descriptionId")}
-        for row in look(self._site.client, what, recent, wanted):
-            if row.get("info.descriptionId") != _CREATION:
-                continue
-            begun = True
-            if row.get("info.state") in (vim.TaskInfo.State.running, vim.TaskInfo.State.queued):
-                task = self._site.client.managed(vim.Task, row.moid)
-                # That it failed is told to whoever began it.
-                with suppress(Terminal):
-                    self._site.tasks.wait(what, task, deadline)
-        self._settled.add(home.folder._GetMoId())
-        return begun
-
     def update(
         self,
         resource: Resource,
@@ -221,8 +178,11 @@ class MachineHandler:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         require_time(resource, deadline)
         machine, row = self._own(resource, observed.external_id)
-        found = Machine.fresh(row, {**resource.spec, **observed.spec})
-        spec = with_changes(observed.spec, changes)
+        # What was observed last may have been asked for by another spec, which named cards and
+        # drives otherwise than the changes do.
+        found = Machine.fresh(row, resource.spec)
+        was = spec_of(found, _names_in(resource.related))
+        spec = with_changes(was, changes)
         power = Power(self._site, resource, machine)
         assessed = self._rules.impact(resource, observed, changes)
         needs_off = any(
@@ -249,11 +209,13 @@ class MachineHandler:
             move(self._site, resource, found, _places_in(changes), deadline)
             self._reconfigure(resource, machine, config, deadline)
             self._order(resource, machine, spec, deadline)
+            if customization.FIELD in resource.spec and touches(changes)((customization.FIELD,)):
+                customize(self._site, resource, machine, deadline, anew=True)
             power.bring_to(wanted, deadline)
         except Terminal as problem:
             if not goes_off or found.owed is None:
                 raise
-            said = self._take_back(resource, machine, observed, found, deadline)
+            said = self._take_back(resource, machine, was, found, deadline)
             detail = f"{problem.diagnostic.detail} {said}".lstrip()
             raise Terminal(replace(problem.diagnostic, detail=detail)) from problem
         if found.owed is not None:
@@ -277,7 +239,7 @@ class MachineHandler:
         self,
         resource: Resource,
         machine: Any,
-        observed: Present,
+        was: Mapping[str, Any],
         before: Machine,
         deadline: Deadline,
     ) -> str:
@@ -285,11 +247,11 @@ class MachineHandler:
         refused; what is said of that.
         """
         try:
-            now = Machine.fresh(self._row(resource, machine), observed.spec)
+            now = Machine.fresh(self._row(resource, machine), was)
             around = Surroundings(self._site, resource)
-            config = building.edited(resource, now, observed.spec, around, {})
+            config = building.edited(resource, now, was, around, {})
             self._reconfigure(resource, machine, config, deadline)
-            self._order(resource, machine, observed.spec, deadline)
+            self._order(resource, machine, was, deadline)
             Power(self._site, resource, machine).bring_to(str(before.owed), deadline)
             self._mark(resource, machine, before.owing(None), deadline)
         except (Retryable, Terminal) as problem:
@@ -377,7 +339,7 @@ class MachineHandler:
                 device=found.raw[disk.key],
             )
             for disk in found.disks
-            if _outlives(resource, files, disk.file, found.record.home)
+            if _outlives(resource, files, found, disk)
         ]
         if removals:
             config = vim.vm.ConfigSpec(deviceChange=removals)
@@ -438,16 +400,19 @@ def _names_in(related: Mapping[Address, Resource]) -> Names:
     )
 
 
-def _outlives(resource: Resource, files: Files, file: FileId | None, home: str) -> bool:
+def _outlives(resource: Resource, files: Files, machine: Machine, disk: Device) -> bool:
     """Whether a disk outlives its machine: it is a Disk of the stack, or lies elsewhere than the
-    machine's own files.
+    machine's own files. Of one that came with the machine this is what lies there, not what is
+    below it: a linked one has its template's below.
     """
-    if file is None:
+    if disk.file is None:
         return False
-    own = split_path(home)[1].rpartition("/")[0]
-    name = files.name("Disk", file)
+    name = files.name("Disk", disk.file)
+    file = file_of(machine.raw[disk.key].backing) if disk.key in machine.own else disk.file
+    own = split_path(machine.record.home)[1].rpartition("/")[0]
     return (
-        name != str(file)
+        name != str(disk.file)
+        or file is None
         or file.path.rpartition("/")[0] != own
         or name in resource.spec.get("disks", {})
     )

@@ -16,16 +16,20 @@ from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FileId, Files
+from provisioner_plugins.vmware.wire.sweep import Row
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Managed objects; ``datastore`` is a name. ``host`` None: whichever the cluster chooses."""
+    """Managed objects. ``host`` None: whichever the cluster chooses; ``datastore`` None: that of
+    the template which the machine is cloned from, and ``datastore_name`` is "" then.
+    """
 
     folder: Any
     pool: Any
     host: Any
-    datastore: str
+    datastore: Any
+    datastore_name: str
 
 
 def name_folder(site: Site, resource: Resource) -> str | None:
@@ -66,11 +70,13 @@ def home_of(site: Site, resource: Resource) -> Home:
     pool, host = _pool(site, resource)
     _require_hosts(site, resource, pool)
     managed = site.client.managed
+    store = _datastore(site, resource)
     return Home(
         managed(vim.Folder, folder),
         managed(vim.ResourcePool, pool),
         None if host is None else managed(vim.HostSystem, host),
-        _datastore(site, resource),
+        None if store is None else managed(vim.Datastore, store.moid),
+        "" if store is None else name_of(store),
     )
 
 
@@ -142,27 +148,27 @@ def _pool(site: Site, resource: Resource) -> tuple[str, str | None]:
     return str(compute.get("resourcePool")._GetMoId()), None
 
 
-def _datastore(site: Site, resource: Resource) -> str:
+def _datastore(site: Site, resource: Resource) -> Row | None:
     places = site.places()
     chosen = resource.spec.get("placement", {}).get("storagePool")
     if chosen is not None:
         path = ("placement", "storagePool")
-        return name_of(site.referred(resource, "StoragePool", path, chosen))
+        return site.referred(resource, "StoragePool", path, chosen)
     if "storagePool" not in site.client.endpoint.connection:
+        if "clone" in resource.spec:
+            return None
         first = _of_first_disk(resource)
         row = None if first is None else places.row(first.datastore)
         if row is not None:
-            return name_of(row)
+            return row
     within = site.datacenter(resource)
-    return name_of(
-        site.default(
-            resource,
-            "storagePool",
-            (vim.Datastore,),
-            "Datastore",
-            within=within,
-            field_of_resource="placement.storagePool",
-        )
+    return site.default(
+        resource,
+        "storagePool",
+        (vim.Datastore,),
+        "Datastore",
+        within=within,
+        field_of_resource="placement.storagePool",
     )
 
 

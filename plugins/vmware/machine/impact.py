@@ -132,6 +132,15 @@ def _disk(observed: Present, change: Change) -> Assessment | None:
     return None
 
 
+def _customization(observed: Present, change: Change) -> Assessment | None:
+    """Handed over while the machine is off, and carried out by VMware Tools when it starts."""
+    if change.path == ("customization",) and change.after is None:
+        return Assessment(Impact.NONE, "the guest stays as it was configured")
+    if observed.facts.get("power") == "stopped":
+        return Assessment(Impact.LIVE, "the guest is configured anew when the machine starts next")
+    return _off("the guest is configured anew at a start")
+
+
 def _number(value: object, otherwise: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
@@ -143,4 +152,5 @@ _JUDGES: Mapping[tuple[str, ...], Callable[[Present, Change], Assessment | None]
     ("memory", "max"): _most,
     ("machineType",): _machine_type,
     ("disks",): _disk,
+    ("customization",): _customization,
 }

@@ -79,14 +79,14 @@ def move(
     if {"cluster", "resourcePool"} & {*fields}:
         where.pool = home.pool
     if "storagePool" in fields:
-        where.datastore = _datastore(site, resource, home.datastore)
-        # Only the machine's own files: every disk stays where it is.
+        where.datastore = home.datastore
+        # Only the machine's own files: every disk stays where it is, but those that came with it.
         where.disk = [
             vim.vm.RelocateSpec.DiskLocator(
                 diskId=disk.key, datastore=site.client.managed(vim.Datastore, disk.file.datastore)
             )
             for disk in found.record.of_sort(DISK)
-            if disk.file is not None
+            if disk.file is not None and disk.key not in found.own
         ]
     if where.pool is not None or where.datastore is not None:
         site.run(
@@ -96,16 +96,6 @@ def move(
             ),
             deadline,
         )
-
-
-def _datastore(site: Site, resource: Resource, name: str) -> Any:
-    places = site.places()
-    within = site.datacenter(resource)
-    for store in places.rows(vim.Datastore):
-        above = places.above(store, vim.Datacenter)
-        if name_of(store) == name and above is not None and above.moid == within.moid:
-            return site.client.managed(vim.Datastore, store.moid)
-    return None
 
 
 def _moid(reference: Any) -> str | None:

@@ -12,6 +12,7 @@ from provisioner.providers.api import ProviderError, Resource, Retryable, Termin
 from provisioner_plugins.vmware.machine.reading import POWER
 from provisioner_plugins.vmware.ownership import gone
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.wire.errors import STATE
 from provisioner_plugins.vmware.wire.sweep import look
 
 DEFAULT_SHUTDOWN_MS = 60_000
@@ -60,9 +61,18 @@ class Power:
         """Do what leads there; nothing, if it is there already. ``known``: how it is now, where
         that need not be read.
         """
-        now, tools = known or self._look()
-        if now == state:
+        now = known or self._look()
+        if now.power == state:
             return
+        try:
+            self._go(state, now, deadline)
+        except Terminal as problem:
+            # Somebody else may have brought it there meanwhile.
+            if problem.diagnostic.code != STATE.code or self._look().power != state:
+                raise
+
+    def _go(self, state: str, known: Now, deadline: Deadline) -> None:
+        now, tools = known
         if state == "running":
             self._start(deadline)
         elif state == "suspended":

@@ -24,6 +24,7 @@ class PowerCycle(NamedTuple):
     reason: str
 
 
+_CUSTOMISED = "the guest is configured anew at a start"
 _FIXED = "it is fixed while a machine runs"
 
 POWER_CYCLE: Sequence[PowerCycle] = (
@@ -47,6 +48,7 @@ POWER_CYCLE: Sequence[PowerCycle] = (
     PowerCycle(("nics", ANY, "mac"), "macAddress", "a card keeps its address"),
     PowerCycle(("cdroms", ANY, "bus"), "deviceChange (controllerKey)", "a drive keeps its place"),
     PowerCycle(("cdroms", ANY), "deviceChange (VirtualCdrom)", "drives cannot be plugged in"),
+    PowerCycle(("customization",), "CustomizeVM_Task", _CUSTOMISED),
 )
 
 

@@ -11,6 +11,7 @@ from provisioner_plugins.vmware.stamp import FIELD
 STAMP = f'config.extraConfig["{FIELD}"]'
 TEMPLATE = "config.template"
 UUID = "config.instanceUuid"
+GUEST = "config.guestId"
 
 VERSIONS: Sequence[str] = ("config.changeVersion", "config.version", "config.files.vmPathName")
 """As long as these stay, so does the configuration. ``changeVersion`` moves with every
@@ -34,7 +35,7 @@ OF_CONFIG: Sequence[str] = (
     *VERSIONS,
     "config.uuid",
     "config.annotation",
-    "config.guestId",
+    GUEST,
     "config.firmware",
     "config.bootOptions",
     "config.hardware.numCPU",
@@ -49,3 +50,8 @@ OF_CONFIG: Sequence[str] = (
 )
 OF_ONE: Sequence[str] = ("name", "parent", *dict.fromkeys((*OF_EVERY, *OF_CONFIG)))
 """All of both, of a machine that something is about to be done to."""
+
+TOOLS = "guest.toolsVersionStatus2"
+PENDING = "config.tools.pendingCustomization"
+"""What VMware Tools in the guest are known to be; the customisation that waits for a start. Read of
+a machine whose guest is to be customised."""

@@ -31,6 +31,10 @@ OWED = "power"
 """The detail of a mark that says what a machine is brought back to, from before it is switched off
 for a change until it is.
 """
+OWN = "own"
+"""The detail of a mark that has the places of the disks that came with a machine from its template:
+places, for files get their names from vSphere, and other ones when the machine moves.
+"""
 NOT_IN_FORCE = ("memory", "size")
 """The field that is told to be without a value in force of a machine that is still to be brought
 back: one that every manifest sets, or nobody would plan it.
@@ -98,6 +102,34 @@ class Machine:
         return self.record.of_sort(DISK)
 
     @property
+    def own(self) -> frozenset[int]:
+        """The keys of the disks that came with it from a template."""
+        places = () if self.mark is None else self.mark.details.get(OWN, ())
+        if not places:
+            return frozenset()
+        return frozenset(disk.key for disk in self.disks if self.record.place(disk) in places)
+
+    def disk_names(self, name: Callable[[FileId], str]) -> dict[int, str]:
+        """What its disks are called by key; ``name`` tells it of a file, and the file itself where
+        the stack has no such disk. Of those that came with it only what the stack has is told.
+        """
+        found: dict[int, str] = {}
+        own = self.own
+        for disk in self.disks:
+            called = f"device {disk.key}" if disk.file is None else name(disk.file)
+            is_known = disk.file is not None and called != str(disk.file)
+            if is_known or disk.key not in own:
+                found[disk.key] = called
+        return found
+
+    def opened(self) -> Machine:
+        """The same with nothing that came with it left out."""
+        if self.mark is None:
+            return self
+        details = {key: value for key, value in self.mark.details.items() if key != OWN}
+        return replace(self, mark=self.mark.with_details(details))
+
+    @property
     def power(self) -> str:
         """``running``, ``stopped`` or ``suspended``."""
         return POWER[str(self.row.get("runtime.powerState"))]
@@ -128,9 +160,7 @@ class Machine:
     def bootable(self, names: Names) -> Mapping[str, Mapping[str, int]]:
         """The keys of what it could start from, by section of a spec and by name."""
         return {
-            "disks": {
-                names.disk(disk.file): disk.key for disk in self.disks if disk.file is not None
-            },
+            "disks": {name: key for key, name in self.disk_names(names.disk).items()},
             "nics": {name: card.key for name, card in self.cards.items()},
             "cdroms": dict.fromkeys(self.drives, ANY_DRIVE),
         }
@@ -138,14 +168,18 @@ class Machine:
 
 def spec_of(machine: Machine, names: Names) -> dict[str, Any]:
     """The machine in canonical form."""
-    record = machine.record
+    record, called = machine.record, machine.disk_names(names.disk)
     spec: dict[str, Any] = {
         "cpu": _cpu(machine),
         "memory": _memory(machine),
-        "firmware": _firmware(record),
+        "firmware": firmware_of(record),
         "machineType": record.version,
         "guestOs": record.guest,
-        "disks": {_disk_name(disk, names): {"bus": record.bus(disk)} for disk in machine.disks},
+        "disks": {
+            called[disk.key]: {"bus": record.bus(disk)}
+            for disk in machine.disks
+            if disk.key in called
+        },
         "nics": {
             name: cards.describe(card, names.network(card.network))
             for name, card in machine.cards.items()
@@ -194,13 +228,10 @@ def _most(machine: Machine, what: str, now: int) -> int:
     return max(now, asked) if isinstance(asked, int) else now
 
 
-def _firmware(record: Record) -> dict[str, Json]:
+def firmware_of(record: Record) -> dict[str, Json]:
+    """The section ``firmware``."""
     kind = "bios" if not record.uefi else "uefi-secure" if record.secure else "uefi"
     return {"type": kind, "tpm": bool(record.of_sort(TPM))}
-
-
-def _disk_name(disk: Device, names: Names) -> str:
-    return f"device {disk.key}" if disk.file is None else names.disk(disk.file)
 
 
 def _drive(machine: Machine, drive: Device, names: Names) -> dict[str, Json]:
@@ -226,6 +257,7 @@ def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
     owner = machine.mark.stamp if machine.mark is not None else None
     tools = str(machine.row.get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
     name = name_of(machine.row)
+    alone = len(machine.disks) - len(spec["disks"]) if machine.own else 0
     return Present(
         external_id=machine.external_id,
         owner=owner,
@@ -236,6 +268,8 @@ def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
         outputs=outputs_of(machine),
         facts={"power": machine.power, "tools": tools},
         name=name,
+        goes_along=(f"what is on its own disks ({alone})",) if alone else (),
+        holds_data=alone > 0,
     )
 
 

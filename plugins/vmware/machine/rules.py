@@ -11,6 +11,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.core.values import Path, get_path
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins.vmware.flavour import ESXI, VCENTER, Flavour
+from provisioner_plugins.vmware.machine import customization
 from provisioner_plugins.vmware.machine.extra import contradictions
 from provisioner_plugins.vmware.machine.impact import assess
 from provisioner_plugins.vmware.machine.limits import beyond
@@ -53,13 +54,6 @@ _WITHOUT: Sequence[tuple[Path, object, str, str]] = (
         None,
         "a cluster moves its machines between its hosts as it needs",
         "Write a PlacementRule of the type run-on.",
-    ),
-    (("clone",), None, "machines are not cloned here yet", "Copy an Image: Disk.image."),
-    (
-        ("customization",),
-        None,
-        "guests are not customised here yet",
-        "Configure the guest through cloudInit.",
     ),
     (
         ("guestAgent",),
@@ -109,6 +103,7 @@ class MachineRules:
             spec["native"] = own
         problems = [
             *_problems(spec, flavour),
+            *customization.problems(spec, flavour),
             *beyond(spec),
             *contradictions(spec, flavour.name),
         ]
@@ -169,6 +164,12 @@ def _problems(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]
             yield unusable(
                 ("nics", name, "model"), "vSphere has no such card", "Use vmxnet3 or e1000e."
             )
+    if "clone" in spec and flavour is ESXI:
+        yield unusable(
+            ("clone",),
+            "only a vCenter clones machines",
+            "Copy an Image (Disk.image), or manage the host through its vCenter.",
+        )
     yield from _cpu_problems(spec.get("cpu", {}))
     yield from _tpm_problems(spec.get("firmware", {}), flavour)
     drives = [name for name, box in spec.get("cdroms", {}).items() if "bootOrder" in box]

@@ -112,11 +112,12 @@ class ImageHandler:
     def preflight(
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
-        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`. Whole files are read only
-        where there is a checksum to compare.
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a template has to be there.
+        Whole files are read only where there is a checksum to compare.
         """
-        del inventory
         resource, spec = undertaking.resource, undertaking.resource.spec
+        if undertaking.creates and is_template(resource):
+            Templates(self._site, inventory).choose(resource)
         if not undertaking.creates or "file" not in spec["source"]:
             return
         file = local_file(self._path(resource), str(spec["format"]))

@@ -60,8 +60,8 @@ class Templates:
                 answers[target.address] = Absent()
                 continue
             pools = [places.pool_name(target, moid) for moid in stores[row.moid]]
-            wanted = target.spec.get("pool")
-            pool = wanted if wanted in pools else next(iter(pools), None)
+            # It is found by its name; where it lies is vSphere's matter, and may change.
+            pool = target.spec.get("pool") or next(iter(pools), None)
             text = target.spec.get("source", {}).get("template")
             called = text if text in self._names(row) else self._inventory.path(row)
             owner = target if target.external_id == _id(row) else None

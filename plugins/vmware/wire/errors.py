@@ -136,6 +136,11 @@ UNREADABLE = Rule(
     "{what}: the endpoint's answer cannot be read",
     "Report it with the version of the endpoint.",
 )
+UNCUSTOMISABLE = Rule(
+    "PRV5342",
+    "{what}: the guest cannot be customised",
+    "It needs VMware Tools (open-vm-tools) that are installed; or configure it through cloudInit.",
+)
 OTHER = Rule("PRV5317", "{what}: the endpoint reported an error", "Its own log may say more.")
 
 _RULES: tuple[tuple[type[Exception], Rule], ...] = (
@@ -164,6 +169,7 @@ _RULES: tuple[tuple[type[Exception], Rule], ...] = (
     (vim.fault.LicenseEntityNotFound, UNLICENSED),
     (vmodl.fault.NotEnoughLicenses, UNLICENSED),
     (vim.fault.RestrictedVersion, UNLICENSED),
+    (vim.fault.CustomizationFault, UNCUSTOMISABLE),
     (vim.fault.NotFound, VANISHED),
     (vim.fault.FileNotFound, VANISHED),
     (vim.fault.InvalidState, STATE),

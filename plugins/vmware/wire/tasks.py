@@ -8,7 +8,7 @@ of its own, and a session without tasks asks nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -86,14 +86,22 @@ class Tasks:
         self._await(waiting, deadline)
         return [item.result if item.failure is None else item.failure for item in waiting]
 
-    def await_others(self, owner: Any, operation: str, deadline: Deadline) -> bool:
+    def await_others(
+        self, owner: Any, operation: str, deadline: Deadline, *, known: Collection[str] = ()
+    ) -> bool:
         """Wait for the end of the running tasks of an object (or of the task manager: of all) whose
         ``descriptionId`` ends in ``operation``: one may be of an attempt whose answer was lost, and
         until it has ended nothing finds what it makes. Whether there were any, ended ones too.
+        ``known`` are the ids of tasks of which it is known that they are none of these.
         """
         what = "look for running tasks"
         rows = look(self._client, what, (owner,), {type(owner): ("recentTask",)})
-        recent = [task for row in rows for task in row.get("recentTask", ())]
+        recent = [
+            task
+            for row in rows
+            for task in row.get("recentTask", ())
+            if task._GetMoId() not in known
+        ]
         there = False
         for row in look(self._client, what, recent, _OTHERS):
             if not str(row.get("info.descriptionId", "")).endswith(operation):

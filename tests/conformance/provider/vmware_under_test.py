@@ -23,6 +23,7 @@ from tests.conformance.provider.interference import Lossy
 from tests.conformance.provider.vmware_networks import BRIDGES, give_switches
 from tests.conformance.provider.vmware_outside import VsphereOutside, connected
 from tests.conformance.provider.vmware_storage import POOL, write_disk
+from tests.conformance.provider.vmware_templates import TEMPLATES, make_template
 from tests.lab.vcsim import Options, Vcsim, unavailable
 from tests.lab.vcsim_rules import Act
 
@@ -83,6 +84,8 @@ class VmwareUnderTest:
             write_disk(pool / file, letter)
         with connected(self._vcsim) as there:
             give_switches(there)
+            for name in () if esx else TEMPLATES:
+                make_template(there, name)
         own = hashlib.sha256(ssl.PEM_cert_to_DER_cert(self._vcsim.certificate.read_text()))
         fingerprint = own.digest().hex(":").upper()
         self.values: Mapping[str, Json] = {
@@ -109,6 +112,7 @@ class VmwareUnderTest:
             "user": "one@lab.example",
             "otherUser": "LAB\\two",
             "group": "LAB\\operators",
+            **({} if esx else {"template": TEMPLATES[0], "otherTemplate": TEMPLATES[1]}),
             "guestOs": "debian12_64Guest",
             "otherGuestOs": "ubuntu64Guest",
             "machineType": "vmx-19",
@@ -183,6 +187,11 @@ _OF_DHCP = ("enabled", "start", "leaseTime", "reservations.mac", "reservations.n
 _OF_DNS = ("enabled", "domain", "forwarders", "hosts.address")
 _REFUSED_BY_ESXI: Mapping[tuple[str, str], str] = {
     ("VirtualMachine", "firmware.tpm"): "a virtual TPM needs a key provider of a vCenter",
+    **{
+        ("VirtualMachine", f"customization.{field}"): "only a vCenter customises guests"
+        for field in ("hostName", "timeZone", "dnsServers", "nics.name")
+    },
+    ("VirtualMachine", "clone.image"): "only a vCenter clones machines",
     ("ResourcePool", "cluster"): "an ESXi host knows of no cluster",
     ("StoragePool", "members.pool"): "only a vCenter makes a cluster of datastores",
     ("StoragePool", "drs"): "only a vCenter makes a cluster of datastores",
@@ -223,11 +232,6 @@ _REFUSED: Mapping[tuple[str, str], str] = {
         "placement.storagePool",
     ): "vcsim 0.56.0 leaves the path of a relocated machine as it was (2026-11-29)",
     ("VirtualMachine", "placement.clusterHost"): "a cluster moves its machines as it needs",
-    ("VirtualMachine", "clone.image"): "machines are not cloned here yet (2026-11-29)",
-    ("VirtualMachine", "customization.hostName"): "guests are not customised yet (2026-11-29)",
-    ("VirtualMachine", "customization.timeZone"): "guests are not customised yet (2026-11-29)",
-    ("VirtualMachine", "customization.dnsServers"): "guests are not customised yet (2026-11-29)",
-    ("VirtualMachine", "customization.nics.name"): "guests are not customised yet (2026-11-29)",
     ("VirtualMachine", "cpu.model"): "a machine sees the processor of its host",
     ("VirtualMachine", "cpu.topology.threads"): "a virtual processor of vSphere has one thread",
     **{

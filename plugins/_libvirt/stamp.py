@@ -32,18 +32,20 @@ register_namespace(PREFIX, NAMESPACE)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the stamp element says."""
+    """What the stamp element says. ``owed``: the power state that a machine is to be brought back
+    to, from before it is switched off for a change until it is.
+    """
 
     stamp: Stamp
     labels: Mapping[str, str] = field(default_factory=dict)
     tenant: str | None = None
+    owed: str | None = None
 
     @classmethod
-    def of(cls, resource: Resource) -> Mark:
+    def of(cls, resource: Resource, owed: str | None = None) -> Mark:
         """The mark that a resource's object shall carry."""
-        return cls(
-            resource.stamp, dict(resource.spec.get("labels", {})), resource.spec.get("tenant")
-        )
+        labels = dict(resource.spec.get("labels", {}))
+        return cls(resource.stamp, labels, resource.spec.get("tenant"), owed)
 
     def fields(self) -> dict[str, Any]:
         """The part of an observed spec that it gives: ``labels``, and ``tenant`` where set."""
@@ -62,6 +64,7 @@ def build(mark: Mark) -> Element:
             "address": mark.stamp.address,
             "generation": mark.stamp.generation,
             "tenant": mark.tenant,
+            "owed": mark.owed,
         },
         *(
             element(f"{{{NAMESPACE}}}label", {"name": name, "value": value})
@@ -85,7 +88,8 @@ def read(document: Element) -> Mark | None:
         for label in node
         if label.tag == f"{{{NAMESPACE}}}label" and (name := label.get("name"))
     }
-    return Mark(Stamp(lineage, address, int(generation or 0)), labels, node.get("tenant"))
+    found = Stamp(lineage, address, int(generation or 0))
+    return Mark(found, labels, node.get("tenant"), node.get("owed"))
 
 
 def replace(document: Element, mark: Mark) -> None:

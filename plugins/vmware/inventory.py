@@ -4,7 +4,8 @@ paths. Made for each observation; handlers find their objects in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from urllib.parse import unquote
 
@@ -61,6 +62,7 @@ class Inventory:
         self._rows = {row.moid: row for row in rows}
         self._paths: dict[str, str] = {}
         self._by_kind: dict[type, list[Row]] = {}
+        self._by_value: dict[tuple[type, str], dict[object, Row]] = {}
         for row in rows:
             self._by_kind.setdefault(row.kind, []).append(row)
         self._stamp_field = next(
@@ -114,6 +116,26 @@ class Inventory:
         if name.startswith("/"):
             return [row for row in found if self.path(row) == name]
         return [row for row in found if name_of(row) == name]
+
+    def having(self, kind: type, path: str, value: object) -> Row | None:
+        """An object of a type by the value of a property that is its own; None if none has it."""
+        if (kind, path) not in self._by_value:
+            rows = self._by_kind.get(kind, ())
+            self._by_value[kind, path] = {row.get(path): row for row in rows}
+        return self._by_value[kind, path].get(value)
+
+    def told(self, rows: Iterable[Row]) -> Mapping[str, str]:
+        """What finds each of these objects among them, by managed object id: its name, or its
+        inventory path where others have that, too.
+        """
+        rows = list(rows)
+        counts = Counter(map(name_of, rows))
+        return {
+            row.moid: name
+            if counts[name := name_of(row)] == 1 and not name.startswith("/")
+            else self.path(row)
+            for row in rows
+        }
 
     def mark(self, row: Row) -> Mark | None:
         """The mark in an object's custom attribute; None where there is none, or no room for one.

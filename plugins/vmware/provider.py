@@ -24,10 +24,12 @@ from provisioner.providers.api import (
     Terminal,
 )
 from provisioner.providers.capabilities import POWER, PREFLIGHT, SNAPSHOT_REVERT
-from provisioner_plugins.vmware.flavour import Flavour
+from provisioner_plugins.vmware.flavour import VCENTER, Flavour
 from provisioner_plugins.vmware.handler import KindRules
 from provisioner_plugins.vmware.kinds import RULES
-from provisioner_plugins.vmware.machine.rules import PARAVIRTUAL_BUS, PARAVIRTUAL_CARD
+from provisioner_plugins.vmware.machine.rooms import PARAVIRTUAL_BUS
+from provisioner_plugins.vmware.machine.rules import PARAVIRTUAL_CARD
+from provisioner_plugins.vmware.refusal import too_long
 from provisioner_plugins.vmware.storage.disk import FORMAT
 
 VERSION = "1.0.0"
@@ -69,7 +71,11 @@ class VmwareProvider:
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
         """The canonical form of the resource's spec."""
-        return self._rules_of(resource.kind).normalise(resource, self._flavour)
+        rules = self._rules_of(resource.kind)
+        long = None if resource.kind in _FREE else too_long(resource)
+        if long is not None:
+            raise ProvisionerError(long)
+        return rules.normalise(resource, self._flavour)
 
     def impact(
         self, resource: Resource, observed: Present, changes: Sequence[Change]
@@ -130,12 +136,16 @@ class VmwareProvider:
     def _rules_of(self, kind: str) -> KindRules:
         rules = self._rules.get(kind)
         if rules is None:
+            is_of_vcenter = any(item.kind == kind and VCENTER in item.flavours for item in RULES)
             raise ProvisionerError(
                 error(
                     "PRV2550",
                     f"the provider {self._flavour.name} has no {kind}",
                     detail=f"It serves {', '.join(sorted(self._rules))}.",
-                    hint="Put the resource on a host of another provider.",
+                    hint="Only a vCenter has it: put the resource on the vCenter that manages the "
+                    "host (provider: vcenter)."
+                    if is_of_vcenter
+                    else "Put the resource on a host of another provider.",
                 )
             )
         return rules

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.values import Path, path_text
+from provisioner.providers.api import Resource
+
+_LONGEST = 80
+_NAMES = "vSphere Web Services API, ManagedEntity.name"
+_LONGEST_OF_DATASTORE = 42
+_DATASTORES = "VMware vSphere Storage, Create an NFS Datastore"
 
 
 def unusable(path: Path, found: str, hint: str) -> Diagnostic:
@@ -29,4 +35,23 @@ def out_of_range(path: Path, found: str, limit: str, source: str) -> Diagnostic:
         detail=f"{limit} ({source}).",
         hint="Choose a value within the limit.",
         path=path,
+    )
+
+
+def too_long(resource: Resource) -> Diagnostic | None:
+    """The diagnostic for a name that is longer than vSphere takes; the name may be an inventory
+    path.
+    """
+    name = resource.name.rpartition("/")[2]
+    most, source = _LONGEST, _NAMES
+    if resource.kind == "StoragePool":
+        most, source = _LONGEST_OF_DATASTORE, _DATASTORES
+    if len(name) <= most:
+        return None
+    return error(
+        "PRV2552",
+        f"{resource.address} is called {name!r} there, which vSphere does not take",
+        detail=f"A name has at most {most} characters, and this one {len(name)} ({source}).",
+        hint="Choose a shorter name.",
+        address=str(resource.address),
     )

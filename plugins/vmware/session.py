@@ -12,6 +12,7 @@ from provisioner.core.clock import Deadline
 from provisioner.core.collector import collector_paused
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import (
+    Absent,
     Change,
     Context,
     Discovered,
@@ -28,10 +29,13 @@ from provisioner_plugins.vmware.handler import KindHandler, LooksAhead
 from provisioner_plugins.vmware.handlers import handlers_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine.power import bring_to
+from provisioner_plugins.vmware.near import near_to
 from provisioner_plugins.vmware.site import PLACES, Site
 from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.wire.client import Client
 
+_LOOKED_FOR = 20
+"""Objects that are not there for which nearly the same names are looked for in one observation."""
 _NESTED = frozenset({"Folder", "ResourcePool", "StoragePool"})
 """Kinds whose objects lie in others of their kind."""
 
@@ -58,6 +62,14 @@ class VmwareSession:
             result: dict[Address, Observation] = {}
             for kind in sorted(groups, key=[*self._handlers].index):
                 result |= self._observe(inventory, kind, groups[kind], result)
+            patience = _LOOKED_FOR
+            for target in targets:
+                answer = result[target.address]
+                if isinstance(answer, Absent) and target.exact and patience > 0:
+                    patience -= 1
+                    result[target.address] = Absent(near_to(inventory, target))
+                else:
+                    result[target.address] = _called_as_asked(target, answer)
             return result
 
     def _observe(
@@ -156,6 +168,17 @@ class VmwareSession:
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""
         bring_to(self._site, machine, state, deadline)
+
+
+def _called_as_asked(target: Resource, answer: Observation) -> Observation:
+    """An answer about a target that the author names by its inventory path: it is called that as
+    long as its name is the last of the path, wherever it is moved.
+    """
+    if not isinstance(answer, Present) or not target.name.startswith("/"):
+        return answer
+    if answer.name is None or not target.name.endswith(f"/{answer.name}"):
+        return answer
+    return replace(answer, name=target.name)
 
 
 def _found(

@@ -446,7 +446,7 @@ def _hold(
         lets_go = isinstance(observation, Present) and owned(subject, observation)
     if protected and lets_go:
         return replace(decision, held="it is protected (metadata.protect)")
-    forbidden = _forbidden(subject, decision.action)
+    forbidden = _forbidden(subject, decision.action, observation)
     if forbidden is not None:
         return replace(decision, held=forbidden)
     hosts = {subject.endpoint, declaration.host if declaration is not None else subject.endpoint}
@@ -464,11 +464,13 @@ _NEEDED = {
 }
 
 
-def _forbidden(subject: Subject, action: Action) -> str | None:
+def _forbidden(subject: Subject, action: Action, observation: Observation) -> str | None:
     """Why ``metadata.manage`` does not allow an action; None: it does."""
     missing = [need.value for need in _NEEDED.get(action, ()) if need not in subject.manage]
     if not missing:
         return None
     if subject.manage == {Permission.OBSERVE}:
-        return "it is only observed (metadata.manage)"
+        near = observation.near if isinstance(observation, Absent) else ()
+        instead = f", and it is not there; what is called nearly so: {', '.join(near)}"
+        return f"it is only observed (metadata.manage){instead if near else ''}"
     return f"metadata.manage has no {' and no '.join(missing)}"

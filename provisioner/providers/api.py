@@ -181,7 +181,11 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The endpoint was asked, answered in full, and does not have it."""
+    """The endpoint was asked, answered in full, and does not have it. ``near`` (since 1.1): names
+    of objects of its kind that are nearly the one that the author gave (``exact``), for a message.
+    """
+
+    near: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

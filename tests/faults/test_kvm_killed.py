@@ -73,6 +73,12 @@ CALLS: dict[str, dict[str, int]] = {
         "virDomainSetAutostart": 1,
         "virStorageVolDelete": 1,
     },
+    "restart": {
+        "virDomainDefineXML": 1,
+        "virDomainSetMetadata": 2,
+        "virDomainDestroy": 1,
+        "virDomainCreateWithFlags": 1,
+    },
     "destroy": {
         "virDomainDestroy": 1,
         "virDomainUndefineFlags": 1,
@@ -99,7 +105,7 @@ THERE = {
     "guests": ["web"],
 }
 GONE: dict[str, list[str]] = {name: [] for name in THERE}
-LEFT = {"create": THERE, "change": THERE, "destroy": GONE}
+LEFT = {"create": THERE, "change": THERE, "restart": THERE, "destroy": GONE}
 """What there is after each operation."""
 SURVIVED = (
     *(
@@ -124,7 +130,10 @@ STARTED = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE | libvirt.VIR_CONNECT_LIST_NE
 """Those that run, now and after the next boot; the flags of pools have the same numbers."""
 MACHINE = Address("VirtualMachine", "web")
 NETWORK = Address("Network", "lan")
-CONSENT = ("--allow-data-loss", "Disk/root", "--allow-data-loss", "Disk/data")
+COMMANDS = {
+    "restart": ("apply", "--max-impact", "restart"),
+    "destroy": ("destroy", "--allow-data-loss", "Disk/root", "--allow-data-loss", "Disk/data"),
+}
 STACK = """\
 apiVersion: provisioner/v1
 kind: Stack
@@ -192,10 +201,13 @@ class Lab:
         if operation == "change":
             for old, new in CHANGES.items():
                 self.stack.edit(old, new)
+        if operation == "restart":
+            # Only a start can give it that. Nothing says that it is to run.
+            self.stack.edit("size: 16MiB}", "size: 16MiB, max: 32MiB}")
 
     def run(self, operation: str, *kill: str) -> subprocess.CompletedProcess[str]:
         """Carry an operation out, a step at a time; ``kill``: where, and who is to die."""
-        command = ["apply"] if operation != "destroy" else ["destroy", *CONSENT]
+        command = COMMANDS.get(operation, ("apply",))
         return subprocess.run(
             [
                 *(sys.executable, "-m", "tests.faults.failpoints", RECORD, *kill),
@@ -357,3 +369,23 @@ def revived(daemon: LibvirtDaemon) -> Iterator[None]:
     finally:
         over.set()
         watcher.join()
+
+
+@pytest.mark.parametrize("power", ["", "\n  power: stopped"], ids=["unsaid", "stopped"])
+def test_a_machine_that_was_left_off_is_brought_back_unless_it_is_to_be_off(
+    lab: Lab, power: str
+) -> None:
+    """Though its definition is what it is to be by then."""
+    lab.prepare("restart")
+    died = lab.run("restart", "--kill", "virDomainDestroy.after", "1")
+    assert -signal.SIGKILL == died.returncode, died.stdout + died.stderr
+    lab.stack.edit("max: 32MiB}", "max: 32MiB}" + power)
+    [step] = lab.stack.plan()["steps"]
+    assert ("update VirtualMachine/web", "live") == (
+        f"{step['action']} {step['id']}",
+        step["impact"],
+    )
+    assert "it was switched off for a change" in json.dumps(step)
+    assert 0 == lab.run("change").returncode
+    assert [] == lab.stack.steps()
+    assert ([] if power else ["web"]) == [*lab.daemon.guests()]

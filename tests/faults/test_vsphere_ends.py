@@ -227,6 +227,19 @@ def test_a_machine_that_cannot_be_started_again_is_work_for_the_next_plan(
     converge(stack, COURSES["change with a restart"], again, "started later")
 
 
+def test_a_machine_that_is_to_be_off_by_now_is_not_brought_back(stack: VsphereStack) -> None:
+    COURSES["change with a restart"].prepare(stack)
+    stack.declare({WEB: LARGER})
+    full: dict[str, Any] = {"fault": "InsufficientMemoryResourcesFault"}
+    with stack.vcsim.fault("PowerOnVM_Task", Act.FAIL, times=0, **full):
+        assert ["PRV5314"] == stack.apply().codes
+    stack.declare({WEB: {**SPEC, "power": "stopped"}})
+    stack.vcsim.reset_counts()
+    assert "done" == stack.apply().outcome
+    assert 0 == stack.vcsim.counts().get("PowerOnVM_Task", 0)
+    assert [] == stack.steps()
+
+
 # Rights and names
 
 

@@ -8,14 +8,26 @@ import pytest
 from tests.lifecycle.commandline import CommandLine
 
 STACKS = Path(__file__).parents[2] / "stacks"
+AUTHORITY = f"--var=authority={__file__}"
+"""Any file: nothing is asked of an endpoint."""
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["quickstart"], ["three-tier"], ["environments", "--env=dev"], ["environments", "--env=prod"]],
+    [
+        ["quickstart"],
+        ["three-tier"],
+        ["three-tier", "--env=vcenter", AUTHORITY],
+        ["three-tier", "--env=esxi", AUTHORITY],
+        ["environments", "--env=dev"],
+        ["environments", "--env=prod"],
+    ],
     ids=" ".join,
 )
-def test_without_a_warning(cli: CommandLine, arguments: list[str]) -> None:
+def test_without_a_warning(
+    cli: CommandLine, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VSPHERE_PASSWORD", "any")
     (cli.root / "guest.qcow2").write_bytes(b"")
     stack, *options = arguments
     image = f"--var=image={cli.root}/guest.qcow2"

@@ -10,7 +10,8 @@ from tests.lab.daemon import LibvirtDaemon
 
 machinebench = pytest.importorskip("tests.live.machinebench")
 
-from provisioner.providers.api import Terminal  # noqa: E402
+from provisioner.core.diagnostics import error  # noqa: E402
+from provisioner.providers.api import Retryable, Terminal  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -123,16 +124,43 @@ def test_what_runs_is_put_back_where_the_definition_that_waits_does_not_start(be
     assert {} == bench.plan(VM, "web", SPEC).impacts
 
 
-def test_an_attempt_to_restart_that_was_cut_short_starts_the_machine(bench: Any) -> None:
+def test_an_attempt_to_restart_that_was_cut_short_starts_the_machine(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     changed = {**SPEC, "cpu": {"count": 4}}
     planned = bench.plan(VM, "web", changed)
-    bench.domain().destroy()  # the first attempt came so far
     assert "power" not in planned.impacts
+
+    def lost(*_: Any, **__: Any) -> None:
+        raise Retryable(error("PRV5202", "the connection is lost"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("provisioner_plugins.kvm.machine.power.Power.start", lost)
+        with pytest.raises(Retryable):
+            update(bench, planned)
+    assert "stopped" == bench.present(VM, "web").spec["power"]
+    update(bench, planned)
+    assert "running" == bench.present(VM, "web").spec["power"]
+    assert 4 == int(bench.live().findtext("vcpu"))
+    # Whoever stops it now finds it stopped by the next plan, too.
+    bench.domain().destroy()
+    assert {} == bench.present(VM, "web").running
+
+
+def test_a_machine_that_somebody_else_stopped_is_not_started_by_a_restart(bench: Any) -> None:
+    changed = {**SPEC, "cpu": {"count": 4}}
+    planned = bench.plan(VM, "web", changed)
+    bench.domain().destroy()
+    update(bench, planned)
+    assert "stopped" == bench.present(VM, "web").spec["power"]
+    assert {} == bench.present(VM, "web").running
+
+
+def update(bench: Any, planned: Any) -> None:
+    """Carry it out, with a restart."""
     bench.session.update(
         planned.resource, planned.observed, planned.changes, restart=True, deadline=bench.deadline()
     )
-    assert "running" == bench.present(VM, "web").spec["power"]
-    assert 4 == int(bench.live().findtext("vcpu"))
 
 
 def test_a_definition_that_is_refused_changes_nothing(bench: Any) -> None:

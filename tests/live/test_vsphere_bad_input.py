@@ -5,6 +5,7 @@ want of a right or a licence.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 
 pytest.importorskip("pyVmomi")
+
+from pyVmomi import vim
 
 from tests.faults.vspherestack import Outsider, VsphereStack, without_waiting
 
@@ -37,7 +40,28 @@ def large() -> Iterator[Vcsim]:
         outsider = Outsider(simulator)
         for folder in ("front/shop", "back/shop"):
             outsider.make_folder(folder)
+        with outsider.logged_in() as content:
+            _make_twins(content.rootFolder)
         yield simulator
+
+
+def _make_twins(root: Any) -> None:
+    """Clusters, pools of resources and datacenters of one name, as people make them."""
+    first = next(item for item in root.childEntity if item.name == "DC0")
+    share = vim.ResourceAllocationInfo(
+        reservation=0,
+        expandableReservation=True,
+        limit=-1,
+        shares=vim.SharesInfo(level=vim.SharesInfo.Level.normal, shares=4000),
+    )
+    for cluster in [*first.hostFolder.childEntity]:
+        if isinstance(cluster, vim.ClusterComputeResource) and cluster.resourcePool is not None:
+            spec = vim.ResourceConfigSpec(cpuAllocation=share, memoryAllocation=share)
+            cluster.resourcePool.CreateResourcePool("shop", spec)
+    for name in ("east", "west"):
+        place = first.hostFolder.CreateFolder(name)
+        place.CreateClusterEx("twin", vim.cluster.ConfigSpecEx())
+        root.CreateFolder(name).CreateDatacenter("Twin")
 
 
 @pytest.fixture
@@ -89,7 +113,16 @@ def test_it_is_said_once_for_all_machines(stack: VsphereStack) -> None:
 
 @pytest.mark.parametrize(
     ("field", "name", "paths"),
-    [("folder", "shop", ("/DC0/vm/back/shop", "/DC0/vm/front/shop"))],
+    [
+        ("folder", "shop", ("/DC0/vm/back/shop", "/DC0/vm/front/shop")),
+        (
+            "resourcePool",
+            "shop",
+            ("/DC0/host/DC0_C0/Resources/shop", "/DC0/host/DC0_C1/Resources/shop"),
+        ),
+        ("cluster", "twin", ("/DC0/host/east/twin", "/DC0/host/west/twin")),
+        ("datacenter", "Twin", ("/east/Twin", "/west/Twin")),
+    ],
 )
 def test_what_is_there_twice_is_said_with_the_paths(
     stack: VsphereStack, field: str, name: str, paths: tuple[str, ...]
@@ -98,8 +131,106 @@ def test_what_is_there_twice_is_said_with_the_paths(
     assert ("PRV5324", "Host/here") == (found.code, found.address)
     assert f"Their paths: {', '.join(paths)}." == found.detail
     assert f"connection.{field}" in found.hint
-    stack.configure(**{field: paths[0]})
-    assert ["create VirtualMachine/web"] == stack.steps()
+    if field in ("folder", "resourcePool"):
+        stack.configure(**{field: paths[0]})
+        assert ["create VirtualMachine/web"] == stack.steps()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "paths"),
+    [
+        ("Network", "VM Network", ("/DC0/network/VM Network", "/DC1/network/VM Network")),
+        ("StoragePool", "LocalDS_0", ("/DC0/datastore/LocalDS_0", "/DC1/datastore/LocalDS_0")),
+        ("Cluster", "twin", ("/DC0/host/east/twin", "/DC0/host/west/twin")),
+        ("Datacenter", "Twin", ("/east/Twin", "/west/Twin")),
+        ("Folder", "shop", ("/DC0/vm/back/shop", "/DC0/vm/front/shop")),
+        ("ResourcePool", "shop", ("/DC0/host/DC0_C0/Resources/shop",)),
+    ],
+)
+def test_an_object_that_a_manifest_means_is_there_twice(
+    stack: VsphereStack, kind: str, name: str, paths: tuple[str, ...]
+) -> None:
+    """Where neither the manifest nor the connection says in which datacenter."""
+    stack.configure(datacenter=None, cluster=None)
+    declare_observed(stack, kind, name)
+    ended = stack.apply()
+    assert "PRV5324" in ended.codes
+    told = next(item for item in ended.problems if item.code == "PRV5324")
+    assert f"{kind}/it" == told.address
+    assert [] == [path for path in paths if path not in told.detail]
+    declare_observed(stack, kind, paths[0])
+    assert [] == [step for step in stack.steps() if "create" in step or "PRV" in step]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "near"),
+    [
+        ("Network", "VM Netwrok", "VM Network"),
+        ("StoragePool", "LocalDS_8", "LocalDS_0"),
+        ("Cluster", "DC0_C8", "DC0_C0"),
+        ("Datacenter", "DC8", "DC0"),
+        ("Folder", "fornt", "front"),
+        ("ResourcePool", "DC0_C0_RP8", "DC0_C0_RP1"),
+        ("Folder", "/DC0/vm/fornt/shop", "/DC0/vm/front/shop"),
+    ],
+)
+def test_an_object_that_a_manifest_means_is_not_there(
+    stack: VsphereStack, kind: str, wrong: str, near: str
+) -> None:
+    declare_observed(stack, kind, wrong)
+    [held] = stack.plan().held
+    assert held.held is not None
+    assert held.held.startswith("it is only observed (metadata.manage), and it is not there")
+    assert near in held.held
+
+
+SPECS: dict[str, dict[str, Any]] = {
+    "Network": {"mode": "bridge", "bridge": "vSwitch0"},
+    "StoragePool": {"type": "dir", "path": "/any"},
+}
+
+
+def declare_observed(stack: VsphereStack, kind: str, name: str) -> None:
+    """A manifest for an object of others."""
+    stack.declare({f"{kind}/it": SPECS.get(kind, {})})
+    path = stack.root / "resources.yaml"
+    more = f"{{name: it, manage: [observe], externalName: {json.dumps(name)}}}"
+    path.write_text(path.read_text().replace("{name: it}", more))
+
+
+def test_a_template_that_is_not_there_is_said_with_the_plan(stack: VsphereStack) -> None:
+    source = {"template": "golden imgae"}
+    stack.declare(
+        {
+            "StoragePool/pool": {"type": "dir", "path": str(stack.root)},
+            "Image/it": {"pool": "pool", "source": source, "format": "template"},
+        }
+    )
+    template = Outsider(stack.vcsim).make("golden image")
+    try:
+        with Outsider(stack.vcsim).logged_in() as content:
+            vim.VirtualMachine(template, content.rootFolder._stub).MarkAsTemplate()
+        ended = stack.apply()
+    finally:
+        Outsider(stack.vcsim).clear()
+    assert ("refused", ["PRV5323"]) == (ended.outcome, ended.codes)
+    assert "Did you mean golden image?" == ended.problems[0].hint
+    assert ("source", "template") == ended.problems[0].path[-2:]
+
+
+@pytest.mark.parametrize("sort", ["standard", "distributed"])
+def test_a_switch_that_is_not_there_is_said_with_the_plan(stack: VsphereStack, sort: str) -> None:
+    bridge = {"mode": "bridge", "virtualSwitch": sort}
+    stack.declare({"Network/lan": {**bridge, "bridge": "vSwitch9"}})
+    ended = stack.apply()
+    assert ("refused", ["PRV5323"]) == (ended.outcome, ended.codes)
+    assert ("vSwitch0" if sort == "standard" else "DVS0") in ended.problems[0].detail
+
+
+def test_a_switch_that_another_network_makes_is_awaited(stack: VsphereStack) -> None:
+    lan = {"mode": "bridge", "bridge": "vSwitch9"}
+    stack.declare({"Network/lan": {**lan, "uplinks": ["vmnic1"]}, "Network/more": lan})
+    assert {"create Network/lan", "create Network/more"} == {*stack.steps()}
 
 
 @pytest.mark.parametrize(("field", "word"), [("cluster", "DC0_C1"), ("storagePool", "LocalDS_1")])
@@ -132,6 +263,9 @@ def test_machines_of_one_name_in_several_folders(stack: VsphereStack) -> None:
         ("NotEnoughLicenses", {}, "NotEnoughLicenses"),
         ("LicenseExpired", {"licenseKey": "00000-00000"}, "LicenseExpired"),
         ("RestrictedVersion", {}, "RestrictedVersion"),
+        ("InvalidEditionLicense", {"feature": "DRS"}, "InvalidEditionLicense"),
+        ("InvalidLicense", {"licenseContent": "00000"}, "InvalidLicense"),
+        ("LicenseAssignmentFailed", {"reason": "keyEntityMismatch"}, "LicenseAssignmentFailed"),
     ],
 )
 def test_a_licence_that_does_not_allow_it(
@@ -173,3 +307,39 @@ def test_a_right_on_what_nobody_tells_the_name_of(
     assert re.fullmatch(
         r"The user lacks VirtualMachine\.Inventory\.Create on Folder group-\d+\.", found.detail
     )
+
+
+def test_a_guest_that_vsphere_has_no_name_for(stack: VsphereStack) -> None:
+    stack.declare({WEB: {**SPEC, "guestOs": "debian12_64Gest"}})
+    found = refusal(stack)
+    assert ("PRV2552", WEB) == (found.code, found.address)
+    assert "VirtualMachineGuestOsIdentifier" in found.detail
+    assert "debian12_64Guest" in found.hint
+    assert found.source is not None
+
+
+def test_a_guest_that_vsphere_has_no_name_for_in_a_change(stack: VsphereStack) -> None:
+    stack.declare({WEB: {**SPEC, "power": "stopped"}})
+    try:
+        assert "done" == stack.apply().outcome
+        stack.declare({WEB: {**SPEC, "power": "stopped", "guestOs": "debian12"}})
+        ended = stack.apply()
+        assert ("refused", ["PRV2552"]) == (ended.outcome, ended.codes)
+    finally:
+        Outsider(stack.vcsim).clear()
+
+
+def test_what_the_hardware_of_a_machine_that_is_there_does_not_take(stack: VsphereStack) -> None:
+    old = {**SPEC, "power": "stopped", "machineType": "vmx-13"}
+    stack.declare({WEB: old})
+    try:
+        assert "done" == stack.apply().outcome
+        del old["machineType"]
+        stack.declare({WEB: {**old, "cpu": {"count": 200}}})
+        ended = stack.apply()
+        assert ("refused", ["PRV2552"]) == (ended.outcome, ended.codes)
+        assert "with hardware version 13 takes 1 to 128" in ended.problems[0].detail
+        stack.declare({WEB: {**old, "cpu": {"count": 128}}})
+        assert ["update VirtualMachine/web"] == stack.steps()
+    finally:
+        Outsider(stack.vcsim).clear()

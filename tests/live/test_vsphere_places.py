@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from dataclasses import replace
 
 import pytest
 
-from provisioner.providers.api import Resource, Terminal
+from provisioner.providers.api import Present, Resource, Terminal
 from tests.lab.vcsim import Vcsim
 from tests.live.vspherelab import machine, resource, session, soon
 
@@ -54,3 +55,22 @@ def test_a_host_with_the_pinned_certificate_is_added(vcsim_vcenter: Vcsim) -> No
         made = opened.create(node, soon())
         assert made.external_id
         opened.delete(node, soon())
+
+
+ODD = ("in/out", "50% off", "back\\slash", "%2f")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_names_that_vsphere_escapes_are_what_the_author_wrote(
+    vcsim_vcenter: Vcsim, name: str
+) -> None:
+    with session(vcsim_vcenter) as opened:
+        for wanted in (
+            replace(machine("odd", power="stopped"), name=name),
+            replace(resource("Folder", "odd", {}), name=name),
+        ):
+            made = replace(wanted, external_id=opened.create(wanted, soon()).external_id)
+            found = opened.observe([made])[made.address]
+            assert isinstance(found, Present)
+            assert name == found.name
+            opened.delete(made, soon())

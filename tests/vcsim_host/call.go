@@ -36,11 +36,12 @@ func (h *host) read(r *http.Request) (*call, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	seen.body = body
 	if found := methodElement.FindSubmatch(body); found != nil {
 		seen.name = string(found[1])
 	}
+	body = withPlainName(seen.name, body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	seen.body = body
 	if found := thisElement.FindSubmatch(body); found != nil {
 		seen.object = string(found[1])
 	}

@@ -24,8 +24,22 @@ type name struct {
 
 var (
 	taskElement = regexp.MustCompile(`<returnval [^>]*type="Task"[^>]*>([^<]+)<`)
+	nameElement = regexp.MustCompile(`<name\b[^>]*>[^<]*</name>`)
 	escaping    = strings.NewReplacer("%", "%25", "/", "%2f", `\`, "%5c")
+	unescaping  = strings.NewReplacer(
+		"%25", "%", "%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`)
 )
+
+// withPlainName is the body of a call without the escapes in the name of what it makes: a vCenter
+// takes them for what they stand for, the simulator escapes them once more.
+func withPlainName(method string, body []byte) []byte {
+	if method != "CreateVM_Task" && method != "CreateFolder" {
+		return body
+	}
+	return nameElement.ReplaceAllFunc(body, func(element []byte) []byte {
+		return []byte(unescaping.Replace(string(element)))
+	})
+}
 
 // refuseDuplicate fails the creation of a second machine of one name in one folder, as a vCenter
 // does; the simulator would make it, or make both while neither is there yet.

@@ -29,6 +29,7 @@ _FIXED = "the running machine keeps what it was started with until it is restart
 _SAVED = (
     "it has a saved state, which keeps the old definition: in force once that is resumed or dropped"
 )
+_OWED = "it was switched off for a change, and was not brought back yet"
 _HOTPLUG_BUSES = ("virtio", "scsi")
 _CONVENTIONAL_MODELS = ("e1000", "rtl8139")
 
@@ -77,6 +78,8 @@ def _assess(judged: Judged, change: Change) -> Assessment:
         return Assessment(Impact.LIVE, "its medium is gone and is made again")
     if judged.facts.get("saved"):
         return Assessment(Impact.RESTART, _SAVED)
+    if judged.facts.get("owed") and change.differs_running:
+        return Assessment(Impact.LIVE, _OWED)
     if judged.power == "stopped":
         return Assessment(Impact.LIVE, "the machine is stopped")
     judge = _JUDGES.get(field)

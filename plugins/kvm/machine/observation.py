@@ -16,6 +16,8 @@ left out:
 ``snapshots``          whether it has snapshots
 ``withoutDefinition``  bytes of memory of one of ours that runs and has no definition
 ``saved``              whether it does not run, and goes on from a saved state
+``owed``               what one of ours is to be brought back to: it does not run because it was
+                       switched off for a change
 ``seedIsGone``         the volume of its seed is not there any more; of any machine
 =====================  =======================================================================
 """
@@ -48,6 +50,10 @@ from provisioner_plugins.kvm.domain.running import as_definition
 from provisioner_plugins.kvm.domain.tree import at
 
 _NOTHING_BOUND = Bindings({})
+NOT_IN_FORCE = ("memory", "size")
+"""The field that is told to be without a value in force of a machine that is still to be brought
+back: one that every manifest sets, or nobody would plan it.
+"""
 
 _POWER = {
     libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -112,6 +118,15 @@ def present(
         if not native.recorded(saved):
             # What was written on the machine since is not on a saved state.
             running.pop(("native", PROVIDER, native.SECTION), None)
+    if (
+        live is None
+        and mark is not None
+        and mark.owed is not None
+        and mark.stamp.lineage == lineage
+    ):
+        # That it does not run is no difference where the author says nothing of its power.
+        facts["owed"] = mark.owed
+        running[NOT_IN_FORCE] = None
     if seed_is_gone:
         running["cloudInit",] = None
         facts["seedIsGone"] = True

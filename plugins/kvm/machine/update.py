@@ -53,12 +53,16 @@ class Update:
         self._bindings = Bindings(resource.related)
         self._notes: list[str] = []
         self._ran: Element | None = None
+        self._owed: str | None = None
+        """What its mark says that it is to be brought back to."""
         self._power = Power(domain, int(self._wanted.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS)))
 
     def carry_out(
         self, before: Element, *, restart: bool, deadline: Deadline
     ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
         """Do it; ``before`` is the definition as it is. Returns what is pending, and notes."""
+        mark = stamp.read(before)
+        self._owed = None if mark is None else mark.owed
         after = self._edited(before)
         if not same(before, after) or not self._domain.is_defined():
             is_new = not self._domain.is_defined()
@@ -67,6 +71,8 @@ class Update:
         if "autostart" in self._fields:
             self._domain.set_autostart(bool(self._wanted.get("autostart", False)))
         pending = self._bring_into_force(before, restart=restart, deadline=deadline)
+        if self._owed is not None:
+            self._promise(None)
         if "cloudInit" in self._fields:
             self._remove_old_seeds(before, after)
         self._remove_old_logs(before, after)
@@ -132,7 +138,7 @@ class Update:
         after = self._changed(before, around)
         require_devices(after)
         self._move_log(after)
-        stamp.replace(after, stamp.Mark.of(self._resource))
+        stamp.replace(after, stamp.Mark.of(self._resource, self._owed))
         return after
 
     def _changed(self, before: Element, around: document.Surroundings) -> Element:
@@ -174,10 +180,10 @@ class Update:
         live = self._ran = self._domain.live(to_define=True)
         if live is None:
             if not self._domain.is_saved():
-                self._start_stopped(before, deadline, restart=restart)
+                self._start_stopped(before, deadline)
                 return []
             # A start would go on with the old definition: only if it is asked for.
-            self._start_stopped(before, deadline, restart=False)
+            self._start_stopped(before, deadline)
             return [change.path for change in self._changes if change.impact is Impact.RESTART]
         stops = "power" in self._fields and self._wanted.get("power", "running") != "running"
         if stops and not restart:
@@ -204,12 +210,15 @@ class Update:
 
     def _restart(self, before: Element, live: Element, deadline: Deadline) -> None:
         """Stop and start with the new definition; if the host refuses that, start what ran."""
-        suspended = self._wanted.get("power", power_of(self._domain.state())) == "suspended"
+        power = str(self._wanted.get("power", power_of(self._domain.state())))
+        suspended = power == "suspended"
         ran = [
             running.as_it_ran(live, before, self._bindings, self._wanted),
             running.as_definition(live),
         ]
         self._domain.report("restarting")
+        # Should this be cut short, the next plan knows that it did not stop by itself.
+        self._promise(power)
         if not self._power.stop(deadline):
             self._notes.append("the guest did not shut down by itself and was switched off")
         try:
@@ -224,21 +233,30 @@ class Update:
         said = ""
         for definition in ran:
             try:
+                stamp.replace(definition, stamp.Mark.of(self._resource, self._owed))
                 self._domain.define(definition)
                 self._power.start(suspended=suspended)
             except (Retryable, Terminal) as problem:
                 said = f"{problem.diagnostic.summary}; {problem.diagnostic.detail}"
             else:
+                self._promise(None)
                 return "It was started again as it ran before."
         return f"It could not be started again as it ran before either: {said}"
 
-    def _start_stopped(self, before: Element, deadline: Deadline, *, restart: bool) -> None:
+    def _promise(self, power: str | None) -> None:
+        """Have the mark say what the machine is to be brought back to; None: to nothing."""
+        self._owed = power
+        definition = self._domain.configured()
+        stamp.replace(definition, stamp.Mark.of(self._resource, power))
+        self._domain.annotate(definition)
+
+    def _start_stopped(self, before: Element, deadline: Deadline) -> None:
         """Start a machine that does not run, where that is among the changes, or where an attempt
         to restart it was cut short.
         """
         try:
-            if restart and self._needs_restart() and "power" not in self._fields:
-                self._power.start(suspended=self._wanted.get("power") == "suspended")
+            if self._owed is not None and "power" not in self._wanted:
+                self._power.bring_to(self._owed, deadline)
             else:
                 self._change_power(deadline)
         except Terminal:

@@ -174,11 +174,13 @@ class EntityHandler(ABC):
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        names = References({})
-        for row in self._rows(inventory):
+        names, rows = References({}), self._rows(inventory)
+        told = inventory.told(rows)
+        for row in rows:
             mark = inventory.mark(row)
             owner = None if mark is None else mark.stamp
-            yield Discovered(self.kind, name_of(row), self._present(inventory, row, names, owner))
+            observed = self._present(inventory, row, names, owner)
+            yield Discovered(self.kind, told[row.moid], observed)
 
     def _rows(self, inventory: Inventory) -> list[Row]:
         return [row for row in inventory.rows(self.sort) if self.is_meant(row)]

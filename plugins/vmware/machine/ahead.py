@@ -15,6 +15,8 @@ from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine import home, properties
 from provisioner_plugins.vmware.machine.building import DEFAULT_GUEST
 from provisioner_plugins.vmware.machine.customization import FIELD, obstacle
+from provisioner_plugins.vmware.machine.guests import unknown_guest
+from provisioner_plugins.vmware.machine.limits import beyond
 from provisioner_plugins.vmware.machine.source import Sources, objections
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.specs import touches
@@ -25,9 +27,11 @@ def obstacles(
     site: Site, sources: Sources, inventory: Inventory, undertaking: Undertaking
 ) -> Iterator[Diagnostic]:
     """A new machine needs a place that there is, a copy a template that can be copied, and a guest
-    that is to be customised a system of which vSphere knows how.
+    that is to be customised a system of which vSphere knows how. Any guest has to be known, and
+    what is there has to take what is asked of it.
     """
     resource = undertaking.resource
+    yield from _of_hardware(inventory, undertaking)
     if undertaking.creates:
         yield from home.obstacles(site, resource)
         guest, tools = DEFAULT_GUEST, ""
@@ -49,14 +53,21 @@ def obstacles(
             yield problem
 
 
+def _of_hardware(inventory: Inventory, undertaking: Undertaking) -> Iterator[Diagnostic]:
+    resource, changes = undertaking.resource, undertaking.changes
+    if undertaking.creates or touches(changes)(("guestOs",)):
+        yield from unknown_guest(resource.spec)
+    uuid = resource.external_id or str(resource.uid)
+    row = inventory.having(vim.VirtualMachine, properties.UUID, uuid)
+    if changes and row is not None and "machineType" not in resource.spec:
+        yield from beyond({**resource.spec, "machineType": row.get("config.version")})
+
+
 def _guest(site: Site, inventory: Inventory, resource: Resource) -> tuple[str, str] | None:
     """The guestId of a machine, and what is known of its VMware Tools; None if it is gone."""
-    objects = [
-        site.client.managed(vim.VirtualMachine, row.moid)
-        for row in inventory.rows(vim.VirtualMachine)
-        if row.get(properties.UUID) == resource.external_id
-    ]
+    row = inventory.having(vim.VirtualMachine, properties.UUID, resource.external_id)
+    objects = [] if row is None else [site.client.managed(vim.VirtualMachine, row.moid)]
     wanted = {vim.VirtualMachine: (properties.GUEST, properties.TOOLS)}
-    for row in look(site.client, f"read machine {resource.name}", objects, wanted):
-        return str(row.get(properties.GUEST, "")), str(row.get(properties.TOOLS, ""))
+    for read in look(site.client, f"read machine {resource.name}", objects, wanted):
+        return str(read.get(properties.GUEST, "")), str(read.get(properties.TOOLS, ""))
     return None

@@ -14,7 +14,7 @@ from provisioner_plugins.vmware.machine import cards, drives
 from provisioner_plugins.vmware.machine.buses import Plugs, place_text
 from provisioner_plugins.vmware.machine.reading import Machine
 from provisioner_plugins.vmware.machine.record import TPM, Device
-from provisioner_plugins.vmware.machine.rules import PARAVIRTUAL_BUS
+from provisioner_plugins.vmware.machine.rooms import CDROM_BUS, PARAVIRTUAL_BUS
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
 from provisioner_plugins.vmware.stamp import FIELD, Mark
 
@@ -25,7 +25,6 @@ _ADD, _EDIT, _REMOVE = (
     _Change.Operation.remove,
 )
 DEFAULT_GUEST = "otherGuest64"
-CDROM_BUS = "sata"
 _Tpm = vim.vm.device.VirtualTPM
 _PORTABLE = {"virtio": PARAVIRTUAL_BUS}
 """A default of the schema is written in its own words."""

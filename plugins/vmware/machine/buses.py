@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from pyVmomi import vim
 
 from provisioner.core.diagnostics import error
 from provisioner.providers.api import Terminal
+from provisioner_plugins.vmware.machine.rooms import ROOMS, Room
 
 _Device = vim.vm.device
 
 
-@dataclass(frozen=True, slots=True)
-class Bus:
-    """One sort of controllers: how many a machine can have, and the units on each."""
-
-    name: str
-    controller: type
-    controllers: int
-    units: tuple[int, ...]
-
-
-# Unit 7 of a SCSI bus is the controller's own. Source: "Configuration Maximums" of VMware vSphere.
-BUSES: Mapping[str, Bus] = {
-    bus.name: bus
-    for bus in (
-        Bus("pvscsi", _Device.ParaVirtualSCSIController, 4, (*range(7), *range(8, 16))),
-        Bus("scsi", _Device.VirtualLsiLogicController, 4, (*range(7), *range(8, 16))),
-        Bus("sata", _Device.VirtualAHCIController, 4, tuple(range(30))),
-        Bus("ide", _Device.VirtualIDEController, 2, (0, 1)),
-        Bus("nvme", _Device.VirtualNVMEController, 4, tuple(range(15))),
-    )
+CONTROLLERS: Mapping[str, type] = {
+    "pvscsi": _Device.ParaVirtualSCSIController,
+    "scsi": _Device.VirtualLsiLogicController,
+    "sata": _Device.VirtualAHCIController,
+    "ide": _Device.VirtualIDEController,
+    "nvme": _Device.VirtualNVMEController,
 }
+_FAMILIES: Mapping[str, type] = {
+    "scsi": _Device.VirtualSCSIController,
+    "sata": _Device.VirtualSATAController,
+    "ide": _Device.VirtualIDEController,
+    "nvme": _Device.VirtualNVMEController,
+}
+"""What the controllers are that share their numbers: those of other SCSI models do, too."""
 
 
 def bus_name(controller: Any) -> str:
     """The bus of a controller; for one that no field can name, vSphere's name of its type."""
-    for name, bus in BUSES.items():
-        if isinstance(controller, bus.controller):
+    for name, kind in CONTROLLERS.items():
+        if isinstance(controller, kind):
             return name
     return type(controller).__name__.rsplit(".", 1)[-1]
 
@@ -73,34 +67,40 @@ class Plugs:
         self._next -= 1
         return self._next
 
-    def plug(self, device: Any, bus_of_device: str) -> Any:
-        """Give ``device`` a place on a bus, on a new controller where the others are full."""
-        bus = BUSES[bus_of_device]
-        for controller in self._of(bus):
-            for unit in bus.units:
-                if (controller.key, unit) not in self._used:
-                    return self._put(device, controller, unit)
-        numbers = {item.busNumber for item in self._of(bus)}
-        free = next((number for number in range(bus.controllers) if number not in numbers), None)
-        if free is None:
-            raise Terminal(
-                error(
-                    "PRV5326",
-                    f"the machine has no free place on the bus {bus.name}",
-                    detail=f"It can have {bus.controllers} controllers with {len(bus.units)} "
-                    "devices each.",
-                    hint="Use another bus for some of its disks.",
-                )
+    def plug(self, device: Any, bus: str) -> Any:
+        """Give ``device`` a place on a bus, on a new controller where the others are full; where
+        there can be no more of these, on the units that only later hardware versions have.
+        """
+        room = ROOMS[bus]
+        there = [item for item in self.controllers if isinstance(item, CONTROLLERS[bus])]
+        for controller, unit in product(there, room.units):
+            if (controller.key, unit) not in self._used:
+                return self._put(device, controller, unit)
+        free = self._free_number(room)
+        if free is not None:
+            made = CONTROLLERS[bus](key=self.key(), busNumber=free)
+            if isinstance(made, _Device.VirtualSCSIController):
+                made.sharedBus = _Device.VirtualSCSIController.Sharing.noSharing
+            self.controllers.append(made)
+            self.made.append(made)
+            return self._put(device, made, room.units[0])
+        for controller, unit in product(there, room.more):
+            if (controller.key, unit) not in self._used:
+                return self._put(device, controller, unit)
+        raise Terminal(
+            error(
+                "PRV5326",
+                f"the machine has no free place on the bus {bus}",
+                detail=f"It can have {room.controllers} controllers with {room.most(0)} "
+                "devices each.",
+                hint="Use another bus for some of its disks.",
             )
-        made = bus.controller(key=self.key(), busNumber=free)
-        if isinstance(made, _Device.VirtualSCSIController):
-            made.sharedBus = _Device.VirtualSCSIController.Sharing.noSharing
-        self.controllers.append(made)
-        self.made.append(made)
-        return self._put(device, made, bus.units[0])
+        )
 
-    def _of(self, bus: Bus) -> Iterator[Any]:
-        return (item for item in self.controllers if isinstance(item, bus.controller))
+    def _free_number(self, room: Room) -> int | None:
+        family = _FAMILIES[room.family]
+        taken = {item.busNumber for item in self.controllers if isinstance(item, family)}
+        return next((number for number in range(room.controllers) if number not in taken), None)
 
     def _put(self, device: Any, controller: Any, unit: int) -> Any:
         device.controllerKey, device.unitNumber = controller.key, unit

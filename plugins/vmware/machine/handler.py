@@ -28,7 +28,7 @@ from provisioner.providers.api import (
     Terminal,
 )
 from provisioner.providers.capabilities import Undertaking
-from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.machine import boot, building, customization, properties
 from provisioner_plugins.vmware.machine.ahead import obstacles
 from provisioner_plugins.vmware.machine.customizing import customize
@@ -49,6 +49,7 @@ from provisioner_plugins.vmware.machine.record import Device, Record
 from provisioner_plugins.vmware.machine.rules import MachineRules
 from provisioner_plugins.vmware.machine.source import Sources
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
+from provisioner_plugins.vmware.machine.telling import notes_on, told_spec
 from provisioner_plugins.vmware.ownership import (
     gone,
     is_stamped_by,
@@ -110,12 +111,13 @@ class MachineHandler:
                 self._site.client.report(f"{inventory.path(row)} is left out: it cannot be read")
             elif not is_template(row):
                 rows.append(row)
-        records = self._records(rows)
-        ids = Names(network=lambda moid: moid or "", disk=str, image=str)
+        records, told = self._records(rows), inventory.told(rows)
         for row in rows:
             if row.moid in records:
                 machine = Machine.of(row, records[row.moid], {}).opened()
-                yield Discovered(self.kind, name_of(row), present(machine, spec_of(machine, ids)))
+                observed = present(machine, told_spec(inventory, machine))
+                notes = tuple(notes_on(machine.record))
+                yield Discovered(self.kind, told[row.moid], observed, notes)
 
     def _records(self, rows: Sequence[Row]) -> dict[str, Record]:
         """The configurations of machines, by managed object id; of one that is gone, none."""
@@ -190,7 +192,9 @@ class MachineHandler:
             for item, change in zip(assessed, changes, strict=True)
         )
         asked = next((change for change in changes if change.path == ("power",)), None)
-        wanted = found.owed or found.power if asked is None else str(asked.after or "running")
+        wanted = found.power if asked is None else str(asked.after or "running")
+        if found.owed is not None and "power" not in resource.spec:
+            wanted = found.owed
         goes_off = needs_off and found.power != "stopped"
         if goes_off and not restart:
             raise Terminal(_needs_restart(resource))

@@ -14,14 +14,10 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.inventory import name_of
+from provisioner_plugins.vmware.machine.host_choice import host_without_drs
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FileId, Files
-from provisioner_plugins.vmware.wire.sweep import Row, look
-
-_HOST = {
-    vim.HostSystem: ("runtime.connectionState", "runtime.inMaintenanceMode", "datastore"),
-}
-_RUNS = {vim.VirtualMachine: ("runtime.host",)}
+from provisioner_plugins.vmware.wire.sweep import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +41,11 @@ def name_folder(site: Site, resource: Resource) -> str | None:
     if "folder" in placement:
         folder = resource.related.get(Address("Folder", placement["folder"]))
         return None if folder is None else folder.external_id
-    return _folder(site, resource)
+    return folder_of(site, resource)
 
 
-def _folder(site: Site, resource: Resource) -> str:
+def folder_of(site: Site, resource: Resource) -> str:
+    """The id of its folder."""
     placement = resource.spec.get("placement", {})
     if "folder" in placement:
         path = ("placement", "folder")
@@ -69,19 +66,17 @@ def _folder(site: Site, resource: Resource) -> str:
     return site.named(name, among, "folder of machines", "folder").moid
 
 
-def home_of(site: Site, resource: Resource, machine: Any = None) -> Home:
-    """``machine``: a managed object that is there already, and stays on its host where it can.
-
-    Raises Terminal (PRV5323, PRV5324) where it is open, or not there, PRV5330 where nothing can run
-    it.
+def home_of(site: Site, resource: Resource) -> Home:
+    """Raises Terminal (PRV5323, PRV5324) where it is open, or not there, PRV5330 where nothing can
+    run it.
     """
-    folder = _folder(site, resource)
-    pool, host = _pool(site, resource)
+    folder = folder_of(site, resource)
+    pool, host = pool_of(site, resource)
     _require_hosts(site, resource, pool)
     managed = site.client.managed
-    store = _datastore(site, resource)
+    store = datastore_of(site, resource)
     if host is None:
-        host = _host_without_drs(site, resource, pool, store, machine)
+        host = host_without_drs(site, resource, pool, store)
     return Home(
         managed(vim.Folder, folder),
         managed(vim.ResourcePool, pool),
@@ -124,58 +119,8 @@ def _require_hosts(site: Site, resource: Resource, pool: str) -> None:
         )
 
 
-def _host_without_drs(
-    site: Site, resource: Resource, pool: str, store: Row | None, machine: Any
-) -> str | None:
-    """A host of a cluster that chooses none: the endpoint then wants one named (vSphere Web
-    Services API, CreateVM_Task, ImportVApp, VirtualMachineRelocateSpec). Many machines at once are
-    spread over all of them by their UUIDs.
-    """
-    places = site.places()
-    row = places.row(pool)
-    cluster = None if row is None else places.above(row, vim.ClusterComputeResource)
-    if cluster is None or getattr(cluster.get("configurationEx.drsConfig"), "enabled", False):
-        return None
-    objects = [
-        site.client.managed(vim.HostSystem, host.moid)
-        for host in places.children(cluster, vim.HostSystem)
-    ]
-    what = f"choose a host for {resource.address}"
-    able = [host for host in look(site.client, what, objects, _HOST) if _can_run(host, store)]
-    if not able:
-        raise Terminal(_no_host(resource, cluster, store))
-    for row in look(site.client, what, [] if machine is None else [machine], _RUNS):
-        moid = str(row.get("runtime.host")._GetMoId())
-        if moid in {host.moid for host in able}:
-            return moid
-    return sorted(able, key=lambda host: host.moid)[resource.uid.int % len(able)].moid
-
-
-def _can_run(host: Row, store: Row | None) -> bool:
-    stores = {item._GetMoId() for item in host.get("datastore", ())}
-    connected = vim.HostSystem.ConnectionState.connected
-    return (
-        host.get("runtime.connectionState") == connected
-        and not host.get("runtime.inMaintenanceMode", False)
-        # A cluster of datastores is none of a host's.
-        and (store is None or not issubclass(store.kind, vim.Datastore) or store.moid in stores)
-    )
-
-
-def _no_host(resource: Resource, cluster: Row, store: Row | None) -> Diagnostic:
-    having = "" if store is None else f" and has the datastore {name_of(store)}"
-    return error(
-        "PRV5330",
-        f"no host of the cluster {name_of(cluster)} can run {resource.address}",
-        detail=f"The cluster has no DRS, and none of its hosts is connected{having}.",
-        hint="Connect a host, end its maintenance, or choose another datastore or cluster.",
-        address=str(resource.address),
-        path=("placement",),
-    )
-
-
-def _pool(site: Site, resource: Resource) -> tuple[str, str | None]:
-    """The pool of resources, and the host if one was named."""
+def pool_of(site: Site, resource: Resource) -> tuple[str, str | None]:
+    """The id of its pool of resources, and that of the host if one was named."""
     placement = resource.spec.get("placement", {})
     places = site.places()
     if "resourcePool" in placement:
@@ -209,7 +154,8 @@ def _pool(site: Site, resource: Resource) -> tuple[str, str | None]:
     return str(compute.get("resourcePool")._GetMoId()), None
 
 
-def _datastore(site: Site, resource: Resource) -> Row | None:
+def datastore_of(site: Site, resource: Resource) -> Row | None:
+    """The datastore of its own files; None: that of the template which it is cloned from."""
     places = site.places()
     chosen = resource.spec.get("placement", {}).get("storagePool")
     if chosen is not None:
@@ -253,11 +199,13 @@ class _Part(NamedTuple):
 
 
 _PARTS = (
-    _Part(frozenset({"folder"}), frozenset({"Datacenter", "Folder"}), _folder),
+    _Part(frozenset({"folder"}), frozenset({"Datacenter", "Folder"}), folder_of),
     _Part(
         frozenset({"resourcePool", "clusterHost", "cluster"}),
         frozenset({"Datacenter", "Cluster", "ClusterHost", "ResourcePool"}),
-        _pool,
+        pool_of,
     ),
-    _Part(frozenset({"storagePool"}), frozenset({"Datacenter", "StoragePool", "Disk"}), _datastore),
+    _Part(
+        frozenset({"storagePool"}), frozenset({"Datacenter", "StoragePool", "Disk"}), datastore_of
+    ),
 )

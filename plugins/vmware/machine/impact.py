@@ -7,11 +7,11 @@ until it is switched off. So nothing waits for a restart; it is done with one, o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from provisioner.core.actions import Impact
 from provisioner.core.values import get_path
 from provisioner.providers.api import Assessment, Change, Present, Resource
+from provisioner_plugins.vmware.machine.limits import hardware_version
 from provisioner_plugins.vmware.machine.power_cycle import why_off
 
 _BOOKKEEPING = frozenset({"shutdownTimeout"})
@@ -113,12 +113,6 @@ def _machine_type(observed: Present, change: Change) -> Assessment | None:
     if hardware_version(change.after) < hardware_version(change.before):
         return Assessment(Impact.REPLACE, "a hardware version cannot go back")
     return None
-
-
-def hardware_version(name: Any) -> int:
-    """19 for ``vmx-19``; 0 for what is none."""
-    digits = str(name or "").rpartition("-")[2]
-    return int(digits) if digits.isdecimal() else 0
 
 
 def _disk(observed: Present, change: Change) -> Assessment | None:

@@ -13,7 +13,8 @@ from pyVmomi import vim
 from provisioner.core.clock import Deadline
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware.inventory import Inventory, name_of
-from provisioner_plugins.vmware.machine.home import home_of
+from provisioner_plugins.vmware.machine.home import datastore_of, folder_of, pool_of
+from provisioner_plugins.vmware.machine.host_choice import host_without_drs
 from provisioner_plugins.vmware.machine.reading import Machine
 from provisioner_plugins.vmware.machine.record import DISK
 from provisioner_plugins.vmware.references import References
@@ -68,18 +69,22 @@ def move(
     if not fields:
         return
     entity = site.client.managed(vim.VirtualMachine, found.row.moid)
-    home = home_of(site, resource, entity)
     if "folder" in fields:
+        folder = site.client.managed(vim.Folder, folder_of(site, resource))
         site.run(
             f"move machine {resource.name} into another folder",
-            lambda _: home.folder.MoveIntoFolder_Task([entity]),
+            lambda _: folder.MoveIntoFolder_Task([entity]),
             deadline,
         )
     where = vim.vm.RelocateSpec()
     if {"cluster", "resourcePool"} & {*fields}:
-        where.pool, where.host = home.pool, home.host
+        pool, host = pool_of(site, resource)
+        host = host or host_without_drs(site, resource, pool, None, entity)
+        where.pool = site.client.managed(vim.ResourcePool, pool)
+        where.host = None if host is None else site.client.managed(vim.HostSystem, host)
     if "storagePool" in fields:
-        where.datastore = home.datastore
+        store = datastore_of(site, resource)
+        where.datastore = None if store is None else site.client.managed(vim.Datastore, store.moid)
         # Only the machine's own files: every disk stays where it is, but those that came with it.
         where.disk = [
             vim.vm.RelocateSpec.DiskLocator(

@@ -15,9 +15,9 @@ from provisioner_plugins.vmware.machine import customization
 from provisioner_plugins.vmware.machine.extra import contradictions
 from provisioner_plugins.vmware.machine.impact import assess
 from provisioner_plugins.vmware.machine.limits import beyond
+from provisioner_plugins.vmware.machine.rooms import PARAVIRTUAL_BUS
 from provisioner_plugins.vmware.refusal import unusable
 
-PARAVIRTUAL_BUS = "pvscsi"
 PARAVIRTUAL_CARD = "vmxnet3"
 _PORTABLE = "virtio"
 """The word of portable manifests for whatever the hypervisor's own paravirtual devices are."""

@@ -15,7 +15,7 @@ from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import properties
 from provisioner_plugins.vmware.machine.finding import is_template
-from provisioner_plugins.vmware.machine.impact import hardware_version
+from provisioner_plugins.vmware.machine.limits import hardware_version
 from provisioner_plugins.vmware.machine.power import find
 from provisioner_plugins.vmware.machine.reading import OWN, Machine
 from provisioner_plugins.vmware.machine.record import CARD, DISK, DRIVE, Record

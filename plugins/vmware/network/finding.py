@@ -50,6 +50,9 @@ class Finder:
             try:
                 datacenter = self._datacenter(target)
             except Terminal as problem:
+                if target.exact:
+                    paths = [self._path(item) for item in found]
+                    return Undetermined(_ambiguous(target, paths))
                 return Undetermined(problem.diagnostic)
             found = [item for item in found if self._place(item) == datacenter]
         if len(found) > 1:

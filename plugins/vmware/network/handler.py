@@ -11,7 +11,7 @@ from pyVmomi import vim
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import error
+from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import (
     Change,
     Discovered,
@@ -23,7 +23,7 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
-from provisioner.providers.capabilities import User
+from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine.properties import STAMP
 from provisioner_plugins.vmware.marks import Marks
@@ -41,7 +41,7 @@ from provisioner_plugins.vmware.network.reading import (
     present,
     spec_of,
 )
-from provisioner_plugins.vmware.network.rules import DISTRIBUTED, ISOLATED
+from provisioner_plugins.vmware.network.rules import DISTRIBUTED, ISOLATED, makes_switch
 from provisioner_plugins.vmware.ownership import (
     gone,
     is_stamped_by,
@@ -56,6 +56,8 @@ from provisioner_plugins.vmware.specs import touches
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted
 
+_AROUND = frozenset({"Datacenter", "Cluster", "ClusterHost"})
+"""Kinds that may bring a switch with them."""
 _OF_USERS: Wanted = {vim.VirtualMachine: ("network", "runtime.powerState", STAMP)}
 
 
@@ -100,6 +102,20 @@ class NetworkHandler:
                 present(network, stamp, discovered_spec(network, inventory)),
                 notes=notes_of(network),
             )
+
+    # --- looking ahead ---
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a port group on a switch of
+        others needs one that is there. Raises Terminal.
+        """
+        del thorough
+        resource = undertaking.resource
+        if undertaking.creates and not _is_to_come(resource):
+            self._maker(resource, Finder(self._site, inventory), deadline).require_switch()
+        yield from ()
 
     # --- writing ---
 
@@ -253,4 +269,13 @@ def _in_use(resource: Resource, users: Sequence[User]) -> Any:
         + (f" and {len(users) - 3} more" if len(users) > 3 else ""),
         hint="Plug them into another network, or shut them down; then apply again.",
         address=str(resource.address),
+    )
+
+
+def _is_to_come(resource: Resource) -> bool:
+    """Whether something that the stack is still to make may bring the switch of a network."""
+    return any(
+        other.external_id is None
+        and (address.kind in _AROUND or (address.kind == "Network" and makes_switch(other.spec)))
+        for address, other in resource.related.items()
     )

@@ -27,6 +27,10 @@ _LONGEST_SWITCH_NAME = 31
 class Maker(Protocol):
     """Makes, changes and removes the port group of one resource."""
 
+    def require_switch(self) -> None:
+        """Raise Terminal (PRV5323) where the switch that others use, too, is not there."""
+        ...
+
     def make(self, found: Network | None) -> tuple[Network, bool]:
         """Make what is missing of it for it to be seen; whether its switch was made with it."""
         ...

@@ -33,6 +33,11 @@ _OF_SWITCH = (("mtu",), ("uplinks",))
 class OnHosts(Making):
     """Implements :class:`~provisioner_plugins.vmware.network.making.Maker`."""
 
+    def require_switch(self) -> None:
+        """On each host that is named; else on any."""
+        if not makes_switch(self._resource.spec):
+            self._chosen()
+
     def make(self, found: Network | None) -> tuple[Network, bool]:
         """On the first host: with that the endpoint knows it, and it can be marked."""
         hosts = self._chosen()

@@ -12,7 +12,7 @@ from provisioner_plugins.vmware.network import distributed
 from provisioner_plugins.vmware.network.finding import Finder
 from provisioner_plugins.vmware.network.making import Making
 from provisioner_plugins.vmware.network.reading import ENTITIES, READS, Network
-from provisioner_plugins.vmware.network.rules import DEFAULT_MTU, ISOLATED
+from provisioner_plugins.vmware.network.rules import BRIDGE, DEFAULT_MTU, ISOLATED
 from provisioner_plugins.vmware.network.standard import Touched
 from provisioner_plugins.vmware.ownership import is_stamped_by
 from provisioner_plugins.vmware.stamp import Mark
@@ -24,6 +24,11 @@ _OF_GROUP = (("vlan",), ("trunk",), ("security",), ("teaming",))
 
 class OnSwitch(Making):
     """Implements :class:`~provisioner_plugins.vmware.network.making.Maker`."""
+
+    def require_switch(self) -> None:
+        """In its datacenter."""
+        if self._resource.spec["mode"] == BRIDGE:
+            self._existing_switch()
 
     def make(self, found: Network | None) -> tuple[Network, bool]:
         """The port group, before it its own switch."""

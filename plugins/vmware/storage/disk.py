@@ -23,6 +23,7 @@ _KIB = 1024
 _LARGEST = 62 * 2**40
 _MAXIMUMS = "VMware vSphere 8 Configuration Maximums, virtual disk"
 _API = "vSphere Web Services API, FileBackedVirtualDiskSpec.capacityKb"
+_GROWS = "vSphere Web Services API, ExtendVirtualDisk_Task"
 
 
 class DiskRules:
@@ -108,7 +109,7 @@ def _assess_size(change: Change, observed: Present) -> Assessment:
     if after < before:
         return Assessment(
             Impact.DATA_LOSS,
-            f"write size: {format_size(before)} to keep the disk as it is; it cannot shrink: with "
-            f"{format_size(after)} it is made anew and its data is lost",
+            f"write size: {format_size(before)} to keep the disk as it is; it cannot shrink "
+            f"({_GROWS}): with {format_size(after)} it is made anew and its data is lost",
         )
     return Assessment(Impact.LIVE)

@@ -80,11 +80,13 @@ class PoolHandler:
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        for row in inventory.rows(*POOLS):
+        rows = [*inventory.rows(*POOLS)]
+        told = inventory.told(rows)
+        for row in rows:
             mark = inventory.mark(row)
             owner = None if mark is None else mark.stamp
             observed = self._present(inventory, row, Names({}), owner)
-            yield Discovered(self.kind, name_of(row), observed, tuple(_notes(row, observed)))
+            yield Discovered(self.kind, told[row.moid], observed, tuple(_notes(row, observed)))
 
     def _present(self, inventory: Inventory, row: Row, names: Names, owner: Any) -> Present:
         of_vcenter = self._site.flavour is VCENTER

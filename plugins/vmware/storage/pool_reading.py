@@ -83,6 +83,9 @@ class Finder:
             try:
                 within = self._site.datacenter(target)
             except Terminal as problem:
+                if target.exact:
+                    paths = [self._inventory.path(row) for row in found]
+                    return Undetermined(_ambiguous(target, paths))
                 return Undetermined(problem.diagnostic)
             found = [row for row in found if self._datacenter(row) == within.moid]
         if len(found) > 1:

@@ -143,6 +143,13 @@ def test_a_disk_grows_and_never_shrinks(change: Change, wanted: Impact) -> None:
     assert wanted is impact("Disk", {"size": 4096}, change)
 
 
+def test_why_a_disk_does_not_shrink_is_said_with_the_source() -> None:
+    observed = Present("id", None, {"size": 4096}, "")
+    smaller = Change(("size",), 4096, 2048)
+    [found] = RULES["Disk"].impact(resource("Disk", {"size": 2048}), observed, [smaller])
+    assert "it cannot shrink (vSphere Web Services API, ExtendVirtualDisk_Task)" in found.reason
+
+
 @pytest.mark.parametrize(
     ("spec", "flavour", "path"),
     [

@@ -14,14 +14,10 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.inventory import name_of
+from provisioner_plugins.vmware.machine.host_choice import host_without_drs
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FileId, Files
-from provisioner_plugins.vmware.wire.sweep import Row, look
-
-_HOST = {
-    vim.HostSystem: ("runtime.connectionState", "runtime.inMaintenanceMode", "datastore"),
-}
-_RUNS = {vim.VirtualMachine: ("runtime.host",)}
+from provisioner_plugins.vmware.wire.sweep import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +66,9 @@ def folder_of(site: Site, resource: Resource) -> str:
     return site.named(name, among, "folder of machines", "folder").moid
 
 
-def home_of(site: Site, resource: Resource, machine: Any = None) -> Home:
-    """``machine``: a managed object that is there already, and stays on its host where it can.
-
-    Raises Terminal (PRV5323, PRV5324) where it is open, or not there, PRV5330 where nothing can run
-    it.
+def home_of(site: Site, resource: Resource) -> Home:
+    """Raises Terminal (PRV5323, PRV5324) where it is open, or not there, PRV5330 where nothing can
+    run it.
     """
     folder = folder_of(site, resource)
     pool, host = pool_of(site, resource)
@@ -82,7 +76,7 @@ def home_of(site: Site, resource: Resource, machine: Any = None) -> Home:
     managed = site.client.managed
     store = datastore_of(site, resource)
     if host is None:
-        host = host_without_drs(site, resource, pool, store, machine)
+        host = host_without_drs(site, resource, pool, store)
     return Home(
         managed(vim.Folder, folder),
         managed(vim.ResourcePool, pool),
@@ -123,56 +117,6 @@ def _require_hosts(site: Site, resource: Resource, pool: str) -> None:
                 path=("placement",),
             )
         )
-
-
-def host_without_drs(
-    site: Site, resource: Resource, pool: str, store: Row | None, machine: Any
-) -> str | None:
-    """A host of a cluster that chooses none: the endpoint then wants one named (vSphere Web
-    Services API, CreateVM_Task, ImportVApp, VirtualMachineRelocateSpec). Many machines at once are
-    spread over all of them by their UUIDs.
-    """
-    places = site.places()
-    row = places.row(pool)
-    cluster = None if row is None else places.above(row, vim.ClusterComputeResource)
-    if cluster is None or getattr(cluster.get("configurationEx.drsConfig"), "enabled", False):
-        return None
-    objects = [
-        site.client.managed(vim.HostSystem, host.moid)
-        for host in places.children(cluster, vim.HostSystem)
-    ]
-    what = f"choose a host for {resource.address}"
-    able = [host for host in look(site.client, what, objects, _HOST) if _can_run(host, store)]
-    if not able:
-        raise Terminal(_no_host(resource, cluster, store))
-    for row in look(site.client, what, [] if machine is None else [machine], _RUNS):
-        moid = str(row.get("runtime.host")._GetMoId())
-        if moid in {host.moid for host in able}:
-            return moid
-    return sorted(able, key=lambda host: host.moid)[resource.uid.int % len(able)].moid
-
-
-def _can_run(host: Row, store: Row | None) -> bool:
-    stores = {item._GetMoId() for item in host.get("datastore", ())}
-    connected = vim.HostSystem.ConnectionState.connected
-    return (
-        host.get("runtime.connectionState") == connected
-        and not host.get("runtime.inMaintenanceMode", False)
-        # A cluster of datastores is none of a host's.
-        and (store is None or not issubclass(store.kind, vim.Datastore) or store.moid in stores)
-    )
-
-
-def _no_host(resource: Resource, cluster: Row, store: Row | None) -> Diagnostic:
-    having = "" if store is None else f" and has the datastore {name_of(store)}"
-    return error(
-        "PRV5330",
-        f"no host of the cluster {name_of(cluster)} can run {resource.address}",
-        detail=f"The cluster has no DRS, and none of its hosts is connected{having}.",
-        hint="Connect a host, end its maintenance, or choose another datastore or cluster.",
-        address=str(resource.address),
-        path=("placement",),
-    )
 
 
 def pool_of(site: Site, resource: Resource) -> tuple[str, str | None]:

@@ -13,12 +13,8 @@ from pyVmomi import vim
 from provisioner.core.clock import Deadline
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware.inventory import Inventory, name_of
-from provisioner_plugins.vmware.machine.home import (
-    datastore_of,
-    folder_of,
-    host_without_drs,
-    pool_of,
-)
+from provisioner_plugins.vmware.machine.home import datastore_of, folder_of, pool_of
+from provisioner_plugins.vmware.machine.host_choice import host_without_drs
 from provisioner_plugins.vmware.machine.reading import Machine
 from provisioner_plugins.vmware.machine.record import DISK
 from provisioner_plugins.vmware.references import References
@@ -84,8 +80,7 @@ def move(
     store = datastore_of(site, resource) if "storagePool" in fields else None
     if {"cluster", "resourcePool"} & {*fields}:
         pool, host = pool_of(site, resource)
-        if host is None:
-            host = host_without_drs(site, resource, pool, store, entity)
+        host = host or host_without_drs(site, resource, pool, store, entity)
         where.pool = site.client.managed(vim.ResourcePool, pool)
         where.host = None if host is None else site.client.managed(vim.HostSystem, host)
     if "storagePool" in fields:

@@ -38,6 +38,8 @@ from provisioner_plugins.vmware.wire.sweep import Row, look
 
 _UNFINISHED = "unfinished"
 _SNAPSHOT = "linked clones"
+_LONGEST = 71
+"""Characters of the name of an Image; that of a machine has at most 80."""
 _AGAIN_SECONDS = 15.0
 _PAUSES = (0.2, 1.0, 3.0)
 """Seconds between attempts."""
@@ -53,7 +55,7 @@ _READ = {
 
 def own_name(resource: Resource) -> str:
     """What the template of an Image is called."""
-    return f"{resource.name.rpartition('/')[2]}.{resource.uid.hex[:8]}"
+    return f"{resource.name.rpartition('/')[2][:_LONGEST]}.{resource.uid.hex[:8]}"
 
 
 Make = Callable[[str, Home, Mark], tuple[Any, Sequence[str]]]

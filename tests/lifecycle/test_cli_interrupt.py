@@ -4,7 +4,9 @@ next run understands."""
 import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,34 @@ def wait_for(process: subprocess.Popen[str], text: str) -> None:
         line = process.stdout.readline()
         assert line, seen
         seen += line
+
+
+WAITS_WHILE_IT_IS_LOADED = """\
+import sys, time
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "provisioner.cli.main":
+            print("loading", flush=True)
+            time.sleep(30)
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_an_interruption_before_anything_is_begun_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WAITS_WHILE_IT_IS_LOADED)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "provisioner", "version"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(process, "loading")
+    process.send_signal(signal.SIGINT)
+    assert ("", "") == process.communicate(timeout=SECONDS)
+    assert -signal.SIGINT == process.returncode
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -52,7 +52,7 @@ def test_installed_entry_points() -> None:
         "esxi": "provisioner_plugins.vmware:esxi",
     } == {point.name: point.value for point in providers}
     (command,) = metadata.entry_points(group="console_scripts", name="provisioner")
-    assert command.value == "provisioner.cli.main:main"
+    assert command.value == "provisioner.__main__:main"
 
 
 def test_installed_version() -> None:

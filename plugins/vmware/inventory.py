@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
+from typing import Any
 from urllib.parse import unquote
 
 from pyVmomi import vim
@@ -27,6 +29,7 @@ _MARKED: Sequence[type] = (
     vim.DistributedVirtualSwitch,
 )
 """The types that carry their marks in a custom attribute: all but machines."""
+_PARTS = f"{FIELD}."
 
 
 class Inventory:
@@ -65,16 +68,12 @@ class Inventory:
         self._by_value: dict[tuple[type, str], dict[object, Row]] = {}
         for row in rows:
             self._by_kind.setdefault(row.kind, []).append(row)
-        self._stamp_field = next(
-            (
-                item.key
-                for row in rows
-                if row.kind is vim.CustomFieldsManager
-                for item in row.get("field", ())
-                if item.name == FIELD
-            ),
-            None,
-        )
+        self._attributes = {
+            int(item.key): str(item.name)
+            for row in rows
+            if row.kind is vim.CustomFieldsManager
+            for item in row.get("field", ())
+        }
 
     def rows(self, *kinds: type) -> Iterator[Row]:
         """All objects of these types, in the order of their paths."""
@@ -110,6 +109,15 @@ class Inventory:
             self._paths[row.moid] = path
         return path
 
+    @cached_property
+    def permissions(self) -> Sequence[Any]:
+        """Every permission that the user may see, as pyvmomi has it; one call, when first asked."""
+        found = self.client.read(
+            "read the permissions",
+            lambda content: content.authorizationManager.RetrieveAllPermissions(),
+        )
+        return list(found or ())
+
     def named(self, name: str, kinds: Iterable[type]) -> list[Row]:
         """The objects of these types with this name or inventory path, in the order of paths."""
         found = self.rows(*kinds)
@@ -141,10 +149,23 @@ class Inventory:
         """The mark in an object's custom attribute; None where there is none, or no room for one.
         Machines carry theirs elsewhere.
         """
-        for value in row.get("customValue", ()):
-            if value.key == self._stamp_field:
-                return Mark.parse(value.value)
-        return None
+        parts = {}
+        for name, value in self.attributes(row).items():
+            if name == FIELD:
+                parts[0] = value
+            elif name.startswith(_PARTS) and name[len(_PARTS) :].isdecimal():
+                parts[int(name[len(_PARTS) :])] = value
+        return Mark.joined(parts)
+
+    def attributes(self, row: Row) -> dict[str, str]:
+        """The custom attributes of an object that say something, by name. Of machines they are
+        read only where they are asked for.
+        """
+        return {
+            self._attributes[value.key]: str(value.value)
+            for value in row.get("customValue", ())
+            if value.value and value.key in self._attributes
+        }
 
 
 def name_of(row: Row) -> str:

@@ -67,6 +67,7 @@ class VmwareProvider:
             unmarked=frozenset(
                 kind for kind, rules in self._rules.items() if self._flavour in rules.unmarked
             ),
+            guarded=frozenset({"Permission"}),
         )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
@@ -86,6 +87,16 @@ class VmwareProvider:
     def check_endpoint(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
         """See :class:`provisioner.providers.api.EndpointRules`."""
         connection = endpoint.connection
+        if self._flavour is not VCENTER and connection.get("labels"):
+            return [
+                error(
+                    "PRV5310",
+                    f"Host/{endpoint.name}: the connection cannot be used",
+                    detail="Tags and custom attributes are a vCenter's: an ESXi host has neither.",
+                    hint="Remove labels.",
+                    path=("connection", "labels"),
+                )
+            ]
         if "tls" in connection and connection.get("insecure", False):
             return [
                 error(

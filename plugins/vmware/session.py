@@ -28,10 +28,13 @@ from provisioner_plugins.vmware.flavour import Flavour
 from provisioner_plugins.vmware.handler import KindHandler, LooksAhead
 from provisioner_plugins.vmware.handlers import handlers_of
 from provisioner_plugins.vmware.inventory import Inventory
+from provisioner_plugins.vmware.labels.projection import Projection
 from provisioner_plugins.vmware.machine.power import bring_to
 from provisioner_plugins.vmware.near import near_to
+from provisioner_plugins.vmware.ownership import is_stamped_by
 from provisioner_plugins.vmware.site import PLACES, Site
 from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
+from provisioner_plugins.vmware.specs import touches
 from provisioner_plugins.vmware.wire.client import Client
 
 _LOOKED_FOR = 20
@@ -49,6 +52,7 @@ class VmwareSession:
         self._client = Client(endpoint, context, flavour)
         self._site = Site(self._client, flavour)
         self._handlers = handlers_of(self._site)
+        self._labels = Projection(self._site)
 
     # --- the contract ---
 
@@ -70,7 +74,7 @@ class VmwareSession:
                     result[target.address] = Absent(near_to(inventory, target))
                 else:
                     result[target.address] = _called_as_asked(target, answer)
-            return result
+            return self._labels.observed(inventory, result)
 
     def _observe(
         self,
@@ -95,11 +99,14 @@ class VmwareSession:
         served = sorted(set(kinds) & self._handlers.keys())
         inventory = self._inventory(served)
         for kind in served:
-            yield from self._handlers[kind].discover(inventory)
+            found = [*self._handlers[kind].discover(inventory)]
+            yield from self._labels.discovered(inventory, kind, found)
 
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`provisioner.providers.api.Session`."""
-        return self._handler(resource.kind).create(resource, deadline)
+        outcome = self._handler(resource.kind).create(resource, deadline)
+        self._labels.write(resource, outcome.external_id)
+        return outcome
 
     def update(
         self,
@@ -111,6 +118,10 @@ class VmwareSession:
     ) -> Outcome:
         """See :class:`provisioner.providers.api.Session`."""
         handler = self._handler(resource.kind)
+        is_ours = is_stamped_by(resource, observed.owner, observed.external_id)
+        if touches(changes)(("labels",)) and is_ours and not deadline.passed:
+            # Before the mark says so: after a run that was interrupted it still tells what was.
+            self._labels.write(resource, observed.external_id, observed.spec.get("labels"))
         return handler.update(resource, observed, changes, restart, deadline)
 
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
@@ -127,8 +138,8 @@ class VmwareSession:
 
     def _inventory(self, kinds: Collection[str]) -> Inventory:
         wanted: dict[type, set[str]] = {type_: {*paths} for type_, paths in PLACES.items()}
-        for kind in kinds:
-            for type_, paths in self._handler(kind).reads.items():
+        for reads in (*(self._handler(kind).reads for kind in kinds), self._labels.reads):
+            for type_, paths in reads.items():
                 wanted.setdefault(type_, set()).update(paths)
         return self._site.seen(
             Inventory(self._client, {type_: sorted(paths) for type_, paths in wanted.items()})

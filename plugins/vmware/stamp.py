@@ -7,6 +7,10 @@ are made. What an ESXi host has beside machines has no room for one (docs/provid
 value is JSON::
 
     {"lineage": "...", "address": "VirtualMachine/web", "generation": 0, "labels": {...}}
+
+The value of a custom attribute has :data:`MOST` characters. What does not fit stands, as the text
+of a JSON object, in further attributes (``provisioner.stamp.1`` ...), and the first one says how
+many and of what content: ``{"lineage": ..., "parts": 2, "sum": "..."}``.
 """
 
 from __future__ import annotations
@@ -17,10 +21,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provisioner.core.identity import Stamp
-from provisioner.core.values import canonical_json
+from provisioner.core.values import canonical_json, digest
 from provisioner.providers.api import Resource
 
 FIELD = "provisioner.stamp"
+MOST = 255
+"""Characters in the value of a custom attribute (vSphere, "Custom Attributes": the vCenter's
+database has no more room)."""
+_SUM = 16
+
+
+def field_name(part: int) -> str:
+    """The custom attribute with a part of the mark; 0 is the first."""
+    return f"{FIELD}.{part}" if part else FIELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +65,36 @@ class Mark:
 
     def text(self) -> str:
         """The value, as it is written on an object; the same for equal marks."""
+        return canonical_json({**self.stamp.as_json(), **self._rest()})
+
+    def parts(self) -> list[str]:
+        """The same as values of custom attributes, of which the first tells whose it is."""
+        whole = self.text()
+        if len(whole) <= MOST:
+            return [whole]
+        rest = canonical_json(self._rest())
+        slices = [rest[at : at + MOST] for at in range(0, len(rest), MOST)]
+        told = {"parts": len(slices), "sum": digest(rest)[:_SUM]}
+        return [canonical_json({**self.stamp.as_json(), **told}), *slices]
+
+    @classmethod
+    def joined(cls, values: Mapping[int, str]) -> Mark | None:
+        """The mark in custom attributes, whose values are given by the numbers of their parts. Of
+        one that was written by half only whose it is counts.
+        """
+        first = values.get(0, "")
+        mark = cls.parse(first)
+        if mark is None or '"parts":' not in first:
+            return mark
+        data = json.loads(first)
+        rest = "".join(values.get(part, "") for part in range(1, int(data["parts"]) + 1))
+        if digest(rest)[:_SUM] != data.get("sum"):
+            return mark
+        return cls.parse(canonical_json({**mark.stamp.as_json(), **json.loads(rest)}))
+
+    def _rest(self) -> dict[str, Any]:
         rest = {"labels": self.labels, "tenant": self.tenant, "details": self.details}
-        said = {name: value for name, value in rest.items() if value}
-        return canonical_json({**self.stamp.as_json(), **said})
+        return {name: value for name, value in rest.items() if value}
 
     def with_details(self, details: Mapping[str, Any]) -> Mark:
         """The same mark with other details."""

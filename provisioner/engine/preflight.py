@@ -5,7 +5,7 @@ Called when a plan was made, and once more when it is about to be applied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from provisioner.core.actions import Action
@@ -13,7 +13,7 @@ from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, Diagnostics
 from provisioner.engine.patience import GRACE_SECONDS, seconds_for_reading
-from provisioner.engine.plan import Begun, Plan
+from provisioner.engine.plan import Begun, Plan, Step
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.verify import resource_of
 from provisioner.manifest.model import Stack
@@ -40,7 +40,7 @@ def look_ahead(
     """
     problems = Diagnostics()
     related = resources_of(plan, begun)
-    for name, undertakings in _undertakings(plan, related).items():
+    for name, undertakings in _undertakings(plan, related, sessions).items():
         record = plan.endpoints[name]
         provider = sessions.registry.get(record.provider)
         if PREFLIGHT not in provider.describe().capabilities:
@@ -76,17 +76,25 @@ def resources_of(plan: Plan, begun: Begun) -> dict[str, dict[Address, Resource]]
 
 
 def _undertakings(
-    plan: Plan, related: Mapping[str, Mapping[Address, Resource]]
+    plan: Plan, related: Mapping[str, Mapping[Address, Resource]], sessions: Sessions
 ) -> dict[str, list[Undertaking]]:
     found: dict[str, list[Undertaking]] = {}
     for step in plan.steps:
-        if step.removes_predecessor or step.action not in (*_MAKING, *_CHANGING):
-            continue
+        endpoint = step.known.endpoint
         changes = step.changes if step.action in _CHANGING else ()
-        if changes or step.action in _MAKING:
-            resource = related[step.known.endpoint][step.address]
-            found.setdefault(step.known.endpoint, []).append(Undertaking(resource, changes))
+        removes = step.action is Action.DELETE and step.address.kind in _guarded(
+            plan, step, sessions
+        )
+        looked_at = changes or removes or step.action in _MAKING
+        if looked_at and not step.is_of_predecessor:
+            undertaking = Undertaking(related[endpoint][step.address], changes, removes)
+            found.setdefault(endpoint, []).append(undertaking)
     return found
+
+
+def _guarded(plan: Plan, step: Step, sessions: Sessions) -> Collection[str]:
+    provider = plan.endpoints[step.known.endpoint].provider
+    return sessions.registry.get(provider).describe().guarded
 
 
 def _placed(found: Diagnostic, stack: Stack | None) -> Diagnostic:

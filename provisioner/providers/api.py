@@ -83,7 +83,9 @@ class Description:
     ``connection_schema`` and ``native_schema`` are JSON Schemas (2020-12) of
     ``Host.spec.connection`` and of the provider's part of a resource's ``native`` section.
     ``naming`` holds the kinds it serves, ``unmarked`` those of them on whose objects there is no
-    room for a stamp. ``capabilities`` are names from :mod:`provisioner.providers.capabilities`.
+    room for a stamp, ``guarded`` those whose removal may be refused when it is planned (see
+    :class:`~provisioner.providers.capabilities.Undertaking`). ``capabilities`` are names from
+    :mod:`provisioner.providers.capabilities`.
     ``defaults`` holds, by kind and laid out like a spec, the canonical values of unset fields whose
     schema leaves that to the provider; ``*`` stands for every element of a set. No value is a
     mapping.
@@ -98,6 +100,7 @@ class Description:
     capabilities: frozenset[str] = frozenset()
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unmarked: frozenset[str] = frozenset()
+    guarded: frozenset[str] = frozenset()
 
     @property
     def kinds(self) -> frozenset[str]:

@@ -109,15 +109,18 @@ class Usage(Protocol):
 
 
 class Undertaking(NamedTuple):
-    """What a step is about to do: create ``resource``, or make ``changes`` to it."""
+    """What a step is about to do: create ``resource``, make ``changes`` to it, or remove it, which
+    is told of the kinds in :attr:`~provisioner.providers.api.Description.guarded`.
+    """
 
     resource: Resource
     changes: tuple[Change, ...] = ()
+    removes: bool = False
 
     @property
     def creates(self) -> bool:
         """Whether the object is still to be made."""
-        return not self.changes
+        return not self.changes and not self.removes
 
 
 @runtime_checkable

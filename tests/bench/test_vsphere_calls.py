@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,10 @@ def workspace(folder: Path, *, remembers: bool) -> Workspace:
     return Workspace(folder / "stack", environ=environ, actor="bench", cache=cache)
 
 
-def apply(vcsim: Vcsim, folder: Path, machines: int) -> None:
-    vsphere_stack.write(folder / "stack", machines, vcsim)
+def apply(
+    vcsim: Vcsim, folder: Path, machines: int, *, tags: Mapping[str, str] | None = None
+) -> None:
+    vsphere_stack.write(folder / "stack", machines, vcsim, tags=tags)
     applying = workspace(folder, remembers=False)
     plan = make_plan(applying, PlanChoices(), ignore)
     assert "done" == apply_plan(applying, plan, ignore, StopSignal()).outcome
@@ -77,6 +79,18 @@ def test_plan_makes_as_many_requests_for_many_machines_as_for_few(
     assert {PAGES} == (many - few).keys()
     assert few.total() <= MOST
     assert {"RetrievePropertiesEx": 1, PAGES: 1} == many - warm
+
+
+def test_tags_are_read_with_as_many_requests_for_many_machines_as_for_few(tmp_path: Path) -> None:
+    """Log in, ask for those of all machines, for the one tag and its category, log out."""
+    with Vcsim(Options(machines=2)) as vcsim:
+        apply(vcsim, tmp_path, 3, tags={"tier": "web"})
+        few = requests(vcsim, tmp_path, remembers=False)
+        apply(vcsim, tmp_path, 20, tags={"tier": "web"})
+        many = requests(vcsim, tmp_path, remembers=False)
+    assert few == many
+    assert few.total() <= MOST
+    assert 5 == sum(count for name, count in few.items() if " /api/" in name)
 
 
 def test_machine_that_is_made_is_read_once(vcsim_vcenter: Vcsim) -> None:

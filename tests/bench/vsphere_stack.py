@@ -4,6 +4,7 @@ counts requests.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.bench.estate import API_VERSION, write_documents
@@ -13,8 +14,12 @@ PASSWORD = "VSPHERE_PASSWORD"
 """The environment variable that the password is in."""
 
 
-def write(folder: Path, machines: int, vcsim: Vcsim) -> None:
-    """Write a stack of so many stopped machines, each with an empty CD drive."""
+def write(
+    folder: Path, machines: int, vcsim: Vcsim, *, tags: Mapping[str, str] | None = None
+) -> None:
+    """Write a stack of so many stopped machines, each with an empty CD drive; with ``tags``, which
+    are labels of each, that the vCenter shows.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     connection = {
         "server": vcsim.host,
@@ -23,6 +28,7 @@ def write(folder: Path, machines: int, vcsim: Vcsim) -> None:
         "password": {"secretRef": f"env://{PASSWORD}"},
         "tls": {"caFile": str(vcsim.ca)},
         "cluster": "DC0_C0",
+        **({} if tags is None else {"labels": ["tags"]}),
     }
     write_documents(
         folder / "stack.yaml",
@@ -32,11 +38,12 @@ def write(folder: Path, machines: int, vcsim: Vcsim) -> None:
         ],
     )
     write_documents(
-        folder / "machines.yaml", (_machine(number) for number in range(1, machines + 1))
+        folder / "machines.yaml",
+        (_machine(number, tags or {}) for number in range(1, machines + 1)),
     )
 
 
-def _machine(number: int) -> dict[str, object]:
+def _machine(number: int, labels: Mapping[str, str]) -> dict[str, object]:
     return _document(
         "VirtualMachine",
         f"vm-{number:05}",
@@ -47,8 +54,12 @@ def _machine(number: int) -> dict[str, object]:
             "cdroms": [{"name": "setup"}],
             "power": "stopped",
         },
+        labels,
     )
 
 
-def _document(kind: str, name: str, spec: dict[str, object]) -> dict[str, object]:
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+def _document(
+    kind: str, name: str, spec: dict[str, object], labels: Mapping[str, str] | None = None
+) -> dict[str, object]:
+    metadata = {"name": name, **({"labels": labels} if labels else {})}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}

@@ -54,6 +54,23 @@ def test_what_others_have_on_an_object_stays(vcsim_vcenter: Vcsim) -> None:
         assert Absent() == found(opened, one)
 
 
+def test_one_principal_in_two_spellings_is_one(vcsim_vcenter: Vcsim) -> None:
+    one, two = permission("one", "LAB\\one"), permission("two", "one@lab.example", "NoAccess")
+    with session(vcsim_vcenter) as opened:
+        one = given(opened, one)
+        two = replace(two, related={one.address: one})
+        assert Absent() == found(opened, two)
+        told = opened.preflight([Undertaking(two)], soon(), thorough=False)
+        assert ["PRV5318"] == codes(told)
+        with pytest.raises(Terminal) as caught:
+            opened.create(two, soon())
+        assert "PRV5318" == caught.value.diagnostic.code
+        still = found(opened, one)
+        assert isinstance(still, Present)
+        assert "ReadOnly" == still.spec["builtinRole"]
+        opened.delete(one, soon())
+
+
 def test_unknown_user_is_told(vcsim_vcenter: Vcsim) -> None:
     details = {"principal": "LAB\\nobody", "unresolved": True}
     with (
@@ -85,6 +102,8 @@ def test_own_rights_are_not_taken_away(vcsim_vcenter: Vcsim) -> None:
         less = replace(own, spec={**own.spec, "builtinRole": "ReadOnly"})
         planned = opened.preflight([Undertaking(less, (change,))], soon(), thorough=False)
         assert ["PRV5336"] == codes(planned)
+        gone = opened.preflight([Undertaking(own, removes=True)], soon(), thorough=False)
+        assert ["PRV5336"] == codes(gone)
         with pytest.raises(Terminal) as caught:
             opened.delete(own, soon())
         assert "PRV5336" == caught.value.diagnostic.code

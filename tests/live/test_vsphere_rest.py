@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -62,6 +65,21 @@ def test_one_session_for_all_calls_is_logged_out(vcsim_vcenter: Vcsim) -> None:
             api.get("list the categories", CATEGORIES)
     counts = Counter(vcsim_vcenter.reset_counts())
     assert {LOGIN: 1, LIST: 3, LOGOUT: 1} == {name: counts[name] for name in (LOGIN, LIST, LOGOUT)}
+
+
+def test_certificate_is_pinned_as_that_of_the_other_api(vcsim_vcenter: Vcsim) -> None:
+    pem = vcsim_vcenter.certificate.read_text()
+    pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    with rest(vcsim_vcenter, tls={"fingerprint": pin}) as api:
+        api.get("list the categories", CATEGORIES)
+        # A connection that is made anew compares it, too, before anything is sent.
+        strange = {**api._client.endpoint.connection, "tls": {"fingerprint": "00" * 32}}
+        api._client.endpoint = replace(api._client.endpoint, connection=strange)
+        vcsim_vcenter.reset_counts()
+        with pytest.raises(Terminal) as caught:
+            api.upload("upload a file", "https://x/folder/x", 1, [b"x"])
+        assert {} == vcsim_vcenter.reset_counts()
+    assert "PRV5305" == code(caught)
 
 
 def test_what_is_made_is_read_changed_and_removed(vcsim_vcenter: Vcsim) -> None:

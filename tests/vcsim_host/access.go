@@ -124,6 +124,10 @@ func (h *host) rewrite(
 	edit func(*simulator.AuthorizationManager, []types.Permission) ([]types.Permission, bool),
 ) {
 	own := h.context()
+	if own.Map.Get(entity) == nil {
+		answerWithFault(w, &types.ManagedObjectNotFound{Obj: entity}, "as it is not there")
+		return
+	}
 	manager := own.Map.Get(method.This).(*simulator.AuthorizationManager)
 	own.Map.WithLock(own, manager, func() {
 		set, found := edit(manager, permissionsOn(own, manager, entity))

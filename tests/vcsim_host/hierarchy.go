@@ -23,8 +23,8 @@ var clusterElement = regexp.MustCompile(
 
 // building are calls in the middle of which the simulator's inventory is not whole.
 var building = regexp.MustCompile(
-	`^(Create(ClusterEx|Datacenter|Folder|ResourcePool)|MoveInto.*|Add.*Host_Task|Destroy_Task|` +
-		`Create\w+Datastore|RemoveDatastore|AddCustomFieldDef)$`)
+	`^(Create(ClusterEx|Datacenter|Folder|ResourcePool)|MoveInto.*|Add(.*Host_Task|CustomFieldDef)|Destroy_Task|` +
+		`Create\w+Datastore|RemoveDatastore)$`)
 
 // inTurn has nobody read the inventory while one of these calls is carried out: to a vCenter's
 // clients a new object is there with all that it has, or not at all.

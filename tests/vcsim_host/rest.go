@@ -43,6 +43,13 @@ func (h *host) completeRest(seen *call, next http.Handler) http.Handler {
 			verb: verb, path: "/rest/com/vmware/" + collections[collection],
 			action: r.URL.Query().Get("action"), isCollection: rest == "", body: body,
 		}
+		if asked.action == "list-tags-for-category" {
+			var of struct {
+				Category string `json:"category_id"`
+			}
+			_ = json.Unmarshal(body, &of)
+			rest, asked.body = of.Category, nil
+		}
 		if rest != "" {
 			asked.path += "/id:" + rest
 		}

@@ -24,7 +24,7 @@ from provisioner_plugins.vmware.access.role import roles_of
 from provisioner_plugins.vmware.access.subjects import KINDS, READS, field_of, object_of, root_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.name_only import Item, NameOnlyHandler
-from provisioner_plugins.vmware.ownership import gone
+from provisioner_plugins.vmware.ownership import gone, taken
 from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.wire.errors import LOCKED_OUT, NOBODY
 from provisioner_plugins.vmware.wire.sweep import Wanted
@@ -38,12 +38,8 @@ class PermissionHandler(NameOnlyHandler):
     reads: Wanted = MappingProxyType({vim.AuthorizationManager: ("roleList",), **READS})
 
     def items(self, inventory: Inventory) -> Sequence[Item]:
-        """See the base. One call, whatever there is; what the user cannot see is not told."""
-        found = inventory.client.read(
-            "read the permissions",
-            lambda content: content.authorizationManager.RetrieveAllPermissions(),
-        )
-        items = (_item(inventory, permission) for permission in found or ())
+        """See the base. What the user cannot see is not told."""
+        items = (_item(inventory, permission) for permission in inventory.permissions)
         return sorted((item for item in items if item is not None), key=lambda item: item.name)
 
     def within(self, inventory: Inventory, target: Resource) -> str | None:
@@ -54,17 +50,21 @@ class PermissionHandler(NameOnlyHandler):
         """See the base: by its principal on its object, unless it is another resource's."""
         if target.exact:
             return [item for item in items if item.name == target.name]
-        within, spec = self.within(inventory, target), target.spec
         others = {
             resource.external_id
             for address, resource in target.related.items()
             if address.kind == self.kind and address != target.address
         }
+        same = self._same(inventory, items, target)
+        return [item for item in same if item.id not in others]
+
+    def _same(self, inventory: Inventory, items: Sequence[Item], target: Resource) -> list[Item]:
+        """Those of a target's principal on its object, whosever they are."""
+        within, spec = self.within(inventory, target), target.spec
         meant = [
             item
             for item in items
             if item.within == within
-            and item.id not in others
             and bool(item.found.group) == spec.get("group", False)
             and is_same(str(item.found.principal), str(spec["principal"]))
         ]
@@ -126,7 +126,20 @@ class PermissionHandler(NameOnlyHandler):
         within = self.within(inventory, resource)
         if within is None:
             raise Terminal(gone(resource))
+        problem = self._taken(inventory, resource)
+        if problem is not None:
+            raise Terminal(problem)
         self._set(inventory, resource, resource.spec, within)
+
+    def _taken(self, inventory: Inventory, resource: Resource) -> Diagnostic | None:
+        """That another resource of the stack is about the same principal and object, which the
+        loader did not see because it is written otherwise.
+        """
+        items = self.items(inventory)
+        if self._find(inventory, items, resource) is not None:
+            return None
+        same = self._same(inventory, items, resource)
+        return taken(resource, f"is {same[0].name}") if same else None
 
     def unfound(self, inventory: Inventory, resource: Resource) -> Diagnostic:
         """See the base: the endpoint took it, and calls the principal in a way that nothing here
@@ -167,7 +180,7 @@ class PermissionHandler(NameOnlyHandler):
     ) -> None:
         """Refused (PRV5336) where nobody could give it back."""
         del deadline
-        problem = self._loss(inventory, resource, item.within, item, None)
+        problem = self._loss(inventory, resource, item, None)
         if problem is not None:
             raise Terminal(problem)
         self._take(inventory, resource, item.within, str(item.found.principal))
@@ -217,15 +230,28 @@ class PermissionHandler(NameOnlyHandler):
         and rights that would be lost.
         """
         del deadline, thorough
-        resource, spec = undertaking.resource, undertaking.resource.spec
-        if "builtinRole" in spec and number_of(inventory, resource) is None:
+        resource, removes = undertaking.resource, undertaking.removes
+        is_builtin = not removes and "builtinRole" in resource.spec
+        if is_builtin and number_of(inventory, resource) is None:
             yield unknown(inventory, resource)
             return
         item = self._find(inventory, self.items(inventory), resource)
-        within = self.within(inventory, resource) if item is None else item.within
-        if within is None:
+        granted = None if removes else self._granted(inventory, resource)
+        problem = None if removes else self._taken(inventory, resource)
+        if problem is not None:
+            yield problem
+        if item is None and granted is None:
             return
-        granted = Grant(
+        problem = self._loss(inventory, resource, item, granted, self._coming(inventory, resource))
+        if problem is not None:
+            yield problem
+
+    def _granted(self, inventory: Inventory, resource: Resource) -> Grant | None:
+        """What a resource gives; None where its object is still to be made."""
+        within, spec = self.within(inventory, resource), resource.spec
+        if within is None:
+            return None
+        return Grant(
             within,
             str(spec["principal"]),
             is_group=bool(spec.get("group", False)),
@@ -233,23 +259,32 @@ class PermissionHandler(NameOnlyHandler):
             is_admin=number_of(inventory, resource) == ADMIN,
             privileges=privileges_of(inventory, resource),
         )
-        problem = self._loss(inventory, resource, within, item, granted)
-        if problem is not None:
-            yield problem
+
+    def _coming(self, inventory: Inventory, resource: Resource) -> list[Grant]:
+        """What the stack is about to give beside it."""
+        others = [
+            self._granted(inventory, other)
+            for address, other in resource.related.items()
+            if address.kind == self.kind
+            and address != resource.address
+            and other.external_id is None
+        ]
+        return [grant for grant in others if grant is not None]
 
     def _loss(
         self,
         inventory: Inventory,
         resource: Resource,
-        within: str,
         item: Item | None,
         granted: Grant | None,
+        coming: Sequence[Grant] = (),
     ) -> Diagnostic | None:
         """Why ``granted`` must not take the place of ``item``; None: nothing against it."""
         roles = roles_of(inventory)
         before = {each.id: _grant(each, roles) for each in self.items(inventory)}
         after = [grant for key, grant in before.items() if item is None or key != item.id]
-        after += [] if granted is None else [granted]
+        after += [*coming, *([] if granted is None else [granted])]
+        within = item.within if item is not None else "" if granted is None else granted.entity
         user = str(self._site.client.endpoint.connection["username"])
         found = loss([*before.values()], after, _upwards(inventory, within), user)
         if found is None:

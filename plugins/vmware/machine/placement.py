@@ -77,13 +77,13 @@ def move(
             deadline,
         )
     where = vim.vm.RelocateSpec()
+    store = datastore_of(site, resource) if "storagePool" in fields else None
     if {"cluster", "resourcePool"} & {*fields}:
         pool, host = pool_of(site, resource)
-        host = host or host_without_drs(site, resource, pool, None, entity)
+        host = host or host_without_drs(site, resource, pool, store, entity)
         where.pool = site.client.managed(vim.ResourcePool, pool)
         where.host = None if host is None else site.client.managed(vim.HostSystem, host)
     if "storagePool" in fields:
-        store = datastore_of(site, resource)
         where.datastore = None if store is None else site.client.managed(vim.Datastore, store.moid)
         # Only the machine's own files: every disk stays where it is, but those that came with it.
         where.disk = [

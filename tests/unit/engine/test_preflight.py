@@ -38,7 +38,8 @@ class CarefulSession(WatchedSession):
         if self._provider.hangs:
             self._provider.never.wait()
         asked = [
-            f"{'create' if item.creates else 'change'} {item.resource.address}"
+            f"{'create' if item.creates else 'remove' if item.removes else 'change'}"
+            f" {item.resource.address}"
             for item in undertakings
         ]
         self.ask("preflight")
@@ -63,7 +64,11 @@ class Careful(Watched):
 
     def describe(self) -> Description:
         description = super().describe()
-        return replace(description, capabilities=description.capabilities | {PREFLIGHT})
+        return replace(
+            description,
+            capabilities=description.capabilities | {PREFLIGHT},
+            guarded=frozenset({"Disk"}),
+        )
 
     def open(self, endpoint: Endpoint, context: Context) -> Any:
         return CarefulSession(self._inner.open(endpoint, context), self._watching, self)
@@ -102,6 +107,13 @@ def test_changes_are_told_from_creations(world: World) -> None:
     careful(world).asked.clear()
     world.plan(POOL, replace(DISK, spec={"pool": "p", "size": 2}))
     assert [(False, ["change Disk/d"])] == careful(world).asked
+
+
+def test_removals_are_looked_at_where_the_provider_guards_the_kind(world: World) -> None:
+    world.made(POOL, DISK)
+    careful(world).asked.clear()
+    world.plan()
+    assert [(False, ["remove Disk/d"])] == careful(world).asked
 
 
 def test_a_plan_that_cannot_succeed_is_refused(world: World) -> None:

@@ -1,0 +1,1 @@
+"""Labels as a vCenter itself shows them: tags, and custom attributes."""

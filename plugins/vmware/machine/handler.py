@@ -29,7 +29,13 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.inventory import Inventory
-from provisioner_plugins.vmware.machine import boot, building, customization, properties
+from provisioner_plugins.vmware.machine import (
+    boot,
+    building,
+    customization,
+    keeping,
+    properties,
+)
 from provisioner_plugins.vmware.machine.ahead import obstacles
 from provisioner_plugins.vmware.machine.customizing import customize
 from provisioner_plugins.vmware.machine.extra import differing
@@ -45,7 +51,7 @@ from provisioner_plugins.vmware.machine.reading import (
     present,
     spec_of,
 )
-from provisioner_plugins.vmware.machine.record import Device, Record
+from provisioner_plugins.vmware.machine.record import Record
 from provisioner_plugins.vmware.machine.rules import MachineRules
 from provisioner_plugins.vmware.machine.source import Sources
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
@@ -58,10 +64,10 @@ from provisioner_plugins.vmware.ownership import (
 )
 from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.snapshot.tree import snapshots_of
 from provisioner_plugins.vmware.specs import touches, with_changes
 from provisioner_plugins.vmware.stamp import Mark
-from provisioner_plugins.vmware.storage.backing import file_of
-from provisioner_plugins.vmware.storage.file import Files, split_path
+from provisioner_plugins.vmware.storage.file import Files
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
 
@@ -136,10 +142,27 @@ class MachineHandler:
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a new machine needs a place
         that there is, a copy a template that can be copied, and vSphere has to know a guest that it
-        customises.
+        customises. One that is to go must have no snapshots of others over disks that stay.
         """
         del deadline, thorough
+        if undertaking.removes:
+            yield from self._in_the_way_of_removal(inventory, undertaking.resource)
+            return
         yield from obstacles(self._site, self._sources, inventory, undertaking)
+
+    def _in_the_way_of_removal(
+        self, inventory: Inventory, resource: Resource
+    ) -> Iterator[Diagnostic]:
+        uuid = resource.external_id or str(resource.uid)
+        row = inventory.having(vim.VirtualMachine, properties.UUID, uuid)
+        lineage = resource.stamp.lineage
+        # Those of the stack go before it, in steps of their own.
+        if row is None or all(found.is_of(lineage) for found in snapshots_of(row)):
+            return
+        read = self._row(resource, self._site.client.managed(vim.VirtualMachine, row.moid))
+        problem = keeping.objection(self._site, resource, read)
+        if problem is not None:
+            yield problem
 
     # --- writing ---
 
@@ -205,6 +228,9 @@ class MachineHandler:
         )
         around = Surroundings(self._site, resource)
         config = building.edited(resource, found, spec, around, extra)
+        layered = keeping.layered(resource, found, config)
+        if layered is not None:
+            raise Terminal(layered)
         if goes_off:
             self._mark(resource, machine, found, deadline)
             power.bring_to("stopped", deadline)
@@ -328,6 +354,9 @@ class MachineHandler:
         self._memory.forget(machine._GetMoId())
 
     def _remove(self, resource: Resource, machine: Any, deadline: Deadline) -> None:
+        problem = keeping.objection(self._site, resource, self._row(resource, machine))
+        if problem is not None:
+            raise Terminal(problem)
         Power(self._site, resource, machine).bring_to("stopped", deadline)
         self._unplug_disks(resource, machine, self._row(resource, machine), deadline)
         what = f"remove machine {resource.name}"
@@ -343,7 +372,7 @@ class MachineHandler:
                 device=found.raw[disk.key],
             )
             for disk in found.disks
-            if _outlives(resource, files, found, disk)
+            if keeping.outlives(resource, files, found, disk)
         ]
         if removals:
             config = vim.vm.ConfigSpec(deviceChange=removals)
@@ -401,24 +430,6 @@ def _names_in(related: Mapping[Address, Resource]) -> Names:
         network=lambda moid: networks.get(moid or "", moid or ""),
         disk=lambda file: files.name("Disk", file),
         image=lambda file: files.name("Image", file),
-    )
-
-
-def _outlives(resource: Resource, files: Files, machine: Machine, disk: Device) -> bool:
-    """Whether a disk outlives its machine: it is a Disk of the stack, or lies elsewhere than the
-    machine's own files. Of one that came with the machine this is what lies there, not what is
-    below it: a linked one has its template's below.
-    """
-    if disk.file is None:
-        return False
-    name = files.name("Disk", disk.file)
-    file = file_of(machine.raw[disk.key].backing) if disk.key in machine.own else disk.file
-    own = split_path(machine.record.home)[1].rpartition("/")[0]
-    return (
-        name != str(disk.file)
-        or file is None
-        or file.path.rpartition("/")[0] != own
-        or name in resource.spec.get("disks", {})
     )
 
 

@@ -12,6 +12,7 @@ STAMP = f'config.extraConfig["{FIELD}"]'
 TEMPLATE = "config.template"
 UUID = "config.instanceUuid"
 GUEST = "config.guestId"
+SNAPSHOTS = "snapshot.rootSnapshotList"
 
 VERSIONS: Sequence[str] = ("config.changeVersion", "config.version", "config.files.vmPathName")
 """As long as these stay, so does the configuration. ``changeVersion`` moves with every
@@ -23,6 +24,7 @@ OF_EVERY: Sequence[str] = (
     TEMPLATE,
     *VERSIONS,
     "resourcePool",
+    SNAPSHOTS,
     "runtime.powerState",
     "guest.ipAddress",
     "guest.toolsRunningStatus",

@@ -28,7 +28,7 @@ from provisioner.providers.api import (
     Terminal,
 )
 from provisioner.providers.capabilities import Undertaking
-from provisioner_plugins.vmware.inventory import Inventory
+from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import (
     boot,
     building,
@@ -39,7 +39,13 @@ from provisioner_plugins.vmware.machine import (
 from provisioner_plugins.vmware.machine.ahead import obstacles
 from provisioner_plugins.vmware.machine.customizing import customize
 from provisioner_plugins.vmware.machine.extra import differing
-from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread
+from provisioner_plugins.vmware.machine.finding import (
+    Finder,
+    is_of_extension,
+    is_template,
+    is_unread,
+    of_extension,
+)
 from provisioner_plugins.vmware.machine.making import Maker
 from provisioner_plugins.vmware.machine.memory import RecordMemory
 from provisioner_plugins.vmware.machine.placement import move, placement_of
@@ -115,6 +121,9 @@ class MachineHandler:
         for row in inventory.rows(vim.VirtualMachine):
             if is_unread(row):
                 self._site.client.report(f"{inventory.path(row)} is left out: it cannot be read")
+            elif is_of_extension(row):
+                whose = row.get(properties.EXTENSION)
+                self._site.client.report(f"{inventory.path(row)} is left out: it is of {whose}")
             elif not is_template(row):
                 rows.append(row)
         records, told = self._records(rows), inventory.told(rows)
@@ -326,6 +335,8 @@ class MachineHandler:
         if machine is None:
             raise Terminal(gone(resource))
         row = self._row(resource, machine)
+        if is_of_extension(row):
+            raise Terminal(of_extension(resource, name_of(row), row))
         found = Machine.fresh(row, resource.spec)
         if found.mark is not None and not is_stamped_by(
             resource, found.mark.stamp, found.external_id

@@ -12,6 +12,10 @@ STAMP = f'config.extraConfig["{FIELD}"]'
 TEMPLATE = "config.template"
 UUID = "config.instanceUuid"
 GUEST = "config.guestId"
+EXTENSION = "config.managedBy.extensionKey"
+"""The extension of the vCenter that looks after a machine, where one does: an agent of a cluster
+(vCLS), a placeholder of replication (vSphere Web Services API, ManagedByInfo).
+"""
 SNAPSHOTS = "snapshot.rootSnapshotList"
 
 VERSIONS: Sequence[str] = ("config.changeVersion", "config.version", "config.files.vmPathName")
@@ -25,6 +29,7 @@ OF_EVERY: Sequence[str] = (
     *VERSIONS,
     "resourcePool",
     SNAPSHOTS,
+    EXTENSION,
     "runtime.powerState",
     "guest.ipAddress",
     "guest.toolsRunningStatus",

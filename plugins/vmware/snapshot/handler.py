@@ -27,7 +27,7 @@ from provisioner.providers.api import (
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine.power import find
-from provisioner_plugins.vmware.machine.properties import SNAPSHOTS, TEMPLATE, UUID
+from provisioner_plugins.vmware.machine.properties import EXTENSION, SNAPSHOTS, TEMPLATE, UUID
 from provisioner_plugins.vmware.ownership import (
     gone,
     is_stamped_by,
@@ -50,7 +50,7 @@ class SnapshotHandler:
     """Handler of the kind Snapshot."""
 
     kind = "Snapshot"
-    reads: Wanted = MappingProxyType({vim.VirtualMachine: (UUID, TEMPLATE, SNAPSHOTS)})
+    reads: Wanted = MappingProxyType({vim.VirtualMachine: (UUID, TEMPLATE, EXTENSION, SNAPSHOTS)})
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -77,7 +77,8 @@ class SnapshotHandler:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         names = References({})
         for row in inventory.rows(vim.VirtualMachine):
-            if row.get(SNAPSHOTS) and not row.get(TEMPLATE, False):
+            is_machine = not row.get(TEMPLATE, False) and row.get(EXTENSION) is None
+            if row.get(SNAPSHOTS) and is_machine:
                 for item in snapshots_of(row):
                     yield Discovered(self.kind, item.name, _present(item, names))
 

@@ -56,6 +56,7 @@ func (h *host) handler(seen *call) http.Handler {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}
 	handler = h.completeStorage(seen, h.completeSnapshots(seen, handler))
+	handler = h.completeQuestions(seen, handler)
 	handler = h.completeHosts(seen, h.completeAccess(seen, handler))
 	handler = h.completeFields(seen, h.completeHierarchy(seen, handler))
 	handler = h.requireHost(seen, h.completeImages(seen, h.refuseDuplicate(seen, handler)))
@@ -74,7 +75,7 @@ func (h *host) matching(seen *call) (around, tasks []*rule) {
 		if !candidate.matches(seen) {
 			continue
 		}
-		if candidate.Do == "hold" || candidate.Do == "fail" {
+		if candidate.Do == "hold" || candidate.Do == "ask" || candidate.Do == "fail" {
 			tasks = append(tasks, candidate)
 		} else {
 			around = append(around, candidate)

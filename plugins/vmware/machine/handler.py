@@ -33,6 +33,7 @@ from provisioner_plugins.vmware.machine import (
     boot,
     building,
     customization,
+    drives,
     keeping,
     properties,
 )
@@ -264,8 +265,12 @@ class MachineHandler:
     def _reconfigure(
         self, resource: Resource, machine: Any, config: Any, deadline: Deadline
     ) -> None:
-        what = f"change machine {resource.name}"
-        self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
+        self._site.run(
+            f"change machine {resource.name}",
+            lambda _: machine.ReconfigVM_Task(config),
+            deadline,
+            answers=drives.answers_for(config),
+        )
 
     def _mark(self, resource: Resource, machine: Any, found: Machine, deadline: Deadline) -> None:
         """Write the mark that a machine was found with, and nothing else."""

@@ -44,6 +44,18 @@ from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 from provisioner_plugins.vmware.wire.tasks import too_late
 
 _TAKING = ".createSnapshot"
+_OF_RUNNING = (
+    ("memory", "hold memory", ""),
+    (
+        "quiesce",
+        "bring file systems to rest",
+        "vSphere asks VMware Tools in the guest for it, and ignores it where the machine is off: "
+        "its file systems are as they were left.",
+    ),
+)
+"""Fields of what only a running machine has; what they ask for, and why not (vSphere Web Services
+API, VirtualMachine.CreateSnapshot_Task).
+"""
 
 
 class SnapshotHandler:
@@ -88,19 +100,23 @@ class SnapshotHandler:
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: there has to be memory to
-        hold when the snapshot is taken.
+        hold when the snapshot is taken, or a guest whose tools bring it to rest.
         """
         del inventory, deadline, thorough
         resource = undertaking.resource
         machine = resource.related.get(Address("VirtualMachine", str(resource.spec["machine"])))
         stopped = machine is not None and machine.spec.get("power") == "stopped"
-        if undertaking.creates and stopped and resource.spec.get("memory", False):
-            yield error(
-                "PRV5327",
-                f"{resource.address} is to hold memory, and its machine does not run",
-                hint="Write memory: false, or power: running for the machine.",
-                path=("memory",),
-            )
+        if not undertaking.creates or not stopped:
+            return
+        for field, wish, why in _OF_RUNNING:
+            if resource.spec.get(field, False):
+                yield error(
+                    "PRV5327",
+                    f"{resource.address} is to {wish}, and its machine does not run",
+                    detail=why,
+                    hint=f"Write {field}: false, or power: running for the machine.",
+                    path=(field,),
+                )
 
     # --- writing ---
 

@@ -19,6 +19,7 @@ pytest.importorskip("pyVmomi")
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
+from provisioner_plugins.vmware.machine.power import Power
 from provisioner_plugins.vmware.session import VmwareSession
 from tests.conformance.provider.vmware_outside import connected
 from tests.live.test_vsphere_storage import Stack
@@ -105,6 +106,24 @@ def test_a_disk_that_only_a_snapshot_has_is_kept_too(vcsim: Vcsim, stack: Stack)
     web = machine_with_a_disk(stack)
     take_snapshot(vcsim, then_unplug=True)
     assert "Plug in data again first" in refusal(stack, web).hint
+
+
+def test_a_snapshot_that_is_taken_while_the_guest_goes_down_counts(
+    vcsim: Vcsim, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = machine_with_a_disk(stack)
+    stop = Power.bring_to
+
+    def slowly(self: Power, state: str, *rest: Any) -> None:
+        stop(self, state, *rest)
+        take_snapshot(vcsim)
+
+    monkeypatch.setattr(Power, "bring_to", slowly)
+    with pytest.raises(Terminal) as caught:
+        stack.opened.delete(web, soon())
+    monkeypatch.undo()
+    assert "PRV5316" == caught.value.diagnostic.code
+    assert {"data"} == stack.sees(web).spec["disks"].keys()
 
 
 def test_a_machine_without_such_disks_goes_with_its_snapshots(vcsim: Vcsim, stack: Stack) -> None:

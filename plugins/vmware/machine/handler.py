@@ -198,7 +198,7 @@ class MachineHandler:
             # A machine that is there and off would be as it should be for the next plan.
             if made:
                 with suppress(ProviderError):
-                    self._remove(resource, machine, deadline)
+                    self._remove(resource, machine, self._row(resource, machine), deadline)
             raise
         return self._outcome(resource, machine)
 
@@ -361,20 +361,22 @@ class MachineHandler:
         machine = find(self._site, uuid)
         if machine is None:
             return
-        self._require_ours(resource, self._row(resource, machine))
+        row = self._row(resource, machine)
+        self._require_ours(resource, row)
         try:
-            self._remove(resource, machine, deadline)
+            self._remove(resource, machine, row, deadline)
         except ProviderError:
             if find(self._site, uuid) is not None:
                 raise
         self._memory.forget(machine._GetMoId())
 
-    def _remove(self, resource: Resource, machine: Any, deadline: Deadline) -> None:
-        problem = keeping.objection(self._site, resource, self._row(resource, machine))
-        if problem is not None:
-            raise Terminal(problem)
+    def _remove(self, resource: Resource, machine: Any, row: Row, deadline: Deadline) -> None:
+        keeping.require_removable(self._site, resource, row)
         Power(self._site, resource, machine).bring_to("stopped", deadline)
-        self._unplug_disks(resource, machine, self._row(resource, machine), deadline)
+        # A guest takes its time to shut down, and a backup may begin meanwhile.
+        row = self._row(resource, machine)
+        keeping.require_removable(self._site, resource, row)
+        self._unplug_disks(resource, machine, row, deadline)
         what = f"remove machine {resource.name}"
         self._site.run(what, lambda _: machine.Destroy_Task(), deadline)
 

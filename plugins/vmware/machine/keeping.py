@@ -13,7 +13,7 @@ from typing import Any
 from pyVmomi import vim
 
 from provisioner.core.diagnostics import Diagnostic, error
-from provisioner.providers.api import Resource
+from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.machine.reading import Machine
 from provisioner_plugins.vmware.machine.record import Device
 from provisioner_plugins.vmware.site import Site, listed
@@ -73,6 +73,13 @@ def objection(site: Site, resource: Resource, row: Row) -> Diagnostic | None:
         first = f"Plug in {listed(unplugged)} again first, or the data may go with the snapshots."
         found = replace(found, hint=f"{first} {found.hint}")
     return found
+
+
+def require_removable(site: Site, resource: Resource, row: Row) -> None:
+    """Raise Terminal with the :func:`objection`, if there is one."""
+    problem = objection(site, resource, row)
+    if problem is not None:
+        raise Terminal(problem)
 
 
 def _kept(resource: Resource, files: Files, machine: Machine) -> list[str]:

@@ -188,3 +188,34 @@ def test_names(kind: str, spec: dict[str, Any], most: int) -> None:
 
 def test_files_have_longer_names() -> None:
     assert [] == found({"pool": "disks", "size": GIB}, "Disk", "n" * 200)
+
+
+# Keys of the extra configuration
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("numvcpus", "cpu.count"),
+        ("memSize", "memory.size"),
+        ("ethernet0.present", "nics"),
+        ("ethernet12.virtualDev", "nics"),
+        ("scsi0.virtualDev", "the bus of disks and cdroms"),
+        ("sata0:1.fileName", "disks and cdroms"),
+        ("uefi.secureBoot.enabled", "firmware.type"),
+        ("guestOS", "guestOs"),
+    ],
+)
+def test_keys_that_a_common_field_writes(key: str, field: str) -> None:
+    [diagnostic] = found({**OK, "native": {"vcenter": {"extraConfig": {key: "1"}}}})
+    path = ("native", "vcenter", "extraConfig", key)
+    assert ("PRV2551", path) == (diagnostic.code, diagnostic.path)
+    assert f"It is what {field} says." == diagnostic.detail
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["disk.EnableUUID", "svga.present", "ethernet0.ctxPerDev", "scsi0:0.ctkEnabled", "numvcpusX"],
+)
+def test_other_keys_are_taken(key: str) -> None:
+    assert [] == found({**OK, "native": {"vcenter": {"extraConfig": {key: "1"}}}})

@@ -88,7 +88,7 @@ def contradictions(spec: Mapping[str, Any], provider: str) -> Iterator[Diagnosti
         elif key in CLOUD_INIT and "cloudInit" in spec:
             yield unusable(path, "cloudInit writes it", "Remove one of the two.")
         elif (field := _written_by(key)) is not None:
-            yield unusable(path, f"it is what {field} says", "Remove it, and say it there.")
+            yield unusable(path, f"it is what {field} says", "Remove it.")
 
 
 def _written_by(key: str) -> str | None:

@@ -76,12 +76,12 @@ func refusal(machine *simulator.VirtualMachine, spec *types.VirtualMachineConfig
 		}
 	}
 	now := config.Hardware
-	if spec.NumCPUs != 0 && (spec.NumCPUs < now.NumCPU || !isTrue(config.CpuHotAddEnabled) ||
+	if spec.NumCPUs != 0 && spec.NumCPUs != now.NumCPU && (spec.NumCPUs < now.NumCPU || !isTrue(config.CpuHotAddEnabled) ||
 		splitsSocket(now, spec.NumCPUs)) {
 		return &types.CpuHotPlugNotSupported{}
 	}
 	added := spec.MemoryMB - int64(now.MemoryMB)
-	if spec.MemoryMB != 0 && (added < 0 || !isTrue(config.MemoryHotAddEnabled) ||
+	if spec.MemoryMB != 0 && added != 0 && (added < 0 || !isTrue(config.MemoryHotAddEnabled) ||
 		spec.MemoryMB > config.HotPlugMemoryLimit || added%hotPlugStep != 0) {
 		return &types.MemoryHotPlugNotSupported{}
 	}

@@ -360,3 +360,20 @@ def test_what_the_hardware_of_a_machine_that_is_there_does_not_take(stack: Vsphe
         assert ["update VirtualMachine/web"] == stack.steps()
     finally:
         Outsider(stack.vcsim).clear()
+
+
+@pytest.mark.parametrize(
+    ("more", "detail"),
+    [
+        ({"machineType": "vmx-22"}, "An endpoint with the API 8.0.3.0 takes vmx-7 to vmx-21"),
+        ({"machineType": "vmx-6"}, "ESXi 7 and later make machines of vmx-7 and later"),
+        ({"cpu": {"count": 900}}, "A machine with hardware version 21 takes 1 to 768"),
+    ],
+)
+def test_hardware_that_the_endpoint_does_not_make(
+    stack: VsphereStack, more: dict[str, Any], detail: str
+) -> None:
+    stack.declare({WEB: {**SPEC, **more}})
+    found = refusal(stack)
+    assert ("PRV2552", WEB) == (found.code, found.address)
+    assert found.detail.startswith(detail)

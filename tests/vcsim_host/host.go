@@ -51,7 +51,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *host) handler(seen *call) http.Handler {
 	around, tasks := h.matching(seen)
 	handler := h.completeLibraries(seen, h.completeRest(seen, h.browse(seen, h.chooseHost(seen, h.inner))))
-	handler = h.completeClones(seen, handler)
+	handler = h.completePower(seen, h.completeClones(seen, handler))
 	for _, matched := range slices.Backward(tasks) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}

@@ -120,7 +120,9 @@ def _hardware(config: Any, spec: Mapping[str, Any]) -> None:
     cpu, memory = spec.get("cpu", {}), spec["memory"]
     count = int(cpu.get("count", 1))
     config.numCPUs = count
-    config.numCoresPerSocket = int(cpu.get("topology", {}).get("cores", 1))
+    cores = int(cpu.get("topology", {}).get("cores", 1))
+    # What it had by itself need not divide what is wanted now; a manifest's own was looked at.
+    config.numCoresPerSocket = 1 if count % cores else cores
     config.cpuHotAddEnabled = _is_hot(cpu, "count", 1)
     config.nestedHVEnabled = bool(cpu.get("nested", False))
     config.memoryMB = memory["size"] // MIB

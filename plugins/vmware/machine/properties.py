@@ -51,6 +51,8 @@ OF_CONFIG: Sequence[str] = (
     "config.hardware.device",
     "config.cpuHotAddEnabled",
     "config.memoryHotAddEnabled",
+    "config.hotPlugMemoryLimit",
+    "config.hotPlugMemoryIncrementSize",
     "config.nestedHVEnabled",
     "config.cpuAllocation",
     "config.memoryAllocation",

@@ -12,6 +12,7 @@ from provisioner_plugins.vmware.allocation import CPU, MEMORY
 from provisioner_plugins.vmware.building import MIB
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.machine import cards, properties
+from provisioner_plugins.vmware.machine.conditions import MEMORY_STEP, MOST_MEMORY
 from provisioner_plugins.vmware.machine.naming import named
 from provisioner_plugins.vmware.machine.record import (
     ANY_DRIVE,
@@ -279,11 +280,17 @@ def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
             ]
         ),
         outputs=outputs_of(machine),
-        facts={"power": machine.power, "tools": tools},
+        facts={"power": machine.power, "tools": tools, **_room(machine.record)},
         name=name,
         goes_along=tuple(along),
         holds_data=bool(along),
     )
+
+
+def _room(record: Record) -> dict[str, Json]:
+    """How memory can be added while it runs, as far as the endpoint tells."""
+    room = {MOST_MEMORY: record.most_memory, MEMORY_STEP: record.memory_step}
+    return {name: value * MIB for name, value in room.items() if value}
 
 
 def outputs_of(machine: Machine) -> dict[str, Json]:

@@ -84,6 +84,27 @@ def test_sessions_that_are_ended_again_and_again(vcsim_vcenter: Vcsim, made: Res
     assert "PRV5322" == caught.value.diagnostic.code
 
 
+def test_a_session_that_another_thread_has_opened_anew(
+    vcsim_vcenter: Vcsim, made: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view that was just read is of the old one: it is not there, and that says nothing."""
+    read, renewed = sweep._pages, []
+
+    with session(vcsim_vcenter) as opened:
+        client = opened._client
+
+        def renew_after(*arguments: Any) -> Any:
+            rows = read(*arguments)
+            if not renewed:
+                renewed.append(vcsim_vcenter.end_sessions(vcsim_vcenter.user))
+                client._log_in_again(client._login)
+            return rows
+
+        monkeypatch.setattr(sweep, "_pages", renew_after)
+        assert isinstance(opened.observe([made])[made.address], Present)
+    assert renewed != [0]
+
+
 @pytest.mark.parametrize("known", ["recorded", "of that name"])
 def test_a_machine_whose_configuration_nobody_tells(
     vcsim_vcenter: Vcsim, made: Resource, monkeypatch: pytest.MonkeyPatch, known: str

@@ -92,6 +92,7 @@ def test_some_call(attempts: Attempts, sort: str, number: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_call(attempts: Attempts) -> None:
     for number in range(MOST):
         if not attempts.hit("each", number):

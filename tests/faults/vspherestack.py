@@ -209,6 +209,11 @@ class Outsider:
         ]
         return sorted(found, key=lambda item: (item.path, item.moid))
 
+    def names(self) -> list[str]:
+        """Of all there is, one for each object."""
+        with self.logged_in() as content:
+            return [read["name"] for read in _entities(content).values()]
+
     def named(self, name: str) -> list[Found]:
         """The machines of a name."""
         return [item for item in self.machines() if item.name == name]

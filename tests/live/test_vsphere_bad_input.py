@@ -22,6 +22,7 @@ pytest.importorskip("pyVmomi")
 
 from pyVmomi import vim
 
+from provisioner_plugins.vmware.wire.whereabouts import bearer_of_rights
 from tests.faults.vspherestack import Outsider, VsphereStack, without_waiting
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-bad-input")]
@@ -88,6 +89,7 @@ def refusal(stack: VsphereStack, **connection: Any) -> Diagnostic:
     ("field", "wrong", "near"),
     [
         ("datacenter", "DC9", ("DC0", "DC1")),
+        ("datacenter", "dc0", ("DC0", "DC1")),
         ("cluster", "DC0_C8", ("DC0_C0", "DC0_C1")),
         ("folder", "shpo", ("shop",)),
         ("resourcePool", "DC0_C0_RP8", ("DC0_C0_RP1",)),
@@ -104,6 +106,13 @@ def test_what_is_not_there_is_said_with_the_nearest_names(
     assert [] == [name for name in near if name not in found.hint]
     assert found.source is not None
     assert "host.yaml" == Path(found.source.file).name
+
+
+def test_a_certificate_that_is_not_the_pinned_one_is_said_at_the_pin(stack: VsphereStack) -> None:
+    found = refusal(stack, tls={"fingerprint": "00" * 32})
+    assert "PRV5305" == found.code
+    assert found.source is not None
+    assert found.source.text[found.source.column - 1 :].startswith('"00')
 
 
 def test_it_is_said_once_for_all_machines(stack: VsphereStack) -> None:
@@ -291,6 +300,19 @@ def test_a_right_that_is_lacking_where_a_machine_shall_go(stack: VsphereStack) -
     assert "role" in found.hint
 
 
+def test_a_right_on_what_no_role_can_be_given_on(large: Vcsim) -> None:
+    """It is told with the object of the inventory on which one can."""
+    with Outsider(large).logged_in() as content:
+        datacenter = next(item for item in content.rootFolder.childEntity if item.name == "DC0")
+        [store] = [item for item in datacenter.datastore if item.name == "LocalDS_0"]
+        root = f"the root folder of the inventory ({content.rootFolder._GetMoId()})"
+        told = f"Datastore /DC0/datastore/LocalDS_0 ({store._GetMoId()})"
+        assert root == bearer_of_rights(content, content.customFieldsManager)
+        assert root == bearer_of_rights(content, content.rootFolder)
+        assert [told, told] == [bearer_of_rights(content, each) for each in (store, store.browser)]
+        assert bearer_of_rights(content, vim.Task("task-0", content.rootFolder._stub)) is None
+
+
 def test_a_right_on_what_nobody_tells_the_name_of(
     stack: VsphereStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,7 +321,7 @@ def test_a_right_on_what_nobody_tells_the_name_of(
     def broken(*_: Any) -> None:
         raise OSError("the connection is gone")
 
-    monkeypatch.setattr("provisioner_plugins.vmware.wire.client.path_of", broken)
+    monkeypatch.setattr("provisioner_plugins.vmware.wire.client.bearer_of_rights", broken)
     needed = {"privilegeId": "VirtualMachine.Inventory.Create"}
     with stack.vcsim.fault("CreateVM_Task", Act.FAULT, fault="NoPermission", details=needed):
         [found] = stack.apply().problems

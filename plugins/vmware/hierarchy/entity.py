@@ -32,6 +32,7 @@ from provisioner_plugins.vmware.machine.properties import EXTENSION
 from provisioner_plugins.vmware.marks import Marks
 from provisioner_plugins.vmware.ownership import (
     gone,
+    half_made,
     is_stamped_by,
     not_ours,
     require_time,
@@ -253,11 +254,14 @@ class EntityHandler(ABC):
             raise Terminal(taken(resource, f"is {inventory.path(row)}"))
         if row is None:
             self._make(inventory, resource, deadline)
-            inventory = self._inventory()
-            row = self._found(inventory, resource)
-        if row is None:
-            raise Terminal(gone(resource))
-        return self._bring(inventory, resource, row, resource.spec, deadline, fields=self.places)
+        with half_made():
+            if row is None:
+                inventory = self._inventory()
+                row = self._found(inventory, resource)
+            if row is None:
+                raise Terminal(gone(resource))
+            fields = self.places
+            return self._bring(inventory, resource, row, resource.spec, deadline, fields=fields)
 
     def _make(self, inventory: Inventory, resource: Resource, deadline: Deadline) -> None:
         above = self.above(inventory, resource)

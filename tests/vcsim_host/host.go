@@ -50,7 +50,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // give the call another task are innermost, so that its name is taken like that of any other.
 func (h *host) handler(seen *call) http.Handler {
 	around, tasks := h.matching(seen)
-	handler := h.completeLibraries(seen, h.completeRest(seen, h.inner))
+	handler := h.completeLibraries(seen, h.completeRest(seen, h.browse(seen, h.chooseHost(seen, h.inner))))
 	handler = h.completeClones(seen, handler)
 	for _, matched := range slices.Backward(tasks) {
 		handler = actions[matched.Do](h, matched, seen, handler)

@@ -69,7 +69,8 @@ from provisioner_plugins.vmware.storage.making import (
     present,
     require_ours,
 )
-from provisioner_plugins.vmware.storage.places import Located, Places
+from provisioner_plugins.vmware.storage.namespaces import require_folders
+from provisioner_plugins.vmware.storage.places import Located, Places, Pools
 from provisioner_plugins.vmware.storage.sparse import descriptor
 from provisioner_plugins.vmware.storage.store import Store, Stores
 from provisioner_plugins.vmware.storage.surveying import survey
@@ -132,7 +133,8 @@ class ImageHandler:
     def preflight(
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
-        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a template has to be there.
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a template has to be there,
+        and a pool has to take files.
         Whole files are read only where there is a checksum to compare.
         """
         resource, spec = undertaking.resource, undertaking.resource.spec
@@ -146,6 +148,9 @@ class ImageHandler:
             Templates(self._site, inventory).choose(resource)
         if "file" not in spec["source"]:
             return
+        if spec["format"] != OVA:
+            pool = Pools(self._site, inventory).row(resource, str(spec["pool"]))
+            require_folders(resource, pool)
         file = self._source(resource)
         if thorough and ("checksum" in spec or spec["format"] == OVA):
             # What an appliance's own manifest says is compared on the way.

@@ -18,10 +18,11 @@ from provisioner.providers.api import ProviderError, Retryable, Terminal
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FOLDER, FileId, datastore_path, split_path
+from provisioner_plugins.vmware.storage.namespaces import TYPE
 from provisioner_plugins.vmware.wire.errors import VANISHED
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted
 
-READS: Wanted = {vim.Datastore: ("browser", "summary.accessible")}
+READS: Wanted = {vim.Datastore: ("browser", "summary.accessible", TYPE)}
 _Browser = vim.host.DatastoreBrowser
 _SECONDS = 600.0
 """An observation has no deadline of its own; searching a large datastore takes minutes."""

@@ -2,8 +2,8 @@
 and images before they make a file.
 
 A top-level folder there is a namespace with an id of its own, which DatastoreNamespaceManager makes
-and by which searches call it, so a path that carries our identity is not found again. Source: vSphere
-Web Services API, DatastoreNamespaceManager and DatastoreSummary.type.
+and by which searches call it, so a path that carries our identity is not found again. Source:
+vSphere Web Services API, DatastoreNamespaceManager and DatastoreSummary.type.
 """
 
 from __future__ import annotations

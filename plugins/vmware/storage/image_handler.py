@@ -266,7 +266,7 @@ class ImageHandler:
                 return made
             if is_library_item(resource):
                 item = self._libraries.item(resource)
-                deploy = partial(self._libraries.deploy, resource, item, store)
+                deploy = partial(self._libraries.deploy, resource, item, store, until=deadline)
                 return self._made.make(resource, {FORMAT: TEMPLATE}, deploy, deadline)
             source = appliance(self._path(resource))
             found = self._sum(resource, source, deadline)

@@ -160,6 +160,8 @@ _RULES: tuple[tuple[type[Exception], Rule], ...] = (
     (vim.fault.FileLocked, IN_USE),
     (vim.fault.ConcurrentAccess, BUSY),
     (vim.fault.TaskInProgress, BUSY),
+    # What a deployment or a backup holds is let go of when that ends.
+    (vim.fault.MethodDisabled, BUSY),
     (vim.fault.ResourceNotAvailable, BUSY),
     (vmodl.fault.HostNotConnected, BUSY),
     (vmodl.fault.HostCommunication, BUSY),
@@ -299,6 +301,7 @@ _TOLD = (
     "device",
     "feature",
     "reason",
+    "source",
 )
 """Fields of faults that say what a fault is about."""
 
@@ -307,16 +310,7 @@ def _words(problem: Any) -> str:
     """What a fault says in words: its message, and what its cause and its own fields name."""
     texts = [problem.msg or ""]
     texts += [item.message or "" for item in problem.faultMessage or ()]
-    for name in (
-        "property",
-        "invalidProperty",
-        "argument",
-        "name",
-        "device",
-        "feature",
-        "reason",
-        "principal",
-    ):
+    for name in _TOLD:
         value = getattr(problem, name, None)
         if isinstance(value, str) and value:
             texts.append(f"{name} {value!r}")

@@ -55,7 +55,7 @@ from provisioner_plugins.vmware.storage.image import (
 )
 from provisioner_plugins.vmware.storage.importing import Import
 from provisioner_plugins.vmware.storage.library import Item, Libraries
-from provisioner_plugins.vmware.storage.listing import Found, marker
+from provisioner_plugins.vmware.storage.listing import Found, marker, markers
 from provisioner_plugins.vmware.storage.local_file import (
     LocalFile,
     local_file,
@@ -248,7 +248,8 @@ class ImageHandler:
             self._clear(store, file.path, deadline)
         if found is not None and found.checksum is not None:
             digits = found.checksum.removeprefix("sha256:")
-            store.delete_file(marker(file.path, digits), deadline)
+            for path in markers(file.path, digits):
+                store.delete_file(path, deadline)
 
     # --- the parts of writing ---
 

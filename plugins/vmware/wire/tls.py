@@ -25,8 +25,12 @@ class WrongCertificateError(ssl.SSLError):
     """
 
     def __init__(self, found: str, algorithm: str) -> None:
-        super().__init__(f"the endpoint's certificate has the {algorithm} fingerprint {found}")
+        self.text = f"the endpoint's certificate has the {algorithm} fingerprint {found}"
+        super().__init__(self.text)
         self.found = found
+
+    def __str__(self) -> str:
+        return self.text  # an SSLError writes its arguments as Python does
 
 
 class PinnedContext(ssl.SSLContext):

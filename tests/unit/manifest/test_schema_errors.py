@@ -285,6 +285,11 @@ def test_a_pool_that_is_only_observed_needs_no_type(tmp_path, manage, missing):
     assert missing == [item.code for item in found]
 
 
+def test_a_cluster_of_pools_may_have_none(tmp_path):
+    text = "apiVersion: provisioner/v1\nkind: StoragePool\nmetadata: {name: all}\n"
+    assert [] == errors(tmp_path, {"main.yaml": text + "spec: {type: cluster}\n"})
+
+
 def test_a_secret_is_not_shown(tmp_path):
     text = (
         VM + "metadata: {name: web}\nspec: {memory: {size: 1GiB}, cloudInit: {userData: §12345}}\n"

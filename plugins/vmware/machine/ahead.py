@@ -12,7 +12,7 @@ from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import Resource
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.inventory import Inventory
-from provisioner_plugins.vmware.machine import home, properties
+from provisioner_plugins.vmware.machine import addresses, home, properties
 from provisioner_plugins.vmware.machine.building import DEFAULT_GUEST
 from provisioner_plugins.vmware.machine.customization import FIELD, obstacle
 from provisioner_plugins.vmware.machine.guests import unknown_guest
@@ -55,6 +55,7 @@ def obstacles(
 
 def _of_hardware(inventory: Inventory, undertaking: Undertaking) -> Iterator[Diagnostic]:
     resource, changes = undertaking.resource, undertaking.changes
+    yield from addresses.refused(resource.spec, changes)
     if undertaking.creates or touches(changes)(("guestOs",)):
         yield from unknown_guest(resource.spec)
     uuid = resource.external_id or str(resource.uid)

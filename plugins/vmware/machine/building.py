@@ -181,7 +181,8 @@ def _edit_cards(
         card = machine.cards.get(name)
         if card is None or not _keeps_model(card, device):
             backing = around.backing(name, device["network"])
-            made = cards.make(device, backing, plugs.key())
+            before = None if card is None else machine.raw[card.key]
+            made = cards.make(device, backing, plugs.key(), before)
             changes.append(_Change(operation=_ADD, device=made))
             continue
         now = cards.describe(card, "")

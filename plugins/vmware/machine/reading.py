@@ -22,6 +22,8 @@ from provisioner_plugins.vmware.machine.record import (
     Device,
     Record,
 )
+from provisioner_plugins.vmware.site import listed
+from provisioner_plugins.vmware.snapshot.tree import snapshots_of
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.wire.sweep import Row
@@ -258,18 +260,29 @@ def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
     tools = str(machine.row.get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
     name = name_of(machine.row)
     alone = len(machine.disks) - len(spec["disks"]) if machine.own else 0
+    lineage = None if owner is None else owner.lineage
+    foreign = [snapshot for snapshot in snapshots_of(machine.row) if not snapshot.is_of(lineage)]
+    along = [f"what is on its own disks ({alone})"] if alone else []
+    if foreign:
+        names = listed([snapshot.name for snapshot in foreign])
+        along.append(f"snapshots that are not of the stack ({names})")
     return Present(
         external_id=machine.external_id,
         owner=owner,
         spec=spec,
         running={} if machine.owed is None else {NOT_IN_FORCE: None},
         # Not the spec: names of devices come from the manifest of whoever asks.
-        fingerprint=digest([machine.external_id, name, machine.power, machine.record.plain()]),
+        fingerprint=digest(
+            [
+                *(machine.external_id, name, machine.power, machine.record.plain()),
+                *(snapshot.moid for snapshot in foreign),
+            ]
+        ),
         outputs=outputs_of(machine),
         facts={"power": machine.power, "tools": tools},
         name=name,
-        goes_along=(f"what is on its own disks ({alone})",) if alone else (),
-        holds_data=alone > 0,
+        goes_along=tuple(along),
+        holds_data=bool(along),
     )
 
 

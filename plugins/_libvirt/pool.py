@@ -62,6 +62,16 @@ class PoolRules:
 
 def _problems(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     yield from not_carried(spec, REFUSED)
+    if "type" not in spec:
+        yield error(
+            "PRV2506",
+            "a storage pool of libvirt needs its type, also where it is only observed",
+            detail="What volumes can be in it depends on that.",
+            hint="Add type and path or source as the pool has them: provisioner discover writes "
+            "them out.",
+            path=(),
+        )
+        return
     if spec["type"] == "netfs" and "path" not in spec:
         yield error(
             "PRV2506",

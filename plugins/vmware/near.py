@@ -28,4 +28,6 @@ def near_to(inventory: Inventory, target: Resource) -> tuple[str, ...]:
     rows = inventory.rows(*_TYPES.get(target.kind, ()))
     by_path = target.name.startswith("/")
     names = dict.fromkeys(inventory.path(row) if by_path else name_of(row) for row in rows)
+    # An object of that very name which is not meant (a datacenter's own folder) is no other name.
+    names.pop(target.name, None)
     return tuple(nearest(target.name, names))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.providers.api import (
@@ -33,6 +34,8 @@ from provisioner_plugins.vmware.refusal import too_long
 from provisioner_plugins.vmware.storage.disk import FORMAT
 
 VERSION = "1.0.0"
+_TLS = frozenset({"fingerprint", "caFile"})
+"""Fields of ``connection.tls`` that a URI can say."""
 _FREE = frozenset({"Disk", "Image"})
 """Kinds whose objects carry the identity of their resource in their names."""
 
@@ -111,12 +114,17 @@ class VmwareProvider:
 
     def connection_of(self, uri: str) -> Mapping[str, Any] | None:
         """See :class:`provisioner.providers.api.ConnectionUris`:
-        ``vcenter://USER@HOST[:PORT]/[DATACENTER]``, the password from the environment variable
-        ``VSPHERE_PASSWORD``.
+        ``vcenter://USER@HOST[:PORT]/[DATACENTER][?fingerprint=SHA256|?caFile=PATH]``, the password
+        from the environment variable ``VSPHERE_PASSWORD``. A path counts from the working folder.
+
+        Raises ProvisionerError (PRV5310) for a URI that has a password or anything else in it.
         """
         parts = urlsplit(uri)
         if parts.scheme != self._flavour.name or not parts.hostname:
             return None
+        said = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if parts.password is not None or not said.keys() <= _TLS:
+            raise ProvisionerError(_unusable_uri(said.keys() - _TLS))
         connection: dict[str, Any] = {
             "server": parts.hostname,
             "username": unquote(parts.username or "root"),
@@ -126,6 +134,10 @@ class VmwareProvider:
             connection["port"] = parts.port
         if parts.path.strip("/"):
             connection["datacenter"] = unquote(parts.path.strip("/"))
+        if "caFile" in said:
+            said["caFile"] = str(Path(said["caFile"]).absolute())
+        if said:
+            connection["tls"] = said
         return connection
 
     def open(self, endpoint: Endpoint, context: Context) -> Session:
@@ -173,6 +185,18 @@ def _patched(schema: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, A
     for key, value in patch.items():
         result[key] = _patched(result[key], value) if isinstance(value, Mapping) else value
     return result
+
+
+def _unusable_uri(unknown: Collection[str]) -> Diagnostic:
+    found = f"It knows no {', '.join(sorted(unknown))}." if unknown else "It has a password in it."
+    return error(
+        "PRV5310",
+        "the URI of the endpoint cannot be used",
+        detail=f"{found} Expected vcenter://USER@HOST[:PORT][/DATACENTER], and behind it "
+        "?fingerprint=SHA256 or ?caFile=PATH if need be.",
+        hint="Put the password into the environment variable VSPHERE_PASSWORD. Everything else "
+        "can stand in a Host.",
+    )
 
 
 @cache

@@ -6,6 +6,7 @@ from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.values import Path, path_text
 from provisioner.providers.api import Resource
 
+_PRODUCT = "vSphere"
 _LONGEST = 80
 _NAMES = "vSphere Web Services API, ManagedEntity.name"
 _LONGEST_OF_DATASTORE = 42
@@ -19,7 +20,7 @@ def unusable(path: Path, found: str, hint: str) -> Diagnostic:
     return error(
         "PRV2551",
         f"{path_text(path)} cannot be used with vSphere here",
-        detail=f"{found[:1].upper()}{found[1:]}.",
+        detail=f"{found if found.startswith(_PRODUCT) else found[:1].upper() + found[1:]}.",
         hint=hint,
         path=path,
     )

@@ -28,6 +28,7 @@ from provisioner.engine.decide import (
     Policy,
     decide,
 )
+from provisioner.engine.diff import project
 from provisioner.engine.filling import filled
 from provisioner.engine.graph import DependencyGraph
 from provisioner.engine.holding import hold_what_others_need, targets_of
@@ -373,17 +374,25 @@ def _observed(
     decisions: Mapping[Address, Decision],
     specs: Mapping[Address, Mapping[str, Any]],
 ) -> tuple[Known, ...]:
-    """What is only looked at, is as it was declared, and is not recorded yet."""
+    """What is only looked at, is there, and is not recorded yet: as it was declared, or, where it
+    differs from that, as it is.
+    """
     result: list[Known] = []
     for address, decision in decisions.items():
         subject = request.subjects[address]
         found = request.observations[address]
-        if decision is not NOTHING or subject.declaration is None or subject.entry is not None:
+        if not (subject.is_watched and isinstance(found, Present)):
             continue
-        if subject.is_watched and isinstance(found, Present):
-            known = known_of(subject, specs[address])
-            known = replace(known, external_id=found.external_id, outputs=found.outputs)
-            result.append(known)
+        if subject.declaration is None or subject.entry is not None:
+            continue
+        spec = specs[address]
+        if decision.held is not None and decision.changes:
+            spec = project(spec, None, found.spec, request.rules.kind(address.kind))
+        elif decision is not NOTHING:
+            continue
+        known = known_of(subject, spec)
+        known = replace(known, external_id=found.external_id, outputs=found.outputs)
+        result.append(known)
     return tuple(result)
 
 

@@ -156,6 +156,10 @@ def _unknown_names(violation: Violation) -> list[str]:
     ]
 
 
+def _is_closed(schema: Mapping[str, Any]) -> bool:
+    return any(schema.get(keyword) is False for keyword in _CLOSED)
+
+
 def _misspelt(violation: Violation) -> dict[str, str]:
     """Unknown fields of a mapping with the one, not yet written, that each was meant to be."""
     known = violation.schema.get("properties", {})
@@ -231,8 +235,9 @@ def _without_unit(violation: Violation, field: Field) -> Problem:
 
 def _missing(violation: Violation, field: Field) -> Iterator[Problem]:
     # What is reported as unknown, with the right name, is there: only its name is wrong.
-    is_closed = any(violation.schema.get(keyword) is False for keyword in _CLOSED)
-    misspelt = set(_misspelt(violation).values()) if is_closed else set()
+    # A condition elsewhere in the schema may say what is needed: the field itself tells its names.
+    own = violation if _is_closed(violation.schema) else violation._replace(schema=field.schema)
+    misspelt = set(_misspelt(own).values()) if _is_closed(own.schema) else set()
     for name in violation.limit:
         if name not in violation.instance and name not in misspelt:
             place = shortened(path_text(tuple(str(part) for part in violation.path)), _LONGEST_NAME)

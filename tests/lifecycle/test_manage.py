@@ -49,6 +49,17 @@ def test_its_differences_are_held(scenario: Scenario) -> None:
     assert [("cidr",)] == [change.path for change in plan.held[0].changes]
 
 
+def test_what_differs_is_recorded_as_it_was_seen(scenario: Scenario) -> None:
+    scenario.outside.add("Network", "lan", {**FOUND, "cidr": "10.9.0.0/24"})
+    scenario.declare(managed(LAN, "observe"))
+    scenario.apply()
+    entry = scenario.state().entries[Address("Network", "lan")]
+    assert "10.9.0.0/24" == entry.spec["cidr"]
+    assert ["(update Network/lan: it is only observed (metadata.manage))"] == outline(
+        scenario.plan()
+    )
+
+
 def test_it_is_not_made(scenario: Scenario) -> None:
     scenario.declare(managed(LAN, "observe"))
     assert ["(create Network/lan: it is only observed (metadata.manage))"] == outline(

@@ -5,9 +5,11 @@ edits appear, and what others do is drift, but for what the cluster itself does.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -267,6 +269,14 @@ def test_a_host_is_discovered_by_a_uri_and_taken_over(tmp_path: Path) -> None:
         found = json.loads(program("state", "list", "--json"))["resources"]
     kinds = [item["address"].partition("/")[0] for item in found]
     assert (4, 4) == (kinds.count("VirtualMachine"), kinds.count("Disk"))
+
+
+def test_a_certificate_is_pinned_in_a_uri(vcsim: Vcsim, adopted: Adopted, tmp_path: Path) -> None:
+    pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert(vcsim.certificate.read_text())).hexdigest()
+    uri = f"vcenter://{vcsim.user.replace('@', '%40')}@{vcsim.host}:{vcsim.port}?fingerprint={pin}"
+    adopted("discover", uri, "-o", "pinned", "--match", "web server", cwd=tmp_path)
+    hosts = "".join(path.read_text() for path in (tmp_path / "pinned").glob("*.yaml"))
+    assert f"fingerprint: {pin}" in hosts
 
 
 def test_a_vcenter_is_discovered_by_a_uri(vcsim: Vcsim, adopted: Adopted, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import Undertaking
 from tests.lab.appliances import DISK, files, ova, ovf, stream_disk
-from tests.lab.libraries import Libraries
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 from tests.live.vspherelab import resource, session, soon
@@ -39,7 +38,6 @@ from tests.conformance.provider.vmware_outside import connected
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-storage")]
 
 WRITES = "ImportVApp|POST /nfc/.*|HttpNfcLease.*|ReconfigVM_Task|CreateSnapshot_Task|MarkAsTemplate"
-NO_IMAGE = "Only OVF and VM templates and ISO files can be images."
 TASK = {"task": {"_typeName": "ManagedObjectReference", "type": "Task", "value": "task-1"}}
 STEPS = 7
 """As many writing calls as an import takes."""
@@ -341,132 +339,3 @@ def test_a_recorded_image_is_not_absent_while_a_machine_does_not_tell_what_it_is
         found = seen(opened, recorded)
     assert isinstance(found, Undetermined)
     assert "PRV5329" == found.diagnostic.code
-
-
-@pytest.fixture(scope="module")
-def library(vcsim: Vcsim) -> str:
-    """The name of a content library with an item of each sort."""
-    with connected(vcsim) as there:
-        [store] = there.called(vim.Datastore, "LocalDS_0")
-        source = there.every(vim.VirtualMachine)[0]
-        place = {
-            "folder": there.datacenter.vmFolder._moId,
-            "resource_pool": there.compute.resourcePool._moId,
-        }
-        datastore, machine = store._moId, source._moId
-    libraries = Libraries(vcsim)
-    made = libraries.library("images", datastore)
-    libraries.item(made, "web", "ovf", {"web.ovf": ovf()})
-    libraries.item(made, "debian", "iso", {"debian.iso": b"i" * 4096})
-    libraries.item(made, "notes", "file", {"notes.txt": b"n"})
-    libraries.template(made, "machine", machine, place)
-    return "images"
-
-
-@pytest.fixture
-def item(library: str, pool: Resource, opened: VmwareSession) -> Iterator[Any]:
-    """Makes images of items of the library; they are removed afterwards."""
-    made: list[Resource] = []
-
-    def image_of_item(name: str, form: str, **said: str) -> Resource:
-        source = {"libraryItem": {"library": library, "item": name, **said}}
-        spec = {"pool": pool.name, "source": source, "format": form}
-        made.append(resource("Image", "web", spec, related={pool.address: pool}))
-        return made[-1]
-
-    yield image_of_item
-    for each in made:
-        opened.delete(replace(each, begun=True), soon())
-
-
-@pytest.mark.parametrize("name_of_item", ["web", "machine"])
-def test_a_template_is_made_of_an_item(
-    vcsim: Vcsim, opened: VmwareSession, item: Any, name_of_item: str
-) -> None:
-    wanted = item(name_of_item, "template")
-    assert [] == opened.preflight([Undertaking(wanted)], soon(), thorough=False)
-    outcome = opened.create(wanted, soon())
-    assert outcome == opened.create(wanted, soon())
-    assert [(name(wanted), True)] == machines(vcsim)
-    found = seen(opened, replace(wanted, external_id=outcome.external_id))
-    assert {"pool": "LocalDS_0", "format": "template"} == found.spec
-    assert wanted.stamp == found.owner
-    with connected(vcsim) as there:
-        [template] = there.called(vim.VirtualMachine, name(wanted))
-        devices = template.config.hardware.device
-    assert not [card for card in devices if isinstance(card, vim.vm.device.VirtualEthernetCard)]
-    opened.delete(wanted, soon())
-    assert [] == machines(vcsim)
-
-
-def test_a_cd_image_of_a_library_is_used_where_it_is(
-    vcsim: Vcsim, opened: VmwareSession, item: Any
-) -> None:
-    wanted = item("debian", "iso")
-    assert [] == opened.preflight([Undertaking(wanted)], soon(), thorough=False)
-    made = replace(wanted, external_id=opened.create(wanted, soon()).external_id)
-    assert {"pool": "LocalDS_0", "format": "iso"} == seen(opened, made).spec
-    opened.delete(made, soon())
-    assert isinstance(seen(opened, made), Present)
-
-
-@pytest.mark.parametrize(("nth", "act"), [*product(range(4), (Act.REFUSE, Act.LOSE))])
-def test_a_deployment_that_was_interrupted_makes_one_template(
-    vcsim: Vcsim, opened: VmwareSession, item: Any, nth: int, act: Act
-) -> None:
-    wanted = item("web", "template")
-    writes = "POST /api/vcenter/.*|ReconfigVM_Task|CreateSnapshot_Task|MarkAsTemplate"
-    with vcsim.fault(writes, act, skip=nth), pytest.raises(ProviderError):
-        opened.create(wanted, soon())
-    opened.create(replace(wanted, begun=True), soon())
-    assert isinstance(seen(opened, wanted), Present)
-    assert [(name(wanted), True)] == machines(vcsim)
-
-
-def test_a_deletion_takes_what_was_not_marked(
-    vcsim: Vcsim, opened: VmwareSession, item: Any
-) -> None:
-    wanted = item("web", "template")
-    with vcsim.fault("POST /api/vcenter/.*", Act.LOSE), pytest.raises(Retryable):
-        opened.create(wanted, soon())
-    assert [(name(wanted), False)] == machines(vcsim)
-    opened.delete(replace(wanted, begun=True), soon())
-    assert [] == machines(vcsim)
-
-
-def test_what_was_not_begun_is_not_taken_for_ours(
-    vcsim: Vcsim, opened: VmwareSession, item: Any
-) -> None:
-    wanted = item("web", "template")
-    with vcsim.fault("POST /api/vcenter/.*", Act.LOSE), pytest.raises(Retryable):
-        opened.create(wanted, soon())
-    with pytest.raises(Terminal) as caught:
-        opened.create(wanted, soon())
-    assert "PRV5318" == caught.value.diagnostic.code
-
-
-@pytest.mark.parametrize(
-    ("said", "form", "expected"),
-    [
-        ({"name": "wep"}, "template", ("PRV5323", "Did you mean web?")),
-        ({"name": "web", "library": "imgaes"}, "iso", ("PRV5323", "Did you mean images?")),
-        ({"name": "web"}, "iso", ("PRV5353", "Write format: template.")),
-        ({"name": "debian"}, "template", ("PRV5353", "Write format: iso.")),
-        ({"name": "notes"}, "iso", ("PRV5353", NO_IMAGE)),
-    ],
-)
-def test_an_item_that_is_not_there_is_told_when_planning(
-    opened: VmwareSession, item: Any, said: dict[str, str], form: str, expected: tuple[str, str]
-) -> None:
-    undertaking = Undertaking(item(form=form, **said))
-    [told] = opened.preflight([undertaking], soon(), thorough=False)
-    assert expected == (told.code, told.hint)
-
-
-def test_a_template_that_is_not_there_is_told_when_planning(
-    vcsim: Vcsim, opened: VmwareSession, pool: Resource
-) -> None:
-    spec = {"pool": pool.name, "source": {"template": "nowhere"}, "format": "template"}
-    undertaking = Undertaking(resource("Image", "web", spec))
-    [told] = opened.preflight([undertaking], soon(), thorough=False)
-    assert "PRV5323" == told.code

@@ -42,7 +42,8 @@ from provisioner_plugins.vmware.storage.making import (
     present,
     require_ours,
 )
-from provisioner_plugins.vmware.storage.places import Located, Places
+from provisioner_plugins.vmware.storage.namespaces import require_folders
+from provisioner_plugins.vmware.storage.places import Located, Places, Pools
 from provisioner_plugins.vmware.storage.store import Store, Stores
 from provisioner_plugins.vmware.storage.surveying import Unread, survey
 from provisioner_plugins.vmware.storage.users import User, require_unused, users_of
@@ -105,10 +106,13 @@ class DiskHandler:
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a disk that starts from an
-        image which lies on this machine is no smaller than that.
+        image which lies on this machine is no smaller than that; its pool takes files.
         """
-        del inventory, deadline, thorough
+        del deadline, thorough
         resource = undertaking.resource
+        if undertaking.creates:
+            pool = Pools(self._site, inventory).row(resource, str(resource.spec.get("pool")))
+            require_folders(resource, pool)
         name, size = resource.spec.get("image"), resource.spec.get("size")
         image = resource.related.get(Address("Image", str(name)))
         if not undertaking.creates or image is None or not isinstance(size, int):

@@ -55,7 +55,7 @@ from provisioner_plugins.vmware.storage.image import (
 )
 from provisioner_plugins.vmware.storage.importing import Import
 from provisioner_plugins.vmware.storage.library import Item, Libraries
-from provisioner_plugins.vmware.storage.listing import Found, marker
+from provisioner_plugins.vmware.storage.listing import Found, marker, markers
 from provisioner_plugins.vmware.storage.local_file import (
     LocalFile,
     local_file,
@@ -70,7 +70,8 @@ from provisioner_plugins.vmware.storage.making import (
     present,
     require_ours,
 )
-from provisioner_plugins.vmware.storage.places import Located, Places
+from provisioner_plugins.vmware.storage.namespaces import require_folders
+from provisioner_plugins.vmware.storage.places import Located, Places, Pools
 from provisioner_plugins.vmware.storage.sparse import descriptor
 from provisioner_plugins.vmware.storage.store import Store, Stores
 from provisioner_plugins.vmware.storage.surveying import Unread, survey
@@ -137,7 +138,8 @@ class ImageHandler:
     def preflight(
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
-        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a template has to be there.
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a template has to be there,
+        and a pool has to take files.
         Whole files are read only where there is a checksum to compare.
         """
         resource, spec = undertaking.resource, undertaking.resource.spec
@@ -151,6 +153,9 @@ class ImageHandler:
             Templates(self._site, inventory).choose(resource)
         if "file" not in spec["source"]:
             return
+        if spec["format"] != OVA:
+            pool = Pools(self._site, inventory).row(resource, str(spec["pool"]))
+            require_folders(resource, pool)
         file = self._source(resource)
         if thorough and ("checksum" in spec or spec["format"] == OVA):
             # What an appliance's own manifest says is compared on the way.
@@ -248,7 +253,8 @@ class ImageHandler:
             self._clear(store, file.path, deadline)
         if found is not None and found.checksum is not None:
             digits = found.checksum.removeprefix("sha256:")
-            store.delete_file(marker(file.path, digits), deadline)
+            for path in markers(file.path, digits):
+                store.delete_file(path, deadline)
 
     # --- the parts of writing ---
 
@@ -266,7 +272,7 @@ class ImageHandler:
                 return made
             if is_library_item(resource):
                 item = self._libraries.item(resource)
-                deploy = partial(self._libraries.deploy, resource, item, store)
+                deploy = partial(self._libraries.deploy, resource, item, store, until=deadline)
                 return self._made.make(resource, {FORMAT: TEMPLATE}, deploy, deadline)
             source = appliance(self._path(resource))
             found = self._sum(resource, source, deadline)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pyVmomi import vim
 
+from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error, quoted
 from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.machine.home import Home
@@ -90,10 +91,18 @@ class Libraries:
     # --- what becomes of it ---
 
     def deploy(
-        self, resource: Resource, item: Item, store: Store, name: str, home: Home, _: Mark
+        self,
+        resource: Resource,
+        item: Item,
+        store: Store,
+        name: str,
+        home: Home,
+        _: Mark,
+        *,
+        until: Deadline,
     ) -> tuple[Any, Sequence[str]]:
         """A machine that is a copy of an item, and no remarks. The call lasts until it is whole,
-        and there is no room for a mark in it.
+        minutes for a large one, and there is no room for a mark in it.
         """
         what = f"deploy image {resource.name}"
         folder, pool = home.folder._GetMoId(), home.pool._GetMoId()
@@ -107,7 +116,7 @@ class Libraries:
                 "powered_on": False,
             }
             path = f"/vcenter/vm-template/library-items/{item.id}"
-            moid = str(self._rest.post(what, path, body, {"action": "deploy"}))
+            moid = str(self._rest.post(what, path, body, {"action": "deploy"}, until=until))
             return self._site.client.managed(vim.VirtualMachine, moid), ()
         body = {
             "deployment_spec": {
@@ -123,7 +132,7 @@ class Libraries:
             },
         }
         path = f"/vcenter/ovf/library-item/{item.id}"
-        told = self._rest.post(what, path, body, {"action": "deploy"})
+        told = self._rest.post(what, path, body, {"action": "deploy"}, until=until)
         made = told.get("resource_id") or {}
         if not told.get("succeeded") or made.get("type") != "VirtualMachine":
             raise Terminal(_not_deployed(resource, told))

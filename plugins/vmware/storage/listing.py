@@ -4,6 +4,7 @@ every observation of disks and images, and before one is made.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,14 +19,18 @@ from provisioner.providers.api import ProviderError, Retryable, Terminal
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FOLDER, FileId, datastore_path, split_path
+from provisioner_plugins.vmware.storage.namespaces import TYPE
 from provisioner_plugins.vmware.wire.errors import VANISHED
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted
 
-READS: Wanted = {vim.Datastore: ("browser", "summary.accessible")}
+READS: Wanted = {vim.Datastore: ("browser", "summary.accessible", TYPE)}
 _Browser = vim.host.DatastoreBrowser
 _SECONDS = 600.0
 """An observation has no deadline of its own; searching a large datastore takes minutes."""
 _MARKER = ".sha256-"
+_LONGEST = 128
+"""Characters of the name of a file on VMFS. Source: VMware vSphere Storage, VMFS Datastores."""
+_DIGITS_OF_NAME = 16
 EVERYWHERE = ""
 """The folder that stands for the whole datastore."""
 
@@ -58,7 +63,21 @@ class Listing:
 
 def marker(path: str, sha256: str) -> str:
     """The path of the file beside an image whose name tells the SHA-256 of that."""
-    return f"{path}{_MARKER}{sha256}"
+    whole = f"{path}{_MARKER}{sha256}"
+    return whole if len(basename(whole)) <= _LONGEST else f"{_short(path)}{_MARKER}{sha256}"
+
+
+def markers(path: str, sha256: str) -> Iterable[str]:
+    """Every path that such a file may have: on NFS one may have a longer name, from before there
+    were short ones.
+    """
+    return dict.fromkeys((f"{path}{_MARKER}{sha256}", marker(path, sha256)))
+
+
+def _short(path: str) -> str:
+    """What stands for a long name in that of its marker."""
+    digits = hashlib.sha256(basename(path).encode()).hexdigest()[:_DIGITS_OF_NAME]
+    return join(dirname(path), digits)
 
 
 def folder_for(paths: Iterable[str]) -> str:
@@ -118,21 +137,22 @@ def find(
     site: Site, row: Row, path: str, deadline: Deadline, *, checksums: bool = False
 ) -> Found | None:
     """One disk or CD image of a datastore, as it is now."""
-    disks, markers = _SPECS
-    kinds = [(disks, ""), *([(markers, f"{_MARKER}*")] if checksums else [])]
+    disks, tell = _SPECS
+    name = basename(path)
+    kinds = [(disks, [name])]
+    if checksums:
+        kinds.append((tell, [f"{name}{_MARKER}*", f"{basename(_short(path))}{_MARKER}*"]))
     return read(row.moid, name_of(row), _look(site, row, path, kinds, deadline)).get(path)
 
 
 def _look(
-    site: Site, row: Row, path: str, kinds: Iterable[tuple[Any, str]], deadline: Deadline
+    site: Site, row: Row, path: str, kinds: Iterable[tuple[Any, list[str]]], deadline: Deadline
 ) -> list[Any]:
     what = f"look for {datastore_path(name_of(row), path)}"
     folder = datastore_path(str(row.get("name")), dirname(path))
     started = []
-    for spec, ending in kinds:
-        one = _Browser.SearchSpec(
-            query=spec.query, details=spec.details, matchPattern=[basename(path) + ending]
-        )
+    for spec, patterns in kinds:
+        one = _Browser.SearchSpec(query=spec.query, details=spec.details, matchPattern=patterns)
         search = partial(_search, row.get("browser"), folder, one)
         started.append((what, site.client.call(what, search)))
     results = []
@@ -170,7 +190,7 @@ def read(moid: str, datastore: str, results: Iterable[Any]) -> dict[str, Found]:
             datastore,
             int(info.fileSize or 0),
             None if capacity is None else int(capacity) * 1024,
-            checksums.get(path),
+            checksums.get(path, checksums.get(_short(path))),
         )
     return found
 

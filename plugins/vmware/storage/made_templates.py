@@ -47,6 +47,8 @@ _UNFINISHED = "unfinished"
 _SNAPSHOT = "linked clones"
 _LONGEST = 71
 """Characters of the name of an Image; that of a machine has at most 80."""
+_ANY = ""
+"""The end of the name of any task."""
 _AGAIN_SECONDS = 15.0
 _PAUSES = (0.2, 1.0, 3.0)
 """Seconds between attempts."""
@@ -85,6 +87,9 @@ class MadeTemplates:
         if machine is not None:
             return self._finished(resource, machine, deadline)
         machine = self._unmarked(resource)
+        if machine is not None and self._site.tasks.await_others(machine, _ANY, deadline):
+            # What fails is taken back by the endpoint itself.
+            machine = self._unmarked(resource)
         if machine is None:
             return None
         self._identify(resource, machine, Mark.of(resource, {FORMAT: TEMPLATE}), deadline)
@@ -221,7 +226,8 @@ class MadeTemplates:
     def _after(self, resource: Resource, problem: Retryable | Terminal, deadline: Deadline) -> None:
         """Take back what an attempt has made that failed with ``problem``."""
         if problem.diagnostic.code == EXISTS.code:
-            if find(self._site, str(resource.uid)) is None:
+            is_unmarked = resource.begun and is_library_item(resource)
+            if find(self._site, str(resource.uid)) is None and not is_unmarked:
                 raise Terminal(taken(resource, f"is there: {own_name(resource)}")) from problem
             raise Retryable(_under_way(resource), _AGAIN_SECONDS) from problem
         with suppress(ProviderError):

@@ -42,7 +42,7 @@ class Places:
         self, site: Site, inventory: Inventory, targets: Sequence[Resource], *, checksums: bool
     ) -> None:
         self._inventory = inventory
-        self._pools = _Pools(site, inventory)
+        self._pools = Pools(site, inventory)
         self._candidates = {target.address: [*self._of(target)] for target in targets}
         paths: dict[str, list[str]] = {}
         for candidates in self._candidates.values():
@@ -104,7 +104,7 @@ class Places:
         return datastore
 
 
-class _Pools:
+class Pools:
     """The datastores and clusters of the pools of a stack, recorded yet or not."""
 
     def __init__(self, site: Site, inventory: Inventory) -> None:

@@ -49,7 +49,7 @@ class PoolRules:
         if problems:
             raise ProvisionerError(problems)
         spec = without_native(spec)
-        if spec["type"] != "dir":
+        if spec.get("type") != "dir":
             # Where it appears on hosts is for them to say.
             spec.pop("path", None)
         elif isinstance(spec.get("path"), str):
@@ -72,15 +72,16 @@ def clean_path(path: str) -> str:
 
 
 def _problems(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]:
-    if spec["type"] in _TYPES:
-        yield unusable(("type",), *_TYPES[spec["type"]])
-    if spec["type"] == CLUSTER and flavour is ESXI:
+    kind = str(spec.get("type"))
+    if kind in _TYPES:
+        yield unusable(("type",), *_TYPES[kind])
+    if kind == CLUSTER and flavour is ESXI:
         yield unusable(
             ("type",),
             "only a vCenter makes a cluster of datastores",
             "Use its members: name one of them as the pool of each disk.",
         )
-    if spec["type"] == "vmfs" and "hosts" in spec:
+    if kind == "vmfs" and "hosts" in spec:
         yield unusable(
             ("hosts",), "every host that sees the device sees the file system", "Leave it out."
         )

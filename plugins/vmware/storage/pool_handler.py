@@ -40,6 +40,7 @@ from provisioner_plugins.vmware.storage.pool_reading import (
     Finder,
     Names,
     present,
+    sort_of,
     spec_of,
 )
 from provisioner_plugins.vmware.wire.errors import IN_USE
@@ -250,7 +251,7 @@ class PoolHandler:
 
 def _notes(row: Row, observed: Present) -> Iterator[str]:
     if "type" not in observed.spec:
-        yield f"it is of the type {row.get('summary.type')}, which no StoragePool has"
+        yield f"it is {sort_of(row)}, which no StoragePool has: it can be observed"
     if not row.get("summary.accessible", True):
         yield "no host can reach it now: the disks and images on it are not told"
 

@@ -155,6 +155,8 @@ def _cluster(inventory: Inventory, row: Row, names: Names) -> dict[str, Any]:
 
 def _place(info: Any) -> dict[str, Any]:
     if isinstance(info, vim.host.NasDatastoreInfo) and info.nas is not None:
+        if info.nas.type != vim.host.FileSystemVolume.FileSystemType.NFS:
+            return {}
         source = {"host": str(info.nas.remoteHost), "directory": str(info.nas.remotePath)}
         return {"type": "netfs", "source": {**source, "format": "nfs"}}
     if isinstance(info, vim.host.VmfsDatastoreInfo) and info.vmfs is not None:
@@ -163,6 +165,15 @@ def _place(info: Any) -> dict[str, Any]:
     if isinstance(info, vim.host.LocalDatastoreInfo):
         return {"type": "dir", "path": str(info.path or info.url)}
     return {}
+
+
+def sort_of(row: Row) -> str:
+    """What a datastore is that the common model has no type for, in words."""
+    nas = getattr(row.get("info"), "nas", None)
+    if nas is None:
+        return f"of the type {row.get('summary.type')}"
+    servers = nas.remoteHostNames or [nas.remoteHost]
+    return f"of the type {nas.type}, {nas.remotePath} of {', '.join(map(str, servers))}"
 
 
 def present(

@@ -229,6 +229,8 @@ _RULES: tuple[tuple[type[Exception], Rule], ...] = (
     (vim.fault.FileLocked, IN_USE),
     (vim.fault.ConcurrentAccess, BUSY),
     (vim.fault.TaskInProgress, BUSY),
+    # What a deployment or a backup holds is let go of when that ends.
+    (vim.fault.MethodDisabled, BUSY),
     (vim.fault.ResourceNotAvailable, BUSY),
     (vmodl.fault.HostNotConnected, BUSY),
     (vmodl.fault.HostCommunication, BUSY),
@@ -390,6 +392,7 @@ _TOLD = (
     "reason",
     "detail",
     "principal",
+    "source",
 )
 """Fields of faults that say what a fault is about."""
 

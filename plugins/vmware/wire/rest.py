@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -17,6 +18,7 @@ from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from provisioner.core.clock import Deadline
 from provisioner.providers.api import Retryable, Terminal
 from provisioner_plugins.vmware.wire.client import (
     ATTEMPTS,
@@ -33,6 +35,7 @@ from provisioner_plugins.vmware.wire.errors import (
     describe,
     translate,
 )
+from provisioner_plugins.vmware.wire.tasks import too_late
 from provisioner_plugins.vmware.wire.tls import context_of
 from provisioner_plugins.vmware.wire.vapi import VapiError, error_of
 
@@ -42,6 +45,7 @@ _HEADER = "vmware-api-session-id"
 _FINE = range(200, 300)
 _NO_SESSION = 401
 _NOT_THERE = 404
+_SHORTEST_SECONDS = 1.0
 
 
 class Rest:
@@ -74,11 +78,15 @@ class Rest:
         query: Mapping[str, str] | None = None,
         *,
         reads: bool = False,
+        until: Deadline | None = None,
     ) -> Any:
-        """Make or do something, once. ``reads``: it only asks, and may be repeated as ``get``."""
+        """Make or do something, once. ``reads``: it only asks, and may be repeated as ``get``.
+        ``until``: the answer comes when it is done, which may take until then; raises Retryable
+        (PRV5308) when it has passed.
+        """
         if reads:
             return self._read(lambda: self._call(what, "POST", path, query, body))
-        return self._call(what, "POST", path, query, body)
+        return self._call(what, "POST", path, query, body, until=until)
 
     def patch(self, what: str, path: str, body: Any) -> None:
         """Change something."""
@@ -129,7 +137,14 @@ class Rest:
         return call()
 
     def _call(
-        self, what: str, verb: str, path: str, query: Mapping[str, str] | None, body: Any
+        self,
+        what: str,
+        verb: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Any,
+        *,
+        until: Deadline | None = None,
     ) -> Any:
         """One call. What met an expired session did nothing, and is asked for once more."""
         target = _BASE + quote(path, safe="/:")
@@ -138,15 +153,21 @@ class Rest:
         session, login = self._open()
         with self._translated(what):
             try:
-                return self._request(verb, target, session, body)
+                return self._request(verb, target, session, body, until)
+            except TimeoutError as problem:
+                if until is not None and until.passed:
+                    raise too_late(what) from problem
+                raise
             except VapiError as problem:
                 if problem.status != _NO_SESSION:
                     raise
         session, _ = self._open(instead_of=login)
         with self._translated(what):
-            return self._request(verb, target, session, body)
+            return self._request(verb, target, session, body, until)
 
-    def _request(self, verb: str, target: str, session: str, body: Any) -> Any:
+    def _request(
+        self, verb: str, target: str, session: str, body: Any, until: Deadline | None = None
+    ) -> Any:
         headers = {_HEADER: session, "Accept": "application/json"}
         content = b"" if body is None else json.dumps(body).encode()
         if body is not None:
@@ -157,7 +178,11 @@ class Rest:
             _begin(connection, verb, target, headers)
             if content:
                 connection.send(content)
-            found = _answer(connection)
+            if until is None:
+                found = _answer(connection)
+            else:
+                with _patient(connection, until.remaining()):
+                    found = _answer(connection)
         return json.loads(found) if found.strip() else None
 
     # --- the session ---
@@ -258,6 +283,18 @@ def _begin(connection: HTTPConnection, verb: str, target: str, headers: Mapping[
     for name, value in {"User-Agent": USER_AGENT, **headers}.items():
         connection.putheader(name, value)
     connection.endheaders()
+
+
+@contextmanager
+def _patient(connection: HTTPConnection, seconds: float) -> Iterator[None]:
+    """A block in which the next answer may take longer than others."""
+    link: socket.socket = connection.sock
+    usual = link.gettimeout()
+    link.settimeout(max(seconds, _SHORTEST_SECONDS))
+    try:
+        yield
+    finally:
+        link.settimeout(usual)
 
 
 def _answer(connection: HTTPConnection) -> bytes:

@@ -26,9 +26,13 @@ class WrongCertificateError(ssl.SSLError):
     """
 
     def __init__(self, found: str, expected: str, algorithm: str, *, is_of_host: bool) -> None:
-        super().__init__(f"It has the {algorithm} fingerprint {found}; expected is {expected}")
+        self.text = f"It has the {algorithm} fingerprint {found}; expected is {expected}"
+        super().__init__(self.text)
         self.found = found
         self.is_of_host = is_of_host
+
+    def __str__(self) -> str:
+        return self.text  # an SSLError writes its arguments as Python does
 
 
 class PinnedContext(ssl.SSLContext):

@@ -93,6 +93,12 @@ def pool(spec: dict[str, Any]) -> Any:
     return PoolRules().normalise(resource("StoragePool", "images", spec))
 
 
+def test_a_pool_that_is_only_observed_has_its_type() -> None:
+    with pytest.raises(ProvisionerError) as refused:
+        pool({"autostart": True})
+    assert "PRV2506" == refused.value.diagnostics[0].code
+
+
 @pytest.mark.parametrize(
     ("written", "path"), [("/srv//images/", "/srv/images"), ("/", "/"), ("/a/../b", "/a/../b")]
 )

@@ -6,7 +6,16 @@ from textwrap import dedent
 
 import pytest
 
-from tests.unit.manifest.stacks import NETWORK, POOL, all_of, check, load_stack, one, places
+from tests.unit.manifest.stacks import (
+    NETWORK,
+    POOL,
+    all_of,
+    check,
+    errors,
+    load_stack,
+    one,
+    places,
+)
 
 VM = "apiVersion: provisioner/v1\nkind: VirtualMachine\n"
 MACHINE = VM + "metadata: {name: web}\nspec:\n  memory: {size: 1GiB}\n"
@@ -264,6 +273,21 @@ def test_a_field_that_is_only_misspelt_is_not_missing_too(tmp_path):
     # The missing field stands where its section begins.
     text = VM + "metadata: {name: web}\n§spec: {§ram: {size: 4GiB}}\n"
     check(tmp_path, text, "PRV1105", "PRV1103")
+
+
+@pytest.mark.parametrize(
+    ("manage", "missing"), [("[observe]", []), ("[observe, create]", ["PRV1105"])]
+)
+def test_a_pool_that_is_only_observed_needs_no_type(tmp_path, manage, missing):
+    text = "apiVersion: provisioner/v1\nkind: StoragePool\n"
+    text += f"metadata: {{name: fast, externalName: Fast 1, manage: {manage}}}\n"
+    found = errors(tmp_path, {"main.yaml": text + "spec: {}\n"})
+    assert missing == [item.code for item in found]
+
+
+def test_a_cluster_of_pools_may_have_none(tmp_path):
+    text = "apiVersion: provisioner/v1\nkind: StoragePool\nmetadata: {name: all}\n"
+    assert [] == errors(tmp_path, {"main.yaml": text + "spec: {type: cluster}\n"})
 
 
 def test_a_secret_is_not_shown(tmp_path):

@@ -22,7 +22,14 @@ pytest.importorskip("pyVmomi")
 
 from pyVmomi import vim
 
-from provisioner_plugins.vmware.storage.listing import EVERYWHERE, Found, folder_for, read
+from provisioner_plugins.vmware.storage.listing import (
+    EVERYWHERE,
+    Found,
+    folder_for,
+    marker,
+    markers,
+    read,
+)
 from provisioner_plugins.vmware.storage.surveying import surveyed
 
 UID = UUID("1f2e3d4c-0000-5000-8000-000000000000")
@@ -150,3 +157,19 @@ def test_results_of_a_search_are_files_with_sizes_and_checksums() -> None:
         "provisioner/a.vmdk": (4 * 2**20, None, "[images] provisioner/a.vmdk"),
         "provisioner/b.iso": (None, "sha256:0123", "[images] provisioner/b.iso"),
     } == {path: (item.capacity, item.checksum, item.text) for path, item in found.items()}
+
+
+LONG = f"provisioner/{'i' * 63}.1f2e3d4c.raw.vmdk"
+
+
+@pytest.mark.parametrize("path", ["provisioner/web.1f2e3d4c.iso", LONG, f"iso/{'i' * 128}.iso"])
+def test_the_file_that_tells_a_checksum_has_a_name_that_vmfs_takes(path: str) -> None:
+    assert len(marker(path, "0" * 64).rpartition("/")[2]) <= 128
+
+
+@pytest.mark.parametrize("told", markers(LONG, "0" * 64))
+def test_a_checksum_is_found_by_a_short_name_and_by_a_whole_one(told: str) -> None:
+    browser = vim.host.DatastoreBrowser
+    names = [browser.FileInfo(path=path.rpartition("/")[2], fileSize=1) for path in (LONG, told)]
+    results = [browser.SearchResults(folderPath="[images] provisioner/", file=names)]
+    assert f"sha256:{'0' * 64}" == read("datastore-1", "images", results)[LONG].checksum

@@ -186,3 +186,8 @@ def test_images_that_vsphere_has_not(
     spec: dict[str, Any], flavour: Flavour, path: tuple[str, ...]
 ) -> None:
     assert [path] == refused("Image", {"pool": "p", **spec}, flavour)
+
+
+@pytest.mark.parametrize("flavour", [VCENTER, ESXI], ids=lambda flavour: flavour.name)
+def test_a_pool_that_is_only_observed_may_leave_out_what_it_is(flavour: Flavour) -> None:
+    assert {"autostart": True} == canonical("StoragePool", {"autostart": True}, flavour)

@@ -340,6 +340,23 @@ def test_a_guest_that_vsphere_has_no_name_for(stack: VsphereStack) -> None:
     assert found.source is not None
 
 
+@pytest.mark.parametrize("field", ["memory", "quiesce"])
+def test_what_a_snapshot_of_a_stopped_machine_cannot_have(stack: VsphereStack, field: str) -> None:
+    before = {"machine": "web", field: True}
+    stack.declare({WEB: {**SPEC, "power": "stopped"}, "Snapshot/before": before})
+    found = refusal(stack)
+    assert ("PRV5327", "Snapshot/before") == (found.code, found.address)
+    assert found.path[-1] == field
+
+
+def test_an_address_that_only_vsphere_gives(stack: VsphereStack) -> None:
+    card = {"name": "lan", "network": "lan", "mac": "00:50:56:9a:00:01"}
+    lan = {"mode": "bridge", "bridge": "vSwitch0"}
+    stack.declare({"Network/lan": lan, WEB: {**SPEC, "nics": [card]}})
+    found = refusal(stack)
+    assert ("PRV2552", WEB, "mac") == (found.code, found.address, found.path[-1])
+
+
 def test_a_guest_that_vsphere_has_no_name_for_in_a_change(stack: VsphereStack) -> None:
     stack.declare({WEB: {**SPEC, "power": "stopped"}})
     try:
@@ -365,3 +382,20 @@ def test_what_the_hardware_of_a_machine_that_is_there_does_not_take(stack: Vsphe
         assert ["update VirtualMachine/web"] == stack.steps()
     finally:
         Outsider(stack.vcsim).clear()
+
+
+@pytest.mark.parametrize(
+    ("more", "detail"),
+    [
+        ({"machineType": "vmx-22"}, "An endpoint with the API 8.0.3.0 takes vmx-7 to vmx-21"),
+        ({"machineType": "vmx-6"}, "ESXi 7 and later make machines of vmx-7 and later"),
+        ({"cpu": {"count": 900}}, "A machine with hardware version 21 takes 1 to 768"),
+    ],
+)
+def test_hardware_that_the_endpoint_does_not_make(
+    stack: VsphereStack, more: dict[str, Any], detail: str
+) -> None:
+    stack.declare({WEB: {**SPEC, **more}})
+    found = refusal(stack)
+    assert ("PRV2552", WEB) == (found.code, found.address)
+    assert found.detail.startswith(detail)

@@ -89,6 +89,11 @@ class Client:
         return str(self._content.about.instanceUuid or self.endpoint.connection["server"])
 
     @property
+    def api_version(self) -> str:
+        """The version of the endpoint's API, such as ``8.0.3.0``."""
+        return str(self._content.about.apiVersion)
+
+    @property
     def cookie(self) -> str:
         """The cookie of the session, for requests beside the API: ``NAME=VALUE``."""
         return str(self._stub.cookie or "").partition(";")[0]

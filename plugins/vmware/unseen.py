@@ -64,6 +64,8 @@ def _recorded(target: Resource) -> Iterator[tuple[type, str]]:
     if target.kind in _FILES:
         file = FileId.parse(target.external_id)
         yield vim.Datastore, file.datastore
+    if target.kind == "VirtualMachine" and "id" in target.outputs:
+        yield vim.VirtualMachine, str(target.outputs["id"])
     for kind in _TYPES.get(target.kind, ()):
         yield kind, target.external_id
 

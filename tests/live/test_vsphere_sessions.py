@@ -16,7 +16,7 @@ from provisioner.providers.api import Absent, Present, Resource, Retryable, Unde
 from provisioner_plugins.vmware.storage.file import own_path
 from tests.lab.vcsim import Vcsim
 from tests.lab.vcsim_rules import Act
-from tests.live.vspherelab import machine, resource, session, soon
+from tests.live.vspherelab import MIB, machine, resource, session, soon
 
 pytest.importorskip("pyVmomi")
 sweep = pytest.importorskip("provisioner_plugins.vmware.wire.sweep")
@@ -137,7 +137,9 @@ def test_a_machine_whose_configuration_nobody_tells(
     assert [True] == ["is left out" in text for text in reports]
 
 
-@pytest.mark.parametrize("kind", ["Folder", "ResourcePool", "Network", "StoragePool", "Disk"])
+@pytest.mark.parametrize(
+    "kind", ["Folder", "ResourcePool", "Network", "StoragePool", "Disk", "VirtualMachine"]
+)
 def test_what_the_user_may_not_see_is_not_absent(
     vcsim_vcenter: Vcsim, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -145,7 +147,8 @@ def test_what_the_user_may_not_see_is_not_absent(
     asks by its id, as a vCenter does.
     """
     pool = {"type": "dir", "path": str(vcsim_vcenter.directory / "unseen")}
-    specs = {
+    specs: dict[str, Any] = {
+        "VirtualMachine": {"memory": {"size": 64 * MIB}, "power": "stopped"},
         "StoragePool": pool,
         "Network": {"mode": "isolated", "virtualSwitch": "distributed"},
     }
@@ -154,11 +157,13 @@ def test_what_the_user_may_not_see_is_not_absent(
     with session(vcsim_vcenter) as opened:
         place = "StoragePool" if kind == "Disk" else kind
         made = resource(place, "unseen", specs.get(place, {}))
-        made = replace(made, external_id=opened.create(made, soon()).external_id)
+        outcome = opened.create(made, soon())
+        made = replace(made, external_id=outcome.external_id, outputs=outcome.outputs)
+        moid = outcome.outputs.get("id", outcome.external_id)
 
         def hidden(item: Any) -> Any:
             row = read(item)
-            if row is None or row.moid != made.external_id:
+            if row is None or row.moid != moid:
                 return row
             by_id = "parent" not in row.values
             return replace(row, values={}, denied=frozenset({"name"})) if by_id else None

@@ -296,6 +296,7 @@ def _room(record: Record) -> dict[str, Json]:
 def outputs_of(machine: Machine) -> dict[str, Json]:
     """What other resources may refer to, as far as it is known without asking the guest."""
     outputs: dict[str, Json] = {
+        "id": machine.row.moid,
         "uuid": machine.record.uuid,
         "mac": {name: card.mac for name, card in machine.cards.items()},
     }

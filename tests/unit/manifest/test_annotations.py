@@ -97,7 +97,7 @@ def test_hosts_retention_and_keeping():
     )
     assert () == kinds.kind("Disk").borrowed_fields
     assert Impact.DATA_LOSS is kinds.kind("Disk").impact_on_delete
-    assert {"uuid", "address", "addresses", "mac"} == set(kinds.kind(VM).outputs)
+    assert {"uuid", "id", "address", "addresses", "mac"} == set(kinds.kind(VM).outputs)
 
 
 def test_references_name_elements_by_a_star():

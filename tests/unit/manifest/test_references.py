@@ -183,7 +183,7 @@ UUID = "the output 'uuid' is text such as '6fa459ea-ee8a-5ca4-894e-db77e160355e'
         (
             "description: '§${VirtualMachine/db.addresses}'",
             "'addresses' is a list, expected text",
-            ": uuid, address, mac.NAME.",
+            ": uuid, id, address, mac.NAME.",
         ),
         (
             "description: 'at §${VirtualMachine/db.addresses}'",

@@ -67,7 +67,7 @@ class VmwareProvider:
             unmarked=frozenset(
                 kind for kind, rules in self._rules.items() if self._flavour in rules.unmarked
             ),
-            guarded=frozenset({"Permission"}),
+            guarded=frozenset({"Permission", "VirtualMachine"}),
         )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:

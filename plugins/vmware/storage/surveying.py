@@ -14,6 +14,7 @@ from provisioner.core.identity import Stamp
 from provisioner.core.values import digest
 from provisioner.providers.api import Discovered, Present
 from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.machine.properties import EXTENSION
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.backing import file_of, layers_of
 from provisioner_plugins.vmware.storage.file import FOLDER, FileId, datastore_path, maker
@@ -80,14 +81,14 @@ def survey(site: Site, inventory: Inventory) -> Iterator[Surveyed | Unread]:
         if row.get("summary.accessible", True)
     }
     listings = list_all(site, dict.fromkeys(stores, EVERYWHERE), stores, checksums=True)
-    layers, of_templates = _used(site, inventory)
+    layers, beside = _used(site, inventory)
     for moid, row in stores.items():
         problem = listings[moid].problem
         if problem is not None:
             yield Unread(FileId(moid, ""), name_of(row), problem)
             continue
         for path, found in sorted(listings[moid].files.items()):
-            if _PART.fullmatch(path) or found.file in of_templates:
+            if _PART.fullmatch(path) or found.file in beside:
                 continue
             is_layer = _LAYER.fullmatch(path) is not None and found.file not in layers.bases
             if found.file in layers.tops or is_layer:
@@ -115,15 +116,16 @@ def _used(site: Site, inventory: Inventory) -> tuple[_Layers, frozenset[FileId]]
         site.client.managed(vim.VirtualMachine, row.moid)
         for row in inventory.rows(vim.VirtualMachine)
     ]
-    wanted = {vim.VirtualMachine: ("config.template", "config.hardware.device")}
+    wanted = {vim.VirtualMachine: ("config.template", EXTENSION, "config.hardware.device")}
     bases: set[FileId] = set()
     tops: set[FileId] = set()
-    of_templates: set[FileId] = set()
+    beside: set[FileId] = set()
     for row in look(site.client, "read the disks of machines", machines, wanted):
-        known = of_templates if row.get("config.template", False) else bases
+        is_used = not row.get("config.template", False) and row.get(EXTENSION) is None
+        known = bases if is_used else beside
         for device in row.get("config.hardware.device", ()):
             if isinstance(device, vim.vm.device.VirtualDisk):
                 *layers, base = map(file_of, layers_of(device.backing))
                 known.update((base,) if base is not None else ())
                 tops.update(layer for layer in layers if layer is not None)
-    return _Layers(frozenset(bases), frozenset(tops)), frozenset(of_templates)
+    return _Layers(frozenset(bases), frozenset(tops)), frozenset(beside)

@@ -24,7 +24,7 @@ from provisioner.providers.api import Context, Endpoint, ProviderError, Retryabl
 from provisioner_plugins.vmware.flavour import FLAVOURS, Flavour
 from provisioner_plugins.vmware.wire.errors import EXPIRED, LOST, describe, rule_for, translate
 from provisioner_plugins.vmware.wire.tls import context_of
-from provisioner_plugins.vmware.wire.whereabouts import path_of
+from provisioner_plugins.vmware.wire.whereabouts import bearer_of_rights
 
 T = TypeVar("T")
 
@@ -87,6 +87,11 @@ class Client:
     def instance(self) -> str:
         """What tells this endpoint from every other, whatever it is called."""
         return str(self._content.about.instanceUuid or self.endpoint.connection["server"])
+
+    @property
+    def api_version(self) -> str:
+        """The version of the endpoint's API, such as ``8.0.3.0``."""
+        return str(self._content.about.apiVersion)
 
     @property
     def cookie(self) -> str:
@@ -154,11 +159,11 @@ class Client:
 
     def failure_of(self, problem: Exception, what: str) -> ProviderError:
         """The error for what a call or a task failed with."""
-        return translate(problem, what, named=self._path_of)
+        return translate(problem, what, named=self._named)
 
-    def _path_of(self, entity: Any) -> str | None:
+    def _named(self, managed: Any) -> str | None:
         with suppress(*FAULTS, *_UNREADABLE):
-            return path_of(self._content, entity)
+            return bearer_of_rights(self._content, managed)
         return None
 
     def close(self) -> None:
@@ -266,7 +271,7 @@ class Client:
         try:
             self._content.sessionManager.Login(connection["username"], password)
         except FAULTS as problem:
-            raise translate(problem, what) from problem
+            raise translate(problem, what, of_connection=True) from problem
         self._login += 1
 
     def _logged_in(self) -> int:

@@ -112,7 +112,7 @@ def maker(path: str, *, is_image: bool = False, lineage: str | None = None) -> S
         for generation in range(_GENERATIONS)
     ):
         return None
-    return Stamp(f"not told by its file, only the identity {digits}...", str(address))
+    return Stamp(f"not told by its file (its identity begins with {digits})", str(address))
 
 
 def borrowed_path(spec: Mapping[str, Any]) -> str | None:

@@ -276,6 +276,18 @@ class ProgressSink(Protocol):
         ...
 
 
+class WarningSink(Protocol):
+    """Where a session warns of what the person who runs the program has to know."""
+
+    def __call__(self, warning: Diagnostic, /) -> None:
+        """Shown at once, beside every output, and once a run however often it is said."""
+        ...
+
+
+def unheard(warning: Diagnostic) -> None:
+    """The :class:`WarningSink` of those who listen to no warnings."""
+
+
 class Memory(Protocol):
     """Where a session remembers things for later sessions of the same stack to the same endpoint
     (same connection, same version of the provider). Never fails; safe to use from several threads.
@@ -312,7 +324,8 @@ class NoMemory:
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a session may use of the world around it. Paths in specs are relative to ``root``, the
-    stack's folder, unless they are absolute. ``memory`` (since 1.1) is this endpoint's own.
+    stack's folder, unless they are absolute. ``memory`` (since 1.1) is this endpoint's own;
+    ``warn`` (since 1.1) is heard by whoever runs the program, whatever output is asked for.
     """
 
     root: FilePath
@@ -320,6 +333,7 @@ class Context:
     secrets: SecretResolver
     progress: ProgressSink
     memory: Memory = field(default_factory=NoMemory)
+    warn: WarningSink = unheard
 
 
 class Session(Protocol):

@@ -33,7 +33,7 @@ from provisioner_plugins.vmware.machine import boot, building, customization, pr
 from provisioner_plugins.vmware.machine.ahead import obstacles
 from provisioner_plugins.vmware.machine.customizing import customize
 from provisioner_plugins.vmware.machine.extra import differing
-from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread
+from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread, left_out
 from provisioner_plugins.vmware.machine.making import Maker
 from provisioner_plugins.vmware.machine.memory import RecordMemory
 from provisioner_plugins.vmware.machine.placement import move, placement_of
@@ -105,12 +105,11 @@ class MachineHandler:
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        rows = []
-        for row in inventory.rows(vim.VirtualMachine):
-            if is_unread(row):
-                self._site.client.report(f"{inventory.path(row)} is left out: it cannot be read")
-            elif not is_template(row):
-                rows.append(row)
+        everything = [*inventory.rows(vim.VirtualMachine)]
+        unread = [inventory.path(row) for row in everything if is_unread(row)]
+        if unread:
+            self._site.client.context.warn(left_out(unread))
+        rows = [row for row in everything if not is_unread(row) and not is_template(row)]
         records, told = self._records(rows), inventory.told(rows)
         for row in rows:
             if row.moid in records:

@@ -18,7 +18,6 @@ from xml.parsers.expat import ExpatError
 from pyVmomi import SoapStubAdapter, vim, vmodl
 from pyVmomi.VmomiSupport import versionMap
 
-from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error, warning
 from provisioner.providers.api import Context, Endpoint, ProviderError, Retryable, Terminal
 from provisioner_plugins.vmware.flavour import FLAVOURS, Flavour
@@ -118,10 +117,6 @@ class Client:
     def require_open(self) -> None:
         """Raise Terminal (PRV5307) once the session is closed."""
         self._logged_in()
-
-    def report(self, text: str) -> None:
-        """Tell the person who waits something about the endpoint itself."""
-        self.context.progress(Address("Host", self.endpoint.name), text)
 
     def call(self, what: str, function: Callable[[Any], T]) -> T:
         """Run ``function`` on the ServiceContent, once. ``what`` says in messages what is being
@@ -236,12 +231,15 @@ class Client:
     def _warn(self) -> None:
         connection = self.endpoint.connection
         if connection.get("insecure", False) and "fingerprint" not in connection.get("tls", {}):
-            found = warning(
-                "PRV5306",
-                "the endpoint's certificate is not verified",
-                detail="Whoever answers at its address is given the password.",
+            self.context.warn(
+                warning(
+                    "PRV5306",
+                    f"{self._host}: the certificate is not verified",
+                    detail="Whoever answers at its address is given the password.",
+                    hint="Name the authority that signed it (connection.tls.caFile), or its "
+                    "fingerprint (connection.tls.fingerprint), and remove insecure.",
+                )
             )
-            self.report(f"warning {found.code}: {found.summary}. {found.detail}")
 
     # --- the session ---
 

@@ -437,6 +437,24 @@ class EndpointRules(Protocol):
 
 
 @runtime_checkable
+class UnwrittenNeeds(Protocol):
+    """What a provider may have beside the contract (since 1.1), if a resource may need others to
+    which it does not refer: a machine the hosts of its cluster.
+    """
+
+    def needs_of(
+        self, endpoint: Endpoint, resources: Mapping[Address, Resource]
+    ) -> Mapping[Address, Collection[Address]]:
+        """What each of all ``resources`` of an endpoint needs there without referring to it, by
+        address; what needs nothing may be left out. Pure.
+
+        It is about order within one plan alone: what is made waits for what it needs, and what is
+        removed for what needed it. What already waits for the other stays so.
+        """
+        ...
+
+
+@runtime_checkable
 class ConnectionUris(Protocol):
     """What a provider may have beside the contract, if its endpoints can be named by a URI."""
 

@@ -58,18 +58,3 @@ def test_in_one_apply(
     assert [] == stack.steps()
     stack.declare({})
     assert "done" == stack.apply().outcome
-
-
-def test_a_pool_of_a_cluster_that_will_have_no_drs(
-    vcsim_vcenter: Vcsim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without_waiting(monkeypatch)
-    stack = VsphereStack(vcsim_vcenter, tmp_path, connection={"datacenter": "DC0"})
-    pool = {"ResourcePool/gold": {"cluster": "plain"}}
-    stack.declare({"Cluster/plain": {}, **pool})
-    assert ["PRV2551"] == [found.code for found in stack.apply().problems]
-    stack.declare({"Cluster/plain": {"drs": {"enabled": True}}, **pool})
-    done = stack.apply()
-    assert ("done", ()) == (done.outcome, done.problems)
-    stack.declare({})
-    assert "done" == stack.apply().outcome

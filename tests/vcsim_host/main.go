@@ -69,6 +69,7 @@ func serve(given options, ended chan os.Signal) error {
 	given.users.admit(service)
 	expireSessions(service, given.timeout)
 	knowPrivileges(service)
+	knowEvcModes(service)
 	if given.certificate != "" {
 		pair, err := tls.LoadX509KeyPair(given.certificate, given.key)
 		if err != nil {

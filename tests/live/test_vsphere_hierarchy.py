@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.vcsim import Vcsim
+from tests.lab.vcsim import Options, Vcsim
 
 pytest.importorskip("pyVmomi")
 
+from pyVmomi import vim
+
+from tests.conformance.provider.vmware_outside import connected
 from tests.faults.vspherestack import VsphereStack, without_waiting
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-connections")]
@@ -74,3 +77,22 @@ def test_a_host_is_licensed_only_when_that_changed(
     stack.declare({})
     assert "done" == stack.apply().outcome
     assert [0, 0, 1] == assigned
+
+
+def test_a_datastore_that_no_host_of_the_cluster_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_waiting(monkeypatch)
+    with Vcsim(Options(machines=0, cluster_hosts=1, datastores=2)) as vcsim:
+        with connected(vcsim) as there:
+            [store] = there.called(vim.Datastore, "LocalDS_1")
+            for host in there.compute.host:
+                host.configManager.datastoreSystem.RemoveDatastore(store)
+            assert [] != there.called(vim.Datastore, "LocalDS_1")
+        stack = VsphereStack(vcsim, tmp_path, connection={"storagePool": "LocalDS_1"})
+        stack.declare({"VirtualMachine/web": {"memory": {"size": "64MiB"}}})
+        [found] = stack.apply().problems
+        said = "no host of DC0_C0 has the datastore LocalDS_1"
+        assert ("PRV5330", said) == (found.code, found.summary)
+        stack.configure(storagePool="LocalDS_0")
+        assert "done" == stack.apply().outcome

@@ -5,12 +5,12 @@ for its observations.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from pyVmomi import vim
 
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.nearest import nearest
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "Cluster": (vim.ClusterComputeResource,),
@@ -21,7 +21,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "StoragePool": (vim.Datastore, vim.StoragePod),
     "VirtualMachine": (vim.VirtualMachine,),
 }
-_MOST = 3
 
 
 def near_to(inventory: Inventory, target: Resource) -> tuple[str, ...]:
@@ -29,4 +28,4 @@ def near_to(inventory: Inventory, target: Resource) -> tuple[str, ...]:
     rows = inventory.rows(*_TYPES.get(target.kind, ()))
     by_path = target.name.startswith("/")
     names = dict.fromkeys(inventory.path(row) if by_path else name_of(row) for row in rows)
-    return tuple(get_close_matches(target.name, names, n=_MOST))
+    return tuple(nearest(target.name, names))

@@ -4,10 +4,13 @@ handler. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.identity import Stamp
-from provisioner.providers.api import Resource, Retryable
+from provisioner.providers.api import HalfMade, Resource, Retryable, Terminal
 
 
 def is_stamped_by(resource: Resource, found: Stamp | None, external_id: str) -> bool:
@@ -72,6 +75,17 @@ def gone(resource: Resource) -> Diagnostic:
         hint="Somebody else removed it since it was read: plan again.",
         address=str(resource.address),
     )
+
+
+@contextmanager
+def half_made() -> Iterator[None]:
+    """What is refused in here was to follow the creation of an object that is ours: raises HalfMade
+    where something raises Terminal.
+    """
+    try:
+        yield
+    except Terminal as problem:
+        raise HalfMade(problem.diagnostic) from problem
 
 
 def require_time(resource: Resource, deadline: Deadline) -> None:

@@ -62,14 +62,14 @@ class VmwareProvider:
             version=VERSION,
             api_version=API_VERSION,
             naming={kind: Naming.FREE if kind in _FREE else Naming.UNIQUE for kind in self._rules},
-            connection_schema=_schema("connection.v1.json"),
+            connection_schema=_connection_schema(self._flavour),
             native_schema=_schema("native.v1.json"),
             defaults={kind: found for kind, found in _DEFAULTS.items() if kind in self._rules},
             capabilities=frozenset({POWER, PREFLIGHT, SNAPSHOT_REVERT}),
             unmarked=frozenset(
                 kind for kind, rules in self._rules.items() if self._flavour in rules.unmarked
             ),
-            guarded=frozenset({"Permission"}),
+            guarded=frozenset({"Permission", "VirtualMachine"}),
         )
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
@@ -168,6 +168,19 @@ class VmwareProvider:
                 )
             )
         return rules
+
+
+def _connection_schema(flavour: Flavour) -> Mapping[str, Any]:
+    """One schema for both sorts of endpoints; what differs on an ESXi host is a patch of it."""
+    schema = _schema("connection.v1.json")
+    return schema if flavour is VCENTER else _patched(schema, _schema("connection-esxi.v1.json"))
+
+
+def _patched(schema: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(schema)
+    for key, value in patch.items():
+        result[key] = _patched(result[key], value) if isinstance(value, Mapping) else value
+    return result
 
 
 @cache

@@ -22,6 +22,7 @@ from provisioner.providers.api import (
     Present,
     Resource,
     Terminal,
+    Undetermined,
 )
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.flavour import Flavour
@@ -35,6 +36,7 @@ from provisioner_plugins.vmware.ownership import is_stamped_by
 from provisioner_plugins.vmware.site import PLACES, Site
 from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.specs import touches
+from provisioner_plugins.vmware.unseen import unseen
 from provisioner_plugins.vmware.wire.client import Client
 
 _LOOKED_FOR = 20
@@ -66,6 +68,9 @@ class VmwareSession:
             result: dict[Address, Observation] = {}
             for kind in sorted(groups, key=[*self._handlers].index):
                 result |= self._observe(inventory, kind, groups[kind], result)
+            absent = [item for item in targets if isinstance(result[item.address], Absent)]
+            for address, problem in unseen(self._client, absent).items():
+                result[address] = Undetermined(problem)
             patience = _LOOKED_FOR
             for target in targets:
                 answer = result[target.address]

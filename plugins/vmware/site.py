@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pyVmomi import vim
@@ -20,7 +19,9 @@ from provisioner.core.values import Path
 from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.flavour import Flavour
 from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.nearest import nearest
 from provisioner_plugins.vmware.wire.client import Client
+from provisioner_plugins.vmware.wire.questions import NO_ANSWERS, Answers
 from provisioner_plugins.vmware.wire.rest import Rest
 from provisioner_plugins.vmware.wire.sweep import Row
 from provisioner_plugins.vmware.wire.tasks import Report, Tasks
@@ -56,9 +57,10 @@ class Site:
         start: Callable[[Any], Any],
         deadline: Deadline,
         report: Report | None = None,
+        answers: Answers = NO_ANSWERS,
     ) -> Any:
         """See :meth:`~provisioner_plugins.vmware.wire.tasks.Tasks.run`."""
-        return self.tasks.run(what, start, deadline, report)
+        return self.tasks.run(what, start, deadline, report, answers)
 
     def places(self, *, anew: bool = False) -> Inventory:
         """Everything but machines, as this session has read it; ``anew``: as it is now."""
@@ -165,7 +167,7 @@ class Site:
                     **where,
                 )
             )
-        near = get_close_matches(name, texts.values(), n=3)
+        near = nearest(name, texts.values())
         raise Terminal(
             error(
                 "PRV5323",

@@ -32,6 +32,7 @@ from provisioner.engine.unknowns import OutputName, resolve, unknowns
 from provisioner.engine.verify import Verified, resource_of
 from provisioner.providers.api import (
     Absent,
+    HalfMade,
     InUse,
     Observation,
     Outcome,
@@ -381,6 +382,8 @@ class StepCalls:
                     raise StillNeeded(problem.diagnostic) from problem
                 failure = provider_failure(problem, f"{doing} {step.address}")
                 told = failure.diagnostics[0]
+                if isinstance(problem, HalfMade):
+                    intent = intent._replace(begun=True)
                 self._records.fail(intent, told, called=called, unanswered=unanswered)
                 raise failure from problem
             else:

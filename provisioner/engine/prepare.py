@@ -137,7 +137,8 @@ def _at_its_host(problem: Diagnostic, stack: Stack | None) -> Diagnostic:
     host = stack.hosts.get(address.name)
     if address.kind != "Host" or host is None:
         return problem
-    return problem.at(stack.locate(address, ("connection",)) or host.source)
+    place = stack.locate(address, problem.path) if problem.path else None
+    return problem.at(place or stack.locate(address, ("connection",)) or host.source)
 
 
 def prepare_plan(

@@ -45,7 +45,7 @@ _OF_AN_OBJECT = (
 """What only a network has that is an object of the host, and that the common fields describe."""
 _NOT_WITH_MODE: dict[str, tuple[str, ...]] = {
     "user": (*_OF_AN_OBJECT, "active"),
-    "bridge": ("cidr", "cidr6", "gateway", "dhcp", "dns", "forwardDevice", "mtu"),
+    "bridge": ("cidr", "cidr6", "gateway", "dhcp", "dns", "forwardDevice"),
     "isolated": ("forwardDevice",),
     "native": (*_OF_AN_OBJECT, "cidr", "cidr6"),
 }
@@ -70,6 +70,15 @@ def _mode(draft: Draft) -> Iterator[Problem]:
     for name in _NOT_WITH_MODE.get(mode, ()):
         if name in spec:
             yield _no_place(("spec", name), f"a network of mode {mode}")
+    if mode == "bridge" and "mtu" in spec and "uplinks" not in spec:
+        yield Problem(
+            ("spec", "mtu"),
+            "PRV1418",
+            "a network of mode bridge uses a switch of others, and has no 'mtu'",
+            "Remove 'mtu', and set it where the switch is configured; on vSphere, uplinks make the "
+            "switch the network's own.",
+            at_key=True,
+        )
     if mode in {"nat", "routed"} and not {"cidr", "cidr6"} & spec.keys() and not draft.failed:
         yield Problem(
             ("spec", "mode"),

@@ -6,12 +6,13 @@ SDK), and of a :class:`Session`, which it opens to one endpoint and which does a
 The laws that every plugin keeps are written in docs/provider-contract.md and proven by
 tests/conformance.
 
-Nothing but the two errors below leaves a plugin::
+Nothing but the errors below leaves a plugin::
 
     ProviderError
     ├── Retryable   the same call may succeed after a while
     └── Terminal    it will not; carries the diagnostic to show
-        └── InUse   it will once others on the endpoint have let go of the object
+        ├── HalfMade  from create: what was made stays and is ours
+        └── InUse     from delete: it will once others have let go of the object
 """
 
 from __future__ import annotations
@@ -60,6 +61,13 @@ class Terminal(ProviderError):
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.summary)
         self.diagnostic = diagnostic
+
+
+class HalfMade(Terminal):
+    """A creation was refused when the object was there already, made by this very call or by an
+    earlier one of this resource: whatever has the name is ours (since 1.1). Raised by ``create``
+    alone.
+    """
 
 
 class InUse(Terminal):

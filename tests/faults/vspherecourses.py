@@ -25,7 +25,8 @@ class Course:
 
 ON = "poweredOn"
 WEB = "VirtualMachine/web"
-SPEC = {"memory": {"size": "64MiB"}, "description": "made", "shutdownTimeout": "0s"}
+SMALL = 64
+SPEC = {"memory": {"size": f"{SMALL}MiB"}, "description": "made", "shutdownTimeout": "0s"}
 NOTED = {**SPEC, "description": "changed"}
 LARGER = {**SPEC, "memory": {"size": "128MiB"}}
 
@@ -40,7 +41,9 @@ def machine(stack: VsphereStack) -> None:
     outsider = Outsider(stack.vcsim)
     found = outsider.machines()
     if found:
-        outsider.change(found[0].moid, annotation="made", memoryMB=64)
+        outsider.change(
+            found[0].moid, off=found[0].memory > SMALL, annotation="made", memoryMB=SMALL
+        )
         return
     stack.declare({WEB: SPEC})
     assert "done" == stack.apply().outcome

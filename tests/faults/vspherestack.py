@@ -209,6 +209,11 @@ class Outsider:
         ]
         return sorted(found, key=lambda item: (item.path, item.moid))
 
+    def names(self) -> list[str]:
+        """Of all there is, one for each object."""
+        with self.logged_in() as content:
+            return [read["name"] for read in _entities(content).values()]
+
     def named(self, name: str) -> list[Found]:
         """The machines of a name."""
         return [item for item in self.machines() if item.name == name]
@@ -252,11 +257,15 @@ class Outsider:
         """Remove all machines by hand."""
         self.remove(*(item.moid for item in self.machines()))
 
-    def change(self, moid: str, **config: Any) -> None:
-        """Change a machine by hand."""
+    def change(self, moid: str, *, off: bool = False, **config: Any) -> None:
+        """Change a machine by hand; ``off``: one that runs, and has to be off for it."""
         with self.logged_in() as content:
             machine = vim.VirtualMachine(moid, content.rootFolder._stub)
+            if off:
+                _result(machine.PowerOffVM_Task())
             _result(machine.ReconfigVM_Task(vim.vm.ConfigSpec(**config)))
+            if off:
+                _result(machine.PowerOnVM_Task())
 
     @contextmanager
     def logged_in(self) -> Iterator[Any]:

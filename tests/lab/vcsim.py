@@ -176,13 +176,14 @@ class Vcsim:
         seconds: float = 0.0,
         fault: str = "",
         details: Mapping[str, object] | None = None,
+        question: str = "",
     ) -> Rule:
         """A rule for calls to come. ``method``: a regular expression for the whole SOAP name, such
         as ``CreateVM_Task``, or for verb and path of other requests. ``target``: only calls of the
         managed object with this id. ``user``: only of sessions of this user. The first ``skip``
         calls go well, the next ``times`` (0: all) do not; of several rules the first is the
         outermost. ``details``: fields of the fault as vSphere's JSON has them; references left
-        out are to the object of the call.
+        out are to the object of the call. ``question``: the id of the message that a machine asks.
 
         Raises LabError if the expression, the action or the fault is none."""
         document: dict[str, object] = {
@@ -194,6 +195,7 @@ class Vcsim:
             "do": act.value,
             "status": status,
             "seconds": seconds,
+            "question": question,
         }
         if fault:
             document["fault"] = {"_typeName": fault, **(details or {})}

@@ -38,6 +38,10 @@ class Act(enum.StrEnum):
     """It answers with a task that fails with that fault; nothing is done."""
     HOLD = enum.auto()
     """It answers with a task that runs until ``release`` and only then does something."""
+    ASK = enum.auto()
+    """It answers with a task that runs until the ``question`` that its machine asks meanwhile is
+    answered, with yes (0) or no (1), and only then does something.
+    """
     PANIC = enum.auto()
     """The connection is dropped, and the next call to the same object hangs for ever."""
     EXIT = enum.auto()

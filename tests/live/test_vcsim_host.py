@@ -204,32 +204,6 @@ def test_a_second_machine_of_one_name_is_refused(content, made) -> None:
     assert 1 == machine_names(content).count("one%2f1")
 
 
-def test_a_machine_that_was_moved_and_destroyed_is_in_no_list(content) -> None:
-    task = create(content, "moved")
-    WaitForTask(task)
-    machine = task.info.result
-    former = machine.resourcePool
-    allocation = vim.ResourceAllocationInfo(
-        reservation=0,
-        limit=-1,
-        expandableReservation=True,
-        shares=vim.SharesInfo(level="normal", shares=0),
-    )
-    pool = former.CreateResourcePool(
-        "moved", vim.ResourceConfigSpec(cpuAllocation=allocation, memoryAllocation=allocation)
-    )
-    try:
-        WaitForTask(machine.RelocateVM_Task(vim.vm.RelocateSpec(pool=pool)))
-        assert [machine] == list(pool.vm)
-        assert machine not in former.vm
-        WaitForTask(machine.Destroy_Task())
-        assert [] == list(pool.vm)
-        seen = content.viewManager.CreateContainerView(content.rootFolder, None, recursive=True)
-        assert machine not in seen.view
-    finally:
-        WaitForTask(pool.Destroy_Task())
-
-
 # --- counts and sessions ---
 
 

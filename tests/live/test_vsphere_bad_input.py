@@ -22,6 +22,7 @@ pytest.importorskip("pyVmomi")
 
 from pyVmomi import vim
 
+from provisioner_plugins.vmware.wire.whereabouts import bearer_of_rights
 from tests.faults.vspherestack import Outsider, VsphereStack, without_waiting
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-bad-input")]
@@ -88,6 +89,7 @@ def refusal(stack: VsphereStack, **connection: Any) -> Diagnostic:
     ("field", "wrong", "near"),
     [
         ("datacenter", "DC9", ("DC0", "DC1")),
+        ("datacenter", "dc0", ("DC0", "DC1")),
         ("cluster", "DC0_C8", ("DC0_C0", "DC0_C1")),
         ("folder", "shpo", ("shop",)),
         ("resourcePool", "DC0_C0_RP8", ("DC0_C0_RP1",)),
@@ -104,6 +106,13 @@ def test_what_is_not_there_is_said_with_the_nearest_names(
     assert [] == [name for name in near if name not in found.hint]
     assert found.source is not None
     assert "host.yaml" == Path(found.source.file).name
+
+
+def test_a_certificate_that_is_not_the_pinned_one_is_said_at_the_pin(stack: VsphereStack) -> None:
+    found = refusal(stack, tls={"fingerprint": "00" * 32})
+    assert "PRV5305" == found.code
+    assert found.source is not None
+    assert found.source.text[found.source.column - 1 :].startswith('"00')
 
 
 def test_it_is_said_once_for_all_machines(stack: VsphereStack) -> None:
@@ -291,6 +300,19 @@ def test_a_right_that_is_lacking_where_a_machine_shall_go(stack: VsphereStack) -
     assert "role" in found.hint
 
 
+def test_a_right_on_what_no_role_can_be_given_on(large: Vcsim) -> None:
+    """It is told with the object of the inventory on which one can."""
+    with Outsider(large).logged_in() as content:
+        datacenter = next(item for item in content.rootFolder.childEntity if item.name == "DC0")
+        [store] = [item for item in datacenter.datastore if item.name == "LocalDS_0"]
+        root = f"the root folder of the inventory ({content.rootFolder._GetMoId()})"
+        told = f"Datastore /DC0/datastore/LocalDS_0 ({store._GetMoId()})"
+        assert root == bearer_of_rights(content, content.customFieldsManager)
+        assert root == bearer_of_rights(content, content.rootFolder)
+        assert [told, told] == [bearer_of_rights(content, each) for each in (store, store.browser)]
+        assert bearer_of_rights(content, vim.Task("task-0", content.rootFolder._stub)) is None
+
+
 def test_a_right_on_what_nobody_tells_the_name_of(
     stack: VsphereStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,7 +321,7 @@ def test_a_right_on_what_nobody_tells_the_name_of(
     def broken(*_: Any) -> None:
         raise OSError("the connection is gone")
 
-    monkeypatch.setattr("provisioner_plugins.vmware.wire.client.path_of", broken)
+    monkeypatch.setattr("provisioner_plugins.vmware.wire.client.bearer_of_rights", broken)
     needed = {"privilegeId": "VirtualMachine.Inventory.Create"}
     with stack.vcsim.fault("CreateVM_Task", Act.FAULT, fault="NoPermission", details=needed):
         [found] = stack.apply().problems
@@ -316,6 +338,23 @@ def test_a_guest_that_vsphere_has_no_name_for(stack: VsphereStack) -> None:
     assert "VirtualMachineGuestOsIdentifier" in found.detail
     assert "debian12_64Guest" in found.hint
     assert found.source is not None
+
+
+@pytest.mark.parametrize("field", ["memory", "quiesce"])
+def test_what_a_snapshot_of_a_stopped_machine_cannot_have(stack: VsphereStack, field: str) -> None:
+    before = {"machine": "web", field: True}
+    stack.declare({WEB: {**SPEC, "power": "stopped"}, "Snapshot/before": before})
+    found = refusal(stack)
+    assert ("PRV5327", "Snapshot/before") == (found.code, found.address)
+    assert found.path[-1] == field
+
+
+def test_an_address_that_only_vsphere_gives(stack: VsphereStack) -> None:
+    card = {"name": "lan", "network": "lan", "mac": "00:50:56:9a:00:01"}
+    lan = {"mode": "bridge", "bridge": "vSwitch0"}
+    stack.declare({"Network/lan": lan, WEB: {**SPEC, "nics": [card]}})
+    found = refusal(stack)
+    assert ("PRV2552", WEB, "mac") == (found.code, found.address, found.path[-1])
 
 
 def test_a_guest_that_vsphere_has_no_name_for_in_a_change(stack: VsphereStack) -> None:
@@ -343,3 +382,20 @@ def test_what_the_hardware_of_a_machine_that_is_there_does_not_take(stack: Vsphe
         assert ["update VirtualMachine/web"] == stack.steps()
     finally:
         Outsider(stack.vcsim).clear()
+
+
+@pytest.mark.parametrize(
+    ("more", "detail"),
+    [
+        ({"machineType": "vmx-22"}, "An endpoint with the API 8.0.3.0 takes vmx-7 to vmx-21"),
+        ({"machineType": "vmx-6"}, "ESXi 7 and later make machines of vmx-7 and later"),
+        ({"cpu": {"count": 900}}, "A machine with hardware version 21 takes 1 to 768"),
+    ],
+)
+def test_hardware_that_the_endpoint_does_not_make(
+    stack: VsphereStack, more: dict[str, Any], detail: str
+) -> None:
+    stack.declare({WEB: {**SPEC, **more}})
+    found = refusal(stack)
+    assert ("PRV2552", WEB) == (found.code, found.address)
+    assert found.detail.startswith(detail)

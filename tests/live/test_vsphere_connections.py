@@ -66,14 +66,16 @@ def test_an_unknown_authority(vcsim_vcenter: Vcsim) -> None:
 
 def test_an_expired_certificate(expired: Vcsim) -> None:
     found = refusal(expired)
-    assert "PRV5305" == found.code
+    assert ("PRV5305", ("connection", "tls")) == (found.code, found.path)
     assert "expired" in found.detail
+    assert "Renew" in found.hint
 
 
 def test_a_certificate_for_another_name() -> None:
     with Vcsim(Options(machines=0, tls=Tls.WRONG_NAME)) as vcsim:
         found = refusal(vcsim)
-    assert "PRV5305" == found.code
+    assert ("PRV5305", ("connection", "server")) == (found.code, found.path)
+    assert "another name" in found.summary
 
 
 @pytest.mark.parametrize("written", [str.lower, lambda text: bytes.fromhex(text).hex(":").upper()])
@@ -91,8 +93,11 @@ def test_a_pin_counts_for_an_expired_certificate_too(expired: Vcsim) -> None:
 def test_a_wrong_pin_is_refused_before_anything_is_sent(vcsim_vcenter: Vcsim) -> None:
     vcsim_vcenter.reset_counts()
     found = refusal(vcsim_vcenter, tls={"fingerprint": "00" * 32})
-    assert "PRV5305" == found.code
-    assert bytes.fromhex(fingerprint(vcsim_vcenter)).hex(":").upper() in found.detail
+    assert ("PRV5305", ("connection", "tls", "fingerprint")) == (found.code, found.path)
+    shown = bytes.fromhex(fingerprint(vcsim_vcenter)).hex(":").upper()
+    expected = bytes(32).hex(":")
+    assert f"It has the SHA-256 fingerprint {shown}; expected is {expected}." == found.detail
+    assert "somebody else" in found.hint
     assert {} == vcsim_vcenter.counts()
 
 
@@ -149,7 +154,7 @@ def test_a_file_of_authorities_that_is_not_there(vcsim_vcenter: Vcsim) -> None:
 
 def test_a_wrong_password(vcsim_vcenter: Vcsim) -> None:
     found = refusal(vcsim_vcenter, password="wrong-one")
-    assert "PRV5302" == found.code
+    assert ("PRV5302", ("connection", "password")) == (found.code, found.path)
     assert "wrong-one" not in f"{found}"
 
 
@@ -157,7 +162,7 @@ def test_nobody_answers(vcsim_vcenter: Vcsim) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.2", 0))
         found = refusal(vcsim_vcenter, port=unused.getsockname()[1])
-    assert "PRV5301" == found.code
+    assert ("PRV5301", ("connection", "server")) == (found.code, found.path)
 
 
 def test_a_server_that_says_nothing(vcsim_vcenter: Vcsim) -> None:

@@ -124,9 +124,10 @@ SEEN = (
     rename,
     upgrade,
     switch_on,
+    take_snapshot,
     convert,
 )
-NOT_OURS_TO_SEE = (relocate, set_attribute, take_snapshot)
+NOT_OURS_TO_SEE = (relocate, set_attribute)
 
 
 @pytest.mark.parametrize("change", SEEN)

@@ -14,9 +14,10 @@ import pytest
 
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import Absent, Present, Resource, Retryable, Undetermined
+from provisioner_plugins.vmware.storage.file import own_path
 from tests.lab.vcsim import Vcsim
 from tests.lab.vcsim_rules import Act
-from tests.live.vspherelab import machine, session, soon
+from tests.live.vspherelab import machine, resource, session, soon
 
 pytest.importorskip("pyVmomi")
 sweep = pytest.importorskip("provisioner_plugins.vmware.wire.sweep")
@@ -85,6 +86,27 @@ def test_sessions_that_are_ended_again_and_again(vcsim_vcenter: Vcsim, made: Res
     assert "PRV5322" == caught.value.diagnostic.code
 
 
+def test_a_session_that_another_thread_has_opened_anew(
+    vcsim_vcenter: Vcsim, made: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view that was just read is of the old one: it is not there, and that says nothing."""
+    read = sweep._pages
+    renewed: list[int] = []
+    with session(vcsim_vcenter) as opened:
+        client = opened._client
+
+        def renew_after(*arguments: Any) -> Any:
+            rows = read(*arguments)
+            if not renewed:
+                renewed.append(vcsim_vcenter.end_sessions(vcsim_vcenter.user))
+                client._log_in_again(client._login)
+            return rows
+
+        monkeypatch.setattr(sweep, "_pages", renew_after)
+        assert isinstance(opened.observe([made])[made.address], Present)
+    assert [1] == [min(1, ended) for ended in renewed]
+
+
 @pytest.mark.parametrize("known", ["recorded", "of that name"])
 def test_a_machine_whose_configuration_nobody_tells(
     vcsim_vcenter: Vcsim, made: Resource, monkeypatch: pytest.MonkeyPatch, known: str
@@ -114,6 +136,52 @@ def test_a_machine_whose_configuration_nobody_tells(
         names = [item.name for item in opened.discover({"VirtualMachine"})]
     assert "lasting" not in names
     assert ["PRV5329"] == [found.code for found in warnings]
+
+
+@pytest.mark.parametrize("kind", ["Folder", "ResourcePool", "Network", "StoragePool", "Disk"])
+def test_what_the_user_may_not_see_is_not_absent(
+    vcsim_vcenter: Vcsim, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The simulator has no rights: here a view leaves an object out, and its name is denied to who
+    asks by its id, as a vCenter does.
+    """
+    pool = {"type": "dir", "path": str(vcsim_vcenter.directory / "unseen")}
+    specs = {
+        "StoragePool": pool,
+        "Network": {"mode": "isolated", "virtualSwitch": "distributed"},
+    }
+    read = sweep._row
+
+    with session(vcsim_vcenter) as opened:
+        place = "StoragePool" if kind == "Disk" else kind
+        made = resource(place, "unseen", specs.get(place, {}))
+        made = replace(made, external_id=opened.create(made, soon()).external_id)
+
+        def hidden(item: Any) -> Any:
+            row = read(item)
+            if row is None or row.moid != made.external_id:
+                return row
+            by_id = "parent" not in row.values
+            return replace(row, values={}, denied=frozenset({"name"})) if by_id else None
+
+        disk = resource("Disk", "unseen", {"pool": "unseen"}, related={made.address: made})
+        target = (
+            replace(disk, external_id=f"{made.external_id}/{own_path(disk)}")
+            if kind == "Disk"
+            else made
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(sweep, "_row", hidden)
+            told = opened.observe([target])[target.address]
+            vcsim_vcenter.reset_counts()
+            unrecorded = replace(target, external_id=None)
+            assert Absent() == opened.observe([unrecorded])[target.address]
+            assert 1 == vcsim_vcenter.counts()["RetrievePropertiesEx"]
+        opened.delete(made, soon())
+        gone = opened.observe([made])[made.address]
+    assert isinstance(told, Undetermined)
+    assert "PRV5304" == told.diagnostic.code
+    assert Absent() == gone
 
 
 def _count(opened: Any, name: str) -> int:

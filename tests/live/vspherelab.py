@@ -58,21 +58,24 @@ def session(
     vcsim: Vcsim,
     *,
     password: str | None = None,
+    reports: list[str] | None = None,
     warnings: list[Diagnostic] | None = None,
     provider: VmwareProvider | None = None,
     memory: Memory | None = None,
     **connection: Any,
 ) -> Iterator[VmwareSession]:
-    """A session, closed at the end. ``warnings`` gets what it warns of; without
+    """A session, closed at the end. ``reports`` gets what it tells the person who waits,
+    ``warnings`` what it warns of; without
     ``memory`` it remembers nothing.
     """
     provider = provider or provider_of(vcsim)
+    told: list[str] = [] if reports is None else reports
     warned: list[Diagnostic] = [] if warnings is None else warnings
     context = Context(
         Path("/"),
         SystemClock(),
         Password(vcsim.password if password is None else password),
-        lambda *_: None,
+        lambda _address, text, _done=0, _total=0: told.append(text),
         NoMemory() if memory is None else memory,
         warned.append,
     )

@@ -47,7 +47,7 @@ func (h *host) inTurn(seen *call, next http.Handler) http.Handler {
 	switch {
 	case building.MatchString(seen.name):
 		lock = &h.whole
-	case strings.Contains(seen.name, "RetrieveProperties"):
+	case strings.Contains(seen.name, "RetrieveProperties"), seen.name == "Fetch":
 		lock = h.whole.RLocker()
 	default:
 		return next

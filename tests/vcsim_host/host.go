@@ -50,12 +50,13 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // give the call another task are innermost, so that its name is taken like that of any other.
 func (h *host) handler(seen *call) http.Handler {
 	around, tasks := h.matching(seen)
-	handler := h.completeLibraries(seen, h.completeRest(seen, h.inner))
-	handler = h.completeClones(seen, handler)
+	handler := h.completeLibraries(seen, h.completeRest(seen, h.browse(seen, h.chooseHost(seen, h.inner))))
+	handler = h.completePower(seen, h.completeClones(seen, handler))
 	for _, matched := range slices.Backward(tasks) {
 		handler = actions[matched.Do](h, matched, seen, handler)
 	}
 	handler = h.completeStorage(seen, h.completeSnapshots(seen, handler))
+	handler = h.completeQuestions(seen, handler)
 	handler = h.completeHosts(seen, h.completeAccess(seen, handler))
 	handler = h.completeFields(seen, h.completeHierarchy(seen, handler))
 	handler = h.requireHost(seen, h.completeImages(seen, h.refuseDuplicate(seen, handler)))
@@ -74,7 +75,7 @@ func (h *host) matching(seen *call) (around, tasks []*rule) {
 		if !candidate.matches(seen) {
 			continue
 		}
-		if candidate.Do == "hold" || candidate.Do == "fail" {
+		if candidate.Do == "hold" || candidate.Do == "ask" || candidate.Do == "fail" {
 			tasks = append(tasks, candidate)
 		} else {
 			around = append(around, candidate)

@@ -202,8 +202,26 @@ func (h *host) attach(own *simulator.Context, system *simulator.HostSystem, to m
 	}
 }
 
-// destroyHost: ManagedEntity.Destroy_Task of a host of a cluster, which has to be in maintenance,
-// and of a standalone one, by its ComputeResource.
+// machinesOn are the machines on a host: those of extensions (VirtualMachineConfigInfo.managedBy),
+// and all others.
+func machinesOn(
+	own *simulator.Context, system *simulator.HostSystem,
+) (agents, others []*simulator.VirtualMachine) {
+	for _, reference := range system.Vm {
+		machine, ok := own.Map.Get(reference).(*simulator.VirtualMachine)
+		switch {
+		case !ok:
+		case machine.Config.ManagedBy != nil:
+			agents = append(agents, machine)
+		default:
+			others = append(others, machine)
+		}
+	}
+	return agents, others
+}
+
+// destroyHost: ManagedEntity.Destroy_Task of a host of a cluster, which has to be in maintenance or
+// disconnected, and of a standalone one, by its ComputeResource. Machines of extensions go with it.
 func (h *host) destroyHost(seen *call, next http.Handler) http.Handler {
 	method, err := seen.method()
 	if err != nil {
@@ -221,12 +239,21 @@ func (h *host) destroyHost(seen *call, next http.Handler) http.Handler {
 	}
 	return h.answerWithTask(seen, func(task *simulator.Task, _ *simulator.Method) error {
 		var raised types.BaseMethodFault
-		if len(system.Vm) > 0 {
+		agents, others := machinesOn(own, system)
+		switch {
+		case len(others) > 0:
 			raised = &types.ResourceInUse{Name: system.Name}
-		} else {
+		case system.Runtime.ConnectionState != types.HostSystemConnectionStateConnected:
+			system.Runtime.InMaintenanceMode = true
+			fallthrough
+		default:
 			raised = h.detach(own, system)
 		}
 		if raised == nil {
+			for _, agent := range agents {
+				h.takeOut(own, agent)
+				own.Map.Remove(own, agent.Self)
+			}
 			own.Map.Remove(own, system.Self)
 		}
 		h.finish(task, nil, raised)

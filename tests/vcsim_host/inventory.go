@@ -50,6 +50,7 @@ func (i *inventory) create() (*simulator.Model, error) {
 	release := i.apiVersion[:strings.LastIndex(i.apiVersion, ".")]
 	about.FullName = strings.Replace(about.FullName, about.Version, release, 1)
 	about.ApiVersion, about.Version = i.apiVersion, release
+	esx.HardwareVersion = hardwareVersion(release)
 	if err := model.Create(); err != nil {
 		return model, err
 	}
@@ -231,4 +232,15 @@ func (in *place) request(name string) *types.CreateVM_Task {
 			DeviceChange: changes,
 		},
 	}
+}
+
+// hardwareVersion is what a machine gets that asks for none. Source: Broadcom KB 315655.
+func hardwareVersion(release string) string {
+	switch {
+	case release >= "8.0.2":
+		return "vmx-21"
+	case release >= "8.0":
+		return "vmx-20"
+	}
+	return "vmx-19"
 }

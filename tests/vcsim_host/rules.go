@@ -9,19 +9,20 @@ import (
 
 // rule says which calls go wrong and how. Method: a regular expression for the whole name. Object
 // and User: empty for all. The first Skip calls that match go well, the next Times (0: all) do not.
-// Do: a name of actions. Fault: JSON of a vim fault with its type as _typeName.
+// Do: a name of actions. Question: the id of the message that a machine asks with. Fault: JSON of a vim fault with its type as _typeName.
 type rule struct {
-	ID      int             `json:"id"`
-	Method  string          `json:"method"`
-	Object  string          `json:"object"`
-	User    string          `json:"user"`
-	Skip    int             `json:"skip"`
-	Times   int             `json:"times"`
-	Do      string          `json:"do"`
-	Status  int             `json:"status"`
-	Seconds float64         `json:"seconds"`
-	Fault   json.RawMessage `json:"fault,omitempty"`
-	Hits    int             `json:"hits"`
+	ID       int             `json:"id"`
+	Method   string          `json:"method"`
+	Object   string          `json:"object"`
+	User     string          `json:"user"`
+	Skip     int             `json:"skip"`
+	Times    int             `json:"times"`
+	Do       string          `json:"do"`
+	Status   int             `json:"status"`
+	Seconds  float64         `json:"seconds"`
+	Question string          `json:"question"`
+	Fault    json.RawMessage `json:"fault,omitempty"`
+	Hits     int             `json:"hits"`
 
 	method *regexp.Regexp
 	seen   int
@@ -32,7 +33,7 @@ type action func(h *host, is *rule, seen *call, next http.Handler) http.Handler
 
 var actions = map[string]action{
 	"refuse": refuse, "lose": lose, "cut": cut, "status": status, "sleep": sleep, "expire": expire,
-	"fault": fault, "fail": fail, "hold": hold, "panic": panics, "exit": exit,
+	"fault": fault, "fail": fail, "hold": hold, "ask": ask, "panic": panics, "exit": exit,
 }
 
 func (is *rule) prepare() error {

@@ -47,8 +47,6 @@ func (h *host) completeStorage(seen *call, next http.Handler) http.Handler {
 		return rewritten(seen, next, func(body []byte) []byte {
 			return destSpec.ReplaceAll(body, nil)
 		})
-	case "SearchDatastore_Task", "SearchDatastoreSubFolders_Task":
-		return h.browsed(next)
 	case "RetrievePropertiesEx":
 		return h.listMachines(seen, next)
 	case "RemoveDatastore":
@@ -89,24 +87,6 @@ func (h *host) referred(seen *call, next http.Handler) http.Handler {
 	})
 }
 
-// browsed has the result of a search say how large the disks are that it found.
-func (h *host) browsed(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := httptest.NewRecorder()
-		next.ServeHTTP(answer, r)
-		if task := h.taskOf(answer.Body.Bytes()); task != nil {
-			task.Wait()
-			switch found := task.Info.Result.(type) {
-			case types.HostDatastoreBrowserSearchResults:
-				h.addCapacities(found)
-			case types.ArrayOfHostDatastoreBrowserSearchResults:
-				h.addCapacities(found.HostDatastoreBrowserSearchResults...)
-			}
-		}
-		replay(answer, w)
-	})
-}
-
 func (h *host) taskOf(answer []byte) *simulator.Task {
 	found := taskElement.FindSubmatch(answer)
 	if found == nil {
@@ -117,6 +97,7 @@ func (h *host) taskOf(answer []byte) *simulator.Task {
 	return task
 }
 
+// addCapacities has the results of a search say how large the disks are that it found.
 func (h *host) addCapacities(results ...types.HostDatastoreBrowserSearchResults) {
 	attached := map[string]int64{}
 	own := h.context()

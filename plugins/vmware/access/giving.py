@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, error, quoted
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware.access.role import roles_of
 from provisioner_plugins.vmware.inventory import Inventory
+from provisioner_plugins.vmware.nearest import nearest
 from provisioner_plugins.vmware.site import listed
 
 ADMIN = -1
@@ -54,7 +53,7 @@ def unknown(inventory: Inventory, resource: Resource) -> Diagnostic:
         )
     name = str(spec["builtinRole"])
     names = sorted(str(role.name) for role in roles_of(inventory).values())
-    near = get_close_matches(name, names, n=3)
+    near = nearest(name, names)
     return error(
         "PRV5323",
         f"the endpoint has no role {quoted(name)}",

@@ -13,19 +13,22 @@ from pyVmomi import vim
 
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.providers.api import Change, Outcome, Present, Resource, Terminal
+from provisioner.providers.api import Change, InUse, Outcome, Present, Resource, Terminal
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.hierarchy.entity import EntityHandler
 from provisioner_plugins.vmware.hierarchy.places import folder_above, is_root
 from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.machine.finding import is_of_extension
 from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.specs import touches
 from provisioner_plugins.vmware.wire.errors import REFUSED
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 from provisioner_plugins.vmware.wire.tls import thumbprint_of
 
-_MAINTENANCE = "runtime.inMaintenanceMode"
+_MAINTENANCE, _CONNECTION = "runtime.inMaintenanceMode", "runtime.connectionState"
+_ON_IT: Wanted = MappingProxyType({vim.HostSystem: ("vm",)})
 _PORT = 443
+_FULL = vim.cluster.DrsConfigInfo.DrsBehavior.fullyAutomated
 
 
 class ClusterHostHandler(EntityHandler):
@@ -34,7 +37,9 @@ class ClusterHostHandler(EntityHandler):
     kind = "ClusterHost"
     title = "host"
     sort = vim.HostSystem
-    reads: Wanted = MappingProxyType({vim.HostSystem: (_MAINTENANCE, "summary.config.port")})
+    reads: Wanted = MappingProxyType(
+        {vim.HostSystem: (_MAINTENANCE, _CONNECTION, "summary.config.port")}
+    )
     places = ("cluster", "folder")
     bears_name = False
 
@@ -224,13 +229,37 @@ class ClusterHostHandler(EntityHandler):
     def remove(
         self, inventory: Inventory, resource: Resource, row: Row, deadline: Deadline
     ) -> None:
-        """Refused while machines are on it: vSphere would forget them."""
-        entity, parent = self.entity(row), inventory.parent(row)
-        self.require_empty(resource, [entity], {vim.HostSystem: ("vm",)})
-        if parent is not None and not issubclass(parent.kind, vim.ClusterComputeResource):
-            entity = self.entity(parent)
-        self._maintain(row, deadline, wanted=True)
+        """Refused while machines are on it that stay there in maintenance, into which it is put for
+        it: vSphere would forget them. One that is out of reach can be put nowhere, and need not.
+        """
+        host, parent = self.entity(row), inventory.parent(row)
+        is_reached = row.get(_CONNECTION) == vim.HostSystem.ConnectionState.connected
+        goes_in = is_reached and not row.get(_MAINTENANCE, False)
+        if goes_in:
+            if parent is None or not _moves_machines(parent):
+                # Until somebody moved those that run, the host would not get there.
+                self.require_empty(resource, [host], _ON_IT)
+            self._maintain(row, deadline, wanted=True)
+        try:
+            self.require_empty(resource, [host], _ON_IT)
+        except InUse:
+            if goes_in:
+                self._maintain(row, deadline, wanted=False)
+            raise
+        of_cluster = parent is None or issubclass(parent.kind, vim.ClusterComputeResource)
+        entity = host if parent is None or of_cluster else self.entity(parent)
         self._site.run(f"remove host {name_of(row)}", lambda _: entity.Destroy_Task(), deadline)
+
+    def does_count(self, row: Row) -> bool:
+        """See the base. Agents of the vCenter go when their host does."""
+        return not is_of_extension(row)
+
+
+def _moves_machines(cluster: Row) -> bool:
+    """Whether a cluster takes machines off a host that goes into maintenance by itself."""
+    drs = cluster.get("configurationEx.drsConfig")
+    level = getattr(drs, "defaultVmBehavior", None)
+    return bool(getattr(drs, "enabled", False)) and level == _FULL
 
 
 def _without_login(resource: Resource) -> Diagnostic | None:

@@ -28,9 +28,11 @@ from provisioner.providers.api import (
     Undetermined,
 )
 from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.machine.properties import EXTENSION
 from provisioner_plugins.vmware.marks import Marks
 from provisioner_plugins.vmware.ownership import (
     gone,
+    half_made,
     is_stamped_by,
     not_ours,
     require_time,
@@ -42,6 +44,11 @@ from provisioner_plugins.vmware.specs import with_changes
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.wire.errors import EXISTS, IN_USE
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
+
+_IN_AN_OBJECT: Wanted = {
+    vim.ManagedEntity: ("name",),
+    vim.VirtualMachine: ("name", EXTENSION),
+}
 
 
 class EntityHandler(ABC):
@@ -127,9 +134,16 @@ class EntityHandler(ABC):
             f"remove {self.title} {resource.name}", lambda _: entity.Destroy_Task(), deadline
         )
 
+    def does_count(self, row: Row) -> bool:
+        """Whether something in an object keeps that from being removed; ``row`` has its name, and
+        of a machine which extension it is of.
+        """
+        del row
+        return True
+
     def require_empty(self, resource: Resource, holders: Sequence[Any], inside: Wanted) -> None:
-        """Raise InUse (PRV5320) while something is in managed objects; ``inside`` are the
-        properties that hold it. vSphere would remove that, too, or move it without being asked.
+        """Raise InUse (PRV5320) while something that counts is in managed objects; ``inside`` are
+        the properties that hold it. vSphere would remove that, too, or move it without being asked.
         Networks of hosts do not count: they are there as long as the hosts are.
         """
         what = f"look into {self.title} {resource.name}"
@@ -141,9 +155,10 @@ class EntityHandler(ABC):
             for item in value
             if type(item) is not vim.Network
         ]
-        if not held:
+        read = look(self._site.client, what, held, _IN_AN_OBJECT)
+        names = [row for row in read if self.does_count(row)]
+        if not names:
             return
-        names = look(self._site.client, what, held, {vim.ManagedEntity: ("name",)})
         raise InUse(
             error(
                 IN_USE.code,
@@ -239,11 +254,14 @@ class EntityHandler(ABC):
             raise Terminal(taken(resource, f"is {inventory.path(row)}"))
         if row is None:
             self._make(inventory, resource, deadline)
-            inventory = self._inventory()
-            row = self._found(inventory, resource)
-        if row is None:
-            raise Terminal(gone(resource))
-        return self._bring(inventory, resource, row, resource.spec, deadline, fields=self.places)
+        with half_made():
+            if row is None:
+                inventory = self._inventory()
+                row = self._found(inventory, resource)
+            if row is None:
+                raise Terminal(gone(resource))
+            fields = self.places
+            return self._bring(inventory, resource, row, resource.spec, deadline, fields=fields)
 
     def _make(self, inventory: Inventory, resource: Resource, deadline: Deadline) -> None:
         above = self.above(inventory, resource)

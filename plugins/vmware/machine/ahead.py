@@ -12,11 +12,11 @@ from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import Resource
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.inventory import Inventory
-from provisioner_plugins.vmware.machine import home, properties
+from provisioner_plugins.vmware.machine import addresses, home, properties
 from provisioner_plugins.vmware.machine.building import DEFAULT_GUEST
 from provisioner_plugins.vmware.machine.customization import FIELD, obstacle
 from provisioner_plugins.vmware.machine.guests import unknown_guest
-from provisioner_plugins.vmware.machine.limits import beyond
+from provisioner_plugins.vmware.machine.limits import beyond, newest_hardware, unsupported
 from provisioner_plugins.vmware.machine.source import Sources, objections
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.specs import touches
@@ -31,7 +31,7 @@ def obstacles(
     what is there has to take what is asked of it.
     """
     resource = undertaking.resource
-    yield from _of_hardware(inventory, undertaking)
+    yield from _of_hardware(site, inventory, undertaking)
     if undertaking.creates:
         yield from home.obstacles(site, resource)
         guest, tools = DEFAULT_GUEST, ""
@@ -53,14 +53,29 @@ def obstacles(
             yield problem
 
 
-def _of_hardware(inventory: Inventory, undertaking: Undertaking) -> Iterator[Diagnostic]:
+def _of_hardware(
+    site: Site, inventory: Inventory, undertaking: Undertaking
+) -> Iterator[Diagnostic]:
+    """Without ``machineType`` that of the machine counts, and for a new one the endpoint's newest;
+    a copy has its template's.
+    """
     resource, changes = undertaking.resource, undertaking.changes
+    spec, api = resource.spec, site.client.api_version
+    yield from addresses.refused(resource.spec, changes)
     if undertaking.creates or touches(changes)(("guestOs",)):
-        yield from unknown_guest(resource.spec)
-    uuid = resource.external_id or str(resource.uid)
-    row = inventory.having(vim.VirtualMachine, properties.UUID, uuid)
-    if changes and row is not None and "machineType" not in resource.spec:
-        yield from beyond({**resource.spec, "machineType": row.get("config.version")})
+        yield from unknown_guest(spec)
+    if undertaking.creates or touches(changes)(("machineType",)):
+        yield from unsupported(spec, api)
+    if "machineType" in spec:
+        return
+    row = inventory.having(
+        vim.VirtualMachine, properties.UUID, resource.external_id or str(resource.uid)
+    )
+    newest = newest_hardware(api)
+    if changes and row is not None:
+        yield from beyond({**spec, "machineType": row.get("config.version")})
+    elif undertaking.creates and "clone" not in spec and newest is not None:
+        yield from beyond({**spec, "machineType": f"vmx-{newest}"})
 
 
 def _guest(site: Site, inventory: Inventory, resource: Resource) -> tuple[str, str] | None:

@@ -120,7 +120,9 @@ def _hardware(config: Any, spec: Mapping[str, Any]) -> None:
     cpu, memory = spec.get("cpu", {}), spec["memory"]
     count = int(cpu.get("count", 1))
     config.numCPUs = count
-    config.numCoresPerSocket = int(cpu.get("topology", {}).get("cores", 1))
+    cores = int(cpu.get("topology", {}).get("cores", 1))
+    # What it had by itself need not divide what is wanted now; a manifest's own was looked at.
+    config.numCoresPerSocket = 1 if count % cores else cores
     config.cpuHotAddEnabled = _is_hot(cpu, "count", 1)
     config.nestedHVEnabled = bool(cpu.get("nested", False))
     config.memoryMB = memory["size"] // MIB
@@ -181,7 +183,8 @@ def _edit_cards(
         card = machine.cards.get(name)
         if card is None or not _keeps_model(card, device):
             backing = around.backing(name, device["network"])
-            made = cards.make(device, backing, plugs.key())
+            before = None if card is None else machine.raw[card.key]
+            made = cards.make(device, backing, plugs.key(), before)
             changes.append(_Change(operation=_ADD, device=made))
             continue
         now = cards.describe(card, "")

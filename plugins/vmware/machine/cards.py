@@ -8,13 +8,13 @@ from typing import Any
 from pyVmomi import vim
 
 from provisioner.core.values import Json
+from provisioner_plugins.vmware.machine.addresses import GENERATED, type_of
 from provisioner_plugins.vmware.machine.models import MODELS
 from provisioner_plugins.vmware.machine.record import Device
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.wire.sweep import Row
 
 _Card = vim.vm.device.VirtualEthernetCard
-_MANUAL = "manual"
 
 
 def describe(card: Device, network: str) -> dict[str, Json]:
@@ -27,20 +27,27 @@ def describe(card: Device, network: str) -> dict[str, Json]:
     }
 
 
-def make(wanted: Mapping[str, Any], backing: Any, key: int) -> Any:
-    """A new card; ``backing`` is what it is plugged into."""
+def make(wanted: Mapping[str, Any], backing: Any, key: int, instead_of: Any = None) -> Any:
+    """A new card; ``backing`` is what it is plugged into, ``instead_of`` the one that it replaces,
+    whose address it has if that is to stay.
+    """
     card = MODELS[str(wanted.get("model", "vmxnet3"))](key=key)
+    if instead_of is not None:
+        card.addressType, card.macAddress = instead_of.addressType, instead_of.macAddress
     edit(card, wanted, backing)
     return card
 
 
 def edit(card: Any, wanted: Mapping[str, Any], backing: Any) -> None:
-    """Bring a card to what is wanted, but for its model."""
+    """Bring a card to what is wanted, but for its model. An address that it has already stays what
+    it is: one that vSphere gave is refused as somebody's own.
+    """
     card.backing = backing
-    if "mac" in wanted:
-        card.addressType, card.macAddress = _MANUAL, wanted["mac"]
+    mac = wanted.get("mac")
+    if mac is not None and mac != str(card.macAddress or "").lower():
+        card.addressType, card.macAddress = type_of(mac), mac
     elif not card.macAddress:
-        card.addressType = "generated"
+        card.addressType = GENERATED
     up = wanted.get("link", "up") == "up"
     card.connectable = vim.vm.device.VirtualDevice.ConnectInfo(
         startConnected=up, connected=up, allowGuestControl=True

@@ -65,6 +65,11 @@ def obstacle(resource: Resource, guest: str, tools: str = "") -> Diagnostic | No
     )
 
 
+def is_linux(guest: str) -> bool:
+    """Whether a guestId is that of a Linux distribution."""
+    return bool(guest) and not guest.startswith(_NO_LINUX)
+
+
 def _why_not(guest: str) -> tuple[str, str] | None:
     """What is in the way, and what to do; None for a Linux."""
     if guest.startswith(_WINDOWS):

@@ -6,8 +6,14 @@ from typing import Any
 
 from pyVmomi import vim
 
+from provisioner_plugins.vmware.wire.questions import NO_ANSWERS, Answers
+
 _Disk = vim.vm.device.VirtualDisk
 _Drive = vim.vm.device.VirtualCdrom
+_TAKEN_OUT = {"msg.cdromdisconnect.locked": "yes"}
+"""A guest that has locked its drive is in the way of what takes an image out: whether to do it all
+the same is asked in the middle of the task, and was answered by the manifest.
+"""
 
 
 def make_disk(file_name: str, datastore: Any, size: int, key: int) -> Any:
@@ -22,6 +28,13 @@ def make_disk(file_name: str, datastore: Any, size: int, key: int) -> Any:
             diskMode=vim.vm.device.VirtualDiskOption.DiskMode.persistent,
         ),
     )
+
+
+def answers_for(config: Any) -> Answers:
+    """The answers to what is asked while a machine is brought to this configuration."""
+    changed = [item.device for item in config.deviceChange or ()]
+    has_drive = any(isinstance(device, _Drive) for device in changed)
+    return _TAKEN_OUT if has_drive else NO_ANSWERS
 
 
 def make_drive(key: int) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,37 @@ from provisioner_plugins.vmware.refusal import unusable
 from provisioner_plugins.vmware.stamp import FIELD
 
 _METADATA, _USERDATA = "guestinfo.metadata", "guestinfo.userdata"
+_WRITTEN: Sequence[tuple[str, str]] = (
+    (r"displayname", "metadata"),
+    (r"annotation", "description"),
+    (r"uuid\.(bios|location)|vc\.uuid", "its identity"),
+    (r"numvcpus", "cpu.count"),
+    (r"cpuid\.corespersocket", "cpu.topology"),
+    (r"vcpu\.hotadd", "cpu.hotAdd"),
+    (r"vhv\.enable", "cpu.nested"),
+    (r"sched\.cpu\.(min|max|shares|units)", "cpu"),
+    (r"memsize", "memory.size"),
+    (r"mem\.hotadd", "memory.hotAdd"),
+    (r"sched\.mem\.(min|minsize|max|shares)", "memory"),
+    (r"firmware|uefi\.secureboot\.enabled", "firmware.type"),
+    (r"vtpm\.present", "firmware.tpm"),
+    (r"virtualhw\.version", "machineType"),
+    (r"guestos", "guestOs"),
+    (r"bios\.(bootorder|hddorder)", "bootOrder of disks, nics and cdroms"),
+    (
+        r"ethernet\d+\.(present|virtualdev|networkname|dvs\..*|connectiontype|startconnected|"
+        r"address|addresstype|generatedaddress)",
+        "nics",
+    ),
+    (r"(scsi|sata|nvme|ide)\d+\.(present|virtualdev)", "the bus of disks and cdroms"),
+    (
+        r"(scsi|sata|nvme|ide)\d+:\d+\.(present|filename|devicetype|startconnected)",
+        "disks and cdroms",
+    ),
+)
+"""Keys of a machine's file that vSphere writes from common fields, whole and in small letters: an
+endpoint ignores or refuses them here, or the two contradict each other.
+"""
 CLOUD_INIT = (_METADATA, f"{_METADATA}.encoding", _USERDATA, f"{_USERDATA}.encoding")
 
 
@@ -55,6 +87,14 @@ def contradictions(spec: Mapping[str, Any], provider: str) -> Iterator[Diagnosti
             yield unusable(path, "it says whose the machine is", "Remove it.")
         elif key in CLOUD_INIT and "cloudInit" in spec:
             yield unusable(path, "cloudInit writes it", "Remove one of the two.")
+        elif (field := _written_by(key)) is not None:
+            yield unusable(path, f"it is what {field} says", "Remove it.")
+
+
+def _written_by(key: str) -> str | None:
+    """The common field that a key is written from."""
+    here = (field for keys, field in _WRITTEN if re.fullmatch(keys, key.lower()))
+    return next(here, None)
 
 
 def _native(spec: Mapping[str, Any], provider: str) -> dict[str, str]:

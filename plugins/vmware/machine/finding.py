@@ -48,6 +48,9 @@ class Finder:
             found = [row for row in found if _is_in(row, folder)]
         if len(found) > 1:
             return Undetermined(_ambiguous(target, [self._inventory.path(row) for row in found]))
+        if found and is_of_extension(found[0]):
+            path = self._inventory.path(found[0])
+            return Undetermined(of_extension(target, path, found[0]))
         return found[0] if found else Absent()
 
     def _may_be(self, target: Resource) -> list[Row]:
@@ -97,6 +100,23 @@ def left_out(paths: Sequence[str]) -> Diagnostic:
         "just now.",
         hint="Give the user System.Read on them, or bring their hosts and datastores back.",
     )
+
+
+def of_extension(target: Resource, path: str, row: Row) -> Diagnostic:
+    """The diagnostic (PRV5347) for one that would be the machine at ``path``."""
+    return error(
+        "PRV5347",
+        f"{target.address}: {path} is a machine of an extension",
+        detail=f"{row.get(properties.EXTENSION)} has made it and looks after it: it would change "
+        "or remove it again as it needs.",
+        hint="Take it out of the manifests, and give a machine of your own another name.",
+        address=str(target.address),
+    )
+
+
+def is_of_extension(row: Row) -> bool:
+    """Whether an extension of the vCenter looks after a machine."""
+    return row.get(properties.EXTENSION) is not None
 
 
 def is_template(row: Row) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from pyVmomi import vim
 
 from provisioner.core.diagnostics import Diagnostic
+from provisioner_plugins.vmware.nearest import nearest
 from provisioner_plugins.vmware.refusal import out_of_range
 
 _SOURCE = "vSphere Web Services API, VirtualMachineGuestOsIdentifier"
@@ -23,7 +23,7 @@ def unknown_guest(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
     known = [str(name) for name in vim.vm.GuestOsDescriptor.GuestOsIdentifier.values]
     if wanted is None or wanted in known:
         return
-    near = get_close_matches(str(wanted), known, n=3, cutoff=0.6)
+    near = nearest(str(wanted), known)
     meant = f"Near it: {', '.join(near)}. " if near else ""
     yield replace(
         out_of_range(("guestOs",), str(wanted), "It takes identifiers of guests", _SOURCE),

@@ -28,12 +28,26 @@ from provisioner.providers.api import (
     Terminal,
 )
 from provisioner.providers.capabilities import Undertaking
-from provisioner_plugins.vmware.inventory import Inventory
-from provisioner_plugins.vmware.machine import boot, building, customization, properties
+from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.machine import (
+    boot,
+    building,
+    customization,
+    drives,
+    keeping,
+    properties,
+)
 from provisioner_plugins.vmware.machine.ahead import obstacles
 from provisioner_plugins.vmware.machine.customizing import customize
 from provisioner_plugins.vmware.machine.extra import differing
-from provisioner_plugins.vmware.machine.finding import Finder, is_template, is_unread, left_out
+from provisioner_plugins.vmware.machine.finding import (
+    Finder,
+    is_of_extension,
+    is_template,
+    is_unread,
+    left_out,
+    of_extension,
+)
 from provisioner_plugins.vmware.machine.making import Maker
 from provisioner_plugins.vmware.machine.memory import RecordMemory
 from provisioner_plugins.vmware.machine.placement import move, placement_of
@@ -45,7 +59,7 @@ from provisioner_plugins.vmware.machine.reading import (
     present,
     spec_of,
 )
-from provisioner_plugins.vmware.machine.record import Device, Record
+from provisioner_plugins.vmware.machine.record import Record
 from provisioner_plugins.vmware.machine.rules import MachineRules
 from provisioner_plugins.vmware.machine.source import Sources
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
@@ -58,10 +72,10 @@ from provisioner_plugins.vmware.ownership import (
 )
 from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.site import Site
+from provisioner_plugins.vmware.snapshot.tree import snapshots_of
 from provisioner_plugins.vmware.specs import touches, with_changes
 from provisioner_plugins.vmware.stamp import Mark
-from provisioner_plugins.vmware.storage.backing import file_of
-from provisioner_plugins.vmware.storage.file import Files, split_path
+from provisioner_plugins.vmware.storage.file import Files
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
 
@@ -105,11 +119,17 @@ class MachineHandler:
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        everything = [*inventory.rows(vim.VirtualMachine)]
-        unread = [inventory.path(row) for row in everything if is_unread(row)]
+        rows, unread = [], []
+        for row in inventory.rows(vim.VirtualMachine):
+            if is_unread(row):
+                unread.append(inventory.path(row))
+            elif is_of_extension(row):
+                whose = row.get(properties.EXTENSION)
+                self._site.client.report(f"{inventory.path(row)} is left out: it is of {whose}")
+            elif not is_template(row):
+                rows.append(row)
         if unread:
             self._site.client.context.warn(left_out(unread))
-        rows = [row for row in everything if not is_unread(row) and not is_template(row)]
         records, told = self._records(rows), inventory.told(rows)
         for row in rows:
             if row.moid in records:
@@ -135,10 +155,27 @@ class MachineHandler:
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a new machine needs a place
         that there is, a copy a template that can be copied, and vSphere has to know a guest that it
-        customises.
+        customises. One that is to go must have no snapshots of others over disks that stay.
         """
         del deadline, thorough
+        if undertaking.removes:
+            yield from self._in_the_way_of_removal(inventory, undertaking.resource)
+            return
         yield from obstacles(self._site, self._sources, inventory, undertaking)
+
+    def _in_the_way_of_removal(
+        self, inventory: Inventory, resource: Resource
+    ) -> Iterator[Diagnostic]:
+        uuid = resource.external_id or str(resource.uid)
+        row = inventory.having(vim.VirtualMachine, properties.UUID, uuid)
+        lineage = resource.stamp.lineage
+        # Those of the stack go before it, in steps of their own.
+        if row is None or all(found.is_of(lineage) for found in snapshots_of(row)):
+            return
+        read = self._row(resource, self._site.client.managed(vim.VirtualMachine, row.moid))
+        problem = keeping.objection(self._site, resource, read)
+        if problem is not None:
+            yield problem
 
     # --- writing ---
 
@@ -164,7 +201,7 @@ class MachineHandler:
             # A machine that is there and off would be as it should be for the next plan.
             if made:
                 with suppress(ProviderError):
-                    self._remove(resource, machine, deadline)
+                    self._remove(resource, machine, self._row(resource, machine), deadline)
             raise
         return self._outcome(resource, machine)
 
@@ -204,6 +241,9 @@ class MachineHandler:
         )
         around = Surroundings(self._site, resource)
         config = building.edited(resource, found, spec, around, extra)
+        layered = keeping.layered(resource, found, config)
+        if layered is not None:
+            raise Terminal(layered)
         if goes_off:
             self._mark(resource, machine, found, deadline)
             power.bring_to("stopped", deadline)
@@ -228,8 +268,12 @@ class MachineHandler:
     def _reconfigure(
         self, resource: Resource, machine: Any, config: Any, deadline: Deadline
     ) -> None:
-        what = f"change machine {resource.name}"
-        self._site.run(what, lambda _: machine.ReconfigVM_Task(config), deadline)
+        self._site.run(
+            f"change machine {resource.name}",
+            lambda _: machine.ReconfigVM_Task(config),
+            deadline,
+            answers=drives.answers_for(config),
+        )
 
     def _mark(self, resource: Resource, machine: Any, found: Machine, deadline: Deadline) -> None:
         """Write the mark that a machine was found with, and nothing else."""
@@ -299,6 +343,8 @@ class MachineHandler:
         if machine is None:
             raise Terminal(gone(resource))
         row = self._row(resource, machine)
+        if is_of_extension(row):
+            raise Terminal(of_extension(resource, name_of(row), row))
         found = Machine.fresh(row, resource.spec)
         if found.mark is not None and not is_stamped_by(
             resource, found.mark.stamp, found.external_id
@@ -318,17 +364,22 @@ class MachineHandler:
         machine = find(self._site, uuid)
         if machine is None:
             return
-        self._require_ours(resource, self._row(resource, machine))
+        row = self._row(resource, machine)
+        self._require_ours(resource, row)
         try:
-            self._remove(resource, machine, deadline)
+            self._remove(resource, machine, row, deadline)
         except ProviderError:
             if find(self._site, uuid) is not None:
                 raise
         self._memory.forget(machine._GetMoId())
 
-    def _remove(self, resource: Resource, machine: Any, deadline: Deadline) -> None:
+    def _remove(self, resource: Resource, machine: Any, row: Row, deadline: Deadline) -> None:
+        keeping.require_removable(self._site, resource, row)
         Power(self._site, resource, machine).bring_to("stopped", deadline)
-        self._unplug_disks(resource, machine, self._row(resource, machine), deadline)
+        # A guest takes its time to shut down, and a backup may begin meanwhile.
+        row = self._row(resource, machine)
+        keeping.require_removable(self._site, resource, row)
+        self._unplug_disks(resource, machine, row, deadline)
         what = f"remove machine {resource.name}"
         self._site.run(what, lambda _: machine.Destroy_Task(), deadline)
 
@@ -342,7 +393,7 @@ class MachineHandler:
                 device=found.raw[disk.key],
             )
             for disk in found.disks
-            if _outlives(resource, files, found, disk)
+            if keeping.outlives(resource, files, found, disk)
         ]
         if removals:
             config = vim.vm.ConfigSpec(deviceChange=removals)
@@ -400,24 +451,6 @@ def _names_in(related: Mapping[Address, Resource]) -> Names:
         network=lambda moid: networks.get(moid or "", moid or ""),
         disk=lambda file: files.name("Disk", file),
         image=lambda file: files.name("Image", file),
-    )
-
-
-def _outlives(resource: Resource, files: Files, machine: Machine, disk: Device) -> bool:
-    """Whether a disk outlives its machine: it is a Disk of the stack, or lies elsewhere than the
-    machine's own files. Of one that came with the machine this is what lies there, not what is
-    below it: a linked one has its template's below.
-    """
-    if disk.file is None:
-        return False
-    name = files.name("Disk", disk.file)
-    file = file_of(machine.raw[disk.key].backing) if disk.key in machine.own else disk.file
-    own = split_path(machine.record.home)[1].rpartition("/")[0]
-    return (
-        name != str(disk.file)
-        or file is None
-        or file.path.rpartition("/")[0] != own
-        or name in resource.spec.get("disks", {})
     )
 
 

@@ -9,12 +9,47 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from provisioner.core.actions import Impact
-from provisioner.core.values import get_path
+from provisioner.core.values import Path
 from provisioner.providers.api import Assessment, Change, Present, Resource
 from provisioner_plugins.vmware.machine.limits import hardware_version
-from provisioner_plugins.vmware.machine.power_cycle import why_off
+from provisioner_plugins.vmware.machine.power_cycle import ANY, is_fixed, why_off
 
-_BOOKKEEPING = frozenset({"shutdownTimeout"})
+BOOKKEEPING = frozenset({"shutdownTimeout"})
+"""Fields of which an endpoint hears nothing."""
+LIVE: Mapping[Path, str] = {
+    ("cpu", "count"): "processors can be added while it runs (cpu.hotAdd)",
+    ("cpu", "reservationMhz"): "",
+    ("cpu", "limitMhz"): "",
+    ("cpu", "shares"): "",
+    ("memory", "size"): "memory can be added while it runs (memory.hotAdd)",
+    ("memory", "reservation"): "",
+    ("memory", "limit"): "",
+    ("memory", "shares"): "",
+    ("disks", ANY): "",
+    ("nics", ANY): "",
+    ("nics", ANY, "network"): "",
+    ("nics", ANY, "link"): "",
+    ("cdroms", ANY, "image"): "",
+}
+"""What a running machine takes where no row of the table says otherwise, and why."""
+ANYHOW: Mapping[Path, str] = {
+    ("description",): "",
+    ("labels",): "",
+    ("tenant",): "",
+    ("placement",): "",
+    ("cpu", "max"): "it only says how far one may go",
+    ("memory", "max"): "it only says how far one may go",
+    ("native",): "a guest reads guestinfo keys whenever it asks for them",
+    ("cloudInit",): "the data are exchanged; a guest reads them when it starts for the first time",
+}
+"""What a suspended machine takes, too: notes, the extra configuration, another place."""
+
+_HARDWARE = frozenset({"cpu", "memory", "disks", "nics", "cdroms"})
+_SUSPENDED = (
+    "neither devices nor processors, memory and shares of a suspended machine can be changed"
+)
+_LOST = "what its suspended memory holds is lost"
+_UNKNOWN = "it is not known that a running machine takes it"
 
 
 def assess(
@@ -27,32 +62,52 @@ def assess(
 
 def _assess(observed: Present, change: Change) -> Assessment:
     field = change.path[0]
-    if field in _BOOKKEEPING:
+    if field in BOOKKEEPING:
         return Assessment(Impact.NONE)
     if change.differs_running:
         return Assessment(
             Impact.LIVE, "it was switched off for a change, and was not brought back yet"
         )
+    power = str(observed.facts.get("power"))
     if field == "power":
-        return _power(str(observed.facts.get("power")), change)
+        return _power(power, change)
     if change.impact is Impact.REPLACE:
         return Assessment(Impact.REPLACE, change.reason)
-    special = _JUDGES.get(change.path[:2]) or _JUDGES.get(change.path[:1])
-    if special is not None:
-        found = special(observed, change)
-        if found is not None:
-            return found
-    reason = why_off(change.path)
-    if reason is None:
-        return Assessment(Impact.LIVE)
-    if observed.facts.get("power") == "stopped":
-        return Assessment(Impact.LIVE, "the machine is stopped")
-    return _off(reason)
+    judge = JUDGES.get(field)
+    found = judge(power, change) if judge is not None else None
+    if found is not None:
+        return found
+    reason = why_off(observed, change)
+    anyhow = _told(ANYHOW, change.path)
+    if reason is None and anyhow is not None:
+        return Assessment(Impact.LIVE, anyhow)
+    if power == "stopped":
+        return Assessment(Impact.LIVE, "the machine is stopped" if is_fixed(change.path) else "")
+    if power == "suspended":
+        why = _SUSPENDED if field in _HARDWARE else reason or _UNKNOWN
+        return _off(why, f", and {_LOST}")
+    live = _told(LIVE, change.path)
+    if reason is None and live is not None:
+        return Assessment(Impact.LIVE, live)
+    return _off(reason or _UNKNOWN)
 
 
-def _off(reason: str) -> Assessment:
+def _told(reasons: Mapping[Path, str], path: Path) -> str | None:
+    """Why a change is live; None where that is not said. A path without the name of a device is
+    about all that is below it.
+    """
+    for known, reason in reasons.items():
+        here = path if ANY in known else path[: len(known)]
+        if len(known) == len(here) and all(
+            part in (ANY, name) for part, name in zip(known, here, strict=True)
+        ):
+            return reason
+    return None
+
+
+def _off(reason: str, besides: str = "") -> Assessment:
     return Assessment(
-        Impact.RESTART, f"{reason}: the machine is switched off for it", deferrable=False
+        Impact.RESTART, f"{reason}: the machine is switched off for it{besides}", deferrable=False
     )
 
 
@@ -64,6 +119,10 @@ def _power(now: str, change: Change) -> Assessment:
             return Assessment(Impact.LIVE, "the machine is started and halted at once")
         case "suspended", "running":
             return Assessment(Impact.LIVE, "the guest goes on")
+        case "suspended", "stopped":
+            return Assessment(
+                Impact.RESTART, f"the machine is switched off, and {_LOST}", deferrable=False
+            )
         case _, "suspended":
             return Assessment(
                 Impact.RESTART, "the guest is halted until it is resumed", deferrable=False
@@ -71,43 +130,8 @@ def _power(now: str, change: Change) -> Assessment:
     return Assessment(Impact.RESTART, "the guest is shut down", deferrable=False)
 
 
-def _count(observed: Present, change: Change) -> Assessment | None:
-    if observed.facts.get("power") != "running":
-        return None
-    before, after = _number(change.before, 1), _number(change.after, 1)
-    hot = get_path(observed.spec, ("cpu", "hotAdd")) is True
-    if after > before and hot:
-        return Assessment(Impact.LIVE, "processors can be added while it runs (cpu.hotAdd)")
-    if after < before:
-        return _off("processors cannot be taken away while it runs")
-    return _off("cpu.hotAdd is off")
-
-
-def _size(observed: Present, change: Change) -> Assessment | None:
-    if observed.facts.get("power") != "running":
-        return None
-    before, after = _number(change.before, 0), _number(change.after, 0)
-    hot = get_path(observed.spec, ("memory", "hotAdd")) is True
-    if after > before and hot:
-        return Assessment(Impact.LIVE, "memory can be added while it runs (memory.hotAdd)")
-    if after < before:
-        return _off("memory cannot be taken away while it runs")
-    return _off("memory.hotAdd is off")
-
-
-def _most(observed: Present, change: Change) -> Assessment | None:
-    """The most of processors or memory: only that there may be more at all is vSphere's."""
-    section = change.path[0]
-    hot = get_path(observed.spec, (section, "hotAdd")) is True
-    field = "count" if section == "cpu" else "size"
-    now = _number(get_path(observed.spec, (section, field)), 0)
-    if hot == (_number(change.after, now) > now):
-        return Assessment(Impact.LIVE, "it only says how far one may go")
-    return None
-
-
-def _machine_type(observed: Present, change: Change) -> Assessment | None:
-    del observed
+def _machine_type(power: str, change: Change) -> Assessment | None:
+    del power
     if change.after is None:
         return Assessment(Impact.NONE, "the hardware version stays as it is")
     if hardware_version(change.after) < hardware_version(change.before):
@@ -115,36 +139,17 @@ def _machine_type(observed: Present, change: Change) -> Assessment | None:
     return None
 
 
-def _disk(observed: Present, change: Change) -> Assessment | None:
-    """Plugged in and out live on every bus but IDE; what one is plugged into is fixed meanwhile."""
-    if observed.facts.get("power") == "stopped":
-        return None
-    if len(change.path) == 2:
-        device = change.after if isinstance(change.after, Mapping) else change.before
-        bus = device.get("bus") if isinstance(device, Mapping) else None
-        return _off("an IDE disk cannot be changed while it runs") if bus == "ide" else None
-    return None
-
-
-def _customization(observed: Present, change: Change) -> Assessment | None:
+def _customization(power: str, change: Change) -> Assessment | None:
     """Handed over while the machine is off, and carried out by VMware Tools when it starts."""
     if change.path == ("customization",) and change.after is None:
         return Assessment(Impact.NONE, "the guest stays as it was configured")
-    if observed.facts.get("power") == "stopped":
+    if power == "stopped":
         return Assessment(Impact.LIVE, "the guest is configured anew when the machine starts next")
-    return _off("the guest is configured anew at a start")
+    return None
 
 
-def _number(value: object, otherwise: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
-
-
-_JUDGES: Mapping[tuple[str, ...], Callable[[Present, Change], Assessment | None]] = {
-    ("cpu", "count"): _count,
-    ("cpu", "max"): _most,
-    ("memory", "size"): _size,
-    ("memory", "max"): _most,
-    ("machineType",): _machine_type,
-    ("disks",): _disk,
-    ("customization",): _customization,
+JUDGES: Mapping[str, Callable[[str, Change], Assessment | None]] = {
+    "machineType": _machine_type,
+    "customization": _customization,
 }
+"""What is decided by the change itself; None leaves it to the tables."""

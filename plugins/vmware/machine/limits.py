@@ -3,14 +3,15 @@ checks; the endpoint's own answer still counts.
 
 Sources of the numbers: VMware, "Hardware Features Available with Virtual Machine Compatibility
 Settings" (vSphere Virtual Machine Administration 6.7, 7.0 and 8.0), the announcement of hardware
-version 22 (vSphere 9.0), and "Configuration Maximums". Without a hardware version in the manifest
-the newest one counts: which one a new machine gets is the endpoint's choice.
+version 22 (vSphere 9.0), and "Configuration Maximums"; of the versions that an endpoint has KB
+1003746, "Virtual machine hardware versions". Without a hardware version in the manifest the newest
+one counts: which one a new machine gets is the endpoint's choice.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from provisioner.core.diagnostics import Diagnostic
@@ -71,12 +72,49 @@ SINCE: Mapping[tuple[str, str], int] = {
 }
 """The hardware version with which something came."""
 MOST_CARDS = 10
+OLDEST = 7
+"""The oldest hardware version of which ESXi 7 and later make machines."""
+NEWEST: Sequence[tuple[tuple[int, int, int], int]] = (
+    ((9, 0, 0), 22),
+    ((8, 0, 2), 21),
+    ((8, 0, 0), 20),
+    ((7, 0, 2), 19),
+    ((7, 0, 1), 18),
+    ((7, 0, 0), 17),
+)
+"""Versions of the API, newest first, and the newest hardware version that came with each."""
+_VERSIONS = "VMware KB 1003746, Virtual machine hardware versions"
 
 
 def hardware_version(name: Any) -> int:
     """19 for ``vmx-19``; 0 for what is none."""
     word, _, digits = str(name or "").rpartition("-")
     return int(digits) if word == "vmx" and digits.isdecimal() else 0
+
+
+def newest_hardware(api: str) -> int | None:
+    """The newest hardware version of an endpoint by the version of its API, such as ``8.0.3.0``;
+    None for one that is newer than :data:`NEWEST`.
+    """
+    numbers = [int(part) for part in api.split(".")[:3] if part.isdecimal()]
+    found = tuple([*numbers, 0, 0, 0][:3])
+    if found[:2] > NEWEST[0][0][:2]:
+        return None
+    return next((newest for since, newest in NEWEST if since <= found), NEWEST[-1][1])
+
+
+def unsupported(spec: Mapping[str, Any], api: str) -> Iterator[Diagnostic]:
+    """A diagnostic for a hardware version that an endpoint with this version of the API does not
+    make.
+    """
+    version, newest = hardware_version(spec.get("machineType")), newest_hardware(api)
+    found = str(spec.get("machineType"))
+    if 0 < version < OLDEST:
+        text = f"ESXi 7 and later make machines of vmx-{OLDEST} and later"
+        yield out_of_range(("machineType",), found, text, _VERSIONS)
+    elif newest is not None and version > newest:
+        text = f"An endpoint with the API {api} takes vmx-{OLDEST} to vmx-{newest}"
+        yield out_of_range(("machineType",), found, text, _VERSIONS)
 
 
 def beyond(spec: Mapping[str, Any]) -> Iterator[Diagnostic]:

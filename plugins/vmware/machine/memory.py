@@ -35,8 +35,9 @@ class RecordMemory:
         if content is None:
             return None
         try:
-            proof, record = json.loads(content)
-            return Record.of_plain(record) if proof == self._proof(row, row) else None
+            proof, plain = json.loads(content)
+            record = Record.of_plain(plain)
+            return record if proof == self._proof(row, row, record) else None
         except (ValueError, TypeError, IndexError, KeyError, RecursionError):
             return None  # no program of ours has written this
 
@@ -44,16 +45,18 @@ class RecordMemory:
         """Remember the configuration ``record`` of the machine ``row``; ``read`` is what it was
         read from, at its own versions.
         """
-        kept = json.dumps([self._proof(row, read), record.plain()], separators=(",", ":"))
+        kept = json.dumps([self._proof(row, read, record), record.plain()], separators=(",", ":"))
         self._client.context.memory.keep(_subject(row.moid), kept.encode())
 
     def forget(self, moid: str) -> None:
         """Remember a machine no longer."""
         self._client.context.memory.keep(_subject(moid), b"")
 
-    def _proof(self, row: Row, read: Row) -> list[object]:
+    def _proof(self, row: Row, read: Row, record: Record) -> list[object]:
         versions = (read.get(path) for path in properties.VERSIONS)
-        return [_FORM, self._client.instance, row.get(properties.UUID), *versions]
+        # How far memory can be added is settled anew at each start.
+        power = str(row.get("runtime.powerState")) if record.more_memory else ""
+        return [_FORM, self._client.instance, row.get(properties.UUID), power, *versions]
 
 
 def _subject(moid: str) -> str:

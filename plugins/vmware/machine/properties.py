@@ -12,6 +12,11 @@ STAMP = f'config.extraConfig["{FIELD}"]'
 TEMPLATE = "config.template"
 UUID = "config.instanceUuid"
 GUEST = "config.guestId"
+EXTENSION = "config.managedBy.extensionKey"
+"""The extension of the vCenter that looks after a machine, where one does: an agent of a cluster
+(vCLS), a placeholder of replication (vSphere Web Services API, ManagedByInfo).
+"""
+SNAPSHOTS = "snapshot.rootSnapshotList"
 
 VERSIONS: Sequence[str] = ("config.changeVersion", "config.version", "config.files.vmPathName")
 """As long as these stay, so does the configuration. ``changeVersion`` moves with every
@@ -23,6 +28,8 @@ OF_EVERY: Sequence[str] = (
     TEMPLATE,
     *VERSIONS,
     "resourcePool",
+    SNAPSHOTS,
+    EXTENSION,
     "runtime.powerState",
     "guest.ipAddress",
     "guest.toolsRunningStatus",
@@ -44,6 +51,8 @@ OF_CONFIG: Sequence[str] = (
     "config.hardware.device",
     "config.cpuHotAddEnabled",
     "config.memoryHotAddEnabled",
+    "config.hotPlugMemoryLimit",
+    "config.hotPlugMemoryIncrementSize",
     "config.nestedHVEnabled",
     "config.cpuAllocation",
     "config.memoryAllocation",

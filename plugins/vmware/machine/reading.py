@@ -12,6 +12,7 @@ from provisioner_plugins.vmware.allocation import CPU, MEMORY
 from provisioner_plugins.vmware.building import MIB
 from provisioner_plugins.vmware.inventory import name_of
 from provisioner_plugins.vmware.machine import cards, properties
+from provisioner_plugins.vmware.machine.conditions import MEMORY_STEP, MOST_MEMORY
 from provisioner_plugins.vmware.machine.naming import named
 from provisioner_plugins.vmware.machine.record import (
     ANY_DRIVE,
@@ -22,6 +23,8 @@ from provisioner_plugins.vmware.machine.record import (
     Device,
     Record,
 )
+from provisioner_plugins.vmware.site import listed
+from provisioner_plugins.vmware.snapshot.tree import snapshots_of
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.file import FileId
 from provisioner_plugins.vmware.wire.sweep import Row
@@ -258,19 +261,36 @@ def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
     tools = str(machine.row.get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
     name = name_of(machine.row)
     alone = len(machine.disks) - len(spec["disks"]) if machine.own else 0
+    lineage = None if owner is None else owner.lineage
+    foreign = [snapshot for snapshot in snapshots_of(machine.row) if not snapshot.is_of(lineage)]
+    along = [f"what is on its own disks ({alone})"] if alone else []
+    if foreign:
+        names = listed([snapshot.name for snapshot in foreign])
+        along.append(f"snapshots that are not of the stack ({names})")
     return Present(
         external_id=machine.external_id,
         owner=owner,
         spec=spec,
         running={} if machine.owed is None else {NOT_IN_FORCE: None},
         # Not the spec: names of devices come from the manifest of whoever asks.
-        fingerprint=digest([machine.external_id, name, machine.power, machine.record.plain()]),
+        fingerprint=digest(
+            [
+                *(machine.external_id, name, machine.power, machine.record.plain()),
+                *(snapshot.moid for snapshot in foreign),
+            ]
+        ),
         outputs=outputs_of(machine),
-        facts={"power": machine.power, "tools": tools},
+        facts={"power": machine.power, "tools": tools, **_room(machine.record)},
         name=name,
-        goes_along=(f"what is on its own disks ({alone})",) if alone else (),
-        holds_data=alone > 0,
+        goes_along=tuple(along),
+        holds_data=bool(along),
     )
+
+
+def _room(record: Record) -> dict[str, Json]:
+    """How memory can be added while it runs, as far as the endpoint tells."""
+    room = {MOST_MEMORY: record.most_memory, MEMORY_STEP: record.memory_step}
+    return {name: value * MIB for name, value in room.items() if value}
 
 
 def outputs_of(machine: Machine) -> dict[str, Json]:

@@ -77,9 +77,10 @@ class Device(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A machine's configuration. ``memory`` in MiB; ``cpu`` and ``ram`` what is allotted; ``mark``
-    the text of its mark; ``order`` the keys of the devices that it starts from; ``home`` the path
-    of its own file.
+    """A machine's configuration. ``memory`` in MiB, as are ``most_memory``, up to which it can be
+    added while the machine runs, and ``memory_step``: 0 where the endpoint does not tell; ``cpu``
+    and ``ram`` what is allotted; ``mark`` the text of its mark; ``order`` the keys of the devices
+    that it starts from; ``home`` the path of its own file.
     """
 
     uuid: str
@@ -95,6 +96,8 @@ class Record(NamedTuple):
     memory: int
     more_processors: bool
     more_memory: bool
+    most_memory: int
+    memory_step: int
     nested: bool
     cpu: Allocation
     ram: Allocation
@@ -120,6 +123,8 @@ class Record(NamedTuple):
             memory=int(row.get("config.hardware.memoryMB", 0)),
             more_processors=bool(row.get("config.cpuHotAddEnabled", False)),
             more_memory=bool(row.get("config.memoryHotAddEnabled", False)),
+            most_memory=int(row.get("config.hotPlugMemoryLimit", 0) or 0),
+            memory_step=int(row.get("config.hotPlugMemoryIncrementSize", 0) or 0),
             nested=bool(row.get("config.nestedHVEnabled", False)),
             cpu=Allocation.read(row.get("config.cpuAllocation")),
             ram=Allocation.read(row.get("config.memoryAllocation")),

@@ -22,7 +22,7 @@ PARAVIRTUAL_CARD = "vmxnet3"
 _PORTABLE = "virtio"
 """The word of portable manifests for whatever the hypervisor's own paravirtual devices are."""
 
-_WITHOUT: Sequence[tuple[Path, object, str, str]] = (
+WITHOUT: Sequence[tuple[Path, object, str, str]] = (
     (
         ("cpu", "model"),
         None,
@@ -70,7 +70,7 @@ _WITHOUT: Sequence[tuple[Path, object, str, str]] = (
 )
 """Fields, the value that is refused (None: any), why, and what to do."""
 _BOOTABLE = ("disks", "nics", "cdroms")
-_OF_DISKS = (
+OF_DISKS = (
     ("cache", None, "ESXi does not cache disks", "Leave it out."),
     ("serial", None, "a disk's serial number is vSphere's", "Set disk.EnableUUID in native."),
     ("readOnly", True, "vSphere's disks can be written", "Leave it out."),
@@ -145,12 +145,12 @@ def _with_ranks(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problems(spec: Mapping[str, Any], flavour: Flavour) -> Iterator[Diagnostic]:
-    for path, refused, why, hint in _WITHOUT:
+    for path, refused, why, hint in WITHOUT:
         found = get_path(spec, path)
         if found is not None and (refused is None or found == refused):
             yield unusable(path, why, hint)
     for name, disk in spec.get("disks", {}).items():
-        for field, refused, why, hint in _OF_DISKS:
+        for field, refused, why, hint in OF_DISKS:
             if field in disk and (refused is None or disk[field] == refused):
                 yield unusable(("disks", name, field), why, hint)
     for name, card in spec.get("nics", {}).items():

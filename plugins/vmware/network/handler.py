@@ -44,6 +44,7 @@ from provisioner_plugins.vmware.network.reading import (
 from provisioner_plugins.vmware.network.rules import DISTRIBUTED, ISOLATED, makes_switch
 from provisioner_plugins.vmware.ownership import (
     gone,
+    half_made,
     is_stamped_by,
     not_ours,
     owner_of,
@@ -134,9 +135,10 @@ class NetworkHandler:
         maker = self._maker(resource, finder, deadline)
         network, own = maker.make(found if isinstance(found, Network) else None)
         own = own or bool(network.has_own_switch)
-        self._mark(resource, network, own_switch=own)
-        network = maker.complete(network)
-        maker.move(network, resource.spec)
+        with half_made():
+            self._mark(resource, network, own_switch=own)
+            network = maker.complete(network)
+            maker.move(network, resource.spec)
         return _outcome(network)
 
     def update(

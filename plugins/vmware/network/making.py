@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, Protocol
 
 from pyVmomi import vim
@@ -13,6 +12,7 @@ from provisioner.core.diagnostics import Diagnostic, error, quoted
 from provisioner.providers.api import Resource, Retryable, Terminal
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.marks import Marks
+from provisioner_plugins.vmware.nearest import nearest
 from provisioner_plugins.vmware.network.finding import Finder
 from provisioner_plugins.vmware.network.reading import ENTITIES, READS, Network
 from provisioner_plugins.vmware.network.standard import Touched
@@ -150,7 +150,7 @@ class Making:
 
     def _missing_switch(self, names: Sequence[str], where: str) -> Diagnostic:
         known = sorted(set(names))
-        near = get_close_matches(self._switch_name, known, n=3)
+        near = nearest(self._switch_name, known)
         return error(
             "PRV5323",
             f"there is no switch {quoted(self._switch_name)} {where}",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from pyVmomi import vim
 
-from provisioner.providers.api import InUse, Terminal
+from provisioner.providers.api import InUse, ProviderError, Terminal
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.network import distributed
 from provisioner_plugins.vmware.network.finding import Finder
@@ -106,10 +107,19 @@ class OnSwitch(Making):
         elif not self._is_ours(found):
             raise self._foreign_switch(f"is in datacenter {name_of(self._datacenter())}")
         if self._inventory.mark(found) is None:
-            managed = self._site.client.managed(found.kind, found.moid)
-            self._marks.write(f"switch {name_of(found)}", managed, Mark.of(self._resource))
+            self._mark(found)
         self._bring_members(found)
         return found
+
+    def _mark(self, switch: Row) -> None:
+        """Refused, the switch is taken back: the journal tells of the port group alone."""
+        managed = self._site.client.managed(switch.kind, switch.moid)
+        try:
+            self._marks.write(f"switch {name_of(switch)}", managed, Mark.of(self._resource))
+        except Terminal:
+            with suppress(ProviderError):
+                self._remove_switch(switch, "")
+            raise
 
     def _is_ours(self, switch: Row) -> bool:
         if self._proves_itself:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +27,7 @@ from provisioner.providers.api import (
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine.power import find
-from provisioner_plugins.vmware.machine.properties import TEMPLATE, UUID
+from provisioner_plugins.vmware.machine.properties import EXTENSION, SNAPSHOTS, TEMPLATE, UUID
 from provisioner_plugins.vmware.ownership import (
     gone,
     is_stamped_by,
@@ -39,36 +38,31 @@ from provisioner_plugins.vmware.ownership import (
 from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.snapshot import words
+from provisioner_plugins.vmware.snapshot.tree import Found, snapshots_of
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 from provisioner_plugins.vmware.wire.tasks import too_late
 
-_TREE = "snapshot.rootSnapshotList"
 _TAKING = ".createSnapshot"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One snapshot of a machine. ``machine`` is the instance UUID of that."""
-
-    moid: str
-    machine: str
-    name: str
-    text: str
-    mark: Mark | None
-    memory: bool
-
-    @property
-    def external_id(self) -> str:
-        """Machine and snapshot."""
-        return f"{self.machine}/{self.moid}"
+_OF_RUNNING = (
+    ("memory", "hold memory", ""),
+    (
+        "quiesce",
+        "bring file systems to rest",
+        "vSphere asks VMware Tools in the guest for it, and ignores it where the machine is off: "
+        "its file systems are as they were left.",
+    ),
+)
+"""Fields of what only a running machine has; what they ask for, and why not (vSphere Web Services
+API, VirtualMachine.CreateSnapshot_Task).
+"""
 
 
 class SnapshotHandler:
     """Handler of the kind Snapshot."""
 
     kind = "Snapshot"
-    reads: Wanted = MappingProxyType({vim.VirtualMachine: (UUID, TEMPLATE, _TREE)})
+    reads: Wanted = MappingProxyType({vim.VirtualMachine: (UUID, TEMPLATE, EXTENSION, SNAPSHOTS)})
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -83,8 +77,8 @@ class SnapshotHandler:
     ) -> Mapping[Address, Observation]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         names = References(targets[0].related if targets else {})
-        machines = [row for row in inventory.rows(vim.VirtualMachine) if row.get(_TREE)]
-        found = [item for row in machines for item in _snapshots(row)]
+        machines = [row for row in inventory.rows(vim.VirtualMachine) if row.get(SNAPSHOTS)]
+        found = [item for row in machines for item in snapshots_of(row)]
         answers: dict[Address, Observation] = {}
         for target in targets:
             item = _find(target, found)
@@ -95,8 +89,9 @@ class SnapshotHandler:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
         names = References({})
         for row in inventory.rows(vim.VirtualMachine):
-            if row.get(_TREE) and not row.get(TEMPLATE, False):
-                for item in _snapshots(row):
+            is_machine = not row.get(TEMPLATE, False) and row.get(EXTENSION) is None
+            if row.get(SNAPSHOTS) and is_machine:
+                for item in snapshots_of(row):
                     yield Discovered(self.kind, item.name, _present(item, names))
 
     # --- looking ahead ---
@@ -105,19 +100,23 @@ class SnapshotHandler:
         self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
     ) -> Iterator[Diagnostic]:
         """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: there has to be memory to
-        hold when the snapshot is taken.
+        hold when the snapshot is taken, or a guest whose tools bring it to rest.
         """
         del inventory, deadline, thorough
         resource = undertaking.resource
         machine = resource.related.get(Address("VirtualMachine", str(resource.spec["machine"])))
         stopped = machine is not None and machine.spec.get("power") == "stopped"
-        if undertaking.creates and stopped and resource.spec.get("memory", False):
-            yield error(
-                "PRV5327",
-                f"{resource.address} is to hold memory, and its machine does not run",
-                hint="Write memory: false, or power: running for the machine.",
-                path=("memory",),
-            )
+        if not undertaking.creates or not stopped:
+            return
+        for field, wish, why in _OF_RUNNING:
+            if resource.spec.get(field, False):
+                yield error(
+                    "PRV5327",
+                    f"{resource.address} is to {wish}, and its machine does not run",
+                    detail=why,
+                    hint=f"Write {field}: false, or power: running for the machine.",
+                    path=(field,),
+                )
 
     # --- writing ---
 
@@ -127,12 +126,12 @@ class SnapshotHandler:
         machine, row = self._machine(resource)
         # Two creations that both find nothing would both take it: names may come twice in a tree.
         with self._turn(machine, deadline):
-            found = _find(resource, _snapshots(self._row(machine)))
+            found = _find(resource, snapshots_of(self._row(machine)))
             if found is None and self._was_under_way(resource, machine, deadline):
-                found = _find(resource, _snapshots(self._row(machine)))
+                found = _find(resource, snapshots_of(self._row(machine)))
             if found is None:
                 self._take(resource, machine, name_of(row), deadline)
-                found = _find(resource, _snapshots(self._row(machine)))
+                found = _find(resource, snapshots_of(self._row(machine)))
         if found is None:
             raise Terminal(gone(resource))
         if not _is_ours(resource, found):
@@ -261,7 +260,7 @@ class SnapshotHandler:
         return machine, self._row(machine)
 
     def _row(self, machine: Any) -> Row:
-        wanted = {vim.VirtualMachine: ("name", UUID, _TREE)}
+        wanted = {vim.VirtualMachine: ("name", UUID, SNAPSHOTS)}
         [row] = look(self._site.client, "read the snapshots of a machine", (machine,), wanted)
         return row
 
@@ -269,7 +268,7 @@ class SnapshotHandler:
         machine = find(self._site, external_id.partition("/")[0])
         if machine is None:
             return None
-        items = list(_snapshots(self._row(machine)))
+        items = list(snapshots_of(self._row(machine)))
         return next((item for item in items if item.external_id == external_id), None)
 
     def _recorded(self, resource: Resource) -> Found | None:
@@ -281,7 +280,7 @@ class SnapshotHandler:
         machine = None if uuid is None else find(self._site, uuid)
         if machine is None:
             return None
-        found = _find(resource, _snapshots(self._row(machine)))
+        found = _find(resource, snapshots_of(self._row(machine)))
         return found if found is not None and found.mark is not None else None
 
     def _own(self, resource: Resource, external_id: str) -> Found:
@@ -291,23 +290,6 @@ class SnapshotHandler:
         if not _is_ours(resource, found):
             raise Terminal(not_ours(resource, None if found.mark is None else found.mark.stamp))
         return found
-
-
-def _snapshots(row: Row) -> Iterator[Found]:
-    """All snapshots of a machine, parents first."""
-    waiting = list(row.get(_TREE, ()))
-    while waiting:
-        item = waiting.pop(0)
-        text, mark = words.read(str(item.description or ""))
-        yield Found(
-            moid=item.snapshot._GetMoId(),
-            machine=str(row.get(UUID)),
-            name=str(item.name),
-            text=text,
-            mark=mark,
-            memory=str(item.state) != vim.VirtualMachine.PowerState.poweredOff,
-        )
-        waiting[0:0] = list(item.childSnapshotList or ())
 
 
 def _find(target: Resource, found: Iterator[Found] | Sequence[Found]) -> Found | None:

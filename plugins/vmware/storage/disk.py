@@ -24,6 +24,7 @@ _LARGEST = 62 * 2**40
 _MAXIMUMS = "VMware vSphere 8 Configuration Maximums, virtual disk"
 _API = "vSphere Web Services API, FileBackedVirtualDiskSpec.capacityKb"
 _GROWS = "vSphere Web Services API, ExtendVirtualDisk_Task"
+_TAKEN_AT_ONCE = ("lazy", "full")
 
 
 class DiskRules:
@@ -38,7 +39,7 @@ class DiskRules:
     def normalise(self, resource: Resource, flavour: Flavour) -> Mapping[str, Any]:
         """See :class:`~provisioner_plugins.vmware.handler.KindRules`."""
         spec = without_marks(resource.spec)
-        problems = [*own_native(spec, flavour), *_problems(resource, spec)]
+        problems = [*own_native(spec, flavour), *_problems(resource, spec, flavour)]
         if problems:
             raise ProvisionerError(problems)
         return without_native(spec)
@@ -51,7 +52,9 @@ class DiskRules:
         return [_assess(change, observed) for change in changes]
 
 
-def _problems(resource: Resource, spec: Mapping[str, Any]) -> Iterator[Diagnostic]:
+def _problems(
+    resource: Resource, spec: Mapping[str, Any], flavour: Flavour
+) -> Iterator[Diagnostic]:
     if spec.get("format", FORMAT) != FORMAT:
         yield unusable(
             ("format",),
@@ -64,6 +67,13 @@ def _problems(resource: Resource, spec: Mapping[str, Any]) -> Iterator[Diagnosti
             "vSphere has no disk by itself that holds only the differences to another",
             "Write clone: full, or have the machine be a linked clone of a template "
             "(clone.image and clone.mode of the VirtualMachine).",
+        )
+    if flavour is VCENTER and "image" in spec and spec.get("preallocation") in _TAKEN_AT_ONCE:
+        yield unusable(
+            ("preallocation",),
+            "a vCenter copies an image as its hosts have it, and takes no wish for the copy "
+            "(vSphere Web Services API, CopyVirtualDisk_Task, destSpec)",
+            "Leave it out; only an empty disk is made like that.",
         )
     image = resource.related.get(Address("Image", str(spec.get("image"))))
     kind = None if image is None else image.spec.get("format")

@@ -38,12 +38,13 @@ from provisioner_plugins.vmware.storage.local_file import local_file
 from provisioner_plugins.vmware.storage.making import (
     Turns,
     outcome,
+    owner_of,
     present,
     require_ours,
 )
 from provisioner_plugins.vmware.storage.places import Located, Places
 from provisioner_plugins.vmware.storage.store import Store, Stores
-from provisioner_plugins.vmware.storage.surveying import survey
+from provisioner_plugins.vmware.storage.surveying import Unread, survey
 from provisioner_plugins.vmware.storage.users import User, require_unused, users_of
 from provisioner_plugins.vmware.wire.sweep import Wanted
 
@@ -82,16 +83,21 @@ class DiskHandler:
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """Every disk that is no part of a template and no layer of a snapshot."""
         for item in survey(self._site, inventory):
+            if isinstance(item, Unread):
+                yield item.told(self.kind)
+                continue
             if not item.is_disk:
                 continue
-            spec: dict[str, Any] = {"pool": item.found.file.datastore, "format": FORMAT}
-            notes = list(item.notes)
-            if item.found.capacity is None:
+            found, notes = item.found, list(item.notes)
+            spec: dict[str, Any] = {"format": FORMAT}
+            if not notes:
+                spec["pool"] = found.file.datastore
+            if found.capacity is None:
                 notes.append("nobody tells its size")
             else:
-                spec["size"] = item.found.capacity
-            observed = present(item.found, spec, None, _size(item.found))
-            yield Discovered(self.kind, item.found.file.path, observed, tuple(notes))
+                spec["size"] = found.capacity
+            observed = present(found, spec, item.owner, _size(found))
+            yield Discovered(self.kind, found.file.path, observed, tuple(notes))
 
     # --- looking ahead ---
 
@@ -292,7 +298,7 @@ def _observed(places: Places, target: Resource) -> Observation:
         "format": FORMAT,
         "size": found.capacity,
     }
-    return present(found, spec, target if place.ours else None, _size(found))
+    return present(found, spec, owner_of(target, place), _size(found))
 
 
 def _size(found: Found) -> dict[str, Json]:

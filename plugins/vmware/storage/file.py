@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 from provisioner.core.address import Address
+from provisioner.core.identity import Stamp, identity
 from provisioner.providers.api import Resource
 
 FOLDER = "provisioner"
@@ -72,6 +73,11 @@ def flat_path(path: str) -> str:
 
 
 _EXTENSIONS: Mapping[str, str] = {"iso": "iso", "raw": "raw.vmdk"}
+_OF_SOMEBODY = re.compile(
+    rf"{FOLDER}/(?P<name>[^/]+)\.(?P<digits>[0-9a-f]{{8}})\.(?P<extension>vmdk|raw\.vmdk|iso)"
+)
+_GENERATIONS = 64
+"""As many replacements of a resource are thought of when its own former files are recognised."""
 
 
 def own_path(resource: Resource) -> str:
@@ -87,6 +93,26 @@ def is_own(resource: Resource, path: str) -> bool:
     renamed is known by its id.
     """
     return path == own_path(resource)
+
+
+def maker(path: str, *, is_image: bool = False, lineage: str | None = None) -> Stamp | None:
+    """Whom the name of a file tells to have made it; None: nobody, or the stack of ``lineage``,
+    which is free to take its own files again. ``is_image``: whether it is known to be one, where
+    the name does not tell. A name has no lineage; the stamp's says what is known of it.
+    """
+    match = _OF_SOMEBODY.fullmatch(path)
+    if match is None:
+        return None
+    image = is_image or match["extension"] != "vmdk"
+    address = Address("Image" if image else "Disk", match["name"])
+    digits = match["digits"]
+    if lineage is not None and any(
+        digits == identity(UUID(lineage), Address(kind, match["name"]), generation).hex[:8]
+        for kind in ("Disk", "Image")
+        for generation in range(_GENERATIONS)
+    ):
+        return None
+    return Stamp(f"not told by its file, only the identity {digits}...", str(address))
 
 
 def borrowed_path(spec: Mapping[str, Any]) -> str | None:

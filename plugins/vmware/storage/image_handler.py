@@ -66,13 +66,14 @@ from provisioner_plugins.vmware.storage.made_templates import MadeTemplates
 from provisioner_plugins.vmware.storage.making import (
     Turns,
     outcome,
+    owner_of,
     present,
     require_ours,
 )
 from provisioner_plugins.vmware.storage.places import Located, Places
 from provisioner_plugins.vmware.storage.sparse import descriptor
 from provisioner_plugins.vmware.storage.store import Store, Stores
-from provisioner_plugins.vmware.storage.surveying import survey
+from provisioner_plugins.vmware.storage.surveying import Unread, survey
 from provisioner_plugins.vmware.storage.templates import (
     CHECKSUM,
     FORMAT,
@@ -115,16 +116,20 @@ class ImageHandler:
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """Every CD image, the disks that were uploaded as images, and every template."""
         for item in survey(self._site, inventory):
+            if isinstance(item, Unread):
+                yield item.told(self.kind)
+                continue
             if item.is_disk:
                 continue
             file = item.found.file
             spec = {
-                "pool": file.datastore,
+                **({} if item.notes else {"pool": file.datastore}),
                 "source": {"volume": file.path},
                 "format": item.form,
                 **_checksum(item.found),
             }
-            yield Discovered(self.kind, file.path, present(item.found, spec, None, {}), item.notes)
+            observed = present(item.found, spec, item.owner, {})
+            yield Discovered(self.kind, file.path, observed, item.notes)
         yield from Templates(self._site, inventory).discover(self.kind)
 
     # --- looking ahead ---
@@ -394,7 +399,7 @@ def _observed(places: Places, target: Resource) -> Observation:
         spec["source"] = {"volume": path}
     spec["format"] = _form(target, path)
     spec |= _checksum(found)
-    return present(found, spec, target if place.ours else None, {})
+    return present(found, spec, owner_of(target, place), {})
 
 
 def _form(target: Resource, path: str) -> str:

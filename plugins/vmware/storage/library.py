@@ -6,7 +6,6 @@ is. Called by the Image handler. Source: vSphere Automation REST API, from versi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +14,7 @@ from pyVmomi import vim
 from provisioner.core.diagnostics import Diagnostic, error, quoted
 from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.machine.home import Home
+from provisioner_plugins.vmware.nearest import nearest
 from provisioner_plugins.vmware.site import Site, listed
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.file import FileId
@@ -156,7 +156,7 @@ def _path_on_datastore(uri: str) -> str | None:
 def _missing(
     resource: Resource, sort: str, name: str, names: Sequence[str], where: str
 ) -> Diagnostic:
-    near = get_close_matches(name, names, n=3)
+    near = nearest(name, names)
     return error(
         "PRV5323",
         f"there is no {sort} {quoted(name)}{where}",

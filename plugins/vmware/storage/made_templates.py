@@ -19,7 +19,14 @@ from pyVmomi import vim
 
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
-from provisioner.providers.api import Outcome, ProviderError, Resource, Retryable, Terminal
+from provisioner.providers.api import (
+    HalfMade,
+    Outcome,
+    ProviderError,
+    Resource,
+    Retryable,
+    Terminal,
+)
 from provisioner_plugins.vmware.building import escaped
 from provisioner_plugins.vmware.machine import properties
 from provisioner_plugins.vmware.machine.building import stamped
@@ -102,9 +109,11 @@ class MadeTemplates:
             raise
         try:
             self._identify(resource, machine, mark.with_details(details), deadline)
-        except Terminal:
-            with suppress(ProviderError):
+        except Terminal as problem:
+            try:
                 self._destroy(resource, machine, deadline)
+            except ProviderError:
+                raise HalfMade(problem.diagnostic) from problem
             raise
         return self._finished(resource, machine, deadline, *notes)
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from provisioner.core.identity import Stamp
 from provisioner.core.values import Json, digest
 from provisioner.providers.api import Outcome, Present, Resource, Terminal
 from provisioner_plugins.vmware.ownership import not_ours
-from provisioner_plugins.vmware.storage.file import FileId, is_own
+from provisioner_plugins.vmware.storage.file import FileId, is_borrowed, is_own, maker
 from provisioner_plugins.vmware.storage.listing import Found
+from provisioner_plugins.vmware.storage.places import Located
 
 
 class Turns:
@@ -45,15 +47,26 @@ def require_ours(resource: Resource, file: FileId) -> None:
         raise Terminal(not_ours(resource, None))
 
 
+def owner_of(target: Resource, place: Located) -> Stamp | None:
+    """Whose the file is at which a target was found. One that another stack made is not taken over;
+    an image may use it as it is, for that never removes it.
+    """
+    if place.ours:
+        return target.stamp
+    if is_borrowed(target.spec):
+        return None
+    return maker(place.found.file.path, lineage=target.stamp.lineage)
+
+
 def present(
-    found: Found, spec: Mapping[str, Any], owner: Resource | None, more: Mapping[str, Json]
+    found: Found, spec: Mapping[str, Any], owner: Stamp | None, more: Mapping[str, Json]
 ) -> Present:
-    """A file as observed; ``owner`` is the resource whose file it is, ``more`` is what else is
-    told of it in outputs.
+    """A file as observed; ``owner`` is whose file it is, ``more`` is what else is told of it in
+    outputs.
     """
     return Present(
         external_id=str(found.file),
-        owner=None if owner is None else owner.stamp,
+        owner=owner,
         spec=spec,
         # How much of a disk is written moves by itself, and its format is what the author says.
         fingerprint=digest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import Resource, Terminal
 from provisioner_plugins.vmware.inventory import Inventory, name_of
-from provisioner_plugins.vmware.ownership import taken
+from provisioner_plugins.vmware.ownership import half_made, taken
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.vmfs import new_spec
 from provisioner_plugins.vmware.wire.errors import EXISTS, VANISHED
@@ -39,7 +40,8 @@ class Mounts:
         for host in self._hosts(resource, inventory):
             # A VMFS is seen by every host that sees the device.
             if host.moid not in had and (moid is None or resource.spec["type"] != "vmfs"):
-                moid = self._give(resource, host, moid)
+                with half_made() if row is None and moid is not None else nullcontext():
+                    moid = self._give(resource, host, moid)
         if moid is None:
             raise Terminal(_no_host(resource))
         return moid

@@ -10,6 +10,7 @@ from pyVmomi import vim
 from provisioner.core.clock import Deadline
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.ownership import half_made
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.wire.sweep import Row
 
@@ -25,8 +26,9 @@ class Pods:
     ) -> str:
         """Make it, or complete ``row``; returns its id."""
         moid = row.moid if row is not None else self._create(resource)
-        self._set_drs(resource, moid, deadline)
-        self._gather(resource, inventory, moid, deadline)
+        with half_made():
+            self._set_drs(resource, moid, deadline)
+            self._gather(resource, inventory, moid, deadline)
         return moid
 
     def edit(

@@ -28,7 +28,7 @@ from provisioner.providers.api import (
 from provisioner_plugins.vmware.flavour import VCENTER
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.marks import Marks
-from provisioner_plugins.vmware.ownership import gone, not_ours, require_time, taken
+from provisioner_plugins.vmware.ownership import gone, half_made, not_ours, require_time, taken
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.mounts import Mounts
@@ -110,7 +110,8 @@ class PoolHandler:
             moid = self._pods.make(resource, inventory, row, deadline)
         else:
             moid = self._mounts.make(resource, inventory, row, deadline)
-        return self._finish(resource, moid, deadline)
+        with half_made():
+            return self._finish(resource, moid, deadline)
 
     def update(
         self,

@@ -9,7 +9,6 @@ the instance UUID, as of machines.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pyVmomi import vim
@@ -31,6 +30,7 @@ from provisioner.providers.api import (
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import properties
 from provisioner_plugins.vmware.machine.finding import is_unread, untold
+from provisioner_plugins.vmware.nearest import nearest
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.stamp import Mark
 from provisioner_plugins.vmware.storage.image import TEMPLATE, is_made_template, is_template
@@ -164,7 +164,7 @@ class Templates:
                 address=str(resource.address),
             )
         names = [name_of(row) for row in self._rows]
-        near = get_close_matches(text, names, n=3)
+        near = nearest(text, names)
         shown = ", ".join(sorted(names)[:_SHOWN])
         return error(
             "PRV5323",

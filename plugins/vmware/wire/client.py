@@ -18,12 +18,13 @@ from xml.parsers.expat import ExpatError
 from pyVmomi import SoapStubAdapter, vim, vmodl
 from pyVmomi.VmomiSupport import versionMap
 
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error, warning
 from provisioner.providers.api import Context, Endpoint, ProviderError, Retryable, Terminal
 from provisioner_plugins.vmware.flavour import FLAVOURS, Flavour
 from provisioner_plugins.vmware.wire.errors import EXPIRED, LOST, describe, rule_for, translate
 from provisioner_plugins.vmware.wire.tls import context_of
-from provisioner_plugins.vmware.wire.whereabouts import path_of
+from provisioner_plugins.vmware.wire.whereabouts import bearer_of_rights
 
 T = TypeVar("T")
 
@@ -88,6 +89,11 @@ class Client:
         return str(self._content.about.instanceUuid or self.endpoint.connection["server"])
 
     @property
+    def api_version(self) -> str:
+        """The version of the endpoint's API, such as ``8.0.3.0``."""
+        return str(self._content.about.apiVersion)
+
+    @property
     def cookie(self) -> str:
         """The cookie of the session, for requests beside the API: ``NAME=VALUE``."""
         return str(self._stub.cookie or "").partition(";")[0]
@@ -117,6 +123,10 @@ class Client:
     def require_open(self) -> None:
         """Raise Terminal (PRV5307) once the session is closed."""
         self._logged_in()
+
+    def report(self, text: str) -> None:
+        """Tell the person who waits something about the endpoint itself."""
+        self.context.progress(Address("Host", self.endpoint.name), text)
 
     def call(self, what: str, function: Callable[[Any], T]) -> T:
         """Run ``function`` on the ServiceContent, once. ``what`` says in messages what is being
@@ -149,11 +159,11 @@ class Client:
 
     def failure_of(self, problem: Exception, what: str) -> ProviderError:
         """The error for what a call or a task failed with."""
-        return translate(problem, what, named=self._path_of)
+        return translate(problem, what, named=self._named)
 
-    def _path_of(self, entity: Any) -> str | None:
+    def _named(self, managed: Any) -> str | None:
         with suppress(*FAULTS, *_UNREADABLE):
-            return path_of(self._content, entity)
+            return bearer_of_rights(self._content, managed)
         return None
 
     def close(self) -> None:
@@ -264,7 +274,7 @@ class Client:
         try:
             self._content.sessionManager.Login(connection["username"], password)
         except FAULTS as problem:
-            raise translate(problem, what) from problem
+            raise translate(problem, what, of_connection=True) from problem
         self._login += 1
 
     def _logged_in(self) -> int:

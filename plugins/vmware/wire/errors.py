@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from http.client import HTTPException
 from typing import Any, NamedTuple
 from xml.parsers.expat import ExpatError
@@ -15,6 +16,7 @@ from xml.parsers.expat import ExpatError
 from pyVmomi import vim, vmodl
 
 from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.values import Path
 from provisioner.providers.api import InUse, ProviderError, Retryable, Terminal
 from provisioner_plugins.vmware.wire.tls import WrongCertificateError
 from provisioner_plugins.vmware.wire.vapi import VapiError
@@ -22,7 +24,7 @@ from provisioner_plugins.vmware.wire.vapi import VapiError
 
 class Rule(NamedTuple):
     """What an error means: a code, a summary in which {what} stands for the failed call, advice,
-    seconds to a retry.
+    seconds to a retry, the field of the Host's manifest that it is about while it is connected.
     """
 
     code: str
@@ -30,6 +32,7 @@ class Rule(NamedTuple):
     hint: str
     after: float | None = None
     """None: repeating the call will not help."""
+    field: Path = ()
 
 
 UNREACHABLE = Rule(
@@ -37,11 +40,13 @@ UNREACHABLE = Rule(
     "{what}: the endpoint cannot be reached",
     "Check server and port in the Host's connection, and that the service runs.",
     2.0,
+    ("connection", "server"),
 )
 REFUSED = Rule(
     "PRV5302",
     "{what}: the endpoint refused the user name or the password",
     "Check username and password in the Host's connection.",
+    field=("connection", "password"),
 )
 FORBIDDEN = Rule(
     "PRV5304",
@@ -54,7 +59,33 @@ UNTRUSTED = Rule(
     "{what}: the endpoint's certificate is not trusted",
     "Name the file of its certificate authority (connection.tls.caFile), or pin the certificate "
     "(connection.tls.fingerprint) once you have compared it on the endpoint itself.",
+    field=("connection", "tls"),
 )
+_OUT_OF_DATE = UNTRUSTED._replace(
+    summary="{what}: the endpoint's certificate is not valid at this time",
+    hint="Renew it on the endpoint, or set the clock that is wrong. Until then the certificate can "
+    "be pinned (connection.tls.fingerprint), once you have compared it on the endpoint itself.",
+)
+_OF_ANOTHER_NAME = UNTRUSTED._replace(
+    summary="{what}: the endpoint's certificate is for another name",
+    hint="Write the name that it is for into connection.server, or have the endpoint given a "
+    "certificate for this one.",
+    field=("connection", "server"),
+)
+_ANOTHER_PIN = UNTRUSTED._replace(
+    summary="{what}: the endpoint shows another certificate than the one that is pinned",
+    hint="If its certificate was renewed, compare the new one on the endpoint itself and correct "
+    "connection.tls.fingerprint. If it was not, somebody else may answer there: find out who.",
+    field=("connection", "tls", "fingerprint"),
+)
+_ANOTHER_OF_HOST = UNTRUSTED._replace(
+    summary="{what}: the host shows another certificate than its vCenter has told of",
+    hint="If the host's certificate was renewed, connect the host to the vCenter anew. If it was "
+    "not, somebody else may answer there: find out who.",
+    field=(),
+)
+_OF_VERIFICATION = {9: _OUT_OF_DATE, 10: _OUT_OF_DATE, 62: _OF_ANOTHER_NAME, 64: _OF_ANOTHER_NAME}
+"""By what OpenSSL says of a certificate (x509_vfy.h, X509_V_ERR_*)."""
 STRANGER = Rule(
     "PRV5305",
     "{what}: the host's certificate is not trusted",
@@ -77,11 +108,33 @@ UNSUPPORTED = Rule(
     "{what}: the endpoint does not support it",
     "Change the field that the message is about, or use a host that has it.",
 )
-BUSY = Rule("PRV5312", "{what}: the endpoint is busy with another operation", "", 2.0)
+BUSY = Rule(
+    "PRV5312",
+    "{what}: the endpoint is busy with another operation",
+    "Apply again when its list of tasks shows no more of it.",
+    2.0,
+)
+OVERLOADED = Rule(
+    "PRV5312",
+    "{what}: the endpoint takes no requests at present",
+    "It is starting or stopping, or has too much to do; if that lasts, look at its services.",
+    2.0,
+)
 INVALID = Rule(
     "PRV5313",
     "{what}: the endpoint does not accept the configuration",
     "Correct the field that the message names.",
+)
+UNMOUNTED = Rule(
+    "PRV5313",
+    "{what}: a host cannot mount the share",
+    "Check host and directory of the pool's source: every host that shall have it needs a way to "
+    "the server and the right to mount the directory. A host's vmkernel.log tells more.",
+)
+UNCONFIGURABLE = Rule(
+    "PRV5313",
+    "{what}: a host does not accept the configuration",
+    "Correct what the endpoint names. The host's own vmkernel.log and hostd.log tell more.",
 )
 FULL = Rule(
     "PRV5314",
@@ -136,6 +189,22 @@ UNREADABLE = Rule(
     "{what}: the endpoint's answer cannot be read",
     "Report it with the version of the endpoint.",
 )
+UNHOSTED = Rule(
+    "PRV5330",
+    "{what}: no host can run the machine",
+    "Connect a host that has its networks and datastores and room for it, or change its placement.",
+)
+FILE = Rule(
+    "PRV5338",
+    "{what}: a file on a datastore cannot be used",
+    "Check that the datastore is mounted and writable on the hosts, and that no folder or file of "
+    "others is in the way.",
+)
+DARK = Rule(
+    "PRV5339",
+    "{what}: the datastore cannot be reached",
+    "Check its storage and the hosts' way to it; apply again when it is accessible.",
+)
 UNCUSTOMISABLE = Rule(
     "PRV5342",
     "{what}: the guest cannot be customised",
@@ -146,8 +215,8 @@ OTHER = Rule("PRV5317", "{what}: the endpoint reported an error", "Its own log m
 _RULES: tuple[tuple[type[Exception], Rule], ...] = (
     # The first that fits: a derived fault stands before its base.
     (vim.fault.InvalidLogin, REFUSED),
-    (vim.fault.NoPermission, FORBIDDEN),
     (vim.fault.NotAuthenticated, EXPIRED),
+    (vim.fault.NoPermission, FORBIDDEN),
     (vmodl.fault.ManagedObjectNotFound, VANISHED),
     (vim.fault.UserNotFound, NOBODY),
     (vim.fault.AuthMinimumAdminPermission, LOCKED_OUT),
@@ -176,6 +245,12 @@ _RULES: tuple[tuple[type[Exception], Rule], ...] = (
     (vim.fault.CustomizationFault, UNCUSTOMISABLE),
     (vim.fault.NotFound, VANISHED),
     (vim.fault.FileNotFound, VANISHED),
+    (vim.fault.FileFault, FILE),
+    (vim.fault.NasConfigFault, UNMOUNTED),
+    (vim.fault.HostConfigFault, UNCONFIGURABLE),
+    (vim.fault.InaccessibleDatastore, DARK),
+    (vim.fault.InvalidDatastore, INVALID),
+    (vim.fault.NoCompatibleHost, UNHOSTED),
     (vim.fault.InvalidState, STATE),
     (vmodl.fault.NotSupported, UNSUPPORTED),
     (vmodl.fault.MethodNotFound, UNSUPPORTED),
@@ -190,8 +265,10 @@ def rule_for(problem: BaseException) -> Rule:
     """What an error means; every error has a rule."""
     if isinstance(problem, TimeoutError):
         return TIMEOUT
-    if isinstance(problem, ssl.SSLCertVerificationError | WrongCertificateError):
-        return UNTRUSTED
+    if isinstance(problem, WrongCertificateError):
+        return _ANOTHER_OF_HOST if problem.is_of_host else _ANOTHER_PIN
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return _OF_VERIFICATION.get(problem.verify_code, UNTRUSTED)
     if isinstance(problem, VapiError):
         by_status = _BY_STATUS.get(problem.status, OTHER)
         return _BY_ERROR_TYPE.get(problem.kind, by_status)
@@ -219,7 +296,7 @@ _BY_ERROR_TYPE: dict[str, Rule] = {
     "RESOURCE_BUSY": BUSY,
     "RESOURCE_INACCESSIBLE": BUSY,
     "RESOURCE_IN_USE": IN_USE,
-    "SERVICE_UNAVAILABLE": BUSY,
+    "SERVICE_UNAVAILABLE": OVERLOADED,
     "TIMED_OUT": TIMEOUT,
     "UNABLE_TO_ALLOCATE_RESOURCE": FULL,
     "UNAUTHENTICATED": EXPIRED,
@@ -232,11 +309,11 @@ _BY_STATUS = {
     401: EXPIRED,
     403: FORBIDDEN,
     404: VANISHED,
-    429: BUSY,
+    429: OVERLOADED,
     500: LOST,
-    502: BUSY,
-    503: BUSY,
-    504: BUSY,
+    502: OVERLOADED,
+    503: OVERLOADED,
+    504: OVERLOADED,
 }
 
 
@@ -247,7 +324,7 @@ def _status(problem: HTTPException) -> int | None:
 
 
 Named = Callable[[Any], str | None]
-"""What people call a managed object; None if that cannot be told."""
+"""What people call a managed object that a right is lacking on; None if that cannot be told."""
 
 
 def nameless(_: Any) -> None:
@@ -256,15 +333,23 @@ def nameless(_: Any) -> None:
 
 
 def translate(
-    problem: Exception, what: str, *, opening: bool = False, named: Named = nameless
+    problem: Exception,
+    what: str,
+    *,
+    opening: bool = False,
+    of_connection: bool = False,
+    named: Named = nameless,
 ) -> ProviderError:
     """The error that leaves the plugin. ``what`` is the call as a person would say it: ``create
-    machine web``. ``named`` is asked about objects that the message is about.
+    machine web``. ``opening``: there was no connection before it, ``of_connection``: it is about
+    the Host's connection. ``named`` is asked about objects that the message is about.
     """
     rule = rule_for(problem)
     if opening and rule is LOST:
         rule = UNREACHABLE  # there was no connection yet that could have been lost
     diagnostic = describe(rule, problem, what, named)
+    if opening or of_connection:
+        diagnostic = replace(diagnostic, path=rule.field)
     if rule.after is not None:
         return Retryable(diagnostic, rule.after)
     return InUse(diagnostic) if rule is IN_USE else Terminal(diagnostic)
@@ -277,7 +362,7 @@ def describe(rule: Rule, problem: Exception, what: str, named: Named = nameless)
 
 
 def _detail(problem: Exception, named: Named) -> str:
-    if isinstance(problem, vim.fault.NoPermission):
+    if isinstance(problem, vim.fault.NoPermission) and rule_for(problem) is FORBIDDEN:
         return _permission(problem, named)
     if isinstance(problem, VapiError):
         said = problem.kind or f"HTTP {problem.status}"
@@ -289,6 +374,8 @@ def _detail(problem: Exception, named: Named) -> str:
         return f"The endpoint says: {_words(problem) or 'nothing more'} ({name})."
     if isinstance(problem, KeyError | TypeError | AttributeError):
         return f"pyvmomi could not make sense of it: {type(problem).__name__}: {problem}."
+    if isinstance(problem, ssl.SSLError):
+        return f"{problem.args[-1]}."
     return f"{type(problem).__name__}: {problem}."
 
 
@@ -297,10 +384,14 @@ _TOLD = (
     "invalidProperty",
     "argument",
     "name",
-    "principal",
+    "file",
+    "remoteHost",
+    "remotePath",
     "device",
     "feature",
     "reason",
+    "detail",
+    "principal",
 )
 """Fields of faults that say what a fault is about."""
 
@@ -309,22 +400,15 @@ def _words(problem: Any) -> str:
     """What a fault says in words: its message, and what its cause and its own fields name."""
     texts = [problem.msg or ""]
     texts += [item.message or "" for item in problem.faultMessage or ()]
-    for name in (
-        "property",
-        "invalidProperty",
-        "argument",
-        "name",
-        "device",
-        "feature",
-        "reason",
-        "principal",
-    ):
+    for name in _TOLD:
         value = getattr(problem, name, None)
         if isinstance(value, str) and value:
             texts.append(f"{name} {value!r}")
-    cause = problem.faultCause
-    if cause is not None:
-        texts.append(_words(cause) or type(cause).__name__.rsplit(".", 1)[-1])
+    # Of NoCompatibleHost: what is in the way on each host.
+    causes = [problem.faultCause, *(getattr(problem, "error", None) or ())]
+    for cause in causes:
+        if cause is not None:
+            texts.append(_words(cause) or type(cause).__name__.rsplit(".", 1)[-1])
     return "; ".join(dict.fromkeys(text.strip().rstrip(".") for text in texts if text.strip()))
 
 
@@ -343,5 +427,4 @@ def _permission(problem: Any, named: Named) -> str:
 
 def _object(managed: Any, named: Named) -> str:
     kind, moid = type(managed).__name__.rsplit(".", 1)[-1], managed._GetMoId()
-    name = named(managed)
-    return f"{kind} {moid}" if name is None else f"{kind} {name} ({moid})"
+    return named(managed) or f"{kind} {moid}"

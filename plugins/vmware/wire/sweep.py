@@ -59,9 +59,9 @@ def sweep(client: Client, what: str, wanted: Wanted, beside: Sequence[Any] = ())
         chosen += [_Collector.ObjectSpec(obj=item, skip=False) for item in beside]
         try:
             rows = _pages(content, chosen, wanted)
+            view.DestroyView()
         except vmodl.fault.ManagedObjectNotFound as problem:
             raise SessionLostError from problem
-        view.DestroyView()
         return rows
 
     return client.read(what, read)

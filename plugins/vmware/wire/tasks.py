@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyVmomi import vim
@@ -20,15 +20,26 @@ from provisioner.core.diagnostics import error
 from provisioner.providers.api import ProviderError, Retryable, Terminal
 from provisioner_plugins.vmware.wire.client import Client
 from provisioner_plugins.vmware.wire.errors import LOST
+from provisioner_plugins.vmware.wire.questions import (
+    NO_ANSWERS,
+    Answers,
+    Question,
+    answer,
+    pending,
+)
 from provisioner_plugins.vmware.wire.sweep import look
 
 # `info` as a whole cannot be read where the task is about no inventory object.
-_READ = {vim.Task: ("info.state", "info.error", "info.result", "info.progress")}
+_READ = {
+    vim.Task: ("info.state", "info.error", "info.result", "info.progress", "info.entity"),
+}
 _OTHERS = {vim.Task: ("info.state", "info.descriptionId")}
 _RUNNING = (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
 _SHORTEST_SECONDS = 0.02
 _LONGEST_SECONDS = 1.0
 _GROWTH = 1.5
+_PATIENT_SECONDS = 3.0
+"""After how long a machine is asked whether a task waits for an answer, and how often from then."""
 
 Report = Callable[[int], None]
 """Told the per cent done, as the endpoint estimates it."""
@@ -38,10 +49,18 @@ Report = Callable[[int], None]
 class _Waiting:
     what: str
     task: Any
+    deadline: Deadline
     report: Report | None
+    answers: Answers
+    question: Question | None = None
     result: Any = None
     failure: ProviderError | None = None
     done: bool = False
+    left: float = field(init=False)
+    """Seconds to the deadline when a question was looked for last; before, when it began."""
+
+    def __post_init__(self) -> None:
+        self.left = self.deadline.remaining()
 
 
 class Tasks:
@@ -61,18 +80,28 @@ class Tasks:
         start: Callable[[Any], Any],
         deadline: Deadline,
         report: Report | None = None,
+        answers: Answers = NO_ANSWERS,
     ) -> Any:
-        """Start a task with ``start(content)`` and wait for its end; its result.
+        """Start a task with ``start(content)`` and wait for its end; its result. ``answers`` are
+        given where its machine asks these questions; of any other the person who waits is told, and
+        what is raised when the deadline has passed says which it is.
 
         Raises what the task failed with, Retryable (PRV5308) when the deadline has passed, and
         Retryable (PRV5307) where the endpoint knows the task no more: it may go on, or have ended
         either way.
         """
-        return self.wait(what, self._client.call(what, start), deadline, report)
+        return self.wait(what, self._client.call(what, start), deadline, report, answers)
 
-    def wait(self, what: str, task: Any, deadline: Deadline, report: Report | None = None) -> Any:
+    def wait(
+        self,
+        what: str,
+        task: Any,
+        deadline: Deadline,
+        report: Report | None = None,
+        answers: Answers = NO_ANSWERS,
+    ) -> Any:
         """As :meth:`run`, for a task that runs already."""
-        mine = _Waiting(what, task, report)
+        mine = _Waiting(what, task, deadline, report, answers)
         self._await([mine], deadline)
         if mine.failure is not None:
             raise mine.failure
@@ -82,7 +111,7 @@ class Tasks:
         """As :meth:`wait`, for several tasks with what each does: their results in that order, and
         for one that failed its ProviderError.
         """
-        waiting = [_Waiting(what, task, None) for what, task in tasks]
+        waiting = [_Waiting(what, task, deadline, None, NO_ANSWERS) for what, task in tasks]
         self._await(waiting, deadline)
         return [item.result if item.failure is None else item.failure for item in waiting]
 
@@ -123,7 +152,8 @@ class Tasks:
         try:
             while not all(item.done for item in waiting):
                 if deadline.passed:
-                    raise too_late(waiting[0].what)
+                    late = next((item for item in waiting if item.question), waiting[0])
+                    raise too_late(late.what, late.question)
                 self._look_or_sleep(deadline)
         finally:
             with self._changed:
@@ -155,6 +185,7 @@ class Tasks:
             # That nobody tells how a task goes on does not end it.
             raise Retryable(problem.diagnostic) from problem
         found = {row.moid: row for row in rows}
+        running: list[tuple[_Waiting, Any]] = []
         for item in asked:
             row = found.get(item.task._GetMoId())
             if row is None:
@@ -164,12 +195,47 @@ class Tasks:
             elif row.get("info.state") == vim.TaskInfo.State.error:
                 failure = self._client.failure_of(row.get("info.error"), item.what)
                 item.failure, item.done = failure, True
-            elif item.report is not None and row.get("info.progress"):
-                item.report(int(row.get("info.progress")))
+            else:
+                running.append((item, row.get("info.entity")))
+                if item.report is not None and row.get("info.progress"):
+                    item.report(int(row.get("info.progress")))
+        self._ask_machines(running)
+
+    def _ask_machines(self, running: Sequence[tuple[_Waiting, Any]]) -> None:
+        """Look whether what takes its time waits for an answer, and give it where it is known."""
+        due = []
+        for item, entity in running:
+            left = item.deadline.remaining()
+            if isinstance(entity, vim.VirtualMachine) and item.left - left >= _PATIENT_SECONDS:
+                item.left = left
+                due.append((item, entity))
+        try:
+            asked = pending(self._client, [entity for _, entity in due])
+        except ProviderError:
+            return  # the next look tells what is wrong
+        for item, entity in due:
+            before, item.question = item.question, asked.get(entity._GetMoId())
+            if item.question is None:
+                continue
+            key = item.question.key_for(item.answers)
+            if key is not None:
+                answer(self._client, item.question, key)
+            elif before is None or before.id != item.question.id:
+                self._client.report(f"{item.what}: the machine asks: {item.question}")
 
 
-def too_late(what: str) -> Retryable:
-    """What is raised when the deadline passes (PRV5308)."""
+def too_late(what: str, question: Question | None = None) -> Retryable:
+    """What is raised when the deadline passes (PRV5308); ``question`` is what it waited for."""
+    if question is not None:
+        return Retryable(
+            error(
+                "PRV5308",
+                f"{what}: the machine waits for an answer",
+                detail=f"It asks: {question}",
+                hint="Answer it in vSphere's client, then apply again.",
+            ),
+            5.0,
+        )
     return Retryable(
         error(
             "PRV5308",

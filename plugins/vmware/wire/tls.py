@@ -21,12 +21,14 @@ from provisioner.providers.api import Terminal
 
 class WrongCertificateError(ssl.SSLError):
     """The endpoint showed another certificate than the one that is pinned. ``found`` is the
-    fingerprint of that one, as :func:`fingerprint_text` writes it.
+    fingerprint of that one, as :func:`fingerprint_text` writes it; ``is_of_host``: it was not the
+    manifest that named the expected one, but a vCenter for one of its hosts.
     """
 
-    def __init__(self, found: str, algorithm: str) -> None:
-        super().__init__(f"the endpoint's certificate has the {algorithm} fingerprint {found}")
+    def __init__(self, found: str, expected: str, algorithm: str, *, is_of_host: bool) -> None:
+        super().__init__(f"It has the {algorithm} fingerprint {found}; expected is {expected}")
         self.found = found
+        self.is_of_host = is_of_host
 
 
 class PinnedContext(ssl.SSLContext):
@@ -37,6 +39,7 @@ class PinnedContext(ssl.SSLContext):
 
     pin = b""
     algorithm = "SHA-256"
+    is_of_host = False
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
         """See :meth:`ssl.SSLContext.wrap_socket`; raises :class:`WrongCertificateError`."""
@@ -46,7 +49,12 @@ class PinnedContext(ssl.SSLContext):
         found = hashlib.new(name, shown, usedforsecurity=False).digest()
         if not hmac.compare_digest(found, self.pin):
             wrapped.close()
-            raise WrongCertificateError(fingerprint_text(found), self.algorithm)
+            raise WrongCertificateError(
+                fingerprint_text(found),
+                fingerprint_text(self.pin),
+                self.algorithm,
+                is_of_host=self.is_of_host,
+            )
         return wrapped
 
 
@@ -105,7 +113,7 @@ def context_beside(
     context = context_of(host, connection, root)
     if isinstance(context, PinnedContext):
         context.pin = bytes.fromhex(thumbprint.replace(":", ""))
-        context.algorithm = "SHA-1"
+        context.algorithm, context.is_of_host = "SHA-1", True
     return context
 
 

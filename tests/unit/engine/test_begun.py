@@ -71,6 +71,16 @@ def test_what_was_refused_at_once_proves_nothing(world: World, attempts: int, be
     assert 1 == len(world.state().open_intents)
 
 
+def test_what_was_made_and_not_completed(world: World) -> None:
+    world.half_made = {CREATE}
+    assert "failed" == world.apply(world.plan(POOL)).outcome
+    assert 1 == left(world)
+    world.half_made = set()
+    world.made(POOL)
+    assert [True] == handed(world)
+    assert 0 == left(world)
+
+
 def test_a_run_that_died(world: World) -> None:
     world.die(CREATE, POOL)
     assert 1 == left(world)

@@ -30,6 +30,7 @@ from provisioner.providers.api import (
     Context,
     Description,
     Endpoint,
+    HalfMade,
     Observation,
     Outcome,
     Present,
@@ -139,6 +140,8 @@ class WatchedSession:
         result = work()
         if text in self._world.half_done:
             raise Terminal(error("PRV5999", f"half done: {text}"))
+        if text in self._world.half_made:
+            raise HalfMade(error("PRV5999", f"half made: {text}"))
         if text in self._world.deadly:
             raise Died(text)
         return result
@@ -176,7 +179,8 @@ class World:
     """One stack on the endpoints ``here`` and ``there``.
 
     ``refused`` calls (``create Disk/a``) fail before anything is done, ``half_done`` ones after it
-    was, and after ``deadly`` ones the run dies; of ``unanswered`` addresses observe says nothing,
+    was, ``half_made`` ones too, which say so, and after ``deadly`` ones the run dies; of
+    ``unanswered`` addresses observe says nothing,
     ``unreachable`` hosts refuse sessions; ``busy`` calls may be made again, so many times;
     ``closing`` is raised when a session is closed. ``calls``
     are those made, in order, ``handed`` the resources they were about, ``judged`` those whose
@@ -194,6 +198,7 @@ class World:
         self.judged: list[Resource] = []
         self.refused: set[str] = set()
         self.half_done: set[str] = set()
+        self.half_made: set[str] = set()
         self.deadly: set[str] = set()
         self.unanswered: set[str] = set()
         self.unreachable: set[str] = set()

@@ -155,6 +155,12 @@ def vm(text: str, name: str = "web") -> str:
             "mode bridge has no 'cidr'",
         ),
         (
+            NET + "  {mode: bridge, bridge: br0, §mtu: 9000}\n",
+            "PRV1418",
+            "uses a switch of others, and has no 'mtu'",
+        ),
+        (NET + "  {mode: bridge, bridge: sw, uplinks: [vmnic1], mtu: 9000}\n", "", ""),
+        (
             NET + "  {mode: isolated, §forwardDevice: eth0}\n",
             "PRV1418",
             "mode isolated has no 'forwardDevice'",

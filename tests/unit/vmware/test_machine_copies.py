@@ -113,6 +113,8 @@ def copy(*order: int) -> Machine:
         memory=64,
         more_processors=False,
         more_memory=False,
+        most_memory=0,
+        memory_step=0,
         nested=False,
         cpu=Allocation(),
         ram=Allocation(),

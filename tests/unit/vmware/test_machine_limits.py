@@ -12,7 +12,13 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.core.identity import Stamp
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware import vcenter
-from provisioner_plugins.vmware.machine.limits import HARDWARE, HARDWARE_SOURCE, hardware_version
+from provisioner_plugins.vmware.machine.limits import (
+    HARDWARE,
+    HARDWARE_SOURCE,
+    hardware_version,
+    newest_hardware,
+    unsupported,
+)
 
 GIB = 2**30
 OK: dict[str, Any] = {"memory": {"size": GIB}}
@@ -165,6 +171,38 @@ def test_what_is_no_hardware_version(name: str) -> None:
     assert said({"machineType": name})[0].startswith(f"machineType is {name}, which")
 
 
+@pytest.mark.parametrize(
+    ("api", "newest"),
+    [
+        ("7.0", 17),
+        ("7.0.1.0", 18),
+        ("7.0.3.0", 19),
+        ("8.0.1.0", 20),
+        ("8.0.2.0", 21),
+        ("8.0.3.0", 21),
+        ("9.0.0.0", 22),
+        ("9.1.0.0", None),
+    ],
+)
+def test_the_newest_hardware_version_of_an_endpoint(api: str, newest: int | None) -> None:
+    assert newest == newest_hardware(api)
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        ("vmx-6", "ESXi 7 and later make machines of vmx-7 and later"),
+        ("vmx-7", None),
+        ("vmx-21", None),
+        ("vmx-22", "An endpoint with the API 8.0.3.0 takes vmx-7 to vmx-21"),
+    ],
+)
+def test_hardware_versions_that_an_endpoint_does_not_make(name: str, detail: str | None) -> None:
+    said = [item.detail for item in unsupported({"machineType": name}, "8.0.3.0")]
+    source = "VMware KB 1003746, Virtual machine hardware versions"
+    assert ([] if detail is None else [f"{detail} ({source})."]) == said
+
+
 def test_the_number_of_a_hardware_version() -> None:
     assert [19, 7, 0, 0] == [hardware_version(name) for name in ("vmx-19", "vmx-07", "pc-19", None)]
 
@@ -188,3 +226,34 @@ def test_names(kind: str, spec: dict[str, Any], most: int) -> None:
 
 def test_files_have_longer_names() -> None:
     assert [] == found({"pool": "disks", "size": GIB}, "Disk", "n" * 200)
+
+
+# Keys of the extra configuration
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("numvcpus", "cpu.count"),
+        ("memSize", "memory.size"),
+        ("ethernet0.present", "nics"),
+        ("ethernet12.virtualDev", "nics"),
+        ("scsi0.virtualDev", "the bus of disks and cdroms"),
+        ("sata0:1.fileName", "disks and cdroms"),
+        ("uefi.secureBoot.enabled", "firmware.type"),
+        ("guestOS", "guestOs"),
+    ],
+)
+def test_keys_that_a_common_field_writes(key: str, field: str) -> None:
+    [diagnostic] = found({**OK, "native": {"vcenter": {"extraConfig": {key: "1"}}}})
+    path = ("native", "vcenter", "extraConfig", key)
+    assert ("PRV2551", path) == (diagnostic.code, diagnostic.path)
+    assert f"It is what {field} says." == diagnostic.detail
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["disk.EnableUUID", "svga.present", "ethernet0.ctxPerDev", "scsi0:0.ctkEnabled", "numvcpusX"],
+)
+def test_other_keys_are_taken(key: str) -> None:
+    assert [] == found({**OK, "native": {"vcenter": {"extraConfig": {key: "1"}}}})

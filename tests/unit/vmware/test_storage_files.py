@@ -7,12 +7,13 @@ from uuid import UUID
 import pytest
 
 from provisioner.core.address import Address
-from provisioner.core.identity import Stamp
+from provisioner.core.identity import Stamp, identity
 from provisioner.providers.api import Resource
 from provisioner_plugins.vmware.storage.file import (
     FileId,
     file_of,
     flat_path,
+    maker,
     own_path,
     partial_path,
 )
@@ -21,7 +22,8 @@ pytest.importorskip("pyVmomi")
 
 from pyVmomi import vim
 
-from provisioner_plugins.vmware.storage.listing import EVERYWHERE, folder_for, read
+from provisioner_plugins.vmware.storage.listing import EVERYWHERE, Found, folder_for, read
+from provisioner_plugins.vmware.storage.surveying import surveyed
 
 UID = UUID("1f2e3d4c-0000-5000-8000-000000000000")
 STAMP = Stamp("lineage", "Disk/web", 0)
@@ -55,6 +57,49 @@ def test_an_external_id_is_read_as_it_was_written(file: FileId, text: str) -> No
 )
 def test_a_file_is_called_by_identity_and_format(made: Resource, path: str) -> None:
     assert path == own_path(made)
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ("provisioner/web.1f2e3d4c.vmdk", "Disk/web"),
+        ("provisioner/web.1f2e3d4c.raw.vmdk", "Image/web"),
+        ("provisioner/web.1f2e3d4c.iso", "Image/web"),
+        ("provisioner/web.vmdk", None),
+        ("web/web.1f2e3d4c.vmdk", None),
+    ],
+)
+def test_the_name_of_a_file_tells_who_made_it(path: str, address: str | None) -> None:
+    made = maker(path)
+    assert address == (None if made is None else made.address)
+
+
+@pytest.mark.parametrize("generation", [0, 3])
+def test_a_stack_knows_its_own_former_files(generation: int) -> None:
+    address = Address("Disk", "web")
+    own = identity(UID, address, generation)
+    path = f"provisioner/web.{own.hex[:8]}.vmdk"
+    assert maker(path, lineage=str(UID)) is None
+    assert maker(path, lineage=str(own)) is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "checksum", "is_disk", "owner", "has_notes"),
+    [
+        ("web/web.vmdk", None, True, None, False),
+        ("iso/debian.iso", None, False, None, False),
+        ("provisioner/g.1f2e3d4c.vmdk", None, True, "Disk/g", False),
+        ("provisioner/g.1f2e3d4c.vmdk", "sha256:aa", False, "Image/g", False),
+        ("fcd/0123456789abcdef.vmdk", None, True, None, True),
+        ("contentlib-1f2e/3d4c/debian.iso", None, False, None, True),
+    ],
+)
+def test_a_file_is_taken_for_what_its_name_tells(
+    path: str, checksum: str | None, is_disk: bool, owner: str | None, has_notes: bool
+) -> None:
+    found = surveyed(Found(FileId("datastore-1", path), "one", 1, 1, checksum))
+    told = None if found.owner is None else found.owner.address
+    assert (is_disk, owner, has_notes) == (found.is_disk, told, bool(found.notes))
 
 
 def test_what_is_being_made_has_another_name() -> None:

@@ -55,6 +55,15 @@ def impact(kind: str, before: dict[str, Any], change: Change) -> Impact:
     return found.impact
 
 
+@pytest.mark.parametrize("preallocation", ["lazy", "full"])
+def test_only_an_esxi_host_takes_a_wish_for_the_copy_of_an_image(preallocation: str) -> None:
+    copy = {"pool": "a", "image": "b", "preallocation": preallocation}
+    assert [("preallocation",)] == refused("Disk", copy)
+    assert copy == canonical("Disk", copy, ESXI)
+    empty = {"pool": "a", "size": 1024, "preallocation": preallocation}
+    assert empty == canonical("Disk", empty)
+
+
 def test_a_share_has_no_path_of_its_own() -> None:
     assert canonical("StoragePool", {**NFS, "path": "/mnt"}) == NFS
 

@@ -73,7 +73,7 @@ class Connection:
         """When the handle was last found alive."""
         start_event_loop()
         for diagnostic in self._target.warnings:
-            self.report(f"warning {diagnostic.code}: {diagnostic.summary}. {diagnostic.detail}")
+            context.warn(diagnostic)
         try:
             self._alive()
         except ProviderError:

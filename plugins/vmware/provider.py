@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.providers.api import (
     API_VERSION,
@@ -32,6 +33,7 @@ from provisioner_plugins.vmware.machine.rooms import PARAVIRTUAL_BUS
 from provisioner_plugins.vmware.machine.rules import PARAVIRTUAL_CARD
 from provisioner_plugins.vmware.refusal import too_long
 from provisioner_plugins.vmware.storage.disk import FORMAT
+from provisioner_plugins.vmware.unwritten import unwritten_needs
 
 VERSION = "1.0.0"
 _TLS = frozenset({"fingerprint", "caFile"})
@@ -111,6 +113,12 @@ class VmwareProvider:
                 )
             ]
         return []
+
+    def needs_of(
+        self, endpoint: Endpoint, resources: Mapping[Address, Resource]
+    ) -> Mapping[Address, frozenset[Address]]:
+        """See :class:`provisioner.providers.api.UnwrittenNeeds`."""
+        return unwritten_needs(endpoint, resources)
 
     def connection_of(self, uri: str) -> Mapping[str, Any] | None:
         """See :class:`provisioner.providers.api.ConnectionUris`:

@@ -31,7 +31,7 @@ PLACES: Mapping[type, Sequence[str]] = {
     vim.Folder: ("childType",),
     vim.ComputeResource: ("resourcePool",),
     vim.ClusterComputeResource: ("configurationEx.drsConfig",),
-    vim.HostSystem: (),
+    vim.HostSystem: ("datastore",),
     vim.ResourcePool: ("owner",),
     vim.Datastore: ("browser", "summary.accessible", "summary.freeSpace"),
     vim.Network: (),

@@ -33,6 +33,7 @@ from provisioner.service.model import (
     StepProgress,
     StepSkipped,
     StepStarted,
+    Warned,
 )
 
 _FRAME_SECONDS = 0.1
@@ -60,6 +61,7 @@ class LiveView:
     """An event sink and a context manager. Events come from several threads; one thread draws."""
 
     def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
         self._paint = terminal.paint(terminal.out)
         console = Console(file=terminal.guarded(), no_color=terminal.colorless, highlight=False)
         self._view = Progress(
@@ -116,6 +118,8 @@ class LiveView:
     def _take_in(self, event: Event | str) -> None:
         if isinstance(event, str):
             self._view.console.print(Text(event), soft_wrap=True)
+        elif isinstance(event, Warned):
+            self._terminal.report([event.diagnostic])
         elif isinstance(event, PhaseStarted):
             self._view.update(
                 self._overall, description=phase_text(event), total=event.total or None, completed=0

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from provisioner.cli.render.events import render_event
 from provisioner.cli.terminal import Terminal
-from provisioner.service.model import Event, Noticed, PhaseStarted, StepProgress, event_json
+from provisioner.service.model import Event, Noticed, PhaseStarted, StepProgress, Warned, event_json
 
 _QUIET_PHASES = frozenset({"load", "foresee", "plan", "verify"})
 """Phases that take no time worth a line, unless ``--verbose`` asks for them."""
@@ -48,13 +48,15 @@ def progress(terminal: Terminal, *, steps: bool) -> Iterator[Progress]:
 
 
 class Silence:
-    """Shows no event."""
+    """Shows no event but what providers warn of."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
 
     def __call__(self, event: Event) -> None:
-        """Nothing."""
+        """Report a warning."""
+        if isinstance(event, Warned):
+            self._terminal.report([event.diagnostic])
 
     def say(self, text: str) -> None:
         """Write it to the error stream."""
@@ -69,8 +71,11 @@ class JsonLines:
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Write it."""
+        """Write it; a warning goes to the error stream."""
         with self._lock:
+            if isinstance(event, Warned):
+                self._terminal.report([event.diagnostic])
+                return
             self._terminal.print_json(event_json(event), indent=None)
 
     def say(self, text: str) -> None:
@@ -94,6 +99,8 @@ class PlainLines:
             if isinstance(event, PhaseStarted):
                 if terminal.verbose or (event.phase not in _QUIET_PHASES and event.total):
                     self._tell(event)
+            elif isinstance(event, Warned):
+                terminal.report([event.diagnostic])
             elif isinstance(event, StepProgress) and not self._is_news(event):
                 return
             elif self._steps or terminal.verbose or isinstance(event, Noticed):

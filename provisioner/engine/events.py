@@ -30,6 +30,13 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """A provider warns of an endpoint; said once a run."""
+
+    diagnostic: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted:
     """A step is about to begin; its intent is made durable before the provider is called."""
 
@@ -104,6 +111,7 @@ class StepKept:
 Event: TypeAlias = (
     PhaseStarted
     | Noticed
+    | Warned
     | StepStarted
     | StepProgress
     | StepRetrying

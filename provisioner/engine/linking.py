@@ -16,6 +16,7 @@ from provisioner.engine.plan import OLD_SUFFIX, Known, Step, fingerprint_of
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.rules import targets_in
 from provisioner.engine.subjects import Subject, free_identity, identities, known_of
+from provisioner.engine.unwritten import unwritten_needs
 from provisioner.manifest.annotations import ReferenceField
 from provisioner.providers.api import Naming, Observation, Present
 
@@ -206,6 +207,8 @@ class _Links:
 
 def _links(request: PlanRequest, steps: Mapping[str, Step]) -> Mapping[str, set[str]]:
     links = _Links(steps)
+    if not steps:
+        return links.needs
     _make_in_order(request, steps, links)
     _remove_after_release(request, steps, links)
     _replace_after_release(request, steps, links)
@@ -214,7 +217,9 @@ def _links(request: PlanRequest, steps: Mapping[str, Step]) -> Mapping[str, set[
 
 
 def _make_in_order(request: PlanRequest, steps: Mapping[str, Step], links: _Links) -> None:
-    """Whatever is made or changed waits for what it refers to."""
+    """Whatever is made or changed waits for what it refers to, and for what its provider says that
+    it needs besides.
+    """
     for step_id, step in steps.items():
         subject = request.subjects.get(step.address)
         if step.action in _REMOVING or subject is None:
@@ -222,6 +227,13 @@ def _make_in_order(request: PlanRequest, steps: Mapping[str, Step], links: _Link
         for target in subject.dependencies:
             if str(target) in steps and steps[str(target)].action not in _REMOVING:
                 links.add(step_id, str(target))
+    for address, needed in unwritten_needs(request, as_recorded=False).items():
+        dependent = steps.get(str(address))
+        if dependent is None or dependent.action in _REMOVING:
+            continue
+        for target in sorted(needed):
+            if str(target) in steps and steps[str(target)].action not in _REMOVING:
+                links.add_unless_awaited(dependent.id, str(target))
 
 
 def _remove_after_release(request: PlanRequest, steps: Mapping[str, Step], links: _Links) -> None:
@@ -232,6 +244,7 @@ def _remove_after_release(request: PlanRequest, steps: Mapping[str, Step], links
     for step in steps.values():
         if step.action in _REMOVING:
             removals.setdefault(step.consent_address, []).append(step.id)
+    unwritten = unwritten_needs(request, as_recorded=True) if removals else {}
     for address, subject in sorted(request.subjects.items()):
         dependent = steps.get(str(address))
         if dependent is None:
@@ -239,7 +252,7 @@ def _remove_after_release(request: PlanRequest, steps: Mapping[str, Step], links
         old = steps.get(f"{address}{OLD_SUFFIX}")
         if old is not None:
             links.add(old.id, dependent.id)
-        for target in subject.recorded_dependencies:
+        for target in (*subject.recorded_dependencies, *sorted(unwritten.get(address, ()))):
             for removal in removals.get(target, ()):
                 links.add_unless_awaited(removal, dependent.id)
                 if old is not None:

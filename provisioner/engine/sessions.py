@@ -17,7 +17,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.redaction import Redactor
 from provisioner.core.sealed import SealedFile
 from provisioner.engine.cleaning import cleaning, guarded, trace_of, words_of
-from provisioner.engine.events import EventSink, Noticed, StepProgress
+from provisioner.engine.events import EventSink, Noticed, StepProgress, Warned
 from provisioner.engine.patience import NoAnswer, answer_of, begun, seconds_for_reading
 from provisioner.engine.remembering import EndpointMemory
 from provisioner.engine.subjects import endpoint_value
@@ -58,9 +58,11 @@ class Sessions:
         sink: EventSink,
         redactor: Redactor | None = None,
         memories: Memories | None = None,
+        warned: set[Diagnostic] | None = None,
     ) -> None:
         """``root`` is the stack's folder: what relative paths in specs start from. ``redactor``
         learns the ``secrets`` that are resolved. Without ``memories`` sessions remember nothing.
+        ``warned``: what providers warned of in this run already; it is added to.
         """
         self._redactor = redactor or Redactor()
         self._registry = registry
@@ -75,6 +77,7 @@ class Sessions:
             ),
         )
         self._memories = memories
+        self._warned = set() if warned is None else warned
         self._remembering: dict[str, EndpointMemory] = {}
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
@@ -158,7 +161,11 @@ class Sessions:
     def _connect(self, endpoint: EndpointRecord, given_up: threading.Event) -> Session:
         provider = self._registry.get(endpoint.provider)
         value = endpoint_value(endpoint)
-        context = replace(self._context, memory=self._memory_of(value, provider))
+        context = replace(
+            self._context,
+            memory=self._memory_of(value, provider),
+            warn=lambda warning: self._warn(warning.about(about_host(endpoint.name))),
+        )
         doing = f"connecting to {about_host(endpoint.name)}"
         attempt = 1
         while True:
@@ -171,6 +178,14 @@ class Sessions:
                 attempt += 1
             except Exception as problem:  # whatever a plugin raises becomes a diagnostic here
                 raise _of_host(endpoint, provider_failure(problem, doing)) from problem
+
+    def _warn(self, warning: Diagnostic) -> None:
+        warning = self._redactor.diagnostic(warning)
+        with self._lock:
+            if warning in self._warned:
+                return
+            self._warned.add(warning)
+        self._sink(Warned(warning))
 
     def _memory_of(self, endpoint: Endpoint, provider: Provider) -> Memory:
         if self._memories is None:

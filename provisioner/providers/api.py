@@ -284,6 +284,18 @@ class ProgressSink(Protocol):
         ...
 
 
+class WarningSink(Protocol):
+    """Where a session warns of what the person who runs the program has to know."""
+
+    def __call__(self, warning: Diagnostic, /) -> None:
+        """Shown at once, beside every output, and once a run however often it is said."""
+        ...
+
+
+def unheard(warning: Diagnostic) -> None:
+    """The :class:`WarningSink` of those who listen to no warnings."""
+
+
 class Memory(Protocol):
     """Where a session remembers things for later sessions of the same stack to the same endpoint
     (same connection, same version of the provider). Never fails; safe to use from several threads.
@@ -320,7 +332,8 @@ class NoMemory:
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a session may use of the world around it. Paths in specs are relative to ``root``, the
-    stack's folder, unless they are absolute. ``memory`` (since 1.1) is this endpoint's own.
+    stack's folder, unless they are absolute. ``memory`` (since 1.1) is this endpoint's own;
+    ``warn`` (since 1.1) is heard by whoever runs the program, whatever output is asked for.
     """
 
     root: FilePath
@@ -328,6 +341,7 @@ class Context:
     secrets: SecretResolver
     progress: ProgressSink
     memory: Memory = field(default_factory=NoMemory)
+    warn: WarningSink = unheard
 
 
 class Session(Protocol):
@@ -426,6 +440,24 @@ class EndpointRules(Protocol):
     def check_endpoint(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
         """What makes a connection impossible, or refused, whatever the endpoint would answer; each
         with the ``path`` of the field below the Host's spec. Asked before anything is connected to.
+        """
+        ...
+
+
+@runtime_checkable
+class UnwrittenNeeds(Protocol):
+    """What a provider may have beside the contract (since 1.1), if a resource may need others to
+    which it does not refer: a machine the hosts of its cluster.
+    """
+
+    def needs_of(
+        self, endpoint: Endpoint, resources: Mapping[Address, Resource]
+    ) -> Mapping[Address, Collection[Address]]:
+        """What each of all ``resources`` of an endpoint needs there without referring to it, by
+        address; what needs nothing may be left out. Pure.
+
+        It is about order within one plan alone: what is made waits for what it needs, and what is
+        removed for what needed it. What already waits for the other stays so.
         """
         ...
 

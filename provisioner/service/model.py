@@ -15,6 +15,7 @@ from provisioner.engine.events import (
     StepRetrying,
     StepSkipped,
     StepStarted,
+    Warned,
     event_json,
 )
 from provisioner.engine.plan import (
@@ -59,6 +60,7 @@ __all__ = [
     "StepSkipped",
     "StepStarted",
     "StopSignal",
+    "Warned",
     "event_json",
     "plan_json",
 ]

@@ -88,6 +88,8 @@ class Workspace:
         """The stack as it was loaded last, for those who report where in it something stands."""
         self.notices = Diagnostics()
         """Warnings for the person, beside what a use-case returns."""
+        self._warned: set[Diagnostic] = set()
+        """What providers warned of: one run may open sessions several times."""
 
     @property
     def state_path(self) -> Path:
@@ -232,6 +234,7 @@ class Workspace:
             redactor=self.secrets.redactor,
             sink=sink,
             memories=None if self.cache is None else memories(self.cache, self.root),
+            warned=self._warned,
         )
 
 

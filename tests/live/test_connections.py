@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from provisioner.core.clock import SystemClock
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Secret
 from provisioner.providers.api import Context, Endpoint, ProviderError, Retryable, Terminal
 from tests.lab import certificates, listeners, requirements
@@ -46,16 +46,17 @@ class Secrets:
 
 
 def connect(root: Path = Path("/"), secrets: Any = None, **connection: Any) -> Any:
-    """A connection for a Host's ``connection`` section; its reports are in ``reports``."""
-    reports: list[str] = []
+    """A connection for a Host's ``connection`` section; what it warns of is in ``warnings``."""
+    warnings: list[Diagnostic] = []
     context = Context(
         root,
         SystemClock(),
         secrets or Secrets(),
-        lambda _address, text, _done=0, _total=0: reports.append(text),
+        lambda *_: None,
+        warn=warnings.append,
     )
     made = connection_module.Connection(Endpoint("lab", "kvm", connection), context)
-    made.reports = reports
+    made.warnings = warnings
     return made
 
 
@@ -92,7 +93,7 @@ def test_plain_tcp_is_refused_unless_accepted() -> None:
         connection = connect(uri=listener.uri, insecure=True)
         assert hostname(connection)
         assert 5 == connection.parallel
-        assert ["warning PRV5106"] == [text.partition(":")[0] for text in connection.reports]
+        assert ["PRV5106"] == [found.code for found in connection.warnings]
         connection.close()
 
 
@@ -229,7 +230,7 @@ def test_ssh_to_a_host_that_is_not_known(ssh: SshServer, libvirt_session: Libvir
     unchecked: dict[str, Any] = {"uri": f"{uri}&no_verify=1", "ssh": {"keyFile": str(ssh.key)}}
     assert "PRV5105" == refusal(**unchecked).code
     connection = connect(**unchecked, insecure=True)
-    assert ["warning PRV5106"] == [text.partition(":")[0] for text in connection.reports]
+    assert ["PRV5106"] == [found.code for found in connection.warnings]
     connection.close()
 
 

@@ -6,16 +6,21 @@ import hashlib
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioner.cli.main import run
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import Endpoint, ProviderError, Retryable, Terminal
 from tests.lab.vcsim import Options, Tls, Vcsim
 from tests.live.vspherelab import connection_to, provider_of, session
 
 pytest.importorskip("pyVmomi")
+
+from tests.faults.vspherestack import VsphereStack
+
 vmware = pytest.importorskip("provisioner_plugins.vmware")
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-connections")]
 
@@ -47,10 +52,10 @@ def expired() -> Iterator[Vcsim]:
 
 
 def test_a_certificate_authority_of_ones_own(vcsim_vcenter: Vcsim) -> None:
-    reports: list[str] = []
-    with session(vcsim_vcenter, reports=reports) as opened:
+    warnings: list[Diagnostic] = []
+    with session(vcsim_vcenter, warnings=warnings) as opened:
         assert {} == opened.observe([])
-    assert [] == reports
+    assert [] == warnings
 
 
 def test_an_unknown_authority(vcsim_vcenter: Vcsim) -> None:
@@ -96,12 +101,43 @@ def test_a_wrong_pin_is_refused_before_anything_is_sent(vcsim_vcenter: Vcsim) ->
     assert {} == vcsim_vcenter.counts()
 
 
-def test_insecure_works_and_warns_each_time(vcsim_vcenter: Vcsim) -> None:
-    for _ in range(2):
-        reports: list[str] = []
-        with session(vcsim_vcenter, tls=None, insecure=True, reports=reports):
-            pass
-        assert ["PRV5306"] == [text.split()[1].rstrip(":") for text in reports]
+def test_insecure_warns_before_the_password_is_sent(vcsim_vcenter: Vcsim) -> None:
+    warnings: list[Diagnostic] = []
+    with (
+        pytest.raises(ProviderError),
+        session(vcsim_vcenter, tls=None, insecure=True, password="wrong", warnings=warnings),
+    ):
+        pass
+    assert ["PRV5306"] == [found.code for found in warnings]
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_every_command_that_connects_warns_once_of_insecure(
+    vcsim_vcenter: Vcsim,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    form: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VSPHERE_PASSWORD", vcsim_vcenter.password)
+    stack = VsphereStack(vcsim_vcenter, tmp_path, connection={"tls": None, "insecure": True})
+    stack.declare({f"Folder/warned-{len(form)}": {"type": "machine"}})
+    commands = (
+        "plan -o plan.json",
+        "apply plan.json",
+        "drift",
+        "adopt --yes",
+        "destroy --yes",
+        "apply --yes",
+        "destroy --yes",
+        "discover here -o found --kind Datacenter",
+    )
+    seen = []
+    for command in commands:
+        code = run([*command.split(), *form])
+        seen.append((command, code, capsys.readouterr().err.count("PRV5306")))
+    assert [(command, 0, 1) for command in commands] == seen
 
 
 def test_a_pin_beside_insecure_is_a_contradiction(vcsim_vcenter: Vcsim) -> None:

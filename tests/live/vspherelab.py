@@ -10,6 +10,7 @@ from uuid import UUID
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline, SystemClock
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.identity import Stamp, identity
 from provisioner.core.values import Secret
 from provisioner.providers.api import Context, Endpoint, Memory, NoMemory, Resource
@@ -58,21 +59,25 @@ def session(
     *,
     password: str | None = None,
     reports: list[str] | None = None,
+    warnings: list[Diagnostic] | None = None,
     provider: VmwareProvider | None = None,
     memory: Memory | None = None,
     **connection: Any,
 ) -> Iterator[VmwareSession]:
-    """A session, closed at the end. ``reports`` gets what it tells the person who waits; without
+    """A session, closed at the end. ``reports`` gets what it tells the person who waits,
+    ``warnings`` what it warns of; without
     ``memory`` it remembers nothing.
     """
     provider = provider or provider_of(vcsim)
-    told = [] if reports is None else reports
+    told: list[str] = [] if reports is None else reports
+    warned: list[Diagnostic] = [] if warnings is None else warnings
     context = Context(
         Path("/"),
         SystemClock(),
         Password(vcsim.password if password is None else password),
         lambda _address, text, _done=0, _total=0: told.append(text),
         NoMemory() if memory is None else memory,
+        warned.append,
     )
     name = provider.describe().name
     opened = provider.open(Endpoint("lab", name, connection_to(vcsim, **connection)), context)

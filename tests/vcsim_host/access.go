@@ -37,6 +37,25 @@ func (h *host) completeAccess(seen *call, next http.Handler) http.Handler {
 	return next
 }
 
+// knowPrivileges fills AuthorizationManager.privilegeList, which the simulator leaves empty, with all
+// that the role Admin has.
+func knowPrivileges(service *simulator.Service) {
+	registry := service.Context.Map
+	manager := registry.Get(*registry.Get(vim25.ServiceInstance).(*simulator.ServiceInstance).
+		Content.AuthorizationManager).(*simulator.AuthorizationManager)
+	for _, role := range manager.RoleList {
+		if role.Name != "Admin" {
+			continue
+		}
+		for _, id := range role.Privilege {
+			group, name, _ := strings.Cut(id, ".")
+			manager.PrivilegeList = append(manager.PrivilegeList, types.AuthorizationPrivilege{
+				PrivId: id, Name: name, PrivGroupName: group,
+			})
+		}
+	}
+}
+
 func (h *host) emptyRole(seen *call, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := httptest.NewRecorder()

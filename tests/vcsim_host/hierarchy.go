@@ -12,11 +12,25 @@ import (
 	"sync"
 
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
 // evcModes are those that the hosts of the lab can show (ClusterEVCManagerEVCState.supportedEVCMode).
 var evcModes = []string{"intel-merom", "intel-nehalem", "intel-haswell", "intel-broadwell"}
+
+// knowEvcModes fills ServiceInstance.capability.supportedEVCMode, which the simulator leaves empty.
+func knowEvcModes(service *simulator.Service) {
+	instance := service.Context.Map.Get(vim25.ServiceInstance).(*simulator.ServiceInstance)
+	for _, key := range evcModes {
+		instance.Capability.SupportedEVCMode = append(instance.Capability.SupportedEVCMode, types.EVCMode{
+			ElementDescription: types.ElementDescription{
+				Description: types.Description{Label: key, Summary: key}, Key: key,
+			},
+			Vendor: "intel",
+		})
+	}
+}
 
 var clusterElement = regexp.MustCompile(
 	`<returnval [^>]*type="ClusterComputeResource"[^>]*>([^<]+)<`)

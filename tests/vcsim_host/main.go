@@ -68,6 +68,8 @@ func serve(given options, ended chan os.Signal) error {
 	service.Listen = &url.URL{Host: given.listen}
 	given.users.admit(service)
 	expireSessions(service, given.timeout)
+	knowPrivileges(service)
+	knowEvcModes(service)
 	if given.certificate != "" {
 		pair, err := tls.LoadX509KeyPair(given.certificate, given.key)
 		if err != nil {

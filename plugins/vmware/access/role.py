@@ -5,19 +5,22 @@ Source: vSphere Web Services API, AuthorizationManager.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
 from pyVmomi import vim
 
 from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic, error, quoted
 from provisioner.providers.api import Resource
+from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.access.rules import OF_ALL
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.name_only import Item, NameOnlyHandler
 from provisioner_plugins.vmware.references import References
-from provisioner_plugins.vmware.wire.sweep import Wanted
+from provisioner_plugins.vmware.wire.sweep import Wanted, look
 
 
 def roles_of(inventory: Inventory) -> dict[int, Any]:
@@ -53,6 +56,25 @@ class RoleHandler(NameOnlyHandler):
         del inventory, names
         given = [str(name) for name in item.found.privilege or ()]
         return {"privileges": sorted(name for name in given if not name.startswith(OF_ALL))}
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: a privilege that the
+        endpoint does not know (AuthorizationManager.privilegeList, those of extensions included).
+        """
+        del inventory, deadline, thorough
+        resource = undertaking.resource
+        if undertaking.removes:
+            return
+        what = f"read the privileges for {resource.address}"
+        manager = self._site.client.content.authorizationManager
+        wanted = {vim.AuthorizationManager: ("privilegeList",)}
+        for row in look(self._site.client, what, [manager], wanted):
+            known = [str(item.privId) for item in row.get("privilegeList", ())]
+            for name in sorted({*map(str, resource.spec["privileges"])} - {*known}):
+                if known:
+                    yield _unknown(resource, name, known)
 
     def make(self, inventory: Inventory, resource: Resource, deadline: Deadline) -> None:
         """See the base."""
@@ -96,3 +118,17 @@ class RoleHandler(NameOnlyHandler):
                 int(item.id), failIfUsed=True
             ),
         )
+
+
+def _unknown(resource: Resource, name: str, known: Sequence[str]) -> Diagnostic:
+    near = get_close_matches(name, known, n=3)
+    return error(
+        "PRV5323",
+        f"{resource.address}: there is no privilege {quoted(name)}",
+        detail=f"The endpoint has {len(known)}, those of its extensions included.",
+        hint=f"Did you mean {' or '.join(near)}?"
+        if near
+        else "Correct it: vSphere Security, Defined Privileges, has them all.",
+        address=str(resource.address),
+        path=("privileges",),
+    )

@@ -5,20 +5,24 @@ Source: vSphere Web Services API, ClusterConfigSpecEx.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
 from pyVmomi import vim
 
 from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic, error, quoted
 from provisioner.providers.api import Resource
+from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.building import escaped
 from provisioner_plugins.vmware.hierarchy.entity import EntityHandler
 from provisioner_plugins.vmware.hierarchy.places import folder_above, is_root
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.references import References
-from provisioner_plugins.vmware.wire.sweep import Row, Wanted
+from provisioner_plugins.vmware.specs import touches
+from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 
 _AUTOMATION = {"manual": "manual", "partial": "partiallyAutomated", "full": "fullyAutomated"}
 _MONITORING = {
@@ -67,6 +71,26 @@ class ClusterHandler(EntityHandler):
         if parent is not None and not is_root(parent, inventory):
             spec["folder"] = names.name("Folder", parent.moid)
         return spec
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: an EVC mode that the vCenter
+        does not know (Capability.supportedEVCMode). What the hosts can show they say at apply.
+        """
+        del inventory, deadline, thorough
+        resource = undertaking.resource
+        mode = resource.spec.get("evcMode")
+        if mode is None or not (undertaking.creates or touches(undertaking.changes)(("evcMode",))):
+            return
+        client = self._site.client
+        instance = client.managed(vim.ServiceInstance, "ServiceInstance")
+        wanted = {vim.ServiceInstance: ("capability",)}
+        for row in look(client, f"read the EVC modes for {resource.address}", [instance], wanted):
+            modes = getattr(row.get("capability"), "supportedEVCMode", None) or ()
+            known = [str(item.key) for item in modes]
+            if known and mode not in known:
+                yield _unknown_mode(resource, str(mode), known)
 
     def make(self, resource: Resource, above: str, deadline: Deadline) -> Any:
         """See the base."""
@@ -123,6 +147,18 @@ class ClusterHandler(EntityHandler):
         """Refused while hosts are in it: vSphere would remove them, too."""
         self.require_empty(resource, [self.entity(row)], {vim.ComputeResource: ("host",)})
         super().remove(inventory, resource, row, deadline)
+
+
+def _unknown_mode(resource: Resource, mode: str, known: Sequence[str]) -> Diagnostic:
+    near = get_close_matches(mode, known, n=3)
+    return error(
+        "PRV5323",
+        f"{resource.address}: the vCenter has no EVC mode {quoted(mode)}",
+        detail=f"It has {', '.join(known)}.",
+        hint=f"Did you mean {' or '.join(near)}?" if near else "Choose one of these.",
+        address=str(resource.address),
+        path=("evcMode",),
+    )
 
 
 def _sections(row: Row) -> dict[str, dict[str, Any]]:

@@ -13,13 +13,14 @@ from pyVmomi import vim
 
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.providers.api import InUse, Resource, Terminal
+from provisioner.providers.api import Change, InUse, Outcome, Present, Resource, Terminal
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.hierarchy.entity import EntityHandler
 from provisioner_plugins.vmware.hierarchy.places import folder_above, is_root
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine.finding import is_of_extension
 from provisioner_plugins.vmware.references import References
+from provisioner_plugins.vmware.specs import touches
 from provisioner_plugins.vmware.wire.errors import REFUSED
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted, look
 from provisioner_plugins.vmware.wire.tls import thumbprint_of
@@ -156,16 +157,31 @@ class ClusterHostHandler(EntityHandler):
         """See the base."""
         if int(spec.get("port", _PORT)) != int(row.get("summary.config.port", _PORT)):
             self._reconnect(resource, row, deadline)
-        if "license" in spec:
-            key = spec["license"]
-
-            def assign(content: Any) -> None:
-                _known(content, key)
-                manager = content.licenseManager.licenseAssignmentManager
-                manager.UpdateAssignedLicense(row.moid, key)
-
-            self._site.client.call(f"license host {name_of(row)}", assign)
         self._maintain(row, deadline, wanted=bool(spec.get("maintenance", False)))
+
+    def update(
+        self,
+        resource: Resource,
+        observed: Present,
+        changes: Sequence[Change],
+        restart: bool,
+        deadline: Deadline,
+    ) -> Outcome:
+        """See the base. Nothing tells which licence a host has: it gets another one only where the
+        manifest has changed, and a new host gets its own as it is added.
+        """
+        outcome = super().update(resource, observed, changes, restart, deadline)
+        key = resource.spec.get("license")
+        if key is not None and touches(changes)(("license",)):
+            self._license(resource, outcome.external_id, str(key))
+        return outcome
+
+    def _license(self, resource: Resource, moid: str, key: str) -> None:
+        def assign(content: Any) -> None:
+            _known(content, key)
+            content.licenseManager.licenseAssignmentManager.UpdateAssignedLicense(moid, key)
+
+        self._site.client.call(f"license host {resource.spec['address']}", assign)
 
     def _reconnect(self, resource: Resource, row: Row, deadline: Deadline) -> None:
         entity, login = self.entity(row), self._login(resource)

@@ -5,16 +5,20 @@ Source: vSphere Web Services API, ResourceConfigSpec and ResourceAllocationInfo.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from pyVmomi import vim
 
+from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import Resource
+from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.building import MIB, escaped
 from provisioner_plugins.vmware.hierarchy.entity import EntityHandler
+from provisioner_plugins.vmware.hierarchy.rules import without_drs
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.references import References
 from provisioner_plugins.vmware.wire.sweep import Row, Wanted
@@ -71,6 +75,23 @@ class ResourcePoolHandler(EntityHandler):
         if owner is not None and issubclass(owner.kind, vim.ClusterComputeResource):
             spec["cluster"] = names.name("Cluster", owner.moid)
         return spec
+
+    def preflight(
+        self, inventory: Inventory, undertaking: Undertaking, deadline: Deadline, *, thorough: bool
+    ) -> Iterator[Diagnostic]:
+        """See :class:`~provisioner_plugins.vmware.handler.LooksAhead`: what the manifest of its
+        cluster leaves open is as the cluster is, and off in a new one.
+        """
+        del deadline, thorough
+        resource = undertaking.resource
+        cluster = resource.related.get(Address("Cluster", resource.spec.get("cluster", "")))
+        if not undertaking.creates or cluster is None or "enabled" in cluster.spec.get("drs", {}):
+            return
+        row = inventory.row(cluster.external_id)
+        known = row is not None or (cluster.external_id is None and not cluster.exact)
+        drs = None if row is None else row.get("configurationEx.drsConfig")
+        if known and not getattr(drs, "enabled", False):
+            yield without_drs(cluster.address)
 
     def make(self, resource: Resource, above: str, deadline: Deadline) -> Any:
         """See the base."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pyVmomi import vim
 
-from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.core.diagnostics import Diagnostic, error, warning
 from provisioner.providers.api import Absent, Resource, Terminal, Undetermined
 from provisioner_plugins.vmware.inventory import Inventory, name_of
 from provisioner_plugins.vmware.machine import properties
@@ -88,6 +88,17 @@ def untold(target: Resource, paths: Sequence[str]) -> Diagnostic:
         hint="Give the user System.Read on the machine, bring its host and its datastore back, or "
         "remove it from the inventory.",
         address=str(target.address),
+    )
+
+
+def left_out(paths: Sequence[str]) -> Diagnostic:
+    """The warning (PRV5329) that the machines at ``paths`` are not told of in a discovery."""
+    return warning(
+        "PRV5329",
+        f"left out are machines that the endpoint does not tell about: {listed(paths)}",
+        detail="The user may not read their configuration, or they are out of the endpoint's reach "
+        "just now.",
+        hint="Give the user System.Read on them, or bring their hosts and datastores back.",
     )
 
 

@@ -45,6 +45,7 @@ from provisioner_plugins.vmware.machine.finding import (
     is_of_extension,
     is_template,
     is_unread,
+    left_out,
     of_extension,
 )
 from provisioner_plugins.vmware.machine.making import Maker
@@ -118,15 +119,17 @@ class MachineHandler:
 
     def discover(self, inventory: Inventory) -> Iterator[Discovered]:
         """See :class:`~provisioner_plugins.vmware.handler.KindHandler`."""
-        rows = []
+        rows, unread = [], []
         for row in inventory.rows(vim.VirtualMachine):
             if is_unread(row):
-                self._site.client.report(f"{inventory.path(row)} is left out: it cannot be read")
+                unread.append(inventory.path(row))
             elif is_of_extension(row):
                 whose = row.get(properties.EXTENSION)
                 self._site.client.report(f"{inventory.path(row)} is left out: it is of {whose}")
             elif not is_template(row):
                 rows.append(row)
+        if unread:
+            self._site.client.context.warn(left_out(unread))
         records, told = self._records(rows), inventory.told(rows)
         for row in rows:
             if row.moid in records:

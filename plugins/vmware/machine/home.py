@@ -75,6 +75,7 @@ def home_of(site: Site, resource: Resource) -> Home:
     _require_hosts(site, resource, pool)
     managed = site.client.managed
     store = datastore_of(site, resource)
+    _require_store(site, resource, pool, host, store)
     if host is None:
         host = host_without_drs(site, resource, pool, store)
     return Home(
@@ -92,13 +93,62 @@ def obstacles(site: Site, resource: Resource) -> Iterator[Diagnostic]:
     awaited = {
         address.kind for address, other in resource.related.items() if other.external_id is None
     }
+    is_known = awaited.isdisjoint(_PLACES)
     for part in _PARTS:
         # Until all is made, nobody knows which is the only one, or the one of that name.
         if awaited.isdisjoint(part.kinds) and placement.keys().isdisjoint(part.fields):
             try:
                 part.find(site, resource)
             except Terminal as problem:
+                is_known = False
                 yield problem.diagnostic
+    if is_known:
+        yield from _out_of_reach(site, resource)
+
+
+def _out_of_reach(site: Site, resource: Resource) -> Iterator[Diagnostic]:
+    """Why no host can reach the datastore, unless the stack says which hosts have it: those may be
+    about to get it.
+    """
+    try:
+        store = datastore_of(site, resource)
+        given = {
+            other.external_id
+            for address, other in resource.related.items()
+            if address.kind == "StoragePool" and "hosts" in other.spec
+        }
+        if store is not None and store.moid not in given:
+            _require_store(site, resource, *pool_of(site, resource), store)
+    except Terminal as problem:
+        yield problem.diagnostic
+
+
+def _require_store(
+    site: Site, resource: Resource, pool: str, host: str | None, store: Row | None
+) -> None:
+    """Raise Terminal (PRV5330) for a datastore that none of the hosts has which could run it. Which
+    hosts have a cluster of datastores, its members say.
+    """
+    places = site.places()
+    row = places.row(pool)
+    owner = None if row is None else places.above(row, vim.ComputeResource)
+    if store is None or owner is None or not issubclass(store.kind, vim.Datastore):
+        return
+    hosts = [item for item in places.children(owner, vim.HostSystem) if host in (None, item.moid)]
+    if not hosts or any(
+        store.moid == item._GetMoId() for each in hosts for item in each.get("datastore", ())
+    ):
+        return
+    raise Terminal(
+        error(
+            "PRV5330",
+            f"no host of {name_of(owner)} has the datastore {name_of(store)}",
+            detail=f"{resource.address} is to run there, with its files on that datastore.",
+            hint="Choose another datastore or cluster, or give the datastore to its hosts.",
+            address=str(resource.address),
+            path=("placement",),
+        )
+    )
 
 
 def _require_hosts(site: Site, resource: Resource, pool: str) -> None:
@@ -198,6 +248,9 @@ class _Part(NamedTuple):
     find: Callable[[Site, Resource], Any]
 
 
+_PLACES = frozenset(
+    {"Datacenter", "Folder", "Cluster", "ClusterHost", "ResourcePool", "StoragePool", "Disk"}
+)
 _PARTS = (
     _Part(frozenset({"folder"}), frozenset({"Datacenter", "Folder"}), folder_of),
     _Part(

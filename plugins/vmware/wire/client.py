@@ -241,12 +241,15 @@ class Client:
     def _warn(self) -> None:
         connection = self.endpoint.connection
         if connection.get("insecure", False) and "fingerprint" not in connection.get("tls", {}):
-            found = warning(
-                "PRV5306",
-                "the endpoint's certificate is not verified",
-                detail="Whoever answers at its address is given the password.",
+            self.context.warn(
+                warning(
+                    "PRV5306",
+                    f"{self._host}: the certificate is not verified",
+                    detail="Whoever answers at its address is given the password.",
+                    hint="Name the authority that signed it (connection.tls.caFile), or its "
+                    "fingerprint (connection.tls.fingerprint), and remove insecure.",
+                )
             )
-            self.report(f"warning {found.code}: {found.summary}. {found.detail}")
 
     # --- the session ---
 

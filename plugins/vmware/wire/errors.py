@@ -369,6 +369,8 @@ def _detail(problem: Exception, named: Named) -> str:
     if isinstance(problem, VapiError):
         said = problem.kind or f"HTTP {problem.status}"
         return f"The endpoint says: {problem.words or 'nothing more'} ({said})."
+    if isinstance(problem, vmodl.fault.InvalidArgument) and problem.invalidProperty:
+        return f"The endpoint does not take what it was given as {problem.invalidProperty}."
     if isinstance(problem, vmodl.MethodFault):
         name = type(problem).__name__.rsplit(".", 1)[-1]
         return f"The endpoint says: {_words(problem) or 'nothing more'} ({name})."

@@ -230,6 +230,10 @@ _REFUSED: Mapping[tuple[str, str], str] = {
         "Snapshot",
         "memory",
     ): "the machine of the surroundings is stopped; tests/live/test_vsphere_placement.py",
+    (
+        "Snapshot",
+        "quiesce",
+    ): "the machine of the surroundings is stopped; tests/live/test_vsphere_bad_input.py",
     ("Disk", "format"): "the disks of vSphere are VMDK files",
     ("Disk", "clone"): "vSphere has no disk by itself that holds only differences",
     (

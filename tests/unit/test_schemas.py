@@ -379,7 +379,6 @@ def _with(kind: str, **spec: Any) -> dict[str, Any]:
         (_with("StoragePool", path=None), "'path' is a required property"),
         (_with("StoragePool", type="netfs"), "'source' is a required property"),
         (_with("StoragePool", type="vmfs", source={}), "'devices' is a required property"),
-        (_with("StoragePool", type="cluster"), "'members' is a required property"),
         (_with("VirtualMachine", clone={"mode": "full"}), "'image' is a required property"),
         (
             _with("VirtualMachine", customization={"nics": [{"name": "a", "gateway": "10.0.0.1"}]}),

@@ -110,6 +110,8 @@ def _fit_description(document: Document, world: World) -> None:
 
 def _fit_pool(document: Document, world: World) -> bool:
     spec, name = document["spec"], document["metadata"]["name"]
+    # It may only be left out of what is observed.
+    spec.setdefault("type", "netfs")
     allowed = _POOL_SOURCES[spec["type"]]
     shared = "replicas" in document["metadata"]
     if spec["type"] in ("vmfs", "cluster"):

@@ -40,6 +40,7 @@ def make_template(there: Connected, name: str, *, snapshot: bool = True, **confi
         **{
             "name": name,
             "guestId": "debian12_64Guest",
+            "version": "vmx-19",
             "numCPUs": 2,
             "memoryMB": 32,
             "files": vim.vm.FileInfo(vmPathName=f"[{store.name}]"),

@@ -65,16 +65,27 @@ class Evidence(NamedTuple):
         return {key for key, item in self.objects.items() if is_ours(item)} - known
 
     def kept(self) -> set[tuple[str, str]]:
-        """Objects that stay when their resource is removed: a disk that is kept keeps its image."""
-        data = [entry for entry in self.state.entries.values() if entry.address.kind in DATA]
-        kept = [entry for entry in data if entry.spec.get("retention", "keep") == "keep"]
-        images = {entry.spec.get("image") for entry in kept}
-        kept += [
-            entry
-            for entry in data
-            if entry.address.kind == "Image" and entry.address.name in images
+        """Objects that stay when their resource is removed, whether it is recorded or was begun: a
+        disk that is kept keeps its image.
+        """
+        recorded = [
+            (entry.address, entry.spec, (entry.endpoint, str(entry.external_id)))
+            for entry in self.state.entries.values()
         ]
-        return {(entry.endpoint, str(entry.external_id)) for entry in kept}
+        begun = [
+            (
+                intent.address,
+                intent.detail["spec"],
+                (intent.detail["endpoint"], intent.detail["uid"]),
+            )
+            for intent in self.state.open_intents
+            if intent.detail
+        ]
+        data = [item for item in (*recorded, *begun) if item[0].kind in DATA]
+        kept = [item for item in data if item[1].get("retention", "keep") == "keep"]
+        images = {spec.get("image") for _, spec, _ in kept}
+        kept += [item for item in data if item[0].kind == "Image" and item[0].name in images]
+        return {key for _, _, key in kept}
 
     def of_others(self) -> dict[tuple[str, str], StoredObject]:
         """Objects without our stamp."""

@@ -7,6 +7,7 @@ left as they were found. What the machine cannot run is skipped; the reason says
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -81,19 +82,23 @@ def storage_host() -> Iterator[StorageHost]:
 @pytest.fixture(scope="session")
 def vcsim_vcenter() -> Iterator[Vcsim]:
     """A vCenter with four machines, for tests that leave it as they found it."""
-    yield from _vcsim(Options())
+    with simulated(Options()) as simulator:
+        yield simulator
 
 
 @pytest.fixture(scope="session")
 def vcsim_esxi() -> Iterator[Vcsim]:
     """An ESXi host with four machines, for tests that leave it as they found it."""
-    yield from _vcsim(Options(esx=True, users=(("root", "lab-password"),)))
-
-
-def _vcsim(options: Options) -> Iterator[Vcsim]:
-    _skip_if(vcsim.unavailable())
-    with Vcsim(options) as simulator:
+    with simulated(Options(esx=True, users=(("root", "lab-password"),))) as simulator:
         yield simulator
+
+
+@contextmanager
+def simulated(options: Options) -> Iterator[Vcsim]:
+    """A vSphere simulator that a test shares with nobody; skips where the machine has none."""
+    _skip_if(vcsim.unavailable())
+    with Vcsim(options) as started:
+        yield started
 
 
 def _daemon(flavour: Flavour) -> Iterator[LibvirtDaemon]:

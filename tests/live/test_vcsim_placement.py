@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.lab import vcsim
-from tests.lab.vcsim import Options, Vcsim
+from tests.lab.fixtures import simulated
+from tests.lab.vcsim import Options
 
 pytest.importorskip("pyVmomi")
 
@@ -24,9 +24,7 @@ pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vcsim")]
 @pytest.fixture
 def there() -> Iterator[Connected]:
     """A session of a vCenter that a test does not share."""
-    if reason := vcsim.unavailable():
-        pytest.skip(reason)
-    with Vcsim(Options(machines=0)) as simulator, connected(simulator) as found:
+    with simulated(Options(machines=0)) as simulator, connected(simulator) as found:
         yield found
 
 

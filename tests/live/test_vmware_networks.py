@@ -26,6 +26,7 @@ from provisioner.providers.api import (
     Undetermined,
 )
 from provisioner_plugins.vmware import esxi, vcenter
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 
 sdk = pytest.importorskip("pyVmomi")
@@ -204,7 +205,7 @@ def test_hosts_are_added_and_taken_away(estate: Estate) -> None:
 def test_a_network_is_moved_to_another_folder(tmp_path: Path, sort: str) -> None:
     address = Address("Folder", "networks")
     spec = {**ISOLATED, "virtualSwitch": sort}
-    with Vcsim(Options(machines=0)) as vcsim:
+    with simulated(Options(machines=0)) as vcsim:
         estate = Estate(vcsim, tmp_path)
         with outside.connected(vcsim) as there:
             moid = there.datacenter.networkFolder.CreateFolder("networks")._GetMoId()
@@ -294,7 +295,7 @@ def test_an_unknown_switch_is_told_with_its_neighbours(
 
 
 def test_machines_of_others_keep_a_network(tmp_path: Path) -> None:
-    with Vcsim(Options(machines=1, hosts=0)) as vcsim:
+    with simulated(Options(machines=1, hosts=0)) as vcsim:
         estate = Estate(vcsim, tmp_path)
         made = estate.make("lan", ON_SWITCH)
         estate.plug_in("lan")
@@ -320,7 +321,7 @@ def test_a_read_costs_the_same_for_any_number_of_networks(estate: Estate) -> Non
 
 
 def test_names_of_several_datacenters_need_one(tmp_path: Path) -> None:
-    with Vcsim(Options(machines=0, datacenters=2, hosts=0)) as vcsim:
+    with simulated(Options(machines=0, datacenters=2, hosts=0)) as vcsim:
         estate = Estate(vcsim, tmp_path)
         wanted = estate.network("VM Network", ON_SWITCH, exact=True)
         found = estate.session.observe([wanted])[wanted.address]

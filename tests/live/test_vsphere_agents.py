@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from provisioner.providers.api import Absent, InUse, Resource, Terminal, Undetermined
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.live.vspherelab import machine, resource, session, soon
 
@@ -30,7 +31,7 @@ EXTENSION = vim.ext.ManagedByInfo(extensionKey="com.vmware.vim.eam", type="clust
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=0)) as started:
+    with simulated(Options(machines=0)) as started:
         yield started
 
 

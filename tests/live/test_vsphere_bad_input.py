@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from provisioner.core.diagnostics import Diagnostic
-from tests.lab import vcsim as lab
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 
@@ -34,10 +34,8 @@ SPEC: dict[str, Any] = {"memory": {"size": "64MiB"}}
 @pytest.fixture(scope="module")
 def large() -> Iterator[Vcsim]:
     """Two datacenters with two clusters and two datastores each, and a pool in each cluster."""
-    if reason := lab.unavailable():
-        pytest.skip(reason)
     options = Options(machines=0, datacenters=2, clusters=2, cluster_hosts=1, datastores=2, pools=1)
-    with Vcsim(options) as simulator:
+    with simulated(options) as simulator:
         outsider = Outsider(simulator)
         for folder in ("front/shop", "back/shop"):
             outsider.make_folder(folder)

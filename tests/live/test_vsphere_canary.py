@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import vcsim as lab
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 
@@ -112,9 +112,7 @@ class Program:
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    if reason := lab.unavailable():
-        pytest.skip(reason)
-    with Vcsim(Options(machines=0, users=(("keeper@vsphere.local", PASSWORD),))) as simulator:
+    with simulated(Options(machines=0, users=(("keeper@vsphere.local", PASSWORD),))) as simulator:
         yield simulator
 
 

@@ -19,8 +19,8 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.engine.events import StepRetrying
 from provisioner.providers.api import Absent, Outcome, ProviderError, Resource
-from tests.lab import vcsim as lab
 from tests.lab.appliances import ova
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 
@@ -47,9 +47,7 @@ WITHOUT_TOOLS = vim.option.OptionValue(
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Vcsim]:
     """A vCenter with four templates and no machine."""
-    if reason := lab.unavailable():
-        pytest.skip(reason)
-    with Vcsim(Options(machines=0)) as started:
+    with simulated(Options(machines=0)) as started:
         with connected(started) as there:
             make_template(there, GOLDEN, annotation="golden", firmware="efi")
             make_template(there, BARE, snapshot=False)

@@ -14,6 +14,7 @@ import pytest
 from provisioner.cli.main import run
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import Endpoint, ProviderError, Retryable, Terminal
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Tls, Vcsim
 from tests.live.vspherelab import connection_to, provider_of, session
 
@@ -47,7 +48,7 @@ def refusal(vcsim: Vcsim, **settings: Any) -> Diagnostic:
 
 @pytest.fixture(scope="module")
 def expired() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=0, tls=Tls.EXPIRED)) as vcsim:
+    with simulated(Options(machines=0, tls=Tls.EXPIRED)) as vcsim:
         yield vcsim
 
 
@@ -72,7 +73,7 @@ def test_an_expired_certificate(expired: Vcsim) -> None:
 
 
 def test_a_certificate_for_another_name() -> None:
-    with Vcsim(Options(machines=0, tls=Tls.WRONG_NAME)) as vcsim:
+    with simulated(Options(machines=0, tls=Tls.WRONG_NAME)) as vcsim:
         found = refusal(vcsim)
     assert ("PRV5305", ("connection", "server")) == (found.code, found.path)
     assert "another name" in found.summary
@@ -172,7 +173,7 @@ def test_a_server_that_says_nothing(vcsim_vcenter: Vcsim) -> None:
 
 
 def test_something_else_than_vsphere(vcsim_vcenter: Vcsim) -> None:
-    with Vcsim(Options(machines=0, tls=Tls.NONE)) as plain:
+    with simulated(Options(machines=0, tls=Tls.NONE)) as plain:
         found = refusal(vcsim_vcenter, port=plain.port)
     assert "PRV5301" == found.code
 
@@ -189,14 +190,14 @@ def test_the_other_sort_of_endpoint(
 
 
 def test_an_api_that_is_too_old() -> None:
-    with Vcsim(Options(machines=0, api_version="6.7.3")) as vcsim:
+    with simulated(Options(machines=0, api_version="6.7.3")) as vcsim:
         found = refusal(vcsim)
     assert "PRV5303" == found.code
 
 
 @pytest.mark.parametrize("version", ["7.0.3.0", "8.0.2.0", "9.0.0.0"])
 def test_versions_of_the_api(version: str) -> None:
-    with Vcsim(Options(machines=1, api_version=version)) as vcsim, session(vcsim) as opened:
+    with simulated(Options(machines=1, api_version=version)) as vcsim, session(vcsim) as opened:
         found = list(opened.discover({"VirtualMachine"}))
     assert found
 

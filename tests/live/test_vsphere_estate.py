@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import vcsim as lab
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 
 vim = pytest.importorskip("pyVmomi").vim
@@ -125,9 +125,7 @@ class Adopted(Folder):
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    if reason := lab.unavailable():
-        pytest.skip(reason)
-    with Vcsim(Options(machines=0, datastores=2)) as simulator:
+    with simulated(Options(machines=0, datastores=2)) as simulator:
         yield simulator
 
 
@@ -259,7 +257,7 @@ def test_a_machine_that_somebody_puts_into_another_folder_is(adopted: Adopted) -
 
 def test_a_host_is_discovered_by_a_uri_and_taken_over(tmp_path: Path) -> None:
     """Most of what it has can carry no mark."""
-    with Vcsim(Options(esx=True, machines=4, users=(("root", "lab-password"),))) as host:
+    with simulated(Options(esx=True, machines=4, users=(("root", "lab-password"),))) as host:
         program = Folder(host, tmp_path)
         program("discover", f"esxi://root@{host.host}:{host.port}", "-o", "found")
         program.folder = tmp_path / "found"

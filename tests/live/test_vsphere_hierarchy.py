@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 
 pytest.importorskip("pyVmomi")
@@ -83,7 +84,7 @@ def test_a_datastore_that_no_host_of_the_cluster_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_waiting(monkeypatch)
-    with Vcsim(Options(machines=0, cluster_hosts=1, datastores=2)) as vcsim:
+    with simulated(Options(machines=0, cluster_hosts=1, datastores=2)) as vcsim:
         with connected(vcsim) as there:
             [store] = there.called(vim.Datastore, "LocalDS_1")
             for host in there.compute.host:

@@ -22,6 +22,7 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import Undertaking
 from tests.lab.appliances import DISK, files, ova, ovf, stream_disk
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 from tests.live.vspherelab import resource, session, soon
@@ -45,7 +46,7 @@ STEPS = 7
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=1)) as started:
+    with simulated(Options(machines=1)) as started:
         yield started
 
 

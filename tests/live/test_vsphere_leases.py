@@ -14,6 +14,7 @@ import pytest
 
 from provisioner.providers.api import Terminal
 from tests.lab import certificates
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.live.vspherelab import session
 
@@ -42,7 +43,7 @@ class Other:
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=0)) as started:
+    with simulated(Options(machines=0)) as started:
         yield started
 
 

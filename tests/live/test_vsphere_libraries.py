@@ -18,6 +18,7 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import Undertaking
 from tests.lab.appliances import ovf
+from tests.lab.fixtures import simulated
 from tests.lab.libraries import Libraries
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
@@ -39,7 +40,7 @@ NO_IMAGE = "Only OVF and VM templates and ISO files can be images."
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=1)) as started:
+    with simulated(Options(machines=1)) as started:
         yield started
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from provisioner.core.address import Address
 from provisioner.providers.api import Change, Present, Resource
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.live.vspherelab import machine, resource, session, soon
 
@@ -29,7 +30,7 @@ CLUSTERS = ("DC0_C0", "DC0_C1")
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=0, clusters=2)) as started:
+    with simulated(Options(machines=0, clusters=2)) as started:
         yield started
 
 

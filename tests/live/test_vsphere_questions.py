@@ -10,6 +10,7 @@ import pytest
 
 from provisioner.core.clock import Deadline
 from provisioner.providers.api import Change, Resource, Retryable
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 from tests.live.vspherelab import MIB, session, soon
@@ -26,7 +27,7 @@ LOCKED = "msg.cdromdisconnect.locked"
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=0)) as started:
+    with simulated(Options(machines=0)) as started:
         yield started
 
 

@@ -11,6 +11,7 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.providers.api import Absent, Change, Present, Resource, Terminal
 from provisioner.providers.capabilities import Undertaking
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.live.vspherelab import MIB, session, soon
 
@@ -31,7 +32,7 @@ DATA = Address("Disk", "data")
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=0)) as started:
+    with simulated(Options(machines=0)) as started:
         yield started
 
 

@@ -21,6 +21,7 @@ from provisioner.providers.api import (
     Resource,
     Terminal,
 )
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 from tests.live.vspherelab import MIB, resource, session, soon
@@ -44,7 +45,7 @@ BOTH = pytest.mark.parametrize("vcsim", ["vcenter", "esxi"], indirect=True)
 
 @pytest.fixture(scope="module")
 def vcsim(request: pytest.FixtureRequest) -> Iterator[Vcsim]:
-    with Vcsim(Options(esx=getattr(request, "param", "") == "esxi", machines=2)) as started:
+    with simulated(Options(esx=getattr(request, "param", "") == "esxi", machines=2)) as started:
         yield started
 
 

@@ -12,6 +12,7 @@ import pytest
 from provisioner.core.address import Address
 from provisioner.core.identity import Stamp, identity
 from provisioner.providers.api import Discovered, Present, Resource
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.lab.vcsim_rules import Act
 from tests.live.vspherelab import MIB, resource, session, soon
@@ -28,7 +29,7 @@ OTHER = UUID("00000000-5a3c-4c1e-8f70-0242ac120002")
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=0, datastores=2)) as started:
+    with simulated(Options(machines=0, datastores=2)) as started:
         yield started
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from provisioner.providers.api import Change, Present, Resource, Terminal
 from tests.lab.appliances import ova
+from tests.lab.fixtures import simulated
 from tests.lab.vcsim import Options, Vcsim
 from tests.live.vspherelab import MIB, machine, resource, session, soon
 
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.live, pytest.mark.xdist_group("vsphere-storage")]
 
 @pytest.fixture(scope="module")
 def vcsim() -> Iterator[Vcsim]:
-    with Vcsim(Options(machines=0, cluster_hosts=2)) as started:
+    with simulated(Options(machines=0, cluster_hosts=2)) as started:
         with connected(started) as there:
             without = vim.cluster.ConfigSpecEx(drsConfig=vim.cluster.DrsConfigInfo(enabled=False))
             WaitForTask(there.compute.ReconfigureComputeResource_Task(without, modify=True))

@@ -43,6 +43,15 @@ def _caches_of_their_own() -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests that share a daemon must meet on one worker. What gathers them marks their names."""
+    if not session.config.getoption("loadgroup", default=False):
+        return
+    for item in session.items:
+        if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} is not kept with its group by pytest-xdist")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--slow"):
         return

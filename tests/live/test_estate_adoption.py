@@ -83,7 +83,7 @@ class Adopted(Folder):
         self.definitions = self.estate.definitions()
         self.guests = daemon.guests()
         self.found = json.loads(self("discover", "here", "-o", "found", "--json"))
-        self.observing = folder.parent / "observing"
+        self.observing = folder.with_name(f"{folder.name}-observing")
         self.observing.mkdir()
         for name in ("stack.yaml", "host.yaml"):
             (self.observing / name).write_text((folder / name).read_text())

@@ -108,7 +108,7 @@ class Adopted(Folder):
         self.estate = handmade.HandMade(there)
         self.before = self.estate.pictures()
         host = HOST.format(host=vcsim.host, port=vcsim.port, user=vcsim.user, ca=vcsim.ca)
-        self.observing = folder.parent / "observing"
+        self.observing = folder.with_name(f"{folder.name}-observing")
         self.observing.mkdir()
         for place in (folder, self.observing):
             (place / "stack.yaml").write_text(STACK)

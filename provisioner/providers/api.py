@@ -31,7 +31,7 @@ from provisioner.core.diagnostics import Diagnostic
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Json, Path, Secret
 
-API_VERSION = (1, 1)
+API_VERSION = (1, 2)
 """Major, minor. A plugin of another major version is refused; a plugin of a newer minor version,
 too.
 """

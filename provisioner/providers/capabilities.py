@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic
-from provisioner.providers.api import Change, Resource
+from provisioner.providers.api import Change, Outcome, Resource, Session
 
 CONSOLE = "console"
 SNAPSHOT_REVERT = "snapshot-revert"
 POWER = "power"
 USAGE = "usage"
 PREFLIGHT = "preflight"
+REPLICATION = "replication"
+STANDBY = "standby"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +141,138 @@ class Preflight(Protocol):
         ``thorough`` is true, and files on this machine may be read from end to end. Raises as
         ``observe`` does.
         """
+        ...
+
+
+class Way(StrEnum):
+    """How a machine's disks get to the other site."""
+
+    INCREMENTAL = "incremental"
+    """A recovery point now and then, each with what was written since the one before."""
+    CONTINUOUS = "continuous"
+    """Every write goes to both sites; there is one recovery point, which moves along."""
+    EXTERNAL = "external"
+    """An array or another tool copies; the endpoint only finds the copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """What one machine's disks become at the other site.
+
+    ``machine`` is the machine as it is where it runs now, its disks among its ``related``.
+    ``disks`` holds, by the address of each replicated Disk, that Disk as it shall be at the
+    receiving endpoint once the replica is promoted; its pool is among its ``related``. ``keep``:
+    how many recovery points stay. ``seeded``: Disks of these names exist at the receiver, hold an
+    older state of the same data, and become the replica; only what differs is moved.
+    """
+
+    machine: Resource
+    disks: Mapping[Address, Resource]
+    way: Way
+    keep: int = 1
+    quiesce: bool = False
+    seeded: bool = False
+
+
+class Point(NamedTuple):
+    """A recovery point: the machine's disks as they were at one moment.
+
+    ``id`` is unique in its replica, and later ones sort behind earlier ones. ``taken`` is that
+    moment by the clock of the machine that replicates, at the latest; None for a continuous
+    replica, which is as old as its last write. ``quiesced``: the guest had written down what it
+    held.
+    """
+
+    id: str
+    taken: datetime | None
+    quiesced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """What the receiving endpoint has of a replica. ``points`` from old to new, only whole ones.
+
+    ``in_step``: a continuous replica gets every write now. ``moved`` are the bytes that the last
+    synchronisation transferred, -1 where that is not known. ``staged``: disks of a drill stand on
+    one of its points. ``problem`` says in words what keeps it from going on, else it is empty.
+    """
+
+    points: tuple[Point, ...] = ()
+    in_step: bool = False
+    moved: int = -1
+    staged: bool = False
+    problem: str = ""
+
+
+@runtime_checkable
+class Replication(Protocol):
+    """Copies of machines' disks at this endpoint (since 1.2). All methods are called on the session
+    of the receiving endpoint; ``source`` is a session of the same provider to the endpoint where
+    the machine runs. Every method may be repeated after a crash of the caller at any point, and
+    then completes or cleans up what is there.
+    """
+
+    def replicas(self, replicas: Sequence[Replica]) -> Mapping[Address, ReplicaState]:
+        """What is there of each, by the machine's address, in a bounded number of calls; nothing is
+        asked of the source. A replica of which nothing is there has no points.
+        """
+        ...
+
+    def synchronise(self, replica: Replica, source: Session, deadline: Deadline) -> Point:
+        """Take one more recovery point, of the running or stopped machine, and remove the oldest
+        ones beyond ``keep`` that nothing stands on. Of a continuous replica: see to it that every
+        write goes to both sites from now on, and return once they are the same.
+        """
+        ...
+
+    def suspend(self, replica: Replica, source: Session | None, deadline: Deadline) -> None:
+        """End what goes on between the sites; what was received stays. ``source`` is None where it
+        is gone: then only the receiver's part is ended.
+        """
+        ...
+
+    def stage(
+        self, replica: Replica, point: str | None, deadline: Deadline
+    ) -> Mapping[Address, Outcome]:
+        """Throw-away disks over a point (None: the newest), for a machine of a drill to write to,
+        by the address of the Disk; replication goes on meanwhile. ``create`` of a machine whose
+        ``related`` has these ``external_id`` uses them.
+        """
+        ...
+
+    def unstage(self, replica: Replica, deadline: Deadline) -> None:
+        """Remove what :meth:`stage` made; no machine uses it any more."""
+        ...
+
+    def promote(
+        self, replica: Replica, point: str | None, deadline: Deadline
+    ) -> Mapping[Address, Outcome]:
+        """Make the Disks of a point (None: the newest), by address: ordinary Disks, found by
+        ``observe`` as such. The replica, its other points included, is no more. Refused while
+        writes of the source still arrive.
+        """
+        ...
+
+    def discard(self, replica: Replica, deadline: Deadline) -> None:
+        """Remove the replica with all its points."""
+        ...
+
+
+@runtime_checkable
+class Standby(Protocol):
+    """Keeping a machine from being started by mistake while it runs elsewhere (since 1.2). The
+    mark is on the endpoint, beside the stamp. While it is there the machine is not started: not by
+    ``create``, ``update`` or ``power``, and not by the endpoint itself when it boots.
+    """
+
+    def stand_by(self, machine: Resource, reason: str, deadline: Deadline) -> None:
+        """Mark it. Refused (Terminal) while it runs."""
+        ...
+
+    def take_over(self, machine: Resource, deadline: Deadline) -> None:
+        """Take the mark away; done already if there is none."""
+        ...
+
+    def standing_by(self, machines: Sequence[Resource]) -> Mapping[Address, str]:
+        """The reasons of those that are marked. Raises as ``observe`` does."""
         ...

@@ -1,0 +1,1 @@
+"""Work of many stages that outlives the process that began it, as runbooks."""

@@ -1,0 +1,1 @@
+"""Disaster recovery: replication, stored plans, and the runbooks that carry them out."""

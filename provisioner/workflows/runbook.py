@@ -1,0 +1,147 @@
+"""A runbook: a graph of tasks as plain data, that can be stored, shown, predicted and carried out.
+
+Made by builders (:mod:`provisioner.workflows.recovery` has those of recovery plans), scheduled by
+:mod:`provisioner.workflows.schedule`, carried out by :mod:`provisioner.workflows.runner`. What the
+tasks do is in :mod:`provisioner.workflows.actions`; a runbook only names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from provisioner.core.values import Json, digest
+from provisioner.engine.graph import DependencyGraph
+
+FORMAT = "provisioner.runbook/1"
+
+
+class OnFailure(StrEnum):
+    """What follows when a task fails for good or its deadline passes."""
+
+    STOP = "stop"
+    """Nothing more is begun; what is under way is awaited."""
+    HOLD = "hold"
+    """What depends on it is held back; the rest goes on."""
+    GO_ON = "go-on"
+    """It is noted, and what depends on it goes on as if it had succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to do. ``id`` is unique in its runbook and the same whenever the runbook is made
+    again from the same input: history is kept by it.
+
+    ``action`` names what is done, with ``arguments``. ``needs`` are ids of tasks that come before.
+    ``lane`` is a limited resource that the task takes one place of while it runs, such as the
+    parallel starts of a host; empty: none. ``seconds`` is its deadline. ``subject`` is the address
+    that it is about, empty for the plan as a whole; ``stage`` groups tasks for people
+    (``tier 1``).
+    """
+
+    id: str
+    title: str
+    action: str
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    lane: str = ""
+    seconds: float = 600.0
+    on_failure: OnFailure = OnFailure.STOP
+    subject: str = ""
+    stage: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; :meth:`of` reads it."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "action": self.action,
+            "arguments": dict(self.arguments),
+            "needs": list(self.needs),
+            "lane": self.lane,
+            "seconds": self.seconds,
+            "onFailure": str(self.on_failure),
+            "subject": self.subject,
+            "stage": self.stage,
+        }
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Task:
+        """The task that :meth:`as_json` wrote. Raises KeyError or ValueError for anything else."""
+        return cls(
+            id=data["id"],
+            title=data["title"],
+            action=data["action"],
+            arguments=data["arguments"],
+            needs=tuple(data["needs"]),
+            lane=data["lane"],
+            seconds=float(data["seconds"]),
+            on_failure=OnFailure(data["onFailure"]),
+            subject=data["subject"],
+            stage=data["stage"],
+        )
+
+
+@dataclass(frozen=True)
+class Runbook:
+    """Tasks in an order in which each stands after all it needs. ``lanes``: how many tasks of a
+    lane run at once. ``name`` is the plan's, ``mode`` what it does (``test``, ``failover``).
+
+    Raises ValueError if an id is there twice, or a task needs one that does not exist, or they need
+    one another in a ring: those are defects of the builder, not of its input.
+    """
+
+    name: str
+    mode: str
+    tasks: Sequence[Task]
+    lanes: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known: set[str] = set()
+        for task in self.tasks:
+            missing = [needed for needed in task.needs if needed not in known]
+            if missing:
+                raise ValueError(f"{task.id} needs {missing[0]}, which does not stand before it")
+            if task.id in known:
+                raise ValueError(f"two tasks have the id {task.id}")
+            known.add(task.id)
+
+    @classmethod
+    def ordered(
+        cls, name: str, mode: str, tasks: Sequence[Task], lanes: Mapping[str, int] | None = None
+    ) -> Runbook:
+        """A runbook of tasks in any order."""
+        by_id = {task.id: task for task in tasks}
+        graph = DependencyGraph({task.id: task.needs for task in tasks})
+        return cls(name, mode, tuple(by_id[task_id] for task_id in graph.order()), lanes or {})
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Task]:
+        """The tasks by their ids."""
+        return {task.id: task for task in self.tasks}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its document: a journal belongs to exactly this runbook."""
+        return digest(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; :meth:`of` reads it."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "mode": self.mode,
+            "lanes": dict(self.lanes),
+            "tasks": [task.as_json() for task in self.tasks],
+        }
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Runbook:
+        """The runbook that :meth:`as_json` wrote. Raises KeyError or ValueError for anything
+        else.
+        """
+        tasks = tuple(Task.of(item) for item in data["tasks"])
+        return cls(data["name"], data["mode"], tasks, data["lanes"])

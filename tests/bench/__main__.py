@@ -48,9 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SUITE",
         help="estate: stacks on the memory provider; comparison: the same beside Terraform or "
         "OpenTofu; review: the plan of 1,000 machines in every form; libvirt: machines on a real "
-        "daemon; vsphere: machines on the vSphere simulator; schedule: the runbook of a recovery plan "
-        "of 5,000 machines; large: one stack of 100,000 "
-        "resources, and where its time goes. Left out: all but the last.",
+        "daemon; vsphere: machines on the vSphere simulator; schedule: the runbook of a recovery "
+        "plan of 5,000 machines; large: one stack of 100,000 resources, and where its "
+        "time goes. Left out: all but the last.",
     )
     parser.add_argument(
         "--sizes",

@@ -81,6 +81,7 @@ def measure(rounds: int, say: Callable[[str], None], machines: int = MACHINES) -
         samples.add(LEAST, machines, Cost(0.0, found.bound, 0.0))
         say(
             f"  {len(runbook.tasks):>6,} tasks: {cost.cpu:.2f} s CPU; would run "
-            f"{found.makespan:,.0f} s of at least {found.bound:,.0f} s (critical path {found.critical_seconds:,.0f} s)"
+            f"{found.makespan:,.0f} s of at least {found.bound:,.0f} s (critical path "
+            f"{found.critical_seconds:,.0f} s)"
         )
     return samples

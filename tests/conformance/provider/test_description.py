@@ -25,6 +25,7 @@ PROTOCOLS = {
     capabilities.POWER: capabilities.Power,
     capabilities.PREFLIGHT: capabilities.Preflight,
     capabilities.USAGE: capabilities.Usage,
+    capabilities.GUEST_AGENT: capabilities.GuestAgent,
 }
 
 

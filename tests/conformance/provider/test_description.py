@@ -26,6 +26,7 @@ PROTOCOLS = {
     capabilities.PREFLIGHT: capabilities.Preflight,
     capabilities.USAGE: capabilities.Usage,
     capabilities.GUEST_AGENT: capabilities.GuestAgent,
+    capabilities.STANDBY: capabilities.Standby,
 }
 
 

@@ -28,6 +28,8 @@ PROTOCOLS = {
     capabilities.REPLICATION: capabilities.Replication,
     capabilities.STANDBY: capabilities.Standby,
     capabilities.USAGE: capabilities.Usage,
+    capabilities.GUEST_AGENT: capabilities.GuestAgent,
+    capabilities.STANDBY: capabilities.Standby,
 }
 
 

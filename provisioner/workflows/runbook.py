@@ -119,7 +119,7 @@ class Runbook:
                 raise ValueError(f"{task.id} needs {missing[0]}, which does not stand before it")
             if task.id in known:
                 raise ValueError(f"two tasks have the id {task.id}")
-            if len(set(task.needs)) < len(task.needs):
+            if len(set(task.awaits)) < len(task.awaits):
                 raise ValueError(f"{task.id} needs the same task twice")
             if task.lane and self.lanes.get(task.lane, 0) < 1:
                 raise ValueError(f"the lane {task.lane} of {task.id} has no places")
@@ -146,6 +146,15 @@ class Runbook:
         for task in self.tasks:
             for needed in task.needs:
                 found[needed].append(task.id)
+        return {task_id: tuple(ids) for task_id, ids in found.items()}
+
+    @cached_property
+    def followers(self) -> Mapping[str, tuple[str, ...]]:
+        """By task, the ids of those that await its end, in the order of the runbook."""
+        found: dict[str, list[str]] = {task.id: [] for task in self.tasks}
+        for task in self.tasks:
+            for awaited in task.awaits:
+                found[awaited].append(task.id)
         return {task_id: tuple(ids) for task_id, ids in found.items()}
 
     @cached_property

@@ -67,11 +67,16 @@ def about(what: str, machine: PlannedMachine | Address) -> str:
     return f"{what}/{address.name}"
 
 
+def _besides(after: Iterable[str], needs: Sequence[str]) -> tuple[str, ...]:
+    needed = set(needs)
+    return tuple(item for item in dict.fromkeys(after) if item not in needed)
+
+
 def of_machine(
     what: str,
     machine: PlannedMachine,
     title: str,
-    needs: Iterable[str],
+    needs: Sequence[str],
     *,
     after: Iterable[str] = (),
     lane: str = "",
@@ -88,7 +93,7 @@ def of_machine(
         action=action or what,
         arguments={"machine": str(machine.address), **arguments},
         needs=tuple(dict.fromkeys(needs)),
-        after=tuple(dict.fromkeys(after)),
+        after=_besides(after, needs),
         lane=lane,
         seconds=seconds,
         on_failure=on_failure,
@@ -100,7 +105,7 @@ def of_machine(
 def of_plan(
     task_id: str,
     title: str,
-    needs: Iterable[str] = (),
+    needs: Sequence[str] = (),
     *,
     action: str,
     after: Iterable[str] = (),
@@ -116,7 +121,7 @@ def of_plan(
         action=action,
         arguments=arguments,
         needs=tuple(dict.fromkeys(needs)),
-        after=tuple(dict.fromkeys(after)),
+        after=_besides(after, needs),
         seconds=seconds,
         on_failure=on_failure,
         stage=stage,
@@ -124,7 +129,7 @@ def of_plan(
 
 
 def milestone(
-    task_id: str, title: str, needs: Iterable[str], *, after: Iterable[str] = (), stage: str
+    task_id: str, title: str, needs: Sequence[str], *, after: Iterable[str] = (), stage: str
 ) -> Task:
     """A task that is done as soon as it may begin: many come before it, and many after."""
     return of_plan(
@@ -136,7 +141,7 @@ def check(
     task_id: str,
     title: str,
     found: Check,
-    needs: Iterable[str],
+    needs: Sequence[str],
     *,
     after: Iterable[str] = (),
     machine: Address | None = None,
@@ -164,7 +169,7 @@ def check(
         action="check",
         arguments=arguments,
         needs=tuple(dict.fromkeys(needs)),
-        after=tuple(dict.fromkeys(after)),
+        after=_besides(after, needs),
         seconds=found.seconds,
         on_failure=on_failure or found.on_failure,
         subject=str(machine) if machine is not None else "",
@@ -188,7 +193,7 @@ def begin(draft: Draft, sites: Sequence[str]) -> str:
     )
 
 
-def approvals(draft: Draft, needs: Iterable[str]) -> list[str]:
+def approvals(draft: Draft, needs: Sequence[str]) -> list[str]:
     """A question for each person whose consent is needed."""
     before = tuple(needs)
     return [
@@ -229,7 +234,7 @@ def own_steps(
 def run_steps(
     draft: Draft,
     steps: Iterable[OwnStep],
-    needs: Iterable[str],
+    needs: Sequence[str],
     *,
     after: Iterable[str] = (),
     site: str,
@@ -258,7 +263,7 @@ def run_steps(
     return added
 
 
-def make_room(draft: Draft, site: str, needs: Iterable[str]) -> list[str]:
+def make_room(draft: Draft, site: str, needs: Sequence[str]) -> list[str]:
     """Suspend machines of others at a site."""
     before = tuple(needs)
     return [
@@ -277,7 +282,7 @@ def make_room(draft: Draft, site: str, needs: Iterable[str]) -> list[str]:
     ]
 
 
-def give_back(draft: Draft, site: str, needs: Iterable[str], after: Iterable[str]) -> list[str]:
+def give_back(draft: Draft, site: str, needs: Sequence[str], after: Iterable[str]) -> list[str]:
     """Let machines of others at a site go on."""
     before, ended = tuple(needs), tuple(after)
     return [

@@ -63,7 +63,7 @@ def bubble_networks(plan: RecoveryPlan) -> dict[Address, BubbleNetwork]:
     site = plan.there
     found = {}
     for network, known in plan.bubble.get(site, {}).items():
-        made = known.address not in plan.objects[site]
+        made = known.external_id is None and known.address not in plan.objects[site]
         # Named after what it stands for, whatever name the plan gives: a run has to find it again.
         drill = drilled(plan, replace(known, address=network), known.spec) if made else known
         found[network] = BubbleNetwork(network, drill, made)

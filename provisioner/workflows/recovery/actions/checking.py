@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, shortened
-from provisioner.providers.api import ProviderError, Session
+from provisioner.providers.api import ProviderError, Retryable, Session
 from provisioner.providers.capabilities import CONSOLE, GUEST_AGENT, Console, GuestAgent
 from provisioner.workflows.actions import Action, Done, Work
 from provisioner.workflows.recovery.actions.drilling import Drilling
@@ -88,7 +88,7 @@ class Checking:
                 raise ProvisionerError(self._failed(work, verdict))
             pause = PAUSE if looks < 40 else LONG_PAUSE
             if work.signals.cancelled:
-                raise ProvisionerError(_cancelled(work))
+                raise Retryable(_cancelled(work))  # it only waits, as the runner understands
             if work.deadline.remaining() <= pause:
                 raise ProvisionerError(self._late(work, verdict))
             work.progress(verdict.why or "waiting", 0, 0)

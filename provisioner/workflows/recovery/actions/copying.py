@@ -53,7 +53,7 @@ class Copying:
                 )
             )
         point = synchronise(self._estate, machine, work.deadline)
-        session = self._estate.sessions.get(source.record)
+        session = self._estate.session(source.record)
         replica = self._estate.replica(machine)
         self._estate.replication(machine).suspend(replica, session, work.deadline)
         return self._result(machine, point)
@@ -150,7 +150,7 @@ def synchronise(estate: Estate, machine: PlannedMachine, deadline: Deadline) -> 
     if found:
         _check_direction(estate, machine)
     replica = estate.replica(machine, seeded=bool(found))
-    session = estate.sessions.get(source.record)
+    session = estate.session(source.record)
     return estate.replication(machine).synchronise(replica, session, deadline)
 
 

@@ -68,7 +68,7 @@ class Drilling:
 
     def _make_network(self, work: Work) -> Done:
         target = self._network(work)
-        made = self._estate.sessions.get(target.record).create(target.resource, work.deadline)
+        made = self._estate.session(target.record).create(target.resource, work.deadline)
         return Done({"externalId": made.external_id})
 
     def _prove_isolation(self, work: Work) -> Done:
@@ -101,7 +101,7 @@ class Drilling:
 
     def _remove_network(self, work: Work) -> Done:
         target = self._network(work)
-        self._estate.sessions.get(target.record).delete(target.resource, work.deadline)
+        self._estate.session(target.record).delete(target.resource, work.deadline)
         return Done({"removed": True})
 
     def _network(self, work: Work) -> Placed:
@@ -137,7 +137,7 @@ class Drilling:
         staged = work.results[f"stage/{machine.address.name}"]["disks"]
         assert isinstance(staged, Mapping)
         target = self._made_of(machine, {str(key): str(value) for key, value in staged.items()})
-        made = self._estate.sessions.get(target.record).create(target.resource, work.deadline)
+        made = self._estate.session(target.record).create(target.resource, work.deadline)
         return Done({"externalId": made.external_id})
 
     def _made_of(self, machine: PlannedMachine, staged: Mapping[str, str]) -> Placed:
@@ -229,7 +229,7 @@ class Drilling:
 
     def _remove(self, work: Work) -> Done:
         target = self.drilled(self._estate.machine(work))
-        self._estate.sessions.get(target.record).delete(target.resource, work.deadline)
+        self._estate.session(target.record).delete(target.resource, work.deadline)
         return Done({"removed": True})
 
     def _is_unstaged(self, work: Work) -> Done | NotDone:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine.plan import Known
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.verify import resource_of
-from provisioner.providers.api import Absent, Observation, Present, Resource, Session, Undetermined
+from provisioner.providers.api import (
+    Absent,
+    Observation,
+    Present,
+    Resource,
+    Retryable,
+    Session,
+    Undetermined,
+)
 from provisioner.providers.capabilities import REPLICATION, Replica, ReplicaState, Replication
 from provisioner.state.model import EndpointRecord
 from provisioner.workflows.actions import Action, Done, NotDone, Work
@@ -21,6 +30,7 @@ from provisioner.workflows.recovery.model import PlannedMachine, RecoveryPlan
 Answer = TypeVar("Answer")
 
 OFF = frozenset({"absent", "stopped"})
+NOT_OURS = "PRV7072"
 
 
 class Placed(NamedTuple):
@@ -139,8 +149,16 @@ class Estate:
     def ask(
         self, record: EndpointRecord, question: Callable[[Session], Answer], doing: str
     ) -> Answer:
-        """Ask something that changes nothing. Raises ProvisionerError."""
-        return self.sessions.ask(record, question, doing=doing)
+        """Ask something that changes nothing. Raises ProvisionerError, or Retryable where the
+        endpoint may answer later.
+        """
+        with _retryable():
+            return self.sessions.ask(record, question, doing=doing)
+
+    def session(self, record: EndpointRecord) -> Session:
+        """The session to an endpoint. Raises like :meth:`ask`."""
+        with _retryable():
+            return self.sessions.get(record)
 
     def see(self, targets: Iterable[Placed]) -> Mapping[Address, Present | Absent]:
         """What is there of each, with one call for each endpoint. Raises ProvisionerError if an
@@ -154,7 +172,7 @@ class Estate:
             answers = self.ask(record, _observing(resources), f"looking at {record.name}")
             for address, answer in answers.items():
                 if isinstance(answer, Undetermined):
-                    raise ProvisionerError(answer.diagnostic)
+                    raise ProvisionerError(answer.diagnostic.about(address))
                 found[address] = answer
         return found
 
@@ -176,7 +194,7 @@ class Estate:
         if found.owner is None or found.owner.lineage != str(self.plan.lineage):
             raise ProvisionerError(
                 error(
-                    "PRV7072",
+                    NOT_OURS,
                     f"{target.resource.address}: what is on {target.record.name} under this name "
                     "is not ours",
                     detail="It carries no stamp of this stack, so nothing is done to it.",
@@ -193,7 +211,7 @@ class Estate:
         its provider has not.
         """
         self.require(record, capability)
-        return self.sessions.get(record)
+        return self.session(record)
 
     def has(self, record: EndpointRecord, capability: str) -> bool:
         """Whether the endpoint's provider has a capability."""
@@ -250,6 +268,24 @@ class Estate:
             doing = f"looking for recovery points on {record.name}"
             found.update(self.ask(record, _replicas(replicas), doing))
         return found
+
+
+@contextmanager
+def _retryable() -> Iterator[None]:
+    """Sessions give up after a few attempts; a task has until its deadline."""
+    try:
+        yield
+    except ProvisionerError as problem:
+        if isinstance(problem.__cause__, Retryable):
+            raise Retryable(problem.diagnostics[0], problem.__cause__.after) from problem
+        raise
+
+
+def diagnostic_of(problem: ProvisionerError | Retryable) -> Diagnostic:
+    """The first thing that it says."""
+    if isinstance(problem, Retryable):
+        return problem.diagnostic
+    return problem.diagnostics[0]
 
 
 def power_of(found: Present | Absent) -> str:

@@ -12,20 +12,25 @@ from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.values import Json
-from provisioner.providers.api import Present, Session
+from provisioner.engine.sessions import is_about_host
+from provisioner.providers.api import Present, Retryable, Session
 from provisioner.providers.capabilities import POWER, STANDBY, Power, Standby
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import (
+    NOT_OURS,
     OFF,
     Acting,
     Estate,
     Placed,
+    diagnostic_of,
     power_of,
     repeated,
 )
 from provisioner.workflows.recovery.drills import real_machine
 
 RUNS_AT_BOTH = "PRV7075"
+SILENCE = 30.0
+"""Seconds for which an endpoint that gave no answer is not asked again whether machines are off."""
 
 
 class Powering:
@@ -33,6 +38,7 @@ class Powering:
 
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
+        self._silent: dict[str, float] = {}
 
     def actions(self) -> Mapping[str, Action]:
         """By their names."""
@@ -78,14 +84,19 @@ class Powering:
     def _off_if_seen(self, work: Work) -> Done:
         """After the fencing: whatever can still be seen of the old site must not contradict it."""
         target = self._target(work)
+        if self._was_silent(work, target):
+            return Done({"reachable": False, "why": f"{target.record.name} did not answer"})
         try:
             present = self._estate.own(target)
-        except ProvisionerError as problem:
-            if any(item.code == "PRV7072" for item in problem.diagnostics):
+        except (ProvisionerError, Retryable) as problem:
+            told = diagnostic_of(problem)
+            if told.code == NOT_OURS:
                 return Done({"reachable": True, "power": "absent"})
-            if not self._is_unreachable(target):
+            if not is_about_host(told):
+                # It answers, and cannot tell of the machine: that may still run.
                 raise
-            return Done({"reachable": False, "why": problem.diagnostics[0].summary})
+            self._silent[target.record.name] = work.clock.monotonic()
+            return Done({"reachable": False, "why": told.summary})
         if present is not None and power_of(present) not in OFF:
             self._power(target, "stopped", work.deadline)
             self._seen_off(target)
@@ -93,17 +104,12 @@ class Powering:
             self._mark(work, target)
         return Done({"reachable": True, "power": "absent" if present is None else "stopped"})
 
-    def _is_unreachable(self, target: Placed) -> bool:
-        """Whether the endpoint answers nothing at all; one that answers, but cannot tell of a
-        machine, may still run it.
+    def _was_silent(self, work: Work, target: Placed) -> bool:
+        """Whether its endpoint gave no answer just now: a dead site costs one wait, not one for
+        each machine.
         """
-        try:
-            self._estate.ask(
-                target.record, lambda session: session.observe([]), "looking whether it answers"
-            )
-        except ProvisionerError:
-            return True
-        return False
+        since = self._silent.get(target.record.name)
+        return since is not None and work.clock.monotonic() - since < SILENCE
 
     def _yield(self, work: Work) -> Done:
         """The former machine of one that runs at the other site now."""
@@ -202,7 +208,7 @@ class Powering:
         if before is not None:
             # What stood by since an earlier migration, and starts again where it ran once.
             self._take_over(target, work.deadline)
-        estate.sessions.get(target.record).create(target.resource, work.deadline)
+        estate.session(target.record).create(target.resource, work.deadline)
         return self._seen_running(work, target)
 
     def _start_again(self, work: Work) -> Done:
@@ -253,12 +259,15 @@ class Powering:
             if not off.get("reachable"):
                 return
         other = self._estate.placed(address, self._estate.other(self._site(work)))
+        if self._was_silent(work, other):
+            return
         try:
             power = self._estate.power_of(other)
-        except ProvisionerError:
-            if self._is_unreachable(other):
-                return
-            raise
+        except (ProvisionerError, Retryable) as problem:
+            if not is_about_host(diagnostic_of(problem)):
+                raise
+            self._silent[other.record.name] = work.clock.monotonic()
+            return
         if power not in OFF:
             raise ProvisionerError(
                 error(

@@ -26,6 +26,7 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import (
     CONSOLE,
+    GUEST_AGENT,
     POWER,
     PREFLIGHT,
     SNAPSHOT_REVERT,
@@ -133,7 +134,7 @@ def _description() -> Description:
         connection_schema=_schema("connection.v1.json"),
         native_schema=_schema("native.v1.json"),
         defaults=_DEFAULTS,
-        capabilities=frozenset({CONSOLE, POWER, PREFLIGHT, SNAPSHOT_REVERT, USAGE}),
+        capabilities=frozenset({CONSOLE, GUEST_AGENT, POWER, PREFLIGHT, SNAPSHOT_REVERT, USAGE}),
         unmarked=frozenset({"StoragePool", "Disk", "Image"}),
     )
 

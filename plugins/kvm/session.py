@@ -25,6 +25,7 @@ from provisioner.providers.api import (
 from provisioner.providers.capabilities import (
     ConsoleStream,
     GraphicsAddress,
+    GuestResult,
     Undertaking,
     User,
 )
@@ -36,6 +37,7 @@ from provisioner_plugins._libvirt.ownership import uuid_or_none
 from provisioner_plugins.kvm.machine.console import MachineConsole
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
+from provisioner_plugins.kvm.machine.guest import GuestAgentCalls
 from provisioner_plugins.kvm.machine.handler import MachineHandler
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
@@ -44,8 +46,8 @@ from provisioner_plugins.kvm.snapshot.handler import SnapshotHandler
 
 
 class KvmSession:
-    """See :class:`provisioner.providers.api.Session`; with the capabilities console, power,
-    preflight, snapshot-revert and usage.
+    """See :class:`provisioner.providers.api.Session`; with the capabilities console, guest-agent,
+    power, preflight, snapshot-revert and usage.
     """
 
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
@@ -173,7 +175,17 @@ class KvmSession:
 
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""
-        uuid = uuid_or_none(machine.external_id or "") or machine.uid
-        domain = DomainCalls(self._connection, uuid, machine.name, machine.address)
         timeout = int(machine.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS))
-        Power(domain, timeout).bring_to(state, deadline)
+        Power(self._domain_of(machine), timeout).bring_to(state, deadline)
+
+    def ready(self, machine: Resource) -> bool:
+        """See :class:`provisioner.providers.capabilities.GuestAgent`."""
+        return GuestAgentCalls(self._domain_of(machine)).ready()
+
+    def run(self, machine: Resource, argv: Sequence[str], deadline: Deadline) -> GuestResult:
+        """See :class:`provisioner.providers.capabilities.GuestAgent`."""
+        return GuestAgentCalls(self._domain_of(machine)).run(argv, deadline)
+
+    def _domain_of(self, machine: Resource) -> DomainCalls:
+        uuid = uuid_or_none(machine.external_id or "") or machine.uid
+        return DomainCalls(self._connection, uuid, machine.name, machine.address)

@@ -28,6 +28,7 @@ from provisioner.providers.capabilities import (
     CONSOLE,
     POWER,
     PREFLIGHT,
+    REPLICATION,
     SNAPSHOT_REVERT,
     USAGE,
 )
@@ -133,7 +134,7 @@ def _description() -> Description:
         connection_schema=_schema("connection.v1.json"),
         native_schema=_schema("native.v1.json"),
         defaults=_DEFAULTS,
-        capabilities=frozenset({CONSOLE, POWER, PREFLIGHT, SNAPSHOT_REVERT, USAGE}),
+        capabilities=frozenset({CONSOLE, POWER, PREFLIGHT, REPLICATION, SNAPSHOT_REVERT, USAGE}),
         unmarked=frozenset({"StoragePool", "Disk", "Image"}),
     )
 

@@ -6,11 +6,15 @@ They are called ``provisioner-...``; those of others are left alone.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import libvirt
 
+from provisioner.core.clock import Deadline
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
+from provisioner_plugins.kvm.replication.shell import shell_of
+from provisioner_plugins.kvm.replication.sourcedisks import source_disk
 
 PREFIX = "provisioner-"
 
@@ -45,6 +49,35 @@ class Checkpoints:
     def drop_all(self) -> None:
         """Remove all that are ours."""
         self.drop(PREFIX, None)
+
+
+def give_up_checkpoints(calls: DomainCalls, deadline: Deadline) -> None:
+    """Remove all that are ours, of a machine that runs or not: QEMU does not go back to a snapshot
+    while a bitmap remembers what is written. The next point then compares everything.
+    """
+    ours = [name for name in Checkpoints(calls).names() if name.startswith(PREFIX)]
+    if not ours:
+        return
+    if calls.live() is not None:
+        Checkpoints(calls).drop_all()
+        return
+    shell = shell_of(calls.connection.endpoint)
+    for node in calls.configured().findall("devices/disk"):
+        disk = source_disk(calls.connection, node)
+        if disk.format != "qcow2" or not disk.path:
+            continue
+        told = json.loads(shell.run(("qemu-img", "info", "--output=json", disk.path), deadline))
+        known = told.get("format-specific", {}).get("data", {}).get("bitmaps", [])
+        for name in sorted({bitmap["name"] for bitmap in known} & {*ours}):
+            argv = ("qemu-img", "bitmap", "--remove", "-f", "qcow2", disk.path, name)
+            shell.run(argv, deadline)
+
+    def forget(domain: Any) -> None:
+        for found in domain.listAllCheckpoints(0):
+            if found.getName() in ours:
+                found.delete(libvirt.VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)
+
+    calls.call("forget old checkpoints of", forget)
 
 
 def _delete(checkpoint: Any) -> None:

@@ -29,7 +29,8 @@ from provisioner_plugins.kvm.replication.nbd import TcpAddress
 from provisioner_plugins.kvm.replication.points import Points
 from provisioner_plugins.kvm.replication.qmp import Qmp, QmpError
 from provisioner_plugins.kvm.replication.record import File, Kept, Record
-from provisioner_plugins.kvm.replication.source import SourceDisk, SourceMachine
+from provisioner_plugins.kvm.replication.source import SourceMachine
+from provisioner_plugins.kvm.replication.sourcedisks import SourceDisk
 from provisioner_plugins.kvm.replication.store import Store
 
 _LOOK_SECONDS = 0.05

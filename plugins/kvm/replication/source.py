@@ -30,8 +30,6 @@ from provisioner.providers.capabilities import Replica
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import code_of
 from provisioner_plugins._libvirt.ownership import uuid_or_none
-from provisioner_plugins._libvirt.storage import Volumes
-from provisioner_plugins._libvirt.volume import VolumeId
 from provisioner_plugins._libvirt.xml import Element, attribute, element, parse, serialize
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import disks
@@ -40,6 +38,7 @@ from provisioner_plugins.kvm.replication import nbd
 from provisioner_plugins.kvm.replication.checkpoints import Checkpoints
 from provisioner_plugins.kvm.replication.exports import Exports, Place, place_of
 from provisioner_plugins.kvm.replication.shell import Shell, shell_of
+from provisioner_plugins.kvm.replication.sourcedisks import SourceDisk, source_disk
 
 _SCRATCH = ".replica.scratch-"
 _END_SECONDS = 10.0
@@ -50,14 +49,6 @@ _LOST = (
     libvirt.VIR_ERR_NO_DOMAIN_CHECKPOINT,
     libvirt.VIR_ERR_INVALID_DOMAIN_CHECKPOINT,
 )
-
-
-class SourceDisk(NamedTuple):
-    """A disk of the machine: libvirt's name of the device, its file and QEMU's format."""
-
-    device: str
-    path: str
-    format: str
 
 
 class Offer(NamedTuple):
@@ -103,18 +94,8 @@ class SourceMachine:
             node = found.get(address.name)
             if node is None:
                 raise Terminal(_no_disk(self._replica.machine, address, [*found]))
-            result[address] = self._disk(node)
+            result[address] = source_disk(self._connection, node)
         return result
-
-    def _disk(self, node: Element) -> SourceDisk:
-        device = attribute(node, "target", "dev") or ""
-        form = attribute(node, "driver", "type") or "raw"
-        path = attribute(node, "source", "file") or attribute(node, "source", "dev")
-        if path is None:
-            pool, volume = (attribute(node, "source", key) or "" for key in ("pool", "volume"))
-            facts = Volumes(self._connection).facts(VolumeId(pool, volume))
-            path = facts.path if facts is not None else ""
-        return SourceDisk(device, path, form)
 
     def is_running(self) -> bool:
         """Whether it has a QEMU now."""

@@ -45,6 +45,7 @@ from provisioner_plugins._libvirt.ownership import (
 )
 from provisioner_plugins._libvirt.xml import Element, serialize
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
+from provisioner_plugins.kvm.replication.checkpoints import give_up_checkpoints
 from provisioner_plugins.kvm.snapshot import definition
 from provisioner_plugins.kvm.snapshot.reading import documents
 
@@ -286,6 +287,7 @@ class SnapshotHandler:
         self._require_ours(snapshot, document)
         uuid, name = where
         domain = self._calls(snapshot, uuid)
+        give_up_checkpoints(domain, deadline)
         before, ran = domain.configured(), domain.live() is not None
         spec = definition.read(document)[0]
         if definition.holds_memory(document) and not spec["memory"]:

@@ -20,12 +20,16 @@ from provisioner.providers.api import (
     Outcome,
     Present,
     Resource,
+    Session,
     Terminal,
 )
 from provisioner.providers.capabilities import (
     ConsoleStream,
     GraphicsAddress,
     GuestResult,
+    Point,
+    Replica,
+    ReplicaState,
     Undertaking,
     User,
 )
@@ -43,28 +47,30 @@ from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
 from provisioner_plugins.kvm.machine.standby import StandbyMarks
 from provisioner_plugins.kvm.machine.suitability import unsuitable
+from provisioner_plugins.kvm.replication.handler import Replications
 from provisioner_plugins.kvm.snapshot.handler import SnapshotHandler
 
 
 class KvmSession:
     """See :class:`provisioner.providers.api.Session`; with the capabilities console, guest-agent,
-    power, preflight, snapshot-revert, standby and usage.
+    power, preflight, replication, snapshot-revert, standby and usage.
     """
 
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
         """Connect; raises Terminal or Retryable."""
-        self._connection = Connection(endpoint, context)
-        self._host = Host(self._connection)
-        files = MachineFiles(self._connection)
-        self._snapshots = SnapshotHandler(self._connection)
+        self.connection = Connection(endpoint, context)
+        self._host = Host(self.connection)
+        files = MachineFiles(self.connection)
+        self._snapshots = SnapshotHandler(self.connection)
         own: tuple[KindHandler, ...] = (
-            MachineHandler(self._connection, self._host, files),
+            MachineHandler(self.connection, self._host, files),
             self._snapshots,
         )
         self._handlers = {handler.kind: handler for handler in own}
-        self._handlers |= shared_handlers(self._connection)
-        self._console = MachineConsole(self._connection, files)
-        self._standby = StandbyMarks(self._connection)
+        self._handlers |= shared_handlers(self.connection)
+        self._console = MachineConsole(self.connection, files)
+        self._standby = StandbyMarks(self.connection)
+        self._replications = Replications(self.connection)
 
     # --- the contract ---
 
@@ -81,7 +87,7 @@ class KvmSession:
                 return {**self._observed(others), **storage.result()}
 
     def _observed(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
-        inventory = Inventory(self._connection)
+        inventory = Inventory(self.connection)
         groups: dict[str, list[Resource]] = {}
         # Machines first: what is read of them tells, too, who is on a network.
         for target in sorted(targets, key=lambda target: target.kind != MachineHandler.kind):
@@ -93,7 +99,7 @@ class KvmSession:
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
         """See :class:`provisioner.providers.api.Session`."""
-        inventory = Inventory(self._connection)
+        inventory = Inventory(self.connection)
         for kind in sorted(set(kinds) & self._handlers.keys()):
             yield from self._handlers[kind].discover(inventory)
 
@@ -123,7 +129,7 @@ class KvmSession:
 
     def close(self) -> None:
         """See :class:`provisioner.providers.api.Session`."""
-        self._connection.close()
+        self.connection.close()
 
     def _handler(self, kind: str) -> KindHandler:
         handler = self._handlers.get(kind)
@@ -155,7 +161,7 @@ class KvmSession:
         """See :class:`provisioner.providers.capabilities.Preflight`."""
         machines = [item for item in undertakings if item.resource.kind == MachineHandler.kind]
         found = [*unsuitable(self._host, machines)]
-        inventory = Inventory(self._connection)
+        inventory = Inventory(self.connection)
         for item in undertakings:
             handler = self._handler(item.resource.kind)
             if not isinstance(handler, LooksAhead):
@@ -202,4 +208,49 @@ class KvmSession:
 
     def _domain_of(self, machine: Resource) -> DomainCalls:
         uuid = uuid_or_none(machine.external_id or "") or machine.uid
-        return DomainCalls(self._connection, uuid, machine.name, machine.address)
+        return DomainCalls(self.connection, uuid, machine.name, machine.address)
+
+    def replicas(self, replicas: Sequence[Replica]) -> Mapping[Address, ReplicaState]:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.replicas(replicas)
+
+    def synchronise(self, replica: Replica, source: Session, deadline: Deadline) -> Point:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.synchronise(replica, _connection_of(source), deadline)
+
+    def suspend(self, replica: Replica, source: Session | None, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        connection = _connection_of(source) if source is not None else None
+        self._replications.suspend(replica, connection, deadline)
+
+    def stage(
+        self, replica: Replica, point: str | None, deadline: Deadline
+    ) -> Mapping[Address, Outcome]:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.stage(replica, point, deadline)
+
+    def unstage(self, replica: Replica, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        self._replications.unstage(replica, deadline)
+
+    def promote(
+        self, replica: Replica, point: str | None, deadline: Deadline
+    ) -> Mapping[Address, Outcome]:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.promote(replica, point, deadline)
+
+    def discard(self, replica: Replica, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        self._replications.discard(replica, deadline)
+
+
+def _connection_of(session: Session) -> Connection:
+    if not isinstance(session, KvmSession):
+        raise Terminal(
+            error(
+                "PRV5379",
+                "the source of a replica at a KVM host is no KVM host",
+                hint="Pair sites whose hosts have the same provider.",
+            )
+        )
+    return session.connection

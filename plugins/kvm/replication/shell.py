@@ -1,0 +1,157 @@
+"""Programs on a host: on this machine as they are, on others through ssh. Called by :mod:`store`
+and :mod:`exports`.
+
+What runs is an argument list, or one of a few fixed scripts of sh whose parameters are arguments;
+no script is ever put together.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import error
+from provisioner.providers.api import Endpoint, Retryable, Terminal
+
+_NOT_FOUND = 127
+_SSH_FAILED = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Where programs run. ``prefix`` is what reaches the host, empty for this machine."""
+
+    host: str
+    prefix: tuple[str, ...] = ()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether that is this machine."""
+        return not self.prefix
+
+    def run(self, argv: Sequence[str], deadline: Deadline, given: bytes = b"") -> str:
+        """What a program writes on its standard output; ``given`` is its standard input.
+
+        Raises Terminal (PRV5360 it failed, PRV5361 the host does not have it) and Retryable
+        (PRV5362 out of time or not reached).
+        """
+        found = self._finished(argv, deadline, given)
+        if found.returncode == 0:
+            return found.stdout.decode(errors="replace")
+        said = found.stderr.decode(errors="replace").strip()
+        if found.returncode == _NOT_FOUND:
+            raise Terminal(_missing(self.host, argv[0]))
+        if found.returncode == _SSH_FAILED and self.prefix:
+            raise Retryable(_unreached(self.host, said), 5.0)
+        raise Terminal(
+            error(
+                "PRV5360",
+                f"Host/{self.host}: {argv[0]} failed",
+                detail=f"It ended with exit code {found.returncode} and said: {said[-600:]}\n"
+                f"Called was: {_shown(argv)}",
+                hint="Mend what it says on that host, then repeat the command: it goes on where it "
+                "was.",
+            )
+        )
+
+    def script(
+        self, text: str, arguments: Sequence[str], deadline: Deadline, given: bytes = b""
+    ) -> str:
+        """Run a fixed script of sh with arguments ($1, $2, ...); raises as :meth:`run`."""
+        return self.run(("sh", "-euc", text, "provisioner", *arguments), deadline, given)
+
+    def _finished(
+        self, argv: Sequence[str], deadline: Deadline, given: bytes
+    ) -> subprocess.CompletedProcess[bytes]:
+        full = (*self.prefix, shlex.join(argv)) if self.prefix else tuple(argv)
+        try:
+            return subprocess.run(  # noqa: S603 - an argument list, and no shell unless one of ours
+                full, input=given, capture_output=True, check=False, timeout=deadline.remaining()
+            )
+        except FileNotFoundError:
+            raise Terminal(_missing(self.host, full[0])) from None
+        except subprocess.TimeoutExpired:
+            raise Retryable(
+                error(
+                    "PRV5362",
+                    f"Host/{self.host}: {argv[0]} did not end in time",
+                    hint="Repeat the command with more time: it goes on where it was.",
+                ),
+                1.0,
+            ) from None
+
+
+def shell_of(endpoint: Endpoint) -> Shell:
+    """How programs are run on an endpoint's host; raises Terminal (PRV5363) if that is not known.
+
+    ``replication.shell`` of the connection says it, else the URI: what is reached through a socket
+    is this machine, and where libvirt goes by ssh, so do programs.
+    """
+    connection = endpoint.connection
+    options: Mapping[str, Any] = connection.get("replication", {})
+    uri = str(options.get("shell", connection["uri"]))
+    parts = urlsplit(uri)
+    transport = parts.scheme.partition("+")[2] or ("tls" if parts.netloc else "unix")
+    if uri == "local" or (transport == "unix" and parts.scheme != "ssh"):
+        return Shell(endpoint.name)
+    if parts.scheme == "ssh" or transport == "ssh":
+        if parts.hostname and "privateKey" not in connection.get("ssh", {}):
+            return Shell(
+                endpoint.name, _ssh(parts.hostname, parts.username, parts.port, connection)
+            )
+        found = "The key is a secret that only libvirt is given"
+    else:
+        found = f"The transport {transport!r} of {connection['uri']} carries libvirt's calls only"
+    raise Terminal(
+        error(
+            "PRV5363",
+            f"Host/{endpoint.name}: programs cannot be run on the host",
+            detail=f"{found}; replication needs qemu-img, qemu-nbd and qemu-storage-daemon there.",
+            hint="Use qemu+ssh:// with ssh.keyFile or an agent, or say how the host's shell is "
+            "reached: replication: {shell: 'ssh://root@kvm1.example'} in the Host's connection.",
+            path=("connection", "uri"),
+        )
+    )
+
+
+def _ssh(
+    host: str, user: str | None, port: int | None, connection: Mapping[str, Any]
+) -> tuple[str, ...]:
+    key = connection.get("ssh", {}).get("keyFile")
+    return (
+        "ssh",
+        "-o",
+        "BatchMode=yes",
+        *(("-p", str(port)) if port is not None else ()),
+        *(("-i", str(key)) if key is not None else ()),
+        f"{user}@{host}" if user else host,
+        "--",
+    )
+
+
+def _missing(host: str, program: str) -> Any:
+    return error(
+        "PRV5361",
+        f"Host/{host}: there is no program {program}",
+        hint="Install it there; on Debian: qemu-utils and qemu-system-common (openssh-client "
+        "here).",
+    )
+
+
+def _unreached(host: str, said: str) -> Any:
+    return error(
+        "PRV5362",
+        f"Host/{host}: its shell cannot be reached",
+        detail=f"ssh says: {said[-400:]}",
+        hint="Check that 'ssh' to that host works without a password, as the user of the URI.",
+    )
+
+
+def _shown(argv: Sequence[str]) -> str:
+    text = shlex.join("SCRIPT" if "\n" in part else part for part in argv)
+    return text if len(text) < 500 else f"{text[:500]}..."

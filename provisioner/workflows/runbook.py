@@ -62,7 +62,7 @@ class Task:
             "arguments": dict(self.arguments),
             "needs": list(self.needs),
             "lane": self.lane,
-            "seconds": self.seconds,
+            "seconds": float(self.seconds),
             "onFailure": str(self.on_failure),
             "subject": self.subject,
             "stage": self.stage,

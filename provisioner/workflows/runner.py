@@ -400,7 +400,7 @@ class _Course:
         for dependent in self._runbook.dependents[task.id]:
             if dependent in self._missing:
                 self._missing[dependent] -= 1
-                if not self._missing[dependent] and dependent not in self._settled:
+                if not self._missing[dependent]:
                     self._ready.add(self._runbook.by_id[dependent])
 
     def _fail(self, attempt: Attempt, diagnostic: Diagnostic) -> None:

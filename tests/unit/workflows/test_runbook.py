@@ -38,6 +38,11 @@ def test_its_document_gives_it_back() -> None:
     assert runbook.digest == again.digest
 
 
+def test_whole_seconds_are_the_same_seconds() -> None:
+    whole = Runbook("plan", "test", [Task("a", "A", "touch", seconds=5)])
+    assert whole.digest == Runbook.of(json.loads(json.dumps(whole.as_json()))).digest
+
+
 def test_tasks_in_any_order_are_brought_in_one() -> None:
     runbook = Runbook.ordered("plan", "test", [task("a", "b"), task("b")])
     assert ["b", "a"] == [item.id for item in runbook.tasks]

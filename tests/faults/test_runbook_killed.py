@@ -52,7 +52,7 @@ def check_describable(folder: Path) -> None:
         assert [] == effects(folder)
         return
     run = journal.run(last.id)
-    assert not last.is_open or journal.is_abandoned(last.id)
+    assert not last.is_open or journal.is_orphaned(last.id)
     for name in effects(folder):
         assert run.tasks[name.partition(".")[0]].what in (What.BEGUN, What.DONE)
 

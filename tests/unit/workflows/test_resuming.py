@@ -276,7 +276,7 @@ def test_when_the_journal_fails_what_is_under_way_is_awaited(tmp_path: Path) -> 
     assert ["a", "slow"] == ended
     last = stage.journal.last()
     assert last is not None
-    assert stage.journal.is_abandoned(last.id)
+    assert stage.journal.is_orphaned(last.id)
     assert {"slow": What.BEGUN, "a": What.BEGUN, "b": None} == whats(stage.journal.run(last.id))
     stage.journal = Journal(stage.path)
     assert Outcome.SUCCEEDED is stage.runner().resume("ann").record.outcome
@@ -317,7 +317,7 @@ def test_when_the_sink_fails_others_may_go_on_once_nothing_is_under_way_here(
     gate.set()
     last = stage.journal.last()
     assert last is not None
-    assert (True, not at_work) == (last.is_open, stage.journal.is_abandoned(last.id))
+    assert (True, not at_work) == (last.is_open, stage.journal.is_orphaned(last.id))
 
 
 def test_a_retry_may_ask_again(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ LANES = {"one": 1, "two": 2, "": 0}
 
 @st.composite
 def runbooks(draw: st.DrawFn, largest: int = 10) -> Runbook:
-    """A runbook of up to ``largest`` tasks t0, t1 and so on, with lanes and policies; some need another one
-    twice.
+    """A runbook of up to ``largest`` tasks t0, t1 and so on, with lanes and policies; some need
+    another one twice.
     """
     tasks: list[Task] = []
     for number in range(draw(st.integers(0, largest))):

@@ -69,7 +69,7 @@ def test_what_is_done_already_is_not_done_again(tmp_path: Path) -> None:
 
 
 def test_lanes_hold_and_do_not_hold_up_one_another(tmp_path: Path) -> None:
-    lock, gate = threading.Lock(), threading.Event()
+    lock, gate, both = threading.Lock(), threading.Event(), threading.Barrier(2)
     under_way = {"slow": 0, "fast": 0}
     most = dict(under_way)
 
@@ -79,6 +79,7 @@ def test_lanes_hold_and_do_not_hold_up_one_another(tmp_path: Path) -> None:
             under_way[lane] += 1
             most[lane] = max(most[lane], under_way[lane])
         if lane == "slow":
+            both.wait(SECONDS)
             assert gate.wait(SECONDS)
         elif work.task.id == "fast5":
             gate.set()
@@ -191,6 +192,22 @@ def test_a_defect_of_an_action_fails_its_task_and_nothing_else(
     run = stage.start(task("a", on_failure=HOLD), task("b"))
     assert {"a": What.FAILED, "b": What.DONE} == whats(run)
     assert ["PRV7012"] == codes(run)
+
+
+def test_where_there_are_no_more_threads_the_task_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "task a":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    run = Stage(tmp_path).start(task("a", on_failure=HOLD), task("b"))
+    assert {"a": What.FAILED, "b": What.DONE} == whats(run)
+    assert ["PRV7013"] == codes(run)
 
 
 def test_stop_begins_nothing_more_and_awaits_what_is_under_way(tmp_path: Path) -> None:

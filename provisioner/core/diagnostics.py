@@ -1,7 +1,8 @@
 """The one type in which this project reports anything to a person: :class:`Diagnostic`.
 
 Codes are stable: ``PRV1xxx`` manifests, ``PRV2xxx`` plan, ``PRV3xxx`` apply, ``PRV4xxx`` state,
-``PRV5xxx`` providers, ``PRV6xxx`` command line. Every code stands in docs/diagnostics.md.
+``PRV5xxx`` providers, ``PRV6xxx`` command line, ``PRV7xxx`` runbooks and recovery. Every code
+stands in docs/diagnostics.md.
 """
 
 from __future__ import annotations

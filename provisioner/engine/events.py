@@ -5,10 +5,13 @@ a line each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from provisioner.core.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +126,18 @@ Event: TypeAlias = (
 EventSink: TypeAlias = Callable[[Event], None]
 
 
-def event_json(event: Event) -> dict[str, Any]:
-    """Plain data of an event: ``event`` names it, the other keys are its fields."""
+def event_json(event: DataclassInstance) -> dict[str, Any]:
+    """Plain data of an event, of this module or of runs of runbooks: ``event`` names it, the other
+    keys are its fields.
+    """
     name = type(event).__name__
     words = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
     data: dict[str, Any] = {"event": words}
-    for field in event.__dataclass_fields__:
-        value = getattr(event, field)
+    for field in fields(event):
+        value = getattr(event, field.name)
         if isinstance(value, Diagnostic):
             value = value.as_json()
         elif isinstance(value, tuple):
             value = list(value)
-        data[field] = value
+        data[field.name] = value
     return data

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable
+from enum import Enum, auto
 from pathlib import Path
 
 from provisioner.core.diagnostics import ProvisionerError, error
@@ -150,25 +151,51 @@ def findings(problem: ProvisionerError) -> list[str]:
     ]
 
 
+class Trouble(Enum):
+    """What keeps any SQLite database of ours from being used."""
+
+    FORBIDDEN = auto()
+    DAMAGED = auto()
+    BUSY = auto()
+    FULL = auto()
+    UNUSABLE = auto()
+
+
+def trouble_of(
+    path: Path, problem: sqlite3.Error | UnicodeDecodeError | OSError
+) -> tuple[Trouble, str]:
+    """What an error of SQLite or of the operating system means, and its own words."""
+    text = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
+    # The lower byte is the primary result code (sqlite.org/rescode.html).
+    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+    trouble = Trouble.UNUSABLE
+    if _is_forbidden(path):
+        trouble = Trouble.FORBIDDEN
+    elif not isinstance(problem, OSError) and code in _STRUCTURAL:
+        trouble = Trouble.DAMAGED
+    elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        trouble = Trouble.BUSY
+    elif code == sqlite3.SQLITE_FULL or _is_full(path):
+        trouble = Trouble.FULL
+    return trouble, text
+
+
 def translate(
     path: Path, problem: sqlite3.Error | UnicodeDecodeError | OSError
 ) -> ProvisionerError:
     """The diagnostic of an error of SQLite or of the operating system."""
-    if _is_forbidden(path):
-        return unreadable(path)
-    if isinstance(problem, OSError):
-        text = problem.strerror or str(problem)
-        return no_room(path, text) if _is_full(path) else unusable(path, text)
-    text = str(problem)
-    # The lower byte is the primary result code (sqlite.org/rescode.html).
-    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
-    if code in _STRUCTURAL:
-        return damaged(path, [text])
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return busy(path, text)
-    if code == sqlite3.SQLITE_FULL or _is_full(path):
-        return no_room(path, text)
-    return unusable(path, text)
+    trouble, text = trouble_of(path, problem)
+    match trouble:
+        case Trouble.FORBIDDEN:
+            return unreadable(path)
+        case Trouble.DAMAGED:
+            return damaged(path, [text])
+        case Trouble.BUSY:
+            return busy(path, text)
+        case Trouble.FULL:
+            return no_room(path, text)
+        case Trouble.UNUSABLE:
+            return unusable(path, text)
 
 
 def _is_forbidden(path: Path) -> bool:

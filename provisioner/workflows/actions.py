@@ -43,7 +43,9 @@ class Signals(Protocol):
 
     @property
     def cancelled(self) -> bool:
-        """Whether the run is to end: a task that only waits gives up at once."""
+        """Whether the run is to end: a task that only waits gives up at once, by raising
+        :class:`~provisioner.providers.api.Retryable`; it is then noted as interrupted.
+        """
         ...
 
 
@@ -51,6 +53,9 @@ class Signals(Protocol):
 class Work:
     """What an action gets: its task, the results of the tasks before it by their ids, and what it
     may use.
+
+    ``results`` has whatever comes before the task, however far, and is done; a task that failed and
+    let the rest go on has none.
     """
 
     task: Task

@@ -62,7 +62,7 @@ class Task:
             "arguments": dict(self.arguments),
             "needs": list(self.needs),
             "lane": self.lane,
-            "seconds": self.seconds,
+            "seconds": float(self.seconds),
             "onFailure": str(self.on_failure),
             "subject": self.subject,
             "stage": self.stage,
@@ -90,8 +90,9 @@ class Runbook:
     """Tasks in an order in which each stands after all it needs. ``lanes``: how many tasks of a
     lane run at once. ``name`` is the plan's, ``mode`` what it does (``test``, ``failover``).
 
-    Raises ValueError if an id is there twice, or a task needs one that does not exist, or they need
-    one another in a ring: those are defects of the builder, not of its input.
+    Raises ValueError if an id is there twice, a task needs one that does not exist, they need one
+    another in a ring, or the lane of a task has no places: those are defects of the builder, not of
+    its input.
     """
 
     name: str
@@ -107,6 +108,8 @@ class Runbook:
                 raise ValueError(f"{task.id} needs {missing[0]}, which does not stand before it")
             if task.id in known:
                 raise ValueError(f"two tasks have the id {task.id}")
+            if task.lane and self.lanes.get(task.lane, 0) < 1:
+                raise ValueError(f"the lane {task.lane} of {task.id} has no places")
             known.add(task.id)
 
     @classmethod
@@ -122,6 +125,15 @@ class Runbook:
     def by_id(self) -> Mapping[str, Task]:
         """The tasks by their ids."""
         return {task.id: task for task in self.tasks}
+
+    @cached_property
+    def dependents(self) -> Mapping[str, tuple[str, ...]]:
+        """By task, the ids of those that need it, in the order of the runbook."""
+        found: dict[str, list[str]] = {task.id: [] for task in self.tasks}
+        for task in self.tasks:
+            for needed in set(task.needs):
+                found[needed].append(task.id)
+        return {task_id: tuple(ids) for task_id, ids in found.items()}
 
     @cached_property
     def digest(self) -> str:

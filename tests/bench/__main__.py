@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import comparison, large, phases, report, review, terraform
+from tests.bench import comparison, large, phases, report, review, schedule, terraform
 from tests.lab.daemon import Flavour
 from tests.lab.requirements import daemon_unavailable
 from tests.lab.vcsim import unavailable as vcsim_unavailable
@@ -48,8 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SUITE",
         help="estate: stacks on the memory provider; comparison: the same beside Terraform or "
         "OpenTofu; review: the plan of 1,000 machines in every form; libvirt: machines on a real "
-        "daemon; vsphere: machines on the vSphere simulator; large: one stack of 100,000 "
-        "resources, and where its time goes. Left out: all but the last.",
+        "daemon; vsphere: machines on the vSphere simulator; schedule: the runbook of a recovery "
+        "plan of 5,000 machines; large: one stack of 100,000 resources, and where its "
+        "time goes. Left out: all but the last.",
     )
     parser.add_argument(
         "--sizes",
@@ -179,6 +180,19 @@ def _review(options: argparse.Namespace) -> None:
         _write("review.md", report.page("Plans and graphs to be read", text, tables, rounds))
 
 
+def _schedule(options: argparse.Namespace) -> None:
+    rounds = options.rounds or _ROUNDS
+    samples = schedule.measure(rounds, _say)
+    tables = [report.phase_rows(samples, None), report.goal_rows(samples, schedule.GOALS)]
+    _show(tables, rounds)
+    if options.write:
+        text = (
+            f"What it costs to schedule the failover of {schedule.MACHINES:,} machines, and how "
+            "long that would run. [How](README.md)."
+        )
+        _write("schedule.md", report.page("The schedule of a runbook", text, tables, rounds))
+
+
 def _large(options: argparse.Namespace) -> None:
     size = large.SIZE
     samples, parts = large.measure(size, _say)
@@ -213,9 +227,10 @@ _SUITES = {
     "review": _review,
     "libvirt": _libvirt,
     "vsphere": _vsphere,
+    "schedule": _schedule,
     "large": _large,
 }
-_USUAL = ("estate", "comparison", "review", "libvirt", "vsphere")
+_USUAL = ("estate", "comparison", "review", "libvirt", "vsphere", "schedule")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,185 @@
+"""The file of a journal: making it, opening it, its layout, and what can be wrong with it.
+
+Called by :mod:`provisioner.workflows.journal`. The codes stand in docs/diagnostics.md, section
+Runbooks.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.state import faults, schema
+from provisioner.state.database import connect, sync_folder
+from provisioner.state.faults import Trouble
+from provisioner.state.integrity import quick_problems
+from provisioner.state.reading import connect_reading, is_read_only
+
+APPLICATION_ID = 0x50525652
+"""``PRVR`` in the header of the file."""
+
+VERSION = 1
+"""The layout that this program writes."""
+
+SAID = "what IN ('answered', 'cancel', 'carried', 'ended')"
+"""What others may say and do while a run is carried out; looked for twice a second, so it has an
+index, which SQLite only uses for these very words.
+"""
+
+_TABLES = (
+    "CREATE TABLE runbooks (digest TEXT PRIMARY KEY, document BLOB NOT NULL)",
+    "CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
+    " mode TEXT NOT NULL, digest TEXT NOT NULL REFERENCES runbooks, actor TEXT NOT NULL,"
+    " started TEXT NOT NULL, ended TEXT, outcome TEXT, undoes TEXT REFERENCES runs (id),"
+    " token TEXT NOT NULL, process TEXT)",
+    "CREATE TABLE log (sequence INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs (id),"
+    " what TEXT NOT NULL, task TEXT NOT NULL, action TEXT NOT NULL, at TEXT NOT NULL,"
+    " actor TEXT NOT NULL, seconds REAL, detail TEXT NOT NULL)",
+    "CREATE INDEX log_of_run ON log (run, sequence)",
+    f"CREATE INDEX log_of_others ON log (run, sequence) WHERE {SAID}",
+    "CREATE INDEX log_of_task ON log (run, task, sequence)",
+)
+
+
+class DamagedRowError(Exception):
+    """A row does not hold what this program writes; says which."""
+
+
+def open_writing(path: Path, patience: float) -> sqlite3.Connection:
+    """A connection that may write; makes the file (0600), and its folder (0700), if there is none.
+
+    Raises ProvisionerError (PRV7007, PRV7008, PRV7009).
+    """
+    with translated(path):
+        if path.exists() and is_read_only(path):
+            raise _unusable(path, "This user may not write to it, or to its folder.")
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            sync_folder(path.parent)
+        connection = connect(path, patience)
+        try:
+            _create_if_blank(connection)
+            _check(connection, path)
+            if problems := quick_problems(connection):
+                raise _damaged(path, "\n".join(problems))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+@contextmanager
+def opened_reading(path: Path, patience: float) -> Iterator[sqlite3.Connection | None]:
+    """A connection that only reads, while others may write; None where there is no journal yet.
+
+    Raises ProvisionerError (PRV7007, PRV7008, PRV7009).
+    """
+    with translated(path):
+        if not path.exists():
+            yield None
+            return
+        connection = connect_reading(path, patience)
+        try:
+            if schema.is_blank(connection):
+                yield None  # another process is about to make it
+                return
+            _check(connection, path)
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Errors of SQLite and of the operating system become diagnostics."""
+    try:
+        yield
+    except DamagedRowError as problem:
+        raise _damaged(path, str(problem)) from problem
+    except (*faults.DATABASE_ERRORS, OSError) as problem:
+        raise _of_trouble(path, *faults.trouble_of(path, problem)) from problem
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is written within is written, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _create_if_blank(connection: sqlite3.Connection) -> None:
+    if not schema.is_blank(connection):
+        return
+    with transaction(connection):
+        # Another process may have been first.
+        if schema.is_blank(connection):
+            for statement in _TABLES:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    if schema.application_id(connection) != APPLICATION_ID:
+        raise _damaged(path, "The file is no journal of runs.")
+    version = schema.user_version(connection)
+    if version > VERSION:
+        raise ProvisionerError(
+            error(
+                "PRV7008",
+                f"the journal {path} was written by a newer version of this program",
+                detail=f"Its layout has version {version}; this program knows versions up to"
+                f" {VERSION}.",
+                hint="Install the newer version; nothing was changed.",
+            )
+        )
+
+
+def _of_trouble(path: Path, trouble: Trouble, text: str) -> ProvisionerError:
+    match trouble:
+        case Trouble.DAMAGED:
+            return _damaged(path, text)
+        case Trouble.FORBIDDEN:
+            return _unusable(path, "This user may not read it.")
+        case Trouble.BUSY:
+            return _unusable(path, f"Another process keeps it locked for too long: {text}.")
+        case Trouble.FULL:
+            return _unusable(path, f"No space is left on its disk: {text}.")
+        case Trouble.UNUSABLE:
+            return _unusable(path, text)
+
+
+def _damaged(path: Path, detail: str) -> ProvisionerError:
+    return ProvisionerError(
+        error(
+            "PRV7007",
+            f"the journal {path} is damaged",
+            detail=detail,
+            hint="Move it aside and run the command again: it begins a new journal, and looks at"
+            " the world before each task, so that nothing is done twice. What was answered and"
+            " what tasks had found out has to be given again.",
+        )
+    )
+
+
+def _unusable(path: Path, detail: str) -> ProvisionerError:
+    return ProvisionerError(
+        error(
+            "PRV7009",
+            f"the journal {path} cannot be opened or written",
+            detail=detail,
+            hint="A journal needs a local folder with free space that this user may write to:"
+            f" {path.parent}. What was written before is safe.",
+        )
+    )

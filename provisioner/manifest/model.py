@@ -124,6 +124,10 @@ class Stack:
     places: Locator | None = field(default=None, compare=False, repr=False)
     source: SourceRange | None = None
     """Where the Stack manifest begins."""
+    policies: Mapping[Address, Declaration] = field(default_factory=dict)
+    """What says how resources are treated together, such as plans of their recovery: on no host,
+    and nothing is made of it.
+    """
 
     def in_order(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Diagnostics about the stack in the order of its files and lines."""

@@ -176,6 +176,7 @@ def missing_secrets(stack: Stack, secrets: ReferencedSecrets) -> list[Diagnostic
     holders = [
         *((Address("Host", host.name), host.spec) for host in stack.hosts.values()),
         *((item.address, item.spec) for item in stack.declarations.values()),
+        *((item.address, item.spec) for item in stack.policies.values()),
     ]
     missing = _missing(holders, secrets.check)
     return [item.at(stack.locate(address, path)) for address, path, item in missing]

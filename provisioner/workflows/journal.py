@@ -34,7 +34,7 @@ from provisioner.workflows.journalfile import (
 )
 from provisioner.workflows.refusals import Ways
 from provisioner.workflows.runbook import Runbook
-from provisioner.workflows.runs import Entry, Outcome, Run, RunRecord, What, carrier_of
+from provisioner.workflows.runs import Entry, Outcome, Run, RunRecord, What, carrier_of, states
 
 T = TypeVar("T")
 
@@ -121,13 +121,15 @@ class Journal:
             return [_entry(row) for row in connection.execute(*_log_of(run, after))]
 
     def said(self, run: str, after: int = 0) -> list[Entry]:
-        """The answers and cancellations of a run behind the entry with this number."""
+        """What others have said and done about a run behind the entry with this number: answers,
+        cancellations, that somebody goes on with it or has ended it.
+        """
         with self._reading() as connection:
             if connection is None:
                 return []
             rows = connection.execute(
-                f"{_LOG} WHERE run = ? AND sequence > ? AND what IN (?, ?) ORDER BY sequence",
-                (run, after, What.ANSWERED, What.CANCEL),
+                f"{_LOG} WHERE run = ? AND sequence > ? AND what IN (?, ?, ?, ?) ORDER BY sequence",
+                (run, after, What.ANSWERED, What.CANCEL, What.CARRIED, What.ENDED),
             )
             return [_entry(row) for row in rows]
 
@@ -257,11 +259,11 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> None:
             rows = connection.execute(
-                f"{_LOG} WHERE run = ? AND task = ? ORDER BY sequence DESC LIMIT 1", (run, task)
+                f"{_LOG} WHERE run = ? AND task = ? ORDER BY sequence", (run, task)
             )
-            found = next(map(_entry, rows), None)
-            if found is None or found.what is not What.WAITING:
-                raise refusals.not_asked(task, found)
+            known = [_entry(row) for row in rows]
+            if not states([task], known)[task].asks:
+                raise refusals.not_asked(task, known[-1] if known else None)
             told = Note(What.ANSWERED, task, detail={"text": text}, actor=actor)
             self._add(connection, run, [told])
 

@@ -36,7 +36,7 @@ from provisioner.workflows.attempts import (
 from provisioner.workflows.events import RunEvent, RunSink
 from provisioner.workflows.journal import Journal, Note
 from provisioner.workflows.runbook import OnFailure, Runbook, Task
-from provisioner.workflows.runs import Outcome, Run, What
+from provisioner.workflows.runs import Entry, Outcome, Run, What
 from provisioner.workflows.schedule import PARALLEL, Ready, remaining_path
 
 
@@ -207,6 +207,7 @@ class _Course:
                 self._ready.add(task)
 
     def _close(self) -> None:
+        self._heed_stop()
         if self._broken is None:
             outcome = self._outcome()
             skipped = [
@@ -236,30 +237,38 @@ class _Course:
 
     def _hear(self) -> None:
         """What was said by signal, and by others in the journal."""
-        if self._stop.stopping and not self._cancelled:
-            actor = self._run.record.carrier.actor
-            self._notes.append(Note(What.CANCEL, actor=actor))
-            self._cancel(actor)
+        self._heed_stop()
         now = self._clock.monotonic()
         if now < self._next_poll or self._broken is not None:
             return
         self._next_poll = now + self._limits.poll_seconds
         try:
-            said = self._journal.said(self._run.record.id, self._heard)
+            for entry in self._journal.said(self._run.record.id, self._heard):
+                self._heard = entry.sequence
+                self._heed(entry)
         except ProvisionerError as problem:
             self._break(problem)
-            return
-        for entry in said:
-            self._heard = entry.sequence
-            if entry.what is What.CANCEL:
+
+    def _heed_stop(self) -> None:
+        if self._stop.stopping and not self._cancelled:
+            actor = self._run.record.carrier.actor
+            self._notes.append(Note(What.CANCEL, actor=actor))
+            self._cancel(actor)
+
+    def _heed(self, entry: Entry) -> None:
+        match entry.what:
+            case What.CANCEL:
                 if not self._cancelled:
                     self._cancel(entry.actor)
-            elif self._answers.get(entry.task) is None:
+            case What.ANSWERED:
                 text = str(entry.detail["text"])
                 self._answers[entry.task] = text
                 self._told.append(events.TaskAnswered(entry.task, text, entry.actor))
                 if entry.task in self._running:
                     self._running[entry.task].answered = text
+            case _:
+                # Somebody took the run over, or ended it: this says so.
+                self._journal.write(self._run.record.id, [])
 
     def _take(self) -> list[Attempt]:
         """What begins now, as the notes that have to be durable first say."""

@@ -7,7 +7,7 @@ predicts runs. All that is said of a run follows from the entries of its log, in
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class What(StrEnum):
     """Written before the first look at the world: from here on, anything may have happened."""
     RETRYING = "retrying"
     WAITING = "waiting"
-    """For an answer to its question."""
+    """For an answer to its question; said once after each beginning."""
     DONE = "done"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
@@ -117,6 +117,7 @@ class TaskState:
 
     ``seconds`` is how long it took, from its last beginning to its end; ``attempts`` how often its
     action was tried since then, ``begun`` when that was. ``held_by`` is the task that failed.
+    ``asks``: it has a question that nobody has answered yet.
     """
 
     task: str
@@ -129,6 +130,7 @@ class TaskState:
     result: Mapping[str, Json] = field(default_factory=dict)
     diagnostic: Diagnostic | None = None
     held_by: str | None = None
+    asks: bool = False
     sequence: int = 0
     """Of the entry that says so."""
 
@@ -216,6 +218,8 @@ def states(task_ids: Iterable[str], entries: Iterable[Entry]) -> dict[str, TaskS
     for entry in entries:
         if entry.what in _OF_TASKS:
             found[entry.task] = _after(found[entry.task], entry)
+        elif entry.what is What.ANSWERED:
+            found[entry.task] = replace(found[entry.task], asks=False)
         elif entry.what is What.CARRIED:
             for task_id, state in found.items():
                 if state.what in _NEVER_BEGUN:
@@ -242,6 +246,7 @@ def _after(before: TaskState, entry: Entry) -> TaskState:
         result=detail.get("result", {}),
         diagnostic=diagnostic_of(detail["diagnostic"]) if "diagnostic" in detail else None,
         held_by=detail.get("cause"),
+        asks=under_way and (before.asks or entry.what is What.WAITING),
         sequence=entry.sequence,
     )
 

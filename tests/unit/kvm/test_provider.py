@@ -23,6 +23,7 @@ def test_it_serves_every_kind_of_thing_that_stands_on_a_host() -> None:
         "power",
         "preflight",
         "snapshot-revert",
+        "standby",
         "usage",
     } == description.capabilities
     # A volume's name carries its identity; every other name is taken once.

@@ -1,0 +1,251 @@
+"""The journal: its file, who may write it, what it says to others, and what is wrong with one."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError
+from provisioner.state.process import ProcessIdentity
+from provisioner.workflows.journal import Journal, Note
+from provisioner.workflows.refusals import Ways
+from provisioner.workflows.runs import Outcome, RunRecord, TaskState, What
+from tests.unit.workflows.acting import runbook, task, whats
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAN = runbook(task("a"), task("b", "a"))
+WAYS = Ways("go on with `resume`", "end it with `cancel`")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "dr" / "shop.db"
+
+
+def refusal(call: Callable[[], object]) -> Diagnostic:
+    with pytest.raises(ProvisionerError) as refused:
+        call()
+    return refused.value.diagnostics[0]
+
+
+def died(path: Path) -> RunRecord:
+    """A run whose process has ended in the middle of its first task."""
+    script = (
+        "import sys; from pathlib import Path;"
+        "from tests.unit.workflows.test_journal import PLAN;"
+        "from provisioner.workflows.journal import Journal, Note;"
+        "from provisioner.workflows.runs import What;"
+        "journal = Journal(Path(sys.argv[1])); run = journal.begin(PLAN, 'ann').id;"
+        "journal.write(run, [Note(What.BEGUN, 'a', 'act')])"
+    )
+    subprocess.run([sys.executable, "-c", script, path], check=True, timeout=60, cwd=ROOT)
+    found = Journal(path).last()
+    assert found is not None
+    return found
+
+
+def elsewhere(path: Path) -> RunRecord:
+    """A run that a process of another machine carries out."""
+    run = Journal(path).begin(PLAN, "ann")
+    far = ProcessIdentity.current()._replace(host="far", machine="m", boot="b")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE runs SET process = ?", (json.dumps(far),))
+    return run
+
+
+def test_it_is_for_its_user_alone(path: Path) -> None:
+    journal = Journal(path)
+    journal.begin(PLAN, "ann")
+    modes = {item.name: item.stat().st_mode & 0o777 for item in path.parent.iterdir()}
+    assert {"shop.db": 0o600, "shop.db-wal": 0o600, "shop.db-shm": 0o600} == modes
+    assert 0o700 == path.parent.stat().st_mode & 0o777
+
+
+def test_reading_makes_nothing(path: Path) -> None:
+    journal = Journal(path)
+    assert ([], None, [], []) == (
+        journal.runs(),
+        journal.last(),
+        journal.entries("x"),
+        journal.samples("test", 5),
+    )
+    assert "PRV7003" == refusal(lambda: journal.run("x")).code
+    assert not path.parent.exists()
+
+
+def test_others_read_while_it_is_written(path: Path) -> None:
+    writer, reader = Journal(path), Journal(path)
+    run = writer.begin(PLAN, "ann").id
+    writer.write(run, [Note(What.BEGUN, "a", "act")])
+    first = reader.entries(run)
+    assert [What.CARRIED, What.BEGUN] == [entry.what for entry in first]
+    writer.write(run, [Note(What.DONE, "a", "act", 2.5, {"result": {"n": 1}})])
+    (entry,) = reader.entries(run, after=first[-1].sequence)
+    assert (What.DONE, 2.5, {"result": {"n": 1}}) == (entry.what, entry.seconds, entry.detail)
+    found = reader.run(run)
+    assert ({"a": What.DONE, "b": None}, None) == (whats(found), found.seconds)
+    writer.end(run, Outcome.CANCELLED, [Note(What.SKIPPED, "b", "act")])
+    found = reader.run(run)
+    assert (PLAN, Outcome.CANCELLED) == (found.runbook, found.record.outcome)
+    assert TaskState("b", What.SKIPPED, sequence=4) == found.tasks["b"]
+
+
+def test_notes_are_written_all_or_none(path: Path) -> None:
+    journal = Journal(path)
+    run = journal.begin(PLAN, "ann").id
+    with pytest.raises(TypeError):
+        journal.write(run, [Note(What.BEGUN, "a"), Note(What.DONE, "a", detail={"x": object()})])
+    assert {"a": None, "b": None} == whats(journal.run(run))
+
+
+def test_the_same_runbook_is_kept_once(path: Path) -> None:
+    journal = Journal(path)
+    for _ in range(3):
+        journal.end(journal.begin(PLAN, "ann").id, Outcome.SUCCEEDED)
+    with closing(sqlite3.connect(path)) as connection:
+        assert (1,) == connection.execute("SELECT count(*) FROM runbooks").fetchone()
+    assert 3 == len({run.id for run in journal.runs()})
+
+
+def test_a_second_run_is_refused_with_who_and_when_and_what_to_do(path: Path) -> None:
+    run = Journal(path).begin(PLAN, "ann")
+    said = refusal(lambda: Journal(path, ways=WAYS).begin(PLAN, "bob"))
+    assert "PRV7001" == said.code
+    assert (
+        f"the test of plan that ann began at {run.started:%Y-%m-%d %H:%M:%S} (UTC) is under way"
+        == said.summary
+    )
+    assert f"(process {os.getpid()})" in said.detail
+    assert all(way in said.hint for way in WAYS)
+
+
+def test_a_run_whose_process_died_holds_up_others_until_it_is_gone_on_with(path: Path) -> None:
+    run = died(path)
+    journal = Journal(path, ways=WAYS)
+    assert journal.is_abandoned(run.id)
+    said = refusal(lambda: journal.begin(PLAN, "bob"))
+    assert ("PRV7001", True) == (said.code, "was interrupted" in said.summary)
+    assert all(way in said.hint for way in WAYS)
+    resumed = journal.resume("bob")
+    assert (run.id, "bob", os.getpid()) == (
+        resumed.id,
+        resumed.carrier.actor,
+        resumed.carrier.pid,
+    )
+    assert ["ann", "bob"] == [carrier.actor for carrier in journal.run(run.id).carriers]
+
+
+def test_a_run_whose_process_died_is_cancelled_at_once(path: Path) -> None:
+    run = died(path)
+    journal = Journal(path)
+    assert Outcome.CANCELLED is journal.cancel("bob").outcome
+    found = journal.run(run.id)
+    assert {"a": What.BEGUN, "b": None} == whats(found)
+    assert ["bob"] == [entry.actor for entry in found.cancellations]
+    assert "PRV7004" == refusal(lambda: journal.cancel("bob")).code
+    journal.begin(PLAN, "bob")
+
+
+def test_a_roll_back_ends_the_run_whose_process_died(path: Path) -> None:
+    run = died(path)
+    journal = Journal(path)
+    undo = journal.begin(runbook(task("z"), mode="undo"), "bob", undoes=run.id)
+    assert (run.id, Outcome.CANCELLED) == (undo.undoes, journal.run(run.id).record.outcome)
+
+
+def test_a_roll_back_does_not_end_a_run_that_is_under_way(path: Path) -> None:
+    journal = Journal(path)
+    run = journal.begin(PLAN, "ann").id
+    said = refusal(lambda: journal.begin(runbook(task("z"), mode="undo"), "bob", undoes=run))
+    assert "PRV7001" == said.code
+
+
+@pytest.mark.parametrize("consent", [False, True])
+def test_a_process_of_another_machine_is_only_taken_for_dead_with_consent(
+    path: Path, *, consent: bool
+) -> None:
+    elsewhere(path)
+    journal = Journal(path, ways=WAYS)
+    if not consent:
+        said = refusal(lambda: journal.resume("bob"))
+        assert ("PRV7002", True) == (said.code, WAYS.cancel in said.hint)
+        assert journal.cancel("bob").is_open
+    else:
+        assert "bob" == journal.resume("bob", consent=True).carrier.actor
+
+
+def test_it_is_ended_with_consent_wherever_its_process_is(path: Path) -> None:
+    elsewhere(path)
+    assert Outcome.CANCELLED is Journal(path).cancel("bob", consent=True).outcome
+
+
+def test_who_lost_a_run_writes_nothing_more(path: Path) -> None:
+    first, second = Journal(path), Journal(path)
+    run = first.begin(PLAN, "ann").id
+    second.resume("bob", consent=True)
+    said = refusal(lambda: first.write(run, [Note(What.BEGUN, "a", "act")]))
+    assert ("PRV7006", True) == (said.code, "Carried out by bob" in said.detail)
+    assert "PRV7006" == refusal(lambda: first.end(run, Outcome.SUCCEEDED)).code
+    first.leave(run)
+    assert not second.is_abandoned(run)
+
+
+def test_whoever_gives_a_run_up_lets_others_go_on(path: Path) -> None:
+    first = Journal(path)
+    first.leave(first.begin(PLAN, "ann").id)
+    assert "bob" == Journal(path).resume("bob").carrier.actor
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        ("PRAGMA application_id = 7", "PRV7007"),
+        ("PRAGMA user_version = 99", "PRV7008"),
+        ("DROP TABLE log", "PRV7007"),
+        ("UPDATE runbooks SET document = x'00'", "PRV7007"),
+        ("UPDATE log SET detail = '{'", "PRV7007"),
+    ],
+)
+@pytest.mark.parametrize("writing", [False, True])
+def test_what_is_not_what_was_written_is_refused(
+    path: Path, what: str, code: str, *, writing: bool
+) -> None:
+    journal = Journal(path)
+    run = journal.begin(PLAN, "ann").id
+    journal.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(what)
+    again = Journal(path)
+
+    def use() -> None:
+        if writing:
+            again.resume("bob", consent=True)
+        again.run(run)
+
+    assert code == refusal(use).code
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all, and long enough to be seen as none" * 20]
+)
+def test_another_file_is_refused(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    found: Sequence[str] = [
+        refusal(call).code
+        for call in (Journal(path).last, lambda: Journal(path).begin(PLAN, "ann"))
+    ]
+    assert ["PRV7007", "PRV7007"] == found
+    assert content == path.read_bytes()
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = refusal(lambda: Journal(tmp_path / "file" / "shop.db").begin(PLAN, "ann"))
+    assert "PRV7009" == said.code

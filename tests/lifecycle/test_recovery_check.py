@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.cli.render.diagnostics import render_diagnostics
+from provisioner.cli.render.readiness import render_readiness
+from provisioner.cli.render.text import plain
 from provisioner.core.clock import Clock, Deadline, SystemClock
 from provisioner.providers.api import Endpoint
 from provisioner.service.recovery.checking import Readiness, check_readiness
@@ -19,6 +22,7 @@ from provisioner.workflows.recovery.actions import Estate, synchronise
 from provisioner.workflows.runbook import Runbook
 from provisioner.workflows.runs import Outcome
 from provisioner_plugins.memory.outside import Outside
+from tests.golden_support import CheckGolden
 from tests.lifecycle.commandline import CommandLine
 from tests.lifecycle.junit import read_junit
 from tests.lifecycle.recovery import HOSTS, POLICIES, RESOURCES, declare, two_sites
@@ -234,6 +238,29 @@ def test_the_command_for_people_and_for_programs(sites: CommandLine) -> None:
         data["plans"][0]["sites"],
         [item["code"] for item in data["plans"][0]["findings"]],
     )
+
+
+def test_how_it_is_said(tmp_path: Path, check_golden: CheckGolden) -> None:
+    """Of everything that may be wrong, something."""
+    plan = POLICIES["RecoveryPlan/shop"]
+    fencing = next(line for line in plan.splitlines() if line.startswith("fencing"))
+    lone = "placement: {host: east-1}\nmemory: {size: 1GiB}"
+    web = RESOURCES["VirtualMachine/web"] + "\ndescription: '${VirtualMachine/lone.uuid}'"
+    scenario = ready_made(
+        tmp_path,
+        {
+            "RecoveryPlan/shop": plan.replace(f"{fencing}\n", ""),
+            "VirtualMachine/lone": lone,
+            "VirtualMachine/web": web,
+        },
+    )
+    scenario.clock = Later(timedelta(hours=3))
+    west(scenario).remove("Network", "lan-west")
+    west(scenario).change("StoragePool", "pool-west", ("active",), False)  # noqa: FBT003 - a value
+    west(scenario).add("VirtualMachine", "web", {"memory": {"size": 1}})
+    found = check(scenario)
+    lines = [*render_diagnostics(found.found, 100), "", *render_readiness(found, plain)]
+    check_golden("recovery/check.txt", "\n".join(lines) + "\n")
 
 
 def test_the_reports_of_a_pipeline(sites: CommandLine) -> None:

@@ -247,11 +247,10 @@ def test_references_name_kinds():
 
 def test_sets_are_keyed_by_a_required_property():
     sets = [node for node in NODES if "x-set" in node.schema]
-    of_resources = {"disks", "nics", "cdroms", "reservations", "hosts", "members", "machines"}
-    of_pairs = {"networks", "pools", "clusters", "folders", "resourcePools"}
-    of_plans = {"groups", "after", "test", "real", "bubble", "steps", "suspend", "approvals"}
-    known = {*of_resources, *of_pairs, *of_plans, "excludeDisks", "excused"}
-    assert known == {node.name for node in sets}
+    of_resources = "disks nics cdroms reservations hosts members machines excused"
+    of_policies = "networks pools clusters folders resourcePools groups after test real bubble"
+    others = "steps suspend approvals excludeDisks"
+    assert {*f"{of_resources} {of_policies} {others}".split()} == {node.name for node in sets}
     for node in sets:
         key, items = node.schema["x-set"], node.schema["items"]
         assert key in items["required"], node.pointer
@@ -291,8 +290,10 @@ def test_kind_says_what_it_is_to_the_engine(kind):
     schema = KINDS[kind]
     assert "x-impact" in schema["properties"]["spec"]
     resource = not (schema.keys() & {"x-stack", "x-endpoint", "x-policy"})
-    metadata = "metadata" if resource else "plainMetadata"
-    assert f"{SHARED}#/$defs/{metadata}" == schema["properties"]["metadata"]["$ref"]
+    assert (
+        f"{SHARED}#/$defs/{'metadata' if resource else 'plainMetadata'}"
+        == schema["properties"]["metadata"]["$ref"]
+    )
     assert resource == ("x-impact-on-delete" in schema)
     assert resource == bool(schema.get("x-computed"))
     if "x-retention" in schema:

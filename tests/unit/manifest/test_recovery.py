@@ -7,7 +7,7 @@ import pytest
 
 from provisioner.core.address import Address
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.model import Stack
+from provisioner.manifest.model import Excuse, Stack
 from provisioner.manifest.printer import print_stack
 from provisioner.service import candidates
 from tests.unit.manifest.stacks import comparable, errors, load_stack, one
@@ -115,6 +115,12 @@ def test_an_overlay_changes_a_plan_in_one_environment(tmp_path: Path) -> None:
     stack = load_stack(tmp_path, {"main.yaml": text}, "prod")
     spec = stack.policies[Address("RecoveryPlan", "shop")].spec
     assert (5, 7 * 86_400_000) == (spec["machines"]["web"]["tier"], spec["drillEvery"])
+
+
+def test_machines_that_are_excused_have_a_reason(tmp_path: Path) -> None:
+    excused = "{recovery: {excused: [{machine: cache-*, reason: holds nothing}]}}"
+    stack = load_stack(tmp_path, {"main.yaml": WHOLE.replace("spec: {}", f"spec: {excused}", 1)})
+    assert (Excuse("cache-*", "holds nothing"),) == stack.excused
 
 
 def test_completion_of_resources_leaves_policies_out() -> None:

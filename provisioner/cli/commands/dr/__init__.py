@@ -10,6 +10,7 @@ from provisioner.cli.lazy import LazyGroup
 from provisioner.cli.options import global_options
 
 COMMANDS = {
+    "check": "Tell whether recovery plans would work now",
     "compile": "Write a plan to a signed file that needs neither manifests nor state",
     "key": "Make a key to sign plans with",
 }

@@ -81,6 +81,7 @@ class Workspace:
         self.cache = cache
         self.states = states
         self.configuration = configuration
+        self.environ = environ
         self.secrets = ReferencedSecrets(environ, self.root, configuration, redactor)
         self.catalog = catalog or SchemaCatalog.installed()
         self.lineage = uuid4()

@@ -19,6 +19,11 @@ BLOCK = 65536
 BOTH = [planned("db", tier=1), planned("web", tier=2, needs=(machine_address("db"),))]
 
 
+def start(sites: TwoSites, site: str, machine: str) -> None:
+    """Somebody starts a machine, past every mark."""
+    sites.outside(site).change("VirtualMachine", machine, ("power",), "running")
+
+
 @pytest.fixture
 def sites(tmp_path: Path) -> TwoSites:
     found = TwoSites(tmp_path, BOTH)
@@ -53,16 +58,18 @@ def test_the_spec_of_the_other_site_counts_there(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_somebody_starts_again_stops_a_migration(sites: TwoSites) -> None:
-    def start_it(_event: object) -> None:
-        found = sites.outside(A).find("VirtualMachine", "web")
-        if found is not None and found.standby is not None and not found.is_running:
-            sites.outside(A).change("VirtualMachine", "web", ("power",), "running")
-
-    sites.listener = start_it
+    sites.before["all-off"] = lambda: start(sites, A, "web")
     run = sites.run(Mode.MIGRATE)
     assert Outcome.STOPPED is run.record.outcome
     assert {"all-off": "PRV7075"} == trouble(run)
     assert [] == sites.running(B)
+
+
+def test_the_last_look_before_a_start_sees_a_machine_at_the_other_site(sites: TwoSites) -> None:
+    sites.before["start"] = lambda: start(sites, A, "web")
+    run = sites.run(Mode.MIGRATE)
+    assert {"start/web": "PRV7075"} == trouble(run)
+    assert ["db"] == sites.running(B)
 
 
 def test_a_failover_after_a_disaster_tells_what_is_lost(sites: TwoSites) -> None:

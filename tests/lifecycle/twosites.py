@@ -21,9 +21,11 @@ from provisioner.engine.stop import StopSignal
 from provisioner.providers.api import Endpoint
 from provisioner.providers.registry import Registry
 from provisioner.state.model import EndpointRecord
+from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.events import RunEvent
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.actions import Estate, recovery_actions, synchronise
+from provisioner.workflows.recovery.actions.estate import Acting
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.modes import rollback_runbook, runbook_of
 from provisioner.workflows.runbook import Runbook
@@ -57,6 +59,8 @@ class TwoSites:
         self.events: list[RunEvent] = []
         self.stop = StopSignal()
         self.listener: Callable[[RunEvent], None] = lambda _: None
+        self.before: dict[str, Callable[[], None]] = {}
+        """By action, what somebody does just before it."""
         self.new_journal: Callable[[Path], Journal] = Journal
         records = {
             name: EndpointRecord(
@@ -154,7 +158,15 @@ class TwoSites:
 
     def _runner(self, sessions: Sessions, mode: str) -> Runner:
         actions = recovery_actions(self.plan, sessions, mode=mode, environ=dict(os.environ))
+        actions = {**actions, **{name: self._preceded(actions[name], name) for name in self.before}}
         return Runner(self.journal, actions, sink=self._tell, stop=self.stop, limits=QUICK)
+
+    def _preceded(self, action: Action, name: str) -> Action:
+        def look(work: Work) -> Done | NotDone:
+            self.before[name]()
+            return action.observe(work)
+
+        return Acting(look, action.perform)
 
     def _tell(self, event: RunEvent) -> None:
         self.events.append(event)

@@ -139,9 +139,8 @@ def accepts(definition: str, text: str) -> bool:
 def test_there_is_a_schema_for_each_kind_and_it_is_named_after_it():
     resources = ["Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot"]
     inventory = ["Datacenter", "Folder", "Cluster", "ClusterHost", "ResourcePool", "PlacementRule"]
-    rights = ["Role", "Permission"]
-    policies = ["Site", "SitePair", "ProtectionGroup", "RecoveryPlan"]
-    assert ["Stack", "Host", *resources, *inventory, *rights, *policies] == sorted(
+    more = ["Role", "Permission", "Site", "SitePair", "ProtectionGroup", "RecoveryPlan"]
+    assert ["Stack", "Host", *resources, *inventory, *more] == sorted(
         KINDS, key=lambda kind: KINDS[kind]["x-order"]
     )
     for kind, schema in KINDS.items():
@@ -290,10 +289,8 @@ def test_kind_says_what_it_is_to_the_engine(kind):
     schema = KINDS[kind]
     assert "x-impact" in schema["properties"]["spec"]
     resource = not (schema.keys() & {"x-stack", "x-endpoint", "x-policy"})
-    assert (
-        f"{SHARED}#/$defs/{'metadata' if resource else 'plainMetadata'}"
-        == schema["properties"]["metadata"]["$ref"]
-    )
+    metadata = "metadata" if resource else "plainMetadata"
+    assert f"{SHARED}#/$defs/{metadata}" == schema["properties"]["metadata"]["$ref"]
     assert resource == ("x-impact-on-delete" in schema)
     assert resource == bool(schema.get("x-computed"))
     if "x-retention" in schema:

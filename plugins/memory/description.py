@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from provisioner.providers.api import API_VERSION, Description, Naming
-from provisioner.providers.capabilities import POWER, SNAPSHOT_REVERT, USAGE
+from provisioner.providers.capabilities import (
+    POWER,
+    REPLICATION,
+    SNAPSHOT_REVERT,
+    STANDBY,
+    USAGE,
+)
+from provisioner_plugins.memory.faults import CALLS
 from provisioner_plugins.memory.faults import SCHEMA as FAULTS_SCHEMA
 
 NAMING: Mapping[str, Naming] = {
@@ -55,6 +62,19 @@ CONNECTION_SCHEMA: Mapping[str, Any] = {
             "description": "A secret that the endpoint asks for, and does nothing with.",
         },
         "faults": FAULTS_SCHEMA,
+        "latency": {
+            "type": "object",
+            "description": "How many seconds calls take, by the name of the call; `*` is every "
+            "other one. For trying out what takes long.",
+            "propertyNames": {"enum": [*CALLS, "*"]},
+            "additionalProperties": {
+                "type": "number",
+                "description": "Seconds.",
+                "minimum": 0,
+                "examples": [0.05],
+            },
+            "examples": [{"power": 0.2, "*": 0.01}],
+        },
     },
     "examples": [{"path": "/var/lib/provisioner/lab.jsonl"}],
 }
@@ -81,5 +101,5 @@ def describe(version: str) -> Description:
         connection_schema=CONNECTION_SCHEMA,
         native_schema=NATIVE_SCHEMA,
         defaults=DEFAULTS,
-        capabilities=frozenset({POWER, SNAPSHOT_REVERT, USAGE}),
+        capabilities=frozenset({POWER, REPLICATION, SNAPSHOT_REVERT, STANDBY, USAGE}),
     )

@@ -20,7 +20,30 @@ from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.providers.api import Retryable, Terminal
 
-CALLS = ("open", "observe", "discover", "create", "update", "adopt", "delete", "revert", "power")
+CALLS = (
+    "open",
+    "observe",
+    "discover",
+    "users",
+    "create",
+    "update",
+    "adopt",
+    "delete",
+    "revert",
+    "power",
+    "replicas",
+    "synchronise",
+    "read",
+    "suspend",
+    "stage",
+    "unstage",
+    "promote",
+    "discard",
+    "stand_by",
+    "take_over",
+    "standing_by",
+)
+"""``read`` is what the endpoint of the replica asks of that of the machine."""
 
 EFFECTS = {
     "retryable": "fails before anything is done; the same call may work later",

@@ -29,6 +29,9 @@ from provisioner_plugins.memory.objects import (
     present,
 )
 
+UNREACHABLE = StoredObject("unreachable", "Endpoint", "unreachable", None, {})
+"""What an inventory has while its endpoint cannot be reached."""
+
 
 class DamagedFileError(Exception):
     """The file holds something that is no line of an inventory."""
@@ -49,6 +52,22 @@ class Inventory:
         self._presents: dict[str, Present] = {}
         self._names: dict[tuple[str, str], dict[str, None]] = {}
         self._holders: dict[str, dict[str, None]] = {}
+        self._others: dict[str, Inventory] = {}
+
+    @property
+    def where(self) -> str:
+        """Where other endpoints find this one (:meth:`other`)."""
+        return str(self.path.absolute()) if self.path is not None else f"process/{id(self)}"
+
+    def know(self, other: Inventory) -> None:
+        """Find another endpoint of this process as long as both live."""
+        self._others[other.where] = other
+
+    def other(self, where: str) -> Inventory | None:
+        """The endpoint there; None if it lived in a process that is gone."""
+        if where not in self._others and where.startswith("/"):
+            self._others[where] = Inventory(Path(where))
+        return self._others.get(where)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -84,6 +103,11 @@ class Inventory:
     def named(self, kind: str, name: str) -> list[StoredObject]:
         """The objects of a kind that have this name, oldest first."""
         return [self._objects[key] for key in self._names.get((kind, name), ())]
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether nobody but its own machines gets to the endpoint."""
+        return UNREACHABLE.id in self._objects
 
     def holders(self, object_id: str) -> list[StoredObject]:
         """The objects that hold on to this one, by kind and name."""

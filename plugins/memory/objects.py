@@ -14,6 +14,13 @@ from typing import Any
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Json, Path
 from provisioner.providers.api import Present
+from provisioner_plugins.memory.content import (
+    EMPTY,
+    Content,
+    Mirror,
+    decode_content,
+    encode_content,
+)
 
 MACHINE = "VirtualMachine"
 POWER_DEFAULT = "running"
@@ -29,7 +36,8 @@ class StoredObject:
     where they are others. ``saved`` is what a snapshot holds: the machine's spec when it was taken.
     ``holds`` are the ids of the objects that it refers to, by the place in its spec that names
     them. ``node`` is where in a cluster the object is just now: nobody asks for that, and whoever
-    runs the cluster changes it.
+    runs the cluster changes it. ``content`` is what is on a disk, ``mirrors`` where its writes go
+    as well. ``standby`` is why a machine must not be started.
     """
 
     id: str
@@ -42,6 +50,21 @@ class StoredObject:
     saved: Mapping[str, Any] | None = None
     holds: Mapping[str, str] = field(default_factory=dict)
     node: str | None = None
+    content: Content = EMPTY
+    mirrors: tuple[Mirror, ...] = ()
+    standby: str | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is a machine whose guest runs, or is suspended."""
+        power = self.running.get(("power",), self.spec.get("power", POWER_DEFAULT))
+        return self.kind == MACHINE and power != "stopped"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is a machine whose guest runs."""
+        power = self.running.get(("power",), self.spec.get("power", POWER_DEFAULT))
+        return self.kind == MACHINE and power == "running"
 
 
 _KEEPING = {"Disk": ("image",), MACHINE: ("disks", "cdroms", "clone")}
@@ -75,6 +98,12 @@ def encode(stored: StoredObject) -> str:
         line["holds"] = stored.holds
     if stored.node is not None:
         line["node"] = stored.node
+    if stored.content != EMPTY:
+        line["content"] = encode_content(stored.content)
+    if stored.mirrors:
+        line["mirrors"] = [list(mirror) for mirror in stored.mirrors]
+    if stored.standby is not None:
+        line["standby"] = stored.standby
     return _encoder.encode(line)
 
 
@@ -101,19 +130,23 @@ def decode(line: Mapping[str, Any]) -> StoredObject | None:
         saved=line.get("saved"),
         holds=line.get("holds", {}),
         node=line.get("node"),
+        content=decode_content(line["content"]) if "content" in line else EMPTY,
+        mirrors=tuple(Mirror(*mirror) for mirror in line.get("mirrors", ())),
+        standby=line.get("standby"),
     )
 
 
 def present(stored: StoredObject, line: str) -> Present:
     """What observing an object tells. The fingerprint is a digest of its line, in which equal
-    objects agree, but for its place: that moves by itself.
+    objects agree, but for its place and what guests write: they move by themselves.
     """
     facts: dict[str, Json] = {}
     if stored.kind == MACHINE:
         facts["power"] = stored.running.get(("power",), stored.spec.get("power", POWER_DEFAULT))
     if stored.node is not None:
         facts["node"] = stored.node
-        line = encode(replace(stored, node=None))
+    if stored.node is not None or stored.content != EMPTY or stored.mirrors:
+        line = encode(replace(stored, node=None, content=EMPTY, mirrors=()))
     return Present(
         external_id=stored.id,
         owner=stored.owner,

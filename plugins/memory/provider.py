@@ -20,6 +20,7 @@ from provisioner.providers.api import (
     Present,
     Resource,
 )
+from provisioner_plugins.memory.access import Access
 from provisioner_plugins.memory.description import describe
 from provisioner_plugins.memory.faults import Faults
 from provisioner_plugins.memory.inventory import Inventory
@@ -42,7 +43,7 @@ class MemoryProvider:
         self._calls: dict[str, Counter[str]] = {}
 
     def describe(self) -> Description:
-        """Every kind; power, snapshot-revert and usage."""
+        """Every kind; power, snapshot-revert, usage, replication and standby."""
         return describe(VERSION)
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:
@@ -83,7 +84,18 @@ class MemoryProvider:
         calls["open"] += 1
         told = Told(endpoint, context.secrets, context.memory)
         faults.before("open", Address("Host", endpoint.name), secrets=lambda: told.of({}))
-        return MemorySession(endpoint.name, inventory, faults, calls, context=context, told=told)
+        latency = endpoint.connection.get("latency", {})
+        return MemorySession(
+            Access(
+                endpoint.name,
+                inventory,
+                faults,
+                calls,
+                context=context,
+                told=told,
+                latency=latency,
+            )
+        )
 
     def inventory(self, endpoint: Endpoint, root: Path) -> Inventory:
         """What the endpoint holds; the same for every session of this provider. A relative path

@@ -30,6 +30,8 @@ def addresses(*, recorded_only: bool = False, kind: str = "", files: bool = Fals
         found = _quietly(lambda: _addresses(context, recorded_only=recorded_only))
         if kind:
             found = [text.partition("/")[2] for text in found if text.startswith(f"{kind}/")]
+        else:
+            found = _quietly(lambda: _resources(found))
         items = [CompletionItem(incomplete, type="file")] if files else []
         names = sorted({text for text in found if text.startswith(incomplete)})
         return items + [CompletionItem(name) for name in names]
@@ -65,6 +67,12 @@ def _addresses(context: click.Context, *, recorded_only: bool) -> list[str]:
         )
     )
     return recorded if recorded_only else recorded + candidates.declared_addresses(folder)
+
+
+def _resources(found: list[str]) -> list[str]:
+    from provisioner.service.candidates import POLICIES  # noqa: PLC0415 - as above
+
+    return [text for text in found if text.partition("/")[0] not in POLICIES]
 
 
 def _folder(context: click.Context) -> Path:

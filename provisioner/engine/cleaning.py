@@ -29,7 +29,7 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
-from provisioner.providers.capabilities import ConsoleStream, User
+from provisioner.providers.capabilities import ConsoleStream, GuestResult, ReplicaState, User
 
 
 class Unforeseen(Exception):
@@ -81,6 +81,7 @@ class _Guarded:
     """Has every method of an object, and no other."""
 
     def __init__(self, inner: object, redactor: Redactor) -> None:
+        self._inner = inner
         # As attributes, because isinstance looks for those of a protocol without __getattr__.
         for name in dir(type(inner)):
             if not name.startswith("_") and isroutine(getattr(type(inner), name)):
@@ -91,9 +92,16 @@ def _cleaned(call: Callable[..., Any], redactor: Redactor) -> Callable[..., Any]
     @wraps(call)
     def work(*arguments: Any, **named: Any) -> Any:
         with cleaning(redactor):
-            return _answer(call(*arguments, **named), redactor)
+            # A session that is handed to another one of its provider is its own again in there.
+            given = [_bare(item) for item in arguments]
+            keywords = {name: _bare(item) for name, item in named.items()}
+            return _answer(call(*given, **keywords), redactor)
 
     return work
+
+
+def _bare(value: Any) -> Any:
+    return value._inner if isinstance(value, _Guarded) else value
 
 
 def _answer(value: Any, redactor: Redactor) -> Any:
@@ -151,5 +159,7 @@ _BY_TYPE: Mapping[type, Callable[[Any, Redactor], Any]] = {
     Present: _present,
     Outcome: _outcome,
     Discovered: _discovered,
+    ReplicaState: lambda value, redactor: replace(value, problem=redactor.text(value.problem)),
+    GuestResult: lambda value, redactor: value._replace(output=redactor.text(value.output)),
     User: lambda value, redactor: value._replace(text=redactor.text(value.text)),
 }

@@ -198,9 +198,9 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         ],
         "kept": [{"address": str(kept.address), "reason": kept.reason} for kept in plan.kept],
         "undetermined": [problem.as_json() for problem in plan.undetermined],
-        "refresh": [_known_json(known) for known in plan.refresh],
-        "observed": [_known_json(known) for known in plan.observed],
-        "context": [_known_json(known) for known in plan.context],
+        "refresh": [known_json(known) for known in plan.refresh],
+        "observed": [known_json(known) for known in plan.observed],
+        "context": [known_json(known) for known in plan.context],
         "endpoints": {
             name: {"provider": record.provider, "spec": record.spec}
             for name, record in plan.endpoints.items()
@@ -214,7 +214,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _known_json(known: Known) -> dict[str, Any]:
+def known_json(known: Known) -> dict[str, Any]:
+    """A resource as plain data; :func:`known_of_json` reads it."""
     return {
         "address": str(known.address),
         "endpoint": known.endpoint,
@@ -234,8 +235,8 @@ def _step_json(step: Step) -> dict[str, Any]:
     return {
         "id": step.id,
         "action": step.action.value,
-        "resource": _known_json(step.known),
-        "previous": _known_json(step.previous) if step.previous is not None else None,
+        "resource": known_json(step.known),
+        "previous": known_json(step.previous) if step.previous is not None else None,
         "fingerprint": step.fingerprint,
         "changes": [_change_json(change) for change in step.changes],
         "impact": step.impact.value,
@@ -266,7 +267,10 @@ def _change_json(change: Change) -> dict[str, Any]:
     return data
 
 
-def _known(data: Mapping[str, Any]) -> Known:
+def known_of_json(data: Mapping[str, Any]) -> Known:
+    """The resource that :func:`known_json` wrote; raises KeyError, TypeError or ValueError for
+    anything else.
+    """
     return Known(
         address=Address.of(data["address"]),
         endpoint=data["endpoint"],
@@ -300,7 +304,7 @@ def _step(data: Mapping[str, Any]) -> Step:
     return Step(
         id=data["id"],
         action=Action(data["action"]),
-        known=_known(data["resource"]),
+        known=known_of_json(data["resource"]),
         fingerprint=data["fingerprint"],
         changes=tuple(_change(change) for change in data["changes"]),
         impact=Impact(data["impact"]),
@@ -309,7 +313,7 @@ def _step(data: Mapping[str, Any]) -> Step:
         restart=data["restart"],
         deferred=tuple(tuple(path) for path in data["deferred"]),
         prior_serial=data["priorSerial"],
-        previous=_known(data["previous"]) if data["previous"] is not None else None,
+        previous=known_of_json(data["previous"]) if data["previous"] is not None else None,
         replace_order=data["replaceOrder"],
         held=data["held"],
     )
@@ -358,9 +362,9 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
         ),
         kept=tuple(Kept(Address.of(kept["address"]), kept["reason"]) for kept in data["kept"]),
         undetermined=tuple(_diagnostic(item) for item in data["undetermined"]),
-        refresh=tuple(_known(known) for known in data["refresh"]),
-        observed=tuple(_known(known) for known in data.get("observed", ())),
-        context=tuple(_known(known) for known in data["context"]),
+        refresh=tuple(known_of_json(known) for known in data["refresh"]),
+        observed=tuple(known_of_json(known) for known in data.get("observed", ())),
+        context=tuple(known_of_json(known) for known in data["context"]),
         endpoints={
             name: EndpointRecord(name, record["provider"], record["spec"])
             for name, record in data["endpoints"].items()

@@ -124,6 +124,18 @@ class KindInfo:
         return bool(self.schema.get("x-endpoint"))
 
     @property
+    def is_policy(self) -> bool:
+        """Whether it says how resources are treated together: nothing is made of it, no provider
+        serves it, and it is on no host.
+        """
+        return bool(self.schema.get("x-policy"))
+
+    @property
+    def is_resource(self) -> bool:
+        """Whether an object of an endpoint is made of it."""
+        return not (self.is_stack or self.is_endpoint or self.is_policy)
+
+    @property
     def impact_on_delete(self) -> Impact:
         """What removing a resource of the kind does; ``replace`` where the schema is silent."""
         return Impact(self.schema.get("x-impact-on-delete", Impact.REPLACE))

@@ -93,6 +93,11 @@ class SchemaCatalog:
         return next(name for name, info in self.kinds.items() if info.is_endpoint)
 
     @cached_property
+    def policy_kinds(self) -> frozenset[str]:
+        """The kinds that say how resources are treated together."""
+        return frozenset(name for name, info in self.kinds.items() if info.is_policy)
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over all schemas: changes when, and only when, one of them does."""
         return digest({name: info.schema for name, info in self.kinds.items()})

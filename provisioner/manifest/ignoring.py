@@ -41,7 +41,7 @@ def ignore_rules(
     """The rules by their place in the list, without those in which something is wrong, and what is
     wrong besides what is ``known``.
     """
-    made = [kind for kind in kinds if not (kind.is_stack or kind.is_endpoint)]
+    made = [kind for kind in kinds if kind.is_resource]
     written: Any = value
     for part in PLACE:
         written = written.get(part) if isinstance(written, dict) else None

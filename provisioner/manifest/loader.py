@@ -30,6 +30,7 @@ from provisioner.manifest.named import named_files
 from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.providers import Describe, ProviderSections
+from provisioner.manifest.recovery import check_recovery
 from provisioner.manifest.references import Draft, Names, find_hosts, link_host, link_references
 from provisioner.manifest.reports import Reports
 from provisioner.manifest.stackfile import StackFile, no_stack, read_stack_file, stacks_apart
@@ -93,6 +94,7 @@ class _Loading:
         self.variables, self.describe = variables, describe
         self.drafts: dict[Address, Draft] = {}
         self.hosts: dict[str, Draft] = {}
+        self.policies: dict[Address, Draft] = {}
         self.aside: list[Draft] = []
         """Drafts whose address is no name, or another's: nothing comes of them, but they are
         checked.
@@ -183,6 +185,8 @@ class _Loading:
         self.origins[draft.address] = draft.origin
         if draft.address.kind == self.catalog.endpoint_kind:
             self.hosts[draft.address.name] = draft
+        elif draft.address.kind in self.catalog.policy_kinds:
+            self.policies[draft.address] = draft
         else:
             self.drafts[draft.address] = draft
 
@@ -202,7 +206,8 @@ class _Loading:
             self.reports.add(reports.within(stack.manifest.origin))
 
     def _link(self, stack: StackFile) -> None:
-        names = Names(self.drafts, self.hosts.keys(), self.unread, self.catalog)
+        declared = {**self.drafts, **self.policies}
+        names = Names(declared, self.hosts.keys(), self.unread, self.catalog)
         default = stack.default_host
         if default is not None and default not in self.hosts and stack.manifest is not None:
             kinds = (self.catalog.endpoint_kind,)
@@ -210,19 +215,27 @@ class _Loading:
             if problem is not None:
                 origin, kind = stack.manifest.origin, self.catalog.stack_kind
                 self.reports.report(origin, kind, problem)
-        endpoint = self.catalog.endpoint_kind
+        endpoint, of_policy = self.catalog.endpoint_kind, self.catalog.policy_kinds
         hosts = [*self.hosts.values(), *(it for it in self.aside if it.address.kind == endpoint)]
-        aside = [draft for draft in self.aside if draft.address.kind != endpoint]
+        policies = [
+            *self.policies.values(),
+            *(draft for draft in self.aside if draft.address.kind in of_policy),
+        ]
+        elsewhere = {endpoint, *of_policy}
+        aside = [draft for draft in self.aside if draft.address.kind not in elsewhere]
         drafts = [*self.drafts.values(), *aside]
-        link_references(names, drafts)
+        link_references(names, [*drafts, *policies])
         find_hosts(names, drafts, default, silent="defaults" in stack.uncertain)
         scope = stack.name if self.environment is None else f"{stack.name}/{self.environment}"
         settle_addresses(scope, self.drafts, self.recorded)
         check_drafts(self.drafts)
         for draft in aside:
             check_drafts({draft.address: draft})
+        for draft in policies:
+            check_secrets(draft)
+        check_recovery(self.policies, self.drafts, names)
         self._check_providers(hosts, drafts)
-        for draft in (*hosts, *drafts):
+        for draft in (*hosts, *drafts, *policies):
             for problem in draft.problems:
                 self._report(draft, problem)
         if stack.manifest is not None:
@@ -283,6 +296,10 @@ class _Loading:
             )
             for address, draft in self.drafts.items()
         }
+        policies = {
+            address: Declaration(address, draft.spec, draft.origin.source, None, draft.references)
+            for address, draft in self.policies.items()
+        }
         hosts = {
             name: HostDeclaration(
                 name, str(draft.spec["provider"]), draft.spec, draft.origin.source
@@ -301,6 +318,8 @@ class _Loading:
             tuple(Path(name).relative_to(self.root).as_posix() for name in files),
             self.places,
             stack.manifest.origin.source if stack.manifest is not None else None,
+            policies,
+            stack.excused,
         )
 
 

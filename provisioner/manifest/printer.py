@@ -41,7 +41,7 @@ def _documents(
     yield _stack_document(stack, catalog)
     for host in stack.hosts.values():
         yield _host_document(host, catalog, connections)
-    for declaration in stack.declarations.values():
+    for declaration in (*stack.declarations.values(), *stack.policies.values()):
         yield _document(declaration, catalog)
 
 

@@ -15,6 +15,9 @@ from typing import Any
 
 from provisioner.service.layout import state_path
 
+POLICIES = ("Site", "SitePair", "ProtectionGroup", "RecoveryPlan")
+"""The kinds that nothing is made of, and that no plan is narrowed to."""
+
 _KIND = re.compile(r"^kind:[ \t]*[\"']?(\w+)", re.MULTILINE)
 _METADATA = re.compile(r"^metadata:.*(?:\n(?:[ \t]+.*)?)*", re.MULTILINE)
 _NAME = re.compile(r"(?:\{|,|\n)[ \t]*name:[ \t]*[\"']?((?:\$\{[^}]*\}|[^\s,}\"'])+)")

@@ -35,7 +35,10 @@ class Task:
     """One thing to do. ``id`` is unique in its runbook and the same whenever the runbook is made
     again from the same input: history is kept by it.
 
-    ``action`` names what is done, with ``arguments``. ``needs`` are ids of tasks that come before.
+    ``action`` names what is done, with ``arguments``. ``needs`` are ids of tasks that come before,
+    and without whose success this one is not begun. ``after`` are ids of tasks that only have to
+    have ended before, in whatever way: a tier comes after the one before it, also where one machine
+    of that never came up.
     ``lane`` is a limited resource that the task takes one place of while it runs, such as the
     parallel starts of a host; empty: none. ``seconds`` is its deadline. ``subject`` is the address
     that it is about, empty for the plan as a whole; ``stage`` groups tasks for people
@@ -52,6 +55,12 @@ class Task:
     on_failure: OnFailure = OnFailure.STOP
     subject: str = ""
     stage: str = ""
+    after: tuple[str, ...] = ()
+
+    @property
+    def awaits(self) -> tuple[str, ...]:
+        """All ids that come before."""
+        return (*self.needs, *self.after)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data; :meth:`of` reads it."""
@@ -61,6 +70,7 @@ class Task:
             "action": self.action,
             "arguments": dict(self.arguments),
             "needs": list(self.needs),
+            "after": list(self.after),
             "lane": self.lane,
             "seconds": float(self.seconds),
             "onFailure": str(self.on_failure),
@@ -77,6 +87,7 @@ class Task:
             action=data["action"],
             arguments=data["arguments"],
             needs=tuple(data["needs"]),
+            after=tuple(data["after"]),
             lane=data["lane"],
             seconds=float(data["seconds"]),
             on_failure=OnFailure(data["onFailure"]),
@@ -87,7 +98,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Runbook:
-    """Tasks in an order in which each stands after all it needs. ``lanes``: how many tasks of a
+    """Tasks in an order in which each stands after all it awaits. ``lanes``: how many tasks of a
     lane run at once. ``name`` is the plan's, ``mode`` what it does (``test``, ``failover``).
 
     Raises ValueError if an id is there twice, a task needs one that does not exist, they need one
@@ -103,7 +114,7 @@ class Runbook:
     def __post_init__(self) -> None:
         known: set[str] = set()
         for task in self.tasks:
-            missing = [needed for needed in task.needs if needed not in known]
+            missing = [needed for needed in task.awaits if needed not in known]
             if missing:
                 raise ValueError(f"{task.id} needs {missing[0]}, which does not stand before it")
             if task.id in known:
@@ -118,7 +129,7 @@ class Runbook:
     ) -> Runbook:
         """A runbook of tasks in any order."""
         by_id = {task.id: task for task in tasks}
-        graph = DependencyGraph({task.id: task.needs for task in tasks})
+        graph = DependencyGraph({task.id: task.awaits for task in tasks})
         return cls(name, mode, tuple(by_id[task_id] for task_id in graph.order()), lanes or {})
 
     @cached_property
@@ -133,6 +144,15 @@ class Runbook:
         for task in self.tasks:
             for needed in set(task.needs):
                 found[needed].append(task.id)
+        return {task_id: tuple(ids) for task_id, ids in found.items()}
+
+    @cached_property
+    def followers(self) -> Mapping[str, tuple[str, ...]]:
+        """By task, the ids of those that await its end, in the order of the runbook."""
+        found: dict[str, list[str]] = {task.id: [] for task in self.tasks}
+        for task in self.tasks:
+            for awaited in set(task.awaits):
+                found[awaited].append(task.id)
         return {task_id: tuple(ids) for task_id, ids in found.items()}
 
     @cached_property

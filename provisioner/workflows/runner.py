@@ -202,7 +202,7 @@ class _Course:
         for task in self._runbook.tasks:
             if task.id in done:
                 continue
-            self._missing[task.id] = len(set(task.needs) - done.keys())
+            self._missing[task.id] = len(set(task.awaits) - done.keys())
             if not self._missing[task.id]:
                 self._ready.add(task)
 
@@ -397,11 +397,24 @@ class _Course:
     def _settle(self, task: Task) -> None:
         """What needs the task may go on."""
         self._settled.add(task.id)
-        for dependent in self._runbook.dependents[task.id]:
-            if dependent in self._missing:
-                self._missing[dependent] -= 1
-                if not self._missing[dependent]:
-                    self._ready.add(self._runbook.by_id[dependent])
+        self._go_on(self._runbook.followers[task.id])
+
+    def _hold_back(self, task_id: str) -> None:
+        """What needs the task may not go on; what only comes after it may."""
+        self._settled.add(task_id)
+        trailing = [
+            follower
+            for follower in self._runbook.followers[task_id]
+            if task_id in self._runbook.by_id[follower].after
+        ]
+        self._go_on(trailing)
+
+    def _go_on(self, followers: Iterable[str]) -> None:
+        for follower in followers:
+            if follower in self._missing:
+                self._missing[follower] -= 1
+                if not self._missing[follower] and follower not in self._settled:
+                    self._ready.add(self._runbook.by_id[follower])
 
     def _fail(self, attempt: Attempt, diagnostic: Diagnostic) -> None:
         task, seconds = attempt.task, self._free(attempt)
@@ -413,7 +426,7 @@ class _Course:
             case OnFailure.GO_ON:
                 self._settle(task)
             case OnFailure.HOLD:
-                self._settled.add(task.id)
+                self._hold_back(task.id)
                 self._hold(self._runbook.dependents[task.id], task.id)
             case OnFailure.STOP:
                 self._settled.add(task.id)
@@ -429,7 +442,7 @@ class _Course:
             task = self._runbook.by_id[frontier.pop()]
             if task.id in self._settled:
                 continue
-            self._settled.add(task.id)
+            self._hold_back(task.id)
             self._notes.append(Note(What.HELD, task.id, task.action, detail={"cause": cause}))
             self._told.append(events.TaskHeld(task.id, cause))
             frontier += reversed(self._runbook.dependents[task.id])

@@ -55,7 +55,7 @@ def remaining_path(runbook: Runbook, seconds: Mapping[str, float]) -> dict[str, 
     for task in reversed(runbook.tasks):
         length = seconds[task.id] + after.get(task.id, 0.0)
         found[task.id] = length
-        for needed in task.needs:
+        for needed in task.awaits:
             if length > after.get(needed, 0.0):
                 after[needed] = length
     return found
@@ -65,13 +65,13 @@ def critical_path(runbook: Runbook, remaining: Mapping[str, float]) -> tuple[str
     """The tasks of the longest way, in order; of ways that are equally long the one whose tasks
     stand first. ``remaining`` is what :func:`remaining_path` says.
     """
-    dependents = runbook.dependents
-    candidates = [task.id for task in runbook.tasks if not task.needs]
+    followers = runbook.followers
+    candidates = [task.id for task in runbook.tasks if not task.awaits]
     path = []
     while candidates:
         longest = max(candidates, key=remaining.__getitem__)
         path.append(longest)
-        candidates = list(dependents[longest])
+        candidates = list(followers[longest])
     return tuple(path)
 
 
@@ -136,12 +136,12 @@ def schedule(runbook: Runbook, seconds: Mapping[str, float], parallel: int = PAR
     """
     remaining = remaining_path(runbook, seconds)
     ready = Ready(runbook, remaining, parallel)
-    missing = {task.id: len(set(task.needs)) for task in runbook.tasks}
+    missing = {task.id: len(set(task.awaits)) for task in runbook.tasks}
     spans: dict[str, Span] = {}
     running: list[tuple[float, int, Task]] = []
     now = 0.0
     for task in runbook.tasks:
-        if not task.needs:
+        if not task.awaits:
             ready.add(task)
     while True:
         while (task_or_none := ready.take()) is not None:
@@ -155,7 +155,7 @@ def schedule(runbook: Runbook, seconds: Mapping[str, float], parallel: int = PAR
         while running and running[0][0] == now:
             ended = heappop(running)[2]
             ready.free(ended)
-            for dependent in runbook.dependents[ended.id]:
+            for dependent in runbook.followers[ended.id]:
                 missing[dependent] -= 1
                 if not missing[dependent]:
                     ready.add(runbook.by_id[dependent])

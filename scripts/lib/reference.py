@@ -81,7 +81,7 @@ class Reference:
         modeline = f"# yaml-language-server: $schema=../schemas/{kind['$id']}"
         yield from (f"# {title}", "", MARK, "", kind["description"], "")
         yield from ("```yaml", modeline, f"{example.rstrip()}", "```", "")
-        part = "metadata" if _is_resource(kind) else "metadata-of-a-stack-or-a-host"
+        part = "metadata" if _is_resource(kind) else "metadata-of-what-nothing-is-made-of"
         yield from (f"`metadata` is described [in the index](index.md#{part}).", "")
         spec = self.resolved(kind["properties"]["spec"])
         for section in self._sections(Section("spec", spec, "live")):
@@ -144,7 +144,7 @@ class Reference:
         for impact, text in _IMPACTS.items():
             yield f"| {impact} | {text} |"
         yield ""
-        headings = {"metadata": "Metadata", "plainMetadata": "Metadata of a Stack or a Host"}
+        headings = {"metadata": "Metadata", "plainMetadata": "Metadata of what nothing is made of"}
         for name, heading in headings.items():
             yield from (f"## {heading}", "", self._shared[name]["description"], "")
             for section in self._sections(Section("metadata", self._shared[name], "none")):
@@ -287,7 +287,7 @@ def _rules(schema: Schema) -> Iterator[str]:
 
 
 def _is_resource(kind: Schema) -> bool:
-    return not (kind.get("x-stack") or kind.get("x-endpoint"))
+    return not (kind.get("x-stack") or kind.get("x-endpoint") or kind.get("x-policy"))
 
 
 def _link(schema: Schema, path: str) -> str:

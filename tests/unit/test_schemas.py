@@ -54,6 +54,7 @@ ANNOTATIONS = {
     "x-minimum",
     "x-multiple",
     "x-order",
+    "x-policy",
     "x-provider-schema",
     "x-ref",
     "x-ref-exclusive",
@@ -138,8 +139,8 @@ def accepts(definition: str, text: str) -> bool:
 def test_there_is_a_schema_for_each_kind_and_it_is_named_after_it():
     resources = ["Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot"]
     inventory = ["Datacenter", "Folder", "Cluster", "ClusterHost", "ResourcePool", "PlacementRule"]
-    rights = ["Role", "Permission"]
-    assert ["Stack", "Host", *resources, *inventory, *rights] == sorted(
+    more = ["Role", "Permission", "Site", "SitePair", "ProtectionGroup", "RecoveryPlan"]
+    assert ["Stack", "Host", *resources, *inventory, *more] == sorted(
         KINDS, key=lambda kind: KINDS[kind]["x-order"]
     )
     for kind, schema in KINDS.items():
@@ -236,7 +237,7 @@ def test_rules_are_sentences_that_the_reference_shows():
 
 def test_references_name_kinds():
     referring = [node for node in NODES if "x-ref" in node.schema]
-    never = {"Stack", "Snapshot", "PlacementRule", "Permission"}
+    never = {"Stack", "Snapshot", "PlacementRule", "Permission", "RecoveryPlan"}
     assert set(KINDS) - never == {node.schema["x-ref"] for node in referring}
     for node in NODES:
         if {"x-host-from", "x-ref-keeps", "x-ref-exclusive"} & node.schema.keys():
@@ -245,9 +246,10 @@ def test_references_name_kinds():
 
 def test_sets_are_keyed_by_a_required_property():
     sets = [node for node in NODES if "x-set" in node.schema]
-    assert {"disks", "nics", "cdroms", "reservations", "hosts", "members", "machines"} == {
-        node.name for node in sets
-    }
+    of_resources = "disks nics cdroms reservations hosts members machines excused"
+    of_policies = "networks pools clusters folders resourcePools groups after test real bubble"
+    others = "steps suspend approvals excludeDisks"
+    assert {*f"{of_resources} {of_policies} {others}".split()} == {node.name for node in sets}
     for node in sets:
         key, items = node.schema["x-set"], node.schema["items"]
         assert key in items["required"], node.pointer
@@ -286,7 +288,7 @@ def test_outputs_follow_fields_that_there_are():
 def test_kind_says_what_it_is_to_the_engine(kind):
     schema = KINDS[kind]
     assert "x-impact" in schema["properties"]["spec"]
-    resource = not (schema.get("x-stack") or schema.get("x-endpoint"))
+    resource = not (schema.keys() & {"x-stack", "x-endpoint", "x-policy"})
     metadata = "metadata" if resource else "plainMetadata"
     assert f"{SHARED}#/$defs/{metadata}" == schema["properties"]["metadata"]["$ref"]
     assert resource == ("x-impact-on-delete" in schema)

@@ -16,8 +16,9 @@ from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about kinds that a provider does not serve."""
-    apart = [item for item in items if isinstance(item, pytest.Function) and _is_other_kind(item)]
+    """Leave out what is about kinds that a provider does not serve, or about what it lacks."""
+    functions = [item for item in items if isinstance(item, pytest.Function)]
+    apart = [item for item in functions if _is_other_kind(item) or _is_lacking(item)]
     if apart:
         config.hook.pytest_deselected(items=apart)
         items[:] = [item for item in items if item not in apart]
@@ -31,6 +32,13 @@ def _is_other_kind(item: pytest.Function) -> bool:
     case = parameters.get("case")
     kind = case.kind if isinstance(case, FieldCase) else parameters.get("kind")
     return isinstance(kind, str) and not candidate.serves(kind)
+
+
+def _is_lacking(item: pytest.Function) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    candidate = parameters.get("under_test")
+    capability = getattr(item.module, "CAPABILITY", None)
+    return isinstance(candidate, Candidate) and capability not in (None, *candidate.capabilities)
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address, AddressPattern
@@ -63,10 +64,18 @@ FILES = {
 
 
 class Harness:
-    """One stack on one endpoint."""
+    """One stack on one endpoint. ``lineage``: that of a stack of which this plays the part at
+    another endpoint.
+    """
 
     def __init__(
-        self, under_test: ProviderUnderTest, folder: Path, catalog: SchemaCatalog, name: str
+        self,
+        under_test: ProviderUnderTest,
+        folder: Path,
+        catalog: SchemaCatalog,
+        name: str,
+        *,
+        lineage: UUID | None = None,
     ) -> None:
         self.under_test = under_test
         self.provider = under_test.provider
@@ -77,7 +86,11 @@ class Harness:
         self.context = Context(
             folder, self.clock, ReferencedSecrets(SECRETS, folder), lambda *_args, **_rest: None
         )
-        self.store = SqliteStore(folder / ".provisioner" / "state.db", stack=name)
+        self.store = SqliteStore(
+            folder / ".provisioner" / "state.db",
+            stack=name,
+            new_lineage=lambda: lineage or uuid4(),
+        )
         self._number = 0
         (folder / "files").mkdir(parents=True)
         for file, content in FILES.items():
@@ -152,10 +165,14 @@ class Harness:
         detail = {**intent_detail(made), BEGUN: True}
         self.store.intend(operation, str(made.address), "create", made.address, detail)
 
-    def surround(self) -> None:
-        """Make what cases may refer to, as far as there is such a thing on the endpoint."""
+    def surround(self, only: Collection[Address] | None = None) -> None:
+        """Make what cases may refer to (None: all of it), as far as there is such a thing on the
+        endpoint.
+        """
         given, served = self.under_test.surroundings, self.provider.describe().kinds
         for address, spec in surroundings().items():
+            if only is not None and address not in only:
+                continue
             chosen = given.get(address, spec)
             if chosen is not None and address.kind in served:
                 with suppress(MissingValueError):

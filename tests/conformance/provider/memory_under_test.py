@@ -107,7 +107,9 @@ class MemoryUnderTest:
         connection = {"path": str(self._file)} if self._file is not None else {}
         self.host: Mapping[str, Any] = {"connection": connection}
         self._inventory = self.provider.inventory(Endpoint(HOST, "memory", connection), folder)
-        self.outside = MemoryOutside(Outside(self._inventory))
+        self._world = Outside(self._inventory)
+        self._elsewhere: MemoryUnderTest | None = None
+        self.outside = MemoryOutside(self._world)
         notes = {"memory": {"note": "one"}}, {"memory": {"note": "two", "more": "three"}}
         natives = ("network", "pool", "disk", "machine")
         self.values: Mapping[str, Json] = {
@@ -166,9 +168,11 @@ class MemoryUnderTest:
     @contextmanager
     def cut_off(self) -> Iterator[None]:
         if self._file is None:
-            calls = ("open", "observe", "discover", "create", "update", "adopt", "delete")
-            with self.provider.faults(HOST).always(calls, "retryable"):
+            self._world.cut_off()
+            try:
                 yield
+            finally:
+                self._world.come_back()
             return
         aside = self._file.with_suffix(".aside")
         self._file.rename(aside)
@@ -182,8 +186,22 @@ class MemoryUnderTest:
     def calls(self) -> int:
         return sum(self.provider.calls(HOST).values())
 
+    def elsewhere(self) -> MemoryUnderTest:
+        if self._elsewhere is None:
+            folder = self._folder / "elsewhere"
+            self._elsewhere = MemoryUnderTest(folder, in_file=self._file is not None)
+        return self._elsewhere
+
+    def write(self, machine: str, disk: str, number: int) -> None:
+        self._world.write(machine, f"number {number}", disk, number % 8)
+
+    def content(self, external_id: str) -> object:
+        return self._world.content(external_id).blocks
+
     def close(self) -> None:
         self._inventory.close()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
 
 
 _INVENTED = (

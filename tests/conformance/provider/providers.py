@@ -11,7 +11,7 @@ import pytest
 from tests.conformance.provider.example_under_test import KIND, FolderUnderTest
 from tests.conformance.provider.memory_under_test import MemoryUnderTest
 from tests.conformance.provider.name_only_under_test import NameOnlyUnderTest
-from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
+from tests.conformance.provider.under_test import APART, Candidate, ProviderUnderTest
 
 
 def _kvm(flavour: str) -> Callable[[Path], ProviderUnderTest]:
@@ -39,10 +39,13 @@ def _vmware(flavour: str) -> Callable[[Path], ProviderUnderTest]:
 
 
 CANDIDATES = (
-    Candidate("memory", MemoryUnderTest.in_file),
+    Candidate("memory", MemoryUnderTest.in_file, capabilities=APART),
     # Where the inventory is kept has nothing to do with kinds: no need to try all of them twice.
     Candidate(
-        "memory-in-process", MemoryUnderTest.in_process, frozenset({"Disk", "VirtualMachine"})
+        "memory-in-process",
+        MemoryUnderTest.in_process,
+        frozenset({"Disk", "VirtualMachine"}),
+        capabilities=APART,
     ),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
     Candidate("name-only", NameOnlyUnderTest, frozenset({KIND})),

@@ -18,12 +18,15 @@ from provisioner.manifest.validation import Validator
 from provisioner.providers import capabilities
 from provisioner.providers.api import API_VERSION, Change, Terminal
 from tests.conformance.provider.harness import Harness
+from tests.conformance.provider.under_test import APART, Candidate
 
 PROTOCOLS = {
     capabilities.CONSOLE: capabilities.Console,
     capabilities.SNAPSHOT_REVERT: capabilities.SnapshotRevert,
     capabilities.POWER: capabilities.Power,
     capabilities.PREFLIGHT: capabilities.Preflight,
+    capabilities.REPLICATION: capabilities.Replication,
+    capabilities.STANDBY: capabilities.Standby,
     capabilities.USAGE: capabilities.Usage,
     capabilities.GUEST_AGENT: capabilities.GuestAgent,
     capabilities.STANDBY: capabilities.Standby,
@@ -87,6 +90,13 @@ def test_sessions_have_what_it_promises_and_nothing_else(world: Harness) -> None
     found = {name for name, protocol in PROTOCOLS.items() if isinstance(has, protocol)}
     session.close()
     assert promised == found
+
+
+def test_capabilities_with_tests_of_their_own_are_put_to_them(
+    request: pytest.FixtureRequest, world: Harness
+) -> None:
+    candidate: Candidate = request.node.callspec.params["under_test"]
+    assert APART & world.provider.describe().capabilities == candidate.capabilities
 
 
 def test_normalise_is_pure_and_settles_at_once(world: Harness, subject: Address) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from provisioner.core.address import Address
 from provisioner.core.values import Json
 from provisioner.core.values import Path as FieldPath
 from provisioner.providers.api import Provider
+from provisioner.providers.capabilities import REPLICATION, STANDBY
 
 
 class Outside(Protocol):
@@ -113,15 +114,45 @@ class ProviderUnderTest(Protocol):
         ...
 
 
+APART = frozenset({REPLICATION, STANDBY})
+"""Capabilities with a module of tests each (its ``CAPABILITY``), for which no endpoint is started
+that lacks them.
+"""
+
+
+@runtime_checkable
+class ReplicatingUnderTest(Protocol):
+    """What a provider under test has beside, if it promises replication."""
+
+    def elsewhere(self) -> ProviderUnderTest:
+        """Another endpoint of the provider, which has this as well; the same one each time. It is
+        closed with this one.
+        """
+        ...
+
+    def write(self, machine: str, disk: str, number: int) -> None:
+        """Have the guest of a running machine write to a disk (the name of its resource) what only
+        this number makes it write, within the disk's first MiB; returns once it is written, and
+        wherever writes have to go by then.
+        """
+        ...
+
+    def content(self, external_id: str) -> object:
+        """All that can be read from the object of a Disk, for comparison; a guest may have it."""
+        ...
+
+
 class Candidate(NamedTuple):
     """A provider that can be put under test. ``start`` is given an empty folder; it may skip.
     ``kinds``: the only ones it is tried with; None: all. ``live``: a real hypervisor is behind it.
+    ``capabilities``: those of :data:`APART` that it promises.
     """
 
     name: str
     start: Callable[[Path], ProviderUnderTest]
     kinds: frozenset[str] | None = None
     live: bool = False
+    capabilities: frozenset[str] = frozenset()
 
     def serves(self, kind: str) -> bool:
         """Whether tests about this kind are to try it."""

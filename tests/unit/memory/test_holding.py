@@ -13,7 +13,7 @@ def test_every_reference_of_the_schemas_is_known() -> None:
     assert {
         (kind, field.path, field.kinds)
         for kind, info in catalog.kinds.items()
-        if not info.is_endpoint and not info.is_stack
+        if info.is_resource
         for field in info.references
         if catalog.endpoint_kind not in field.kinds
     } == {

@@ -15,13 +15,15 @@ def runbooks(draw: st.DrawFn, largest: int = 10) -> Runbook:
     tasks: list[Task] = []
     for number in range(draw(st.integers(0, largest))):
         earlier = [task.id for task in tasks]
-        needs = draw(st.lists(st.sampled_from(earlier), max_size=4)) if tasks else []
+        awaits = draw(st.lists(st.sampled_from(earlier), max_size=4)) if tasks else []
+        needed = draw(st.integers(0, len(awaits)))
         tasks.append(
             Task(
                 f"t{number}",
                 f"Task {number}",
                 "act",
-                needs=tuple(needs),
+                needs=tuple(awaits[:needed]),
+                after=tuple(awaits[needed:]),
                 lane=draw(st.sampled_from(sorted(LANES))),
                 on_failure=draw(st.sampled_from(OnFailure)),
             )

@@ -29,9 +29,19 @@ def test_a_runbook_that_cannot_be_carried_out_is_not_made(
 
 def test_its_document_gives_it_back() -> None:
     whole = Task(
-        "b", "B", "touch", {"file": "x"}, ("a",), "host", 2.5, OnFailure.HOLD, "Thing/b", "tier 1"
+        "b",
+        "B",
+        "touch",
+        {"file": "x"},
+        ("a",),
+        "host",
+        2.5,
+        OnFailure.HOLD,
+        "Thing/b",
+        "tier 1",
+        ("c",),
     )
-    runbook = Runbook("plan", "test", (task("a"), whole), {"host": 2})
+    runbook = Runbook("plan", "test", (task("a"), task("c"), whole), {"host": 2})
     again = Runbook.of(json.loads(json.dumps(runbook.as_json())))
     assert runbook == again
     assert runbook.digest == again.digest

@@ -1,6 +1,7 @@
 """The runner: order, lanes, results, looking first, trying again, and what follows a failure."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -271,3 +272,18 @@ def test_events_tell_a_run_from_its_beginning_to_its_end(tmp_path: Path) -> None
     ]
     assert events.RunStarted(run.record.id, "plan", "test", 2, 0) == stage.events[0]
     assert events.RunEnded(run.record.id, "succeeded") == stage.events[-1]
+
+
+def test_what_comes_after_a_held_task_goes_on(tmp_path: Path) -> None:
+    later = replace(task("later"), after=("down", "needy"))
+    stage = Stage(tmp_path)
+    run = stage.start(task("down", action="fail", on_failure=HOLD), task("needy", "down"), later)
+    expected = {"down": What.FAILED, "needy": What.HELD, "later": What.DONE}
+    assert expected == whats(run)
+
+
+def test_what_comes_after_another_waits_for_its_end(tmp_path: Path) -> None:
+    seen = []
+    stage = Stage(tmp_path, act=Act(lambda work: seen.append(work.task.id)))
+    stage.start(task("first"), replace(task("later"), after=("first",)))
+    assert ["first", "later"] == seen

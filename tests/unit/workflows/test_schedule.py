@@ -66,7 +66,7 @@ def test_every_schedule_keeps_the_rules(data: st.DataObject) -> None:
     for item in runbook.tasks:
         span = found.spans[item.id]
         assert seconds[item.id] == span.end - span.start
-        assert all(found.spans[needed].end <= span.start for needed in item.needs)
+        assert all(found.spans[needed].end <= span.start for needed in item.awaits)
     for moment in {span.start for span in found.spans.values()}:
         busy = [
             item.lane

@@ -1,0 +1,207 @@
+"""Actions that move data: synchronise, choose a recovery point, and make disks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.values import Json
+from provisioner.providers.api import Present
+from provisioner.providers.capabilities import STANDBY, Point, Standby, Way
+from provisioner.workflows.actions import Action, Done, NotDone, Work
+from provisioner.workflows.recovery.actions.estate import OFF, Acting, Estate, repeated
+from provisioner.workflows.recovery.model import PlannedMachine
+
+
+class Copying:
+    """The actions of one run."""
+
+    def __init__(self, estate: Estate) -> None:
+        self._estate = estate
+
+    def actions(self) -> Mapping[str, Action]:
+        """By their names."""
+        return {
+            "synchronise": repeated(self._synchronise),
+            "last-synchronise": repeated(self._last_synchronise),
+            "seed": repeated(self._synchronise),
+            "protected": repeated(lambda _: self._protected()),
+            "release": repeated(self._release),
+            "choose": repeated(self._choose),
+            "promote": Acting(self._is_promoted, self._promote),
+        }
+
+    def _synchronise(self, work: Work) -> Done:
+        machine = self._estate.machine(work)
+        return self._result(machine, synchronise(self._estate, machine, work.deadline))
+
+    def _last_synchronise(self, work: Work) -> Done:
+        """Of a stopped machine: what it has written is all there is."""
+        machine, plan = self._estate.machine(work), self._estate.plan
+        source = self._estate.placed(machine.address, plan.here)
+        power = self._estate.power_of(source)
+        if power not in OFF:
+            raise ProvisionerError(
+                error(
+                    "PRV7074",
+                    f"{machine.address} on {source.record.name} is {power}: somebody started it",
+                    detail="The last synchronisation has to see it off, or something is lost.",
+                    hint="Shut it down, and resume.",
+                    address=str(machine.address),
+                )
+            )
+        point = synchronise(self._estate, machine, work.deadline)
+        session = self._estate.session(source.record)
+        replica = self._estate.replica(machine)
+        self._estate.replication(machine).suspend(replica, session, work.deadline)
+        return self._result(machine, point)
+
+    def _result(self, machine: PlannedMachine, point: Point) -> Done:
+        state = self._estate.replica_states([machine])[machine.address]
+        return Done({**_told(point), "moved": state.moved})
+
+    def _protected(self) -> Done:
+        states = self._estate.replica_states(self._estate.plan.machines)
+        without = sorted(str(address) for address, state in states.items() if not state.points)
+        if without:
+            raise ProvisionerError(
+                error(
+                    "PRV7079",
+                    f"{', '.join(without)}: no recovery point at {self._estate.plan.there}",
+                    hint="Run 'provisioner replicate run', and look at what it says.",
+                    address=without[0],
+                )
+            )
+        points: dict[str, Json] = {
+            str(address): state.points[-1].id for address, state in states.items()
+        }
+        return Done({"points": points})
+
+    def _release(self, work: Work) -> Done:
+        machine = self._estate.machine(work)
+        replica = self._estate.replica(machine)
+        self._estate.replication(machine).suspend(replica, None, work.deadline)
+        return Done()
+
+    def _choose(self, work: Work) -> Done:
+        """The newest point, and what is lost with it: what was written between it and the moment
+        of the fencing.
+        """
+        machine = self._estate.machine(work)
+        state = self._estate.replica_states([machine])[machine.address]
+        if not state.points:
+            raise ProvisionerError(_no_point(machine, self._estate.plan.there))
+        point = state.points[-1]
+        loss = None
+        if point.taken is not None:
+            fenced = datetime.fromisoformat(str(work.results["fenced"]["at"]))
+            loss = max(0.0, (fenced - point.taken).total_seconds())
+        return Done(
+            {
+                **_told(point),
+                "loss": loss,
+                "objective": machine.point_objective,
+                "continuous": machine.way is Way.CONTINUOUS,
+                "problem": state.problem,
+            }
+        )
+
+    def _is_promoted(self, work: Work) -> Done | NotDone:
+        """There was a point earlier in this run; now there is none, but the disks are."""
+        machine, plan = self._estate.machine(work), self._estate.plan
+        state = self._estate.replica_states([machine])[machine.address]
+        if state.points:
+            return NotDone()
+        targets = [self._estate.placed(disk, plan.there) for disk in machine.disks]
+        found = self._estate.see(targets)
+        lineage = str(plan.lineage)
+        disks: dict[str, Json] = {
+            str(address): item.external_id
+            for address, item in found.items()
+            if isinstance(item, Present) and item.owner in (None, *_ours(item, lineage))
+        }
+        return Done({"disks": disks}) if len(disks) == len(machine.disks) else NotDone()
+
+    def _promote(self, work: Work) -> Done:
+        machine = self._estate.machine(work)
+        chosen = work.results[str(work.task.arguments["point"])]["point"]
+        replica = self._estate.replica(machine)
+        session = self._estate.replication(machine)
+        made = session.promote(replica, str(chosen), work.deadline)
+        disks: dict[str, Json] = {
+            str(address): outcome.external_id for address, outcome in made.items()
+        }
+        return Done({"disks": disks, "point": chosen})
+
+
+def synchronise(estate: Estate, machine: PlannedMachine, deadline: Deadline) -> Point:
+    """Take one more recovery point of a machine. Where its old disks lie at the receiving site,
+    they are what the replica begins with.
+
+    Raises ProvisionerError (PRV7080) if the machine does not run where the plan says, but at the
+    other site: the newer data would be lost.
+    """
+    plan = estate.plan
+    source = estate.placed(machine.address, plan.here)
+    disks = estate.see([estate.placed(disk, plan.there) for disk in machine.disks])
+    found = [item for item in disks.values() if isinstance(item, Present)]
+    if found:
+        _check_direction(estate, machine)
+    replica = estate.replica(machine, seeded=bool(found))
+    session = estate.session(source.record)
+    return estate.replication(machine).synchronise(replica, session, deadline)
+
+
+def _check_direction(estate: Estate, machine: PlannedMachine) -> None:
+    plan = estate.plan
+    here = estate.placed(machine.address, plan.here)
+    there = estate.placed(machine.address, plan.there)
+    why = ""
+    power = estate.power_of(there)
+    if power not in OFF:
+        why = f"it is {power} on {there.record.name}"
+    elif estate.has(here.record, STANDBY):
+        marked = estate.ask(
+            here.record,
+            lambda session: (
+                session.standing_by([here.resource]) if isinstance(session, Standby) else {}
+            ),
+            "looking for marked machines",
+        )
+        if machine.address in marked:
+            why = f"it stands by on {here.record.name} ({marked[machine.address]})"
+    if why:
+        raise ProvisionerError(
+            error(
+                "PRV7080",
+                f"{machine.address} is not replicated from {plan.here} to {plan.there}: {why}",
+                detail=f"Its disks at {plan.there} would be overwritten with older data.",
+                hint="Where the machines run is in the journal of the plan: use the journal of "
+                "the last migration or failover, or reprotect first.",
+                address=str(machine.address),
+            )
+        )
+
+
+def _ours(item: Present, lineage: str) -> tuple[object, ...]:
+    return (item.owner,) if item.owner is not None and item.owner.lineage == lineage else ()
+
+
+def _told(point: Point) -> dict[str, Json]:
+    return {
+        "point": point.id,
+        "taken": point.taken.isoformat() if point.taken is not None else None,
+        "quiesced": point.quiesced,
+    }
+
+
+def _no_point(machine: PlannedMachine, site: str) -> Diagnostic:
+    return error(
+        "PRV7079",
+        f"{machine.address}: no recovery point at {site}",
+        detail="It was never replicated, or its first synchronisation did not end.",
+        hint="Nothing can be started of it there. Take it out of the plan, or restore a backup.",
+        address=str(machine.address),
+    )

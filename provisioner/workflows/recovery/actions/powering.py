@@ -1,0 +1,319 @@
+"""Actions that stop, mark and start machines: what keeps one from running at both sites.
+
+A machine is started at one site only after it was seen, or proven by fencing, not to run at the
+other, and where that site can be reached it is marked there as not to start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.values import Json
+from provisioner.engine.sessions import is_about_host
+from provisioner.providers.api import Present, Retryable, Session
+from provisioner.providers.capabilities import POWER, STANDBY, Power, Standby
+from provisioner.workflows.actions import Action, Done, NotDone, Work
+from provisioner.workflows.recovery.actions.estate import (
+    NOT_OURS,
+    OFF,
+    Acting,
+    Estate,
+    Placed,
+    diagnostic_of,
+    power_of,
+    repeated,
+)
+from provisioner.workflows.recovery.drills import real_machine
+
+RUNS_AT_BOTH = "PRV7075"
+SILENCE = 30.0
+"""Seconds for which an endpoint that gave no answer is not asked again whether machines are off."""
+
+
+class Powering:
+    """The actions of one run."""
+
+    def __init__(self, estate: Estate) -> None:
+        self._estate = estate
+        self._silent: dict[str, float] = {}
+
+    def actions(self) -> Mapping[str, Action]:
+        """By their names."""
+        return {
+            "stop": Acting(self._is_off, self._stop),
+            "stand-by": Acting(self._stands_by, self._stand_by),
+            "all-off": repeated(self._all_off),
+            "off": repeated(self._off_if_seen),
+            "yield": Acting(self._is_off, self._yield),
+            "start": Acting(self._runs, self._start),
+            "start-again": Acting(self._runs, self._start_again),
+            "suspend": Acting(self._has_state, self._bring_to_state),
+        }
+
+    # Off
+
+    def _is_off(self, work: Work) -> Done | NotDone:
+        power = self._estate.power_of(self._target(work))
+        return Done({"power": power}) if power in OFF else NotDone()
+
+    def _stop(self, work: Work) -> Done:
+        """An orderly shutdown."""
+        target = self._target(work)
+        if self._estate.own(target) is not None:
+            self._power(target, "stopped", work.deadline)
+        return self._seen_off(target)
+
+    def _seen_off(self, target: Placed) -> Done:
+        power = self._estate.power_of(target)
+        if power not in OFF:
+            raise ProvisionerError(
+                error(
+                    "PRV7074",
+                    f"{target.resource.address} on {target.record.name} is still {power}",
+                    detail="It was told to shut down, and has to be off before it starts at the "
+                    "other site.",
+                    hint="Look at its console, shut it down, and resume.",
+                    address=str(target.resource.address),
+                )
+            )
+        return Done({"power": power})
+
+    def _off_if_seen(self, work: Work) -> Done:
+        """After the fencing: whatever can still be seen of the old site must not contradict it."""
+        target = self._target(work)
+        if self._was_silent(work, target):
+            return Done({"reachable": False, "why": f"{target.record.name} did not answer"})
+        try:
+            present = self._estate.own(target)
+        except (ProvisionerError, Retryable) as problem:
+            told = diagnostic_of(problem)
+            if told.code == NOT_OURS:
+                return Done({"reachable": True, "power": "absent"})
+            if not is_about_host(told):
+                # It answers, and cannot tell of the machine: that may still run.
+                raise
+            self._silent[target.record.name] = work.clock.monotonic()
+            return Done({"reachable": False, "why": told.summary})
+        if present is not None and power_of(present) not in OFF:
+            self._power(target, "stopped", work.deadline)
+            self._seen_off(target)
+        if present is not None:
+            self._mark(work, target)
+        return Done({"reachable": True, "power": "absent" if present is None else "stopped"})
+
+    def _was_silent(self, work: Work, target: Placed) -> bool:
+        """Whether its endpoint gave no answer just now: a dead site costs one wait, not one for
+        each machine.
+        """
+        since = self._silent.get(target.record.name)
+        return since is not None and work.clock.monotonic() - since < SILENCE
+
+    def _yield(self, work: Work) -> Done:
+        """The former machine of one that runs at the other site now."""
+        target = self._target(work)
+        if self._estate.own(target) is None:
+            return Done({"power": "absent"})
+        now = self._estate.placed(target.resource.address, self._estate.other(self._site(work)))
+        power = self._estate.power_of(now)
+        if power != "running":
+            raise ProvisionerError(
+                error(
+                    "PRV7076",
+                    f"{target.resource.address} runs on {target.record.name}, and is {power} on "
+                    f"{now.record.name}, where it was recovered",
+                    detail="Only the machine at the former site is stopped, and only while the one "
+                    "that took its place runs: which of the two holds the newest data cannot be "
+                    "told.",
+                    hint=f"Start it on {now.record.name}, or shut it down on "
+                    f"{target.record.name} yourself, and resume.",
+                    address=str(target.resource.address),
+                )
+            )
+        self._power(target, "stopped", work.deadline)
+        return self._seen_off(target)
+
+    def _all_off(self, work: Work) -> Done:
+        """One sweep over all machines of a site."""
+        estate, site = self._estate, self._site(work)
+        targets = [estate.placed(machine.address, site) for machine in estate.plan.machines]
+        found = estate.see(targets)
+        running = sorted(
+            str(address) for address, item in found.items() if power_of(item) not in OFF
+        )
+        if running:
+            raise ProvisionerError(
+                error(
+                    RUNS_AT_BOTH,
+                    f"{', '.join(running)} at {site} {'is' if len(running) == 1 else 'are'} not "
+                    "off",
+                    detail="Nothing starts at one site while it may run at the other.",
+                    hint="Find out who started it; shut it down there, or leave everything as it "
+                    "is and cancel.",
+                    address=running[0],
+                )
+            )
+        return Done({"machines": len(found)})
+
+    # The mark
+
+    def _stands_by(self, work: Work) -> Done | NotDone:
+        target = self._target(work)
+        if self._estate.own(target) is None:
+            return Done({"marked": False})
+        return Done({"marked": True}) if self._is_marked(target) else NotDone()
+
+    def _stand_by(self, work: Work) -> Done:
+        self._mark(work, self._target(work))
+        return Done({"marked": True})
+
+    def _mark(self, work: Work, target: Placed) -> None:
+        session = self._standby(target)
+        plan = self._estate.plan
+        other = self._estate.other(plan.site_of[target.record.name])
+        reason = f"recovery plan {plan.name}: it runs at {other}"
+        session.stand_by(target.resource, reason, work.deadline)
+
+    def _is_marked(self, target: Placed) -> bool:
+        def question(session: Session) -> bool:
+            assert isinstance(session, Standby), "its provider says so"
+            return target.resource.address in session.standing_by([target.resource])
+
+        self._estate.require(target.record, STANDBY)
+        return self._estate.ask(target.record, question, "looking for marked machines")
+
+    def _standby(self, target: Placed) -> Standby:
+        session = self._estate.capable(target.record, STANDBY)
+        assert isinstance(session, Standby), "its provider says so"
+        return session
+
+    # On
+
+    def _runs(self, work: Work) -> Done | NotDone:
+        target = self._target(work)
+        found = self._estate.own(target)
+        if found is None or power_of(found) != "running" or self._is_marked(target):
+            return NotDone()
+        return _started(found, work)
+
+    def _start(self, work: Work) -> Done:
+        """Make the machine at its new site, running."""
+        estate, site = self._estate, self._site(work)
+        self._look_over_there(work)
+        machine = estate.machine(work)
+        target = estate.as_there(real_machine(estate.plan, machine, site), site)
+        before = estate.own(target)
+        if before is not None:
+            # What stood by since an earlier migration, and starts again where it ran once.
+            self._take_over(target, work.deadline)
+        estate.session(target.record).create(target.resource, work.deadline)
+        return self._seen_running(work, target)
+
+    def _start_again(self, work: Work) -> Done:
+        """Start the machine where it ran, as it was."""
+        self._look_over_there(work)
+        target = self._target(work)
+        if self._estate.own(target) is None:
+            raise ProvisionerError(
+                error(
+                    "PRV7077",
+                    f"{target.resource.address} is not on {target.record.name} any more",
+                    hint="Apply the stack to make it again; its disks are kept.",
+                    address=str(target.resource.address),
+                )
+            )
+        self._take_over(target, work.deadline)
+        self._power(target, "running", work.deadline)
+        return self._seen_running(work, target)
+
+    def _take_over(self, target: Placed, deadline: Deadline) -> None:
+        if self._is_marked(target):
+            self._standby(target).take_over(target.resource, deadline)
+
+    def _seen_running(self, work: Work, target: Placed) -> Done:
+        found = self._estate.own(target)
+        if found is not None and power_of(found) != "running":
+            self._power(target, "running", work.deadline)
+            found = self._estate.own(target)
+        if found is None or power_of(found) != "running":
+            raise ProvisionerError(
+                error(
+                    "PRV7078",
+                    f"{target.resource.address} was started on {target.record.name} and does not "
+                    "run",
+                    hint="Look at its console there, and resume.",
+                    address=str(target.resource.address),
+                )
+            )
+        return _started(found, work)
+
+    def _look_over_there(self, work: Work) -> None:
+        """Raise ProvisionerError (PRV7075) if the machine runs at the other site. That was proven
+        before; this is the last look, where there is something to look at.
+        """
+        address = Address.of(str(work.task.arguments["machine"]))
+        if not work.task.arguments.get("look"):
+            off = work.results.get(f"off/{address.name}", {})
+            if not off.get("reachable"):
+                return
+        other = self._estate.placed(address, self._estate.other(self._site(work)))
+        if self._was_silent(work, other):
+            return
+        try:
+            power = self._estate.power_of(other)
+        except (ProvisionerError, Retryable) as problem:
+            if not is_about_host(diagnostic_of(problem)):
+                raise
+            self._silent[other.record.name] = work.clock.monotonic()
+            return
+        if power not in OFF:
+            raise ProvisionerError(
+                error(
+                    RUNS_AT_BOTH,
+                    f"{address} is {power} on {other.record.name}",
+                    detail="It is not started at one site while it may run at the other.",
+                    hint="Find out who started it there, shut it down, and resume.",
+                    address=str(address),
+                )
+            )
+
+    # Machines that make room
+
+    def _has_state(self, work: Work) -> Done | NotDone:
+        power = self._estate.power_of(self._target(work))
+        wanted = str(work.task.arguments["state"])
+        # One that did not run has no room to make, and none to be given back.
+        skipped = power == "absent" or (wanted == "suspended" and power == "stopped")
+        skipped |= wanted == "running" and power == "stopped"
+        return Done({"power": power}) if skipped or power == wanted else NotDone()
+
+    def _bring_to_state(self, work: Work) -> Done:
+        target = self._target(work)
+        self._estate.own(target)
+        wanted = str(work.task.arguments["state"])
+        self._power(target, wanted, work.deadline)
+        return Done({"power": wanted})
+
+    def _power(self, target: Placed, state: str, deadline: Deadline) -> None:
+        session = self._estate.capable(target.record, POWER)
+        assert isinstance(session, Power), "its provider says so"
+        session.power(target.resource, state, deadline)
+
+    def _target(self, work: Work) -> Placed:
+        address = Address.of(str(work.task.arguments["machine"]))
+        return self._estate.placed(address, self._site(work))
+
+    def _site(self, work: Work) -> str:
+        return self._estate.site(work)
+
+
+def _started(found: Present, work: Work) -> Done:
+    result: dict[str, Json] = {
+        "externalId": found.external_id,
+        "seenRunning": work.clock.now().isoformat(),
+    }
+    if "address" in found.outputs:
+        result["address"] = found.outputs["address"]
+    return Done(result)

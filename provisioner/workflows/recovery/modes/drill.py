@@ -1,0 +1,139 @@
+"""The runbooks of a drill and of clearing it away. The site where the machines run is only asked
+which of their cards have which address; nothing there is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from provisioner.core.address import Address
+from provisioner.workflows.recovery.drills import bubble_networks, drill_machine
+from provisioner.workflows.recovery.model import Mode, Moment, RecoveryPlan
+from provisioner.workflows.recovery.modes.rising import Rise, rise
+from provisioner.workflows.recovery.modes.tasks import (
+    FINISH,
+    PREPARE,
+    Draft,
+    about,
+    begin,
+    give_back,
+    make_room,
+    of_machine,
+    of_plan,
+    own_steps,
+    run_steps,
+)
+from provisioner.workflows.runbook import OnFailure, Runbook, Task
+
+
+def drill_runbook(plan: RecoveryPlan, points: Mapping[Address, str] | None = None) -> Runbook:
+    """Start the plan's machines from their newest recovery points (or those in ``points``), beside
+    the running ones and cut off from everything.
+
+    Raises ProvisionerError (PRV7070) if a machine's network has no isolated one in its place.
+    """
+    draft = Draft(plan, str(Mode.TEST))
+    began = begin(draft, [plan.there])
+    before = own_steps(plan, Mode.TEST, Moment.BEFORE)
+    steps = run_steps(draft, before, [began], site=plan.there, drill=True, stage=PREPARE)
+    prepared = [*(steps[-1:] or [began]), *make_room(draft, plan.there, steps[-1:] or [began])]
+    isolated: dict[Address, str] = {}
+    for network, bubble in bubble_networks(plan).items():
+        needs = prepared
+        if bubble.made:
+            needs = [draft.add(_of_network("bubble", network, "make an isolated network", needs))]
+        # By the network that a machine is connected to.
+        isolated[bubble.known.address] = draft.add(
+            _of_network("isolation", network, "prove the isolation", needs)
+        )
+    ready: dict[Address, list[str]] = {}
+    for machine in plan.machines:
+        nics = drill_machine(plan, machine).spec.get("nics", {})
+        networks = {Address("Network", str(nic["network"])) for nic in nics.values()}
+        proofs = [isolated[network] for network in sorted(networks)]
+        name = machine.address.name
+        chosen = (points or {}).get(machine.address)
+        stage = draft.add(
+            of_machine(
+                "stage",
+                machine,
+                f"throw-away disks of {name} from {chosen or 'the newest point'}",
+                prepared,
+                on_failure=OnFailure.HOLD,
+                point=chosen,
+            )
+        )
+        define = draft.add(
+            of_machine(
+                "define",
+                machine,
+                f"make the drill's {name}, stopped",
+                [stage, *proofs],
+                on_failure=OnFailure.HOLD,
+            )
+        )
+        ready[machine.address] = [define, *proofs]
+    rise(draft, Rise(Mode.TEST, plan.there, prepared, ready, "power-on", drill=True))
+    return draft.finished()
+
+
+def cleanup_runbook(plan: RecoveryPlan) -> Runbook:
+    """Remove whatever a drill has made, however far it came, and prove that nothing is left."""
+    draft = Draft(plan, str(Mode.CLEANUP))
+    began = begin(draft, [plan.there])
+    ended = [
+        draft.add(
+            of_machine(
+                "remove",
+                machine,
+                f"remove the drill's {machine.address.name}",
+                [began],
+                on_failure=OnFailure.HOLD,
+                stage="machines",
+            )
+        )
+        for machine in plan.machines
+    ]
+    machines = list(ended)
+    ended += [
+        draft.add(
+            of_machine(
+                "unstage",
+                machine,
+                f"remove the throw-away disks of {machine.address.name}",
+                [about("remove", machine)],
+                on_failure=OnFailure.HOLD,
+                stage="disks",
+            )
+        )
+        for machine in plan.machines
+    ]
+    for network, bubble in bubble_networks(plan).items():
+        if bubble.made:
+            task = _of_network("remove-bubble", network, "remove the isolated network", machines)
+            ended.append(draft.add(task))
+    ended += give_back(draft, plan.there, [began], machines)
+    draft.add(
+        of_plan(
+            "left",
+            "count what is left of the drill",
+            [began],
+            action="drill-left",
+            after=ended,
+            stage=FINISH,
+        )
+    )
+    return draft.finished()
+
+
+def _of_network(what: str, network: Address, title: str, needs: list[str]) -> Task:
+    return Task(
+        f"{what}/{network.name}",
+        f"{title} for {network.name}",
+        what,
+        {"network": str(network)},
+        tuple(needs),
+        on_failure=OnFailure.HOLD if what == "remove-bubble" else OnFailure.STOP,
+        subject=str(network),
+        stage="networks",
+    )

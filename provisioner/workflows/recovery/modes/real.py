@@ -1,0 +1,276 @@
+"""The runbooks after which the machines run at the other site: migration, and failover.
+
+In both, every start at the other site comes after tasks that prove the machine to be off where it
+ran: it is stopped and seen to be, or the old site is fenced. ``turn`` stands between the two: from
+then on the other site is the plan's own.
+"""
+
+from __future__ import annotations
+
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.workflows.recovery.model import Mode, Moment, PlannedMachine, RecoveryPlan
+from provisioner.workflows.recovery.modes.order import needing, tiers
+from provisioner.workflows.recovery.modes.rising import Rise, rise
+from provisioner.workflows.recovery.modes.tasks import (
+    LONG,
+    PREPARE,
+    SYNCS,
+    TURN,
+    Draft,
+    about,
+    approvals,
+    begin,
+    check,
+    give_back,
+    make_room,
+    milestone,
+    of_machine,
+    of_plan,
+    own_steps,
+    run_steps,
+)
+from provisioner.workflows.runbook import OnFailure, Runbook, Task
+
+LAST = "last"
+"""The stage in which machines go down for the last synchronisation."""
+
+
+def migrate_runbook(plan: RecoveryPlan) -> Runbook:
+    """Bring the machines to the other site in order, with nothing lost."""
+    draft = Draft(plan, str(Mode.MIGRATE))
+    prepared = _prepared(draft, Mode.MIGRATE, [plan.here, plan.there])
+    for machine in plan.machines:
+        draft.add(
+            of_machine(
+                "synchronise",
+                machine,
+                f"synchronise {machine.address.name} while it runs",
+                prepared,
+                lane=_lane(plan, machine),
+                seconds=LONG,
+            )
+        )
+    current = [about("synchronise", machine) for machine in plan.machines]
+    go_down = draft.add(milestone("down", "begin to shut down", current, stage=LAST))
+    _shut_down(draft, go_down)
+    marked = []
+    for machine in plan.machines:
+        name = machine.address.name
+        last = draft.add(
+            of_machine(
+                "last-synchronise",
+                machine,
+                f"last synchronisation of {name}",
+                [about("stop", machine)],
+                lane=_lane(plan, machine),
+                seconds=LONG,
+                stage=LAST,
+            )
+        )
+        marked.append(
+            draft.add(
+                of_machine(
+                    "stand-by",
+                    machine,
+                    f"mark {name} at {plan.here} as not to start",
+                    [last],
+                    stage=LAST,
+                    site=plan.here,
+                )
+            )
+        )
+    proof = draft.add(
+        of_plan(
+            "all-off",
+            f"prove that no machine runs at {plan.here}",
+            marked,
+            action="all-off",
+            stage=LAST,
+            site=plan.here,
+        )
+    )
+    turned = _turn(draft, [proof])
+    ready = {}
+    for machine in plan.machines:
+        promote = draft.add(_promote(machine, [turned], about("last-synchronise", machine), plan))
+        ready[machine.address] = [promote]
+    how = Rise(Mode.MIGRATE, plan.there, [proof, turned], ready, "start", look=True)
+    rise(draft, how)
+    return draft.finished()
+
+
+def failover_runbook(plan: RecoveryPlan) -> Runbook:
+    """Start the machines at the other site from what is there of them, once the old site is proven
+    dead or cut off. Raises ProvisionerError (PRV7071) if the plan does not say how.
+    """
+    if plan.fencing is None or not plan.fencing.checks:
+        raise ProvisionerError(
+            error(
+                "PRV7071",
+                f"{plan.name}: nothing says how {plan.here} is fenced",
+                detail="Machines that start at one site while they may still run at the other "
+                "destroy their data.",
+                hint="Write fencing into the RecoveryPlan: commands that cut the old site off, or "
+                "a prompt that somebody answers who has seen to it. Compile the plan again.",
+            )
+        )
+    draft = Draft(plan, str(Mode.FAILOVER))
+    prepared = _prepared(draft, Mode.FAILOVER, [plan.there])
+    fences = [
+        draft.add(
+            check(
+                f"fence/{number}",
+                f"fence {plan.here} ({number} of {len(plan.fencing.checks)})",
+                found,
+                prepared,
+                site=plan.here,
+                # Whatever the author wrote: nothing starts beside a site that may be alive.
+                on_failure=OnFailure.STOP,
+                stage="fencing",
+            )
+        )
+        for number, found in enumerate(plan.fencing.checks, 1)
+    ]
+    fenced = draft.add(
+        of_plan("fenced", f"{plan.here} is fenced", fences, action="fenced", stage="fencing")
+    )
+    off = [
+        draft.add(
+            of_machine(
+                "off",
+                machine,
+                f"{machine.address.name} does not run at {plan.here}, as far as that can be seen",
+                [fenced],
+                stage="fencing",
+                site=plan.here,
+            )
+        )
+        for machine in plan.machines
+    ]
+    turned = _turn(draft, [fenced, *off])
+    ready = {}
+    for machine in plan.machines:
+        name = machine.address.name
+        release = draft.add(
+            of_machine(
+                "release",
+                machine,
+                f"end the replication of {name}",
+                [turned],
+                on_failure=OnFailure.HOLD,
+                stage="points",
+            )
+        )
+        chosen = draft.add(
+            of_machine(
+                "choose",
+                machine,
+                f"choose the newest recovery point of {name}",
+                [release, fenced],
+                on_failure=OnFailure.HOLD,
+                stage="points",
+            )
+        )
+        promote = draft.add(_promote(machine, [chosen], chosen, plan))
+        ready[machine.address] = [promote, about("off", machine)]
+    how = Rise(Mode.FAILOVER, plan.there, [fenced, turned], ready, "start")
+    rise(draft, how)
+    return draft.finished()
+
+
+def rollback_runbook(plan: RecoveryPlan) -> Runbook:
+    """Start the machines where they ran again, after a migration that ended before anything ran at
+    the other site; the machines that had to make room there go on.
+    """
+    draft = Draft(plan, "rollback")
+    began = begin(draft, [plan.here, plan.there])
+    proof = draft.add(
+        of_plan(
+            "all-off",
+            f"prove that no machine runs at {plan.there}",
+            [began],
+            action="all-off",
+            site=plan.there,
+        )
+    )
+    turned = draft.add(
+        of_plan(
+            TURN,
+            f"{plan.here} is the plan's site again",
+            [proof],
+            action=TURN,
+            here=plan.here,
+            there=plan.there,
+        )
+    )
+    how = Rise(None, plan.here, [proof, turned], {}, "start-again", look=True)
+    ended = rise(draft, how)
+    give_back(draft, plan.there, [turned], ended)
+    return draft.finished()
+
+
+def _prepared(draft: Draft, mode: Mode, sites: list[str]) -> list[str]:
+    plan = draft.plan
+    began = begin(draft, sites)
+    consents = approvals(draft, [began])
+    needs = [began, *consents]
+    before = own_steps(plan, mode, Moment.BEFORE)
+    steps = run_steps(draft, before, needs, site=plan.there, drill=False, stage=PREPARE)
+    needs = [*needs, *steps[-1:]]
+    return [*needs, *make_room(draft, plan.there, needs)]
+
+
+def _lane(plan: RecoveryPlan, machine: PlannedMachine) -> str:
+    return f"{SYNCS}/{plan.objects[plan.there][machine.address].endpoint}"
+
+
+def _turn(draft: Draft, needs: list[str]) -> str:
+    plan = draft.plan
+    return draft.add(
+        of_plan(
+            TURN,
+            f"{plan.there} is the plan's site from now on",
+            needs,
+            action=TURN,
+            stage=LAST,
+            here=plan.there,
+            there=plan.here,
+        )
+    )
+
+
+def _promote(machine: PlannedMachine, needs: list[str], point: str, plan: RecoveryPlan) -> Task:
+    return of_machine(
+        "promote",
+        machine,
+        f"disks of {machine.address.name} at {plan.there}",
+        [*needs, point],
+        on_failure=OnFailure.HOLD,
+        stage="disks",
+        seconds=LONG,
+        point=point,
+    )
+
+
+def _shut_down(draft: Draft, go_down: str) -> None:
+    """The stops, in the opposite order of the starts."""
+    plan = draft.plan
+    users = needing(plan)
+    opening = go_down
+    for number, machines in reversed(tiers(plan).items()):
+        stops = [
+            draft.add(
+                of_machine(
+                    "stop",
+                    machine,
+                    f"shut down {machine.address.name} at {plan.here}",
+                    [opening, *(about("stop", user) for user in users[machine.address])],
+                    stage=LAST,
+                    site=plan.here,
+                )
+            )
+            for machine in machines
+        ]
+        opening = draft.add(
+            milestone(f"down/{number}", f"tier {number} is down", [opening, *stops], stage=LAST)
+        )

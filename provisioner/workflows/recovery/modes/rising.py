@@ -1,0 +1,148 @@
+"""How machines come up at a site, for drills and in earnest alike: tier by tier, each after what it
+needs has passed its gates, with the author's steps around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from provisioner.core.address import Address
+from provisioner.workflows.recovery.model import Check, Mode, Moment, PlannedMachine
+from provisioner.workflows.recovery.modes.order import tiers
+from provisioner.workflows.recovery.modes.tasks import (
+    FINISH,
+    STARTS,
+    Draft,
+    about,
+    check,
+    milestone,
+    of_machine,
+    own_steps,
+    run_steps,
+)
+from provisioner.workflows.runbook import OnFailure
+
+
+class Rise(NamedTuple):
+    """How machines come up in one mode. ``site``: where. ``every``: what comes before each start;
+    ``ready``: by machine, what else does. ``action`` starts a machine, and where ``look``,
+    only after it was seen once more not to run at the other site.
+    """
+
+    mode: Mode | None
+    site: str
+    every: Sequence[str]
+    ready: Mapping[Address, Sequence[str]]
+    action: str
+    drill: bool = False
+    look: bool = False
+
+
+def rise(draft: Draft, how: Rise) -> list[str]:
+    """Add the starts with all that is around them; returns the ids of what ends the last, so that
+    whatever comes behind waits for it.
+    """
+    ended: list[str] = []
+    gates: dict[Address, list[str]] = {}
+    opened: list[str] = []
+    for number, machines in tiers(draft.plan).items():
+        stage = f"tier {number}"
+        opening = draft.add(
+            milestone(
+                f"tier/{number}",
+                f"begin tier {number}",
+                [*how.every, *opened],
+                after=ended,
+                stage=stage,
+            )
+        )
+        before = _steps(draft, how, Moment.BEFORE, [opening], stage, tier=number)
+        ended = []
+        for machine in machines:
+            needed = [task_id for address in machine.needs for task_id in gates.get(address, ())]
+            needs = [*(before[-1:] or [opening]), *needed]
+            gates[machine.address], all_of_it = _machine(draft, how, machine, needs, stage)
+            ended += all_of_it
+        after = _steps(draft, how, Moment.AFTER, [opening], stage, tier=number, ended=ended)
+        opened = [opening, *after[-1:]]
+        ended = [*ended, *after]
+    last = _steps(draft, how, Moment.AFTER, opened or how.every, FINISH, ended=ended)
+    return [*opened, *ended, *last]
+
+
+def _machine(
+    draft: Draft,
+    how: Rise,
+    machine: PlannedMachine,
+    needs: Sequence[str],
+    stage: str,
+) -> tuple[list[str], list[str]]:
+    """The tasks of one machine: those that it is well after, and all."""
+    ready = [*needs, *how.every, *how.ready.get(machine.address, ())]
+    before = _steps(draft, how, Moment.BEFORE, ready, stage, machine=machine.address)
+    endpoint = draft.plan.objects[how.site][machine.address].endpoint
+    start = draft.add(
+        of_machine(
+            "start",
+            machine,
+            f"start {machine.address.name} at {how.site}",
+            [*ready, *before[-1:]],
+            lane=f"{STARTS}/{endpoint}",
+            on_failure=OnFailure.HOLD,
+            stage=stage,
+            action=how.action,
+            site=how.site,
+            look=how.look,
+        )
+    )
+    passed = [start]
+    for number, gate in enumerate(machine.gates, 1):
+        passed.append(
+            draft.add(
+                check(
+                    f"{about('gate', machine)}/{number}",
+                    f"{machine.address.name}: {_GATES.get(gate.kind, _other)(gate)}",
+                    gate,
+                    [start],
+                    machine=machine.address,
+                    site=how.site,
+                    drill=how.drill,
+                    repeat=True,
+                    stage=stage,
+                )
+            )
+        )
+    after = _steps(draft, how, Moment.AFTER, passed, stage, machine=machine.address)
+    return [*passed, *after], [*before, *passed, *after]
+
+
+def _steps(
+    draft: Draft,
+    how: Rise,
+    moment: Moment,
+    needs: Sequence[str],
+    stage: str,
+    *,
+    tier: int | None = None,
+    machine: Address | None = None,
+    ended: Sequence[str] = (),
+) -> list[str]:
+    if how.mode is None:
+        return []
+    steps = own_steps(draft.plan, how.mode, moment, tier=tier, machine=machine)
+    return run_steps(draft, steps, needs, after=ended, site=how.site, drill=how.drill, stage=stage)
+
+
+def _other(gate: Check) -> str:
+    return f"check {gate.kind}"
+
+
+_GATES: Mapping[str, Callable[[Check], str]] = {
+    "serial": lambda gate: f"wait for {gate.arguments.get('text')!r} on its console",
+    "tcp": lambda gate: f"wait for port {gate.arguments.get('port')}",
+    "agent": lambda _: "wait for its guest agent",
+    "command": lambda _: "check it with a command",
+    "guest-command": lambda _: "check it from inside",
+    "prompt": lambda _: "ask whether it is well",
+}

@@ -1,0 +1,305 @@
+"""Tasks that several modes have: their ids, titles and arguments. Pure; used by the builders beside
+this module.
+
+Ids are ``WHAT/MACHINE``, the same for every run of a mode: history is kept by them. What the
+actions do is in :mod:`provisioner.workflows.recovery.actions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from provisioner.core.address import Address
+from provisioner.core.values import Json
+from provisioner.workflows.recovery.fingerprint import fingerprint
+from provisioner.workflows.recovery.model import (
+    Check,
+    Mode,
+    Moment,
+    OwnStep,
+    PlannedMachine,
+    RecoveryPlan,
+)
+from provisioner.workflows.runbook import OnFailure, Runbook, Task
+
+BEGIN = "begin"
+TURN = "turn"
+PREPARE, FINISH = "prepare", "finish"
+"""Stages before and after the tiers."""
+STARTS = "starts"
+SYNCS = "synchronise"
+PARALLEL_SYNCS = 4
+"""Machines of one receiving host that are synchronised at once, in a run."""
+LONG = 24 * 3600.0
+"""Seconds that moving data may take."""
+
+
+@dataclass
+class Draft:
+    """A runbook in the making."""
+
+    plan: RecoveryPlan
+    mode: str
+    tasks: list[Task] = field(default_factory=list)
+
+    def add(self, task: Task) -> str:
+        """Append a task; returns its id."""
+        self.tasks.append(task)
+        return task.id
+
+    def finished(self) -> Runbook:
+        """The runbook, with a lane for the starts and one for the synchronisations of each
+        endpoint.
+        """
+        used = {task.lane for task in self.tasks if task.lane}
+        lanes = {
+            lane: self.plan.starts.get(lane.partition("/")[2], 1)
+            if lane.startswith(f"{STARTS}/")
+            else PARALLEL_SYNCS
+            for lane in sorted(used)
+        }
+        return Runbook.ordered(self.plan.name, self.mode, self.tasks, lanes)
+
+
+def about(what: str, machine: PlannedMachine | Address) -> str:
+    """The id of a task about a machine."""
+    address = machine.address if isinstance(machine, PlannedMachine) else machine
+    return f"{what}/{address.name}"
+
+
+def _besides(after: Iterable[str], needs: Sequence[str]) -> tuple[str, ...]:
+    needed = set(needs)
+    return tuple(item for item in dict.fromkeys(after) if item not in needed)
+
+
+def of_machine(
+    what: str,
+    machine: PlannedMachine,
+    title: str,
+    needs: Sequence[str],
+    *,
+    after: Iterable[str] = (),
+    lane: str = "",
+    seconds: float = 600.0,
+    on_failure: OnFailure = OnFailure.STOP,
+    stage: str = PREPARE,
+    action: str | None = None,
+    **arguments: Json,
+) -> Task:
+    """A task about one machine; ``action`` is ``what``, unless given."""
+    return Task(
+        id=about(what, machine),
+        title=title,
+        action=action or what,
+        arguments={"machine": str(machine.address), **arguments},
+        needs=tuple(dict.fromkeys(needs)),
+        after=_besides(after, needs),
+        lane=lane,
+        seconds=seconds,
+        on_failure=on_failure,
+        subject=str(machine.address),
+        stage=stage,
+    )
+
+
+def of_plan(
+    task_id: str,
+    title: str,
+    needs: Sequence[str] = (),
+    *,
+    action: str,
+    after: Iterable[str] = (),
+    seconds: float = 600.0,
+    on_failure: OnFailure = OnFailure.STOP,
+    stage: str = PREPARE,
+    **arguments: Json,
+) -> Task:
+    """A task about the plan as a whole."""
+    return Task(
+        id=task_id,
+        title=title,
+        action=action,
+        arguments=arguments,
+        needs=tuple(dict.fromkeys(needs)),
+        after=_besides(after, needs),
+        seconds=seconds,
+        on_failure=on_failure,
+        stage=stage,
+    )
+
+
+def milestone(
+    task_id: str, title: str, needs: Sequence[str], *, after: Iterable[str] = (), stage: str
+) -> Task:
+    """A task that is done as soon as it may begin: many come before it, and many after."""
+    return of_plan(
+        task_id, title, needs, after=after, action="milestone", seconds=60.0, stage=stage
+    )
+
+
+def check(
+    task_id: str,
+    title: str,
+    found: Check,
+    needs: Sequence[str],
+    *,
+    after: Iterable[str] = (),
+    machine: Address | None = None,
+    site: str = "",
+    drill: bool = False,
+    repeat: bool = False,
+    on_failure: OnFailure | None = None,
+    stage: str = PREPARE,
+) -> Task:
+    """A task that a :class:`~provisioner.workflows.recovery.model.Check` is. ``repeat``: it is
+    tried again until it succeeds or its time is over.
+    """
+    arguments: dict[str, Json] = {
+        "kind": found.kind,
+        "arguments": dict(found.arguments),
+        "repeat": repeat,
+        "site": site,
+        "drill": drill,
+    }
+    if machine is not None:
+        arguments["machine"] = str(machine)
+    return Task(
+        id=task_id,
+        title=title,
+        action="check",
+        arguments=arguments,
+        needs=tuple(dict.fromkeys(needs)),
+        after=_besides(after, needs),
+        seconds=found.seconds,
+        on_failure=on_failure or found.on_failure,
+        subject=str(machine) if machine is not None else "",
+        stage=stage,
+    )
+
+
+def begin(draft: Draft, sites: Sequence[str]) -> str:
+    """The first task: ``sites`` have to be reachable, with all that the mode needs of them."""
+    plan = draft.plan
+    return draft.add(
+        of_plan(
+            BEGIN,
+            f"connect to {' and '.join(sites)}",
+            action="begin",
+            here=plan.here,
+            there=plan.there,
+            sites=list(sites),
+            mode=draft.mode,
+            plan=fingerprint(plan),
+        )
+    )
+
+
+def approvals(draft: Draft, needs: Sequence[str]) -> list[str]:
+    """A question for each person whose consent is needed."""
+    before = tuple(needs)
+    return [
+        draft.add(
+            check(
+                f"approve/{role}/{number}",
+                f"consent of {role} ({number} of {count})",
+                Check(
+                    "prompt",
+                    {"text": f"{role}: do you consent to {draft.mode} {draft.plan.name}?"},
+                    seconds=LONG,
+                ),
+                before,
+                on_failure=OnFailure.STOP,
+            )
+        )
+        for role, count in sorted(draft.plan.approvals.items())
+        for number in range(1, count + 1)
+    ]
+
+
+def own_steps(
+    plan: RecoveryPlan,
+    mode: Mode,
+    moment: Moment,
+    *,
+    tier: int | None = None,
+    machine: Address | None = None,
+) -> list[OwnStep]:
+    """The author's steps of one place in a mode, in the order in which they were written."""
+    return [
+        step
+        for step in plan.steps
+        if mode in step.modes and (step.moment, step.tier, step.machine) == (moment, tier, machine)
+    ]
+
+
+def run_steps(
+    draft: Draft,
+    steps: Iterable[OwnStep],
+    needs: Sequence[str],
+    *,
+    after: Iterable[str] = (),
+    site: str,
+    drill: bool,
+    stage: str,
+) -> list[str]:
+    """The author's steps one after another; returns their ids."""
+    before, ended = list(needs), list(after)
+    added: list[str] = []
+    for step in steps:
+        task_id = draft.add(
+            check(
+                f"step/{step.name}",
+                step.name,
+                step.check,
+                before,
+                after=ended,
+                machine=step.machine,
+                site=site,
+                drill=drill,
+                stage=stage,
+            )
+        )
+        added.append(task_id)
+        before, ended = [task_id], []
+    return added
+
+
+def make_room(draft: Draft, site: str, needs: Sequence[str]) -> list[str]:
+    """Suspend machines of others at a site."""
+    before = tuple(needs)
+    return [
+        draft.add(
+            Task(
+                f"suspend/{known.address.name}",
+                f"suspend {known.address}",
+                "suspend",
+                {"machine": str(known.address), "site": site, "state": "suspended"},
+                before,
+                subject=str(known.address),
+                stage=PREPARE,
+            )
+        )
+        for known in draft.plan.suspend.get(site, ())
+    ]
+
+
+def give_back(draft: Draft, site: str, needs: Sequence[str], after: Iterable[str]) -> list[str]:
+    """Let machines of others at a site go on."""
+    before, ended = tuple(needs), tuple(after)
+    return [
+        draft.add(
+            Task(
+                f"resume/{known.address.name}",
+                f"resume {known.address}",
+                "suspend",
+                {"machine": str(known.address), "site": site, "state": "running"},
+                before,
+                on_failure=OnFailure.GO_ON,
+                subject=str(known.address),
+                stage=FINISH,
+                after=ended,
+            )
+        )
+        for known in draft.plan.suspend.get(site, ())
+    ]

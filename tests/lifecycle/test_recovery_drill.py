@@ -1,0 +1,168 @@
+"""Drills on two memory sites: beside running machines, cut off, and cleared away without a rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from provisioner.core.address import Address
+from provisioner.workflows.recovery.actions import Estate
+from provisioner.workflows.recovery.model import Check, Mode
+from provisioner.workflows.recovery.modes import drill_runbook
+from provisioner.workflows.runbook import OnFailure
+from provisioner.workflows.runs import Outcome, What
+from tests.lifecycle.twosites import TwoSites, trouble
+from tests.unit.workflows.recovery.plans import A, B, bubble_of, known, machine_address, planned
+
+BAD = Check("command", {"argv": ["false"]}, seconds=0.6)
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> TwoSites:
+    found = TwoSites(
+        tmp_path, [planned("db", tier=1), planned("web", tier=2, needs=(machine_address("db"),))]
+    )
+    found.write("db", "order 1")
+    found.replicate()
+    return found
+
+
+def test_a_drill_starts_copies_beside_the_running_machines(sites: TwoSites) -> None:
+    sites.write("db", "order 2")
+    run = sites.run(Mode.TEST)
+    assert (Outcome.SUCCEEDED, {}) == (run.record.outcome, trouble(run))
+    assert ["db", "web"] == sites.running(A)
+    assert ["drill-shop-db", "drill-shop-web"] == sites.running(B)
+
+
+def test_what_a_drill_writes_reaches_neither_the_replica_nor_the_machine(sites: TwoSites) -> None:
+    sites.run(Mode.TEST)
+    sites.outside(B).write("drill-shop-db", "a test order")
+    sites.run(Mode.CLEANUP)
+    sites.replicate()
+    assert ["order 1"] == sites.on_disk("db", A)
+
+
+def test_the_site_of_the_machines_is_not_called_in_a_drill(sites: TwoSites) -> None:
+    before = dict(sites.provider.calls("host-a"))
+    sites.run(Mode.TEST)
+    sites.run(Mode.CLEANUP)
+    assert before == dict(sites.provider.calls("host-a"))
+
+
+def test_cleanup_leaves_nothing(sites: TwoSites) -> None:
+    before = sites.objects(B)
+    sites.run(Mode.TEST)
+    run = sites.run(Mode.CLEANUP)
+    assert (Outcome.SUCCEEDED, 0) == (run.record.outcome, run.tasks["left"].result["left"])
+    assert before == sites.objects(B)
+
+
+def test_the_cards_of_a_drill_are_in_its_own_networks_only(sites: TwoSites) -> None:
+    run = sites.run(Mode.TEST)
+    assert ["drill-shop-lan-b"] == run.tasks["start/web"].result["networks"]
+    network = sites.outside(B).find("Network", "drill-shop-lan-b")
+    assert network is not None
+    assert "isolated" == network.spec["mode"]
+
+
+def test_nothing_is_powered_on_while_a_network_of_the_drill_leads_out(tmp_path: Path) -> None:
+    network = known("Network", "lab", "host-b", {"mode": "nat"})
+    open_bubble = {Address("Network", "lan-b"): network}
+    sites = TwoSites(tmp_path, [planned("db")], bubble={B: open_bubble})
+    sites.know(B, network)
+    sites.outside(B).add("Network", "lab", {"mode": "nat"})
+    sites.replicate()
+    run = sites.run(Mode.TEST)
+    assert {"isolation/lan-b": "PRV7081"} == trouble(run)
+    assert [] == sites.running(B)
+
+
+def open_network(sites: TwoSites) -> None:
+    sites.outside(B).change("Network", "drill-shop-lan-b", ("mode",), "nat")
+
+
+def test_a_drill_is_not_powered_on_when_somebody_has_opened_its_network(sites: TwoSites) -> None:
+    sites.before["power-on"] = lambda: open_network(sites)
+    run = sites.run(Mode.TEST)
+    assert {"start/db": "PRV7081"} == trouble(run)
+    assert [] == sites.running(B)
+
+
+def test_cleanup_clears_away_a_drill_that_failed_half_way(sites: TwoSites) -> None:
+    before = sites.objects(B)
+    sites.outside(B).add("VirtualMachine", "drill-shop-web", {"power": "stopped"})
+    assert {"define/web"} == trouble(sites.run(Mode.TEST)).keys()
+    sites.outside(B).remove("VirtualMachine", "drill-shop-web")
+    assert Outcome.SUCCEEDED is sites.run(Mode.CLEANUP).record.outcome
+    assert before == sites.objects(B)
+
+
+def test_cleanup_of_no_drill_finds_nothing(sites: TwoSites) -> None:
+    run = sites.run(Mode.CLEANUP)
+    assert (Outcome.SUCCEEDED, 0) == (run.record.outcome, run.tasks["left"].result["left"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "others"),
+    [
+        (OnFailure.HOLD, {"web": What.HELD, "mail": What.DONE, "last": What.DONE}),
+        (OnFailure.GO_ON, {"web": What.DONE, "mail": What.DONE, "last": What.DONE}),
+        (OnFailure.STOP, {"web": What.SKIPPED, "mail": What.DONE, "last": What.SKIPPED}),
+    ],
+)
+def test_what_follows_a_machine_that_never_comes_up(
+    tmp_path: Path, policy: OnFailure, others: Mapping[str, What]
+) -> None:
+    gate = replace(BAD, on_failure=policy)
+    sites = TwoSites(
+        tmp_path,
+        [
+            planned("db", tier=1, gates=(gate,)),
+            planned("mail", tier=1),
+            planned("web", tier=2, needs=(machine_address("db"),)),
+            planned("last", tier=3),
+        ],
+    )
+    sites.replicate()
+    run = sites.run(Mode.TEST)
+    assert {"gate/db/1": "PRV7086"} == trouble(run)
+    assert others == {name: run.tasks[f"start/{name}"].what for name in others}
+
+
+def test_a_drill_takes_the_point_that_was_chosen(sites: TwoSites) -> None:
+    with sites.sessions() as sessions:
+        states = Estate(sites.plan, sessions).replica_states(sites.plan.machines)
+    oldest = states[machine_address("db")].points[0].id
+    sites.write("db", "order 2")
+    sites.replicate()
+    run = sites.carry_out(drill_runbook(sites.plan, {machine_address("db"): oldest}))
+    assert oldest == run.tasks["stage/db"].result["point"]
+
+
+def test_machines_that_make_room_go_on_after_the_drill(tmp_path: Path) -> None:
+    spare = known("VirtualMachine", "spare", "host-b", {"power": "running"})
+    sites = TwoSites(tmp_path, [planned("db")], suspend={B: (spare,)})
+    sites.replicate()
+    sites.run(Mode.TEST)
+    assert ["drill-shop-db"] == sites.running(B)
+    sites.run(Mode.CLEANUP)
+    assert ["spare"] == sites.running(B)
+
+
+def test_a_bubble_may_be_there_already_and_stays(tmp_path: Path) -> None:
+    lab = known("Network", "lab", "host-b", {"mode": "isolated"})
+    sites = TwoSites(
+        tmp_path,
+        [planned("db")],
+        bubble={A: bubble_of(A, "host-a"), B: {Address("Network", "lan-b"): lab}},
+    )
+    sites.know(B, lab)
+    sites.outside(B).add("Network", "lab", {"mode": "isolated"})
+    sites.replicate()
+    assert ["lab"] == sites.run(Mode.TEST).tasks["start/db"].result["networks"]
+    sites.run(Mode.CLEANUP)
+    assert "Network/lab" in sites.objects(B)

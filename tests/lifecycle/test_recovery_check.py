@@ -9,16 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.cli.render.diagnostics import render_diagnostics
+from provisioner.cli.render.readiness import render_readiness
+from provisioner.cli.render.text import plain
 from provisioner.core.clock import Clock, Deadline, SystemClock
 from provisioner.providers.api import Endpoint
 from provisioner.service.recovery.checking import Readiness, check_readiness
 from provisioner.service.recovery.compiling import compiled_plan
-from provisioner.service.recovery.journals import journal_path
-from provisioner.workflows.journal import Journal
+from provisioner.service.recovery.opening import FOLDER
+from provisioner.service.recovery.storing import store_plan
+from provisioner.workflows.journal import Journal, Note
 from provisioner.workflows.recovery.actions import Estate, synchronise
-from provisioner.workflows.runbook import Runbook
-from provisioner.workflows.runs import Outcome
+from provisioner.workflows.recovery.signing import make_key
+from provisioner.workflows.runbook import Runbook, Task
+from provisioner.workflows.runs import Outcome, What
 from provisioner_plugins.memory.outside import Outside
+from tests.golden_support import CheckGolden
 from tests.lifecycle.commandline import CommandLine
 from tests.lifecycle.junit import read_junit
 from tests.lifecycle.recovery import HOSTS, POLICIES, RESOURCES, declare, two_sites
@@ -98,7 +104,7 @@ def test_a_plan_without_fencing_and_without_a_drill(tmp_path: Path) -> None:
 
 def drilled(scenario: Scenario, clock: Clock, outcome: Outcome) -> None:
     """Write a drill into the journal."""
-    path = journal_path(scenario.workspace(), "shop")
+    path = scenario.workspace().state_path.parent / FOLDER / "shop.db"
     path.parent.mkdir(exist_ok=True)
     journal = Journal(path, clock=clock)
     run = journal.begin(Runbook("shop", "test", ()), "ada")
@@ -236,6 +242,29 @@ def test_the_command_for_people_and_for_programs(sites: CommandLine) -> None:
     )
 
 
+def test_how_it_is_said(tmp_path: Path, check_golden: CheckGolden) -> None:
+    """Of everything that may be wrong, something."""
+    plan = POLICIES["RecoveryPlan/shop"]
+    fencing = next(line for line in plan.splitlines() if line.startswith("fencing"))
+    lone = "placement: {host: east-1}\nmemory: {size: 1GiB}"
+    web = RESOURCES["VirtualMachine/web"] + "\ndescription: '${VirtualMachine/lone.uuid}'"
+    scenario = ready_made(
+        tmp_path,
+        {
+            "RecoveryPlan/shop": plan.replace(f"{fencing}\n", ""),
+            "VirtualMachine/lone": lone,
+            "VirtualMachine/web": web,
+        },
+    )
+    scenario.clock = Later(timedelta(hours=3))
+    west(scenario).remove("Network", "lan-west")
+    west(scenario).change("StoragePool", "pool-west", ("active",), False)  # noqa: FBT003 - a value
+    west(scenario).add("VirtualMachine", "web", {"memory": {"size": 1}})
+    found = check(scenario)
+    lines = [*render_diagnostics(found.found, 100), "", *render_readiness(found, plain)]
+    check_golden("recovery/check.txt", "\n".join(lines) + "\n")
+
+
 def test_the_reports_of_a_pipeline(sites: CommandLine) -> None:
     sites("dr", "check", "--junit", "junit.xml", "--sarif", "check.sarif")
     report = read_junit(sites.root / "junit.xml")
@@ -245,3 +274,25 @@ def test_the_reports_of_a_pipeline(sites: CommandLine) -> None:
     assert ["VirtualMachine/db", "VirtualMachine/web"] == failed
     run = json.loads((sites.root / "check.sarif").read_text())["runs"][0]
     assert ["PRV7056", "PRV7056"] == [item["ruleId"] for item in run["results"]]
+
+
+def test_after_a_migration_the_plan_counts_the_other_way(tmp_path: Path) -> None:
+    """The state still says where the machines were when they were applied."""
+    scenario = ready_made(tmp_path)
+    path = scenario.workspace().state_path.parent / FOLDER / "shop.db"
+    path.parent.mkdir(exist_ok=True)
+    journal = Journal(path)
+    turn = Task("turn", "The machines run at the other site", "turn")
+    run = journal.begin(Runbook("shop", "migrate", (turn,)), "ada")
+    done = {"result": {"here": "west"}}
+    journal.write(run.id, [Note(What.BEGUN, "turn"), Note(What.DONE, "turn", detail=done)])
+    journal.end(run.id, Outcome.SUCCEEDED)
+    journal.close()
+    make_key(tmp_path / "ops", "ops")
+    file = tmp_path / "shop.dr"
+    workspace = scenario.workspace()
+    stored = store_plan(workspace, "shop", file, tmp_path / "ops", scenario.events.append)
+    assert ("west", "east") == stored.plan.sites
+    (found,) = check(scenario, "shop").plans
+    assert found.plan is not None
+    assert ("west", "east") == found.plan.sites

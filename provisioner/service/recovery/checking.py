@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from provisioner.core.address import Address
@@ -12,7 +13,7 @@ from provisioner.manifest import protection
 from provisioner.manifest.protection import MACHINE, PLAN
 from provisioner.service.model import EventSink, PhaseStarted, Stack, State
 from provisioner.service.recovery.compiling import compile_from, loaded
-from provisioner.service.recovery.journals import journal_path, last_drill
+from provisioner.service.recovery.opening import Source, journal_of, runs_at, turned_to
 from provisioner.service.secrets import missing_secrets_of_recovery
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.history import estimates, expected, samples
@@ -21,7 +22,11 @@ from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import runbook_of
 from provisioner.workflows.recovery.readiness import Sites, drill_problems, time_problems
+from provisioner.workflows.runs import Outcome
 from provisioner.workflows.schedule import schedule
+
+_RUNS = 200
+"""Runs that are looked through for the last drill."""
 
 
 @dataclass(slots=True)
@@ -187,8 +192,10 @@ def _forgotten(stack: Stack) -> Iterator[Diagnostic]:
 def _check_history(workspace: Workspace, stack: Stack, result: PlanReadiness) -> None:
     """What the runs of the plan so far say: when it was last tried, and how long it would take."""
     spec, now = stack.policies[result.address].spec, workspace.clock.now()
-    journal = Journal(journal_path(workspace, result.address.name), clock=workspace.clock)
+    journal = journal_of(workspace, Source(result.address.name), result.address.name)
     try:
+        if result.plan is not None:
+            result.plan = turned_to(result.plan, runs_at(journal))
         every = spec.get("drillEvery")
         last = last_drill(journal)
         seconds = None if every is None else every / 1000
@@ -215,3 +222,15 @@ def predicted_seconds(plan: RecoveryPlan, journal: Journal, mode: Mode) -> float
     if 2 * len(found) < len(runbook.tasks):
         return None
     return schedule(runbook, expected(runbook, found)).makespan
+
+
+def last_drill(journal: Journal) -> datetime | None:
+    """When the last drill that succeeded had ended; None if there was none. Raises ProvisionerError
+    for a journal that cannot be read.
+    """
+    ended = (
+        run.ended
+        for run in journal.runs(_RUNS)
+        if run.mode == Mode.TEST and run.outcome is Outcome.SUCCEEDED
+    )
+    return next((moment for moment in ended if moment is not None), None)

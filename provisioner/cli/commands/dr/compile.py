@@ -47,7 +47,7 @@ def command(
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress
     from provisioner.cli.render.text import count
-    from provisioner.service.recovery.compiling import store_plan
+    from provisioner.service.recovery.storing import store_plan
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)

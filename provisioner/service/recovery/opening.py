@@ -13,7 +13,6 @@ from pathlib import Path
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.model import EventSink
 from provisioner.service.recovery.compiling import compiled_plan
-from provisioner.service.recovery.journals import journal_path
 from provisioner.service.recovery.keys import trusted_keys
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
@@ -22,6 +21,8 @@ from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.refusals import Ways
 
+FOLDER = "recovery"
+"""Beside the state: the journals of its plans."""
 TURN = "turn"
 TURNING = (Mode.MIGRATE, Mode.FAILOVER, ROLLBACK)
 """The modes that have such a task."""
@@ -72,7 +73,7 @@ def reopened(opened: Opened) -> Opened:
 
 def journal_of(workspace: Workspace, source: Source, name: str) -> Journal:
     """The journal of the plan called ``name``; nothing is made before something is written."""
-    path = source.journal or journal_path(workspace, name)
+    path = source.journal or workspace.state_path.parent / FOLDER / f"{name}.db"
     ways = Ways(f"'provisioner dr resume {name}'", f"'provisioner dr cancel {name}'")
     return Journal(path, ways=ways, clock=workspace.clock)
 

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from provisioner.cli.applying import stopping
 from provisioner.cli.asking import confirm
-from provisioner.cli.completing import addresses
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation
-from provisioner.cli.options import named, stack_option
 from provisioner.cli.progress import progress
 from provisioner.cli.render.runs import Telling, render_run, run_json
 from provisioner.cli.terminal import Terminal
@@ -26,67 +23,14 @@ from provisioner.service.recovery.opening import Opened, Source, open_plan
 from provisioner.service.recovery.running import Means, carry_out, runbook_for
 from provisioner.service.workspace import Workspace
 
-Command = TypeVar("Command", bound=Callable[..., object])
-
 _REFUSED = ("fence/", "approve/")
 
 
-def plan_argument(command: Command) -> Command:
-    """``[PLAN]``: the name of a recovery plan."""
-    decorated: Command = click.argument(
-        "plan",
-        metavar="[PLAN]",
-        required=False,
-        type=named("RecoveryPlan"),
-        shell_complete=addresses(kind="RecoveryPlan"),
-    )(command)
-    return decorated
-
-
-def file_options(command: Command) -> Command:
-    """``--from`` and ``--trusted``: a stored plan."""
-    command = click.option(
-        "--trusted",
-        metavar="FILE",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Public keys whose plans are believed; left out: recovery.trustedKeys of your "
-        "configuration.",
-    )(command)
-    decorated: Command = click.option(
-        "--from",
-        "file",
-        metavar="FILE",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Take the plan from this signed file; neither manifests nor state are needed.",
-    )(command)
-    return decorated
-
-
-def journal_options(command: Command) -> Command:
-    """``--journal`` and ``--stack``: where the journal of a plan is."""
-    command = stack_option("Folder of the stack, with its state.")(command)
-    decorated: Command = click.option(
-        "--journal",
-        metavar="FILE",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="The journal of the plan's runs, if it is not beside the state.",
-    )(command)
-    return decorated
-
-
-def source_options(command: Command) -> Command:
-    """All of them."""
-    return plan_argument(file_options(journal_options(command)))
-
-
-def yes_option(command: Command) -> Command:
-    """``--yes``."""
-    decorated: Command = click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)
-    return decorated
-
-
 def source_of(
-    plan: Address | None, journal: Path | None, file: Path | None = None, trusted: Path | None = None
+    plan: Address | None,
+    journal: Path | None,
+    file: Path | None = None,
+    trusted: Path | None = None,
 ) -> Source:
     """Which plan is meant. Raises click.UsageError if none is named."""
     if plan is None and file is None and journal is None:
@@ -145,7 +89,9 @@ def carried_out(terminal: Terminal, plan: str, work: Callable[[Means], Run]) -> 
         run = work(Means(tell, sink, stop))
     code = exit_code(run)
     if terminal.json:
-        terminal.print_json({"event": "finished", **run_json(run), "exitCode": int(code)}, indent=None)
+        terminal.print_json(
+            {"event": "finished", **run_json(run), "exitCode": int(code)}, indent=None
+        )
     else:
         terminal.report([state.diagnostic for state in run.failed if state.diagnostic is not None])
         terminal.print(render_run(run, terminal.width, terminal.paint(terminal.out)))

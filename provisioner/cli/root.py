@@ -24,6 +24,7 @@ COMMANDS = {
     "state": "Inspect and maintain what was recorded",
     "console": "Connect to a machine's serial or graphical console",
     "snapshot": "Revert a machine to a snapshot",
+    "replicate": "Copy the machines of recovery plans to the other site",
     "dr": "Recover machines at another site",
     "providers": "List the installed provider plugins",
     "schema": "Write the JSON Schemas for editors and programs",

@@ -30,6 +30,20 @@ def render_ages(ages: Sequence[Age], paint: Paint = plain, width: int = 80) -> l
     return table(header, rows, paint, width)
 
 
+def late(ages: Sequence[Age]) -> list[str]:
+    """A line for each copy that is not as it should be."""
+    return [
+        f"{item.machine.address}: the copy at {item.site}: {item.trouble}"
+        + (
+            f" (it is {duration(item.age)} old, of {duration(item.machine.point_objective)})"
+            if item.age is not None
+            else ""
+        )
+        for item in ages
+        if item.trouble
+    ]
+
+
 def age_json(item: Age) -> dict[str, Any]:
     """The copy of one machine."""
     newest = item.state.points[-1] if item.state.points else None

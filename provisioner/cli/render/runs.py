@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from provisioner.cli.render.text import Paint, count, listed, plain, printable, table, wrap
 from provisioner.service.model import (
+    Event,
     EventSink,
     Noticed,
     PhaseStarted,
@@ -21,6 +22,7 @@ from provisioner.service.model import (
 from provisioner.service.recovery.model import (
     Outcome,
     Run,
+    RunEnded,
     RunEvent,
     RunRecord,
     RunStarted,
@@ -57,6 +59,19 @@ WORDS = {
 }
 
 
+TaskEvent: TypeAlias = (
+    TaskStarted
+    | TaskProgress
+    | TaskRetrying
+    | TaskDone
+    | TaskFailed
+    | TaskInterrupted
+    | TaskHeld
+    | TaskWaiting
+    | TaskAnswered
+)
+
+
 class Telling:
     """Tells the events of a run to a sink for those of applies, which have their views already."""
 
@@ -71,43 +86,36 @@ class Telling:
             self._sink(PhaseStarted(event.mode, event.total))
             if event.done:
                 self._sink(Noticed(f"{count(event.done, 'step')} of it were done before"))
-        elif isinstance(event, TaskStarted):
-            self._titles[event.task] = event.title
-            self._sink(StepStarted(event.task, "...", event.title))
-        elif isinstance(event, TaskProgress):
-            self._sink(StepProgress(self._title(event.task), event.text, event.done, event.total))
-        elif isinstance(event, TaskRetrying):
-            title = self._title(event.task)
-            self._sink(
-                StepRetrying(event.task, title, event.attempt, event.after, event.diagnostic)
-            )
-        elif isinstance(event, TaskDone):
-            done = "done already" if event.observed else "done"
-            self._sink(StepFinished(event.task, done, self._title(event.task), event.seconds))
-        elif isinstance(event, TaskFailed):
-            title = self._title(event.task)
-            self._sink(StepFailed(event.task, "...", title, event.seconds, event.diagnostic))
-        elif isinstance(event, TaskInterrupted):
-            self._sink(StepFinished(event.task, "given up", self._title(event.task), event.seconds))
-        elif isinstance(event, TaskHeld):
-            why = f"{event.cause} failed"
-            self._sink(StepSkipped(event.task, "...", self._title(event.task), why))
-        elif isinstance(event, TaskWaiting):
-            how = f"provisioner dr answer {self._plan} {event.task} yes"
-            self._sink(Noticed(f"A question: {event.title}. Answer it from another terminal: {how}"))
-        elif isinstance(event, TaskAnswered):
-            title = self._title(event.task)
-            self._sink(Noticed(f"{event.actor} answered {event.text!r} to: {title}"))
         elif isinstance(event, RunStopping):
-            self._sink(
-                Noticed(
-                    f"Nothing more is begun: {event.reason}. "
-                    f"{count(event.under_way, 'step')} under way."
-                )
-            )
+            under_way = count(event.under_way, "step")
+            text = f"Nothing more is begun: {event.reason}. {under_way} under way."
+            self._sink(Noticed(text))
+        elif not isinstance(event, RunEnded):
+            if isinstance(event, TaskStarted):
+                self._titles[event.task] = event.title
+            self._sink(self._of_task(event, self._titles.get(event.task, event.task)))
 
-    def _title(self, task: str) -> str:
-        return self._titles.get(task, task)
+    def _of_task(self, event: TaskEvent, title: str) -> Event:
+        match event:
+            case TaskStarted(task):
+                return StepStarted(task, "...", title)
+            case TaskProgress(_, text, done, total):
+                return StepProgress(title, text, done, total)
+            case TaskRetrying(task, attempt, after, diagnostic):
+                return StepRetrying(task, title, attempt, after, diagnostic)
+            case TaskDone(task, seconds, observed):
+                return StepFinished(task, "done already" if observed else "done", title, seconds)
+            case TaskFailed(task, seconds, _, diagnostic):
+                return StepFailed(task, "...", title, seconds, diagnostic)
+            case TaskInterrupted(task, seconds):
+                return StepFinished(task, "given up", title, seconds)
+            case TaskHeld(task, cause):
+                return StepSkipped(task, "...", title, f"{cause} failed")
+            case TaskWaiting(task):
+                how = f"provisioner dr answer {self._plan} {task} yes"
+                return Noticed(f"A question: {title}. Answer it from another terminal: {how}")
+            case TaskAnswered(_, text, actor):
+                return Noticed(f"{actor} answered {text!r} to: {title}")
 
 
 def render_run(run: Run, width: int = 80, paint: Paint = plain) -> list[str]:
@@ -175,7 +183,9 @@ def render_status(
         where = f"process {carrier.pid} on {carrier.host}"
         text = f"  interrupted: {where} has ended" if abandoned else f"  carried out by {where}"
         since = (now - record.started).total_seconds()
-        lines.append(paint("warning" if abandoned else "strong", f"{text}, {duration(since)} so far"))
+        lines.append(
+            paint("warning" if abandoned else "strong", f"{text}, {duration(since)} so far")
+        )
     done = len(run.tasks_that(What.DONE))
     lines.append(f"  {done:,} of {count(len(run.tasks), 'step')} done")
     rows = [
@@ -210,18 +220,18 @@ def render_runs(records: Iterable[RunRecord], paint: Paint = plain, width: int =
     """Runs as a table, newest first."""
     rows = [
         (
-            moment(record.started),
+            moment(record.started).removesuffix(" UTC"),
             record.mode,
             str(record.outcome or "not ended"),
             duration((record.ended - record.started).total_seconds()) if record.ended else "",
-            record.actor.partition(" (")[0],
             record.id,
+            record.actor.partition(" (")[0],
         )
         for record in records
     ]
     if not rows:
         return ["There was no run yet."]
-    return table(("STARTED", "MODE", "OUTCOME", "TOOK", "BY", "RUN"), rows, paint, width)
+    return table(("STARTED (UTC)", "MODE", "OUTCOME", "TOOK", "RUN", "BY"), rows, paint, width)
 
 
 def run_json(run: Run) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Age:
 
 
 def plan_names(workspace: Workspace, sink: EventSink) -> list[str]:
-    """The names of all recovery plans of a stack. Raises ProvisionerError (PRV7096) if it has
+    """The names of all recovery plans of a stack. Raises ProvisionerError (PRV7030) if it has
     none.
     """
     stack, _ = loaded(workspace, sink)
@@ -92,8 +92,8 @@ def plan_names(workspace: Workspace, sink: EventSink) -> list[str]:
     if not names:
         raise ProvisionerError(
             error(
-                "PRV7096",
-                f"the stack {stack.name} has no recovery plan",
+                "PRV7030",
+                "the stack has no recovery plan",
                 hint="Add a RecoveryPlan, or name a stored one with --from FILE.",
             )
         )
@@ -107,6 +107,14 @@ def sources(
     if source.file is not None:
         return [source]
     chosen = list(names) or plan_names(workspace, sink)
+    if source.journal is not None and len(chosen) != 1:
+        raise ProvisionerError(
+            error(
+                "PRV7088",
+                f"--journal is that of one plan, and {len(chosen)} are meant",
+                hint="Name the plan whose journal it is.",
+            )
+        )
     return [Source(name, None, source.trusted, source.journal) for name in chosen]
 
 

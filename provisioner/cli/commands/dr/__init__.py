@@ -13,6 +13,18 @@ COMMANDS = {
     "check": "Tell whether recovery plans would work now",
     "compile": "Write a plan to a signed file that needs neither manifests nor state",
     "key": "Make a key to sign plans with",
+    "test": "Start copies of the machines, cut off from everything",
+    "cleanup": "Remove what a drill has made, and prove it",
+    "migrate": "Bring the machines to the other site, and lose nothing",
+    "failover": "Start the machines at the other site after a disaster",
+    "reprotect": "Replicate in the other direction after that",
+    "failback": "Bring the machines back home",
+    "status": "Show the run under way, or the last one",
+    "answer": "Answer the question of a run",
+    "cancel": "Ask the run under way to end",
+    "resume": "Go on with a run that was interrupted or did not succeed",
+    "rollback": "Start the machines where they ran, after a migration that was given up",
+    "history": "Show the runs of a plan",
 }
 """Commands in the order in which they are needed, with their summaries."""
 

@@ -405,7 +405,7 @@ class _Course:
         trailing = [
             follower
             for follower in self._runbook.followers[task_id]
-            if task_id in self._runbook.by_id[follower].after
+            if task_id not in self._runbook.by_id[follower].needs
         ]
         self._go_on(trailing)
 

@@ -59,7 +59,7 @@ def carry_out(
     if terminal.json:
         terminal.print_json({"event": "plan", "plan": plan_document_of(plan)}, indent=None)
     stop = StopSignal()
-    with progress(terminal, steps=True) as view, _stopping(terminal, view, stop) as sink:
+    with progress(terminal, steps=True) as view, stopping(terminal, view, stop) as sink:
         report = apply_plan(workspace, plan, sink, stop, parallel)
     code = _exit_code(report)
     if terminal.json:
@@ -72,11 +72,13 @@ def carry_out(
 
 
 @contextmanager
-def _stopping(terminal: Terminal, view: Progress, stop: StopSignal) -> Iterator[EventSink]:
+def stopping(
+    terminal: Terminal, view: Progress, stop: StopSignal, *, begun: bool = False
+) -> Iterator[EventSink]:
     """A sink for the run. As soon as steps are carried out, Ctrl-C (and a request to terminate)
-    asks the run to stop instead of ending it; before that nothing can be left half done.
+    asks the run to stop instead of ending it; before that nothing can be left half done. ``begun``:
+    it is so from the beginning.
     """
-    begun = False
 
     def sink(event: Event) -> None:
         nonlocal begun

@@ -319,6 +319,7 @@ class _Loading:
             self.places,
             stack.manifest.origin.source if stack.manifest is not None else None,
             policies,
+            stack.excused,
         )
 
 

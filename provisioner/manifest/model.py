@@ -105,6 +105,13 @@ class IgnoreRule:
     source: SourceRange
 
 
+class Excuse(NamedTuple):
+    """Machines that are recovered by no plan on purpose: a pattern of their names, and why."""
+
+    machine: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """All manifests of one folder tree in one environment; the unit of state and of plan."""
@@ -128,6 +135,8 @@ class Stack:
     """What says how resources are treated together, such as plans of their recovery: on no host,
     and nothing is made of it.
     """
+    excused: tuple[Excuse, ...] = ()
+    """Machines that are recovered by none of them on purpose."""
 
     def in_order(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Diagnostics about the stack in the order of its files and lines."""

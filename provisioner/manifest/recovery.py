@@ -174,7 +174,9 @@ class _Recovery:
             "PRV1436",
             f"{group.address} has no machine",
             "Correct the labels, or name machines.",
-            "No VirtualMachine of the stack has all of these labels.",
+            "No VirtualMachine of the stack has all of these labels."
+            if "selector" in group.spec
+            else "",
             at_key=True,
         )
 

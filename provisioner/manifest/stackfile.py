@@ -19,6 +19,7 @@ from provisioner.core.values import Json
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.manifest.ignoring import PLACE as IGNORE
 from provisioner.manifest.ignoring import Ignored, ignore_rules
+from provisioner.manifest.model import Excuse
 from provisioner.manifest.placeholders import UNREADABLE, literal, meaningful, unshielded
 from provisioner.manifest.problems import MISSING, Part, Problem
 from provisioner.manifest.pruning import pruned, unreadable_places, without_unreadable
@@ -76,6 +77,12 @@ class StackFile:
     def max_impact(self) -> Impact:
         """The worst that an apply does without being told so."""
         return Impact(self.spec.get("policy", {}).get("maxImpact", Impact.LIVE))
+
+    @property
+    def excused(self) -> tuple[Excuse, ...]:
+        """Machines that are recovered by no plan on purpose."""
+        written = self.spec.get("recovery", {}).get("excused", ())
+        return tuple(Excuse(item["machine"], item["reason"]) for item in written)
 
     def overlays_of(self, environment: str | None) -> Mapping[str, Mapping[str, Any]]:
         """The overlays of an environment."""

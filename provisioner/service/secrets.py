@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from provisioner.core.actions import Action
 from provisioner.core.address import Address
@@ -21,6 +21,9 @@ from provisioner.core.values import Path, Secret
 from provisioner.engine.plan import Plan
 from provisioner.manifest.model import Stack
 from provisioner.service.secretcommands import CommandSecrets
+
+if TYPE_CHECKING:
+    from provisioner.workflows.recovery.model import RecoveryPlan
 
 REFERENCE_KEY = "secretRef"
 LARGEST_FILE = 1024 * 1024
@@ -193,6 +196,20 @@ def missing_secrets_of_plan(plan: Plan, secrets: ReferencedSecrets) -> list[Diag
         ),
     ]
     return [item for _, _, item in _missing(holders, secrets.resolve)]
+
+
+def missing_secrets_of_recovery(plan: RecoveryPlan, secrets: ReferencedSecrets) -> list[Diagnostic]:
+    """One error for each reference that recovering the machines of a plan would need and that leads
+    nowhere. No command is run."""
+    changes = [
+        (machine.address, {"test": machine.test, "real": machine.real}) for machine in plan.machines
+    ]
+    holders = [
+        *((Address("Host", name), record.spec) for name, record in plan.endpoints.items()),
+        *((known.address, known.spec) for known in plan.objects[plan.there].values()),
+        *changes,
+    ]
+    return [item for _, _, item in _missing(holders, secrets.check)]
 
 
 def _missing(

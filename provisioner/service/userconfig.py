@@ -1,6 +1,7 @@
 """The user's own configuration, ``~/.config/provisioner/config.yaml``: what he allows all stacks.
 
-Read by :mod:`provisioner.service.secretcommands` when a stack asks for something of that. A stack
+Read by :mod:`provisioner.service.secretcommands` when a stack asks for something of that, and by
+:mod:`provisioner.service.recovery.keys` for the keys of stored plans. A stack
 must have no say in it, so that a file which others could have written, or which came with the
 stack, is refused. Where it lies is the caller's to say.
 """
@@ -56,6 +57,10 @@ class UserConfiguration:
     """What stands in the file."""
 
     commands: Mapping[str, AllowedCommand] = field(default_factory=dict)
+    signing_key: Path | None = None
+    """The private key that recovery plans are signed with."""
+    trusted_keys: Path | None = None
+    """The public keys whose recovery plans are carried out."""
 
 
 def read_configuration(path: Path, stack: Path) -> UserConfiguration | None:
@@ -147,14 +152,25 @@ def _read(file: SourceFile) -> UserConfiguration:
         return UserConfiguration()
     findings = Findings()
     problems = _schema().problems(value)
+    section: Mapping[str, Any] = {}
+    keys: Mapping[str, str] = {}
     if not problems:
         canonical = _schema().canonicalise(value, findings)
         section = canonical.get("secrets", {}).get("commands", {})
+        keys = canonical.get("recovery", {})
         problems = [*findings.problems, *_beyond_the_schema(section)]
     if problems:
         places = Places({}, {})
         raise ProvisionerError([places.report(origin, "", item, value) for item in problems])
-    return UserConfiguration({name: _command(item) for name, item in section.items()})
+    return UserConfiguration(
+        {name: _command(item) for name, item in section.items()},
+        _path(keys.get("signingKey")),
+        _path(keys.get("trustedKeys")),
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def _beyond_the_schema(commands: Mapping[str, Any]) -> Iterator[Problem]:

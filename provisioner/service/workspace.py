@@ -80,6 +80,8 @@ class Workspace:
         self.registry = registry or Registry()
         self.cache = cache
         self.states = states
+        self.configuration = configuration
+        self.environ = environ
         self.secrets = ReferencedSecrets(environ, self.root, configuration, redactor)
         self.catalog = catalog or SchemaCatalog.installed()
         self.lineage = uuid4()

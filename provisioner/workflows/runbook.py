@@ -151,7 +151,7 @@ class Runbook:
         """By task, the ids of those that await its end, in the order of the runbook."""
         found: dict[str, list[str]] = {task.id: [] for task in self.tasks}
         for task in self.tasks:
-            for awaited in task.awaits:
+            for awaited in set(task.awaits):
                 found[awaited].append(task.id)
         return {task_id: tuple(ids) for task_id, ids in found.items()}
 

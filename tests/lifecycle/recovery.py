@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.lifecycle.commandline import CommandLine
 from tests.lifecycle.scenario import Scenario
 
 HOSTS = """
@@ -92,7 +93,7 @@ def two_sites(root: Path, changes: Mapping[str, str] | None = None) -> Scenario:
     return scenario
 
 
-def declare(scenario: Scenario, changes: Mapping[str, str] | None = None) -> None:
+def declare(scenario: Scenario | CommandLine, changes: Mapping[str, str] | None = None) -> None:
     """Declare the resources and policies with changes."""
     found = {**RESOURCES, **POLICIES, **(changes or {})}
     scenario.declare(*(f"{address}\n{spec}" for address, spec in found.items() if spec))

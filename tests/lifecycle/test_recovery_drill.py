@@ -81,12 +81,12 @@ def test_nothing_is_powered_on_while_a_network_of_the_drill_leads_out(tmp_path: 
     assert [] == sites.running(B)
 
 
-def test_a_drill_is_not_powered_on_when_somebody_has_opened_its_network(sites: TwoSites) -> None:
-    def open_it(_event: object) -> None:
-        if sites.outside(B).find("VirtualMachine", "drill-shop-db") is not None:
-            sites.outside(B).change("Network", "drill-shop-lan-b", ("mode",), "nat")
+def open_network(sites: TwoSites) -> None:
+    sites.outside(B).change("Network", "drill-shop-lan-b", ("mode",), "nat")
 
-    sites.listener = open_it
+
+def test_a_drill_is_not_powered_on_when_somebody_has_opened_its_network(sites: TwoSites) -> None:
+    sites.before["power-on"] = lambda: open_network(sites)
     run = sites.run(Mode.TEST)
     assert {"start/db": "PRV7081"} == trouble(run)
     assert [] == sites.running(B)

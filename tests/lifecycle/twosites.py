@@ -21,10 +21,11 @@ from provisioner.engine.stop import StopSignal
 from provisioner.providers.api import Endpoint
 from provisioner.providers.registry import Registry
 from provisioner.state.model import EndpointRecord
-from provisioner.workflows.actions import Actions
+from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.events import RunEvent
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.actions import Estate, recovery_actions, synchronise
+from provisioner.workflows.recovery.actions.estate import Acting
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.modes import rollback_runbook, runbook_of
 from provisioner.workflows.runbook import Runbook
@@ -58,7 +59,9 @@ class TwoSites:
         self.events: list[RunEvent] = []
         self.stop = StopSignal()
         self.listener: Callable[[RunEvent], None] = lambda _: None
-        self.wrap: Callable[[Actions], Actions] = lambda actions: actions
+        self.before: dict[str, Callable[[], None]] = {}
+        """By action, what somebody does just before it."""
+        self.new_journal: Callable[[Path], Journal] = Journal
         records = {
             name: EndpointRecord(
                 name, "memory", {"provider": "memory", "connection": {"path": f"{name}.jsonl"}}
@@ -105,7 +108,7 @@ class TwoSites:
     @property
     def journal(self) -> Journal:
         """The journal of the plan."""
-        return Journal(self.folder / "plan.db")
+        return self.new_journal(self.folder / "plan.db")
 
     def replicate(self) -> None:
         """One synchronisation of everything."""
@@ -113,6 +116,27 @@ class TwoSites:
             estate = Estate(self.plan, sessions)
             for machine in self.plan.machines:
                 synchronise(estate, machine, self.deadline())
+
+    def discard(self, name: str) -> None:
+        """Somebody removes a replica."""
+        with self.sessions() as sessions:
+            estate = Estate(self.plan, sessions)
+            machine = next(item for item in self.plan.machines if item.address.name == name)
+            estate.replication(machine).discard(estate.replica(machine), self.deadline())
+
+    def stop_at(self, task: str) -> None:
+        """Somebody wants the next run to stop when this task is heard of."""
+
+        def listen(event: RunEvent) -> None:
+            if getattr(event, "task", "") == task:
+                self.stop.request()
+
+        self.listener = listen
+
+    def begin_anew(self) -> None:
+        """Nobody wants a run to stop any more."""
+        self.stop = StopSignal()
+        self.listener = lambda _: None
 
     def run(self, mode: Mode) -> Run:
         """Carry a mode out."""
@@ -134,9 +158,15 @@ class TwoSites:
 
     def _runner(self, sessions: Sessions, mode: str) -> Runner:
         actions = recovery_actions(self.plan, sessions, mode=mode, environ=dict(os.environ))
-        return Runner(
-            self.journal, self.wrap(actions), sink=self._tell, stop=self.stop, limits=QUICK
-        )
+        actions = {**actions, **{name: self._preceded(actions[name], name) for name in self.before}}
+        return Runner(self.journal, actions, sink=self._tell, stop=self.stop, limits=QUICK)
+
+    def _preceded(self, action: Action, name: str) -> Action:
+        def look(work: Work) -> Done | NotDone:
+            self.before[name]()
+            return action.observe(work)
+
+        return Acting(look, action.perform)
 
     def _tell(self, event: RunEvent) -> None:
         self.events.append(event)

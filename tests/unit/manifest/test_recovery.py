@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from provisioner.cli.render.diagnostics import render_diagnostics
 from provisioner.core.address import Address
 from provisioner.manifest.catalog import SchemaCatalog
-from provisioner.manifest.model import Stack
+from provisioner.manifest.model import Excuse, Stack
 from provisioner.manifest.printer import print_stack
 from provisioner.service import candidates
+from tests.golden_support import CheckGolden
 from tests.unit.manifest.stacks import comparable, errors, load_stack, one
 
 SITES = """\
@@ -115,6 +117,12 @@ def test_an_overlay_changes_a_plan_in_one_environment(tmp_path: Path) -> None:
     stack = load_stack(tmp_path, {"main.yaml": text}, "prod")
     spec = stack.policies[Address("RecoveryPlan", "shop")].spec
     assert (5, 7 * 86_400_000) == (spec["machines"]["web"]["tier"], spec["drillEvery"])
+
+
+def test_machines_that_are_excused_have_a_reason(tmp_path: Path) -> None:
+    excused = "{recovery: {excused: [{machine: cache-*, reason: holds nothing}]}}"
+    stack = load_stack(tmp_path, {"main.yaml": WHOLE.replace("spec: {}", f"spec: {excused}", 1)})
+    assert (Excuse("cache-*", "holds nothing"),) == stack.excused
 
 
 def test_completion_of_resources_leaves_policies_out() -> None:
@@ -288,6 +296,15 @@ REFUSED: dict[str, tuple[str, str, str]] = {
 def test_what_cannot_be(tmp_path: Path, what: str) -> None:
     text, code, summary = REFUSED[what]
     assert summary == one(tmp_path, text, code).summary
+
+
+def test_how_it_is_said(tmp_path: Path, check_golden: CheckGolden) -> None:
+    lines: list[str] = []
+    for what, (text, _, _) in REFUSED.items():
+        folder = tmp_path / what.replace(" ", "-")
+        found = errors(folder, {"main.yaml": text.replace("§", "")})
+        lines += [f"# {what}", "", *render_diagnostics(found, 100), ""]
+    check_golden("recovery/manifests.txt", "\n".join(lines).replace(f"{tmp_path}/", ""))
 
 
 def test_a_group_between_two_other_sites_is_not_of_the_same_plan(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from provisioner.core.address import Address
 from provisioner.core.values import Json
+from provisioner.workflows.recovery.fingerprint import fingerprint
 from provisioner.workflows.recovery.model import (
     Check,
     Mode,
@@ -189,6 +190,7 @@ def begin(draft: Draft, sites: Sequence[str]) -> str:
             there=plan.there,
             sites=list(sites),
             mode=draft.mode,
+            plan=fingerprint(plan),
         )
     )
 

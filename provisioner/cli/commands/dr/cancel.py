@@ -1,0 +1,52 @@
+"""``provisioner dr cancel``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options
+from provisioner.cli.recoveryoptions import journal_options, plan_argument
+from provisioner.core.address import Address
+
+
+@click.command("cancel")
+@plan_argument
+@journal_options
+@click.option(
+    "--take-over",
+    "consent",
+    is_flag=True,
+    help="You have made sure that no process carries the run out any more.",
+)
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    plan: Address | None,
+    *,
+    journal: Path | None,
+    stack: Path,
+    consent: bool,
+) -> None:
+    """Ask the run under way to end.
+
+    Steps under way are awaited, and nothing more is begun. Afterwards 'dr status' says how far it
+    came, 'dr resume' goes on, and 'dr rollback' undoes a migration of which nothing runs at the
+    other site yet.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.recovering import source_of
+    from provisioner.cli.render.runs import record_json
+    from provisioner.service.recovery.running import cancel
+
+    terminal = invocation.terminal
+    workspace = open_workspace(invocation, stack)
+    record = cancel(workspace, source_of(plan, journal), consent=consent)
+    if terminal.json:
+        terminal.print_json(record_json(record))
+        return
+    what = "is asked to end" if record.is_open else "has ended here"
+    terminal.print([f"The {record.mode} of {record.name} {what} (run {record.id})."])

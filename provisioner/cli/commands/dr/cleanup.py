@@ -1,0 +1,41 @@
+"""``provisioner dr cleanup``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options
+from provisioner.cli.recoveryoptions import source_options
+from provisioner.core.address import Address
+
+
+@click.command("cleanup")
+@source_options
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    plan: Address | None,
+    *,
+    file: Path | None,
+    trusted: Path | None,
+    journal: Path | None,
+    stack: Path,
+) -> ExitCode:
+    """Remove what a drill has made, and prove it.
+
+    Machines, throw-away disks and isolated networks of the last drill are removed, however far it
+    came; machines that had to make room go on. At the end everything that a drill makes is looked
+    for: unless nothing is left, this fails.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.recovering import opened, run_mode, source_of
+    from provisioner.service.recovery.model import Mode
+
+    workspace = open_workspace(invocation, stack)
+    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    return run_mode(invocation, workspace, found, Mode.CLEANUP)

@@ -1,0 +1,43 @@
+"""``provisioner dr history``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options
+from provisioner.cli.recoveryoptions import journal_options, plan_argument
+from provisioner.core.address import Address
+
+
+@click.command("history")
+@plan_argument
+@journal_options
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N"
+)
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    plan: Address | None,
+    *,
+    journal: Path | None,
+    stack: Path,
+    limit: int,
+) -> None:
+    """Show the runs of a plan, the newest first."""
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.recovering import source_of
+    from provisioner.cli.render.runs import record_json, render_runs
+    from provisioner.service.recovery.running import runs
+
+    terminal = invocation.terminal
+    workspace = open_workspace(invocation, stack)
+    found = runs(workspace, source_of(plan, journal), limit)
+    if terminal.json:
+        terminal.print_json([record_json(record) for record in found])
+    else:
+        terminal.print(render_runs(found, terminal.paint(terminal.out), terminal.width))

@@ -1,0 +1,45 @@
+"""``provisioner dr migrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options
+from provisioner.cli.recoveryoptions import source_options, yes_option
+from provisioner.core.address import Address
+
+
+@click.command("migrate")
+@source_options
+@yes_option
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    plan: Address | None,
+    *,
+    file: Path | None,
+    trusted: Path | None,
+    journal: Path | None,
+    stack: Path,
+    yes: bool,
+) -> ExitCode:
+    """Bring the machines to the other site, and lose nothing.
+
+    The machines are synchronised while they run, shut down in order, synchronised once more, marked
+    as not to start where they ran, and started at the other site, tier by tier, each after the
+    health checks of what it needs. Until anything has started there, 'dr cancel' and 'dr rollback'
+    bring everything back.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.recovering import opened, run_mode, source_of
+    from provisioner.service.recovery.model import Mode
+
+    workspace = open_workspace(invocation, stack)
+    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    question = "Shut {plan} down at {here} and start it at {there}"
+    return run_mode(invocation, workspace, found, Mode.MIGRATE, question=question, yes=yes)

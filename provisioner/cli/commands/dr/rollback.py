@@ -1,0 +1,52 @@
+"""``provisioner dr rollback``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options
+from provisioner.cli.recoveryoptions import source_options, yes_option
+from provisioner.core.address import Address
+
+
+@click.command("rollback")
+@source_options
+@yes_option
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    plan: Address | None,
+    *,
+    file: Path | None,
+    trusted: Path | None,
+    journal: Path | None,
+    stack: Path,
+    yes: bool,
+) -> ExitCode:
+    """Start the machines where they ran, after a migration that was given up.
+
+    Only while none of them runs at the other site: that is looked at first. Marks are taken away,
+    the machines are started in order, and those that had to make room go on.
+    """
+    from provisioner.cli.asking import confirm
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.recovering import carried_out, opened, source_of
+    from provisioner.service.recovery.running import rollback
+
+    workspace = open_workspace(invocation, stack)
+    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    confirm(
+        invocation.terminal,
+        f"Start {found.plan.name} again where it ran before the migration?",
+        yes=yes,
+    )
+    return carried_out(
+        invocation.terminal,
+        found.plan.name,
+        lambda means: rollback(workspace, found, means),
+    )

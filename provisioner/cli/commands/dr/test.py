@@ -1,0 +1,57 @@
+"""``provisioner dr test``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation, pass_invocation
+from provisioner.cli.options import global_options, named
+from provisioner.cli.recoveryoptions import source_options
+from provisioner.core.address import Address
+
+
+def _point(text: str) -> tuple[Address, str]:
+    machine, equals, point = text.partition("=")
+    if not equals or not point:
+        raise click.BadParameter(f"{text!r} is not of the form MACHINE=POINT.")
+    return named("VirtualMachine")(machine), point
+
+
+@click.command("test")
+@source_options
+@click.option(
+    "--point",
+    metavar="MACHINE=POINT",
+    type=_point,
+    multiple=True,
+    help="Start this machine from this recovery point ('replicate status --json' lists them); left "
+    "out: the newest. Repeatable.",
+)
+@global_options
+@pass_invocation
+def command(
+    invocation: Invocation,
+    plan: Address | None,
+    *,
+    file: Path | None,
+    trusted: Path | None,
+    journal: Path | None,
+    stack: Path,
+    point: tuple[tuple[Address, str], ...],
+) -> ExitCode:
+    """Start copies of the machines at the other site, cut off from everything.
+
+    A drill: isolated networks are made and proven to be isolated before anything is powered on,
+    and the copies write to throw-away disks. The machines themselves go on and are not touched, and
+    replication goes on. The copies stay until 'dr cleanup'.
+    """
+    from provisioner.cli.opening import open_workspace
+    from provisioner.cli.recovering import opened, run_mode, source_of
+    from provisioner.service.recovery.model import Mode
+
+    workspace = open_workspace(invocation, stack)
+    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    return run_mode(invocation, workspace, found, Mode.TEST, points=dict(point))

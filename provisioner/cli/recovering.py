@@ -1,0 +1,108 @@
+"""What the commands of recovery share: which plan is meant, asking, live progress, stopping on
+Ctrl-C, and telling how a run went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from provisioner.cli.applying import stopping
+from provisioner.cli.asking import confirm
+from provisioner.cli.exitcodes import ExitCode
+from provisioner.cli.invocation import Invocation
+from provisioner.cli.progress import progress
+from provisioner.cli.render.runs import Telling, render_run, run_json
+from provisioner.cli.terminal import Terminal
+from provisioner.core.address import Address
+from provisioner.service.model import StopSignal, event_json
+from provisioner.service.recovery.model import Mode, Outcome, Run, RunEvent
+from provisioner.service.recovery.opening import Opened, Source, open_plan
+from provisioner.service.recovery.running import Means, carry_out, runbook_for
+from provisioner.service.workspace import Workspace
+
+_REFUSED = ("fence/", "approve/")
+
+
+def source_of(
+    plan: Address | None,
+    journal: Path | None,
+    file: Path | None = None,
+    trusted: Path | None = None,
+) -> Source:
+    """Which plan is meant. Raises click.UsageError if none is named."""
+    if plan is None and file is None and journal is None:
+        raise click.UsageError("Missing argument 'PLAN': name a recovery plan, or --from FILE.")
+    return Source(plan.name if plan is not None else None, file, trusted, journal)
+
+
+def opened(invocation: Invocation, workspace: Workspace, source: Source) -> Opened:
+    """The plan that is meant."""
+    with progress(invocation.terminal, steps=False) as sink:
+        return open_plan(workspace, source, sink)
+
+
+def run_mode(
+    invocation: Invocation,
+    workspace: Workspace,
+    found: Opened,
+    mode: Mode,
+    *,
+    question: str = "",
+    yes: bool = True,
+    points: dict[Address, str] | None = None,
+) -> ExitCode:
+    """Ask, where there is a ``question``, and carry a mode out; returns the exit code."""
+    runbook = runbook_for(found, mode, points)
+    terminal = invocation.terminal
+    if question:
+        plan = found.plan
+        machines = f"{len(plan.machines)} machine{'s' if len(plan.machines) != 1 else ''}"
+        confirm(
+            terminal,
+            f"{question.format(plan=plan.name, here=plan.here, there=plan.there)} ({machines})?",
+            yes=yes,
+            hint="Pass --yes.",
+        )
+    return carried_out(
+        terminal,
+        found.plan.name,
+        lambda means: carry_out(workspace, found, runbook, means),
+    )
+
+
+def carried_out(terminal: Terminal, plan: str, work: Callable[[Means], Run]) -> ExitCode:
+    """Carry something out with progress, and tell how it went; returns the exit code."""
+    terminal.acts = True
+    stop = StopSignal()
+    with progress(terminal, steps=True) as view, stopping(terminal, view, stop, begun=True) as sink:
+        telling = Telling(plan, sink)
+
+        def tell(event: RunEvent) -> None:
+            if terminal.json:
+                terminal.print_json(event_json(event), indent=None)
+            else:
+                telling(event)
+
+        run = work(Means(tell, sink, stop))
+    code = exit_code(run)
+    if terminal.json:
+        terminal.print_json(
+            {"event": "finished", **run_json(run), "exitCode": int(code)}, indent=None
+        )
+    else:
+        terminal.report([state.diagnostic for state in run.failed if state.diagnostic is not None])
+        terminal.print(render_run(run, terminal.width, terminal.paint(terminal.out)))
+    return code
+
+
+def exit_code(run: Run) -> ExitCode:
+    """What a run comes to: refused where fencing or a consent was, and nothing was done after."""
+    if run.record.outcome is Outcome.SUCCEEDED:
+        return ExitCode.DONE
+    refused = [state for state in run.failed if state.task.startswith(_REFUSED)]
+    if refused and len(refused) == len(run.failed):
+        return ExitCode.REFUSED
+    return ExitCode.PARTIAL

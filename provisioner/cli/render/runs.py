@@ -1,0 +1,292 @@
+"""Runs of recovery plans as text: what happens, how it went, what is under way, and what was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from provisioner.cli.render.text import Paint, count, listed, plain, printable, table, wrap
+from provisioner.service.model import (
+    Event,
+    EventSink,
+    Noticed,
+    PhaseStarted,
+    StepFailed,
+    StepFinished,
+    StepProgress,
+    StepRetrying,
+    StepSkipped,
+    StepStarted,
+)
+from provisioner.service.recovery.model import (
+    Outcome,
+    Run,
+    RunEnded,
+    RunEvent,
+    RunRecord,
+    RunStarted,
+    RunStopping,
+    TaskAnswered,
+    TaskDone,
+    TaskFailed,
+    TaskHeld,
+    TaskInterrupted,
+    TaskProgress,
+    TaskRetrying,
+    TaskStarted,
+    TaskState,
+    TaskWaiting,
+    What,
+)
+
+OUTCOMES = {
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.IN_PART: "went on to its end, but something failed",
+    Outcome.STOPPED: "was stopped by a failure",
+    Outcome.CANCELLED: "was cancelled",
+}
+WORDS = {
+    None: "to come",
+    What.BEGUN: "under way",
+    What.RETRYING: "is tried again",
+    What.WAITING: "waits for an answer",
+    What.DONE: "done",
+    What.FAILED: "FAILED",
+    What.INTERRUPTED: "given up",
+    What.HELD: "held back",
+    What.SKIPPED: "not begun",
+}
+
+
+TaskEvent: TypeAlias = (
+    TaskStarted
+    | TaskProgress
+    | TaskRetrying
+    | TaskDone
+    | TaskFailed
+    | TaskInterrupted
+    | TaskHeld
+    | TaskWaiting
+    | TaskAnswered
+)
+
+
+class Telling:
+    """Tells the events of a run to a sink for those of applies, which have their views already."""
+
+    def __init__(self, plan: str, sink: EventSink) -> None:
+        self._plan = plan
+        self._sink = sink
+        self._titles: dict[str, str] = {}
+
+    def __call__(self, event: RunEvent) -> None:
+        """Tell it."""
+        if isinstance(event, RunStarted):
+            self._sink(PhaseStarted(event.mode, event.total))
+            if event.done:
+                self._sink(Noticed(f"{count(event.done, 'step')} of it were done before"))
+        elif isinstance(event, RunStopping):
+            under_way = count(event.under_way, "step")
+            text = f"Nothing more is begun: {event.reason}. {under_way} under way."
+            self._sink(Noticed(text))
+        elif not isinstance(event, RunEnded):
+            if isinstance(event, TaskStarted):
+                self._titles[event.task] = event.title
+            self._sink(self._of_task(event, self._titles.get(event.task, event.task)))
+
+    def _of_task(self, event: TaskEvent, title: str) -> Event:
+        match event:
+            case TaskStarted(task):
+                return StepStarted(task, "...", title)
+            case TaskProgress(_, text, done, total):
+                return StepProgress(title, text, done, total)
+            case TaskRetrying(task, attempt, after, diagnostic):
+                return StepRetrying(task, title, attempt, after, diagnostic)
+            case TaskDone(task, seconds, observed):
+                return StepFinished(task, "done already" if observed else "done", title, seconds)
+            case TaskFailed(task, seconds, _, diagnostic):
+                return StepFailed(task, "...", title, seconds, diagnostic)
+            case TaskInterrupted(task, seconds):
+                return StepFinished(task, "given up", title, seconds)
+            case TaskHeld(task, cause):
+                return StepSkipped(task, "...", title, f"{cause} failed")
+            case TaskWaiting(task):
+                how = f"provisioner dr answer {self._plan} {task} yes"
+                return Noticed(f"A question: {title}. Answer it from another terminal: {how}")
+            case TaskAnswered(_, text, actor):
+                return Noticed(f"{actor} answered {text!r} to: {title}")
+
+
+def render_run(run: Run, width: int = 80, paint: Paint = plain) -> list[str]:
+    """How a run went, in a few lines; failures themselves are reported as diagnostics."""
+    record = run.record
+    done = run.tasks_that(What.DONE)
+    text = f"The {record.mode} of {record.name} "
+    text += OUTCOMES[record.outcome] if record.outcome is not None else "has not ended"
+    text += f": {count(len(done), 'step')} of {len(run.tasks):,} done"
+    if run.seconds is not None:
+        text += f" in {duration(run.seconds)}"
+    role = "add" if record.outcome is Outcome.SUCCEEDED else "error"
+    lines = [paint(role, line) for line in wrap(f"{text}.", width)]
+    lines += _titled("Failed", run, run.failed, width)
+    lines += _titled("Held back", run, run.held, width)
+    lines += _titled("Not begun", run, run.tasks_that(What.SKIPPED, None), width)
+    lines += [f"  {line}" for line in achieved(run)]
+    if record.outcome is not Outcome.SUCCEEDED:
+        lines += wrap(f"'provisioner dr resume {record.name}' goes on with it.", width, "  ")
+    return lines
+
+
+def achieved(run: Run) -> Iterator[str]:
+    """What was lost of each machine, and what is left, where the run says so."""
+    for state in run.tasks.values():
+        task = run.runbook.by_id[state.task]
+        if not state.is_done:
+            continue
+        if task.action == "choose":
+            yield f"{task.subject}: {_loss(state)}"
+        elif task.action == "drill-left":
+            yield f"Left of the drill: {state.result['left']}"
+
+
+def _loss(state: TaskState) -> str:
+    result = state.result
+    if result.get("continuous"):
+        return "as it was at its last write that reached this site"
+    loss, objective = result.get("loss"), result.get("objective")
+    assert isinstance(loss, int | float)
+    assert isinstance(objective, int | float)
+    kept = "within" if loss <= objective else "BEYOND"
+    return (
+        f"what it wrote in the last {duration(loss)} before the fencing is lost "
+        f"({kept} the objective of {duration(objective)})"
+    )
+
+
+def _titled(heading: str, run: Run, states: Sequence[TaskState], width: int) -> list[str]:
+    if not states:
+        return []
+    titles = [run.runbook.by_id[state.task].title for state in states]
+    return wrap(f"{heading}: {listed(titles)}.", width, "  ")
+
+
+def render_status(
+    run: Run, *, abandoned: bool, now: datetime, width: int = 80, paint: Paint = plain
+) -> list[str]:
+    """Where a run is: what is under way, which questions are open, and what went wrong."""
+    record = run.record
+    lines = [paint("strong", f"The {record.mode} of {record.name}, begun by {record.actor}")]
+    lines.append(f"  at {moment(record.started)}, run {record.id}")
+    if record.is_open:
+        carrier = record.carrier
+        where = f"process {carrier.pid} on {carrier.host}"
+        text = f"  interrupted: {where} has ended" if abandoned else f"  carried out by {where}"
+        since = (now - record.started).total_seconds()
+        lines.append(
+            paint("warning" if abandoned else "strong", f"{text}, {duration(since)} so far")
+        )
+    done = len(run.tasks_that(What.DONE))
+    lines.append(f"  {done:,} of {count(len(run.tasks), 'step')} done")
+    rows = [
+        (run.runbook.by_id[state.task].title, WORDS[state.what], _since(state, now))
+        for state in run.tasks.values()
+        if state.is_under_way and record.is_open
+    ]
+    if rows:
+        lines += ["", *table(("STEP", "", "FOR"), rows, paint, width)]
+    for state in run.tasks.values():
+        if state.asks and record.is_open:
+            task = run.runbook.by_id[state.task]
+            given = task.arguments.get("arguments")
+            text = given.get("text", task.title) if isinstance(given, dict) else task.title
+            lines += ["", paint("warning", printable(f"Question: {text}"))]
+            lines.append(f"  provisioner dr answer {record.name} {state.task} yes")
+    if record.is_open:
+        lines += _titled("Failed", run, run.failed, width)
+        lines += _titled("Held back", run, run.held, width)
+        if abandoned:
+            lines += wrap(
+                f"'provisioner dr resume {record.name}' goes on with it, 'provisioner dr cancel "
+                f"{record.name}' ends it where it is.",
+                width,
+                "  ",
+            )
+        return lines
+    return [*lines, *render_run(run, width, paint)]
+
+
+def render_runs(records: Iterable[RunRecord], paint: Paint = plain, width: int = 80) -> list[str]:
+    """Runs as a table, newest first."""
+    rows = [
+        (
+            moment(record.started).removesuffix(" UTC"),
+            record.mode,
+            str(record.outcome or "not ended"),
+            duration((record.ended - record.started).total_seconds()) if record.ended else "",
+            record.id,
+            record.actor.partition(" (")[0],
+        )
+        for record in records
+    ]
+    if not rows:
+        return ["There was no run yet."]
+    return table(("STARTED (UTC)", "MODE", "OUTCOME", "TOOK", "RUN", "BY"), rows, paint, width)
+
+
+def run_json(run: Run) -> dict[str, Any]:
+    """A run with its tasks as plain data."""
+    return {
+        **record_json(run.record),
+        "seconds": run.seconds,
+        "tasks": [
+            {
+                "id": state.task,
+                "title": run.runbook.by_id[state.task].title,
+                "subject": run.runbook.by_id[state.task].subject,
+                "stage": run.runbook.by_id[state.task].stage,
+                "state": str(state.what) if state.what is not None else None,
+                "seconds": state.seconds,
+                "observed": state.observed,
+                "asks": state.asks,
+                "result": dict(state.result),
+                "heldBy": state.held_by,
+                "diagnostic": state.diagnostic.as_json() if state.diagnostic else None,
+            }
+            for state in run.tasks.values()
+        ],
+    }
+
+
+def record_json(record: RunRecord) -> dict[str, Any]:
+    """A run without its tasks as plain data."""
+    return {
+        "run": record.id,
+        "plan": record.name,
+        "mode": record.mode,
+        "outcome": str(record.outcome) if record.outcome is not None else None,
+        "actor": record.actor,
+        "started": record.started.isoformat(),
+        "ended": record.ended.isoformat() if record.ended is not None else None,
+        "undoes": record.undoes,
+    }
+
+
+def moment(time: datetime) -> str:
+    """``2026-03-01 02:59:07 UTC``."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def duration(seconds: float) -> str:
+    """``4.2 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def _since(state: TaskState, now: datetime) -> str:
+    return duration((now - state.begun).total_seconds()) if state.begun is not None else ""

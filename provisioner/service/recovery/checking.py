@@ -1,0 +1,236 @@
+"""The readiness of recovery plans: what manifests, state, both sites and the journals say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError, Severity, error
+from provisioner.manifest import protection
+from provisioner.manifest.protection import MACHINE, PLAN
+from provisioner.service.model import EventSink, PhaseStarted, Stack, State
+from provisioner.service.recovery.compiling import compile_from, loaded
+from provisioner.service.recovery.opening import Source, journal_of, runs_at, turned_to
+from provisioner.service.secrets import missing_secrets_of_recovery
+from provisioner.service.workspace import Workspace
+from provisioner.workflows.history import estimates, expected, samples
+from provisioner.workflows.journal import Journal
+from provisioner.workflows.recovery.actions.estate import Estate
+from provisioner.workflows.recovery.model import Mode, RecoveryPlan
+from provisioner.workflows.recovery.modes import runbook_of
+from provisioner.workflows.recovery.readiness import Sites, drill_problems, time_problems
+from provisioner.workflows.runs import Outcome
+from provisioner.workflows.schedule import schedule
+
+_RUNS = 200
+"""Runs that are looked through for the last drill."""
+
+
+@dataclass(slots=True)
+class PlanReadiness:
+    """What was found out about one plan; ``plan`` is None where it cannot even be compiled."""
+
+    address: Address
+    plan: RecoveryPlan | None = None
+    machines: tuple[Address, ...] = ()
+    found: Diagnostics = field(default_factory=Diagnostics)
+    predicted: float | None = None
+    """Seconds that a failover would take, where runs before tell that."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it would work now, as far as that can be told."""
+        return not any(item.severity is Severity.ERROR for item in self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What was found out about plans, and about machines that are in none."""
+
+    stack: Stack
+    plans: tuple[PlanReadiness, ...]
+    others: tuple[Diagnostic, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all plans would work now, and no machine was forgotten."""
+        return all(item.ready for item in self.plans) and not self.others
+
+    @property
+    def found(self) -> list[Diagnostic]:
+        """Everything, in order and without repetitions."""
+        of_plans = (item for plan in self.plans for item in plan.found)
+        return list(dict.fromkeys([*self.others, *of_plans]))
+
+    @property
+    def subjects(self) -> list[str]:
+        """What was looked at: plans, machines and hosts."""
+        hosts = [f"Host/{name}" for item in self.plans if item.plan for name in item.plan.endpoints]
+        machines = [str(one) for item in self.plans for one in item.machines]
+        about = [item.address for item in self.others if item.address is not None]
+        plans = [str(item.address) for item in self.plans]
+        return list(dict.fromkeys([*plans, *sorted({*machines, *about}), *sorted({*hosts})]))
+
+
+def check_readiness(workspace: Workspace, name: str | None, sink: EventSink) -> Readiness:
+    """Check the plan called ``name``, or all plans and whether every machine is in one of them.
+
+    Raises ProvisionerError if the manifests have errors, or there is no such plan (PRV7030).
+    """
+    stack, state = loaded(workspace, sink)
+    plans = sorted(item for item in stack.policies if item.kind == PLAN)
+    if name is None:
+        if not plans:
+            raise ProvisionerError(_no_plans())
+        return Readiness(
+            stack,
+            tuple(_checked(workspace, item.name, stack, state, sink) for item in plans),
+            tuple(_forgotten(stack)),
+        )
+    if Address(PLAN, name) not in plans:
+        compile_from(workspace, name, stack, state)  # says why
+    return Readiness(stack, (_checked(workspace, name, stack, state, sink),))
+
+
+def _no_plans() -> Diagnostic:
+    return error(
+        "PRV7030",
+        "the stack has no recovery plan",
+        hint="Add manifests of the kinds Site, SitePair, ProtectionGroup and RecoveryPlan.",
+    )
+
+
+def _checked(
+    workspace: Workspace, name: str, stack: Stack, state: State, sink: EventSink
+) -> PlanReadiness:
+    address = Address(PLAN, name)
+    result = PlanReadiness(address, machines=_machines(stack, address))
+    result.found.extend(_fencing(stack, address))
+    result.found.extend(_unplanned_needs(stack, address, result.machines))
+    try:
+        result.plan = compile_from(workspace, name, stack, state)
+    except ProvisionerError as problem:
+        result.found.extend(problem.diagnostics)
+    _check_history(workspace, stack, result)
+    if result.plan is not None:
+        result.found.extend(missing_secrets_of_recovery(result.plan, workspace.secrets))
+        sink(PhaseStarted("observe", len(result.machines)))
+        with workspace.sessions(sink) as sessions:
+            sites = Sites(Estate(result.plan, sessions), workspace.clock)
+            result.found.extend(sites.problems())
+    return result
+
+
+def _machines(stack: Stack, plan: Address) -> tuple[Address, ...]:
+    declared = {address: item.spec for address, item in stack.declarations.items()}
+    groups = (stack.policies[item] for item in protection.groups_of(stack.policies[plan].spec))
+    found = {item for group in groups for item in protection.members(group.spec, declared)}
+    return tuple(sorted(found))
+
+
+def _fencing(stack: Stack, plan: Address) -> Iterator[Diagnostic]:
+    if not stack.policies[plan].spec.get("fencing"):
+        yield error(
+            "PRV7050",
+            f"{plan} has no fencing, so that it cannot fail over",
+            detail="Nothing would prove that the machines of the old site are off before their "
+            "copies start.",
+            hint="Add 'fencing': a command that cuts the old site off, or a prompt to somebody who "
+            "does.",
+            address=str(plan),
+        )
+
+
+def _unplanned_needs(
+    stack: Stack, plan: Address, machines: tuple[Address, ...]
+) -> Iterator[Diagnostic]:
+    """Machines whose outputs the plan's machines use, and that no plan recovers."""
+    planned = _planned(stack)
+    left = {item for item in stack.declarations if item.kind == MACHINE} - planned
+    if not left:
+        return
+    references = {
+        address: [reference.target for reference in item.references]
+        for address, item in stack.declarations.items()
+    }
+    for machine in machines:
+        for other in protection.machines_behind(machine, references, left):
+            if stack.declarations[other].host != stack.declarations[machine].host:
+                continue
+            yield error(
+                "PRV7059",
+                f"{machine} uses an output of {other}, which no plan recovers",
+                hint=f"Add {other} to a protection group of {plan}.",
+                address=str(machine),
+            )
+
+
+def _planned(stack: Stack) -> set[Address]:
+    plans = (item for item in stack.policies if item.kind == PLAN)
+    return {machine for plan in plans for machine in _machines(stack, plan)}
+
+
+def _forgotten(stack: Stack) -> Iterator[Diagnostic]:
+    """Machines that no plan recovers, and that nobody has excused."""
+    planned = _planned(stack)
+    for address in sorted(stack.declarations):
+        if address.kind != MACHINE or address in planned:
+            continue
+        if not any(fnmatchcase(address.name, excuse.machine) for excuse in stack.excused):
+            yield error(
+                "PRV7060",
+                f"{address} is in no recovery plan",
+                hint="Add it to a protection group of one, or excuse it with a reason "
+                "(spec.recovery.excused of the Stack).",
+                address=str(address),
+            )
+
+
+def _check_history(workspace: Workspace, stack: Stack, result: PlanReadiness) -> None:
+    """What the runs of the plan so far say: when it was last tried, and how long it would take."""
+    spec, now = stack.policies[result.address].spec, workspace.clock.now()
+    journal = journal_of(workspace, Source(result.address.name), result.address.name)
+    try:
+        if result.plan is not None:
+            result.plan = turned_to(result.plan, runs_at(journal))
+        every = spec.get("drillEvery")
+        last = last_drill(journal)
+        seconds = None if every is None else every / 1000
+        result.found.extend(drill_problems(result.address, seconds, last, now))
+        if result.plan is not None and result.plan.fencing is not None:
+            result.predicted = predicted_seconds(result.plan, journal, Mode.FAILOVER)
+            objective = result.plan.time_objective
+            result.found.extend(time_problems(result.address, objective, result.predicted))
+    except ProvisionerError as problem:
+        result.found.extend(problem.diagnostics)
+    finally:
+        journal.close()
+
+
+def predicted_seconds(plan: RecoveryPlan, journal: Journal, mode: Mode) -> float | None:
+    """How long a run of a plan would take, from the runs of any mode so far; None where less than
+    half of its tasks are like one that was carried out before.
+    """
+    known = [
+        sample for one in (Mode.TEST, Mode.MIGRATE, mode) for sample in samples([journal], one)
+    ]
+    runbook = runbook_of(plan, mode)
+    found = estimates(runbook, known)
+    if 2 * len(found) < len(runbook.tasks):
+        return None
+    return schedule(runbook, expected(runbook, found)).makespan
+
+
+def last_drill(journal: Journal) -> datetime | None:
+    """When the last drill that succeeded had ended; None if there was none. Raises ProvisionerError
+    for a journal that cannot be read.
+    """
+    ended = (
+        run.ended
+        for run in journal.runs(_RUNS)
+        if run.mode == Mode.TEST and run.outcome is Outcome.SUCCEEDED
+    )
+    return next((moment for moment in ended if moment is not None), None)

@@ -1,0 +1,52 @@
+"""The values of runs of recovery plans that use-cases return and the command line renders; the one
+place from which it imports them.
+"""
+
+from __future__ import annotations
+
+from provisioner.workflows.events import (
+    RunEnded,
+    RunEvent,
+    RunSink,
+    RunStarted,
+    RunStopping,
+    TaskAnswered,
+    TaskDone,
+    TaskFailed,
+    TaskHeld,
+    TaskInterrupted,
+    TaskProgress,
+    TaskRetrying,
+    TaskStarted,
+    TaskWaiting,
+)
+from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
+from provisioner.workflows.runbook import Runbook, Task
+from provisioner.workflows.runs import Outcome, Run, RunRecord, TaskState, What
+
+__all__ = [
+    "Mode",
+    "Outcome",
+    "PlannedMachine",
+    "RecoveryPlan",
+    "Run",
+    "RunEnded",
+    "RunEvent",
+    "RunRecord",
+    "RunSink",
+    "RunStarted",
+    "RunStopping",
+    "Runbook",
+    "Task",
+    "TaskAnswered",
+    "TaskDone",
+    "TaskFailed",
+    "TaskHeld",
+    "TaskInterrupted",
+    "TaskProgress",
+    "TaskRetrying",
+    "TaskStarted",
+    "TaskState",
+    "TaskWaiting",
+    "What",
+]

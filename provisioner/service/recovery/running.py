@@ -1,0 +1,260 @@
+"""Carrying recovery plans out: drills, migrations, failovers, reprotection, and going on with what
+was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.engine.sessions import Sessions
+from provisioner.service.model import EventSink, StopSignal
+from provisioner.service.recovery.model import Mode, Outcome, Run, Runbook, RunRecord, RunSink
+from provisioner.service.recovery.opening import Opened, Source, named_journal, runs_at, turned_to
+from provisioner.service.workspace import Workspace
+from provisioner.workflows import history
+from provisioner.workflows.recovery.actions import recovery_actions
+from provisioner.workflows.recovery.fingerprint import fingerprint
+from provisioner.workflows.recovery.model import RecoveryPlan
+from provisioner.workflows.recovery.modes import (
+    ROLLBACK,
+    drill_runbook,
+    rollback_runbook,
+    runbook_of,
+)
+from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.runner import Runner
+
+APPROVE = "approve/"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Who hears of a run, and how it is asked to stop. ``sink`` hears what sessions tell."""
+
+    tasks: RunSink
+    sink: EventSink
+    stop: StopSignal
+
+
+def runbook_for(opened: Opened, mode: Mode, points: Mapping[Address, str] | None = None) -> Runbook:
+    """What a mode would do now. ``points``: recovery points of a drill, other than the newest.
+
+    Raises ProvisionerError if the plan lacks something, or has no machine that ``points`` names
+    (PRV7089).
+    """
+    if mode is not Mode.TEST:
+        return runbook_of(opened.plan, mode)
+    strange = set(points or {}) - {machine.address for machine in opened.plan.machines}
+    if strange:
+        raise ProvisionerError(
+            error(
+                "PRV7089",
+                f"{', '.join(map(str, sorted(strange)))}: not in the recovery plan "
+                f"{opened.plan.name}",
+                hint="'provisioner replicate status' lists its machines.",
+            )
+        )
+    return drill_runbook(opened.plan, points)
+
+
+def check_failback(opened: Opened) -> None:
+    """Raise ProvisionerError (PRV7090) if the machines of a plan are at home."""
+    if not opened.is_turned:
+        raise ProvisionerError(
+            error(
+                "PRV7090",
+                f"the machines of {opened.plan.name} are at {opened.home}, where they belong",
+                hint="There is nothing to bring back. 'provisioner dr migrate' brings them to the "
+                "other site.",
+            )
+        )
+
+
+def check_reprotect(opened: Opened) -> None:
+    """Raise ProvisionerError (PRV7091) if nothing has turned the plan yet, as its journal knows."""
+    if runs_at(opened.journal) is None:
+        raise ProvisionerError(
+            error(
+                "PRV7091",
+                f"{opened.plan.name} was neither migrated nor failed over, as its journal knows",
+                detail="Reprotection stops what is left of the machines at the site where they ran "
+                "before, so it has to know which that is.",
+                hint="Name the journal of the migration or failover with --journal FILE. "
+                "'provisioner replicate run' replicates in the usual direction.",
+            )
+        )
+
+
+def carry_out(
+    workspace: Workspace,
+    opened: Opened,
+    runbook: Runbook,
+    means: Means,
+    undoes: str | None = None,
+) -> Run:
+    """Carry a runbook out until it ends or is stopped. Raises ProvisionerError if it cannot begin,
+    or its journal cannot be written.
+    """
+    with workspace.sessions(means.sink) as sessions:
+        runner = _runner(workspace, opened, runbook, means, sessions)
+        return runner.start(runbook, workspace.actor, undoes=undoes)
+
+
+def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool) -> Run:
+    """Go on with the last run, by the same plan. ``consent``: somebody has made sure that nobody
+    else carries it out. Raises like :func:`carry_out`, and PRV7092 for another plan.
+    """
+    last = opened.journal.last()
+    if last is None:
+        opened.journal.resume(workspace.actor)  # says that there is none
+        raise AssertionError
+    run = opened.journal.run(last.id)
+    began_with = _as_begun(opened, run)
+    with workspace.sessions(means.sink) as sessions:
+        runner = _runner(workspace, began_with, run.runbook, means, sessions)
+        return runner.resume(workspace.actor, consent=consent)
+
+
+def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:
+    """Start the machines again where they ran before the last migration, of which nothing runs at
+    the other site yet. Raises ProvisionerError (PRV7093) if the last run was none, and like
+    :func:`carry_out`.
+    """
+    last = opened.journal.last()
+    if last is None or last.mode not in (Mode.MIGRATE, ROLLBACK):
+        found = "there was no run yet" if last is None else f"the last run was a {last.mode}"
+        raise ProvisionerError(
+            error(
+                "PRV7093",
+                f"{opened.plan.name}: there is no migration to roll back: {found}",
+                hint="'provisioner dr cleanup' undoes a drill; after a failover use reprotect.",
+            )
+        )
+    undone = last.id if last.mode == Mode.MIGRATE else last.undoes
+    run = opened.journal.run(undone or last.id)
+    began_with = _as_begun(opened, run)
+    if last.mode == ROLLBACK and last.outcome is not Outcome.SUCCEEDED:
+        return resume(workspace, opened, means, consent=False)
+    return carry_out(workspace, began_with, rollback_runbook(began_with.plan), means, run.record.id)
+
+
+def _runner(
+    workspace: Workspace,
+    opened: Opened,
+    runbook: Runbook,
+    means: Means,
+    sessions: Sessions,
+) -> Runner:
+    actions = recovery_actions(
+        opened.plan,
+        sessions,
+        mode=runbook.mode,
+        environ=workspace.environ,
+        clean=workspace.secrets.redactor.text,
+    )
+    known = history.estimates(runbook, history.samples([opened.journal], runbook.mode))
+    return Runner(
+        opened.journal,
+        actions,
+        sink=means.tasks,
+        stop=means.stop,
+        clock=workspace.clock,
+        expected=history.expected(runbook, known),
+    )
+
+
+def _as_begun(opened: Opened, run: Run) -> Opened:
+    """The plan in the direction in which a run began; raises ProvisionerError (PRV7092) if it is
+    another one by now.
+    """
+    begin = run.runbook.by_id[BEGIN].arguments
+    if begin["plan"] != fingerprint(opened.plan):
+        raise ProvisionerError(
+            error(
+                "PRV7092",
+                f"{opened.plan.name} is another plan than the one that the run {run.record.id} "
+                "began with",
+                detail="Machines, sites or steps of it have changed since; what was begun would be "
+                "ended by other rules.",
+                hint="Resume with the stored plan that it began with (--from FILE), or cancel the "
+                "run.",
+            )
+        )
+    plan: RecoveryPlan = turned_to(opened.plan, str(begin["here"]))
+    return Opened(plan, opened.journal, opened.home)
+
+
+# What needs no plan
+
+
+def last_run(workspace: Workspace, source: Source) -> Run | None:
+    """The newest run of a plan with all its tasks; None if there was none. Raises
+    ProvisionerError.
+    """
+    journal = named_journal(workspace, source)
+    last = journal.last()
+    return journal.run(last.id) if last is not None else None
+
+
+def runs(workspace: Workspace, source: Source, limit: int) -> list[RunRecord]:
+    """The newest runs of a plan, the newest first. Raises ProvisionerError."""
+    return named_journal(workspace, source).runs(limit)
+
+
+def is_abandoned(workspace: Workspace, source: Source, run: str) -> bool:
+    """Whether the process that carried an open run out has ended. Raises ProvisionerError."""
+    return named_journal(workspace, source).is_abandoned(run)
+
+
+def answer(workspace: Workspace, source: Source, task: str | None, text: str) -> str:
+    """Answer the question of a task of the open run (None: of the only one that asks); returns the
+    id of the task.
+
+    Raises ProvisionerError: PRV7005 if it does not ask, PRV7094 if it cannot be told which task is
+    meant, PRV7095 if the same person has consented in that role before.
+    """
+    journal = named_journal(workspace, source)
+    last = journal.last()
+    run = journal.run(last.id) if last is not None else None
+    asking = [item.task for item in run.tasks.values() if item.asks] if run is not None else []
+    if run is None or (task is None and len(asking) != 1):
+        found = ", ".join(asking) or "no task"
+        raise ProvisionerError(
+            error(
+                "PRV7094",
+                f"which question is answered cannot be told: {found} asks",
+                hint="Name the task; 'provisioner dr status' lists the questions that are open.",
+            )
+        )
+    chosen = task if task is not None else asking[0]
+    _check_second_person(run, chosen, workspace.actor)
+    journal.answer(run.record.id, chosen, text, workspace.actor)
+    return chosen
+
+
+def _check_second_person(run: Run, task: str, actor: str) -> None:
+    if not task.startswith(APPROVE):
+        return
+    role = task.rpartition("/")[0]
+    # The process is another one each time; the person is what counts.
+    person = actor.partition(" (")[0]
+    for entry in run.answers:
+        same_role = entry.task != task and entry.task.rpartition("/")[0] == role
+        if same_role and entry.actor.partition(" (")[0] == person:
+            raise ProvisionerError(
+                error(
+                    "PRV7095",
+                    f"{person} has consented as {role.removeprefix(APPROVE)} already",
+                    hint="Somebody else has to.",
+                )
+            )
+
+
+def cancel(workspace: Workspace, source: Source, *, consent: bool) -> RunRecord:
+    """Ask the open run of a plan to end. ``consent``: somebody has made sure that no process
+    carries it out. Raises ProvisionerError (PRV7004) if none is open.
+    """
+    return named_journal(workspace, source).cancel(workspace.actor, consent=consent)

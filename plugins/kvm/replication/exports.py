@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import error
 from provisioner.providers.api import Endpoint, Terminal
 from provisioner_plugins.kvm.replication.nbd import Address, TcpAddress, UnixAddress
 from provisioner_plugins.kvm.replication.shell import Shell
@@ -73,8 +72,8 @@ chown --reference="$1" -- "$2" 2>/dev/null || true
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a host offers images. ``listen``: an address of it, None: on sockets in its file system
-    alone. ``ports``: first and last.
+    """Where a host lets another site's QEMU write to its images. ``listen``: an address of it,
+    None: on sockets in its file system alone. ``ports``: first and last.
     """
 
     listen: str | None = None
@@ -93,10 +92,14 @@ class Exports:
     """Servers of images on one host."""
 
     def __init__(self, endpoint: Endpoint, shell: Shell) -> None:
-        self._host = endpoint.name
         self._shell = shell
         self._place = place_of(endpoint)
         self._folder: str | None = None
+
+    @property
+    def listens(self) -> bool:
+        """Whether the host has an address for other sites."""
+        return self._place.listen is not None
 
     @contextmanager
     def offered(
@@ -119,19 +122,11 @@ class Exports:
         options = ["--fork", f"--pid-file={base}.pid", f"--format={form}", "--discard=unmap"]
         options += ["--cache=writeback"] if writable else ["--read-only"]
         options += [f"--bitmap={bitmap}"] if bitmap is not None else []
-        address: Address
-        listen = self._place.listen
-        if listen is None:
-            self.require_here()
-            address = UnixAddress(f"{base}.sock")
-            self._shell.run(["qemu-nbd", *options, f"--socket={address.path}", path], deadline)
-        else:
-            address = self._on_port(
-                lambda port: ["qemu-nbd", *options, f"--port={port}", f"--bind={listen}", path],
-                deadline,
-            )
+        argv = ("qemu-nbd", *options, f"--socket={base}.sock", path)
+        self._shell.run(argv, deadline)
         try:
-            yield address
+            with self._shell.reached(f"{base}.sock", deadline) as here:
+                yield UnixAddress(here)
         finally:
             self.end([key], deadline)
 
@@ -157,7 +152,6 @@ class Exports:
         for name, _, _ in images:
             exports += ["--export", f"type=nbd,id={name},node-name={name},name={name},writable=on"]
         if self._place.listen is None:
-            self.require_here()
             server = f"addr.type=unix,addr.path={base}.sock,max-connections={len(images)}"
             self._shell.run([*argv, "--nbd-server", server, *exports], deadline)
             if let_in is not None:
@@ -174,9 +168,11 @@ class Exports:
             deadline,
         )
 
-    def control_of(self, key: str, deadline: Deadline) -> str:
-        """The socket at which a server of :meth:`keep_offered` takes commands."""
-        return f"{self._base(key, deadline)}.qmp"
+    @contextmanager
+    def control_of(self, key: str, deadline: Deadline) -> Iterator[str]:
+        """A block in which a server of :meth:`keep_offered` takes commands at a socket here."""
+        with self._shell.reached(f"{self._base(key, deadline)}.qmp", deadline) as here:
+            yield here
 
     def states(self, keys: Sequence[tuple[str, int | None]], deadline: Deadline) -> list[str]:
         """Of each server, by key and port (None: a socket): ``gone``, ``idle`` or ``connected``."""
@@ -208,19 +204,3 @@ class Exports:
                 continue
             return TcpAddress(str(self._place.listen), port)
         raise AssertionError("a range of ports is never empty")
-
-    def require_here(self) -> None:
-        """Raise Terminal (PRV5366) unless the host's sockets can be used."""
-        if self._shell.is_here:
-            return
-        raise Terminal(
-            error(
-                "PRV5366",
-                f"Host/{self._host}: there is no address to replicate through",
-                detail="The host is not this machine, and its connection names no address at which "
-                "it may offer disks.",
-                hint="Add replication: {listen: ADDRESS, ports: {from: 10809, to: 10872}} to the "
-                "Host's connection. What goes there is not encrypted: use a network of its own.",
-                path=("connection", "replication"),
-            )
-        )

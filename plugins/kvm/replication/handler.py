@@ -160,11 +160,11 @@ class Replications:
 
     @cached_property
     def _store(self) -> Store:
-        return Store(self.connection, shell_of(self.connection.endpoint))
+        return Store(self.connection, shell_of(self.connection))
 
     @cached_property
     def _exports(self) -> Exports:
-        return Exports(self.connection.endpoint, shell_of(self.connection.endpoint))
+        return Exports(self.connection.endpoint, shell_of(self.connection))
 
     @cached_property
     def _points(self) -> Points:

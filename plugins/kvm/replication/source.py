@@ -36,7 +36,7 @@ from provisioner_plugins.kvm.domain import disks
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.replication import nbd
 from provisioner_plugins.kvm.replication.checkpoints import Checkpoints
-from provisioner_plugins.kvm.replication.exports import Exports, Place, place_of
+from provisioner_plugins.kvm.replication.exports import Exports
 from provisioner_plugins.kvm.replication.shell import Shell, shell_of
 from provisioner_plugins.kvm.replication.sourcedisks import SourceDisk, source_disk
 
@@ -78,10 +78,9 @@ class SourceMachine:
         machine = replica.machine
         uuid = uuid_or_none(machine.external_id or "") or machine.uid
         self.calls = DomainCalls(connection, uuid, machine.name, machine.address)
-        self.shell: Shell = shell_of(connection.endpoint)
+        self.shell: Shell = shell_of(connection)
         self._connection = connection
         self._exports = Exports(connection.endpoint, self.shell)
-        self._place: Place = place_of(connection.endpoint)
         self._replica = replica
         self.checkpoints = Checkpoints(self.calls)
 
@@ -137,7 +136,7 @@ class SourceMachine:
             with self._from_files(found, before, deadline) as offers:
                 yield offers
             return
-        with self._from_job(found, checkpoint, before) as offers:
+        with self._from_job(found, checkpoint, before, deadline) as offers:
             yield offers
 
     def _key(self, address: Address) -> str:
@@ -173,9 +172,11 @@ class SourceMachine:
         found: Mapping[Address, SourceDisk],
         checkpoint: str,
         before: str | None,
+        deadline: Deadline,
     ) -> Iterator[Offers]:
         token = secrets.token_hex(4)
-        server, address = self._server(token)
+        path = f"/tmp/provisioner-{token}.sock"  # noqa: S108 - QEMU's user makes it there
+        server = element("server", {"transport": "unix", "socket": path})
         is_known = before is not None and before in self.checkpoints.names()
         try:
             quiesced = self._begin(found, checkpoint, before if is_known else None, server, token)
@@ -189,28 +190,19 @@ class SourceMachine:
         else:
             before = before if is_known else None
         try:
-            offers = {
-                key: Offer(
-                    address,
-                    disk.device,
-                    nbd.DIRTY.format(_BITMAP) if before and disk.format == "qcow2" else None,
-                )
-                for key, disk in found.items()
-            }
-            has_bitmaps = any(disk.format == "qcow2" for disk in found.values())
-            yield Offers(offers, checkpoint if has_bitmaps else None, quiesced)
+            with self.shell.reached(path, deadline) as here:
+                offers = {
+                    key: Offer(
+                        nbd.UnixAddress(here),
+                        disk.device,
+                        nbd.DIRTY.format(_BITMAP) if before and disk.format == "qcow2" else None,
+                    )
+                    for key, disk in found.items()
+                }
+                has_bitmaps = any(disk.format == "qcow2" for disk in found.values())
+                yield Offers(offers, checkpoint if has_bitmaps else None, quiesced=quiesced)
         finally:
             self._abort()
-
-    def _server(self, token: str) -> tuple[Element, nbd.Address]:
-        if self._place.listen is None:
-            if not self.shell.is_here:
-                self._exports.require_here()
-            path = f"/tmp/provisioner-{token}.sock"  # noqa: S108 - QEMU's user makes it there
-            return element("server", {"transport": "unix", "socket": path}), nbd.UnixAddress(path)
-        port = self._place.ports[0] + int(token, 16) % (self._place.ports[1] - self._place.ports[0])
-        place = {"transport": "tcp", "name": self._place.listen, "port": port}
-        return element("server", place), nbd.TcpAddress(self._place.listen, port)
 
     def _begin(
         self,

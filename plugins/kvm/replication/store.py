@@ -77,7 +77,7 @@ class Store:
     def __init__(self, connection: Connection, shell: Shell) -> None:
         self._connection = connection
         self._volumes = Volumes(connection)
-        self._shell = shell
+        self.shell = shell
 
     # --- names ---
 
@@ -142,7 +142,7 @@ class Store:
         """The records of replicas by their machines."""
         paths = [self.record_path(replica) for replica in replicas]
         given = "".join(f"{path}\n" for path in paths).encode()
-        lines = self._shell.script(_READ_ALL, (), deadline, given).splitlines() if paths else []
+        lines = self.shell.script(_READ_ALL, (), deadline, given).splitlines() if paths else []
         found: dict[Address, Record | None] = {}
         for replica, path, line in zip(replicas, paths, lines, strict=True):
             try:
@@ -163,7 +163,7 @@ class Store:
 
     def write(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
         """Replace the record; returns it."""
-        self._shell.script(
+        self.shell.script(
             _WRITE, (self.record_path(replica),), deadline, f"{record.text()}\n".encode()
         )
         return record
@@ -179,17 +179,17 @@ class Store:
         path = self.path(disk, file.name)
         text = "" if size is None else str(size)
         below = (on.name, on.format) if on is not None else ("", "")
-        self._shell.script(_MAKE, (path, file.format, text, *below), deadline)
+        self.shell.script(_MAKE, (path, file.format, text, *below), deadline)
         return path
 
     def copy(self, disk: Resource, source: File, file: File, deadline: Deadline) -> None:
         """Make an image that holds by itself what another one shows."""
         paths = self.path(disk, source.name), self.path(disk, file.name)
-        self._shell.script(_CONVERT, (paths[0], source.format, paths[1], file.format), deadline)
+        self.shell.script(_CONVERT, (paths[0], source.format, paths[1], file.format), deadline)
 
     def move(self, disk: Resource, name: str, to: str, deadline: Deadline) -> None:
         """Rename a file; done already if it is not there."""
-        self._shell.script(_MOVE, (self.path(disk, name), self.path(disk, to)), deadline)
+        self.shell.script(_MOVE, (self.path(disk, name), self.path(disk, to)), deadline)
 
     def merge(self, disk: Resource, top: File, into: File, deadline: Deadline) -> None:
         """Write into an image what the one above it holds, and all in between. May be repeated;
@@ -199,13 +199,13 @@ class Store:
         folder = self.folder(pool_of(disk))
         below = f"{folder}/{into.name}"
         # -b wants the name as it stands in the image above, which is relative for what is ours.
-        self._shell.run((*argv, "-b", below, f"{folder}/{top.name}"), deadline)
+        self.shell.run((*argv, "-b", below, f"{folder}/{top.name}"), deadline)
 
     def stand_on(self, disk: Resource, file: File, on: File, deadline: Deadline) -> None:
         """Say in an image that another one is below it, which shows the same."""
         argv = ("qemu-img", "rebase", "-q", "-u", "-f", file.format)
         path = self.path(disk, file.name)
-        self._shell.run((*argv, "-b", on.name, "-F", on.format, path), deadline)
+        self.shell.run((*argv, "-b", on.name, "-F", on.format, path), deadline)
 
     def exists(self, disk: Resource, names: Sequence[str], deadline: Deadline) -> list[bool]:
         """Whether files are there."""
@@ -214,12 +214,12 @@ class Store:
     def times(self, files: Sequence[tuple[Resource, str]], deadline: Deadline) -> list[int | None]:
         """When files were written to last, in seconds since 1970; None where there is none."""
         given = "".join(f"{self.path(disk, name)}\n" for disk, name in files).encode()
-        lines = self._shell.script(_TIMES, (), deadline, given).split()
+        lines = self.shell.script(_TIMES, (), deadline, given).split()
         return [None if line == "-" else int(line) for line in lines]
 
     def require_unused(self, disk: Resource, name: str, form: str, deadline: Deadline) -> None:
         """Raise Terminal (PRV5360) if an image is open for writing."""
-        self._shell.run(("qemu-img", "info", "-f", form, self.path(disk, name)), deadline)
+        self.shell.run(("qemu-img", "info", "-f", form, self.path(disk, name)), deadline)
 
     def sweep(self, replica: Replica, record: Record | None, deadline: Deadline) -> None:
         """Remove every file of a replica that its record does not name; None: all of them."""
@@ -229,7 +229,7 @@ class Store:
             kept = [self.path(disk, name) for name in names]
             if record is not None:
                 kept.append(self.record_path(replica))
-            self._shell.script(_SWEEP, (prefix, *kept), deadline)
+            self.shell.script(_SWEEP, (prefix, *kept), deadline)
 
     def settle(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
         """Complete a merger that is under way, if there is one."""

@@ -169,6 +169,12 @@ class Exports:
         )
 
     @contextmanager
+    def locked(self, key: str, about: str, deadline: Deadline) -> Iterator[None]:
+        """A block that one caller at a time is in; see :meth:`Shell.locked`."""
+        with self._shell.locked(f"{self._base(key, deadline)}.lock", about):
+            yield
+
+    @contextmanager
     def control_of(self, key: str, deadline: Deadline) -> Iterator[str]:
         """A block in which a server of :meth:`keep_offered` takes commands at a socket here."""
         with self._shell.reached(f"{self._base(key, deadline)}.qmp", deadline) as here:

@@ -112,6 +112,34 @@ class Shell:
                 finally:
                     process.terminate()
 
+    @contextmanager
+    def locked(self, path: str, about: str) -> Iterator[None]:
+        """A block that no other program has entered with the same file of the host. The lock is a
+        process's there, which ends with us, however we end. Raises Retryable (PRV5358).
+        """
+        argv = ("flock", "--nonblock", path, "sh", "-c", "echo held; exec cat")
+        full = (*self.ssh, "--", shlex.join(argv)) if self.ssh else argv
+        with subprocess.Popen(  # noqa: S603 - an argument list
+            full, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as holder:
+            # It writes at once, or ends.
+            if holder.stdout is None or holder.stdout.readline() != b"held\n":
+                holder.kill()
+                raise Retryable(
+                    error(
+                        "PRV5358",
+                        f"{about}: another program works on its replica",
+                        hint="Wait until that has ended: another provisioner replicates it, or "
+                        "recovers it.",
+                    ),
+                    2.0,
+                )
+            try:
+                yield
+            finally:
+                if holder.stdin is not None:
+                    holder.stdin.close()
+
     def _finished(
         self, argv: Sequence[str], deadline: Deadline, given: bytes
     ) -> subprocess.CompletedProcess[bytes]:

@@ -57,6 +57,7 @@ mv -f -- "$3.replica.new" "$3"
 """
 _MOVE = """
 if [ -e "$1" ]; then sync -- "$1"; mv -f -- "$1" "$2"; fi
+[ -e "$2" ] || { echo "neither $1 nor $2 is there" >&2; exit 1; }
 """
 _SWEEP = """
 prefix=$1; shift
@@ -188,7 +189,7 @@ class Store:
         self.shell.script(_CONVERT, (paths[0], source.format, paths[1], file.format), deadline)
 
     def move(self, disk: Resource, name: str, to: str, deadline: Deadline) -> None:
-        """Rename a file; done already if it is not there."""
+        """Rename a file; done already if only the other name is there."""
         self.shell.script(_MOVE, (self.path(disk, name), self.path(disk, to)), deadline)
 
     def merge(self, disk: Resource, top: File, into: File, deadline: Deadline) -> None:

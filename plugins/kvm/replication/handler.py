@@ -63,6 +63,7 @@ class Replications:
             return external.require_point(self._store, replica, deadline)
         with self._opened(replica, deadline) as before:
             machine = self._machine(replica, source)
+            machine.require_ours()
             if replica.way is Way.CONTINUOUS and machine.is_running():
                 after = self._mirror.ensure(replica, machine, before, deadline)
             else:
@@ -76,7 +77,10 @@ class Replications:
             return
         with self._opened(replica, deadline) as before:
             machine = self._machine(replica, source) if source is not None else None
+            if machine is not None and not machine.exists():
+                machine = None
             if machine is not None:
+                machine.require_ours()
                 machine.tidy(deadline)
             after = self._mirror.end(replica, machine, before, deadline)
             if after.points:

@@ -58,6 +58,8 @@ class Record:
     """
 
     way: str
+    owner: str = ""
+    """Lineage of the stack whose machine it is."""
     number: int = 0
     """Of the last point, or attempt at one."""
     points: tuple[Kept, ...] = ()
@@ -86,7 +88,7 @@ class Record:
             points = [Kept(**{**kept, "files": _files(kept["files"])}) for kept in found["points"]]
             plain = {
                 key: found[key]
-                for key in ("way", "number", "is_live", "port", "promoting", "moved")
+                for key in ("way", "owner", "number", "is_live", "port", "promoting", "moved")
             }
             return cls(
                 **plain,

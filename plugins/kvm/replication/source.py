@@ -27,9 +27,10 @@ from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import error
 from provisioner.providers.api import ProviderError, Resource, Retryable, Terminal
 from provisioner.providers.capabilities import Replica
+from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import code_of
-from provisioner_plugins._libvirt.ownership import uuid_or_none
+from provisioner_plugins._libvirt.ownership import is_stamped_by, not_ours, uuid_or_none
 from provisioner_plugins._libvirt.xml import Element, attribute, element, parse, serialize
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import disks
@@ -83,6 +84,21 @@ class SourceMachine:
         self._exports = Exports(connection.endpoint, self.shell)
         self._replica = replica
         self.checkpoints = Checkpoints(self.calls)
+
+    def exists(self) -> bool:
+        """Whether the endpoint has it still."""
+        found = self._connection.find(
+            f"find machine {self.calls.name}",
+            lambda handle: handle.lookupByUUID(self.calls.uuid.bytes),
+        )
+        return found is not None
+
+    def require_ours(self) -> None:
+        """Raise Terminal (PRV5119) unless it carries the machine's stamp."""
+        mark = stamp.read(self.calls.configured())
+        owner, machine = mark.stamp if mark is not None else None, self._replica.machine
+        if not is_stamped_by(machine, owner, self.calls.uuid):
+            raise Terminal(not_ours(machine, owner))
 
     def disks(self) -> Mapping[Address, SourceDisk]:
         """The disks that are replicated; raises Terminal (PRV5367) if the machine lacks one."""

@@ -133,9 +133,24 @@ class Store:
     # --- the record ---
 
     def read(self, replica: Replica, deadline: Deadline) -> Record:
-        """The record of a replica; an empty one if there is none. Raises Terminal (PRV5365)."""
+        """The record of a replica; an empty one if there is none. Raises Terminal (PRV5119
+        it is another stack's, PRV5365 it cannot be read).
+        """
         found = self.read_all([replica], deadline)[replica.machine.address]
-        return found if found is not None else Record(replica.way.value)
+        owner = replica.machine.stamp.lineage
+        if found is None:
+            return Record(replica.way.value, owner)
+        if found.owner != owner:
+            raise Terminal(
+                error(
+                    "PRV5119",
+                    f"{replica.machine.address}: the replica at the receiving site is not ours",
+                    detail=f"It is of the stack {found.owner}; expected {owner}.",
+                    hint="Have one stack replicate the machine, or remove the other's replica.",
+                    address=str(replica.machine.address),
+                )
+            )
+        return found
 
     def read_all(
         self, replicas: Sequence[Replica], deadline: Deadline

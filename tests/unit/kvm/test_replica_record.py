@@ -12,13 +12,14 @@ def kept(number: int, *, alone: bool = False) -> Kept:
     return Kept(f"{number:08d}", files, alone=alone)
 
 
-THREE = Record("incremental", 3, (kept(1, alone=True), kept(2), kept(3)))
+THREE = Record("incremental", "a stack", 3, (kept(1, alone=True), kept(2), kept(3)))
 
 
 def test_it_is_read_as_it_was_written() -> None:
     point = replace(kept(2), taken="2026-11-29T10:00:00+00:00", quiesced=True, checkpoint="c")
     record = Record(
         "continuous",
+        "a stack",
         7,
         (kept(1), point),
         below=({"Disk/root": File("seed", "raw")},),

@@ -58,19 +58,19 @@ class KvmSession:
 
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
         """Connect; raises Terminal or Retryable."""
-        self.connection = Connection(endpoint, context)
-        self._host = Host(self.connection)
-        files = MachineFiles(self.connection)
-        self._snapshots = SnapshotHandler(self.connection)
+        self._connection = Connection(endpoint, context)
+        self._host = Host(self._connection)
+        files = MachineFiles(self._connection)
+        self._snapshots = SnapshotHandler(self._connection)
         own: tuple[KindHandler, ...] = (
-            MachineHandler(self.connection, self._host, files),
+            MachineHandler(self._connection, self._host, files),
             self._snapshots,
         )
         self._handlers = {handler.kind: handler for handler in own}
-        self._handlers |= shared_handlers(self.connection)
-        self._console = MachineConsole(self.connection, files)
-        self._standby = StandbyMarks(self.connection)
-        self._replications = Replications(self.connection)
+        self._handlers |= shared_handlers(self._connection)
+        self._console = MachineConsole(self._connection, files)
+        self._standby = StandbyMarks(self._connection)
+        self._replications = Replications(self._connection)
 
     # --- the contract ---
 
@@ -87,7 +87,7 @@ class KvmSession:
                 return {**self._observed(others), **storage.result()}
 
     def _observed(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
-        inventory = Inventory(self.connection)
+        inventory = Inventory(self._connection)
         groups: dict[str, list[Resource]] = {}
         # Machines first: what is read of them tells, too, who is on a network.
         for target in sorted(targets, key=lambda target: target.kind != MachineHandler.kind):
@@ -99,7 +99,7 @@ class KvmSession:
 
     def discover(self, kinds: Collection[str]) -> Iterator[Discovered]:
         """See :class:`provisioner.providers.api.Session`."""
-        inventory = Inventory(self.connection)
+        inventory = Inventory(self._connection)
         for kind in sorted(set(kinds) & self._handlers.keys()):
             yield from self._handlers[kind].discover(inventory)
 
@@ -129,7 +129,7 @@ class KvmSession:
 
     def close(self) -> None:
         """See :class:`provisioner.providers.api.Session`."""
-        self.connection.close()
+        self._connection.close()
 
     def _handler(self, kind: str) -> KindHandler:
         handler = self._handlers.get(kind)
@@ -161,7 +161,7 @@ class KvmSession:
         """See :class:`provisioner.providers.capabilities.Preflight`."""
         machines = [item for item in undertakings if item.resource.kind == MachineHandler.kind]
         found = [*unsuitable(self._host, machines)]
-        inventory = Inventory(self.connection)
+        inventory = Inventory(self._connection)
         for item in undertakings:
             handler = self._handler(item.resource.kind)
             if not isinstance(handler, LooksAhead):
@@ -208,7 +208,12 @@ class KvmSession:
 
     def _domain_of(self, machine: Resource) -> DomainCalls:
         uuid = uuid_or_none(machine.external_id or "") or machine.uid
-        return DomainCalls(self.connection, uuid, machine.name, machine.address)
+        return DomainCalls(self._connection, uuid, machine.name, machine.address)
+
+    @property
+    def connection(self) -> Connection:
+        """For the session of the endpoint to which machines are replicated from here."""
+        return self._connection
 
     def replicas(self, replicas: Sequence[Replica]) -> Mapping[Address, ReplicaState]:
         """See :class:`provisioner.providers.capabilities.Replication`."""

@@ -4,9 +4,10 @@ the other, as the engine would have it done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from provisioner.core.address import Address
@@ -27,10 +28,18 @@ ROOT = Address("Disk", "root")
 class TwoSites:
     """The machine ``web`` runs ``near`` and is replicated to ``far``."""
 
-    def __init__(self, near: LibvirtDaemon, far: LibvirtDaemon) -> None:
+    def __init__(
+        self,
+        near: LibvirtDaemon,
+        far: LibvirtDaemon,
+        reach: Callable[[LibvirtDaemon], str] = lambda daemon: daemon.uri,
+        near_with: Mapping[str, Any] = MappingProxyType({}),
+        far_with: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """``reach``: the URI of a daemon; the rest: what else the Hosts say of the connection."""
         self.daemons = near, far
-        self.near = MachineBench(near.uri, near.directory)
-        self.far = MachineBench(far.uri, far.directory)
+        self.near = MachineBench(reach(near), near.directory, **near_with)
+        self.far = MachineBench(reach(far), far.directory, **far_with)
         self.disk = {"pool": "images", "size": "8MiB"}
         """Spec of the Disk at the far site."""
         self.staged = Outcome("")
@@ -76,6 +85,10 @@ class TwoSites:
         self.record_far("Disk", "root", self.disk, outcome)
         return Path(str(outcome.outputs["path"]))
 
+    def discard(self) -> None:
+        """End what writes to the far site, if anything does."""
+        self.far.session.discard(self.replica(), self.far.deadline())
+
     def record_far(self, kind: str, name: str, spec: Mapping[str, Any], outcome: Outcome) -> None:
         made: Resource = self.far.resource(kind, name, spec)
         self.far.recorded[made.address] = replace(
@@ -83,6 +96,15 @@ class TwoSites:
         )
 
     # --- what there is ---
+
+    @property
+    def uris(self) -> tuple[str, str]:
+        """Of the two daemons."""
+        return self.daemons[0].uri, self.daemons[1].uri
+
+    def scratch_files(self) -> list[str]:
+        """What a backup job of QEMU has left beside the disks of the source."""
+        return [p.name for p in self.near.pool_folder().iterdir() if "scratch" in p.name]
 
     def files(self) -> list[str]:
         """Names of the files of the replica."""

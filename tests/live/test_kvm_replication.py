@@ -5,6 +5,7 @@ count.
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ libvirt = pytest.importorskip("libvirt")
 replicationbench = pytest.importorskip("tests.live.replicationbench")
 
 from provisioner.core.address import Address  # noqa: E402
-from provisioner.providers.api import Terminal  # noqa: E402
+from provisioner.providers.api import Retryable, Terminal  # noqa: E402
 from provisioner.providers.capabilities import ReplicaState  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
@@ -167,6 +168,22 @@ def test_nothing_is_left_of_a_replica_that_is_discarded(sites: Any) -> None:
     sites.far.session.discard(replica, sites.far.deadline())
     assert [] == sites.files()
     assert ReplicaState() == sites.state(replica)
+
+
+def test_one_works_on_a_replica_at_a_time(sites: Any) -> None:
+    replica = sites.replica()
+    refused = []
+
+    def again(*_: object) -> None:
+        with pytest.raises(Retryable) as refusal:
+            sites.synchronise(replica)
+        refused.append(refusal.value.diagnostic.code)
+
+    sites.far.session.connection.context = replace(
+        sites.far.session.connection.context, progress=again
+    )
+    sites.synchronise(replica)
+    assert {"PRV5358"} == set(refused)
 
 
 def test_a_disk_that_is_there_is_not_replaced(sites: Any) -> None:

@@ -61,7 +61,7 @@ def give_up_checkpoints(calls: DomainCalls, deadline: Deadline) -> None:
     if calls.live() is not None:
         Checkpoints(calls).drop_all()
         return
-    shell = shell_of(calls.connection.endpoint)
+    shell = shell_of(calls.connection)
     for node in calls.configured().findall("devices/disk"):
         disk = source_disk(calls.connection, node)
         if disk.format != "qcow2" or not disk.path:

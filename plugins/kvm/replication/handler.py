@@ -7,7 +7,8 @@ mergers are completed as the record says, files that it does not name are remove
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
 from provisioner.core.address import Address
@@ -43,7 +44,7 @@ class Replications:
         ours = [replica for replica in replicas if replica.way is not Way.EXTERNAL]
         records = self._store.read_all(ours, deadline)
         live = [r for r in ours if (found := records[r.machine.address]) and found.is_live]
-        keys = [(self._mirror.key(r), _port(records[r.machine.address])) for r in live]
+        keys = [self._mirror.key(replica) for replica in live]
         servers = self._exports.states(keys, deadline)
         states = {r.machine.address: s for r, s in zip(live, servers, strict=True)}
         result: dict[Address, ReplicaState] = {}
@@ -60,40 +61,45 @@ class Replications:
         """One more point."""
         if replica.way is Way.EXTERNAL:
             return external.require_point(self._store, replica, deadline)
-        record = self._opened(replica, deadline)
-        machine = self._machine(replica, source)
-        if replica.way is Way.CONTINUOUS and machine.is_running():
-            record = self._mirror.ensure(replica, machine, record, deadline)
-        else:
-            record = self._mirror.end(replica, machine, record, deadline)
-            record = self._points.take(replica, machine, record, deadline)
-        record = self._store.prune(replica, record, deadline)
-        return record.points[-1].point
+        with self._opened(replica, deadline) as before:
+            machine = self._machine(replica, source)
+            machine.require_ours()
+            if replica.way is Way.CONTINUOUS and machine.is_running():
+                after = self._mirror.ensure(replica, machine, before, deadline)
+            else:
+                ended = self._mirror.end(replica, machine, before, deadline)
+                after = self._points.take(replica, machine, ended, deadline)
+            return self._store.prune(replica, after, deadline).points[-1].point
 
     def suspend(self, replica: Replica, source: Connection | None, deadline: Deadline) -> None:
         """End what goes on."""
         if replica.way is Way.EXTERNAL:
             return
-        record = self._opened(replica, deadline)
-        machine = self._machine(replica, source) if source is not None else None
-        if machine is not None:
-            machine.tidy(deadline)
-        record = self._mirror.end(replica, machine, record, deadline)
-        if record.points:
-            self._store.prune(replica, record, deadline)
+        with self._opened(replica, deadline) as before:
+            machine = self._machine(replica, source) if source is not None else None
+            if machine is not None and not machine.exists():
+                machine = None
+            if machine is not None:
+                machine.require_ours()
+                machine.tidy(deadline)
+            after = self._mirror.end(replica, machine, before, deadline)
+            if after.points:
+                self._store.prune(replica, after, deadline)
 
     def stage(
         self, replica: Replica, point: str | None, deadline: Deadline
     ) -> Mapping[Address, Outcome]:
         """Disks of a drill."""
         self._require_own_copies(replica)
-        record = self._opened(replica, deadline)
-        return self._drills.stage(replica, record, point, deadline)
+        with self._opened(replica, deadline) as record:
+            return self._drills.stage(replica, record, point, deadline)
 
     def unstage(self, replica: Replica, deadline: Deadline) -> None:
         """No disks of a drill."""
-        if replica.way is not Way.EXTERNAL:
-            self._drills.unstage(replica, self._opened(replica, deadline), deadline)
+        if replica.way is Way.EXTERNAL:
+            return
+        with self._opened(replica, deadline) as record:
+            self._drills.unstage(replica, record, deadline)
 
     def promote(
         self, replica: Replica, point: str | None, deadline: Deadline
@@ -106,23 +112,24 @@ class Replications:
                 address: self._store.outcome(disk, self._store.volume(disk).volume)
                 for address, disk in replica.disks.items()
             }
-        record = self._store.read(replica, deadline)
-        return self._promotion.promote(replica, record, point, deadline)
+        with self._alone(replica, deadline) as record:
+            return self._promotion.promote(replica, record, point, deadline)
 
     def discard(self, replica: Replica, deadline: Deadline) -> None:
         """Nothing."""
         if replica.way is Way.EXTERNAL:
             return
-        record = self._store.read(replica, deadline)
-        self._mirror.end(replica, None, record, deadline)
-        self._store.sweep(replica, Record(record.way), deadline)
-        self._store.sweep(replica, None, deadline)
-        self._store.refresh(replica)
+        with self._alone(replica, deadline) as record:
+            self._mirror.end(replica, None, record, deadline)
+            self._store.sweep(replica, Record(record.way), deadline)
+            self._store.sweep(replica, None, deadline)
+            self._store.refresh(replica)
 
     # --- the parts ---
 
-    def _opened(self, replica: Replica, deadline: Deadline) -> Record:
-        """The record, with what an interrupted call was at completed."""
+    @contextmanager
+    def _alone(self, replica: Replica, deadline: Deadline) -> Iterator[Record]:
+        """A block in which nobody else works on the replica, with its record."""
         if not replica.disks:
             raise Terminal(
                 error(
@@ -132,10 +139,19 @@ class Replications:
                     address=str(replica.machine.address),
                 )
             )
-        record = self._store.read(replica, deadline)
-        if record.promoting is not None:
-            raise Terminal(being_promoted(replica, record))
-        return self._store.settle(replica, record, deadline)
+        key, about = self._store.record_path(replica), str(replica.machine.address)
+        with self._exports.locked(key, about, deadline):
+            yield self._store.read(replica, deadline)
+
+    @contextmanager
+    def _opened(self, replica: Replica, deadline: Deadline) -> Iterator[Record]:
+        """As :meth:`_alone`, with what an interrupted call was at completed. Raises Terminal
+        (PRV5378) if that was a promotion.
+        """
+        with self._alone(replica, deadline) as record:
+            if record.promoting is not None:
+                raise Terminal(being_promoted(replica, record))
+            yield self._store.settle(replica, record, deadline)
 
     def _machine(self, replica: Replica, source: Connection) -> SourceMachine:
         # One machine may be replicated to several places.
@@ -160,11 +176,11 @@ class Replications:
 
     @cached_property
     def _store(self) -> Store:
-        return Store(self.connection, shell_of(self.connection.endpoint))
+        return Store(self.connection, shell_of(self.connection))
 
     @cached_property
     def _exports(self) -> Exports:
-        return Exports(self.connection.endpoint, shell_of(self.connection.endpoint))
+        return Exports(self.connection.endpoint, shell_of(self.connection))
 
     @cached_property
     def _points(self) -> Points:
@@ -181,10 +197,6 @@ class Replications:
     @cached_property
     def _promotion(self) -> Promotion:
         return Promotion(self._store, self._mirror)
-
-
-def _port(record: Record | None) -> int | None:
-    return record.port if record is not None else None
 
 
 def _state(record: Record | None, server: str | None) -> ReplicaState:

@@ -18,8 +18,8 @@ import libvirt
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
-from provisioner.core.diagnostics import Diagnostic, error
-from provisioner.providers.api import Resource, Retryable
+from provisioner.core.diagnostics import Diagnostic, error, warning
+from provisioner.providers.api import Resource, Retryable, Terminal
 from provisioner.providers.capabilities import Replica
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.xml import Element, attribute, element, parse, serialize
@@ -55,9 +55,9 @@ class Mirror:
         """By which the server is known that the source writes to."""
         return f"mirror {self.store.record_path(replica)}"
 
-    def state(self, replica: Replica, record: Record, deadline: Deadline) -> str:
-        """``connected``, ``idle`` or ``gone``."""
-        return self.exports.states([(self.key(replica), record.port)], deadline)[0]
+    def state(self, replica: Replica, deadline: Deadline) -> str:
+        """Of that server: ``connected``, ``idle`` or ``gone``."""
+        return self.exports.states([self.key(replica)], deadline)[0]
 
     def ensure(
         self, replica: Replica, machine: SourceMachine, record: Record, deadline: Deadline
@@ -65,8 +65,9 @@ class Mirror:
         """See to it that every write goes to both sites; returns the record, written. The machine
         runs. Raises Retryable (PRV5372 it did not get in step) and Terminal.
         """
+        self._require_way(machine)
         found = machine.disks()
-        is_written = record.is_live and self.state(replica, record, deadline) == CONNECTED
+        is_written = record.is_live and self.state(replica, deadline) == CONNECTED
         if is_written and all(_is_ready(machine, disk) for disk in found.values()):
             return record
         record = self.end(replica, machine, record, deadline)
@@ -111,10 +112,36 @@ class Mirror:
             below=record.below if record.points else (),
             exports={},
             is_live=True,
-            port=at.port if isinstance(at, TcpAddress) else None,
             moved=moved,
         )
         return self.store.write(replica, record, deadline)
+
+    def _require_way(self, machine: SourceMachine) -> None:
+        """Raise Terminal (PRV5366) unless the source's QEMU can reach the receiver; warn (PRV5359)
+        where others may see what it writes.
+        """
+        host = self.connection.endpoint.name
+        if self.exports.listens:
+            self.connection.context.warn(
+                warning(
+                    "PRV5359",
+                    f"Host/{host}: what is replicated to it continuously is not encrypted",
+                    detail="The other site's QEMU writes to the address in replication.listen.",
+                    hint="Use a network between the sites that nobody else sees (a VPN, say).",
+                )
+            )
+        elif not (self.store.shell.is_here and machine.shell.is_here):
+            raise Terminal(
+                error(
+                    "PRV5366",
+                    f"Host/{host}: the other site's QEMU cannot write to it",
+                    detail="The hosts are not both this machine, and the connection names no "
+                    "address at which the receiving one may listen.",
+                    hint="Add replication: {listen: ADDRESS} to the Host's connection, or "
+                    "replicate incrementally, which goes through ssh.",
+                    path=("connection", "replication"),
+                )
+            )
 
     def _copy(
         self,
@@ -157,9 +184,7 @@ class Mirror:
         self.exports.end([self.key(replica)], deadline)
         if not record.is_live and not record.exports:
             return record
-        return self.store.write(
-            replica, replace(record, exports={}, is_live=False, port=None), deadline
-        )
+        return self.store.write(replica, replace(record, exports={}, is_live=False), deadline)
 
     def freeze(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
         """Have what the source writes from now on go into new images, so that what was written so
@@ -182,7 +207,10 @@ class Mirror:
         )
         record = self.store.write(replica, record, deadline)
         try:
-            with Qmp(self.exports.control_of(self.key(replica), deadline), 30.0) as qmp:
+            with (
+                self.exports.control_of(self.key(replica), deadline) as path,
+                Qmp(path, 30.0) as qmp,
+            ):
                 self._snapshot(replica, files, number, qmp)
         except QmpError as problem:
             raise Retryable(

@@ -7,16 +7,24 @@ no script is ever put together.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
+import stat
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import error
-from provisioner.providers.api import Endpoint, Retryable, Terminal
+from provisioner.providers.api import Retryable, Terminal
+from provisioner_plugins._libvirt.connection import Connection
 
 _NOT_FOUND = 127
 _SSH_FAILED = 255
@@ -24,15 +32,17 @@ _SSH_FAILED = 255
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Where programs run. ``prefix`` is what reaches the host, empty for this machine."""
+    """Where programs run. ``ssh`` is what reaches the host (the program, its options and last the
+    host's name), empty for this machine.
+    """
 
     host: str
-    prefix: tuple[str, ...] = ()
+    ssh: tuple[str, ...] = ()
 
     @property
     def is_here(self) -> bool:
         """Whether that is this machine."""
-        return not self.prefix
+        return not self.ssh
 
     def run(self, argv: Sequence[str], deadline: Deadline, given: bytes = b"") -> str:
         """What a program writes on its standard output; ``given`` is its standard input.
@@ -46,7 +56,7 @@ class Shell:
         said = found.stderr.decode(errors="replace").strip()
         if found.returncode == _NOT_FOUND:
             raise Terminal(_missing(self.host, argv[0]))
-        if found.returncode == _SSH_FAILED and self.prefix:
+        if found.returncode == _SSH_FAILED and self.ssh:
             raise Retryable(_unreached(self.host, said), 5.0)
         raise Terminal(
             error(
@@ -65,10 +75,75 @@ class Shell:
         """Run a fixed script of sh with arguments ($1, $2, ...); raises as :meth:`run`."""
         return self.run(("sh", "-euc", text, "provisioner", *arguments), deadline, given)
 
+    @contextmanager
+    def reached(self, path: str, deadline: Deadline) -> Iterator[str]:
+        """A block in which a socket in the host's file system can be connected to at the path that
+        this yields: through ssh, and so encrypted, where the host is another one. Raises Retryable
+        (PRV5362).
+        """
+        if not self.ssh:
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="provisioner-") as folder:
+            here = Path(folder, "socket")
+            forward = ("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"{here}:{path}")
+            # Not through the shared connection, which would keep it when this program is gone.
+            argv = (
+                *self.ssh[:1],
+                "-o",
+                "ControlPath=none",
+                *self.ssh[1:-1],
+                *forward,
+                self.ssh[-1],
+            )
+            with subprocess.Popen(  # noqa: S603 - an argument list
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            ) as process:
+                try:
+                    while not here.exists():
+                        if process.poll() is not None or deadline.passed:
+                            process.kill()
+                            said = process.stderr.read() if process.stderr is not None else b""
+                            raise Retryable(
+                                _unreached(self.host, said.decode(errors="replace").strip()), 5.0
+                            )
+                        time.sleep(0.02)
+                    yield str(here)
+                finally:
+                    process.terminate()
+
+    @contextmanager
+    def locked(self, path: str, about: str) -> Iterator[None]:
+        """A block that no other program has entered with the same file of the host. The lock is a
+        process's there, which ends with us, however we end. Raises Retryable (PRV5358).
+        """
+        argv = ("flock", "--nonblock", path, "sh", "-c", "echo held; exec cat")
+        full = (*self.ssh, "--", shlex.join(argv)) if self.ssh else argv
+        with subprocess.Popen(  # noqa: S603 - an argument list
+            full, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as holder:
+            # It writes at once, or ends.
+            if holder.stdout is None or holder.stdout.readline() != b"held\n":
+                holder.kill()
+                raise Retryable(
+                    error(
+                        "PRV5358",
+                        f"{about}: another program works on its replica",
+                        hint="Wait until that has ended: another provisioner replicates it, or "
+                        "recovers it.",
+                    ),
+                    2.0,
+                )
+            try:
+                yield
+            finally:
+                if holder.stdin is not None:
+                    holder.stdin.close()
+
     def _finished(
         self, argv: Sequence[str], deadline: Deadline, given: bytes
     ) -> subprocess.CompletedProcess[bytes]:
-        full = (*self.prefix, shlex.join(argv)) if self.prefix else tuple(argv)
+        full = (*self.ssh, "--", shlex.join(argv)) if self.ssh else tuple(argv)
         try:
             return subprocess.run(  # noqa: S603 - an argument list, and no shell unless one of ours
                 full, input=given, capture_output=True, check=False, timeout=deadline.remaining()
@@ -86,12 +161,13 @@ class Shell:
             ) from None
 
 
-def shell_of(endpoint: Endpoint) -> Shell:
+def shell_of(connected: Connection) -> Shell:
     """How programs are run on an endpoint's host; raises Terminal (PRV5363) if that is not known.
 
     ``replication.shell`` of the connection says it, else the URI: what is reached through a socket
     is this machine, and where libvirt goes by ssh, so do programs.
     """
+    endpoint = connected.endpoint
     connection = endpoint.connection
     options: Mapping[str, Any] = connection.get("replication", {})
     uri = str(options.get("shell", connection["uri"]))
@@ -101,9 +177,12 @@ def shell_of(endpoint: Endpoint) -> Shell:
         return Shell(endpoint.name)
     if parts.scheme == "ssh" or transport == "ssh":
         if parts.hostname and "privateKey" not in connection.get("ssh", {}):
-            return Shell(
-                endpoint.name, _ssh(parts.hostname, parts.username, parts.port, connection)
-            )
+            key = connection.get("ssh", {}).get("keyFile")
+            identity = ("-i", str(connected.context.root / key)) if key is not None else ()
+            port = ("-p", str(parts.port)) if parts.port is not None else ()
+            name = f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname
+            argv = ("ssh", "-o", "BatchMode=yes", *_shared(), *port, *identity, name)
+            return Shell(endpoint.name, argv)
         found = "The key is a secret that only libvirt is given"
     else:
         found = f"The transport {transport!r} of {connection['uri']} carries libvirt's calls only"
@@ -119,19 +198,16 @@ def shell_of(endpoint: Endpoint) -> Shell:
     )
 
 
-def _ssh(
-    host: str, user: str | None, port: int | None, connection: Mapping[str, Any]
-) -> tuple[str, ...]:
-    key = connection.get("ssh", {}).get("keyFile")
-    return (
-        "ssh",
-        "-o",
-        "BatchMode=yes",
-        *(("-p", str(port)) if port is not None else ()),
-        *(("-i", str(key)) if key is not None else ()),
-        f"{user}@{host}" if user else host,
-        "--",
-    )
+def _shared() -> tuple[str, ...]:
+    """Options for one connection in the place of one a program. It ends by itself."""
+    folder = Path(f"/tmp/provisioner-ssh-{os.getuid()}")  # noqa: S108 - ours alone, or not used
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    told = folder.lstat()
+    if not stat.S_ISDIR(told.st_mode) or told.st_uid != os.getuid() or told.st_mode & 0o077:
+        return ()
+    options = ("ControlMaster=auto", f"ControlPath={folder}/%C", "ControlPersist=10")
+    return tuple(part for option in options for part in ("-o", option))
 
 
 def _missing(host: str, program: str) -> Any:

@@ -27,16 +27,17 @@ from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import error
 from provisioner.providers.api import ProviderError, Resource, Retryable, Terminal
 from provisioner.providers.capabilities import Replica
+from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import code_of
-from provisioner_plugins._libvirt.ownership import uuid_or_none
+from provisioner_plugins._libvirt.ownership import is_stamped_by, not_ours, uuid_or_none
 from provisioner_plugins._libvirt.xml import Element, attribute, element, parse, serialize
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import disks
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.replication import nbd
 from provisioner_plugins.kvm.replication.checkpoints import Checkpoints
-from provisioner_plugins.kvm.replication.exports import Exports, Place, place_of
+from provisioner_plugins.kvm.replication.exports import Exports
 from provisioner_plugins.kvm.replication.shell import Shell, shell_of
 from provisioner_plugins.kvm.replication.sourcedisks import SourceDisk, source_disk
 
@@ -78,12 +79,26 @@ class SourceMachine:
         machine = replica.machine
         uuid = uuid_or_none(machine.external_id or "") or machine.uid
         self.calls = DomainCalls(connection, uuid, machine.name, machine.address)
-        self.shell: Shell = shell_of(connection.endpoint)
+        self.shell: Shell = shell_of(connection)
         self._connection = connection
         self._exports = Exports(connection.endpoint, self.shell)
-        self._place: Place = place_of(connection.endpoint)
         self._replica = replica
         self.checkpoints = Checkpoints(self.calls)
+
+    def exists(self) -> bool:
+        """Whether the endpoint has it still."""
+        found = self._connection.find(
+            f"find machine {self.calls.name}",
+            lambda handle: handle.lookupByUUID(self.calls.uuid.bytes),
+        )
+        return found is not None
+
+    def require_ours(self) -> None:
+        """Raise Terminal (PRV5119) unless it carries the machine's stamp."""
+        mark = stamp.read(self.calls.configured())
+        owner, machine = mark.stamp if mark is not None else None, self._replica.machine
+        if not is_stamped_by(machine, owner, self.calls.uuid):
+            raise Terminal(not_ours(machine, owner))
 
     def disks(self) -> Mapping[Address, SourceDisk]:
         """The disks that are replicated; raises Terminal (PRV5367) if the machine lacks one."""
@@ -137,7 +152,7 @@ class SourceMachine:
             with self._from_files(found, before, deadline) as offers:
                 yield offers
             return
-        with self._from_job(found, checkpoint, before) as offers:
+        with self._from_job(found, checkpoint, before, deadline) as offers:
             yield offers
 
     def _key(self, address: Address) -> str:
@@ -173,9 +188,11 @@ class SourceMachine:
         found: Mapping[Address, SourceDisk],
         checkpoint: str,
         before: str | None,
+        deadline: Deadline,
     ) -> Iterator[Offers]:
         token = secrets.token_hex(4)
-        server, address = self._server(token)
+        path = f"/tmp/provisioner-{token}.sock"  # noqa: S108 - QEMU's user makes it there
+        server = element("server", {"transport": "unix", "socket": path})
         is_known = before is not None and before in self.checkpoints.names()
         try:
             quiesced = self._begin(found, checkpoint, before if is_known else None, server, token)
@@ -189,28 +206,19 @@ class SourceMachine:
         else:
             before = before if is_known else None
         try:
-            offers = {
-                key: Offer(
-                    address,
-                    disk.device,
-                    nbd.DIRTY.format(_BITMAP) if before and disk.format == "qcow2" else None,
-                )
-                for key, disk in found.items()
-            }
-            has_bitmaps = any(disk.format == "qcow2" for disk in found.values())
-            yield Offers(offers, checkpoint if has_bitmaps else None, quiesced)
+            with self.shell.reached(path, deadline) as here:
+                offers = {
+                    key: Offer(
+                        nbd.UnixAddress(here),
+                        disk.device,
+                        nbd.DIRTY.format(_BITMAP) if before and disk.format == "qcow2" else None,
+                    )
+                    for key, disk in found.items()
+                }
+                has_bitmaps = any(disk.format == "qcow2" for disk in found.values())
+                yield Offers(offers, checkpoint if has_bitmaps else None, quiesced=quiesced)
         finally:
             self._abort()
-
-    def _server(self, token: str) -> tuple[Element, nbd.Address]:
-        if self._place.listen is None:
-            if not self.shell.is_here:
-                self._exports.require_here()
-            path = f"/tmp/provisioner-{token}.sock"  # noqa: S108 - QEMU's user makes it there
-            return element("server", {"transport": "unix", "socket": path}), nbd.UnixAddress(path)
-        port = self._place.ports[0] + int(token, 16) % (self._place.ports[1] - self._place.ports[0])
-        place = {"transport": "tcp", "name": self._place.listen, "port": port}
-        return element("server", place), nbd.TcpAddress(self._place.listen, port)
 
     def _begin(
         self,

@@ -57,6 +57,7 @@ mv -f -- "$3.replica.new" "$3"
 """
 _MOVE = """
 if [ -e "$1" ]; then sync -- "$1"; mv -f -- "$1" "$2"; fi
+[ -e "$2" ] || { echo "neither $1 nor $2 is there" >&2; exit 1; }
 """
 _SWEEP = """
 prefix=$1; shift
@@ -77,7 +78,7 @@ class Store:
     def __init__(self, connection: Connection, shell: Shell) -> None:
         self._connection = connection
         self._volumes = Volumes(connection)
-        self._shell = shell
+        self.shell = shell
 
     # --- names ---
 
@@ -132,9 +133,24 @@ class Store:
     # --- the record ---
 
     def read(self, replica: Replica, deadline: Deadline) -> Record:
-        """The record of a replica; an empty one if there is none. Raises Terminal (PRV5365)."""
+        """The record of a replica; an empty one if there is none. Raises Terminal (PRV5119
+        it is another stack's, PRV5365 it cannot be read).
+        """
         found = self.read_all([replica], deadline)[replica.machine.address]
-        return found if found is not None else Record(replica.way.value)
+        owner = replica.machine.stamp.lineage
+        if found is None:
+            return Record(replica.way.value, owner)
+        if found.owner != owner:
+            raise Terminal(
+                error(
+                    "PRV5119",
+                    f"{replica.machine.address}: the replica at the receiving site is not ours",
+                    detail=f"It is of the stack {found.owner}; expected {owner}.",
+                    hint="Have one stack replicate the machine, or remove the other's replica.",
+                    address=str(replica.machine.address),
+                )
+            )
+        return found
 
     def read_all(
         self, replicas: Sequence[Replica], deadline: Deadline
@@ -142,7 +158,7 @@ class Store:
         """The records of replicas by their machines."""
         paths = [self.record_path(replica) for replica in replicas]
         given = "".join(f"{path}\n" for path in paths).encode()
-        lines = self._shell.script(_READ_ALL, (), deadline, given).splitlines() if paths else []
+        lines = self.shell.script(_READ_ALL, (), deadline, given).splitlines() if paths else []
         found: dict[Address, Record | None] = {}
         for replica, path, line in zip(replicas, paths, lines, strict=True):
             try:
@@ -163,7 +179,7 @@ class Store:
 
     def write(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
         """Replace the record; returns it."""
-        self._shell.script(
+        self.shell.script(
             _WRITE, (self.record_path(replica),), deadline, f"{record.text()}\n".encode()
         )
         return record
@@ -179,17 +195,17 @@ class Store:
         path = self.path(disk, file.name)
         text = "" if size is None else str(size)
         below = (on.name, on.format) if on is not None else ("", "")
-        self._shell.script(_MAKE, (path, file.format, text, *below), deadline)
+        self.shell.script(_MAKE, (path, file.format, text, *below), deadline)
         return path
 
     def copy(self, disk: Resource, source: File, file: File, deadline: Deadline) -> None:
         """Make an image that holds by itself what another one shows."""
         paths = self.path(disk, source.name), self.path(disk, file.name)
-        self._shell.script(_CONVERT, (paths[0], source.format, paths[1], file.format), deadline)
+        self.shell.script(_CONVERT, (paths[0], source.format, paths[1], file.format), deadline)
 
     def move(self, disk: Resource, name: str, to: str, deadline: Deadline) -> None:
-        """Rename a file; done already if it is not there."""
-        self._shell.script(_MOVE, (self.path(disk, name), self.path(disk, to)), deadline)
+        """Rename a file; done already if only the other name is there."""
+        self.shell.script(_MOVE, (self.path(disk, name), self.path(disk, to)), deadline)
 
     def merge(self, disk: Resource, top: File, into: File, deadline: Deadline) -> None:
         """Write into an image what the one above it holds, and all in between. May be repeated;
@@ -199,13 +215,13 @@ class Store:
         folder = self.folder(pool_of(disk))
         below = f"{folder}/{into.name}"
         # -b wants the name as it stands in the image above, which is relative for what is ours.
-        self._shell.run((*argv, "-b", below, f"{folder}/{top.name}"), deadline)
+        self.shell.run((*argv, "-b", below, f"{folder}/{top.name}"), deadline)
 
     def stand_on(self, disk: Resource, file: File, on: File, deadline: Deadline) -> None:
         """Say in an image that another one is below it, which shows the same."""
         argv = ("qemu-img", "rebase", "-q", "-u", "-f", file.format)
         path = self.path(disk, file.name)
-        self._shell.run((*argv, "-b", on.name, "-F", on.format, path), deadline)
+        self.shell.run((*argv, "-b", on.name, "-F", on.format, path), deadline)
 
     def exists(self, disk: Resource, names: Sequence[str], deadline: Deadline) -> list[bool]:
         """Whether files are there."""
@@ -214,12 +230,12 @@ class Store:
     def times(self, files: Sequence[tuple[Resource, str]], deadline: Deadline) -> list[int | None]:
         """When files were written to last, in seconds since 1970; None where there is none."""
         given = "".join(f"{self.path(disk, name)}\n" for disk, name in files).encode()
-        lines = self._shell.script(_TIMES, (), deadline, given).split()
+        lines = self.shell.script(_TIMES, (), deadline, given).split()
         return [None if line == "-" else int(line) for line in lines]
 
     def require_unused(self, disk: Resource, name: str, form: str, deadline: Deadline) -> None:
         """Raise Terminal (PRV5360) if an image is open for writing."""
-        self._shell.run(("qemu-img", "info", "-f", form, self.path(disk, name)), deadline)
+        self.shell.run(("qemu-img", "info", "-f", form, self.path(disk, name)), deadline)
 
     def sweep(self, replica: Replica, record: Record | None, deadline: Deadline) -> None:
         """Remove every file of a replica that its record does not name; None: all of them."""
@@ -229,7 +245,7 @@ class Store:
             kept = [self.path(disk, name) for name in names]
             if record is not None:
                 kept.append(self.record_path(replica))
-            self._shell.script(_SWEEP, (prefix, *kept), deadline)
+            self.shell.script(_SWEEP, (prefix, *kept), deadline)
 
     def settle(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
         """Complete a merger that is under way, if there is one."""

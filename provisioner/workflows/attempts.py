@@ -127,8 +127,11 @@ class Attempt:
         self.deadline = Deadline.after(self.task.seconds, self.clock)
 
     def start(self) -> None:
-        """Carry it out on a thread of its own."""
-        threading.Thread(target=self._run, name=f"task {self.task.id}", daemon=True).start()
+        """Carry it out on a thread of its own; it fails where there can be no more threads."""
+        try:
+            threading.Thread(target=self._run, name=f"task {self.task.id}", daemon=True).start()
+        except RuntimeError as problem:
+            self.send(self, Failed(self._no_thread(problem)))
 
     def answer(self) -> str | None:
         """What was answered; the first time that there is nothing, somebody is told."""
@@ -196,6 +199,16 @@ class Attempt:
             + (f"\n{last.detail}" if last.detail else ""),
             hint=last.hint,
             address=last.address or self.task.subject or None,
+        )
+
+    def _no_thread(self, problem: RuntimeError) -> Diagnostic:
+        return error(
+            "PRV7013",
+            f"{self.task.title}: the system gives this process no more threads",
+            detail=f"{problem}. Nothing was done.",
+            hint="Raise the limit of processes (ulimit -u, or TasksMax of the service), or end"
+            " other programs; then resume the run.",
+            address=self.task.subject or None,
         )
 
     def _defect(self, problem: BaseException) -> Diagnostic:

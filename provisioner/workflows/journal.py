@@ -26,6 +26,7 @@ from provisioner.core.values import canonical_json
 from provisioner.state.process import ProcessIdentity
 from provisioner.workflows import refusals
 from provisioner.workflows.journalfile import (
+    SAID,
     DamagedRowError,
     open_writing,
     opened_reading,
@@ -128,15 +129,14 @@ class Journal:
             if connection is None:
                 return []
             rows = connection.execute(
-                f"{_LOG} WHERE run = ? AND sequence > ? AND what IN (?, ?, ?, ?) ORDER BY sequence",
-                (run, after, What.ANSWERED, What.CANCEL, What.CARRIED, What.ENDED),
+                f"{_LOG} WHERE run = ? AND sequence > ? AND {SAID} ORDER BY sequence", (run, after)
             )
             return [_entry(row) for row in rows]
 
-    def is_abandoned(self, run: str) -> bool:
+    def is_orphaned(self, run: str) -> bool:
         """Whether the process that carried an open run out is proven dead, or has given it up."""
         with self._reading() as connection:
-            return connection is not None and _is_abandoned(connection, run)
+            return connection is not None and _is_orphaned(connection, run)
 
     def samples(self, mode: str, runs: int) -> list[tuple[str, str, float]]:
         """Task id, action and seconds of what the last so many ended runs of a mode carried out
@@ -169,9 +169,9 @@ class Journal:
             if undoes is not None:
                 _found(connection, undoes)
             if last is not None and last.is_open:
-                abandoned = _is_abandoned(connection, last.id)
-                if last.id != undoes or not abandoned:
-                    raise refusals.another_run(last, self._ways, abandoned=abandoned)
+                orphaned = _is_orphaned(connection, last.id)
+                if last.id != undoes or not orphaned:
+                    raise refusals.another_run(last, self._ways, orphaned=orphaned)
                 self._end(connection, last.id, Outcome.CANCELLED, actor)
             number = (
                 1 + connection.execute("SELECT coalesce(max(number), 0) FROM runs").fetchone()[0]
@@ -210,7 +210,7 @@ class Journal:
             last = _last(connection)
             if last is None or last.outcome is Outcome.SUCCEEDED:
                 raise refusals.nothing_to_resume(last)
-            if last.is_open and not consent and not _is_abandoned(connection, last.id):
+            if last.is_open and not consent and not _is_orphaned(connection, last.id):
                 raise refusals.under_way(last, self._ways)
             return self._carry(connection, last.id, actor)
 
@@ -280,7 +280,7 @@ class Journal:
             if last is None or not last.is_open:
                 raise refusals.nothing_to_cancel(last)
             self._add(connection, last.id, [Note(What.CANCEL, actor=actor)])
-            if consent or _is_abandoned(connection, last.id):
+            if consent or _is_orphaned(connection, last.id):
                 # A token that nobody has: if the process is alive after all, it finds out.
                 connection.execute("UPDATE runs SET token = '' WHERE id = ?", (last.id,))
                 self._end(connection, last.id, Outcome.CANCELLED, actor)
@@ -376,7 +376,7 @@ def _found(connection: sqlite3.Connection, run: str) -> RunRecord:
     return _record(connection, row)
 
 
-def _is_abandoned(connection: sqlite3.Connection, run: str) -> bool:
+def _is_orphaned(connection: sqlite3.Connection, run: str) -> bool:
     row = connection.execute(
         "SELECT process FROM runs WHERE id = ? AND ended IS NULL", (run,)
     ).fetchone()

@@ -25,6 +25,11 @@ APPLICATION_ID = 0x50525652
 VERSION = 1
 """The layout that this program writes."""
 
+SAID = "what IN ('answered', 'cancel', 'carried', 'ended')"
+"""What others may say and do while a run is carried out; looked for twice a second, so it has an
+index, which SQLite only uses for these very words.
+"""
+
 _TABLES = (
     "CREATE TABLE runbooks (digest TEXT PRIMARY KEY, document BLOB NOT NULL)",
     "CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
@@ -35,6 +40,7 @@ _TABLES = (
     " what TEXT NOT NULL, task TEXT NOT NULL, action TEXT NOT NULL, at TEXT NOT NULL,"
     " actor TEXT NOT NULL, seconds REAL, detail TEXT NOT NULL)",
     "CREATE INDEX log_of_run ON log (run, sequence)",
+    f"CREATE INDEX log_of_others ON log (run, sequence) WHERE {SAID}",
     "CREATE INDEX log_of_task ON log (run, task, sequence)",
 )
 

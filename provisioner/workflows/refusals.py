@@ -20,9 +20,9 @@ class Ways(NamedTuple):
     cancel: str = "cancel it"
 
 
-def another_run(open_run: RunRecord, ways: Ways, *, abandoned: bool) -> ProvisionerError:
+def another_run(open_run: RunRecord, ways: Ways, *, orphaned: bool) -> ProvisionerError:
     """PRV7001: a run has not ended, so no other may begin."""
-    if abandoned:
+    if orphaned:
         summary = "was interrupted and has not ended"
         hint = f"To go on with it: {ways.resume}. To end it where it is: {ways.cancel}."
     else:

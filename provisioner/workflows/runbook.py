@@ -72,7 +72,7 @@ class Task:
             "needs": list(self.needs),
             "after": list(self.after),
             "lane": self.lane,
-            "seconds": self.seconds,
+            "seconds": float(self.seconds),
             "onFailure": str(self.on_failure),
             "subject": self.subject,
             "stage": self.stage,
@@ -101,9 +101,9 @@ class Runbook:
     """Tasks in an order in which each stands after all it awaits. ``lanes``: how many tasks of a
     lane run at once. ``name`` is the plan's, ``mode`` what it does (``test``, ``failover``).
 
-    Raises ValueError if an id is there twice, a task needs one that does not exist or needs one
-    twice, they need one another in a ring, or a lane of a task has no places: those are defects of
-    the builder, not of its input.
+    Raises ValueError if an id is there twice, a task needs one that does not exist, they need one
+    another in a ring, or the lane of a task has no places: those are defects of the builder, not of
+    its input.
     """
 
     name: str
@@ -119,8 +119,6 @@ class Runbook:
                 raise ValueError(f"{task.id} needs {missing[0]}, which does not stand before it")
             if task.id in known:
                 raise ValueError(f"two tasks have the id {task.id}")
-            if len(set(task.awaits)) < len(task.awaits):
-                raise ValueError(f"{task.id} needs the same task twice")
             if task.lane and self.lanes.get(task.lane, 0) < 1:
                 raise ValueError(f"the lane {task.lane} of {task.id} has no places")
             known.add(task.id)
@@ -144,7 +142,7 @@ class Runbook:
         """By task, the ids of those that need it, in the order of the runbook."""
         found: dict[str, list[str]] = {task.id: [] for task in self.tasks}
         for task in self.tasks:
-            for needed in task.needs:
+            for needed in set(task.needs):
                 found[needed].append(task.id)
         return {task_id: tuple(ids) for task_id, ids in found.items()}
 
@@ -153,7 +151,7 @@ class Runbook:
         """By task, the ids of those that await its end, in the order of the runbook."""
         found: dict[str, list[str]] = {task.id: [] for task in self.tasks}
         for task in self.tasks:
-            for awaited in task.awaits:
+            for awaited in set(task.awaits):
                 found[awaited].append(task.id)
         return {task_id: tuple(ids) for task_id, ids in found.items()}
 

@@ -202,7 +202,7 @@ class _Course:
         for task in self._runbook.tasks:
             if task.id in done:
                 continue
-            self._missing[task.id] = sum(1 for awaited in task.awaits if awaited not in done)
+            self._missing[task.id] = len(set(task.awaits) - done.keys())
             if not self._missing[task.id]:
                 self._ready.add(task)
 
@@ -405,7 +405,7 @@ class _Course:
         trailing = [
             follower
             for follower in self._runbook.followers[task_id]
-            if task_id in self._runbook.by_id[follower].after
+            if task_id not in self._runbook.by_id[follower].needs
         ]
         self._go_on(trailing)
 

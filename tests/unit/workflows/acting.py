@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from provisioner.core.clock import Clock, SystemClock
 from provisioner.core.diagnostics import error
 from provisioner.engine.stop import StopSignal
 from provisioner.providers.api import Retryable, Terminal
@@ -20,6 +21,20 @@ QUICK = Limits(poll_seconds=0.05, grace_seconds=0.2)
 TROUBLE = error("PRV5001", "the machine is on fire", hint="Put it out.")
 SECONDS = 20.0
 """How long a test waits for what has to come."""
+
+
+class SteppedClock(SystemClock):
+    """A clock whose seconds pass when a test says so."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    def step(self, seconds: float) -> None:
+        """So many seconds pass."""
+        self._seconds += seconds
 
 
 class Act:
@@ -85,6 +100,7 @@ class Stage:
         self.stop = StopSignal()
         self.events: list[RunEvent] = []
         self.limits = QUICK
+        self.clock: Clock = SystemClock()
         self.expected: Mapping[str, float] = {}
         self.listener: Callable[[RunEvent], None] = lambda _event: None
 
@@ -94,6 +110,7 @@ class Stage:
             self.actions,
             sink=self._sink,
             stop=self.stop,
+            clock=self.clock,
             expected=self.expected,
             limits=self.limits,
         )

@@ -128,7 +128,7 @@ def test_a_second_run_is_refused_with_who_and_when_and_what_to_do(path: Path) ->
 def test_a_run_whose_process_died_holds_up_others_until_it_is_gone_on_with(path: Path) -> None:
     run = died(path)
     journal = Journal(path, ways=WAYS)
-    assert journal.is_abandoned(run.id)
+    assert journal.is_orphaned(run.id)
     said = refusal(lambda: journal.begin(PLAN, "bob"))
     assert ("PRV7001", True) == (said.code, "was interrupted" in said.summary)
     assert all(way in said.hint for way in WAYS)
@@ -193,7 +193,7 @@ def test_who_lost_a_run_writes_nothing_more(path: Path) -> None:
     assert ("PRV7006", True) == (said.code, "Carried out by bob" in said.detail)
     assert "PRV7006" == refusal(lambda: first.end(run, Outcome.SUCCEEDED)).code
     first.leave(run)
-    assert not second.is_abandoned(run)
+    assert not second.is_orphaned(run)
 
 
 def test_whoever_gives_a_run_up_lets_others_go_on(path: Path) -> None:

@@ -88,7 +88,7 @@ def check(run: Run, world: World, told: list[events.RunEvent], parallel: int) ->
     assert (Outcome.STOPPED if stopping else expected) is run.record.outcome
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_every_run_keeps_the_laws(data: st.DataObject) -> None:
     runbook = data.draw(runbooks())

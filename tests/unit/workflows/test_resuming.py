@@ -257,16 +257,18 @@ def test_a_run_that_is_ended_from_elsewhere_goes_no_further(tmp_path: Path) -> N
 def test_when_the_journal_fails_what_is_under_way_is_awaited(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     ended: list[str] = []
+    full = threading.Event()
 
     class Full(Journal):
         def write(self, run: str, notes: object) -> None:
             if ended:
+                full.set()
                 raise ProvisionerError(TROUBLE)
             super().write(run, notes)  # type: ignore[arg-type]  # as it came
 
     def perform(work: Work) -> None:
         if work.task.id == "slow":
-            threading.Event().wait(0.3)
+            assert full.wait(SECONDS)
         ended.append(work.task.id)
 
     stage.journal, stage.actions["act"] = Full(stage.path), Act(perform)
@@ -274,9 +276,8 @@ def test_when_the_journal_fails_what_is_under_way_is_awaited(tmp_path: Path) -> 
     assert ["a", "slow"] == ended
     last = stage.journal.last()
     assert last is not None
-    assert stage.journal.is_abandoned(last.id)
+    assert stage.journal.is_orphaned(last.id)
     assert {"slow": What.BEGUN, "a": What.BEGUN, "b": None} == whats(stage.journal.run(last.id))
-    ended.clear()
     stage.journal = Journal(stage.path)
     assert Outcome.SUCCEEDED is stage.runner().resume("ann").record.outcome
 
@@ -298,19 +299,25 @@ def test_while_one_runner_is_at_work_no_other_begins(tmp_path: Path) -> None:
     assert ["PRV7001", "PRV7002"] == refused
 
 
-def test_a_sink_that_fails_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
+@pytest.mark.parametrize("at_work", [False, True])
+def test_when_the_sink_fails_others_may_go_on_once_nothing_is_under_way_here(
+    tmp_path: Path, *, at_work: bool
+) -> None:
+    gate = threading.Event()
+    stage = Stage(tmp_path, slow=waiting_for(gate))
 
-    def broken(event: events.RunEvent) -> None:
-        if isinstance(event, events.TaskDone):
+    def broken(event: object) -> None:
+        if isinstance(event, events.TaskFailed):
             raise BrokenPipeError
 
     stage.listener = broken
+    slow = [task("slow", action="slow")] if at_work else []
     with pytest.raises(BrokenPipeError):
-        stage.start(task("a"), task("b", "a"), task("c", "b"))
+        stage.start(*slow, task("bad", action="fail"), task("b"))
+    gate.set()
     last = stage.journal.last()
     assert last is not None
-    assert last.is_open
+    assert (True, not at_work) == (last.is_open, stage.journal.is_orphaned(last.id))
 
 
 def test_a_retry_may_ask_again(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.unit.workflows.acting import (
     TROUBLE,
     Act,
     Stage,
-    busy,
+    SteppedClock,
     codes,
     task,
     whats,
@@ -70,7 +70,7 @@ def test_what_is_done_already_is_not_done_again(tmp_path: Path) -> None:
 
 
 def test_lanes_hold_and_do_not_hold_up_one_another(tmp_path: Path) -> None:
-    lock, gate = threading.Lock(), threading.Event()
+    lock, gate, both = threading.Lock(), threading.Event(), threading.Barrier(2)
     under_way = {"slow": 0, "fast": 0}
     most = dict(under_way)
 
@@ -80,6 +80,7 @@ def test_lanes_hold_and_do_not_hold_up_one_another(tmp_path: Path) -> None:
             under_way[lane] += 1
             most[lane] = max(most[lane], under_way[lane])
         if lane == "slow":
+            both.wait(SECONDS)
             assert gate.wait(SECONDS)
         elif work.task.id == "fast5":
             gate.set()
@@ -120,15 +121,21 @@ def test_what_may_work_later_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_it_is_tried_until_the_deadline(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, act=Act(busy))
-    run = stage.start(task("a", seconds=0.2))
+    clock = SteppedClock()
+
+    def perform(_work: Work) -> Done:
+        clock.step(1)
+        raise Retryable(TROUBLE, after=0.001)
+
+    stage = Stage(tmp_path, act=Act(perform))
+    stage.clock = clock
+    run = stage.start(task("a", seconds=5))
     diagnostic = run.tasks["a"].diagnostic
     assert ["PRV7011"] == codes(run)
     assert diagnostic is not None
-    assert "a: not done within 0.2 s" == diagnostic.summary
-    assert diagnostic.detail.endswith("times; the last time: the machine is on fire.")
+    assert "a: not done within 5 s" == diagnostic.summary
+    assert "Tried 5 times; the last time: the machine is on fire." == diagnostic.detail
     assert "Put it out." == diagnostic.hint
-    assert stage.told(events.TaskRetrying)
 
 
 def test_a_task_that_does_not_come_back_is_left_behind(tmp_path: Path) -> None:
@@ -186,6 +193,22 @@ def test_a_defect_of_an_action_fails_its_task_and_nothing_else(
     run = stage.start(task("a", on_failure=HOLD), task("b"))
     assert {"a": What.FAILED, "b": What.DONE} == whats(run)
     assert ["PRV7012"] == codes(run)
+
+
+def test_where_there_are_no_more_threads_the_task_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "task a":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    run = Stage(tmp_path).start(task("a", on_failure=HOLD), task("b"))
+    assert {"a": What.FAILED, "b": What.DONE} == whats(run)
+    assert ["PRV7013"] == codes(run)
 
 
 def test_stop_begins_nothing_more_and_awaits_what_is_under_way(tmp_path: Path) -> None:

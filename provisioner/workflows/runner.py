@@ -202,7 +202,7 @@ class _Course:
         for task in self._runbook.tasks:
             if task.id in done:
                 continue
-            self._missing[task.id] = sum(1 for awaited in task.awaits if awaited not in done)
+            self._missing[task.id] = len(set(task.awaits) - done.keys())
             if not self._missing[task.id]:
                 self._ready.add(task)
 

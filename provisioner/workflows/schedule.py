@@ -136,7 +136,7 @@ def schedule(runbook: Runbook, seconds: Mapping[str, float], parallel: int = PAR
     """
     remaining = remaining_path(runbook, seconds)
     ready = Ready(runbook, remaining, parallel)
-    missing = {task.id: len(task.awaits) for task in runbook.tasks}
+    missing = {task.id: len(set(task.awaits)) for task in runbook.tasks}
     spans: dict[str, Span] = {}
     running: list[tuple[float, int, Task]] = []
     now = 0.0

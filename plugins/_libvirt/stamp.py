@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from typing import Any
 
 from provisioner.core.identity import Stamp
@@ -46,6 +47,10 @@ class Mark:
         """The mark that a resource's object shall carry."""
         labels = dict(resource.spec.get("labels", {}))
         return cls(resource.stamp, labels, resource.spec.get("tenant"), owed)
+
+    def without_debt(self) -> Mark:
+        """The mark of a machine that is to be brought back to nothing."""
+        return replace_fields(self, owed=None)
 
     def fields(self) -> dict[str, Any]:
         """The part of an observed spec that it gives: ``labels``, and ``tenant`` where set."""

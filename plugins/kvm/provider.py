@@ -26,9 +26,11 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import (
     CONSOLE,
+    GUEST_AGENT,
     POWER,
     PREFLIGHT,
     SNAPSHOT_REVERT,
+    STANDBY,
     USAGE,
 )
 from provisioner_plugins._libvirt.disk import DEFAULT_FORMAT
@@ -133,7 +135,9 @@ def _description() -> Description:
         connection_schema=_schema("connection.v1.json"),
         native_schema=_schema("native.v1.json"),
         defaults=_DEFAULTS,
-        capabilities=frozenset({CONSOLE, POWER, PREFLIGHT, SNAPSHOT_REVERT, USAGE}),
+        capabilities=frozenset(
+            {CONSOLE, GUEST_AGENT, POWER, PREFLIGHT, SNAPSHOT_REVERT, STANDBY, USAGE}
+        ),
         unmarked=frozenset({"StoragePool", "Disk", "Image"}),
     )
 

@@ -25,6 +25,7 @@ from provisioner.providers.api import (
 from provisioner.providers.capabilities import (
     ConsoleStream,
     GraphicsAddress,
+    GuestResult,
     Undertaking,
     User,
 )
@@ -36,16 +37,18 @@ from provisioner_plugins._libvirt.ownership import uuid_or_none
 from provisioner_plugins.kvm.machine.console import MachineConsole
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
+from provisioner_plugins.kvm.machine.guest import GuestAgentCalls
 from provisioner_plugins.kvm.machine.handler import MachineHandler
 from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
+from provisioner_plugins.kvm.machine.standby import StandbyMarks
 from provisioner_plugins.kvm.machine.suitability import unsuitable
 from provisioner_plugins.kvm.snapshot.handler import SnapshotHandler
 
 
 class KvmSession:
-    """See :class:`provisioner.providers.api.Session`; with the capabilities console, power,
-    preflight, snapshot-revert and usage.
+    """See :class:`provisioner.providers.api.Session`; with the capabilities console, guest-agent,
+    power, preflight, snapshot-revert, standby and usage.
     """
 
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
@@ -61,6 +64,7 @@ class KvmSession:
         self._handlers = {handler.kind: handler for handler in own}
         self._handlers |= shared_handlers(self._connection)
         self._console = MachineConsole(self._connection, files)
+        self._standby = StandbyMarks(self._connection)
 
     # --- the contract ---
 
@@ -173,7 +177,29 @@ class KvmSession:
 
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""
-        uuid = uuid_or_none(machine.external_id or "") or machine.uid
-        domain = DomainCalls(self._connection, uuid, machine.name, machine.address)
         timeout = int(machine.spec.get("shutdownTimeout", DEFAULT_SHUTDOWN_MS))
-        Power(domain, timeout).bring_to(state, deadline)
+        Power(self._domain_of(machine), timeout).bring_to(state, deadline)
+
+    def ready(self, machine: Resource) -> bool:
+        """See :class:`provisioner.providers.capabilities.GuestAgent`."""
+        return GuestAgentCalls(self._domain_of(machine)).ready()
+
+    def run(self, machine: Resource, argv: Sequence[str], deadline: Deadline) -> GuestResult:
+        """See :class:`provisioner.providers.capabilities.GuestAgent`."""
+        return GuestAgentCalls(self._domain_of(machine)).run(argv, deadline)
+
+    def stand_by(self, machine: Resource, reason: str, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Standby`."""
+        self._standby.stand_by(machine, self._domain_of(machine), reason, deadline)
+
+    def take_over(self, machine: Resource, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Standby`."""
+        self._standby.take_over(machine, self._domain_of(machine), deadline)
+
+    def standing_by(self, machines: Sequence[Resource]) -> Mapping[Address, str]:
+        """See :class:`provisioner.providers.capabilities.Standby`."""
+        return self._standby.standing_by(machines)
+
+    def _domain_of(self, machine: Resource) -> DomainCalls:
+        uuid = uuid_or_none(machine.external_id or "") or machine.uid
+        return DomainCalls(self._connection, uuid, machine.name, machine.address)

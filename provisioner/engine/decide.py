@@ -11,6 +11,7 @@ from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.identity import Stamp
 from provisioner.core.values import Path, get_path, path_text
+from provisioner.engine import withholding
 from provisioner.engine.diff import differences, with_defaults
 from provisioner.engine.plan import RestartPending
 from provisioner.engine.rules import KindRules
@@ -319,15 +320,25 @@ def _change(
     if moved is not None:
         changes.append(moved)
     impact = worst([change.impact for change in changes])
+    free, kept = withholding.parted(changes, observed)
     if _is_half_made(subject) and not impact.exceeds(Impact.RESTART):
-        return Decision(Action.CREATE, reason=_COMPLETED)
+        held = withholding.why(kept, observed)
+        return Decision(Action.CREATE, reason=_COMPLETED, held=held)
     bookkeeping = _bookkeeping(subject, rules)
     if not changes:
         return bookkeeping
     if impact.exceeds(Impact.RESTART):
         impact = worst([impact, _impact_of_deletion(observed, rules)])  # the predecessor is deleted
-        return _replacement(subject, provider, tuple(changes), impact, moved is not None)
-    return _update(subject, changes, policy, bookkeeping)
+        decision = _replacement(subject, provider, tuple(changes), impact, moved is not None)
+        return replace(decision, held=withholding.why_not_replaced(observed))
+    rest = _update(subject, free, policy, bookkeeping)
+    if not kept:
+        return rest
+    if rest.action is not None:
+        told = filter(None, (rest.reason, withholding.told(kept, observed)))
+        return replace(rest, reason="; ".join(told))
+    held = withholding.why(kept, observed)
+    return replace(rest, action=Action.UPDATE, changes=tuple(kept), impact=impact, held=held)
 
 
 def _is_half_made(subject: Subject) -> bool:
@@ -436,7 +447,7 @@ def _update(
 def _hold(
     subject: Subject, observation: Observation, decision: Decision, policy: Policy
 ) -> Decision:
-    if decision.action is None or decision.problem is not None:
+    if decision.action is None or decision.problem is not None or decision.held is not None:
         return decision
     declaration, entry = subject.declaration, subject.entry
     protected = declaration.protect if declaration is not None else bool(entry and entry.protect)

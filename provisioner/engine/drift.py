@@ -84,6 +84,8 @@ class Effect(StrEnum):
     """Nothing: the manifest wants what is there, which is then recorded."""
     LEAVE = "leave"
     """Nothing: no manifest speaks of it."""
+    HOLD = "hold"
+    """Nothing: the endpoint withholds the field."""
     OBJECT = "object"
     """Whatever it does with the object as a whole."""
     UNKNOWN = "unknown"

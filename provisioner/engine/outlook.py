@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from provisioner.core.actions import Action, worst
 from provisioner.core.address import Address
-from provisioner.core.values import Path, get_path
+from provisioner.core.values import Path, get_path, is_marker
 from provisioner.engine.drift import (
     Difference,
     Effect,
@@ -89,7 +89,11 @@ class Outlook:
             return NextChange(Effect.OBJECT)
         declaration = self._stack.declarations.get(address)
         wanted = get_path(declaration.spec, item.path) if declaration is not None else None
-        return NextChange(Effect.LEAVE if wanted is None else Effect.ACCEPT)
+        if wanted is None:
+            return NextChange(Effect.LEAVE)
+        # A step that leaves a difference as it is was not allowed to make that change.
+        is_left = step is not None and wanted not in (item.observed, item.running)
+        return NextChange(Effect.HOLD if is_left and not is_marker(wanted) else Effect.ACCEPT)
 
 
 def without_outlook(drift: ResourceDrift, why: str) -> ResourceDrift:

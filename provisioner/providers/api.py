@@ -175,7 +175,9 @@ class Present:
     ``fingerprint`` changes when, and only when, something changes that a plan relies on.
     ``goes_along`` names, in words, what goes with the object when it is deleted, where that is more
     than what its spec says; ``holds_data``: there is data among it that is nowhere else, so that
-    deleting it is ``data-loss``.
+    deleting it is ``data-loss``. ``withheld`` (since 1.2) holds, by path, fields that are not to be
+    changed for now, and why: changes at or below them are planned as held, and the object is not
+    replaced.
     """
 
     external_id: str
@@ -188,6 +190,7 @@ class Present:
     name: str | None = None
     goes_along: tuple[str, ...] = ()
     holds_data: bool = False
+    withheld: Mapping[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

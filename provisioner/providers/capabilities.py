@@ -24,6 +24,7 @@ USAGE = "usage"
 PREFLIGHT = "preflight"
 REPLICATION = "replication"
 STANDBY = "standby"
+GUEST_AGENT = "guest-agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,4 +276,33 @@ class Standby(Protocol):
 
     def standing_by(self, machines: Sequence[Resource]) -> Mapping[Address, str]:
         """The reasons of those that are marked. Raises as ``observe`` does."""
+        ...
+
+
+class GuestResult(NamedTuple):
+    """How a program in a guest ended. ``code``: its exit code, or 128 and the signal that ended it.
+    ``output``: what it wrote, to the standard output first and then to the standard error; its end,
+    where it is long.
+    """
+
+    code: int
+    output: str
+
+
+@runtime_checkable
+class GuestAgent(Protocol):
+    """Asking the agent inside a running guest (since 1.2). ``observe`` never does."""
+
+    def ready(self, machine: Resource) -> bool:
+        """Whether the agent answers now; False too where the machine does not run or has none.
+        Waits for a few seconds at most. Raises as ``observe`` does.
+        """
+        ...
+
+    def run(self, machine: Resource, argv: Sequence[str], deadline: Deadline) -> GuestResult:
+        """Run a program in the guest, without a shell, and wait for its end.
+
+        Raises Retryable where the agent does not answer before the program was begun; else
+        Terminal, also when the deadline passes first: then the program may go on.
+        """
         ...

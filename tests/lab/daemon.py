@@ -97,7 +97,8 @@ class LibvirtDaemon:
         self.stop()
 
     def start(self) -> None:
-        """Starts libvirtd and returns when it answers; after ``kill`` it finds its guests again.
+        """Starts libvirtd and returns when it answers; after ``kill`` it finds its guests again,
+        after ``cut_power`` there are none.
 
         Raises LabError if it does not answer within 30 seconds.
         """
@@ -121,6 +122,18 @@ class LibvirtDaemon:
     def kill(self) -> None:
         """SIGKILL to libvirtd alone; its guests go on."""
         end(self.pid, signal.SIGKILL)
+
+    def cut_power(self) -> None:
+        """What a power cut does to a machine: libvirtd, its guests and whatever else it started end
+        at once, and what was in memory only is gone. ``start`` boots it again, with what starts by
+        itself.
+        """
+        first, launcher = self.pid, self._launcher
+        assert launcher is not None
+        launcher.cut(first)
+        self._launcher = self._pid = None
+        for path in self._layout.runtime.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def restart(self) -> None:
         """An orderly restart of libvirtd; its guests go on."""

@@ -2,12 +2,14 @@
 
 ``libvirt_session`` and ``libvirt_system`` are one daemon for each worker, emptied after every test
 that uses it. ``fresh_libvirt_session`` and ``fresh_libvirt_system`` are a test's own, to be killed
-and restarted at will. ``vcsim_vcenter`` and ``vcsim_esxi`` are one simulator for each worker, to be
-left as they were found. What the machine cannot run is skipped; the reason says what is missing.
+and restarted at will, and so are the two of ``two_sites`` and ``two_system_sites``.
+``vcsim_vcenter`` and ``vcsim_esxi`` are one simulator for each worker, to be left as they were
+found. What the machine cannot run is skipped; the reason says what is missing.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +19,9 @@ from tests.lab.daemon import Flavour, LibvirtDaemon
 from tests.lab.linux import LinuxGuest
 from tests.lab.storagehost import StorageHost
 from tests.lab.vcsim import Options, Vcsim
+
+if TYPE_CHECKING:
+    from tests.lab.sites import TwoSites
 
 
 @pytest.fixture
@@ -55,6 +60,19 @@ def fresh_libvirt_session() -> Iterator[LibvirtDaemon]:
 def fresh_libvirt_system() -> Iterator[LibvirtDaemon]:
     """A privileged daemon of the test's own."""
     yield from _daemon(Flavour.SYSTEM)
+
+
+@pytest.fixture
+def two_sites() -> Iterator["TwoSites"]:
+    """Two unprivileged daemons of the test's own, with a pool each, reached by TCP."""
+    yield from _sites(Flavour.SESSION)
+
+
+@pytest.fixture
+def two_system_sites() -> Iterator["TwoSites"]:
+    """Two privileged daemons of the test's own, with a pool and networks each, and a line between
+    their hosts."""
+    yield from _sites(Flavour.SYSTEM)
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +123,15 @@ def _daemon(flavour: Flavour) -> Iterator[LibvirtDaemon]:
     _skip_if(requirements.daemon_unavailable(flavour))
     with LibvirtDaemon(flavour) as daemon:
         yield daemon
+
+
+def _sites(flavour: Flavour) -> Iterator["TwoSites"]:
+    _skip_if(requirements.daemon_unavailable(flavour))
+    # Imported here because the suite also runs where libvirt-python is not installed.
+    from tests.lab.sites import TwoSites  # noqa: PLC0415
+
+    with TwoSites(flavour) as sites:
+        yield sites
 
 
 def _empty(daemon: LibvirtDaemon) -> None:

@@ -28,11 +28,13 @@ _BOTH: Settings = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One daemon's files. ``guests`` holds NAME.pid of each running guest, ``capabilities`` what
-    was found out about QEMU; ``environment`` is all that the daemon gets of one."""
+    """One daemon's files. ``runtime`` is what a machine has in memory and loses with its power;
+    ``guests``, below it, holds NAME.pid of each running guest, ``capabilities`` what was found out
+    about QEMU; ``environment`` is all that the daemon gets of one."""
 
     uri: str
     socket: Path
+    runtime: Path
     guests: Path
     capabilities: Path
     configuration: Path
@@ -64,6 +66,7 @@ def session(directory: Path, *, kvm: bool) -> Layout:
     return Layout(
         uri=f"qemu+unix:///session?socket={socket}",
         socket=socket,
+        runtime=homes["XDG_RUNTIME_DIR"],
         guests=directory / "r" / "libvirt" / "qemu" / "run",
         capabilities=directory / "k" / "libvirt" / "qemu" / "cache" / "capabilities",
         configuration=configuration / "libvirtd.conf",
@@ -103,6 +106,7 @@ def system(directory: Path, *, kvm: bool) -> Layout:
     return Layout(
         uri=f"qemu+unix:///system?socket={socket}",
         socket=socket,
+        runtime=directory / "run",
         guests=directory / "run" / "qemu",
         capabilities=directory / "cache" / "qemu" / "capabilities",
         configuration=directory / "etc" / "libvirtd.conf",

@@ -4,6 +4,8 @@
 Source: https://libvirt.org/remote.html
 """
 
+import contextlib
+import random
 import socket
 from typing import NamedTuple
 
@@ -11,6 +13,8 @@ from tests.lab.certificates import Authority
 from tests.lab.layout import Settings
 
 _ADDRESS = "127.0.0.1"
+# Below those for outgoing connections (ip_local_port_range in ip(7)).
+_PORTS = range(20000, 30000)
 
 
 class Listener(NamedTuple):
@@ -51,8 +55,11 @@ def tls(authority: Authority, *, allowed: str | None = None) -> Listener:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((_ADDRESS, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that was free a moment ago, and that the kernel gives to nobody who
+    asks for any: it is as free when the daemon starts, and when it starts anew.
+    """
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((_ADDRESS, port))
+            return port
+    raise OSError(f"no port of {_ADDRESS} from {_PORTS.start} to {_PORTS.stop - 1} is free")

@@ -1,9 +1,17 @@
 """What ``drift`` says the next apply would do is what a plan of the present manifests does."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
+from provisioner.core.values import Path
 from provisioner.engine.drift import Condition, Effect, NextChange, NextStep, ResourceDrift
+from provisioner.providers.api import Observation, Present, Resource
 from provisioner.service.drift import DriftReport
+from provisioner_plugins.memory.session import MemorySession
 from tests.lifecycle.scenario import HOST, STACK, Scenario
 from tests.lifecycle.stacks import ALL, DISK, LAN, POOL, WEB
 
@@ -196,3 +204,44 @@ def test_a_secret_that_is_missing_is_told(scenario: Scenario) -> None:
     assert "PRV1501" in str(of(report).next)
     network = of(report, NETWORK).next
     assert Action.UPDATE == (network.action if network else None)
+
+
+@pytest.mark.parametrize(
+    ("memory", "effects_now"),
+    [
+        ("256MiB", {"power": Effect.SET}),
+        ("192MiB", {"power": Effect.HOLD}),
+    ],
+)
+def test_what_is_withheld_is_held_and_left_out_of_other_changes(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, memory: str, effects_now: dict[str, Effect]
+) -> None:
+    applied(scenario, LAN, POOL, DISK, WEB + "power: running\n")
+    scenario.outside.change(*MACHINE, ("power",), "stopped")
+    withhold(monkeypatch, {("power",): "it stands by"})
+    scenario.declare(LAN, POOL, DISK, WEB.replace("256MiB", memory) + "power: running\n")
+    report = scenario.drift()
+    assert (Condition.HELD if memory == "256MiB" else Condition.DRIFTED) == of(report).condition
+    assert effects_now == effects(report)
+    done = scenario.apply()
+    assert (memory == "256MiB") == (done.held == (str(MACHINE),))
+    found = scenario.outside.find(*MACHINE)
+    assert found is not None
+    assert "stopped" == found.spec["power"]
+
+
+def withhold(monkeypatch: pytest.MonkeyPatch, withheld: dict[Path, str]) -> None:
+    """Have the endpoint withhold fields of every machine."""
+    observe = MemorySession.observe
+
+    def observed(
+        session: MemorySession, targets: Sequence[Resource]
+    ) -> Mapping[Address, Observation]:
+        return {
+            address: replace(found, withheld=withheld)
+            if isinstance(found, Present) and address.kind == "VirtualMachine"
+            else found
+            for address, found in observe(session, targets).items()
+        }
+
+    monkeypatch.setattr(MemorySession, "observe", observed)

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from provisioner.core.clock import Deadline
+from provisioner.providers.api import Retryable, Terminal
 from tests.lab import agent
+from tests.lab.bootsector import BootImage
 from tests.lab.daemon import LibvirtDaemon
 from tests.lab.linux import LinuxGuest
 
@@ -193,3 +196,55 @@ def balloon(bench: Any) -> int:
 
 def _is_drive(disk: Any) -> bool:
     return bool(disk.get("device") == "cdrom")
+
+
+def test_programs_run_in_the_guest(bench: Any, spec: dict[str, Any]) -> None:
+    bench.apply(VM, "web", {**spec, "guestAgent": True})
+    session, machine = bench.session, bench.machine()
+    assert session.ready(machine) is False
+    wait_until(lambda: session.ready(machine), 60)
+
+    def run(*argv: str, seconds: float = 20) -> Any:
+        return session.run(machine, argv, Deadline.after(seconds, bench.clock))
+
+    assert (0, "a b $HOME;\n") == run("/bin/echo", "a b", "$HOME;")
+    assert (3, "to both\nends\n") == run("/bin/sh", "-c", "echo ends >&2; echo to both; exit 3")
+    assert 128 + 9 == run("/bin/sh", "-c", "kill -9 $$").code
+    many = run("/bin/seq", "5000").output
+    assert ("[...]", "\n5000\n", 4096 + 5) == (many[:5], many[-6:], len(many))
+    for argv, seconds, code in (
+        (("/bin/none",), 20, "PRV5383"),
+        (("/bin/sleep", "60"), 0.5, "PRV5384"),
+    ):
+        with pytest.raises(Terminal) as caught:
+            run(*argv, seconds=seconds)
+        assert code == caught.value.diagnostic.code
+    # The agent is stopped in the middle: the program is not begun again.
+    with pytest.raises(Terminal) as caught:
+        run("/bin/sh", "-c", "echo begun >>/run/begun; killall -STOP qemu-ga", seconds=1)
+    assert "PRV5384" == caught.value.diagnostic.code
+    with pytest.raises(Retryable) as silent:
+        run("/bin/true")
+    assert "PRV5381" == silent.value.diagnostic.code
+    assert session.ready(machine) is False
+
+
+def test_a_guest_without_an_agent_is_told_from_one_that_does_not_run(
+    libvirt_session: LibvirtDaemon, boot_image: BootImage
+) -> None:
+    bench = machinebench.MachineBench(libvirt_session.uri, libvirt_session.directory)
+    bench.boot_disk(boot_image)
+    spec = {"memory": {"size": "8MiB"}, "disks": [{"disk": "root"}], "shutdownTimeout": "0s"}
+    bench.apply(VM, "web", spec)
+    said = []
+    for state in ("running", "stopped"):
+        bench.session.power(bench.machine(), state, bench.deadline())
+        assert bench.session.ready(bench.machine()) is False
+        with pytest.raises(Terminal) as caught:
+            bench.session.run(bench.machine(), ["/bin/true"], bench.deadline())
+        said.append((caught.value.diagnostic.code, caught.value.diagnostic.detail))
+    bench.close()
+    assert [
+        ("PRV5382", "It has no channel to one."),
+        ("PRV5382", "The machine does not run."),
+    ] == said

@@ -88,6 +88,7 @@ def remarks_on(
     is_saved: bool = False,
     has_checkpoints: bool = False,
     external_snapshots: Sequence[str] = (),
+    stands_by: str | None = None,
 ) -> tuple[str, ...]:
     """What is true of a machine now, and not of what a manifest says."""
     found: list[str] = []
@@ -104,6 +105,8 @@ def remarks_on(
         found.append(
             f"it has external snapshots ({names}), which have no counterpart: they are left alone"
         )
+    if stands_by is not None:
+        found.append(f"{stands_by}: it is not started as long as its host says so")
     if has_checkpoints:
         found.append("it has checkpoints, which have no counterpart: they are left alone")
     return tuple(found)

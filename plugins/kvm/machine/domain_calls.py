@@ -16,7 +16,7 @@ from provisioner_plugins._libvirt import metadata
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.xml import Element, parse, serialize
-from provisioner_plugins.kvm.domain import native
+from provisioner_plugins.kvm.domain import native, standby
 from provisioner_plugins.kvm.domain.running import as_definition
 
 T = TypeVar("T")
@@ -75,6 +75,27 @@ class DomainCalls:
     def is_defined(self) -> bool:
         """Whether it has a definition that outlives its run."""
         return bool(self.read("read", lambda domain: domain.isPersistent()))
+
+    def require_free(self) -> None:
+        """Raise Terminal (PRV5380) if it stands by, and so is not to be started."""
+        self.read("read", self._require_free)
+
+    def _require_free(self, domain: Any) -> None:
+        mark = standby.read(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+        if mark is not None:
+            raise Terminal(standby.refusal(self.name, str(self.address), mark))
+
+    def start(self, flags: int) -> None:
+        """Start it, if it does not run: the one place where that is done. Raises Terminal (PRV5380)
+        if it stands by. ``flags`` are virDomainCreateFlags.
+        """
+
+        def start(domain: Any) -> None:
+            if not domain.isActive():
+                self._require_free(domain)
+                domain.createWithFlags(flags)
+
+        self.call("start", start)
 
     def is_saved(self) -> bool:
         """Whether its next start goes on from a saved state."""
@@ -141,10 +162,14 @@ class DomainCalls:
         self.call("mark", write)
 
     def set_autostart(self, wanted: bool) -> None:
-        """Have it started whenever the host starts, or not."""
+        """Have it started whenever the host starts, or not. Raises Terminal (PRV5380) if it is
+        not to be started.
+        """
 
         def change(domain: Any) -> None:
             if bool(domain.autostart()) != wanted:
+                if wanted:
+                    self._require_free(domain)
                 domain.setAutostart(int(wanted))
 
         self.call("set autostart of", change)

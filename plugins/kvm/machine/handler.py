@@ -42,7 +42,7 @@ from provisioner_plugins._libvirt.xml import Element
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.discovery.devices import macs_of
 from provisioner_plugins.kvm.discovery.machine import Surroundings, describe, remarks_on
-from provisioner_plugins.kvm.domain import cdroms, document, firmware, native
+from provisioner_plugins.kvm.domain import cdroms, document, firmware, native, standby
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.fragments import devices_missing, require_devices
@@ -138,6 +138,7 @@ class MachineHandler:
                 is_saved=saved is not None,
                 has_checkpoints=record.uuid in checkpoints,
                 external_snapshots=self._external_snapshots(record.uuid) if has_snapshots else (),
+                stands_by=standby.told(definition_of(record)),
             )
             yield Discovered(
                 self.kind, record.name, replace(observed, spec=spec), (*notes, *remarks)
@@ -180,16 +181,24 @@ class MachineHandler:
         require_time(resource, deadline)
         domain = self._calls(resource, resource.uid)
         found = self._find(resource.uid)
+        power = str(resource.spec.get("power", "running"))
+        mark: standby.StandbyMark | None = None
         if found is None:
             self._refuse_taken_name(resource)
         else:
-            self._require_own(resource, domain.configured(), resource.uid)
+            before = domain.configured()
+            self._require_own(resource, before, resource.uid)
+            mark = standby.read(before)
+            if mark is not None and power != "stopped":
+                raise Terminal(standby.refusal(resource.name, str(resource.address), mark))
         notes: tuple[str, ...] = ()
         try:
             if found is None or domain.live() is None:
-                notes = domain.define(self._build(resource))
-            domain.set_autostart(bool(resource.spec.get("autostart", False)))
-            power = str(resource.spec.get("power", "running"))
+                definition = self._build(resource)
+                standby.write(definition, mark)
+                notes = domain.define(definition)
+            # Of one that stands by it is withheld.
+            domain.set_autostart(bool(resource.spec.get("autostart", False)) and mark is None)
             # Another machine of that name may have left its firmware's variables.
             Power(domain).bring_to(power, deadline, reset_nvram=found is None)
         except Terminal:

@@ -45,6 +45,7 @@ from provisioner_plugins.kvm.domain import (
     native,
     nics,
     processor,
+    standby,
 )
 from provisioner_plugins.kvm.domain.running import as_definition
 from provisioner_plugins.kvm.domain.tree import at
@@ -131,6 +132,8 @@ def present(
         running["cloudInit",] = None
         facts["seedIsGone"] = True
     owner = mark.stamp if mark is not None else None
+    stands_by = standby.read(configured) if owner is not None and owner.lineage == lineage else None
+    withheld = standby.withheld(stands_by, runs=record.live_text is not None)
     return Present(
         external_id=str(record.uuid),
         owner=owner,
@@ -142,6 +145,7 @@ def present(
         facts=facts,
         goes_along=_goes_along(snapshots=snapshots, saved=saved is not None),
         holds_data=saved is not None,
+        withheld=withheld,
     )
 
 

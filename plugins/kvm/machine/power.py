@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import libvirt
 
@@ -37,29 +36,28 @@ class Power:
             return
         if wanted == "stopped":
             self.stop(deadline)
-        elif present == "stopped":
+            return
+        if present == "stopped":
             self.start(suspended=wanted == "suspended", reset_nvram=reset_nvram)
-        elif wanted == "suspended":
+            return
+        if wanted == "suspended":
             self._domain.call("suspend", lambda domain: domain.suspend())
-        elif state == libvirt.VIR_DOMAIN_PMSUSPENDED:
+            return
+        self._domain.require_free()
+        if state == libvirt.VIR_DOMAIN_PMSUSPENDED:
             self._domain.call("wake", lambda domain: domain.pMWakeup())
         else:
             self._domain.call("resume", lambda domain: domain.resume())
 
     def start(self, *, suspended: bool = False, reset_nvram: bool = False) -> None:
-        """Start a machine that does not run.
+        """Start a machine that does not run. Raises Terminal (PRV5380) if it stands by.
 
         ``reset_nvram``: with new firmware variables, because those of another firmware are there.
         """
         flags = libvirt.VIR_DOMAIN_START_PAUSED if suspended else 0
         if reset_nvram:
             flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
-
-        def start(domain: Any) -> None:
-            if not domain.isActive():
-                domain.createWithFlags(flags)
-
-        self._domain.call("start", start)
+        self._domain.start(flags)
 
     def stop(self, deadline: Deadline) -> bool:
         """Stop the machine: the guest is asked first, and switched off when its time is up.

@@ -17,7 +17,7 @@ from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.edits import with_changes
 from provisioner_plugins._libvirt.xml import Element, copied, same
 from provisioner_plugins.kvm.bindings import Bindings, VolumeRef
-from provisioner_plugins.kvm.domain import cdroms, consoles, document, processor, running
+from provisioner_plugins.kvm.domain import cdroms, consoles, document, processor, running, standby
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.machine.files import MachineFiles
 from provisioner_plugins.kvm.machine.fragments import devices_missing, require_devices
@@ -63,6 +63,7 @@ class Update:
         """Do it; ``before`` is the definition as it is. Returns what is pending, and notes."""
         mark = stamp.read(before)
         self._owed = None if mark is None else mark.owed
+        self._refuse_to_start(before, restart=restart)
         after = self._edited(before)
         if not same(before, after) or not self._domain.is_defined():
             is_new = not self._domain.is_defined()
@@ -77,6 +78,19 @@ class Update:
             self._remove_old_seeds(before, after)
         self._remove_old_logs(before, after)
         return tuple(dict.fromkeys(pending)), tuple(self._notes)
+
+    def _refuse_to_start(self, before: Element, *, restart: bool) -> None:
+        """Raise Terminal (PRV5380) where this would start a machine that stands by, before anything
+        of it is done.
+        """
+        mark = standby.read(before)
+        if mark is None:
+            return
+        starts = "power" in self._fields and self._wanted.get("power", "running") != "stopped"
+        starts |= "autostart" in self._fields and bool(self._wanted.get("autostart", False))
+        if starts or (restart and self._needs_restart() and self._domain.live() is not None):
+            name, address = self._resource.name, str(self._resource.address)
+            raise Terminal(standby.refusal(name, address, mark))
 
     def _require_kept(self, written: Element, before: Element | None) -> None:
         """Raise Terminal where libvirt made something else of a change, and put the definition back

@@ -276,7 +276,8 @@ class SnapshotHandler:
         """Bring the machine back to a snapshot; it runs afterwards if it ran before, or in the
         snapshot.
 
-        Raises Terminal (PRV5115, PRV5119) if the snapshot is not there, or not ours.
+        Raises Terminal (PRV5115, PRV5119) if the snapshot is not there, or not ours, and (PRV5380)
+        if the machine stands by.
         """
         require_time(snapshot, deadline)
         where = _where(snapshot)
@@ -286,6 +287,8 @@ class SnapshotHandler:
         self._require_ours(snapshot, document)
         uuid, name = where
         domain = self._calls(snapshot, uuid)
+        # What runs in the snapshot would be started, and the mark be gone with the definition.
+        domain.require_free()
         before, ran = domain.configured(), domain.live() is not None
         spec = definition.read(document)[0]
         if definition.holds_memory(document) and not spec["memory"]:
@@ -300,7 +303,7 @@ class SnapshotHandler:
             stamp.replace(after, mark)
             domain.define(after)
         if ran and domain.live() is None:
-            domain.call("start", lambda found: found.create())
+            domain.start(0)
 
     def _revert(self, domain: DomainCalls, name: str, flags: int) -> None:
         def back(found: Any, flags: int = flags) -> None:

@@ -44,6 +44,7 @@ _ORIGINS = {
 }
 _EFFECTS = {
     Effect.WAIT: "leave it waiting for the restart",
+    Effect.HOLD: "leave it: it is not to be changed for now",
     Effect.ACCEPT: "accept it: the manifest says the same",
     Effect.LEAVE: "leave it: no manifest speaks of it",
 }

@@ -28,6 +28,7 @@ PROTOCOLS = {
     capabilities.REPLICATION: capabilities.Replication,
     capabilities.STANDBY: capabilities.Standby,
     capabilities.USAGE: capabilities.Usage,
+    capabilities.GUEST_AGENT: capabilities.GuestAgent,
 }
 
 

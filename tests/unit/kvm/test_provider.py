@@ -17,7 +17,15 @@ def test_it_serves_every_kind_of_thing_that_stands_on_a_host() -> None:
     kinds = {"Network", "StoragePool", "Image", "Disk", "VirtualMachine", "Snapshot"}
     assert kinds == description.kinds
     assert ("kvm", API_VERSION) == (description.name, description.api_version)
-    assert {"console", "power", "preflight", "snapshot-revert", "usage"} == description.capabilities
+    assert {
+        "console",
+        "guest-agent",
+        "power",
+        "preflight",
+        "snapshot-revert",
+        "standby",
+        "usage",
+    } == description.capabilities
     # A volume's name carries its identity; every other name is taken once.
     free = {kind for kind, naming in description.naming.items() if naming is Naming.FREE}
     assert {"Disk", "Image"} == free

@@ -312,10 +312,11 @@ def _agent_is_there(domain: Any) -> bool:
 
 
 def _freeze(domain: Any) -> bool:
+    """Have the guest's agent bring its file systems to rest; whether there are any that it did."""
     if not _agent_is_there(domain):
         return False
     try:
-        return bool(domain.fsFreeze() >= 0)
+        return bool(domain.fsFreeze() > 0)
     except libvirt.libvirtError:
         return False
 

@@ -110,7 +110,7 @@ class TwoSites:
     def files(self) -> list[str]:
         """Names of the files of the replica."""
         return sorted(
-            path.name.partition(".replica.")[2]
+            path.name.rpartition("replica.")[2]
             for path in self.far.pool_folder().iterdir()
             if ".replica." in path.name
         )

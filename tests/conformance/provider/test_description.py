@@ -24,6 +24,8 @@ PROTOCOLS = {
     capabilities.SNAPSHOT_REVERT: capabilities.SnapshotRevert,
     capabilities.POWER: capabilities.Power,
     capabilities.PREFLIGHT: capabilities.Preflight,
+    capabilities.REPLICATION: capabilities.Replication,
+    capabilities.STANDBY: capabilities.Standby,
     capabilities.USAGE: capabilities.Usage,
 }
 

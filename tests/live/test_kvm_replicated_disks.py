@@ -104,3 +104,18 @@ def test_a_disk_that_joins_the_replica_later(sites: Any) -> None:
     made = sites.far.session.promote(replica, None, sites.far.deadline())
     assert {replicationbench.ROOT, DATA} == set(made)
     assert [] == sites.files()
+
+
+def test_sockets_are_where_the_host_allows_them(
+    fresh_libvirt_session: LibvirtDaemon, libvirt_session: LibvirtDaemon, boot_image: BootImage
+) -> None:
+    folder = fresh_libvirt_session.directory / "sockets"
+    there = {"replication": {"sockets": str(folder)}}
+    bench = replicationbench.TwoSites(fresh_libvirt_session, libvirt_session, near_with=there)
+    bench.near.boot_disk(boot_image)
+    start(bench)
+    with pytest.raises(Terminal, match="read the disks"):
+        bench.synchronise(bench.replica())
+    folder.mkdir()
+    bench.synchronise(bench.replica())
+    bench.close()

@@ -39,6 +39,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
         yield server
 
 
+@pytest.mark.slow
 def test_through_ssh(
     fresh_libvirt_session: LibvirtDaemon,
     libvirt_session: LibvirtDaemon,

@@ -206,7 +206,7 @@ def runs(workspace: Workspace, source: Source, limit: int) -> list[RunRecord]:
 
 def is_abandoned(workspace: Workspace, source: Source, run: str) -> bool:
     """Whether the process that carried an open run out has ended. Raises ProvisionerError."""
-    return named_journal(workspace, source).is_abandoned(run)
+    return named_journal(workspace, source).is_orphaned(run)
 
 
 def answer(workspace: Workspace, source: Source, task: str | None, text: str) -> str:

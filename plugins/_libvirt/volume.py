@@ -27,8 +27,11 @@ from provisioner_plugins._libvirt.xml import Element, attribute, child, copied, 
 EXTENSIONS = (".qcow2", ".raw", ".iso")
 PARTIAL = ".provisioner-partial"
 """Not ``.partial``: other programs call files so, and beside a marker the volume is made anew."""
+REPLICA = ".replica."
+"""Between the name of a volume and what tells one file of its replica from another."""
 _IDENTITY = re.compile(r".+\.[0-9a-f]{8}\.(qcow2|raw|iso)")
 _ACCESSORY = re.compile(r".+\.[0-9a-f]{8}\.(seed-[0-9a-f]{16}\.iso|console\.log)")
+_OF_REPLICA = re.compile(r".+\.replica\.((stage-)?[0-9]{8}\.(qcow2|raw)(\..+)?|json(\.new)?|new)")
 _CHECKSUM = re.compile(r"(?P<volume>.+)\.sha256-(?P<digits>[0-9a-f]{64})")
 SECTOR = 512
 _CLUSTER = "65536"
@@ -122,8 +125,10 @@ def is_marker(name: str) -> bool:
 
 
 def is_accessory(name: str) -> bool:
-    """Whether a volume belongs to a machine of ours beside its disks: its seed, its log."""
-    return _ACCESSORY.fullmatch(name) is not None
+    """Whether a volume belongs to a machine of ours beside its disks: its seed, its log, what is
+    replicated.
+    """
+    return any(pattern.fullmatch(name) is not None for pattern in (_ACCESSORY, _OF_REPLICA))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The provider ``kvm``: virtual machines on QEMU through libvirt, accelerated or emulated.
 
 The entry point is :func:`provider`. Diagnostics of this package are PRV2500..PRV2549 (shared with
-``_libvirt``) and PRV5200..PRV5249.
+``_libvirt``), PRV5200..PRV5249 and, of replication, PRV5358..PRV5379.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from provisioner.providers.capabilities import (
     GUEST_AGENT,
     POWER,
     PREFLIGHT,
+    REPLICATION,
     SNAPSHOT_REVERT,
     STANDBY,
     USAGE,
@@ -136,7 +137,16 @@ def _description() -> Description:
         native_schema=_schema("native.v1.json"),
         defaults=_DEFAULTS,
         capabilities=frozenset(
-            {CONSOLE, GUEST_AGENT, POWER, PREFLIGHT, SNAPSHOT_REVERT, STANDBY, USAGE}
+            {
+                CONSOLE,
+                GUEST_AGENT,
+                POWER,
+                PREFLIGHT,
+                REPLICATION,
+                SNAPSHOT_REVERT,
+                STANDBY,
+                USAGE,
+            }
         ),
         unmarked=frozenset({"StoragePool", "Disk", "Image"}),
     )

@@ -20,12 +20,16 @@ from provisioner.providers.api import (
     Outcome,
     Present,
     Resource,
+    Session,
     Terminal,
 )
 from provisioner.providers.capabilities import (
     ConsoleStream,
     GraphicsAddress,
     GuestResult,
+    Point,
+    Replica,
+    ReplicaState,
     Undertaking,
     User,
 )
@@ -43,12 +47,13 @@ from provisioner_plugins.kvm.machine.host import Host
 from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
 from provisioner_plugins.kvm.machine.standby import StandbyMarks
 from provisioner_plugins.kvm.machine.suitability import unsuitable
+from provisioner_plugins.kvm.replication.handler import Replications
 from provisioner_plugins.kvm.snapshot.handler import SnapshotHandler
 
 
 class KvmSession:
     """See :class:`provisioner.providers.api.Session`; with the capabilities console, guest-agent,
-    power, preflight, snapshot-revert, standby and usage.
+    power, preflight, replication, snapshot-revert, standby and usage.
     """
 
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
@@ -65,6 +70,7 @@ class KvmSession:
         self._handlers |= shared_handlers(self._connection)
         self._console = MachineConsole(self._connection, files)
         self._standby = StandbyMarks(self._connection)
+        self._replications = Replications(self._connection)
 
     # --- the contract ---
 
@@ -203,3 +209,53 @@ class KvmSession:
     def _domain_of(self, machine: Resource) -> DomainCalls:
         uuid = uuid_or_none(machine.external_id or "") or machine.uid
         return DomainCalls(self._connection, uuid, machine.name, machine.address)
+
+    @property
+    def connection(self) -> Connection:
+        """For the session of the endpoint to which machines are replicated from here."""
+        return self._connection
+
+    def replicas(self, replicas: Sequence[Replica]) -> Mapping[Address, ReplicaState]:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.replicas(replicas)
+
+    def synchronise(self, replica: Replica, source: Session, deadline: Deadline) -> Point:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.synchronise(replica, _connection_of(source), deadline)
+
+    def suspend(self, replica: Replica, source: Session | None, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        connection = _connection_of(source) if source is not None else None
+        self._replications.suspend(replica, connection, deadline)
+
+    def stage(
+        self, replica: Replica, point: str | None, deadline: Deadline
+    ) -> Mapping[Address, Outcome]:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.stage(replica, point, deadline)
+
+    def unstage(self, replica: Replica, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        self._replications.unstage(replica, deadline)
+
+    def promote(
+        self, replica: Replica, point: str | None, deadline: Deadline
+    ) -> Mapping[Address, Outcome]:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.promote(replica, point, deadline)
+
+    def discard(self, replica: Replica, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        self._replications.discard(replica, deadline)
+
+
+def _connection_of(session: Session) -> Connection:
+    if not isinstance(session, KvmSession):
+        raise Terminal(
+            error(
+                "PRV5379",
+                "the source of a replica at a KVM host is no KVM host",
+                hint="Pair sites whose hosts have the same provider.",
+            )
+        )
+    return session.connection

@@ -2,7 +2,7 @@
 
 One plugin serves both: a vCenter with its clusters and hosts, and a single ESXi host. The entry
 points are :func:`vcenter` and :func:`esxi`. Diagnostics of this package are PRV2550..PRV2599 and
-PRV5300..PRV5399.
+PRV5300..PRV5357.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -29,18 +29,35 @@ _NO_MAC = "00:00:00:00:00:00"
 NETWORK = "Network"
 
 
+class Elsewhere(NamedTuple):
+    """The address of a machine's card in a network in which it is only after a recovery, and its
+    MAC address there, where it is another one. ``plan`` says so, at ``path``.
+    """
+
+    machine: Draft
+    card: str
+    network: Address
+    address: str
+    mac: str | None
+    plan: Draft
+    path: tuple[str, ...]
+
+
 class _Card(NamedTuple):
     draft: Draft
+    """Which says so: the machine, or a plan."""
     name: str
     mac: str | None
     address: str | None
+    machine: Address
+    place: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        return f"network card {self.name!r} of {self.draft.address}"
+        return f"network card {self.name!r} of {self.machine}"
 
     def path(self, field: str) -> tuple[str, ...]:
-        return ("spec", "nics", self.name, field)
+        return (*self.place, field)
 
 
 def derived_mac(scope: str, machine: str, card: str) -> str:
@@ -54,14 +71,20 @@ def derived_mac(scope: str, machine: str, card: str) -> str:
     return ":".join(["52", "54", *(f"{byte:02x}" for byte in bits)])
 
 
-def settle_addresses(scope: str, drafts: Mapping[Address, Draft], recorded: Recorded) -> None:
+def settle_addresses(
+    scope: str,
+    drafts: Mapping[Address, Draft],
+    recorded: Recorded,
+    elsewhere: Iterable[Elsewhere] = (),
+) -> None:
     """Derive MAC addresses, fold reservations into the networks' specs and check both.
 
     ``recorded`` tells the outputs of what was applied: a card keeps the MAC address that it has,
-    also when its machine was renamed.
+    also when its machine was renamed. ``elsewhere``: addresses for which networks are prepared.
     """
     by_network: dict[Address, list[_Card]] = {}
     owners: dict[str, str] = {}
+    later = [_card_elsewhere(scope, item, recorded) for item in elsewhere]
     for draft in drafts.values():
         if draft.address.kind == MACHINE and isinstance(draft.spec.get("nics"), dict):
             for network, card in _cards(scope, draft, recorded):
@@ -74,6 +97,8 @@ def settle_addresses(scope: str, drafts: Mapping[Address, Draft], recorded: Reco
                     own.append(card._replace(mac=None))
                 else:
                     own.append(card)
+    for network, card in later:
+        by_network.setdefault(network, []).append(card)
     for address, draft in drafts.items():
         if address.kind == NETWORK:
             _settle(draft, by_network.get(address, []))
@@ -97,8 +122,25 @@ def _cards(scope: str, draft: Draft, recorded: Recorded) -> Iterator[tuple[Addre
                     name,
                     mac if isinstance(mac, str) else None,
                     address if isinstance(address, str) else None,
+                    draft.address,
+                    ("spec", "nics", name),
                 ),
             )
+
+
+def _card_elsewhere(scope: str, found: Elsewhere, recorded: Recorded) -> tuple[Address, _Card]:
+    """A card as a network will have it. Its MAC address has to be known by then, and so is fixed
+    where the machine is now.
+    """
+    machine, name = found.machine, found.card
+    nics: dict[str, Any] = machine.spec["nics"]
+    mac = found.mac or nics[name].get("mac")
+    if mac is None:
+        mac = _mac_of(scope, machine, name, recorded)
+        nics[name] = {**nics[name], "mac": mac}
+    mac = mac if isinstance(mac, str) else None
+    card = _Card(found.plan, name, mac, found.address, machine.address, found.path)
+    return found.network, card
 
 
 def _impossible(mac: str, path: tuple[str, ...]) -> Iterator[Problem]:

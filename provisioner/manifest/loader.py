@@ -31,6 +31,7 @@ from provisioner.manifest.places import Origin, Places
 from provisioner.manifest.problems import Problem
 from provisioner.manifest.providers import Describe, ProviderSections
 from provisioner.manifest.recovery import check_recovery
+from provisioner.manifest.recovery_addresses import addresses_elsewhere
 from provisioner.manifest.references import Draft, Names, find_hosts, link_host, link_references
 from provisioner.manifest.reports import Reports
 from provisioner.manifest.stackfile import StackFile, no_stack, read_stack_file, stacks_apart
@@ -227,7 +228,8 @@ class _Loading:
         link_references(names, [*drafts, *policies])
         find_hosts(names, drafts, default, silent="defaults" in stack.uncertain)
         scope = stack.name if self.environment is None else f"{stack.name}/{self.environment}"
-        settle_addresses(scope, self.drafts, self.recorded)
+        later = addresses_elsewhere(self.policies, self.drafts)
+        settle_addresses(scope, self.drafts, self.recorded, later)
         check_drafts(self.drafts)
         for draft in aside:
             check_drafts({draft.address: draft})

@@ -29,6 +29,8 @@ class ResourceView:
     entry: Entry | None
     dependencies: tuple[Address, ...]
     dependents: tuple[Address, ...]
+    is_policy: bool = False
+    """Whether nothing is made of it, so that nothing is ever recorded."""
 
 
 def view_stack(workspace: Workspace) -> StackView:
@@ -42,8 +44,15 @@ def view_resource(workspace: Workspace, address: Address) -> ResourceView:
     declaration = view.stack.declarations.get(address)
     entries = view.state.entries if view.state is not None else {}
     entry = entries.get(address)
+    policy = view.stack.policies.get(address)
+    if policy is not None:
+        needed = tuple(sorted({reference.target for reference in policy.references}))
+        others = view.stack.policies.values()
+        users = tuple(sorted(item.address for item in others if _refers(item, address)))
+        return ResourceView(address, policy, None, needed, users, is_policy=True)
     if declaration is None and entry is None:
-        raise ProvisionerError(_unknown(address, [*view.stack.declarations, *entries]))
+        known = [*view.stack.declarations, *view.stack.policies, *entries]
+        raise ProvisionerError(_unknown(address, known))
     if declaration is None:
         dependents = tuple(
             sorted(other for other, found in entries.items() if address in found.dependencies)
@@ -61,6 +70,10 @@ def view_resource(workspace: Workspace, address: Address) -> ResourceView:
 
 def _state(workspace: Workspace) -> State | None:
     return workspace.read_state(workspace.stack_name()) if workspace.has_state else None
+
+
+def _refers(policy: Declaration, address: Address) -> bool:
+    return any(reference.target == address for reference in policy.references)
 
 
 def _unknown(address: Address, known: list[Address]) -> Diagnostic:

@@ -95,6 +95,16 @@ def test_a_command_of_the_group_that_is_none(cli: CommandLine) -> None:
     assert (1, True) == (done.code, "Did you mean 'compile'?" in done.err)
 
 
+def test_a_policy_is_shown_as_declared_and_never_as_recorded(sites: CommandLine) -> None:
+    done = sites("show", "SitePair/both")
+    assert 0 == done.code
+    assert "  Site/east" in done.out.splitlines()
+    assert "  ProtectionGroup/shop" in done.out.splitlines()
+    assert "Recorded" not in done.out
+    data = sites("show", "SitePair/both", "--json").json
+    assert ["ProtectionGroup/shop"] == data["dependents"]
+
+
 def test_what_is_said_to_people(sites: CommandLine) -> None:
     sites("dr", "key", "ops")
     done = sites("dr", "compile", "shop", "-o", Path("shop.dr"), "--key", "ops")

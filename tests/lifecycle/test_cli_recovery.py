@@ -186,7 +186,7 @@ def test_a_killed_migration_is_resumed_from_another_process(sites: Sites) -> Non
     wait_for(sites, "step/slow")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
-    assert sites("dr", "status", "shop")["abandoned"]
+    assert sites("dr", "status", "shop")["orphaned"]
     assert "is left out" in str(sites("replicate", "run")["leftOut"])
     again = sites.cli.start("dr", "resume", "shop", "--json")
     wait_for(sites, "step/slow")
@@ -215,7 +215,7 @@ def wait_for(sites: Sites, task: str) -> None:
     while time.monotonic() < deadline:
         status = sites.cli("dr", "status", "shop", "--json").json
         tasks = (status or {}).get("tasks", ())
-        carried = status is not None and not status["abandoned"]
+        carried = status is not None and not status["orphaned"]
         if carried and any(item["id"] == task and item["asks"] for item in tasks):
             return
         time.sleep(0.1)

@@ -175,6 +175,13 @@ class MachineBench(Bench):
             assert time.monotonic() < end, self.said(name)[-800:]
             time.sleep(0.1)
 
+    def until_stopped(self, name: str = "web") -> None:
+        """Wait until libvirt has seen that the machine's QEMU is gone."""
+        end = time.monotonic() + 30
+        while self.domain(name).isActive():
+            assert time.monotonic() < end, f"{name} runs still"
+            time.sleep(0.05)
+
     @contextmanager
     def uninterrupted(self, name: str = "web") -> Iterator[None]:
         """A block in which the boot-sector guest goes on counting where it was."""

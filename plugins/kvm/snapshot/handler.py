@@ -45,6 +45,7 @@ from provisioner_plugins._libvirt.ownership import (
 )
 from provisioner_plugins._libvirt.xml import Element, serialize
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
+from provisioner_plugins.kvm.replication.checkpoints import give_up_checkpoints
 from provisioner_plugins.kvm.snapshot import definition
 from provisioner_plugins.kvm.snapshot.reading import documents
 
@@ -289,6 +290,7 @@ class SnapshotHandler:
         domain = self._calls(snapshot, uuid)
         # What runs in the snapshot would be started, and the mark be gone with the definition.
         domain.require_free()
+        give_up_checkpoints(domain, deadline)
         before, ran = domain.configured(), domain.live() is not None
         spec = definition.read(document)[0]
         if definition.holds_memory(document) and not spec["memory"]:

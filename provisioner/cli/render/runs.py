@@ -172,7 +172,7 @@ def _titled(heading: str, run: Run, states: Sequence[TaskState], width: int) -> 
 
 
 def render_status(
-    run: Run, *, abandoned: bool, now: datetime, width: int = 80, paint: Paint = plain
+    run: Run, *, orphaned: bool, now: datetime, width: int = 80, paint: Paint = plain
 ) -> list[str]:
     """Where a run is: what is under way, which questions are open, and what went wrong."""
     record = run.record
@@ -181,10 +181,10 @@ def render_status(
     if record.is_open:
         carrier = record.carrier
         where = f"process {carrier.pid} on {carrier.host}"
-        text = f"  interrupted: {where} has ended" if abandoned else f"  carried out by {where}"
+        text = f"  interrupted: {where} has ended" if orphaned else f"  carried out by {where}"
         since = (now - record.started).total_seconds()
         lines.append(
-            paint("warning" if abandoned else "strong", f"{text}, {duration(since)} so far")
+            paint("warning" if orphaned else "strong", f"{text}, {duration(since)} so far")
         )
     done = len(run.tasks_that(What.DONE))
     lines.append(f"  {done:,} of {count(len(run.tasks), 'step')} done")
@@ -205,7 +205,7 @@ def render_status(
     if record.is_open:
         lines += _titled("Failed", run, run.failed, width)
         lines += _titled("Held back", run, run.held, width)
-        if abandoned:
+        if orphaned:
             lines += wrap(
                 f"'provisioner dr resume {record.name}' goes on with it, 'provisioner dr cancel "
                 f"{record.name}' ends it where it is.",

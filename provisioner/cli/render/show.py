@@ -90,7 +90,9 @@ def render_resource(
     if declaration is None:
         lines.append("No longer declared: the next apply removes or forgets it.")
     else:
-        facts = [("declared in", str(declaration.source)), ("host", str(declaration.host or "-"))]
+        facts = [("declared in", str(declaration.source))]
+        if not view.is_policy:
+            facts.append(("host", str(declaration.host or "-")))
         if declaration.protect:
             facts.append(("protected", "yes"))
         if declaration.manage != EVERYTHING:
@@ -110,6 +112,8 @@ def render_resource(
         if addresses:
             texts = (f"  {address}" for address in _in_order(addresses))
             lines += ["", paint("strong", title), *texts]
+    if view.is_policy:
+        return lines
     lines += ["", paint("strong", "Recorded")]
     if view.entry is None:
         return [*lines, "  nothing; it has not been applied yet"]

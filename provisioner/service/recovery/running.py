@@ -204,7 +204,7 @@ def runs(workspace: Workspace, source: Source, limit: int) -> list[RunRecord]:
     return named_journal(workspace, source).runs(limit)
 
 
-def is_abandoned(workspace: Workspace, source: Source, run: str) -> bool:
+def is_orphaned(workspace: Workspace, source: Source, run: str) -> bool:
     """Whether the process that carried an open run out has ended. Raises ProvisionerError."""
     return named_journal(workspace, source).is_orphaned(run)
 

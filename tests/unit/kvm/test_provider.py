@@ -22,6 +22,7 @@ def test_it_serves_every_kind_of_thing_that_stands_on_a_host() -> None:
         "guest-agent",
         "power",
         "preflight",
+        "replication",
         "snapshot-revert",
         "standby",
         "usage",

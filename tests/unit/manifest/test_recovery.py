@@ -319,3 +319,28 @@ def test_a_group_between_two_other_sites_is_not_of_the_same_plan(tmp_path: Path)
     text = whole("groups: [{group: all}]", "groups: [{group: all}, {group: rest}]", more)
     found = errors(tmp_path, {"main.yaml": text})
     assert ["PRV1445", "PRV1435"] == [item.code for item in found]
+
+
+NATTED = document("Network", "lan2", "host: h2, mode: nat, cidr: 10.2.0.0/24, dhcp: {}")
+
+
+def moved(address: str) -> str:
+    """The estate with a network at the other site that gives addresses, one of them to a machine
+    that will come there.
+    """
+    text = WHOLE.replace(document("Network", "lan2", "host: h2, mode: isolated"), NATTED)
+    change = f"real: [{{site: west, nics: [{{name: lan, address: {address}}}]}}], tier: 4,"
+    return text.replace("tier: 4,", change)
+
+
+def test_a_network_reserves_the_addresses_of_machines_that_may_come(tmp_path: Path) -> None:
+    stack = load_stack(tmp_path, {"main.yaml": moved("10.2.0.20")})
+    card = stack.declarations[Address("VirtualMachine", "web")].spec["nics"]["lan"]
+    network = stack.declarations[Address("Network", "lan2")].spec
+    assert {card["mac"]: {"address": "10.2.0.20"}} == network["dhcp"]["reservations"]
+    assert "address" not in card
+
+
+def test_an_address_that_the_network_at_the_other_site_has_not(tmp_path: Path) -> None:
+    found = one(tmp_path, moved("§10.3.0.20"), "PRV1404")
+    assert "the address 10.3.0.20 lies outside of 10.2.0.0/24" == found.summary

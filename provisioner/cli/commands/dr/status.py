@@ -24,15 +24,15 @@ def command(
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.recovering import source_of
     from provisioner.cli.render.runs import render_status, run_json
-    from provisioner.service.recovery.running import is_abandoned, last_run
+    from provisioner.service.recovery.running import is_orphaned, last_run
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
     source = source_of(plan, journal)
     run = last_run(workspace, source)
-    abandoned = run is not None and is_abandoned(workspace, source, run.record.id)
+    orphaned = run is not None and is_orphaned(workspace, source, run.record.id)
     if terminal.json:
-        data = None if run is None else {**run_json(run), "abandoned": abandoned}
+        data = None if run is None else {**run_json(run), "orphaned": orphaned}
         terminal.print_json(data)
     elif run is None:
         terminal.print(["There was no run yet."])
@@ -40,7 +40,7 @@ def command(
         terminal.print(
             render_status(
                 run,
-                abandoned=abandoned,
+                orphaned=orphaned,
                 now=workspace.clock.now(),
                 width=terminal.width,
                 paint=terminal.paint(terminal.out),

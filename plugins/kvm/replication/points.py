@@ -1,0 +1,212 @@
+"""Taking a recovery point: what differs from the newest one goes into images above it. Called by
+:mod:`handler`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import Diagnostic, error
+from provisioner.providers.api import Resource, Retryable, Terminal
+from provisioner.providers.capabilities import Replica
+from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.disk import format_of
+from provisioner_plugins.kvm.replication.copying import copy_differing, copy_dirty
+from provisioner_plugins.kvm.replication.exports import Exports
+from provisioner_plugins.kvm.replication.nbd import ALLOCATION, Client, NbdError
+from provisioner_plugins.kvm.replication.record import File, Kept, Record
+from provisioner_plugins.kvm.replication.source import Offer, SourceMachine
+from provisioner_plugins.kvm.replication.store import Store
+
+NEW = ".new"
+"""At the end of the name of a file that is not whole yet."""
+_PATIENCE = 60.0
+"""Seconds that a server may take for one answer."""
+
+
+class _Target(NamedTuple):
+    disk: Resource
+    file: File
+    below: File | None
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Takes points at one receiving host."""
+
+    connection: Connection
+    store: Store
+    exports: Exports
+
+    def take(
+        self, replica: Replica, machine: SourceMachine, record: Record, deadline: Deadline
+    ) -> Record:
+        """One more point; returns the record with it, written. Nothing is given up yet.
+
+        Raises Retryable (PRV5370 a connection broke, PRV5371 out of time) and Terminal; then
+        nothing counts that was not there before.
+        """
+        record = self.begin(replica, record, deadline)
+        newest = record.find(None)
+        keys = {str(address) for address in replica.disks}
+        # With other disks than before, it is a beginning.
+        stands = newest is not None and set(newest.files) == keys
+        machine.tidy(deadline)
+        before = newest.checkpoint if newest is not None else None
+        machine.checkpoints.drop(machine.prefix, before)
+        number = record.number + 1
+        name = f"{number:08d}"
+        taken = self.connection.context.clock.now()
+        checkpoint = f"{machine.prefix}{name}-{secrets.token_hex(4)}"
+        files: dict[str, File] = {}
+        moved = 0
+        with machine.offered(checkpoint, before if stands else None, deadline) as offers:
+            for address, offer in offers.disks.items():
+                disk, key = replica.disks[address], str(address)
+                files[key] = self.store.file_of(disk, name)
+                below = _below(record, key, newest if stands else None)
+                target = _Target(disk, files[key], below)
+                moved += self._fill(replica.machine, offer, target, deadline)
+        for address, disk in replica.disks.items():
+            file = files[str(address)]
+            self.store.move(disk, file.name + NEW, file.name, deadline)
+        kept = Kept(
+            name,
+            files,
+            taken.isoformat(),
+            offers.quiesced,
+            offers.checkpoint,
+            alone=not stands and not record.below,
+        )
+        record = replace(record, number=number, points=(*record.points, kept), moved=moved)
+        record = self.store.write(replica, replace(record, way=replica.way.value), deadline)
+        machine.checkpoints.drop(machine.prefix, offers.checkpoint)
+        return record
+
+    # --- the beginning ---
+
+    def begin(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
+        """See to it that what the Disks will be called is free, and that seeds are in their
+        place.
+        """
+        if record.points:
+            return record
+        if not replica.seeded and not record.below:
+            require_free(self.store, replica, deadline)
+            return record
+        if not record.below:
+            seeds = {str(a): _seed(self.store, disk) for a, disk in replica.disks.items()}
+            for disk in replica.disks.values():
+                name = self.store.volume(disk).volume
+                form = format_of(disk.spec)
+                if self.store.exists(disk, [name], deadline) != [True]:
+                    raise Terminal(_no_seed(replica, name))
+                self.store.require_unused(disk, name, form, deadline)
+            record = replace(record, below=(seeds,))
+            record = self.store.write(replica, record, deadline)
+        for address, disk in replica.disks.items():
+            seed = record.below[0][str(address)].name
+            self.store.move(disk, self.store.volume(disk).volume, seed, deadline)
+        self.store.refresh(replica)
+        return record
+
+    # --- the copy ---
+
+    def _fill(self, machine: Resource, offer: Offer, target: _Target, deadline: Deadline) -> int:
+        disk, file, below = target
+
+        def tick(done: int, total: int) -> None:
+            if deadline.passed:
+                raise Retryable(_late(machine))
+            text = f"replicating {disk.address}"
+            self.connection.context.progress(machine.address, text, done, total)
+
+        bitmap = offer.bitmap if below is not None else None
+        contexts = [bitmap or ALLOCATION]
+        partial = File(file.name + NEW, file.format)
+        try:
+            with Client(offer.address, offer.export, contexts, _PATIENCE) as source:
+                path = self.store.make(disk, partial, source.size, below, deadline)
+                with (
+                    self.exports.offered(
+                        writer_key(path), path, file.format, deadline, writable=True
+                    ) as at,
+                    Client(at, "", [ALLOCATION], _PATIENCE) as sink,
+                ):
+                    if bitmap is not None:
+                        moved = copy_dirty(source, sink, bitmap, tick)
+                    else:
+                        moved = copy_differing(source, sink, tick)
+                    sink.flush()
+                    return moved
+        except NbdError as problem:
+            raise Retryable(_broken(machine, disk.address, problem)) from problem
+
+
+def writer_key(path: str) -> str:
+    """By which the server is known through which a file is written."""
+    return f"writer {path}"
+
+
+def require_free(store: Store, replica: Replica, deadline: Deadline) -> None:
+    """Raise Terminal (PRV5368) if there are volumes in the place of a replica's Disks."""
+    for disk in replica.disks.values():
+        name = store.volume(disk).volume
+        if store.exists(disk, [name], deadline) != [False]:
+            raise Terminal(
+                error(
+                    "PRV5368",
+                    f"{disk.address} is at the receiving site already",
+                    detail=f"Found {store.path(disk, name)}; a replica would become that file.",
+                    hint="If it holds an older state of the same disk, replicate onto it (as a "
+                    "reversal of the direction does); else remove or rename it.",
+                    address=str(replica.machine.address),
+                )
+            )
+
+
+def _below(record: Record, key: str, newest: Kept | None) -> File | None:
+    if newest is not None:
+        return newest.files[key]
+    if not record.points and record.below:
+        return record.below[-1][key]
+    return None
+
+
+def _seed(store: Store, disk: Resource) -> File:
+    return store.file_of(disk, "00000000", format_of(disk.spec))
+
+
+def _no_seed(replica: Replica, name: str) -> Diagnostic:
+    return error(
+        "PRV5369",
+        f"there is no {name} at the receiving site to begin the replica with",
+        detail="The replica was to begin with the disks that are there.",
+        hint="Replicate without a seed: everything is transferred then.",
+        address=str(replica.machine.address),
+    )
+
+
+def _late(machine: Resource) -> Diagnostic:
+    return error(
+        "PRV5371",
+        f"machine {machine.name}: the synchronisation did not end in time",
+        hint="Give it more time, or a faster way between the sites; what was transferred in this "
+        "attempt is dropped.",
+        address=str(machine.address),
+    )
+
+
+def _broken(machine: Resource, address: Address, problem: NbdError) -> Diagnostic:
+    return error(
+        "PRV5370",
+        f"machine {machine.name}: the transfer of {address} broke",
+        detail=f"{problem}.",
+        hint="Repeat it. If it breaks again: is the network between the hosts up, and does the "
+        "machine still run?",
+        address=str(machine.address),
+    )

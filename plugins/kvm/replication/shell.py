@@ -1,0 +1,233 @@
+"""Programs on a host: on this machine as they are, on others through ssh. Called by :mod:`store`
+and :mod:`exports`.
+
+What runs is an argument list, or one of a few fixed scripts of sh whose parameters are arguments;
+no script is ever put together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from provisioner.core.clock import Deadline
+from provisioner.core.diagnostics import error
+from provisioner.providers.api import Retryable, Terminal
+from provisioner_plugins._libvirt.connection import Connection
+
+_NOT_FOUND = 127
+_SSH_FAILED = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Where programs run. ``ssh`` is what reaches the host (the program, its options and last the
+    host's name), empty for this machine.
+    """
+
+    host: str
+    ssh: tuple[str, ...] = ()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether that is this machine."""
+        return not self.ssh
+
+    def run(self, argv: Sequence[str], deadline: Deadline, given: bytes = b"") -> str:
+        """What a program writes on its standard output; ``given`` is its standard input.
+
+        Raises Terminal (PRV5360 it failed, PRV5361 the host does not have it) and Retryable
+        (PRV5362 out of time or not reached).
+        """
+        found = self._finished(argv, deadline, given)
+        if found.returncode == 0:
+            return found.stdout.decode(errors="replace")
+        said = found.stderr.decode(errors="replace").strip()
+        if found.returncode == _NOT_FOUND:
+            raise Terminal(_missing(self.host, argv[0]))
+        if found.returncode == _SSH_FAILED and self.ssh:
+            raise Retryable(_unreached(self.host, said), 5.0)
+        raise Terminal(
+            error(
+                "PRV5360",
+                f"Host/{self.host}: {argv[0]} failed",
+                detail=f"It ended with exit code {found.returncode} and said: {said[-600:]}\n"
+                f"Called was: {_shown(argv)}",
+                hint="Mend what it says on that host, then repeat the command: it goes on where it "
+                "was.",
+            )
+        )
+
+    def script(
+        self, text: str, arguments: Sequence[str], deadline: Deadline, given: bytes = b""
+    ) -> str:
+        """Run a fixed script of sh with arguments ($1, $2, ...); raises as :meth:`run`."""
+        return self.run(("sh", "-euc", text, "provisioner", *arguments), deadline, given)
+
+    @contextmanager
+    def reached(self, path: str, deadline: Deadline) -> Iterator[str]:
+        """A block in which a socket in the host's file system can be connected to at the path that
+        this yields: through ssh, and so encrypted, where the host is another one. Raises Retryable
+        (PRV5362).
+        """
+        if not self.ssh:
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="provisioner-") as folder:
+            here = Path(folder, "socket")
+            forward = ("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"{here}:{path}")
+            # Not through the shared connection, which would keep it when this program is gone.
+            argv = (
+                *self.ssh[:1],
+                "-o",
+                "ControlPath=none",
+                *self.ssh[1:-1],
+                *forward,
+                self.ssh[-1],
+            )
+            with subprocess.Popen(  # noqa: S603 - an argument list
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            ) as process:
+                try:
+                    while not here.exists():
+                        if process.poll() is not None or deadline.passed:
+                            process.kill()
+                            said = process.stderr.read() if process.stderr is not None else b""
+                            raise Retryable(
+                                _unreached(self.host, said.decode(errors="replace").strip()), 5.0
+                            )
+                        time.sleep(0.02)
+                    yield str(here)
+                finally:
+                    process.terminate()
+
+    @contextmanager
+    def locked(self, path: str, about: str) -> Iterator[None]:
+        """A block that no other program has entered with the same file of the host. The lock is a
+        process's there, which ends with us, however we end. Raises Retryable (PRV5358).
+        """
+        argv = ("flock", "--nonblock", path, "sh", "-c", "echo held; exec cat")
+        full = (*self.ssh, "--", shlex.join(argv)) if self.ssh else argv
+        with subprocess.Popen(  # noqa: S603 - an argument list
+            full, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as holder:
+            # It writes at once, or ends.
+            if holder.stdout is None or holder.stdout.readline() != b"held\n":
+                holder.kill()
+                raise Retryable(
+                    error(
+                        "PRV5358",
+                        f"{about}: another program works on its replica",
+                        hint="Wait until that has ended: another provisioner replicates it, or "
+                        "recovers it.",
+                    ),
+                    2.0,
+                )
+            try:
+                yield
+            finally:
+                if holder.stdin is not None:
+                    holder.stdin.close()
+
+    def _finished(
+        self, argv: Sequence[str], deadline: Deadline, given: bytes
+    ) -> subprocess.CompletedProcess[bytes]:
+        full = (*self.ssh, "--", shlex.join(argv)) if self.ssh else tuple(argv)
+        try:
+            return subprocess.run(  # noqa: S603 - an argument list, and no shell unless one of ours
+                full, input=given, capture_output=True, check=False, timeout=deadline.remaining()
+            )
+        except FileNotFoundError:
+            raise Terminal(_missing(self.host, full[0])) from None
+        except subprocess.TimeoutExpired:
+            raise Retryable(
+                error(
+                    "PRV5362",
+                    f"Host/{self.host}: {argv[0]} did not end in time",
+                    hint="Repeat the command with more time: it goes on where it was.",
+                ),
+                1.0,
+            ) from None
+
+
+def shell_of(connected: Connection) -> Shell:
+    """How programs are run on an endpoint's host; raises Terminal (PRV5363) if that is not known.
+
+    ``replication.shell`` of the connection says it, else the URI: what is reached through a socket
+    is this machine, and where libvirt goes by ssh, so do programs.
+    """
+    endpoint = connected.endpoint
+    connection = endpoint.connection
+    options: Mapping[str, Any] = connection.get("replication", {})
+    uri = str(options.get("shell", connection["uri"]))
+    parts = urlsplit(uri)
+    transport = parts.scheme.partition("+")[2] or ("tls" if parts.netloc else "unix")
+    if uri == "local" or (transport == "unix" and parts.scheme != "ssh"):
+        return Shell(endpoint.name)
+    if parts.scheme == "ssh" or transport == "ssh":
+        if parts.hostname and "privateKey" not in connection.get("ssh", {}):
+            key = connection.get("ssh", {}).get("keyFile")
+            identity = ("-i", str(connected.context.root / key)) if key is not None else ()
+            port = ("-p", str(parts.port)) if parts.port is not None else ()
+            name = f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname
+            argv = ("ssh", "-o", "BatchMode=yes", *_shared(), *port, *identity, name)
+            return Shell(endpoint.name, argv)
+        found = "The key is a secret that only libvirt is given"
+    else:
+        found = f"The transport {transport!r} of {connection['uri']} carries libvirt's calls only"
+    raise Terminal(
+        error(
+            "PRV5363",
+            f"Host/{endpoint.name}: programs cannot be run on the host",
+            detail=f"{found}; replication needs qemu-img, qemu-nbd and qemu-storage-daemon there.",
+            hint="Use qemu+ssh:// with ssh.keyFile or an agent, or say how the host's shell is "
+            "reached: replication: {shell: 'ssh://root@kvm1.example'} in the Host's connection.",
+            path=("connection", "uri"),
+        )
+    )
+
+
+def _shared() -> tuple[str, ...]:
+    """Options for one connection in the place of one a program. It ends by itself."""
+    folder = Path(f"/tmp/provisioner-ssh-{os.getuid()}")  # noqa: S108 - ours alone, or not used
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    told = folder.lstat()
+    if not stat.S_ISDIR(told.st_mode) or told.st_uid != os.getuid() or told.st_mode & 0o077:
+        return ()
+    options = ("ControlMaster=auto", f"ControlPath={folder}/%C", "ControlPersist=10")
+    return tuple(part for option in options for part in ("-o", option))
+
+
+def _missing(host: str, program: str) -> Any:
+    return error(
+        "PRV5361",
+        f"Host/{host}: there is no program {program}",
+        hint="Install it there; on Debian: qemu-utils and qemu-system-common (openssh-client "
+        "here).",
+    )
+
+
+def _unreached(host: str, said: str) -> Any:
+    return error(
+        "PRV5362",
+        f"Host/{host}: its shell cannot be reached",
+        detail=f"ssh says: {said[-400:]}",
+        hint="Check that 'ssh' to that host works without a password, as the user of the URI.",
+    )
+
+
+def _shown(argv: Sequence[str]) -> str:
+    text = shlex.join("SCRIPT" if "\n" in part else part for part in argv)
+    return text if len(text) < 500 else f"{text[:500]}..."

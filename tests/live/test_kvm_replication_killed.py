@@ -1,0 +1,94 @@
+"""Replication is killed wherever it may be, and repeated."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.bootsector import BootImage, counter
+from tests.lab.daemon import LibvirtDaemon
+
+libvirt = pytest.importorskip("libvirt")
+replicationbench = pytest.importorskip("tests.live.replicationbench")
+replicationkilled = pytest.importorskip("tests.live.replicationkilled")
+
+from provisioner.providers.capabilities import Way  # noqa: E402
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def sites(
+    fresh_libvirt_session: LibvirtDaemon, libvirt_session: LibvirtDaemon, boot_image: BootImage
+) -> Iterator[Any]:
+    bench = replicationbench.TwoSites(fresh_libvirt_session, libvirt_session)
+    bench.start(boot_image)
+    yield bench
+    bench.discard()
+    bench.close()
+
+
+def servers(sites: Any, replica: Any) -> list[str]:
+    """Command lines of programs that have a file of the replica open for others."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if ("qemu-nbd" in line or "storage-daemon" in line) and str(
+            sites.far.pool_folder()
+        ) in line:
+            found.append(line)
+    return found
+
+
+def test_incremental(sites: Any, tmp_path: Path) -> None:
+    replica, uris = sites.replica(keep=1), sites.uris
+    sites.synchronise(replica)
+    newest = sites.points(replica)[-1]
+    for call in count(1):
+        written = sites.written()
+        ended = replicationkilled.run_killed(tmp_path, replica, uris, call)
+        # What was whole stays, whatever happens.
+        points = sites.points(replica)
+        assert points
+        assert newest <= points[-1]
+        if points[-1] > newest:
+            newest = points[-1]
+            assert written <= counter(sites.stage(replica))
+            sites.unstage(replica)
+        if ended:
+            break
+    assert call > 8, "it was killed everywhere"
+    assert 2 == len(sites.files())
+    assert 1 == len(sites.near.domain().listAllCheckpoints(0))
+    assert [] == servers(sites, replica)
+    assert [] == sites.scratch_files()
+
+
+def test_continuous(sites: Any, tmp_path: Path) -> None:
+    replica, uris = sites.replica(Way.CONTINUOUS), sites.uris
+    for call in count(1):
+        if replicationkilled.run_killed(tmp_path, replica, uris, call):
+            break
+    assert call > 8, "it was killed everywhere"
+    assert sites.state(replica).in_step
+    assert 2 == len(sites.files())
+    assert 1 == len(servers(sites, replica))
+
+
+def test_promotion(sites: Any, tmp_path: Path) -> None:
+    replica, uris = sites.replica(keep=3), sites.uris
+    for _ in range(3):
+        sites.near.count()
+        sites.synchronise(replica)
+    expected = sites.count_at(replica)
+    for call in count(1):
+        if replicationkilled.run_killed(tmp_path, replica, uris, call, "promote"):
+            break
+    assert call > 8, "it was killed everywhere"
+    assert expected == counter(sites.promote(replica))
+    assert [] == sites.files()

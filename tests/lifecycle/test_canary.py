@@ -115,6 +115,7 @@ RUNS: dict[str, list[list[str]]] = {
     "adopt": [["--yes"]],
     "destroy": [["--yes"]],
     "discover": [["here", "-o", "found"]],
+    "dr plan": [["shop", "test"]],
     "drift": [[]],
     "graph": [[]],
     "show": [[], ["VirtualMachine/web"], ["first.plan"]],

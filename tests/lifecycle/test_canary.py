@@ -80,7 +80,7 @@ kind: RecoveryPlan
 metadata: {name: shop}
 spec:
   groups: [{group: shop}]
-  fencing: [{prompt: "Is the old site off?"}]
+  fencing: [{command: {argv: [/bin/true]}, timeout: 10s}]
   machines:
     - machine: web
       real: [{site: west, cloudInit: {userData: {secretRef: "env://PASSWORD"}}}]
@@ -132,6 +132,21 @@ RUNS: dict[str, list[list[str]]] = {
     "dr check": [[], ["shop"]],
     "dr compile": [["shop", "-o", "shop.dr", "--key", "first.key"]],
     "dr key": [["another.key"]],
+    "dr test": [["shop"]],
+    "dr cleanup": [["shop"]],
+    "dr migrate": [["shop", "--yes"]],
+    "dr failover": [["shop", "--yes"]],
+    "dr reprotect": [["shop", "--yes"]],
+    "dr failback": [["shop", "--yes"]],
+    "dr status": [["shop"]],
+    "dr answer": [["shop", "yes"]],
+    "dr cancel": [["shop"]],
+    "dr resume": [["shop"]],
+    "dr rollback": [["shop", "--yes"]],
+    "dr history": [["shop"]],
+    "replicate run": [["shop"]],
+    "replicate watch": [["shop", "--rounds", "1"]],
+    "replicate status": [["shop"]],
     "providers": [[]],
     "schema": [[], ["../schemas"]],
     "completion": [["bash"]],
@@ -153,6 +168,8 @@ VALUES: dict[str, list[str]] = {
     "--name": ["name"],
     "--operation": ["00000000-0000-0000-0000-000000000000"],
     "--parallel": ["2"],
+    "--point": ["web=1"],
+    "--rounds": ["1"],
     "--stack": ["."],
     "--target": ["VirtualMachine/*"],
 }

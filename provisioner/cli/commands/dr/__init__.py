@@ -26,6 +26,7 @@ COMMANDS = {
     "resume": "Go on with a run that was interrupted or did not succeed",
     "rollback": "Start the machines where they ran, after a migration that was given up",
     "history": "Show the runs of a plan",
+    "report": "Write evidence of a run: who, when, what was achieved",
 }
 """Commands in the order in which they are needed, with their summaries."""
 

@@ -29,6 +29,7 @@ class PlanChoices:
     consents: tuple[Address, ...] = ()
     adopt: tuple[AddressPattern, ...] = ()
     only_adopt: bool = False
+    trusted_sites: tuple[str, ...] = ()
 
     def options(self, workspace: Workspace, *, destroy: bool) -> PlanOptions:
         """The same for the engine, with what it cannot know by itself."""
@@ -39,6 +40,7 @@ class PlanChoices:
             consents=self.consents,
             adopt=self.adopt,
             only_adopt=self.only_adopt,
+            trusted_sites=self.trusted_sites,
             now=workspace.clock.now().isoformat(timespec="seconds"),
             tool_version=__version__,
         )

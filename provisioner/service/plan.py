@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner import __version__
@@ -14,7 +14,7 @@ from provisioner.engine import planfile
 from provisioner.engine.prepare import prepare_plan
 from provisioner.engine.request import PlanOptions
 from provisioner.engine.selection import Selection
-from provisioner.service.model import EventSink, Plan, Stack, State
+from provisioner.service.model import EventSink, Plan, Stack, State, Warned
 from provisioner.service.secrets import missing_secrets
 from provisioner.service.workspace import Workspace
 
@@ -56,7 +56,24 @@ def make_plan(workspace: Workspace, choices: PlanChoices, sink: EventSink) -> Pl
     missing = missing_secrets(stack, workspace.secrets)
     if name != stack.name:
         state = workspace.read_state(stack.name)
+    choices = _without_recovered(workspace, stack, state, choices, sink)
     return plan_of(workspace, stack, state, choices, sink, destroy=False, known=missing)
+
+
+def _without_recovered(
+    workspace: Workspace, stack: Stack, state: State, choices: PlanChoices, sink: EventSink
+) -> PlanChoices:
+    """The choices without what a recovery plan has taken to another site."""
+    folder = workspace.state_path.parent / "recovery"
+    if not folder.is_dir():
+        return choices
+    from provisioner.service.recovery.away import away  # noqa: PLC0415 - few stacks need it
+
+    found = away(folder, stack, state)
+    for problem in found.warnings:
+        sink(Warned(problem))
+    patterns = tuple(AddressPattern(*address) for address in found.addresses)
+    return replace(choices, exclude=(*choices.exclude, *patterns))
 
 
 def plan_of(

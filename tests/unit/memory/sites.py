@@ -22,6 +22,7 @@ from provisioner_plugins.memory.provider import MemoryProvider
 LINEAGE = UUID("6f9619ff-8b86-4d01-b42d-00c04fc964ff")
 CLOCK = SystemClock()
 DISK = Address("Disk", "data")
+LOG = Address("Disk", "log")
 MACHINE = Address("VirtualMachine", "web")
 
 
@@ -58,17 +59,32 @@ class Site:
 
 
 class Sites:
-    """The machine ``web`` with the disk ``data`` runs at ``near`` and is replicated to ``far``."""
+    """The machine ``web`` runs at ``near``, and its disk ``data`` is replicated to ``far``, unless
+    ``log`` is named as well.
+    """
 
     def __init__(self, folder: Path, **connection: Any) -> None:
         memory = provider()
         self.near = Site(memory, "near", folder)
         self.far = Site(memory, "far", folder, **connection)
         self.disk = resource(DISK, {"pool": "pool", "size": 2**22})
-        related = {DISK: self.disk}
-        spec = {"power": "running", "disks": {"data": {}}, "guestAgent": True, "autostart": True}
-        self.machine = resource(MACHINE, spec, related=related)
-        self.near.make(self.disk, self.machine)
+        self.log = resource(LOG, {"pool": "pool", "size": 2**22})
+        spec = {
+            "power": "running",
+            "disks": {"data": {}, "log": {}},
+            "guestAgent": True,
+            "autostart": True,
+        }
+        self.machine = resource(MACHINE, spec, related={DISK: self.disk, LOG: self.log})
+
+    def begin(self) -> Sites:
+        """Make the machine."""
+        self.near.make(self.disk, self.log, self.machine)
+        return self
+
+    def close(self) -> None:
+        self.near.session.close()
+        self.far.session.close()
 
     def replica(self, way: Way = Way.INCREMENTAL, **rest: Any) -> Replica:
         return Replica(self.machine, {DISK: self.disk}, way, **rest)

@@ -19,10 +19,9 @@ from tests.unit.memory.sites import DISK, MACHINE, Sites, deadline
 
 @pytest.fixture
 def sites(tmp_path: Path) -> Iterator[Sites]:
-    made = Sites(tmp_path)
+    made = Sites(tmp_path).begin()
     yield made
-    made.near.session.close()
-    made.far.session.close()
+    made.close()
 
 
 def code_of(caught: pytest.ExceptionInfo[ProviderError]) -> str:
@@ -206,7 +205,7 @@ def test_what_an_array_brings_is_found(sites: Sites) -> None:
 
 def test_calls_take_the_time_that_the_connection_says(tmp_path: Path) -> None:
     """An hour: what is shown is that the call gives up at its deadline instead."""
-    sites = Sites(tmp_path, latency={"synchronise": 3600})
+    sites = Sites(tmp_path, latency={"synchronise": 3600}).begin()
     with pytest.raises(Retryable) as caught:
         sites.far.session.synchronise(sites.replica(), sites.near.session, deadline(0.01))
     assert "PRV5904" == code_of(caught)

@@ -158,9 +158,12 @@ def prepare_plan(
     options: PlanOptions,
     sink: EventSink,
     known: Iterable[Diagnostic] = (),
+    away: Mapping[Address, str] | None = None,
 ) -> Plan:
     """The plan for a stack as its endpoints are now; raises ProvisionerError with every problem
-    found, and those that are ``known`` already.
+    found, and those that are ``known`` already. Steps about what is ``away`` at another site, as
+    the caller knows, are held for that reason; so are those that would start or make what turns
+    out to be.
     """
     check_trusted(stack, options.trusted_sites)
     found = survey(stack, state, sessions, rules=rules, options=options, sink=sink, known=known)
@@ -179,6 +182,7 @@ def prepare_plan(
         options=options,
         unselected=found.unselected,
         users=users,
+        away=away or {},
     )
     plan = make_plan(request)
     again = movers(request, plan)
@@ -206,7 +210,7 @@ def _without_what_is_away(
     away = look_elsewhere(
         looked_at, plan.lineage, request.endpoints, request.options.trusted_sites, sessions
     )
-    away = with_disks(request, away)
+    away = {**with_disks(request, away), **request.away}
     return make_plan(replace(request, away=away, counterparts=looked_at))
 
 

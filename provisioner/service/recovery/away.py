@@ -1,70 +1,64 @@
-"""Machines of a stack that run at another site than the state says, or are on their way: plans
-leave them and their disks out, for what they would mend is as it has to be.
+"""Machines of a stack that run at another site than the state says, or are on their way, as the
+journals of recovery plans know: plans hold all steps about them and their disks.
 
-Called by :mod:`provisioner.service.plan` where there are journals of recovery plans.
+Called by :mod:`provisioner.service.plan` where there are such journals. What nobody here has
+written down :mod:`provisioner.engine.elsewhere` finds out by asking the other site.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import Diagnostic, warning
 from provisioner.manifest import protection
-from provisioner.manifest.protection import MACHINE, SITE
+from provisioner.manifest.protection import DISK, MACHINE, SITE
 from provisioner.service.model import Stack, State
 from provisioner.service.recovery.opening import PAUSING, last_turn
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.runs import Run
 
-DISK = "Disk"
 
-
-class Away(NamedTuple):
-    """What is left out of plans, and the warnings that say why."""
-
-    addresses: tuple[Address, ...]
-    warnings: tuple[Diagnostic, ...]
-
-
-def away(folder: Path, stack: Stack, state: State) -> Away:
-    """What recovery plans, whose journals are in ``folder``, have taken elsewhere. Raises
-    ProvisionerError for a journal that cannot be read.
+def away(
+    folder: Path, stack: Stack, state: State, trusted: Collection[str] = ()
+) -> dict[Address, str]:
+    """What recovery plans, whose journals are in ``folder``, have taken elsewhere, but for the
+    sites ``trusted`` to be off, and why it is held. Raises ProvisionerError for a journal that
+    cannot be read.
     """
-    found: dict[Address, None] = {}
-    warnings = []
+    found: dict[Address, str] = {}
     for path in sorted(folder.glob("*.db")):
         journal = Journal(path)
-        last = journal.last()
-        if last is not None and last.is_open and last.mode in PAUSING:
-            machines = _machines(journal.run(last.id))
-            why = f"the {last.mode} of {last.name} has not ended"
-        else:
-            turn = last_turn(journal)
-            if turn is None:
-                continue
-            site, run = turn
-            machines = [item for item in _machines(run) if not _is_at(item, site, stack, state)]
-            why = f"{run.record.name} runs at {site} since {run.record.started:%Y-%m-%d %H:%M} UTC"
-        here = [item for item in machines if item in state.entries]
-        if here:
-            names = ", ".join(str(item) for item in here)
-            warnings.append(
-                warning(
-                    "PRV7096",
-                    f"left out of the plan, with their disks: {names}: {why}",
-                    detail="What is left of them at the site that the state knows stands by, or is "
-                    "the copy of what runs.",
-                    hint="Bring them back with 'provisioner dr failback', or declare them at the "
-                    "site where they run and adopt them there.",
-                )
-            )
-        for machine in here:
-            found[machine] = None
-            needed = state.entries[machine].dependencies
-            found |= {item: None for item in needed if item.kind == DISK}
-    return Away(tuple(found), tuple(warnings))
+        try:
+            machines, why = _taken(journal, stack, state, trusted)
+        finally:
+            journal.close()
+        for machine in machines:
+            entry = state.entries.get(machine)
+            if entry is not None:
+                found[machine] = why
+                disks = (item for item in entry.dependencies if item.kind == DISK)
+                found |= dict.fromkeys(disks, f"{machine} has it: {why}")
+    return found
+
+
+def _taken(
+    journal: Journal, stack: Stack, state: State, trusted: Collection[str]
+) -> tuple[list[Address], str]:
+    last = journal.last()
+    if last is not None and last.is_open and last.mode in PAUSING:
+        why = f"the {last.mode} of {last.name} has not ended: see 'provisioner dr status'"
+        return _machines(journal.run(last.id)), why
+    turn = last_turn(journal)
+    if turn is None or turn[0] in trusted:
+        return [], ""
+    site, run = turn
+    name, since = run.record.name, f"{run.record.started:%Y-%m-%d %H:%M} UTC"
+    why = (
+        f"the recovery plan {name} runs at Site/{site} since {since}: bring it back with "
+        "'provisioner dr failback'"
+    )
+    return [item for item in _machines(run) if not _is_at(item, site, stack, state)], why
 
 
 def _machines(run: Run) -> list[Address]:

@@ -127,7 +127,7 @@ class Mirror:
         at = self.exports.keep_offered(self.key(replica), images, deadline, let_in)
         try:
             for index, address in enumerate(sorted(found)):
-                text = serialize(_destination(_name(machine, index), at))
+                text = serialize(_destination(_name(machine, index), at, self.exports.encrypts))
                 begin = partial(_begin, device=found[address].device, text=text)
                 machine.calls.call("mirror the disks of", begin)
         except BaseException:
@@ -140,13 +140,16 @@ class Mirror:
         where others may see what it writes.
         """
         host = self.connection.endpoint.name
+        if self.exports.listens and self.exports.encrypts:
+            return
         if self.exports.listens:
             self.connection.context.warn(
                 warning(
                     "PRV5359",
                     f"Host/{host}: what is replicated to it continuously is not encrypted",
                     detail="The other site's QEMU writes to the address in replication.listen.",
-                    hint="Use a network between the sites that nobody else sees (a VPN, say).",
+                    hint="Add replication.certificates, or use a network between the sites that "
+                    "nobody else sees (a VPN, say).",
                 )
             )
         elif not (self.store.shell.is_here and machine.shell.is_here):
@@ -272,17 +275,18 @@ def _name(machine: SourceMachine, index: int) -> str:
     return f"{machine.prefix}{index:02d}"
 
 
-def _destination(name: str, at: NbdAddress) -> Element:
-    host = (
-        {"name": at.host, "port": at.port}
-        if isinstance(at, TcpAddress)
-        else {"transport": "unix", "socket": at.path}
-    )
+def _destination(name: str, at: NbdAddress, encrypts: bool) -> Element:
+    tls: str | None = None
+    if isinstance(at, TcpAddress):
+        tls = "yes" if encrypts else "no"
+        host = {"name": at.host, "port": str(at.port)}
+    else:
+        host = {"transport": "unix", "socket": at.path}
     return element(
         "disk",
         {"type": "network", "device": "disk"},
         element("driver", {"name": "qemu", "type": "raw"}),
-        element("source", {"protocol": "nbd", "name": name}, element("host", host)),
+        element("source", {"protocol": "nbd", "name": name, "tls": tls}, element("host", host)),
     )
 
 

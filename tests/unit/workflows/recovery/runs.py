@@ -1,5 +1,4 @@
-"""Runs of recovery plans for tests, as a journal would tell of them: made by hand, to the second."""
-
+"""Runs of recovery plans for tests, as a journal would tell of them, made to the second."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -64,7 +63,7 @@ def run_of(
     runbook = runbook_of(plan, mode)
     times = schedule(runbook, {task.id: SECONDS.get(task.action, 0.0) for task in runbook.tasks})
     held = _held(runbook, set(failing))
-    told = []
+    told: list[tuple[float, What, Task, dict[str, Any]]] = []
     for task in runbook.tasks:
         span = times.spans[task.id]
         if task.id in held:

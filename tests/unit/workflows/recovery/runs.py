@@ -1,4 +1,5 @@
 """Runs of recovery plans for tests, as a journal would tell of them, made to the second."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

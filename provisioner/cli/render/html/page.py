@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from provisioner.cli.render.gate import consents
+from provisioner.cli.render.gate import consents, trust
 from provisioner.cli.render.html.steps import add_steps
 from provisioner.cli.render.plan import WHAT_WAITS, summary
 from provisioner.cli.render.review import Group, grouped, own_steps
@@ -128,6 +128,9 @@ def _add_gate(main: Element, plan: Plan, command: Sequence[str]) -> None:
         SubElement(place, "pre").text = printable(line)
     if plan.consents:
         _text(gate, "p", f"Loss of data was allowed for {', '.join(map(str, plan.consents))}.")
+    said = trust(plan)
+    if said is not None:
+        _text(gate, "p", said)
 
 
 def _add_counts(main: Element, steps: Sequence[Step], groups: Iterable[Group]) -> None:

@@ -71,6 +71,7 @@ RUNS: dict[str, list[list[str]]] = {
     "destroy": [["--yes"]],
     "discover": [["here", "-o", "found"]],
     "dr plan": [["shop", "test"]],
+    "dr report": [["shop"]],
     "drift": [[]],
     "graph": [[]],
     "show": [[], ["VirtualMachine/web"], ["first.plan"]],

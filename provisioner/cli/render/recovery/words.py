@@ -50,10 +50,10 @@ def verdict(report: Report) -> Fact:
     """How it went, in one sentence."""
     record = report.record
     text = "It " + (OUTCOMES[record.outcome] if record.outcome is not None else "has not ended")
-    if report.seconds is not None:
-        text += f", after {duration(report.seconds)}"
     done = len(report.that(Ended.DONE))
     text += f": {done:,} of {count(len(report.steps), 'step')} done"
+    if report.seconds is not None:
+        text += f" in {duration(report.seconds)}"
     return Fact("Outcome", f"{text}.", good=record.outcome == "succeeded")
 
 

@@ -60,8 +60,12 @@ class Finding:
 
     def check_owner(self, resource: Resource, found: StoredObject) -> None:
         """Raises Terminal if an object does not belong to the resource's stack."""
-        if found.owner is None or found.owner.lineage != resource.stamp.lineage:
+        if not self.is_ours(resource, found):
             raise Terminal(refusals.foreign(self._host, resource, found))
+
+    def is_ours(self, resource: Resource, found: StoredObject) -> bool:
+        """Whether an object belongs to the resource's stack."""
+        return found.owner is not None and found.owner.lineage == resource.stamp.lineage
 
     def check_name(self, resource: Resource) -> None:
         """Raises Terminal if another object has the identity, or the name where that is unique."""

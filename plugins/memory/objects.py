@@ -156,4 +156,12 @@ def present(stored: StoredObject, line: str) -> Present:
         outputs=stored.outputs,
         facts=facts,
         name=stored.name,
+        withheld=_withheld(stored),
     )
+
+
+def _withheld(stored: StoredObject) -> dict[Path, str]:
+    """What a plan leaves alone; a machine that somebody started all the same can be stopped."""
+    if stored.standby is None or stored.is_on:
+        return {}
+    return {("power",): f"it stands by: {stored.standby}"}

@@ -46,8 +46,8 @@ class Seed(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class StoredReplica:
     """A replica. ``points`` from old to new. ``following``: every write of the source arrives.
-    ``staged`` is the point that a drill stands on. ``number`` counts the points that there ever
-    were, which names them.
+    ``staged`` is the point that a drill stands on, ``stood`` are the ids of its disks. ``number``
+    counts the points that there ever were, which names them.
     """
 
     id: str
@@ -57,6 +57,7 @@ class StoredReplica:
     following: bool = False
     moved: int = -1
     staged: str | None = None
+    stood: tuple[str, ...] = ()
     problem: str = ""
     number: int = 0
     seeds: Mapping[str, Seed] = field(default_factory=dict)
@@ -128,6 +129,7 @@ def to_object(replica: StoredReplica) -> StoredObject:
         "following": replica.following,
         "moved": replica.moved,
         "staged": replica.staged,
+        "stood": list(replica.stood),
         "problem": replica.problem,
         "number": replica.number,
         "seeds": {disk: list(seed) for disk, seed in replica.seeds.items()},
@@ -155,6 +157,7 @@ def from_object(stored: StoredObject) -> StoredReplica:
         following=spec["following"],
         moved=spec["moved"],
         staged=spec["staged"],
+        stood=tuple(spec["stood"]),
         problem=spec["problem"],
         number=spec["number"],
         seeds={disk: Seed(*seed) for disk, seed in spec["seeds"].items()},

@@ -80,7 +80,9 @@ class Copies:
         mine = (receiver.inventory.where, id_of(replica.machine))
 
         def work() -> None:
-            for disk in self._inventory.objects():
+            named = [replica.machine.related.get(address) for address in replica.disks]
+            found = [self._finding.find(disk) for disk in named if disk is not None]
+            for disk in (item for item in found if item is not None):
                 left = tuple(item for item in disk.mirrors if (item.where, item.replica) != mine)
                 if left != disk.mirrors:
                     self._inventory.put(replace(disk, mirrors=left))
@@ -164,9 +166,14 @@ class Receiving:
             if found.staged is not None and point not in (None, found.staged):
                 raise Terminal(refusals.staged(self._access.host, replica.machine, "stage another"))
             chosen = self._point(replica, found, found.staged or point)
-            self._put(replace(found, staged=chosen.id))
+            places = {
+                address: f"{STAGED}{replica.machine.uid}/{disk.uid}"
+                for address, disk in replica.disks.items()
+            }
+            stood = tuple(dict.fromkeys((*found.stood, *places.values())))
+            self._put(replace(found, staged=chosen.id, stood=stood))
             return {
-                address: self._stand(f"{_staged(replica.machine)}{disk.uid}", disk, chosen)
+                address: self._stand(places[address], disk, chosen)
                 for address, disk in replica.disks.items()
             }
 
@@ -176,22 +183,17 @@ class Receiving:
         """They are gone, once no machine has them."""
 
         def work() -> None:
-            # Also after the replica itself is gone: nothing of a drill stays.
-            stood = [
-                item
-                for item in self._inventory.objects()
-                if item.id.startswith(_staged(replica.machine))
-            ]
+            found = self._find(replica.machine)
+            if found is None or found.staged is None:
+                return
+            stood = [item for item in map(self._inventory.get, found.stood) if item is not None]
             for item in stood:
-                self._finding.check_owner(replica.machine, item)
                 users = self._finding.users(item)
                 if users:
                     raise Terminal(refusals.drill_runs(self._access.host, replica.machine, users))
             for item in stood:
                 self._inventory.remove(item.id)
-            found = self._find(replica.machine)
-            if found is not None and found.staged is not None:
-                self._put(replace(found, staged=None).trimmed(replica.keep))
+            self._put(replace(found, staged=None, stood=()).trimmed(replica.keep))
 
         self._access.change("unstage", replica.machine, deadline, work)
 
@@ -362,11 +364,6 @@ class Receiving:
         for address, item in there.items():
             self._finding.check_owner(replica.disks[address], item)
         return {address: Outcome(item.id, item.outputs) for address, item in there.items()}
-
-
-def _staged(machine: Resource) -> str:
-    """How the ids of the disks of a machine's drill begin."""
-    return f"{STAGED}{machine.uid}/"
 
 
 def _following(before: StoredReplica, reading: Reading) -> StoredReplica:

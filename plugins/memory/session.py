@@ -278,7 +278,10 @@ class MemorySession:
         """Take the mark away."""
 
         def work() -> None:
-            found = self._finding.ours(machine)
+            found = self._finding.find(machine)
+            if found is None:
+                return
+            self._finding.check_owner(machine, found)
             if found.standby is not None:
                 self._inventory.put(replace(found, standby=None))
 
@@ -294,7 +297,9 @@ class MemorySession:
                 machine.address: found.standby
                 for machine in machines
                 for found in (self._finding.find(machine),)
-                if found is not None and found.standby is not None
+                if found is not None
+                and found.standby is not None
+                and self._finding.is_ours(machine, found)
             }
 
     def close(self) -> None:

@@ -59,8 +59,8 @@ class Task:
 
     @property
     def awaits(self) -> tuple[str, ...]:
-        """All ids that come before."""
-        return (*self.needs, *self.after)
+        """All ids that come before, each once."""
+        return tuple(dict.fromkeys((*self.needs, *self.after)))
 
     def as_json(self) -> dict[str, Any]:
         """Plain data; :meth:`of` reads it."""

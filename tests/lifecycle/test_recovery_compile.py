@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.manifest.protection import MACHINE
+from provisioner.providers.api import Resource
 from provisioner.providers.capabilities import Way
 from provisioner.providers.registry import Registry
 from provisioner.workflows.recovery.compiling import compile_plan
 from provisioner.workflows.recovery.model import Check, Fencing, Mode, RecoveryPlan
 from provisioner.workflows.runbook import OnFailure
+from provisioner_plugins.memory.provider import MemoryProvider
 from tests.lifecycle.recovery import POLICIES, RESOURCES, declare, two_sites
 from tests.lifecycle.scenario import CATALOG, Scenario
 
@@ -193,6 +197,28 @@ def test_what_was_applied_otherwise_than_it_is_declared_now(applied: Scenario) -
     applied.apply()
     declare(applied, lone)
     assert [("PRV7033", "nothing takes the place of Network/lone at Site/west")] == refused(applied)
+
+
+class Picky(MemoryProvider):
+    """Refuses machines whose cards have fixed addresses."""
+
+    def normalise(self, resource: Resource) -> Mapping[str, Any]:
+        for card in resource.spec.get("nics", {}).values():
+            if "address" in card and resource.kind == MACHINE:
+                raise ProvisionerError(error("PRV2999", "no fixed addresses here"))
+        return super().normalise(resource)
+
+
+def test_what_the_provider_says_against_a_change_is_known_beforehand(applied: Scenario) -> None:
+    workspace, state = applied.workspace(), applied.state()
+    registry = Registry({"memory": Picky()})
+    with pytest.raises(ProvisionerError) as problem:
+        compile_plan("shop", workspace.load(), state, rules=CATALOG, registry=registry, now=NOW)
+    (found,) = problem.value.diagnostics
+    assert ("VirtualMachine/web", "As RecoveryPlan/shop changes it at Site/west in earnest") == (
+        found.address,
+        found.detail,
+    )
 
 
 def test_two_hosts_at_the_other_site(tmp_path: Path) -> None:

@@ -133,3 +133,18 @@ def test_the_other_way_it_takes_the_place_of_the_old_disks(sites: Any) -> None:
     sites.near.session.suspend(back, sites.far.session, sites.near.deadline())
     sites.near.session.promote(back, None, sites.near.deadline())
     assert sites.written() <= counter(sites.far_path()) <= sites.written() + 2
+
+
+def test_a_source_in_another_network_is_seen_to_write(
+    libvirt_system: LibvirtDaemon, libvirt_session: LibvirtDaemon, boot_image: BootImage
+) -> None:
+    """The kernel tells a process only the sockets of its own network namespace."""
+    bench = replicationbench.TwoSites(libvirt_system, libvirt_session)
+    bench.start(boot_image)
+    replica = bench.replica(Way.CONTINUOUS)
+    bench.synchronise(replica)
+    assert bench.state(replica).in_step
+    with pytest.raises(Terminal, match="still writes"):
+        bench.promote(replica)
+    bench.discard()
+    bench.close()

@@ -69,7 +69,7 @@ class Drills:
         kept = require_point(replica, record, point)
         if record.is_live and kept.id == record.points[-1].id:
             record = self.store.prune(replica, record, deadline)
-            if self.mirror.state(replica, record, deadline) != "gone":
+            if self.mirror.state(replica, deadline) != "gone":
                 record = self.mirror.freeze(replica, record, deadline)
             else:
                 record = self.mirror.end(replica, None, record, deadline)

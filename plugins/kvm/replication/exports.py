@@ -9,7 +9,7 @@ does not find, and a process id that was given to another program meanwhile is l
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,23 +45,30 @@ for base in "$@"; do
       sleep 0.05
     done
   fi
-  rm -f -- "$base.pid" "$base.sock" "$base.qmp"
+  rm -f -- "$base.pid" "$base.sock" "$base.qmp" "$base.idle"
 done
+"""
+)
+# Not from the kernel's tables of sockets: those are of one network namespace, and a QEMU may be in
+# another one. Without a client, a server has the sockets at which it listens.
+_SOCKETS = """
+sockets() { find "/proc/$1/fd" -maxdepth 1 -lname 'socket:*' 2>/dev/null | wc -l; }
+"""
+_NOTE = (
+    _SOCKETS
+    + """
+sockets "$(cat "$1.pid")" >"$1.idle"
 """
 )
 _CONNECTED = (
     _OURS
+    + _SOCKETS
     + """
-while read -r base port; do
+while read -r base; do
   pid=$(cat "$base.pid" 2>/dev/null || true)
   if [ -z "$pid" ] || ! ours "$pid" "$base"; then echo gone
-  elif [ -n "$port" ]; then
-    hex=$(printf '%04X' "$port")
-    if awk -v p=":$hex$" '$2 ~ p && $4 == "01" { f = 1 } END { exit !f }' \\
-      /proc/net/tcp /proc/net/tcp6 2>/dev/null
-    then echo connected; else echo idle; fi
-  elif awk -v p="$base.sock" '$8 == p && $6 == "03" { f = 1 } END { exit !f }' /proc/net/unix
-  then echo connected; else echo idle; fi
+  elif [ "$(sockets "$pid")" -gt "$(cat "$base.idle")" ]; then echo connected
+  else echo idle; fi
 done
 """
 )
@@ -151,22 +158,21 @@ class Exports:
         exports: list[str] = []
         for name, _, _ in images:
             exports += ["--export", f"type=nbd,id={name},node-name={name},name={name},writable=on"]
-        if self._place.listen is None:
+        listen = self._place.listen
+        address: Address
+        if listen is None:
             server = f"addr.type=unix,addr.path={base}.sock,max-connections={len(images)}"
             self._shell.run([*argv, "--nbd-server", server, *exports], deadline)
             if let_in is not None:
                 self._shell.script(_LET_IN, (let_in, f"{base}.sock"), deadline)
-            return UnixAddress(f"{base}.sock")
-        listen, at = self._place.listen, ("--nbd-server",)
-        return self._on_port(
-            lambda port: [
-                *argv,
-                *at,
-                f"addr.type=inet,addr.host={listen},addr.port={port}",
-                *exports,
-            ],
-            deadline,
-        )
+            address = UnixAddress(f"{base}.sock")
+        else:
+            at = f"addr.type=inet,addr.host={listen},addr.port="
+            address = self._on_port(
+                listen, lambda port: [*argv, "--nbd-server", f"{at}{port}", *exports], deadline
+            )
+        self._shell.script(_NOTE, (base,), deadline)
+        return address
 
     @contextmanager
     def locked(self, key: str, about: str, deadline: Deadline) -> Iterator[None]:
@@ -180,12 +186,12 @@ class Exports:
         with self._shell.reached(f"{self._base(key, deadline)}.qmp", deadline) as here:
             yield here
 
-    def states(self, keys: Sequence[tuple[str, int | None]], deadline: Deadline) -> list[str]:
-        """Of each server, by key and port (None: a socket): ``gone``, ``idle`` or ``connected``."""
+    def states(self, keys: Sequence[str], deadline: Deadline) -> list[str]:
+        """Of each server of :meth:`keep_offered`: ``gone``, ``idle`` or ``connected``."""
         if not keys:
             return []
-        lines = [f"{self._base(key, deadline)} {port or ''}\n" for key, port in keys]
-        return self._shell.script(_CONNECTED, (), deadline, "".join(lines).encode()).split()
+        given = "".join(f"{self._base(key, deadline)}\n" for key in keys).encode()
+        return self._shell.script(_CONNECTED, (), deadline, given).split()
 
     def end(self, keys: Sequence[str], deadline: Deadline) -> None:
         """End servers in good order, and return when they are gone. Raises Terminal (PRV5360) if
@@ -199,14 +205,18 @@ class Exports:
             self._folder = self._shell.script(_FOLDER, (), deadline).strip()
         return f"{self._folder}/{hashlib.sha256(key.encode()).hexdigest()[:24]}"
 
-    def _on_port(self, argv: Any, deadline: Deadline) -> TcpAddress:
+    def _on_port(
+        self, listen: str, argv: Callable[[int], Sequence[str]], deadline: Deadline
+    ) -> TcpAddress:
+        """Start a server at the first port that is free; raises Terminal (PRV5360)."""
         first, last = self._place.ports
-        for port in range(first, last + 1):
+        for port in range(first, last):
             try:
                 self._shell.run(argv(port), deadline)
             except Terminal as problem:
-                if "in use" not in problem.diagnostic.detail or port == last:
+                if "in use" not in problem.diagnostic.detail:
                     raise
-                continue
-            return TcpAddress(str(self._place.listen), port)
-        raise AssertionError("a range of ports is never empty")
+            else:
+                return TcpAddress(listen, port)
+        self._shell.run(argv(last), deadline)
+        return TcpAddress(listen, last)

@@ -44,7 +44,7 @@ class Replications:
         ours = [replica for replica in replicas if replica.way is not Way.EXTERNAL]
         records = self._store.read_all(ours, deadline)
         live = [r for r in ours if (found := records[r.machine.address]) and found.is_live]
-        keys = [(self._mirror.key(r), _port(records[r.machine.address])) for r in live]
+        keys = [self._mirror.key(replica) for replica in live]
         servers = self._exports.states(keys, deadline)
         states = {r.machine.address: s for r, s in zip(live, servers, strict=True)}
         result: dict[Address, ReplicaState] = {}
@@ -197,10 +197,6 @@ class Replications:
     @cached_property
     def _promotion(self) -> Promotion:
         return Promotion(self._store, self._mirror)
-
-
-def _port(record: Record | None) -> int | None:
-    return record.port if record is not None else None
 
 
 def _state(record: Record | None, server: str | None) -> ReplicaState:

@@ -55,9 +55,9 @@ class Mirror:
         """By which the server is known that the source writes to."""
         return f"mirror {self.store.record_path(replica)}"
 
-    def state(self, replica: Replica, record: Record, deadline: Deadline) -> str:
-        """``connected``, ``idle`` or ``gone``."""
-        return self.exports.states([(self.key(replica), record.port)], deadline)[0]
+    def state(self, replica: Replica, deadline: Deadline) -> str:
+        """Of that server: ``connected``, ``idle`` or ``gone``."""
+        return self.exports.states([self.key(replica)], deadline)[0]
 
     def ensure(
         self, replica: Replica, machine: SourceMachine, record: Record, deadline: Deadline
@@ -67,7 +67,7 @@ class Mirror:
         """
         self._require_way(machine)
         found = machine.disks()
-        is_written = record.is_live and self.state(replica, record, deadline) == CONNECTED
+        is_written = record.is_live and self.state(replica, deadline) == CONNECTED
         if is_written and all(_is_ready(machine, disk) for disk in found.values()):
             return record
         record = self.end(replica, machine, record, deadline)
@@ -112,7 +112,6 @@ class Mirror:
             below=record.below if record.points else (),
             exports={},
             is_live=True,
-            port=at.port if isinstance(at, TcpAddress) else None,
             moved=moved,
         )
         return self.store.write(replica, record, deadline)
@@ -185,9 +184,7 @@ class Mirror:
         self.exports.end([self.key(replica)], deadline)
         if not record.is_live and not record.exports:
             return record
-        return self.store.write(
-            replica, replace(record, exports={}, is_live=False, port=None), deadline
-        )
+        return self.store.write(replica, replace(record, exports={}, is_live=False), deadline)
 
     def freeze(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
         """Have what the source writes from now on go into new images, so that what was written so

@@ -74,11 +74,15 @@ class Promotion:
                 )
             )
         if (record.is_live or record.exports) and (
-            self.mirror.state(replica, record, deadline) == CONNECTED
+            self.mirror.state(replica, deadline) == CONNECTED
         ):
             raise Terminal(_still_written(replica))
         record = self.mirror.end(replica, None, record, deadline)
         require_free(self.store, replica, deadline)
+        for address, disk in replica.disks.items():
+            # Another user's server would be none that we know; QEMU's locks are everybody's.
+            file = kept.files[str(address)]
+            self.store.require_unused(disk, file.name, file.format, deadline)
         joined = record.joined()
         if joined != record:
             record = self.store.write(replica, joined, deadline)

@@ -68,8 +68,6 @@ class Record:
     staged: tuple[str, Mapping[str, File]] | None = None
     exports: Mapping[str, File] = field(default_factory=dict)
     is_live: bool = False
-    port: int | None = None
-    """At which it does; None: a socket."""
     promoting: str | None = None
     moved: int = -1
     version: int = VERSION
@@ -88,7 +86,7 @@ class Record:
             points = [Kept(**{**kept, "files": _files(kept["files"])}) for kept in found["points"]]
             plain = {
                 key: found[key]
-                for key in ("way", "owner", "number", "is_live", "port", "promoting", "moved")
+                for key in ("way", "owner", "number", "is_live", "promoting", "moved")
             }
             return cls(
                 **plain,

@@ -12,6 +12,7 @@ from provisioner.service.model import Plan, Step
 
 MAX_IMPACT = "--max-impact"
 ALLOW_DATA_LOSS = "--allow-data-loss"
+TRUST_SITE = "--trust-site"
 
 MOST_OPTIONS = 20
 """In a command that is shown to be copied."""

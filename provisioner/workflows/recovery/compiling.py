@@ -9,7 +9,7 @@ needed. Nobody is connected to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -20,15 +20,15 @@ from provisioner.core.values import digest, is_marker
 from provisioner.engine.plan import Known
 from provisioner.engine.rules import Rules
 from provisioner.engine.subjects import endpoints_of
-from provisioner.engine.verify import resource_of
 from provisioner.manifest import protection
 from provisioner.manifest.model import Declaration, Stack
 from provisioner.manifest.protection import GROUP, HOST, MACHINE, PLAN, SITE, SITE_PAIR, Use
-from provisioner.providers.api import Provider, Resource
 from provisioner.providers.capabilities import Way
 from provisioner.providers.registry import Registry
 from provisioner.state.model import Entry, State
 from provisioner.workflows.recovery import policy
+from provisioner.workflows.recovery.drills import laid_over
+from provisioner.workflows.recovery.fitting import Fitting, known_of_entry
 from provisioner.workflows.recovery.mapping import (
     mapped_disk,
     mapped_machine,
@@ -90,7 +90,7 @@ class _Compiler:
         everywhere = endpoints_of(stack, state)
         self.endpoints = {host: everywhere[host] for host in self.site_of}
         self.specs = {address: entry.spec for address, entry in state.entries.items()}
-        self.related: dict[str, dict[Address, Resource]] = {}
+        self.fitting = Fitting(state, self.endpoints, rules, registry)
 
     def _groups(self) -> tuple[Address, ...]:
         return protection.groups_of(self.plan.spec)
@@ -116,8 +116,6 @@ class _Compiler:
         here = self._here(members)
         self._stop_at_problems()
         there = next(site for site in self.site_names if site != here)
-        for host in self.endpoints:
-            self.related[host] = self._recorded_at(host)
         way = protection.counterparts(self.pair.spec, from_first=here == self.site_names[0])
         mapped = self._mapped(members, way, there)
         self._stop_at_problems()
@@ -125,6 +123,10 @@ class _Compiler:
             here: self._recorded_objects(members),
             there: self._objects_there(mapped),
         }
+        machines = self._planned(members)
+        for machine in machines:
+            for site, found in objects.items():
+                self._try_changes(machine, site, found[machine.address])
         bubble = self._bubble(members, way, here, there)
         suspend = self._suspended()
         self._without_markers()
@@ -139,7 +141,7 @@ class _Compiler:
             endpoints=self.endpoints,
             site_of=self.site_of,
             objects=objects,
-            machines=self._planned(members),
+            machines=machines,
             compiled=now,
             compiled_by=actor,
             steps=policy.steps(spec),
@@ -154,8 +156,9 @@ class _Compiler:
         )
 
     def _stop_at_problems(self) -> None:
-        if self.problems:
-            raise ProvisionerError(self.problems)
+        found = [*self.problems, *self.fitting.problems]
+        if found:
+            raise ProvisionerError(found)
 
     def _complain(self, code: str, summary: str, hint: str, **more: Any) -> None:
         self.problems.append(error(code, summary, hint=hint, **more).at(self.plan.source))
@@ -211,15 +214,6 @@ class _Compiler:
                 "them ('provisioner dr status'), or split the plan.",
             )
         return next(iter(found), self.site_names[0])
-
-    def _recorded_at(self, host: str) -> dict[Address, Resource]:
-        """What was applied on a host, as its provider is handed it."""
-        shared: dict[Address, Resource] = {}
-        for address, entry in self.state.entries.items():
-            if entry.endpoint == host:
-                known = _known(entry)
-                shared[address] = resource_of(known, str(self.state.lineage), shared)
-        return shared
 
     def _mapped(
         self, members: Mapping[Address, _Member], way: Mapping[Address, Address], there: str
@@ -301,47 +295,23 @@ class _Compiler:
         self, address: Address, member: _Member, way: Mapping[Address, Address], endpoint: str
     ) -> Iterator[Known]:
         """The disks of a machine and then itself: a provider looks at the disks of a machine."""
-        shared = self.related[endpoint]
+        shared = self.fitting.related(endpoint)
         excluded = member.excluded
         for disk in protection.disks_of(member.entry.spec, excluded):
             entry = self.state.entries[disk]
             spec = mapped_disk(entry.spec, [u for u in member.uses if u.holder == disk], way)
-            yield self._canonical(_known(entry), spec, endpoint)
+            yield self.fitting.canonical(known_of_entry(entry), spec, endpoint)
         own = [use for use in member.uses if use.holder == address]
         spec = mapped_machine(member.entry.spec, own, way, excluded)
         spec = without_strange_addresses(spec, shared)
-        yield self._canonical(_known(member.entry), spec, endpoint)
+        yield self.fitting.canonical(known_of_entry(member.entry), spec, endpoint)
 
-    def _canonical(self, known: Known, spec: Mapping[str, Any], endpoint: str) -> Known:
-        """The resource as it shall be at an endpoint where it is not yet, in the form of its
-        provider.
-        """
-        shared = self.related[endpoint]
-        known = replace(
-            known, endpoint=endpoint, spec=spec, external_id=None, outputs={}, dependencies=()
-        )
-        resource = resource_of(known, str(self.state.lineage), shared)
-        shared[known.address] = resource
-        try:
-            normal = self._provider(endpoint).normalise(resource)
-        except ProvisionerError as problem:
-            self.problems += [
-                replace(item.about(known.address), detail=f"On {endpoint}: {item.detail}".strip())
-                for item in problem.diagnostics
-            ]
-            return known
-        needed = {
-            target
-            for reference in self.rules.kind(known.address.kind).references
-            for target in reference.targets(normal)
-            if target in shared
-        }
-        known = replace(known, spec=normal, dependencies=tuple(sorted(needed)))
-        shared[known.address] = replace(resource, spec=normal)
-        return known
-
-    def _provider(self, endpoint: str) -> Provider:
-        return self.registry.get(self.endpoints[endpoint].provider)
+    def _try_changes(self, machine: PlannedMachine, site: str, known: Known) -> None:
+        """See what is said against the machine as the plan changes it at a site."""
+        for what, changes in (("a drill", machine.test), ("earnest", machine.real)):
+            if site in changes:
+                why = f"As {self.plan.address} changes it at Site/{site} in {what}"
+                self.fitting.try_out(known, laid_over(known.spec, changes[site]), why)
 
     def _recorded_objects(self, members: Iterable[Address]) -> dict[Address, Known]:
         """The machines here with everything that they need, as recorded."""
@@ -360,7 +330,7 @@ class _Compiler:
             address = waiting.pop()
             entry = self.state.entries.get(address)
             if entry is not None and address not in found:
-                found[address] = _known(entry)
+                found[address] = known_of_entry(entry)
                 waiting += entry.dependencies
         return dict(sorted(found.items()))
 
@@ -422,14 +392,14 @@ class _Compiler:
         chosen = protection.section(self.plan.spec, "bubble").get(network.name, {}).get("isolated")
         if isinstance(chosen, str):
             entry = self._applied(Address("Network", chosen))
-            return None if entry is None else _known(entry)
+            return None if entry is None else known_of_entry(entry)
         entry = self._applied(network)
         if entry is None:
             return None
         address = Address("Network", _drill_name(self.plan.address.name, network.name))
         uid = str(identity(self.state.lineage, address))
         made = Known(address, entry.endpoint, address.name, uid, 0, {})
-        return self._canonical(made, {"mode": "isolated"}, entry.endpoint)
+        return self.fitting.canonical(made, {"mode": "isolated"}, entry.endpoint)
 
     def _suspended(self) -> dict[str, tuple[Known, ...]]:
         found: dict[str, list[Known]] = {}
@@ -445,7 +415,7 @@ class _Compiler:
                     address=str(entry.address),
                 )
             elif entry is not None and site is not None:
-                found.setdefault(site, []).append(_known(entry))
+                found.setdefault(site, []).append(known_of_entry(entry))
         return {site: tuple(known) for site, known in found.items()}
 
     def _without_markers(self) -> None:
@@ -476,20 +446,3 @@ def _values(value: Any) -> Iterator[Any]:
     elif isinstance(value, list):
         for child in value:
             yield from _values(child)
-
-
-def _known(entry: Entry) -> Known:
-    """What was applied, as plans keep it."""
-    return Known(
-        address=entry.address,
-        endpoint=entry.endpoint,
-        name=entry.name,
-        uid=str(entry.uid),
-        generation=entry.generation,
-        spec=entry.spec,
-        external_id=entry.external_id,
-        outputs=entry.outputs,
-        dependencies=entry.dependencies,
-        protect=entry.protect,
-        manage=entry.manage,
-    )

@@ -6,13 +6,16 @@ Needs libvirt-python; providers.py names it only where that is installed.
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 from xml.etree import ElementTree
 
 import libvirt
+import libvirt_qemu
 import pytest
 
 from provisioner.core.address import Address
@@ -150,6 +153,39 @@ class LibvirtOutside:
                 for item in self._volumes(handle, name)
             ] or None
 
+    def write(self, machine: str, disk: str, number: int) -> None:
+        """Write 64 KiB of the number to a disk of a running machine, by its QEMU."""
+        with self._connected() as handle:
+            domain = handle.lookupByName(machine)
+            definition = ElementTree.fromstring(domain.XMLDesc())
+            sources = {
+                source.get("file", source.get("volume", "")): alias.get("name", "")
+                for device in definition.iterfind("devices/disk")
+                for source, alias in [(device.find("source"), device.find("alias"))]
+                if source is not None and alias is not None
+            }
+            [alias] = [name for path, name in sources.items() if disk in Path(path).name]
+            # Flushed, so that whoever reads the file sees it.
+            for command in (f"write -P {number % 256} {number % 16 * 64}k 64k", "flush"):
+                said = libvirt_qemu.qemuMonitorCommand(
+                    domain,
+                    f'qemu-io -d /machine/peripheral/{alias}/virtio-backend "{command}"',
+                    libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP,
+                )
+                # What qemu-io says goes to the log of the machine.
+                assert "" == said.strip(), said
+
+    def content(self, external_id: str) -> str:
+        """A digest of what is on a disk."""
+        with self._connected() as handle:
+            pool, _, name = external_id.partition("/")
+            storage_pool = handle.storagePoolLookupByName(pool)
+            storage_pool.refresh()
+            path = storage_pool.storageVolLookupByName(name).path()
+        with NamedTemporaryFile() as raw:
+            subprocess.run(["qemu-img", "convert", "-U", "-O", "raw", path, raw.name], check=True)
+            return hashlib.sha256(Path(raw.name).read_bytes()).hexdigest()
+
     def _volumes(self, handle: Any, name: str) -> list[Any]:
         """Volumes of this name, and those whose name begins with it and a dot: a resource's own."""
         found = []
@@ -212,6 +248,7 @@ class KvmUnderTest:
             "accelerator": "tcg",
         }
         self.outside = LibvirtOutside(self._daemon.uri, folder)
+        self._elsewhere: KvmUnderTest | None = None
         self.values = _values(folder)
         self._counter = CallCounter(libvirt.libvirtmod)
         libvirt.libvirtmod = self._counter
@@ -256,7 +293,21 @@ class KvmUnderTest:
     def calls(self) -> int:
         return self._counter.count
 
+    def elsewhere(self) -> KvmUnderTest:
+        if self._elsewhere is None:
+            self._elsewhere = KvmUnderTest(self._flavour)
+        return self._elsewhere
+
+    def write(self, machine: str, disk: str, number: int) -> None:
+        """By the machine's own QEMU, through the device: on the way that writes of a guest take."""
+        self.outside.write(machine, disk, number)
+
+    def content(self, external_id: str) -> object:
+        return self.outside.content(external_id)
+
     def close(self) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.close()
         self._stack.close()
 
 

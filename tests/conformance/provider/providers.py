@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.providers.capabilities import STANDBY
 from tests.conformance.provider.example_under_test import KIND, FolderUnderTest
 from tests.conformance.provider.memory_under_test import MemoryUnderTest
 from tests.conformance.provider.name_only_under_test import NameOnlyUnderTest
@@ -38,6 +39,8 @@ def _vmware(flavour: str) -> Callable[[Path], ProviderUnderTest]:
     return start
 
 
+_OF_KVM = frozenset({STANDBY})
+
 CANDIDATES = (
     Candidate("memory", MemoryUnderTest.in_file, capabilities=APART),
     # Where the inventory is kept has nothing to do with kinds: no need to try all of them twice.
@@ -49,8 +52,8 @@ CANDIDATES = (
     ),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
     Candidate("name-only", NameOnlyUnderTest, frozenset({KIND})),
-    Candidate("kvm-system", _kvm("system"), live=True),
-    Candidate("kvm-session", _kvm("session"), live=True),
+    Candidate("kvm-system", _kvm("system"), live=True, capabilities=_OF_KVM),
+    Candidate("kvm-session", _kvm("session"), live=True, capabilities=_OF_KVM),
     Candidate("vcenter", _vmware("vcenter"), live=True),
     Candidate("esxi", _vmware("esxi"), live=True),
 )

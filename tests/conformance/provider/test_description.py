@@ -29,7 +29,6 @@ PROTOCOLS = {
     capabilities.STANDBY: capabilities.Standby,
     capabilities.USAGE: capabilities.Usage,
     capabilities.GUEST_AGENT: capabilities.GuestAgent,
-    capabilities.STANDBY: capabilities.Standby,
 }
 
 

@@ -15,7 +15,7 @@ from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.providers.api import Change, Terminal
 from provisioner.providers.capabilities import STANDBY, Standby
 from tests.conformance.provider.conftest import forget
-from tests.conformance.provider.harness import Harness
+from tests.conformance.provider.harness import Harness, told
 from tests.conformance.provider.sites import of_stranger, spec_of
 from tests.conformance.provider.under_test import ProviderUnderTest
 
@@ -110,6 +110,17 @@ def test_create_does_not_start_it(world: Harness, marked: Address) -> None:
     with session_of(world) as session, pytest.raises(Terminal):
         session.create(wanted, world.deadline())
     assert "stopped" == power(world, marked)
+
+
+def test_a_plan_holds_its_start_and_makes_other_changes(world: Harness, marked: Address) -> None:
+    world.write(marked, {**spec_of([]), "description": "changed"})
+    world.carry_out(world.plan())
+    held = world.plan()
+    assert ([], [marked]) == ([told(step) for step in held.steps], [s.address for s in held.held])
+    assert ("stopped", "changed") == (
+        power(world, marked),
+        world.present(marked).spec["description"],
+    )
 
 
 def test_the_mark_outlives_a_change_of_the_machine(world: Harness, marked: Address) -> None:

@@ -27,7 +27,6 @@ def test_it_is_read_as_it_was_written() -> None:
         staged=("00000002", {"Disk/root": File("stage", "qcow2")}),
         exports={"Disk/root": File("export", "qcow2")},
         is_live=True,
-        port=10809,
         promoting="00000002",
         moved=12,
     )

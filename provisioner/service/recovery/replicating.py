@@ -175,10 +175,12 @@ def watch(
     sink: EventSink,
     stop: StopSignal,
     tell: Callable[[Sequence[Age]], None],
+    *,
+    rounds: int | None = None,
 ) -> Copies:
     """Synchronise each machine at its interval, and see to it that continuous replicas get every
-    write, until ``stop``; ``tell`` hears the ages after each round. Returns what the last round of
-    each machine came to.
+    write, until ``stop`` or for so many ``rounds``; ``tell`` hears the ages after each round.
+    Returns what the last round of each machine came to.
     """
     wake = threading.Event()
     stop.on_request(wake.set)
@@ -186,6 +188,7 @@ def watch(
     done: dict[Address, Copied] = {}
     failed: dict[Address, Diagnostic] = {}
     clock = workspace.clock
+    told = 0
     opened = [open_plan(workspace, source, sink) for source in chosen]
     with workspace.sessions(sink) as sessions:
         work = _Round(workspace, sessions, sink, stop)
@@ -206,6 +209,9 @@ def watch(
             failed |= {Address.of(item.address or ""): item for item in copies.failed}
             if ready:
                 tell(_told(opened, sessions, clock.now(), sink))
+                told += 1
+            if told == rounds:
+                break
             wake.wait(max(0.05, min(due.values(), default=began) - clock.monotonic()))
     return Copies(tuple(done.values()), tuple(failed.values()))
 

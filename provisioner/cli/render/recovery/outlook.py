@@ -36,7 +36,7 @@ def render_outlook(
 ) -> list[str]:
     """The whole of it. ``whole``: tell every step and difference, however many there are."""
     lines = [*_head(planned, width, paint), ""]
-    lines.append(paint("muted", f"  {'BEGINS':>8}  {'TAKES':>9}  {'95% BELOW':>10}  STEP"))
+    lines.append(paint("muted", f"  {'BEGINS':>8}  {'TAKES':>11}  {'95% BELOW':>11}  STEP"))
     for stage, steps in _stages(planned.outlook.steps).items():
         lines.append(paint("strong", printable(stage or "other")))
         for row in _rows(steps, whole=whole):
@@ -141,7 +141,7 @@ def _row(row: _Row, width: int, paint: Paint) -> Iterator[str]:
     takes = f"~{duration(row.takes)}" if row.assumed else duration(row.takes)
     p95 = duration(row.p95) if row.p95 is not None else ""
     sign = "*" if row.critical else " "
-    start = f"{sign} {offset(row.begins):>8}  {takes:>9}  {p95:>10}  "
+    start = f"{sign} {offset(row.begins):>8}  {takes:>11}  {p95:>11}  "
     first, *rest = (
         wrap(row.title, width, "", " " * len(start))
         if len(row.title) + len(start) <= width

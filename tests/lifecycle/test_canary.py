@@ -337,6 +337,15 @@ def test_a_stored_recovery_plan_is_among_what_is_looked_through(estate: Estate) 
     assert estate.cli.root / "shop.dr" in estate.files()
 
 
+def test_a_report_of_a_run_is_among_what_is_looked_through(estate: Estate) -> None:
+    assert 0 != estate.run("dr", "test", "shop").code
+    for form in ("json", "markdown", "html", "text"):
+        arguments = ("--format", form, "-o", f"report.{form}", "--key", "first.key")
+        assert 0 == estate.run("dr", "report", "shop", *arguments).code
+    assert {f"report.{form}" for form in ("json", "html")} <= {path.name for path in estate.files()}
+    assert [] == estate.leaks()
+
+
 @pytest.mark.parametrize("path", COMMANDS)
 def test_no_command_shows_or_writes_a_secret(estate: Estate, path: str) -> None:
     estate.run_all_ways(path)

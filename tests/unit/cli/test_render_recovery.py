@@ -142,6 +142,12 @@ def test_a_drill_that_was_not_cleared_away_says_so() -> None:
     assert "Left behind: 0 of 9 looked for (run cleared)." in render_report(evidence(cleared))
 
 
+def test_of_a_reprotection_nothing_is_recovered_and_nothing_lost() -> None:
+    text = "\n".join(render_report(evidence(report(run_of(shop(), Mode.REPROTECT)))))
+    assert "db       replicated" in re.sub(r"\ndb +", "\ndb       ", text)
+    assert [] == [words for words in ("Recovery", "not known", "recovered") if words in text]
+
+
 def test_markdown_has_the_same_tables() -> None:
     lines = render_markdown_report(evidence(failover()))
     assert "<!-- provisioner report 20260301T025907Z-4 -->" == lines[0]

@@ -27,7 +27,6 @@ SIGNS = {
     Ended.GIVEN_UP: "\u2717",
 }
 CRITICAL = "\u25c6"
-UP = {Ended.DONE: "recovered"}
 
 
 class Fact(NamedTuple):
@@ -61,6 +60,7 @@ def achieved(report: Report) -> Iterator[Fact]:
     """What was achieved against the objectives, and what was left behind."""
     if report.recovers:
         yield _time(report)
+    if report.has_points:
         yield _point(report)
     if report.record.mode in ("test", "cleanup"):
         yield _left(report)
@@ -139,12 +139,19 @@ def facts(evidence: Evidence) -> Iterator[Fact]:
     yield Fact("Signed by", evidence.key or "NOBODY: it proves nothing")
 
 
-def lost(machine: Recovered) -> str:
+def became(report: Report, machine: Recovered) -> str:
+    """What became of a machine."""
+    if machine.ended is not Ended.DONE:
+        return STATES[machine.ended]
+    return "recovered" if report.recovers else "replicated"
+
+
+def lost(report: Report, machine: Recovered) -> str:
     """What was lost of a machine."""
     if machine.in_step:
         return "in step"
     if machine.loss is None:
-        return "not known" if machine.ended is Ended.DONE else ""
+        return "not known" if report.has_points and machine.ended is Ended.DONE else ""
     return "nothing" if machine.loss == 0 else duration(machine.loss)
 
 

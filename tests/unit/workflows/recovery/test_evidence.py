@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,16 @@ def test_a_report_that_is_as_it_was_signed(tmp_path: Path, indent: int | None) -
     found = evidence.verify(path, TRUSTED)
     assert ("Ada", evidence.content_digest(made)) == (found.signed_by, found.digest)
     assert made["run"] == found.document["run"]
+
+
+def test_programs_that_write_whole_numbers_without_a_fraction_break_no_signature(
+    tmp_path: Path,
+) -> None:
+    text = json.dumps(document())
+    assert ".0" in text
+    path = tmp_path / "report.json"
+    path.write_text(re.sub(r"(?<=\d)\.0(?=[,}])", "", text), encoding="utf-8")
+    assert "Ada" == evidence.verify(path, TRUSTED).signed_by
 
 
 def better(made: dict[str, Any]) -> None:

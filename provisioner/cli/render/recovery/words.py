@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from provisioner.cli.render.runs import OUTCOMES, duration, moment
 from provisioner.cli.render.text import count
+from provisioner.service.recovery.outlook import NOUNS
 from provisioner.service.recovery.reporting import Ended, Evidence, Recovered, Report, Step
 
 STATES = {
@@ -39,10 +40,8 @@ class Fact(NamedTuple):
 
 def title(report: Report) -> str:
     """``Failover of shop``."""
-    mode = {"test": "drill", "cleanup": "clean-up of a drill"}.get(
-        report.record.mode, report.record.mode
-    )
-    return f"{mode[0].upper()}{mode[1:]} of {report.record.name}"
+    noun = NOUNS[report.record.mode]
+    return f"{noun[0].upper()}{noun[1:]} of {report.record.name}"
 
 
 def verdict(report: Report) -> Fact:

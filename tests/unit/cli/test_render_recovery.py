@@ -21,7 +21,7 @@ from provisioner.service.recovery.reporting import Evidence, Report
 from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.recovery.report import report
 from provisioner.workflows.runbook import Runbook
-from tests.unit.workflows.recovery.runs import many, run_of, shop
+from tests.unit.workflows.recovery.told import many, run_of, shop
 
 HOSTILE = "<img src=x onerror=alert(1)> | `x` \u202e\x1b[31m"
 

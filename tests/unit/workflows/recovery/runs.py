@@ -1,4 +1,4 @@
-"""Runs of recovery plans for tests, as a journal would tell of them, made by hand."""
+"""Runs of recovery plans for tests, as a journal would tell of them, made to the second."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run_of(
     runbook = runbook_of(plan, mode)
     times = schedule(runbook, {task.id: SECONDS.get(task.action, 0.0) for task in runbook.tasks})
     held = _held(runbook, set(failing))
-    told: list[tuple[float, What, Task, Mapping[str, Any]]] = []
+    told: list[tuple[float, What, Task, dict[str, Any]]] = []
     for task in runbook.tasks:
         span = times.spans[task.id]
         if task.id in held:
@@ -72,7 +72,7 @@ def run_of(
             continue
         told.append((span.start, What.BEGUN, task, {}))
         if task.id in failing:
-            detail = {"diagnostic": LATE.as_json(), "attempt": 1}
+            detail: dict[str, Any] = {"diagnostic": LATE.as_json(), "attempt": 1}
             told.append((span.end, What.FAILED, task, detail))
             continue
         if task.id.startswith("approve/"):

@@ -16,7 +16,7 @@ from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.recovery.report import report
 from provisioner.workflows.recovery.signing import SigningKey, TrustedKeys
 from tests.lifecycle.results import misfits
-from tests.unit.workflows.recovery.runs import run_of, shop
+from tests.unit.workflows.recovery.told import run_of, shop
 
 KEY = SigningKey.new()
 TRUSTED = TrustedKeys({KEY.id: ("Ada", KEY.public)}, "keys")

@@ -11,7 +11,7 @@ from provisioner.core.diagnostics import error
 from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.recovery.report import Ended, Recovered, Report, report
 from provisioner.workflows.runs import Run, What
-from tests.unit.workflows.recovery.runs import run_of, shop
+from tests.unit.workflows.recovery.told import run_of, shop
 
 
 def machine(found: Report, name: str) -> Recovered:

@@ -204,6 +204,14 @@ _ADOPT = click.option(
     help="Take over objects that exist already and that nobody owns. Repeatable.",
 )
 
+_TRUST = click.option(
+    "--trust-site",
+    metavar="SITE",
+    multiple=True,
+    help="Somebody has made sure that this site is off: what it protects starts here, although "
+    "the site cannot be asked. One that answers is believed more. Repeatable.",
+)
+
 _REPORTS = tuple(
     click.option(
         option,
@@ -257,6 +265,11 @@ def gate_options(command: Command) -> Command:
 def adopt_option(command: Command) -> Command:
     """``--adopt``."""
     return _ADOPT(command)
+
+
+def trust_option(command: Command) -> Command:
+    """``--trust-site``."""
+    return _TRUST(command)
 
 
 def apply_options(command: Command) -> Command:

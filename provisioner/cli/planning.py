@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from provisioner.cli.render.gate import ALLOW_DATA_LOSS, MAX_IMPACT
+from provisioner.cli.render.gate import ALLOW_DATA_LOSS, MAX_IMPACT, TRUST_SITE
 from provisioner.cli.render.plan import render_plan
 from provisioner.cli.render.planjson import plan_document
 from provisioner.cli.render.text import plain
@@ -25,6 +25,8 @@ def choices_of(
     max_impact: str | None = None,
     allow_data_loss: tuple[Address, ...] = (),
     adopt: tuple[AddressPattern, ...] = (),
+    *,
+    trust_site: tuple[str, ...] = (),
 ) -> PlanChoices:
     """The options of the command line as the service takes them."""
     return PlanChoices(
@@ -33,6 +35,7 @@ def choices_of(
         Impact(max_impact) if max_impact is not None else None,
         allow_data_loss,
         adopt,
+        trusted_sites=trust_site,
     )
 
 
@@ -84,6 +87,8 @@ def command_of(plan: Plan, file: Path, stack: Path | None) -> list[str]:
     words += [MAX_IMPACT, plan.max_impact.value]
     for address in plan.consents:
         words += [ALLOW_DATA_LOSS, str(address)]
+    for site in plan.trusted_sites:
+        words += [TRUST_SITE, site]
     return [*words, "-o", str(file)]
 
 

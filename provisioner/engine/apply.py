@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from provisioner.core.clock import Clock, Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine.calls import RunIsOver, StepCalls, StillNeeded, settles
+from provisioner.engine.elsewhere import check_elsewhere
 from provisioner.engine.events import (
     EventSink,
     Noticed,
@@ -122,6 +123,7 @@ class Applier:
         self._sink(PhaseStarted("verify", len(plan.steps)))
         begun = begun_in(state.open_intents)
         verified = check_objects(plan, self._sessions, begun)
+        check_elsewhere(plan, self._sessions)
         look_ahead(plan, self._sessions, begun, thorough=True)
         self._record_endpoints(plan, state)
         operation = self._store.begin(purpose, self._actor, plan.digest)

@@ -1,5 +1,6 @@
 """Holds what others need: whatever would take something away that a held step, a resource that is
-not selected, or something that lives in it cannot do without.
+not selected, or something that lives in it cannot do without. And whatever is about something that
+is at another site.
 
 Stage 3 of the planner, which calls it. Pure.
 """
@@ -19,6 +20,14 @@ from provisioner.manifest.model import Reference
 from provisioner.providers.api import Absent, Present
 
 _USING = (Action.CREATE, Action.REPLACE, Action.UPDATE, Action.RENAME)
+
+
+def hold_what_is_away(request: PlanRequest, decisions: dict[Address, Decision]) -> None:
+    """Hold whatever is about something that is at another site."""
+    for address, why in request.away.items():
+        decision = decisions.get(address)
+        if decision is not None and decision.action is not None and decision.held is None:
+            decisions[address] = replace(decision, held=why)
 
 
 def hold_what_others_need(request: PlanRequest, decisions: dict[Address, Decision]) -> None:

@@ -180,6 +180,22 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Counterpart:
+    """A protected machine that a plan makes or starts, and a site where it may be instead: nothing
+    starts beside itself, so apply asks there once more. ``known`` is as it was recorded,
+    ``hosts`` are those of that site, ``is_new`` says that it has never been anywhere as far as is
+    known.
+    """
+
+    address: Address
+    known: Known
+    site: str
+    hosts: tuple[str, ...]
+    is_new: bool = False
+    runs_here: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Ordered steps (a step stands after all that it depends on) and what they were derived from.
 
@@ -224,6 +240,10 @@ class Plan:
     """
     unchanged: int = 0
     warnings: tuple[Diagnostic, ...] = ()
+    counterparts: tuple[Counterpart, ...] = ()
+    """Where machines that it makes or starts must not be."""
+    trusted_sites: tuple[str, ...] = ()
+    """Sites that were said to be off where they cannot be asked."""
     id: str = ""
     digest: str = ""
 

@@ -20,7 +20,7 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange, error
 from provisioner.core.overwriting import WHAT_TO_DO, would_be_lost
 from provisioner.core.values import digest
-from provisioner.engine.plan import Kept, Known, Plan, RestartPending, Step
+from provisioner.engine.plan import Counterpart, Kept, Known, Plan, RestartPending, Step
 from provisioner.providers.api import Change
 from provisioner.state.model import EndpointRecord
 
@@ -211,7 +211,28 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "interrupted": {step: list(intents) for step, intents in plan.interrupted.items()},
         "unchanged": plan.unchanged,
         "warnings": [warning.as_json() for warning in plan.warnings],
+        **_of_other_sites(plan),
     }
+
+
+def _of_other_sites(plan: Plan) -> dict[str, Any]:
+    """Keys that only plans of protected machines have."""
+    data: dict[str, Any] = {}
+    if plan.counterparts:
+        data["counterparts"] = [
+            {
+                "address": str(item.address),
+                "resource": known_json(item.known),
+                "site": item.site,
+                "hosts": list(item.hosts),
+                "isNew": item.is_new,
+                "runsHere": item.runs_here,
+            }
+            for item in plan.counterparts
+        ]
+    if plan.trusted_sites:
+        data["trustedSites"] = list(plan.trusted_sites)
+    return data
 
 
 def known_json(known: Known) -> dict[str, Any]:
@@ -319,6 +340,17 @@ def _step(data: Mapping[str, Any]) -> Step:
     )
 
 
+def _counterpart(data: Mapping[str, Any]) -> Counterpart:
+    return Counterpart(
+        Address.of(data["address"]),
+        known_of_json(data["resource"]),
+        data["site"],
+        tuple(data["hosts"]),
+        data["isNew"],
+        data["runsHere"],
+    )
+
+
 def _source(data: Mapping[str, Any]) -> SourceRange:
     return SourceRange(**{name: data[name] for name in SourceRange._fields})
 
@@ -375,6 +407,8 @@ def _plan(data: Mapping[str, Any], claimed: str) -> Plan:
         interrupted={step: tuple(intents) for step, intents in data["interrupted"].items()},
         unchanged=data["unchanged"],
         warnings=tuple(_diagnostic(item) for item in data["warnings"]),
+        counterparts=tuple(_counterpart(item) for item in data.get("counterparts", ())),
+        trusted_sites=tuple(data.get("trustedSites", ())),
         id=data["id"],
         digest=claimed,
     )

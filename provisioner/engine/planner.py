@@ -31,7 +31,7 @@ from provisioner.engine.decide import (
 from provisioner.engine.diff import project
 from provisioner.engine.filling import filled
 from provisioner.engine.graph import DependencyGraph
-from provisioner.engine.holding import hold_what_others_need, targets_of
+from provisioner.engine.holding import hold_what_is_away, hold_what_others_need, targets_of
 from provisioner.engine.linking import link_steps
 from provisioner.engine.plan import Kept, Known, Plan, Step, stamp_address
 from provisioner.engine.planfile import sealed
@@ -65,6 +65,8 @@ def make_plan(request: PlanRequest) -> Plan:
     }
     used = {subject.endpoint for subject in request.subjects.values()}
     used |= {step.known.endpoint for step in steps}
+    counterparts = tuple(i for i in request.counterparts if i.address not in request.away)
+    used |= {host for item in counterparts for host in item.hosts}
     plan = Plan(
         stack=request.name,
         environment=request.environment,
@@ -99,6 +101,8 @@ def make_plan(request: PlanRequest) -> Plan:
             if (decision.action, decision.kept, decision.undetermined) == (None, None, None)
         ),
         warnings=request.stack.warnings if request.stack is not None else (),
+        counterparts=counterparts,
+        trusted_sites=tuple(sorted(request.options.trusted_sites)),
     )
     return sealed(plan)
 
@@ -159,6 +163,7 @@ def _decide(
     staying: frozenset[Address] = frozenset()
     while True:
         decisions, specs = _decide_all(request, policy, order, staying)
+        hold_what_is_away(request, decisions)
         _keep_what_kept_objects_need(request, decisions)
         hold_what_others_need(request, decisions)
         held = {address for address in waited_for & decisions.keys() if decisions[address].held}

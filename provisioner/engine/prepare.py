@@ -16,6 +16,12 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError
 from provisioner.core.values import Path
 from provisioner.engine.decide import owned
+from provisioner.engine.elsewhere import (
+    check_trusted,
+    counterparts,
+    look_elsewhere,
+    with_disks,
+)
 from provisioner.engine.events import EventSink, PhaseStarted
 from provisioner.engine.graph import DependencyGraph, ResourceGraph
 from provisioner.engine.observe import Observe, observe
@@ -152,10 +158,14 @@ def prepare_plan(
     options: PlanOptions,
     sink: EventSink,
     known: Iterable[Diagnostic] = (),
+    away: Mapping[Address, str] | None = None,
 ) -> Plan:
     """The plan for a stack as its endpoints are now; raises ProvisionerError with every problem
-    found, and those that are ``known`` already.
+    found, and those that are ``known`` already. Steps about what is ``away`` at another site, as
+    the caller knows, are held for that reason; so are those that would start or make what turns
+    out to be.
     """
+    check_trusted(stack, options.trusted_sites)
     found = survey(stack, state, sessions, rules=rules, options=options, sink=sink, known=known)
     users = _users_of_predecessors(found, sessions)
     sink(PhaseStarted("plan", len(found.subjects)))
@@ -172,6 +182,7 @@ def prepare_plan(
         options=options,
         unselected=found.unselected,
         users=users,
+        away=away or {},
     )
     plan = make_plan(request)
     again = movers(request, plan)
@@ -181,9 +192,26 @@ def prepare_plan(
             address: Moved(subject, answers[address], replaced)
             for address, (subject, replaced) in again.items()
         }
-        plan = make_plan(replace(request, moved=moved))
+        request = replace(request, moved=moved)
+        plan = make_plan(request)
+    plan = _without_what_is_away(request, plan, sessions, sink)
     look_ahead(plan, sessions, begun_in(state.open_intents), thorough=False, stack=stack)
     return plan
+
+
+def _without_what_is_away(
+    request: PlanRequest, plan: Plan, sessions: Sessions, sink: EventSink
+) -> Plan:
+    """The plan with held steps for protected machines that are at their other site, or may be."""
+    looked_at = counterparts(request, plan)
+    if not looked_at:
+        return plan
+    sink(PhaseStarted("elsewhere", len({item.address for item in looked_at})))
+    away = look_elsewhere(
+        looked_at, plan.lineage, request.endpoints, request.options.trusted_sites, sessions
+    )
+    away = {**with_disks(request, away), **request.away}
+    return make_plan(replace(request, away=away, counterparts=looked_at))
 
 
 def _users_of_predecessors(found: Survey, sessions: Sessions) -> dict[Address, Sequence[User]]:

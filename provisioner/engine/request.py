@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
+from provisioner.engine.plan import Counterpart
 from provisioner.engine.rules import Rules
 from provisioner.engine.selection import Selection
 from provisioner.engine.subjects import Subject
@@ -23,7 +24,8 @@ from provisioner.state.model import EndpointRecord, State
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
     """What the caller of ``plan`` chose. ``max_impact`` None: the stack's default. ``only_adopt``:
-    nothing but what ``adopt`` names is looked at for a step.
+    nothing but what ``adopt`` names is looked at for a step. ``trusted_sites`` are off, as somebody
+    says, where they cannot be asked.
     """
 
     destroy: bool = False
@@ -32,6 +34,7 @@ class PlanOptions:
     consents: tuple[Address, ...] = ()
     adopt: tuple[AddressPattern, ...] = ()
     only_adopt: bool = False
+    trusted_sites: tuple[str, ...] = ()
     now: str = ""
     tool_version: str = ""
 
@@ -52,7 +55,8 @@ class PlanRequest:
 
     ``subjects`` are the selected ones, with specs as the provider normalised them. ``users`` are
     those of predecessors that earlier runs have left. ``moved`` is known only once a first plan has
-    shown what is replaced.
+    shown what is replaced, and likewise ``away``, the machines that are at another site, with their
+    disks, and why; ``counterparts`` are those that were asked about.
     """
 
     name: str
@@ -68,3 +72,5 @@ class PlanRequest:
     unselected: Mapping[Address, Subject] = field(default_factory=dict)
     users: Mapping[Address, Sequence[User]] = field(default_factory=dict)
     moved: Mapping[Address, Moved] = field(default_factory=dict)
+    away: Mapping[Address, str] = field(default_factory=dict)
+    counterparts: tuple[Counterpart, ...] = ()

@@ -1,8 +1,9 @@
 """What the kinds of recovery say, read from canonical specs: who is in a group, what takes whose
 place, what a machine uses.
 
-Called by :mod:`provisioner.manifest.recovery`, which checks them, and by what compiles recovery
-plans. Specs of other resources are looked up by their addresses; what is not there is left out.
+Called by :mod:`provisioner.manifest.recovery`, which checks them, by what compiles recovery plans,
+and by :mod:`provisioner.engine.elsewhere`. Specs of other resources are looked up by their
+addresses; what is not there is left out.
 """
 
 from __future__ import annotations
@@ -38,6 +39,16 @@ PLACES = {
 others pin it to a host of its site, which means nothing at another one.
 """
 DEFAULT_TIER = 3
+
+
+class OtherSite(NamedTuple):
+    """Where the copy of a machine may run: the site, its hosts, and the disks that are replicated
+    to it.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    disks: frozenset[Address]
 
 
 class Use(NamedTuple):
@@ -82,6 +93,28 @@ def counterparts(pair: Spec, *, from_first: bool) -> dict[Address, Address]:
 def hosts_of(site: Spec) -> frozenset[str]:
     """The names of a site's hosts."""
     return frozenset(section(site, "hosts"))
+
+
+def other_sites(
+    policies: Mapping[Address, Spec],
+    machines: Mapping[Address, Spec],
+    host_of: Mapping[Address, str],
+) -> dict[Address, tuple[OtherSite, ...]]:
+    """By machine that a group protects, the sites that are paired with the one of its host; those
+    on a host of neither site are left out.
+    """
+    found: dict[Address, list[OtherSite]] = {}
+    for group in (spec for address, spec in policies.items() if address.kind == GROUP):
+        pair = policies.get(Address(SITE_PAIR, str(group.get("sitePair"))), {})
+        names = [str(pair.get(side)) for side in ("first", "second")]
+        hosts = [hosts_of(policies.get(Address(SITE, name), {})) for name in names]
+        for machine in members(group, machines):
+            for own, other in ((0, 1), (1, 0)):
+                if host_of.get(machine) in hosts[own]:
+                    disks = frozenset(disks_of(machines[machine], excluded_disks(group)))
+                    site = OtherSite(names[other], tuple(sorted(hosts[other])), disks)
+                    found.setdefault(machine, []).append(site)
+    return {machine: tuple(sites) for machine, sites in found.items()}
 
 
 def disks_of(machine: Spec, excluded: Collection[Address] = ()) -> tuple[Address, ...]:

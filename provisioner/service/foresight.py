@@ -16,7 +16,7 @@ from provisioner.engine.prepare import needs_of, prepare_plan, select
 from provisioner.engine.sessions import Sessions, is_about_host
 from provisioner.engine.subjects import Subject, collect
 from provisioner.service.model import Event, EventSink, PhaseStarted, Plan, Stack, State
-from provisioner.service.plan import PlanChoices
+from provisioner.service.plan import PlanChoices, away_of
 from provisioner.service.secrets import missing_secrets
 from provisioner.service.workspace import Workspace
 
@@ -139,6 +139,7 @@ class NextPlan:
             options=self._without(left_out).options(self.workspace, destroy=False),
             sink=self._tell,
             known=[item for item in missing if item.address not in passed_over],
+            away=away_of(self.workspace, stack, self.state, self.choices),
         )
 
 

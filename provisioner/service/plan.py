@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class PlanChoices:
     consents: tuple[Address, ...] = ()
     adopt: tuple[AddressPattern, ...] = ()
     only_adopt: bool = False
+    trusted_sites: tuple[str, ...] = ()
 
     def options(self, workspace: Workspace, *, destroy: bool) -> PlanOptions:
         """The same for the engine, with what it cannot know by itself."""
@@ -39,6 +40,7 @@ class PlanChoices:
             consents=self.consents,
             adopt=self.adopt,
             only_adopt=self.only_adopt,
+            trusted_sites=self.trusted_sites,
             now=workspace.clock.now().isoformat(timespec="seconds"),
             tool_version=__version__,
         )
@@ -54,7 +56,22 @@ def make_plan(workspace: Workspace, choices: PlanChoices, sink: EventSink) -> Pl
     missing = missing_secrets(stack, workspace.secrets)
     if name != stack.name:
         state = workspace.read_state(stack.name)
-    return plan_of(workspace, stack, state, choices, sink, destroy=False, known=missing)
+    away = away_of(workspace, stack, state, choices)
+    return plan_of(workspace, stack, state, choices, sink, destroy=False, known=missing, away=away)
+
+
+def away_of(
+    workspace: Workspace, stack: Stack, state: State, choices: PlanChoices
+) -> Mapping[Address, str]:
+    """What recovery plans have taken to another site, as their journals know, and why it is held.
+    Raises ProvisionerError for a journal that cannot be read.
+    """
+    folder = workspace.state_path.parent / "recovery"
+    if not folder.is_dir():
+        return {}
+    from provisioner.service.recovery.away import away  # noqa: PLC0415 - few stacks need it
+
+    return away(folder, stack, state, choices.trusted_sites)
 
 
 def plan_of(
@@ -66,9 +83,11 @@ def plan_of(
     *,
     destroy: bool,
     known: Iterable[Diagnostic] = (),
+    away: Mapping[Address, str] | None = None,
 ) -> Plan:
     """The plan for a stack that is loaded already, or of which only the name is known: then all
-    that is recorded is to go. What is ``known`` to be wrong is reported with what is found.
+    that is recorded is to go. What is ``known`` to be wrong is reported with what is found. What
+    is ``away`` is held.
     """
     declared, name = (None, stack) if isinstance(stack, str) else (stack, stack.name)
     with workspace.sessions(sink) as sessions:
@@ -82,6 +101,7 @@ def plan_of(
             options=choices.options(workspace, destroy=destroy),
             sink=sink,
             known=known,
+            away=away or {},
         )
 
 

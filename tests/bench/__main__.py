@@ -183,12 +183,13 @@ def _review(options: argparse.Namespace) -> None:
 def _schedule(options: argparse.Namespace) -> None:
     rounds = options.rounds or _ROUNDS
     samples = schedule.measure(rounds, _say)
+    schedule.measure_compiling(samples, rounds, _say)
     tables = [report.phase_rows(samples, None), report.goal_rows(samples, schedule.GOALS)]
     _show(tables, rounds)
     if options.write:
         text = (
-            f"What it costs to schedule the failover of {schedule.MACHINES:,} machines, and how "
-            "long that would run. [How](README.md)."
+            f"What it costs to compile a plan of {schedule.MACHINES:,} machines and to schedule "
+            "their failover, and how long that would run. [How](README.md)."
         )
         _write("schedule.md", report.page("The schedule of a runbook", text, tables, rounds))
 

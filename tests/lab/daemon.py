@@ -80,6 +80,11 @@ class LibvirtDaemon:
             raise LabError(f"libvirtd is not running\n{self.log_tail()}")
         return self._pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether libvirtd runs now."""
+        return self._pid is not None and runs(self._pid)
+
     def __enter__(self) -> Self:
         try:
             self.start()

@@ -244,3 +244,16 @@ def wait_for(sites: Sites, task: str) -> None:
             return
         time.sleep(0.1)
     raise AssertionError(f"{task} never asked")
+
+
+def test_a_plan_of_the_stack_leaves_alone_what_runs_at_the_other_site(sites: Sites) -> None:
+    sites("dr", "migrate", "shop", "--yes")
+    sites("dr", "reprotect", "shop", "--yes")
+    done = sites.cli("plan", "--json")
+    held = {item["id"]: item["held"] for item in done.json["held"]}
+    assert ([], ["Disk/db-data", "Disk/web-root"]) == (done.json["steps"], sorted(held))
+    assert "the recovery plan shop runs at Site/west since" in held["Disk/db-data"]
+    sites.cli("apply", "--yes")
+    assert "succeeded" == sites("dr", "failback", "shop", "--yes")["outcome"]
+    done = sites.cli("plan", "--json")
+    assert ([], []) == (done.codes, done.json["steps"])

@@ -15,6 +15,7 @@ from provisioner.cli.options import (
     gate_options,
     global_options,
     selection_options,
+    trust_option,
 )
 from provisioner.core.address import Address, AddressPattern
 
@@ -31,6 +32,7 @@ from provisioner.core.address import Address, AddressPattern
 @selection_options
 @gate_options
 @adopt_option
+@trust_option
 @apply_options
 @global_options
 @pass_invocation
@@ -44,6 +46,7 @@ def command(
     max_impact: str | None,
     allow_data_loss: tuple[Address, ...],
     adopt: tuple[AddressPattern, ...],
+    trust_site: tuple[str, ...],
     yes: bool,
     parallel: int | None,
 ) -> ExitCode:
@@ -72,6 +75,7 @@ def command(
             "--max-impact": max_impact,
             "--allow-data-loss": allow_data_loss,
             "--adopt": adopt,
+            "--trust-site": trust_site,
             "--env": invocation.environment,
             "--var": invocation.variables,
         }
@@ -91,7 +95,7 @@ def command(
     if stack is not None:
         raise click.UsageError("--stack is only for a plan file.")
     workspace = open_workspace(invocation, what)
-    choices = choices_of(target, exclude, max_impact, allow_data_loss, adopt)
+    choices = choices_of(target, exclude, max_impact, allow_data_loss, adopt, trust_site=trust_site)
     with progress(terminal, steps=False) as sink:
         plan = make_plan(workspace, choices, sink)
     if not terminal.json:

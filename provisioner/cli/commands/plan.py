@@ -16,6 +16,7 @@ from provisioner.cli.options import (
     report_options,
     selection_options,
     stack_argument,
+    trust_option,
 )
 from provisioner.core.address import Address, AddressPattern
 
@@ -33,6 +34,7 @@ from provisioner.core.address import Address, AddressPattern
 @selection_options
 @gate_options
 @adopt_option
+@trust_option
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
@@ -53,6 +55,7 @@ def command(
     max_impact: str | None,
     allow_data_loss: tuple[Address, ...],
     adopt: tuple[AddressPattern, ...],
+    trust_site: tuple[str, ...],
     detailed_exitcode: bool,
     sarif: Path | None,
     junit: Path | None,
@@ -74,7 +77,7 @@ def command(
     terminal = invocation.terminal
     form = invocation.form
     workspace = open_workspace(invocation, stack)
-    choices = choices_of(target, exclude, max_impact, allow_data_loss, adopt)
+    choices = choices_of(target, exclude, max_impact, allow_data_loss, adopt, trust_site=trust_site)
     reports = Reports(sarif, junit)
     with reports.written(), reports.about("plan", workspace) as checked:
         with progress(terminal, steps=False) as sink:

@@ -40,6 +40,7 @@ _PHASES = {
     "observe": "Observing {}",
     "foresee": "Planning the next apply of {}",
     "plan": "Comparing {}",
+    "elsewhere": "Asking the other site about {}",
     "verify": "Checking that the plan still fits: {}",
     "apply": "Applying {}",
     "discover": "Discovering {}",
@@ -50,6 +51,7 @@ _NOUNS = {
     "observe": "resource",
     "foresee": "resource",
     "plan": "resource",
+    "elsewhere": "machine",
     "check": "manifest",
 }
 

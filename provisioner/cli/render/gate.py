@@ -12,6 +12,7 @@ from provisioner.service.model import Plan, Step
 
 MAX_IMPACT = "--max-impact"
 ALLOW_DATA_LOSS = "--allow-data-loss"
+TRUST_SITE = "--trust-site"
 
 MOST_OPTIONS = 20
 """In a command that is shown to be copied."""
@@ -51,6 +52,16 @@ def consents(plan: Plan) -> Consents:
             default=None,
         ),
         tuple(map(str, sorted(losing, key=lambda item: (item.kind, natural(item.name))))),
+    )
+
+
+def trust(plan: Plan) -> str | None:
+    """What a reviewer has to know of sites that were said to be off; None if none was."""
+    if not plan.trusted_sites:
+        return None
+    sites = ", ".join(f"Site/{name}" for name in plan.trusted_sites)
+    return (
+        f"{sites} was said to be off ({TRUST_SITE}): what is protected starts without its answer."
     )
 
 

@@ -25,6 +25,8 @@ def plan_document(plan: Plan, vocabulary: Vocabulary) -> dict[str, Any]:
         document[part] = [_masked_step(step, vocabulary) for step in document[part]]
     for part in ("context", "refresh", "observed"):
         document[part] = [_masked_resource(item, vocabulary) for item in document[part]]
+    for item in document.get("counterparts", ()):
+        item["resource"] = _masked_resource(item["resource"], vocabulary)
     document["counts"] = plan.counts()
     document["refused"] = [
         {"step": step.id, "impact": step.impact.value, "allowedBy": consent(step)}

@@ -20,12 +20,15 @@ from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.refusals import Ways
+from provisioner.workflows.runs import Run
 
 FOLDER = "recovery"
 """Beside the state: the journals of its plans."""
 TURN = "turn"
 TURNING = (Mode.MIGRATE, Mode.FAILOVER, ROLLBACK)
 """The modes that have such a task."""
+PAUSING = (*TURNING, Mode.REPROTECT)
+"""The modes during which nobody else does anything to the machines of the plan."""
 LOOKED_BACK = 1000
 """Runs that are looked through for the last that turned the direction."""
 
@@ -95,13 +98,19 @@ def named_journal(workspace: Workspace, source: Source) -> Journal:
 
 def runs_at(journal: Journal) -> str | None:
     """The site where the machines of a plan run, as its journal knows; None if it never turned."""
+    turn = last_turn(journal)
+    return None if turn is None else turn[0]
+
+
+def last_turn(journal: Journal) -> tuple[str, Run] | None:
+    """The site that the last turn led to, and the run that made it."""
     for record in journal.runs(LOOKED_BACK):
         if record.mode not in TURNING:
             continue
         run = journal.run(record.id)
         turn = run.tasks.get(TURN)
         if turn is not None and turn.is_done:
-            return str(turn.result["here"])
+            return str(turn.result["here"]), run
     return None
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,8 +26,14 @@ from provisioner.service.model import (
     StopSignal,
 )
 from provisioner.service.recovery.compiling import loaded
-from provisioner.service.recovery.model import Mode, PlannedMachine
-from provisioner.service.recovery.opening import Opened, Source, open_plan, reopened
+from provisioner.service.recovery.model import PlannedMachine
+from provisioner.service.recovery.opening import (
+    PAUSING,
+    Opened,
+    Source,
+    open_plan,
+    reopened,
+)
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.recovery.actions import Estate, synchronise
 from provisioner.workflows.recovery.modes.tasks import LONG, PARALLEL_SYNCS
@@ -35,10 +41,10 @@ from provisioner.workflows.recovery.modes.tasks import LONG, PARALLEL_SYNCS
 ACTION = "synchronise"
 LOOK_AT_CONTINUOUS = 10.0
 """Seconds after which it is looked again whether a continuous replica still gets every write."""
+HEED = 0.5
+"""Seconds after which it is looked whether somebody is in a hurry."""
 SHORTEST = 1.0
 """Seconds between two synchronisations of a machine, at least."""
-PAUSING = (Mode.MIGRATE, Mode.FAILOVER, Mode.REPROTECT, "rollback")
-"""Runs during which nobody else moves data of the plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +175,12 @@ def watch(
     sink: EventSink,
     stop: StopSignal,
     tell: Callable[[Sequence[Age]], None],
+    *,
+    rounds: int | None = None,
 ) -> Copies:
     """Synchronise each machine at its interval, and see to it that continuous replicas get every
-    write, until ``stop``; ``tell`` hears the ages after each round. Returns what the last round of
-    each machine came to.
+    write, until ``stop`` or for so many ``rounds``; ``tell`` hears the ages after each round.
+    Returns what the last round of each machine came to.
     """
     wake = threading.Event()
     stop.on_request(wake.set)
@@ -180,9 +188,10 @@ def watch(
     done: dict[Address, Copied] = {}
     failed: dict[Address, Diagnostic] = {}
     clock = workspace.clock
+    told = 0
     opened = [open_plan(workspace, source, sink) for source in chosen]
     with workspace.sessions(sink) as sessions:
-        work = _Round(workspace, sessions, sink)
+        work = _Round(workspace, sessions, sink, stop)
         while not stop.stopping:
             # Anew each time: a migration turns the direction.
             opened = [reopened(item) for item in opened]
@@ -200,6 +209,9 @@ def watch(
             failed |= {Address.of(item.address or ""): item for item in copies.failed}
             if ready:
                 tell(_told(opened, sessions, clock.now(), sink))
+                told += 1
+            if told == rounds:
+                break
             wake.wait(max(0.05, min(due.values(), default=began) - clock.monotonic()))
     return Copies(tuple(done.values()), tuple(failed.values()))
 
@@ -235,7 +247,14 @@ def _machines(opened: Sequence[Opened]) -> Iterator[tuple[Opened, PlannedMachine
 class _Round:
     """Synchronisations of machines, some at once."""
 
-    def __init__(self, workspace: Workspace, sessions: Sessions, sink: EventSink) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        sessions: Sessions,
+        sink: EventSink,
+        stop: StopSignal | None = None,
+    ) -> None:
+        self._stop = stop
         self._workspace = workspace
         self._sessions = sessions
         self._sink = sink
@@ -270,8 +289,16 @@ class _Round:
                 elif found is not None:
                     failed.append(found)
 
-        with ThreadPoolExecutor(PARALLEL_SYNCS, thread_name_prefix="synchronise") as pool:
-            list(pool.map(work, given_now))
+        pool = ThreadPoolExecutor(PARALLEL_SYNCS, thread_name_prefix="synchronise")
+        try:
+            under_way = {pool.submit(work, given) for given in given_now}
+            while under_way and not (self._stop is not None and self._stop.abandoning):
+                ended, under_way = wait(under_way, timeout=HEED)
+                for future in ended:
+                    future.result()
+        finally:
+            # Who is in a hurry does not wait for data that are on their way.
+            pool.shutdown(wait=False, cancel_futures=True)
         for text in sorted(set(left_out)):
             self._sink(Noticed(text))
         return Copies(

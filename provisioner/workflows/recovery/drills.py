@@ -133,10 +133,12 @@ def _drill_machine(
 
 
 def real_machine(plan: RecoveryPlan, machine: PlannedMachine, site: str) -> Known:
-    """The machine as it is made in earnest at a site, running."""
+    """The machine as it is made in earnest at a site, running. Disks that are not replicated it has
+    where the plan says so: at the site that it comes from.
+    """
     known = plan.objects[site][machine.address]
     spec = laid_over(known.spec, machine.real.get(site, {}))
-    return replace(known, spec={**with_disks_of(spec, machine), "power": "running"})
+    return replace(known, spec={**spec, "power": "running"})
 
 
 def with_disks_of(spec: Mapping[str, Any], machine: PlannedMachine) -> Mapping[str, Any]:

@@ -54,8 +54,8 @@ class Check:
     - ``serial``: ``text`` appears on the machine's serial console after its start;
     - ``tcp``: ``host`` (None: the machine's address) accepts connections at ``port``;
     - ``agent``: the guest agent answers;
-    - ``command``: ``argv`` exits with 0 on the machine of the orchestrator, with the plan's,
-      machine's and mode's names in the environment;
+    - ``command``: ``argv`` exits with 0 on the machine of the orchestrator, with the names of plan,
+      mode, site and machine in the environment;
     - ``guest-command``: ``argv`` exits with 0 in the guest;
     - ``prompt``: somebody answers ``yes`` to ``text``.
 

@@ -164,6 +164,7 @@ class Checking:
             **self._environ,
             "PROVISIONER_PLAN": self._estate.plan.name,
             "PROVISIONER_MODE": self._mode,
+            "PROVISIONER_SITE": self._estate.site(work),
             "PROVISIONER_MACHINE": Address.of(str(machine)).name if machine else "",
         }
         return self._ended(argv, *run_program(argv, environ, work))

@@ -135,11 +135,18 @@ class Drilling:
         disks: dict[str, Json] = {
             str(address): outcome.external_id for address, outcome in made.items()
         }
-        return Done({"disks": disks, "point": point or self._newest(machine)})
+        told = self._told(machine, str(point) if point is not None else None)
+        return Done({"disks": disks, **told, "objective": machine.point_objective})
 
-    def _newest(self, machine: PlannedMachine) -> Json:
+    def _told(self, machine: PlannedMachine, chosen: str | None) -> dict[str, Json]:
+        """Which point the machine starts from, and when that was taken."""
         points = self._estate.replica_states([machine])[machine.address].points
-        return points[-1].id if points else None
+        found = [point for point in points if chosen in (None, point.id)]
+        taken = found[-1].taken if found else None
+        return {
+            "point": found[-1].id if found else chosen,
+            "taken": taken.isoformat() if taken is not None else None,
+        }
 
     def _is_defined(self, work: Work) -> Done | NotDone:
         found = self._estate.own(self.drilled(self._estate.machine(work)))

@@ -16,7 +16,7 @@ NEEDED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "migrate": {"here": (POWER, STANDBY, REPLICATION), "there": (POWER, STANDBY, REPLICATION)},
     "failover": {"there": (POWER, STANDBY, REPLICATION)},
     "reprotect": {"here": (REPLICATION,), "there": (POWER, STANDBY, REPLICATION)},
-    "rollback": {"here": (POWER, STANDBY), "there": ()},
+    "rollback": {"here": (POWER, STANDBY), "there": (STANDBY,)},
 }
 """Capabilities that the endpoints of a site have to have, by mode."""
 

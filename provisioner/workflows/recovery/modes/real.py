@@ -146,7 +146,7 @@ def failover_runbook(plan: RecoveryPlan) -> Runbook:
             of_machine(
                 "off",
                 machine,
-                f"{machine.address.name} does not run at {plan.here}, as far as that can be seen",
+                f"look whether {machine.address.name} still runs at {plan.here}",
                 [fenced],
                 stage="fencing",
                 site=plan.here,
@@ -200,11 +200,23 @@ def rollback_runbook(plan: RecoveryPlan) -> Runbook:
             site=plan.there,
         )
     )
+    marked = [
+        draft.add(
+            of_machine(
+                "stand-by",
+                machine,
+                f"mark what there is of {machine.address.name} at {plan.there} as not to start",
+                [proof],
+                site=plan.there,
+            )
+        )
+        for machine in plan.machines
+    ]
     turned = draft.add(
         of_plan(
             TURN,
             f"{plan.here} is the plan's site again",
-            [proof],
+            [proof, *marked],
             action=TURN,
             here=plan.here,
             there=plan.there,

@@ -191,9 +191,10 @@ def test_what_is_not_repeated_is_tried_once(one: OneMachine, tmp_path: Path) -> 
 
 def test_a_command_gets_names_and_no_shell(one: OneMachine, tmp_path: Path) -> None:
     told = tmp_path / "told"
-    script = f"echo $PROVISIONER_PLAN $PROVISIONER_MODE $PROVISIONER_MACHINE $0 > {told}"
+    names = "$PROVISIONER_PLAN $PROVISIONER_MODE $PROVISIONER_SITE $PROVISIONER_MACHINE"
+    script = f"echo {names} $0 > {told}"
     check(one, "command", {"argv": ["sh", "-c", script, "$HOME; ls"]})
-    assert "shop test web $HOME; ls\n" == told.read_text()
+    assert "shop test site-b web $HOME; ls\n" == told.read_text()
 
 
 def test_a_command_that_does_not_end_is_ended_with_all_it_has_started(

@@ -173,6 +173,7 @@ VALUES: dict[str, list[str]] = {
     "--rounds": ["1"],
     "--stack": ["."],
     "--target": ["VirtualMachine/*"],
+    "--trust-site": ["west"],
 }
 """Values of options that take some: flags, choices and files to write are found by themselves."""
 

@@ -6,6 +6,8 @@ Commands run as a user runs them: by the manifests in ``stack``, or in the empty
 """
 
 import contextlib
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.lab import bootsector
 from tests.lab.serial import SerialLog
@@ -68,6 +70,14 @@ class Shop:
     ) -> None:
         self._switch.end()
 
+    def begin(self) -> None:
+        """Its machines run at site a and are copied to site b; the signed plan is there."""
+        self.run("apply", "--yes")
+        self.run("dr", "key", str(self.key))
+        self.run("dr", "compile", "shop", f"--output={self.plan}", f"--key={self.key}")
+        self.run("replicate", "run")
+        self.wait_for_counts(self.sites.a)
+
     # Commands
 
     def run(self, *command: str, expect: int = 0) -> str:
@@ -79,6 +89,12 @@ class Shop:
     def run_stored(self, *command: str, expect: int = 0) -> str:
         """A command of ``dr`` by the stored plan and nothing else."""
         return self._finished(list(command), self.stored, self.elsewhere, expect)
+
+    def results(self, *command: str, expect: int = 0) -> dict[str, dict[str, Any]]:
+        """What the tasks of a run by the stored plan came to, by their ids."""
+        lines = self.run_stored(*command, "--json", expect=expect).splitlines()
+        finished = next(line for line in reversed(lines) if line.startswith("{"))
+        return {task["id"]: task["result"] for task in json.loads(finished)["tasks"]}
 
     @property
     def stored(self) -> list[str]:
@@ -137,11 +153,25 @@ class Shop:
                 raise ShopError(f"not all machines count at site {site.name}: {counts}")
             time.sleep(0.1)
 
+    def objects(self, site: Site) -> set[str]:
+        """All that is there for the shop at a site: files, less the numbers of recovery points,
+        machines and networks.
+        """
+        files = {_POINT.sub(".", path.name) for path in (site.folder / "shop").iterdir()}
+        with site.connected() as connection:
+            defined = [*connection.listAllDomains(), *connection.listAllNetworks()]
+            return files | {f"{type(item).__name__} {item.name()}" for item in defined}
+
     def refuse_fencing(self) -> None:
         """From now on the power switch does not work."""
         self._switch.broken = True
 
+    def allow_fencing(self) -> None:
+        """From now on it works again."""
+        self._switch.broken = False
 
+
+_POINT = re.compile(r"\.\d{8}\.")
 _PROGRAM = [sys.executable, "-m", "provisioner"]
 
 

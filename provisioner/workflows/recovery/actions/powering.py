@@ -6,7 +6,9 @@ other, and where that site can be reached it is marked there as not to start.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
@@ -39,6 +41,9 @@ class Powering:
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
         self._silent: dict[str, float] = {}
+        self._answered: set[str] = set()
+        self._asking: dict[str, Lock] = {}
+        self._lock = Lock()
 
     def actions(self) -> Mapping[str, Action]:
         """By their names."""
@@ -84,25 +89,40 @@ class Powering:
     def _off_if_seen(self, work: Work) -> Done:
         """After the fencing: whatever can still be seen of the old site must not contradict it."""
         target = self._target(work)
-        if self._was_silent(work, target):
-            return Done({"reachable": False, "why": f"{target.record.name} did not answer"})
-        try:
-            present = self._estate.own(target)
-        except (ProvisionerError, Retryable) as problem:
-            told = diagnostic_of(problem)
-            if told.code == NOT_OURS:
-                return Done({"reachable": True, "power": "absent"})
-            if not is_about_host(told):
-                # It answers, and cannot tell of the machine: that may still run.
-                raise
-            self._silent[target.record.name] = work.clock.monotonic()
-            return Done({"reachable": False, "why": told.summary})
+        with self._first(target.record.name):
+            if self._was_silent(work, target):
+                return Done({"reachable": False, "why": f"{target.record.name} did not answer"})
+            try:
+                present = self._estate.own(target)
+            except (ProvisionerError, Retryable) as problem:
+                told = diagnostic_of(problem)
+                if told.code == NOT_OURS:
+                    return Done({"reachable": True, "power": "absent"})
+                if not is_about_host(told):
+                    # It answers, and cannot tell of the machine: that may still run.
+                    raise
+                self._silent[target.record.name] = work.clock.monotonic()
+                return Done({"reachable": False, "why": told.summary})
+            self._answered.add(target.record.name)
         if present is not None and power_of(present) not in OFF:
             self._power(target, "stopped", work.deadline)
             self._seen_off(target)
         if present is not None:
             self._mark(work, target)
         return Done({"reachable": True, "power": "absent" if present is None else "stopped"})
+
+    @contextmanager
+    def _first(self, endpoint: str) -> Iterator[None]:
+        """As long as an endpoint has not answered, one machine after the other asks it: those
+        behind the first find out from that whether it is dead.
+        """
+        with self._lock:
+            alone = self._asking.setdefault(endpoint, Lock())
+        if endpoint in self._answered:
+            yield
+            return
+        with alone:
+            yield
 
     def _was_silent(self, work: Work, target: Placed) -> bool:
         """Whether its endpoint gave no answer just now: a dead site costs one wait, not one for

@@ -7,8 +7,10 @@ Commands run as a user runs them: by the manifests in ``stack``, or in the empty
 
 import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +25,8 @@ from tests.lab import bootsector
 from tests.lab.serial import SerialLog
 from tests.lab.sites import Site, TwoSites
 
-STACK = Path(__file__).resolve().parents[2] / "stacks" / "dr-two-sites"
+_ROOT = Path(__file__).resolve().parents[2]
+STACK = _ROOT / "stacks" / "dr-two-sites"
 MACHINES = ("db", "mail", "orders", "queue", "stock", "web")
 CONTINUOUS = ("db", "queue")
 
@@ -102,6 +105,25 @@ class Shop:
         trusted = f"--trusted={self.key}.pub"
         return [f"--from={self.plan}", trusted, f"--journal={self.journal}"]
 
+    def run_killed(self, number: int, moment: str, *command: str) -> bool:
+        """A command by the stored plan, which is killed as :mod:`tests.live.recoverykilled` says.
+        Whether it was: it may have got to its end.
+        """
+        program = [sys.executable, "-m", "tests.live.recoverykilled", str(number), moment]
+        environ = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        done = subprocess.run(
+            [*program, *command, *self.stored],
+            cwd=self.elsewhere,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode not in (0, -signal.SIGKILL):
+            raise ShopError(f"{command}: exit code {done.returncode}\n{done.stdout}")
+        return done.returncode != 0
+
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Replication goes on for as long as the block lasts, by a process that is ended then."""
@@ -133,7 +155,7 @@ class Shop:
     # What is there
 
     def log(self, site: Site, machine: str) -> SerialLog:
-        """What a machine has printed at a site, over all its runs there."""
+        """What a machine has printed since its last start at a site."""
         found = sorted((site.folder / "shop").glob(f"{machine}.*.console.log"))
         return SerialLog(found[0] if found else site.folder / "shop" / "none.log")
 
@@ -153,14 +175,15 @@ class Shop:
                 raise ShopError(f"not all machines count at site {site.name}: {counts}")
             time.sleep(0.1)
 
-    def objects(self, site: Site) -> set[str]:
-        """All that is there for the shop at a site: files, less the numbers of recovery points,
-        machines and networks.
+    def objects(self, site: Site) -> list[str]:
+        """All that is there for the shop at a site: files, as ``web.qcow2``, with all recovery
+        points of a disk as one, machines and networks.
         """
-        files = {_POINT.sub(".", path.name) for path in (site.folder / "shop").iterdir()}
+        found = {_POINT.sub(".", path.name) for path in (site.folder / "shop").iterdir()}
         with site.connected() as connection:
             defined = [*connection.listAllDomains(), *connection.listAllNetworks()]
-            return files | {f"{type(item).__name__} {item.name()}" for item in defined}
+            names = [f"{type(item).__name__} {item.name()}" for item in defined]
+        return sorted([_IDENTITY.sub(".", name) for name in found] + names)
 
     def refuse_fencing(self) -> None:
         """From now on the power switch does not work."""
@@ -171,7 +194,8 @@ class Shop:
         self._switch.broken = False
 
 
-_POINT = re.compile(r"\.\d{8}\.")
+_POINT = re.compile(r"(?<=\.replica)\.\d{8}\.")
+_IDENTITY = re.compile(r"\.[0-9a-f]{8}\.")
 _PROGRAM = [sys.executable, "-m", "provisioner"]
 
 

@@ -93,6 +93,7 @@ def test_killed_runs_end_as_if_nothing_had_been(running: Shop, observer: Observe
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_killed_everywhere_runs_end_as_if_nothing_had_been(
     running: Shop, observer: Observer
 ) -> None:

@@ -21,6 +21,10 @@ OPENINGS = {
     "graph as svg": r"<\?xml ",
     "graph as dot": r"digraph ",
     "graph as mermaid": r"flowchart ",
+    "report as text": r"Report of the run: ",
+    "report as json": r'\{\s*"format":\s*"provisioner\.recovery-report/',
+    "report as markdown": r"<!-- provisioner report ",
+    "report as html": r"<!DOCTYPE html>",
 }
 """How each result begins: by that an older one is known, which may be replaced."""
 

@@ -1,5 +1,5 @@
-"""What scheduling the runbook of a large recovery plan costs, and how near its schedule is to the
-least that its limits allow.
+"""What compiling a large recovery plan and scheduling its runbook costs, and how near its schedule
+is to the least that its limits allow.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ import random
 import time
 from collections.abc import Callable
 
+from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.workflows.runbook import Runbook, Task
 from provisioner.workflows.schedule import schedule
+from tests.bench import plans
 from tests.bench.process import Cost
 from tests.bench.samples import Goal, Samples, cpu_goal, ratio_goal
 
@@ -22,6 +24,7 @@ APPLICATION = 10
 SCHEDULE = "schedule"
 RUN = "the run, as scheduled"
 LEAST = "the least that its limits allow"
+COMPILE = "compile"
 
 GOALS: tuple[Goal, ...] = (
     cpu_goal(f"schedule of {MACHINES:,} machines", SCHEDULE, MACHINES, 3.0),
@@ -32,6 +35,7 @@ GOALS: tuple[Goal, ...] = (
         1.05,
         lambda cost: cost.wall,
     ),
+    cpu_goal(f"compiling a plan of {MACHINES:,} machines", COMPILE, MACHINES, 10.0),
 )
 
 
@@ -85,3 +89,17 @@ def measure(rounds: int, say: Callable[[str], None], machines: int = MACHINES) -
             f"{found.critical_seconds:,.0f} s)"
         )
     return samples
+
+
+def measure_compiling(
+    samples: Samples, rounds: int, say: Callable[[str], None], machines: int = MACHINES
+) -> None:
+    """Compile a plan of so many machines; what it cost is added to the samples."""
+    catalog = SchemaCatalog.installed()
+    for _ in range(rounds):
+        applied = plans.applied(machines)
+        began, cpu = time.perf_counter(), time.process_time()
+        plan = plans.compiled(applied, catalog)
+        cost = Cost(time.process_time() - cpu, time.perf_counter() - began, 0.0)
+        samples.add(COMPILE, machines, cost)
+        say(f"  a plan of {len(plan.machines):,} machines: {cost.cpu:.2f} s CPU")

@@ -5,6 +5,9 @@ Sites of the session flavour are reached by TCP. Those of the system flavour hav
 line between their hosts: ``address`` says how the other host calls one.
 """
 
+import contextlib
+import os
+import signal
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -19,11 +22,12 @@ from tests.lab import listeners
 from tests.lab.bootsector import BootImage
 from tests.lab.daemon import Flavour, LibvirtDaemon
 from tests.lab.domain import boot_domain
-from tests.lab.launcher import LabError
+from tests.lab.launcher import LabError, end
 from tests.lab.observer import Observer
 from tests.lab.serial import SerialLog
 
 POOL = "site"
+_EXPORTS = ("qemu-storage-daemon", "qemu-nbd")
 _LINE = "labline"
 _ADDRESSES = {"a": "10.99.0.1", "b": "10.99.0.2"}
 
@@ -85,6 +89,16 @@ class Site:
             connection.lookupByName(name).create()
         return self.log(name)
 
+    def end_programs(self) -> None:
+        """Ends what works on the volumes of its pool beside its daemon: exports of replicas."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if Path(words[0].decode()).name in _EXPORTS and any(
+                    os.fsencode(self.folder) in word for word in words
+                ):
+                    end(int(process.name), signal.SIGKILL)
+
     def inside(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Runs a program on the host of a system site: in its network, with the files of this
         machine.
@@ -131,6 +145,7 @@ class TwoSites:
     def lose(self, site: Site) -> None:
         """The whole site fails at once: libvirtd, all QEMUs and what else runs there."""
         site.daemon.cut_power()
+        site.end_programs()
 
     def bring_back(self, site: Site) -> None:
         """Its power is back: disks and definitions are as they were, what is marked so starts."""
@@ -157,8 +172,10 @@ class TwoSites:
     def _stop(self) -> None:
         try:
             self.a.daemon.stop()
+            self.a.end_programs()
         finally:
             self.b.daemon.stop()
+            self.b.end_programs()
 
 
 def _must(site: Site, *argv: str) -> None:

@@ -97,3 +97,17 @@ def declare(scenario: Scenario | CommandLine, changes: Mapping[str, str] | None 
     """Declare the resources and policies with changes."""
     found = {**RESOURCES, **POLICIES, **(changes or {})}
     scenario.declare(*(f"{address}\n{spec}" for address, spec in found.items() if spec))
+
+
+def two_running_sites(cli: CommandLine, changes: Mapping[str, str] | None = None) -> None:
+    """Declare and apply the same for the program, each host with a file of its own."""
+    hosts = HOSTS
+    for name in ("east-1", "west-1"):
+        hosts = hosts.replace(
+            f"{{name: {name}}}\nspec: {{provider: memory}}",
+            f"{{name: {name}}}\nspec: {{provider: memory, connection: {{path: {name}.jsonl}}}}",
+        )
+    cli.write("hosts.yaml", hosts)
+    cli.write("host.yaml", "")
+    declare(cli, changes)
+    assert 0 == cli("apply", "--yes").code

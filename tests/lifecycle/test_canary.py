@@ -51,6 +51,51 @@ Snapshot/before
 machine: web
 """
 
+RECOVERY = """
+apiVersion: provisioner/v1
+kind: Host
+metadata: {name: there}
+spec: {provider: memory, connection: {path: there.jsonl, password: {secretRef: "env://PASSWORD"}}}
+---
+{apiVersion: provisioner/v1, kind: Site, metadata: {name: east}, spec: {hosts: [{host: here}]}}
+---
+{apiVersion: provisioner/v1, kind: Site, metadata: {name: west}, spec: {hosts: [{host: there}]}}
+---
+apiVersion: provisioner/v1
+kind: SitePair
+metadata: {name: both}
+spec:
+  first: east
+  second: west
+  networks: [{first: lan, second: lan-there}]
+  pools: [{first: pool, second: pool-there}]
+---
+apiVersion: provisioner/v1
+kind: ProtectionGroup
+metadata: {name: shop}
+spec: {sitePair: both, machines: [{machine: web}]}
+---
+apiVersion: provisioner/v1
+kind: RecoveryPlan
+metadata: {name: shop}
+spec:
+  groups: [{group: shop}]
+  fencing: [{command: {argv: [/bin/true]}, timeout: 10s}]
+  machines:
+    - machine: web
+      real: [{site: west, cloudInit: {userData: {secretRef: "env://PASSWORD"}}}]
+"""
+THERE = (
+    "Network/lan-there\nhost: there\nmode: isolated",
+    "StoragePool/pool-there\nhost: there\ntype: dir\npath: /srv/there",
+)
+STACK = """
+apiVersion: provisioner/v1
+kind: Stack
+metadata: {name: test}
+spec: {defaults: {host: here}}
+"""
+
 TELLING: tuple[dict[str, Any], ...] = (
     {"call": "open", "effect": "retryable", "tells": True},
     {"call": "observe", "effect": "retryable", "tells": True},
@@ -83,13 +128,33 @@ RUNS: dict[str, list[list[str]]] = {
     "state unlock": [[]],
     "console": [["web", "--log"]],
     "snapshot revert": [["before", "--yes"]],
+    "dr check": [[], ["shop"]],
+    "dr plan": [["shop", "test"], ["shop", "failover"]],
+    "dr compile": [["shop", "-o", "shop.dr", "--key", "first.key"]],
+    "dr key": [["another.key"]],
+    "dr test": [["shop"]],
+    "dr cleanup": [["shop"]],
+    "dr migrate": [["shop", "--yes"]],
+    "dr failover": [["shop", "--yes"]],
+    "dr reprotect": [["shop", "--yes"]],
+    "dr failback": [["shop", "--yes"]],
+    "dr status": [["shop"]],
+    "dr answer": [["shop", "yes"]],
+    "dr cancel": [["shop"]],
+    "dr resume": [["shop"]],
+    "dr rollback": [["shop", "--yes"]],
+    "dr history": [["shop"]],
+    "dr report": [["shop"], ["shop", "--key", "first.key"]],
+    "replicate run": [["shop"]],
+    "replicate watch": [["shop", "--rounds", "1"]],
+    "replicate status": [["shop"]],
     "providers": [[]],
     "schema": [[], ["../schemas"]],
     "completion": [["bash"]],
     "version": [[]],
 }
-"""How each command is called. In the stack's folder stand a plan, ``first.plan``, and a backup,
-``first.db``.
+"""How each command is called. In the stack's folder stand a plan, ``first.plan``, a backup,
+``first.db``, and a key to sign with, ``first.key``.
 """
 
 VALUES: dict[str, list[str]] = {
@@ -104,6 +169,8 @@ VALUES: dict[str, list[str]] = {
     "--name": ["name"],
     "--operation": ["00000000-0000-0000-0000-000000000000"],
     "--parallel": ["2"],
+    "--point": ["web=1"],
+    "--rounds": ["1"],
     "--stack": ["."],
     "--target": ["VirtualMachine/*"],
 }
@@ -189,6 +256,8 @@ class Estate:
         monkeypatch.setattr(tempfile, "tempdir", str(place / "tmp"))
         cli.secret("env://PASSWORD")
         cli.write("image.raw", "no image")
+        cli.write("stack.yaml", STACK)
+        cli.write("recovery.yaml", RECOVERY)
         self.edit()
 
     def _program(self, name: str, body: str) -> None:
@@ -207,7 +276,7 @@ class Estate:
     def edit(self) -> None:
         """Change what has to be applied."""
         web = WEB % (next(self._counts) % 60 + 1, self.keeps / "user-data")
-        self.cli.declare(LAN, POOL, DISK, web, SNAPSHOT)
+        self.cli.declare(LAN, POOL, DISK, web, SNAPSHOT, *THERE)
 
     def run(self, *arguments: str) -> Finished:
         finished = self.cli(*arguments)
@@ -252,6 +321,7 @@ def estate(
     ]
     estate.edit()
     assert 0 == estate.run("plan", "-o", "first.plan").code
+    assert 0 == estate.run("dr", "key", "first.key").code
     cli.outside.add("Network", "of-others", {"mode": "isolated"})
     cli.faults(*TELLING)
     return estate
@@ -259,6 +329,21 @@ def estate(
 
 def test_every_command_is_known_here() -> None:
     assert sorted(COMMANDS) == sorted(RUNS)
+
+
+def test_a_stored_recovery_plan_is_among_what_is_looked_through(estate: Estate) -> None:
+    done = estate.run("dr", "compile", *RUNS["dr compile"][0])
+    assert (0, "") == (done.code, done.err)
+    assert estate.cli.root / "shop.dr" in estate.files()
+
+
+def test_a_report_of_a_run_is_among_what_is_looked_through(estate: Estate) -> None:
+    assert 0 != estate.run("dr", "test", "shop").code
+    for form in ("json", "markdown", "html", "text"):
+        arguments = ("--format", form, "-o", f"report.{form}", "--key", "first.key")
+        assert 0 == estate.run("dr", "report", "shop", *arguments).code
+    assert {f"report.{form}" for form in ("json", "html")} <= {path.name for path in estate.files()}
+    assert [] == estate.leaks()
 
 
 @pytest.mark.parametrize("path", COMMANDS)

@@ -98,6 +98,7 @@ READING = {
     "snapshot revert": ["snapshot", "revert", "before", "--yes"],
     "init": ["init", "DIR"],
     "schema": ["schema", "DIR"],
+    "dr key": ["dr", "key", "DIR"],
 }
 
 

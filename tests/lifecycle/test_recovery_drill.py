@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 from provisioner.core.address import Address
 from provisioner.workflows.recovery.actions import Estate
 from provisioner.workflows.recovery.model import Check, Mode
-from provisioner.workflows.recovery.modes import drill_runbook
-from provisioner.workflows.runbook import OnFailure
+from provisioner.workflows.recovery.modes import drill_runbook, runbook_of
+from provisioner.workflows.runbook import OnFailure, Runbook
 from provisioner.workflows.runs import Outcome, What
 from tests.lifecycle.twosites import TwoSites, trouble
 from tests.unit.workflows.recovery.plans import A, B, bubble_of, known, machine_address, planned
@@ -99,6 +100,59 @@ def test_cleanup_clears_away_a_drill_that_failed_half_way(sites: TwoSites) -> No
     sites.outside(B).remove("VirtualMachine", "drill-shop-web")
     assert Outcome.SUCCEEDED is sites.run(Mode.CLEANUP).record.outcome
     assert before == sites.objects(B)
+
+
+@pytest.mark.parametrize("mode", [Mode.FAILOVER, Mode.MIGRATE])
+def test_a_drill_that_still_stands_makes_way(sites: TwoSites, mode: Mode) -> None:
+    sites.run(Mode.TEST)
+    run = sites.run(mode)
+    assert (Outcome.SUCCEEDED, {}) == (run.record.outcome, trouble(run))
+    assert ([], ["db", "web"]) == (sites.running(A), sites.running(B))
+    assert [] == [name for name in sites.objects(B) if "drill-" in name]
+
+
+def test_a_part_of_a_drill_that_cannot_be_removed_stops_no_failover(sites: TwoSites) -> None:
+    sites.run(Mode.TEST)
+    never = {"call": "delete", "address": "Network/*", "effect": "terminal", "times": 0}
+    sites.fault(B, never)
+    run = sites.run(Mode.FAILOVER)
+    assert (Outcome.IN_PART, {"remove-bubble/lan-b": "PRV5902"}) == (
+        run.record.outcome,
+        trouble(run),
+    )
+    assert ["db", "web"] == sites.running(B)
+
+
+def test_disks_of_a_drill_that_cannot_be_removed_hold_their_machine_alone(sites: TwoSites) -> None:
+    staged = sites.run(Mode.TEST).tasks["stage/web"].result["disks"]
+    assert isinstance(staged, Mapping)
+    holds = {f"disks/{number}": str(item) for number, item in enumerate(staged.values())}
+    sites.outside(B).add("VirtualMachine", "stranger", {"power": "stopped"}, holds=holds)
+    run = sites.run(Mode.FAILOVER)
+    assert {"unstage/web": "PRV5396", "promote/web": "PRV5396"} == trouble(run)
+    assert ["db"] == sites.running(B)
+
+
+def test_a_plan_that_has_no_drill_fails_over_all_the_same(tmp_path: Path) -> None:
+    sites = TwoSites(tmp_path, [planned("db")], bubble={})
+    sites.replicate()
+    run = sites.run(Mode.FAILOVER)
+    assert (Outcome.SUCCEEDED, {}) == (run.record.outcome, trouble(run))
+
+
+def test_to_look_whether_a_drill_stands_takes_as_many_calls_as_there_are_endpoints(
+    sites: TwoSites,
+) -> None:
+    whole = runbook_of(sites.plan, Mode.FAILOVER)
+    clearing = ("begin", "drill-stands", "remove", "unstage", "remove-bubble")
+    tasks = [task for task in whole.tasks if task.action in clearing]
+    before = Counter(sites.provider.calls("host-b"))
+    run = sites.carry_out(Runbook(whole.name, whole.mode, tasks))
+    assert Outcome.SUCCEEDED is run.record.outcome
+    calls = Counter(sites.provider.calls("host-b")) - before
+    # The first observation is that of the connection.
+    assert (2, 1) == (calls["observe"], calls["replicas"])
+    assert 0 == calls["delete"] + calls["unstage"]
 
 
 def test_cleanup_of_no_drill_finds_nothing(sites: TwoSites) -> None:

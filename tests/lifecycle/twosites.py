@@ -7,7 +7,7 @@ What is there is kept in files, so that a run that is killed leaves it behind.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,10 @@ class TwoSites:
         name = HOSTS[site]
         endpoint = Endpoint(name, "memory", {"path": f"{name}.jsonl"})
         return Outside(self.provider.inventory(endpoint, self.folder))
+
+    def fault(self, site: str, rule: Mapping[str, Any]) -> None:
+        """A call to a site's endpoint goes wrong from now on."""
+        self.provider.faults(HOSTS[site]).add(rule)
 
     @property
     def journal(self) -> Journal:

@@ -13,6 +13,7 @@ from typing import Any
 from provisioner.core.address import Address
 from provisioner.providers.api import Outcome, Resource
 from provisioner.providers.capabilities import Point, Replica, ReplicaState, Way
+from provisioner_plugins._libvirt.volume import identity_name
 from tests.lab.bootsector import BootImage, counter
 from tests.lab.daemon import LibvirtDaemon
 from tests.live.machinebench import VM, MachineBench
@@ -109,7 +110,7 @@ class TwoSites:
     def files(self) -> list[str]:
         """Names of the files of the replica."""
         return sorted(
-            path.name.partition(".replica.")[2]
+            path.name.rpartition("replica.")[2]
             for path in self.far.pool_folder().iterdir()
             if ".replica." in path.name
         )
@@ -126,10 +127,19 @@ class TwoSites:
         """The machine that runs far now, replicated to where it ran before."""
         return Replica(self.far.machine(), {ROOT: self.near.recorded[ROOT]}, way, **more)
 
+    def near_path(self) -> Path:
+        """The disk of the source."""
+        return Path(str(self.near.recorded[ROOT].outputs["path"]))
+
+    def far_volume(self) -> str:
+        """What the promoted disk's volume is called."""
+        disk = self.far.resource("Disk", "root", self.disk)
+        return identity_name(disk.name, disk.uid, "qcow2")
+
     def far_path(self) -> Path:
         """The promoted disk."""
         return Path(str(self.far.recorded[ROOT].outputs["path"]))
 
     def written(self) -> int:
         """How far the source's disk has come."""
-        return counter(Path(str(self.near.recorded[ROOT].outputs["path"])))
+        return counter(self.near_path())

@@ -15,8 +15,10 @@ from tests.lab.daemon import LibvirtDaemon
 libvirt = pytest.importorskip("libvirt")
 replicationbench = pytest.importorskip("tests.live.replicationbench")
 
-from provisioner.providers.api import Terminal  # noqa: E402
+from provisioner.core.clock import Deadline, SystemClock  # noqa: E402
+from provisioner.providers.api import Retryable, Terminal  # noqa: E402
 from provisioner.providers.capabilities import ReplicaState, Way  # noqa: E402
+from provisioner_plugins.kvm.replication import mirror  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -33,6 +35,15 @@ def sites(
     yield bench
     bench.discard()
     bench.close()
+
+
+class Stopped(SystemClock):
+    """A clock that a test turns."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
 
 
 def first_count(sites: Any) -> int:
@@ -86,6 +97,28 @@ def test_without_the_source_the_receiver_ends_it(sites: Any) -> None:
     assert [point.id] == sites.points(replica)
     assert sites.state(replica).in_step
     assert ["00000002.qcow2", "json"] == sites.files()
+
+
+def test_a_copy_that_takes_longer_than_a_call_goes_on(
+    sites: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica, clock = sites.replica(Way.CONTINUOUS), Stopped()
+
+    def until_the_time_is_up(*_: object) -> bool:
+        clock.seconds = 100
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mirror, "_is_ready", until_the_time_is_up)
+        with pytest.raises(Retryable) as refused:
+            sites.far.session.synchronise(replica, sites.near.session, Deadline(60, clock))
+    assert "PRV5372" == refused.value.diagnostic.code
+    assert ((), False) == (sites.state(replica).points, sites.state(replica).in_step)
+    assert "not whole" in sites.state(replica).problem
+    files = sites.files()
+    point = sites.synchronise(replica)
+    assert (files, (point,)) == (sites.files(), sites.state(replica).points)
+    assert sites.state(replica).in_step
 
 
 def test_a_drill_goes_on_while_every_write_arrives(sites: Any) -> None:

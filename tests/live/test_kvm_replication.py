@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ replicationbench = pytest.importorskip("tests.live.replicationbench")
 
 from provisioner.core.address import Address  # noqa: E402
 from provisioner.providers.api import Retryable, Terminal  # noqa: E402
-from provisioner.providers.capabilities import ReplicaState  # noqa: E402
+from provisioner.providers.capabilities import ReplicaState, Way  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -201,6 +201,23 @@ def test_a_loss_is_at_most_what_was_written_since_the_last_point(sites: Any) -> 
     count = counter(sites.promote(replica))
     # The guest counts once a second.
     assert last - count <= (ended - point.taken) / timedelta(seconds=1) + 1
+
+
+def test_what_another_tool_replicates_is_as_old_as_its_file(sites: Any) -> None:
+    replica = sites.replica(Way.EXTERNAL)
+    assert () == sites.state(replica).points
+    with pytest.raises(Terminal, match="no copy"):
+        sites.synchronise(replica)
+    # As an array would have it: the file is there, and the daemon does not know it yet.
+    path = sites.far.pool_folder() / sites.far_volume()
+    path.write_bytes(sites.near_path().read_bytes())
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    point = sites.synchronise(replica)
+    assert datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC) == point.taken
+    assert (point,) == sites.state(replica).points
+    with pytest.raises(Terminal, match="stands still"):
+        sites.stage(replica)
+    assert path == sites.promote(replica)
 
 
 def test_snapshots_are_gone_back_to_on_a_replicated_machine(sites: Any) -> None:

@@ -30,7 +30,7 @@ def sites(
     bench.close()
 
 
-def servers(sites: Any, replica: Any) -> list[str]:
+def servers(sites: Any) -> list[str]:
     """Command lines of programs that have a file of the replica open for others."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -45,11 +45,16 @@ def servers(sites: Any, replica: Any) -> list[str]:
     return found
 
 
-def test_incremental(sites: Any, tmp_path: Path) -> None:
+# Calls in between are for the long run: a process takes a second to begin.
+STEPS = [3, pytest.param(1, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_incremental(sites: Any, tmp_path: Path, step: int) -> None:
     replica, uris = sites.replica(keep=1), sites.uris
     sites.synchronise(replica)
     newest = sites.points(replica)[-1]
-    for call in count(1):
+    for call in count(2, step):
         written = sites.written()
         ended = replicationkilled.run_killed(tmp_path, replica, uris, call)
         # What was whole stays, whatever happens.
@@ -62,33 +67,35 @@ def test_incremental(sites: Any, tmp_path: Path) -> None:
             sites.unstage(replica)
         if ended:
             break
-    assert call > 8, "it was killed everywhere"
+    assert call > 10, "it was killed on all of the way"
     assert 2 == len(sites.files())
     assert 1 == len(sites.near.domain().listAllCheckpoints(0))
-    assert [] == servers(sites, replica)
+    assert [] == servers(sites)
     assert [] == sites.scratch_files()
 
 
-def test_continuous(sites: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_continuous(sites: Any, tmp_path: Path, step: int) -> None:
     replica, uris = sites.replica(Way.CONTINUOUS), sites.uris
-    for call in count(1):
+    for call in count(2, step):
         if replicationkilled.run_killed(tmp_path, replica, uris, call):
             break
-    assert call > 8, "it was killed everywhere"
+    assert call > 8, "it was killed on all of the way"
     assert sites.state(replica).in_step
     assert 2 == len(sites.files())
-    assert 1 == len(servers(sites, replica))
+    assert 1 == len(servers(sites))
 
 
-def test_promotion(sites: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_promotion(sites: Any, tmp_path: Path, step: int) -> None:
     replica, uris = sites.replica(keep=3), sites.uris
     for _ in range(3):
         sites.near.count()
         sites.synchronise(replica)
     expected = sites.count_at(replica)
-    for call in count(1):
+    for call in count(2, step):
         if replicationkilled.run_killed(tmp_path, replica, uris, call, "promote"):
             break
-    assert call > 8, "it was killed everywhere"
+    assert call > 5, "it was killed on all of the way"
     assert expected == counter(sites.promote(replica))
     assert [] == sites.files()

@@ -69,11 +69,12 @@ def running(shop: Shop, linux_guest: LinuxGuest) -> Shop:
     after it.
     """
     (shop.stack / "desk.yaml").write_text(DESK.format(**linux_guest._asdict()))
-    policies = shop.stack / "recovery.yaml"
-    text = policies.read_text()
-    text = text.replace("    - machine: mail\n", "    - machine: mail\n    - machine: desk\n")
-    after = "    - machine: desk\n      after: [{machine: web}]\n  recoveryTimeObjective:"
-    policies.write_text(text.replace("  recoveryTimeObjective:", after))
+    groups, plan = shop.stack / "protection-groups.yaml", shop.stack / "recovery-plan.yaml"
+    mail = "    - machine: mail\n"
+    groups.write_text(groups.read_text().replace(mail, f"{mail}    - machine: desk\n"))
+    objective = "  recoveryTimeObjective:"
+    desk = f"    - machine: desk\n      after: [{{machine: web}}]\n{objective}"
+    plan.write_text(plan.read_text().replace(objective, desk))
     shop.begin()
     return shop
 

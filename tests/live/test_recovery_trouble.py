@@ -64,8 +64,8 @@ def test_a_guest_that_does_not_come_up_holds_back_what_needs_it(
     running: Shop, boot_image: BootImage
 ) -> None:
     shop, a, b = running, running.sites.a, running.sites.b
-    policies = shop.stack / "recovery.yaml"
-    text = policies.read_text()
+    plan = shop.stack / "recovery-plan.yaml"
+    text = plan.read_text()
     mark = "- machine: orders\n      tier: 2\n"
     before, _, after = text.partition(mark)
     assert after
@@ -73,10 +73,10 @@ def test_a_guest_that_does_not_come_up_holds_back_what_needs_it(
     write(a, "orders", "-P 0")
     try:
         shop.run("replicate", "run")
-        policies.write_text(f"{before}{mark}{after.replace('1m', '4s', 1)}")
+        plan.write_text(f"{before}{mark}{after.replace('1m', '4s', 1)}")
         told = " ".join(shop.run("dr", "test", "shop", expect=6).split())
     finally:
-        policies.write_text(text)
+        plan.write_text(text)
         write(a, "orders", f"-s {boot_image.raw}")
     assert "Failed: orders: wait for 'LAB-SEQ' on its console." in told
     assert "Held back: start web at site-b." in told

@@ -21,8 +21,7 @@ def copy_dirty(source: Client, target: Client, bitmap: str, tick: Tick) -> int:
     dirty = [e for e in source.extents(bitmap) if e.flags & IS_DIRTY]
     total = sum(extent.length for extent in dirty)
     moved = done = 0
-    for part in _chunks(dirty):
-        data = source.read(part.offset, part.length)
+    for part, data in source.read_many(_chunks(dirty)):
         moved += _write(target, part.offset, data, None)
         done += part.length
         tick(done, total)
@@ -35,30 +34,33 @@ def copy_differing(source: Client, target: Client, tick: Tick) -> int:
 
     Both have the context :data:`~.nbd.ALLOCATION`.
     """
-    moved = 0
-    held = _Zeros(target)
-    for extent in source.extents(ALLOCATION):
-        for part in _chunks([extent]):
-            is_zero = bool(part.flags & ZERO)
-            if is_zero and held.covers(part.offset, part.length):
-                tick(part.offset + part.length, source.size)
-                continue
-            data = bytes(part.length) if is_zero else source.read(part.offset, part.length)
-            before = (
-                bytes(part.length)
-                if held.covers(part.offset, part.length)
-                else target.read(part.offset, part.length)
-            )
-            moved += _write(target, part.offset, data, before)
-            tick(part.offset + part.length, source.size)
+    extents = [*source.extents(ALLOCATION)]
+    empty = [e for e in target.extents(ALLOCATION) if e.flags & ZERO]
+    zero = [e for e in extents if e.flags & ZERO]
+    data = [e for e in extents if not e.flags & ZERO]
+    total = sum(extent.length for extent in data)
+    moved = done = 0
+    held = _Zeros(empty)
+    for part in _chunks(zero):
+        if not held.covers(part.offset, part.length):
+            before = target.read(part.offset, part.length)
+            moved += _write(target, part.offset, bytes(part.length), before)
+            tick(done, total)
+    held = _Zeros(empty)
+    for part, content in source.read_many(_chunks(data)):
+        is_empty = held.covers(part.offset, part.length)
+        before = bytes(part.length) if is_empty else target.read(part.offset, part.length)
+        moved += _write(target, part.offset, content, before)
+        done += part.length
+        tick(done, total)
     return moved
 
 
 class _Zeros:
-    """Which parts of an export are known to be zero, as it was when it was asked."""
+    """Which parts of an export are known to be zero, by the extents that are."""
 
-    def __init__(self, client: Client) -> None:
-        self._parts = [e for e in client.extents(ALLOCATION) if e.flags & ZERO]
+    def __init__(self, parts: list[Extent]) -> None:
+        self._parts = parts
         self._next = 0
 
     def covers(self, offset: int, length: int) -> bool:

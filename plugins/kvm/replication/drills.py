@@ -92,8 +92,19 @@ class Drills:
 def require_point(replica: Replica, record: Record, point: str | None) -> Kept:
     """A point by its id, the newest for None; raises Terminal (PRV5375)."""
     found = record.find(point)
-    if found is not None:
+    lacking = [a for a in replica.disks if found is not None and str(a) not in found.files]
+    if found is not None and not lacking:
         return found
+    if found is not None:
+        raise Terminal(
+            error(
+                "PRV5375",
+                f"{replica.machine.address}: recovery point {found.id} does not have all disks",
+                detail=f"It was taken without {', '.join(map(str, lacking))}.",
+                hint="Choose a later one, or synchronise first: provisioner replicate run.",
+                address=str(replica.machine.address),
+            )
+        )
     known = ", ".join(kept.id for kept in record.points)
     raise Terminal(
         error(

@@ -80,10 +80,12 @@ chown --reference="$1" -- "$2" 2>/dev/null || true
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a host lets another site's QEMU write to its images. ``listen``: an address of it,
-    None: on sockets in its file system alone. ``ports``: first and last.
+    None: on sockets in its file system alone. ``ports``: first and last. ``certificates``: the
+    folder of the host with which that is encrypted.
     """
 
     listen: str | None = None
+    certificates: str | None = None
     ports: tuple[int, int] = _PORTS
 
 
@@ -92,7 +94,8 @@ def place_of(endpoint: Endpoint) -> Place:
     options: Mapping[str, Any] = endpoint.connection.get("replication", {})
     ports = options.get("ports", {})
     first = int(ports.get("from", _PORTS[0]))
-    return Place(options.get("listen"), (first, int(ports.get("to", first + 63))))
+    last = int(ports.get("to", first + 63))
+    return Place(options.get("listen"), options.get("certificates"), (first, last))
 
 
 class Exports:
@@ -107,6 +110,11 @@ class Exports:
     def listens(self) -> bool:
         """Whether the host has an address for other sites."""
         return self._place.listen is not None
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether what goes there is encrypted."""
+        return self._place.certificates is not None
 
     @contextmanager
     def offered(
@@ -167,9 +175,15 @@ class Exports:
                 self._shell.script(_LET_IN, (let_in, f"{base}.sock"), deadline)
             address = UnixAddress(f"{base}.sock")
         else:
-            at = f"addr.type=inet,addr.host={listen},addr.port="
+            at = f"addr.type=inet,max-connections={len(images)},addr.host={listen}"
+            if self._place.certificates is not None:
+                made = f"tls-creds-x509,id=tls,endpoint=server,dir={self._place.certificates}"
+                argv += ["--object", made]
+                at += ",tls-creds=tls"
             address = self._on_port(
-                listen, lambda port: [*argv, "--nbd-server", f"{at}{port}", *exports], deadline
+                listen,
+                lambda port: [*argv, "--nbd-server", f"{at},addr.port={port}", *exports],
+                deadline,
             )
         self._shell.script(_NOTE, (base,), deadline)
         return address

@@ -121,8 +121,7 @@ class Replications:
             return
         with self._alone(replica, deadline) as record:
             self._mirror.end(replica, None, record, deadline)
-            self._store.sweep(replica, Record(record.way), deadline)
-            self._store.sweep(replica, None, deadline)
+            self._store.forget(replica, deadline)
             self._store.refresh(replica)
 
     # --- the parts ---
@@ -205,6 +204,8 @@ def _state(record: Record | None, server: str | None) -> ReplicaState:
     problem = ""
     if record.promoting is not None:
         problem = f"point {record.promoting} is being promoted, and that did not end"
+    elif record.exports:
+        problem = "what the source writes to is not whole yet"
     elif record.is_live and server != CONNECTED:
         problem = "the source does not write to it any more"
     return ReplicaState(

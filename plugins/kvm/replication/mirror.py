@@ -67,45 +67,18 @@ class Mirror:
         """
         self._require_way(machine)
         found = machine.disks()
-        is_written = record.is_live and self.state(replica, deadline) == CONNECTED
+        is_written = (
+            record.is_live
+            and {*record.points[-1].files} == {str(address) for address in replica.disks}
+            and self.state(replica, deadline) == CONNECTED
+        )
         if is_written and all(_is_ready(machine, disk) for disk in found.values()):
             return record
-        record = self.end(replica, machine, record, deadline)
-        machine.tidy(deadline)
-        machine.checkpoints.drop(machine.prefix, None)
-        if not record.points:
-            # Seeds make room, and are given up once the copy is whole: a mirror job of QEMU's
-            # does not look at what its target holds.
-            record = self.points.begin(replica, record, deadline)
-        number = record.number + 1
-        files = {
-            str(address): self.store.file_of(disk, f"{number:08d}")
-            for address, disk in replica.disks.items()
-        }
-        record = replace(record, number=number, exports=files, way=replica.way.value)
-        record = self.store.write(replica, record, deadline)
-        images = [
-            (
-                _name(machine, index),
-                self.store.make(
-                    replica.disks[address],
-                    files[str(address)],
-                    _size(machine, found[address]),
-                    None,
-                    deadline,
-                ),
-                files[str(address)].format,
-            )
-            for index, address in enumerate(sorted(found))
-        ]
-        let_in = found[min(found)].path if machine.shell.is_here else None
-        at = self.exports.keep_offered(self.key(replica), images, deadline, let_in)
-        try:
-            moved = self._copy(replica, machine, found, at, deadline)
-        except BaseException:
-            self.end(replica, machine, record, deadline)
-            raise
-        kept = Kept(f"{number:08d}", files, alone=True)
+        if not self._goes_on(replica, machine, record, deadline):
+            record = self._begun(replica, machine, record, deadline)
+        # Out of time, the copy goes on without us, and the next call waits for it.
+        moved = self._in_step(replica, machine, record, deadline)
+        kept = Kept(f"{record.number:08d}", record.exports, alone=True)
         record = replace(
             record,
             points=(*record.points, kept),
@@ -116,18 +89,67 @@ class Mirror:
         )
         return self.store.write(replica, record, deadline)
 
+    def _goes_on(
+        self, replica: Replica, machine: SourceMachine, record: Record, deadline: Deadline
+    ) -> bool:
+        """Whether a copy that an earlier call began is under way still."""
+        if {*record.exports} != {str(address) for address in replica.disks}:
+            return False
+        if self.state(replica, deadline) != CONNECTED:
+            return False
+        return all(_is_mirrored(machine, disk) for disk in machine.disks().values())
+
+    def _begun(
+        self, replica: Replica, machine: SourceMachine, record: Record, deadline: Deadline
+    ) -> Record:
+        """Begin a copy; returns the record with the files that it goes into, written."""
+        record = self.end(replica, machine, record, deadline)
+        machine.tidy(deadline)
+        machine.checkpoints.drop(machine.prefix, None)
+        if not record.points:
+            # Seeds make room, and are given up once the copy is whole: a mirror job of QEMU's
+            # does not look at what its target holds.
+            record = self.points.begin(replica, record, deadline)
+        number, found = record.number + 1, machine.disks()
+        files = {
+            str(address): self.store.file_of(disk, f"{number:08d}")
+            for address, disk in replica.disks.items()
+        }
+        record = replace(record, number=number, exports=files, way=replica.way.value)
+        record = self.store.write(replica, record, deadline)
+        images = []
+        for index, address in enumerate(sorted(found)):
+            disk, file = replica.disks[address], files[str(address)]
+            size = _size(machine, found[address])
+            path = self.store.make(disk, file, size, None, deadline)
+            images.append((_name(machine, index), path, file.format))
+        let_in = found[min(found)].path if machine.shell.is_here else None
+        at = self.exports.keep_offered(self.key(replica), images, deadline, let_in)
+        try:
+            for index, address in enumerate(sorted(found)):
+                text = serialize(_destination(_name(machine, index), at, self.exports.encrypts))
+                begin = partial(_begin, device=found[address].device, text=text)
+                machine.calls.call("mirror the disks of", begin)
+        except BaseException:
+            self.end(replica, machine, record, deadline)
+            raise
+        return record
+
     def _require_way(self, machine: SourceMachine) -> None:
         """Raise Terminal (PRV5366) unless the source's QEMU can reach the receiver; warn (PRV5359)
         where others may see what it writes.
         """
         host = self.connection.endpoint.name
+        if self.exports.listens and self.exports.encrypts:
+            return
         if self.exports.listens:
             self.connection.context.warn(
                 warning(
                     "PRV5359",
                     f"Host/{host}: what is replicated to it continuously is not encrypted",
                     detail="The other site's QEMU writes to the address in replication.listen.",
-                    hint="Use a network between the sites that nobody else sees (a VPN, say).",
+                    hint="Add replication.certificates, or use a network between the sites that "
+                    "nobody else sees (a VPN, say).",
                 )
             )
         elif not (self.store.shell.is_here and machine.shell.is_here):
@@ -143,27 +165,22 @@ class Mirror:
                 )
             )
 
-    def _copy(
-        self,
-        replica: Replica,
-        machine: SourceMachine,
-        found: Mapping[Address, SourceDisk],
-        at: NbdAddress,
-        deadline: Deadline,
+    def _in_step(
+        self, replica: Replica, machine: SourceMachine, record: Record, deadline: Deadline
     ) -> int:
-        for index, address in enumerate(sorted(found)):
-            device = found[address].device
-            text = serialize(_destination(_name(machine, index), at))
-            machine.calls.call("mirror the disks of", partial(_begin, device=device, text=text))
+        """Wait until all disks are in step; returns the bytes that were copied."""
         moved = 0
-        for address, disk in found.items():
+        for address, disk in machine.disks().items():
             while not _is_ready(machine, disk):
                 done, total = _progress(machine, disk)
+                if total < 0:
+                    self.end(replica, machine, record, deadline)
+                    raise Retryable(_not_in_step(replica.machine, address, is_late=False))
+                if deadline.passed:
+                    raise Retryable(_not_in_step(replica.machine, address, is_late=True))
                 self.connection.context.progress(
                     replica.machine.address, f"replicating {address}", done, total
                 )
-                if deadline.passed or total < 0:
-                    raise Retryable(_not_in_step(replica.machine, address, deadline.passed))
                 time.sleep(_LOOK_SECONDS)
             moved += _progress(machine, disk)[1]
         return moved
@@ -258,17 +275,18 @@ def _name(machine: SourceMachine, index: int) -> str:
     return f"{machine.prefix}{index:02d}"
 
 
-def _destination(name: str, at: NbdAddress) -> Element:
-    host = (
-        {"name": at.host, "port": at.port}
-        if isinstance(at, TcpAddress)
-        else {"transport": "unix", "socket": at.path}
-    )
+def _destination(name: str, at: NbdAddress, encrypts: bool) -> Element:
+    tls: str | None = None
+    if isinstance(at, TcpAddress):
+        tls = "yes" if encrypts else "no"
+        host = {"name": at.host, "port": str(at.port)}
+    else:
+        host = {"transport": "unix", "socket": at.path}
     return element(
         "disk",
         {"type": "network", "device": "disk"},
         element("driver", {"name": "qemu", "type": "raw"}),
-        element("source", {"protocol": "nbd", "name": name}, element("host", host)),
+        element("source", {"protocol": "nbd", "name": name, "tls": tls}, element("host", host)),
     )
 
 
@@ -279,12 +297,25 @@ def _mirror_of(domain: Any, device: str) -> Element | None:
     return None
 
 
+def _is_mirrored(machine: SourceMachine, disk: SourceDisk) -> bool:
+    def read(domain: Any) -> bool:
+        return _is_ours(_mirror_of(domain, disk.device), machine)
+
+    return machine.calls.read("read the mirror of", read)
+
+
 def _is_ready(machine: SourceMachine, disk: SourceDisk) -> bool:
     def read(domain: Any) -> bool:
         mirror = _mirror_of(domain, disk.device)
-        return mirror is not None and mirror.get("ready") == "yes"
+        return mirror is not None and _is_ours(mirror, machine) and mirror.get("ready") == "yes"
 
     return machine.calls.read("read the mirror of", read)
+
+
+def _is_ours(mirror: Element | None, machine: SourceMachine) -> bool:
+    if mirror is None:
+        return False
+    return (attribute(mirror, "source", "name") or "").startswith(machine.prefix)
 
 
 def _progress(machine: SourceMachine, disk: SourceDisk) -> tuple[int, int]:
@@ -303,10 +334,7 @@ def _size(machine: SourceMachine, disk: SourceDisk) -> int:
 
 def _abort(machine: SourceMachine, disk: SourceDisk) -> None:
     def abort(domain: Any) -> None:
-        mirror = _mirror_of(domain, disk.device)
-        if mirror is None:
-            return
-        if (attribute(mirror, "source", "name") or "").startswith(machine.prefix):
+        if _is_ours(_mirror_of(domain, disk.device), machine):
             try:
                 domain.blockJobAbort(disk.device, 0)
             except libvirt.libvirtError:
@@ -317,12 +345,14 @@ def _abort(machine: SourceMachine, disk: SourceDisk) -> None:
     machine.calls.call("end the mirror of", abort)
 
 
-def _not_in_step(machine: Resource, address: Address, is_late: bool) -> Diagnostic:
-    why = "The time is up" if is_late else "The source gave the copy up"
+def _not_in_step(machine: Resource, address: Address, *, is_late: bool) -> Diagnostic:
+    why = "The time was up" if is_late else "The source gave the copy up"
     return error(
         "PRV5372",
         f"machine {machine.name}: the two sites did not get in step",
         detail=f"{why} while {address} was copied. What was received before stays a point.",
-        hint="Repeat it with more time. QEMU's reason is in the machine's log at the source.",
+        hint="Repeat it: the copy goes on meanwhile."
+        if is_late
+        else "Repeat it. QEMU's reason is in the machine's log at the source.",
         address=str(machine.address),
     )

@@ -1,7 +1,8 @@
 """A client of the NBD protocol: as much of it as replication needs. Called by :mod:`copying`.
 
 Fixed newstyle handshake, structured replies, meta contexts (what is allocated, what is dirty),
-read, write, write zeroes, flush. One request at a time.
+read, write, write zeroes, flush. Reads of many parts are asked for ahead, so that the distance to
+the server does not count for each of them; all else is one request at a time.
 
 Source: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md; the meta context of
 dirty bitmaps: https://www.qemu.org/docs/master/interop/nbd.html.
@@ -12,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Self, TypeAlias
 
@@ -37,6 +40,8 @@ _READ, _WRITE, _DISCONNECT, _FLUSH, _WRITE_ZEROES, _BLOCK_STATUS = 0, 1, 2, 3, 6
 _DONE = 1
 _CHUNK_DATA, _CHUNK_HOLE, _CHUNK_STATUS, _CHUNK_ERROR = 1, 2, 5, 1 << 15
 _CAN_FLUSH, _READ_ONLY, _CAN_ZERO = 1 << 2, 1 << 1, 1 << 6
+_AHEAD = 16
+"""Reads that are asked for before the first one is answered: as many as qemu-nbd works on."""
 _LONGEST_ANSWER = MOST + (1 << 20)
 
 
@@ -66,6 +71,26 @@ class Extent(NamedTuple):
     offset: int
     length: int
     flags: int
+
+
+class _Reply(NamedTuple):
+    """A chunk of an answer. ``failure``: the error's number and text."""
+
+    handle: int
+    is_last: bool
+    kind: int
+    payload: bytes
+    failure: tuple[int, str] | None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A read that was asked for, and what has come of it."""
+
+    part: Extent
+    data: bytearray
+    is_done: bool = False
+    failure: tuple[int, str] | None = None
 
 
 class Client:
@@ -121,25 +146,57 @@ class Client:
 
     def read(self, offset: int, length: int) -> bytes:
         """These bytes; at most :data:`MOST`."""
-        handle = self._request(_READ, offset, length)
-        data = bytearray(length)
+        [(_, data)] = self.read_many([Extent(offset, length, 0)])
+        return data
+
+    def read_many(self, parts: Iterable[Extent]) -> Iterator[tuple[Extent, bytes]]:
+        """The content of parts, in their order; each at most :data:`MOST` long. Nothing else may be
+        asked until all were taken.
+        """
         if not self._is_structured:
-            self._simple(handle)
-            return bytes(self._receive(length))
-        for kind, payload in self._chunks(handle):
-            if kind == _CHUNK_DATA:
-                (at,) = struct.unpack_from(">Q", payload)
-                content = payload[8:]
-            elif kind == _CHUNK_HOLE:
-                at, hole = struct.unpack(">QI", payload)
-                content = bytes(hole)
-            else:
-                raise NbdError(f"{self._at} answered a read with a chunk of type {kind}")
-            begin = at - offset
-            if begin < 0 or begin + len(content) > length:
-                raise NbdError(f"{self._at} answered with bytes that were not asked for")
-            data[begin : begin + len(content)] = content
-        return bytes(data)
+            for part in parts:
+                self._simple(self._request(_READ, part.offset, part.length))
+                yield part, self._receive(part.length)
+            return
+        asked: deque[_Reading] = deque()
+        by_handle: dict[int, _Reading] = {}
+        left = iter(parts)
+        while True:
+            while len(asked) < _AHEAD and (wanted := next(left, None)) is not None:
+                handle = self._request(_READ, wanted.offset, wanted.length)
+                by_handle[handle] = _Reading(wanted, bytearray(wanted.length))
+                asked.append(by_handle[handle])
+            if not asked:
+                return
+            while not asked[0].is_done:
+                reply = self._reply()
+                self._check(reply.handle in by_handle)
+                self._take(by_handle[reply.handle], reply)
+                if reply.is_last:
+                    del by_handle[reply.handle]
+            done = asked.popleft()
+            if done.failure is not None:
+                self._refuse(*done.failure)
+            yield done.part, bytes(done.data)
+
+    def _take(self, reading: _Reading, reply: _Reply) -> None:
+        reading.is_done = reply.is_last
+        if reply.failure is not None:
+            reading.failure = reply.failure
+            return
+        if reply.kind == _CHUNK_DATA:
+            (at,) = struct.unpack_from(">Q", reply.payload)
+            content = reply.payload[8:]
+        elif reply.kind == _CHUNK_HOLE:
+            at, hole = struct.unpack(">QI", reply.payload)
+            self._check(hole <= reading.part.length)
+            content = bytes(hole)
+        else:
+            self._check(reply.kind == 0)
+            return
+        begin = at - reading.part.offset
+        self._check(begin >= 0 and begin + len(content) <= reading.part.length)
+        reading.data[begin : begin + len(content)] = content
 
     def write(self, offset: int, data: bytes) -> None:
         """Write these bytes."""
@@ -262,23 +319,31 @@ class Client:
         failure: tuple[int, str] | None = None
         is_done = False
         while not is_done:
-            (magic,) = struct.unpack(">I", self._receive(4))
-            if magic == _SIMPLE:
-                code, about = struct.unpack(">IQ", self._receive(12))
-                self._check(about == handle)
-                self._refuse(code, "")
-                return
-            flags, kind, about, length = struct.unpack(">HHQI", self._receive(16))
-            self._check(magic == _STRUCTURED and about == handle and length <= _LONGEST_ANSWER)
-            payload = self._receive(length)
-            is_done = bool(flags & _DONE)
-            if kind & _CHUNK_ERROR:
-                code, size = struct.unpack_from(">IH", payload)
-                failure = code, payload[6 : 6 + size].decode(errors="replace")
-            elif kind:
-                yield kind, payload
+            reply = self._reply()
+            self._check(reply.handle == handle)
+            is_done = reply.is_last
+            if reply.failure is not None:
+                failure = reply.failure
+            elif reply.kind:
+                yield reply.kind, reply.payload
         if failure is not None:
             self._refuse(*failure)
+
+    def _reply(self) -> _Reply:
+        """The next chunk of any answer."""
+        (magic,) = struct.unpack(">I", self._receive(4))
+        if magic == _SIMPLE:
+            code, handle = struct.unpack(">IQ", self._receive(12))
+            failure = (code, "") if code else None
+            return _Reply(handle, is_last=True, kind=0, payload=b"", failure=failure)
+        flags, kind, handle, length = struct.unpack(">HHQI", self._receive(16))
+        self._check(magic == _STRUCTURED and length <= _LONGEST_ANSWER)
+        payload = self._receive(length)
+        failure = None
+        if kind & _CHUNK_ERROR:
+            code, size = struct.unpack_from(">IH", payload)
+            failure = code, payload[6 : 6 + size].decode(errors="replace")
+        return _Reply(handle, bool(flags & _DONE), kind, payload, failure)
 
     def _check(self, is_right: bool) -> None:
         if not is_right:

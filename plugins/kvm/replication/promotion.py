@@ -35,6 +35,7 @@ class Promotion:
         is being promoted).
         """
         if not record.points and not record.promoting and self._is_done(replica, deadline):
+            self.store.refresh(replica)
             return self._outcomes(replica)
         if record.promoting is None:
             record = self._begun(replica, record, point, deadline)
@@ -54,8 +55,7 @@ class Promotion:
                 self.store.copy(disk, file, File(volume.volume, form), deadline)
             else:
                 self.store.move(disk, file.name, volume.volume, deadline)
-        self.store.sweep(replica, Record(record.way), deadline)
-        self.store.sweep(replica, None, deadline)
+        self.store.forget(replica, deadline)
         self.store.refresh(replica)
         return self._outcomes(replica)
 

@@ -43,6 +43,7 @@ from provisioner_plugins.kvm.replication.sourcedisks import SourceDisk, source_d
 
 _SCRATCH = ".replica.scratch-"
 _END_SECONDS = 10.0
+_SOCKETS = "/tmp"  # noqa: S108 - whoever runs QEMU can make one there
 _BITMAP = "dirty"
 """What a job calls the bitmap that it offers."""
 _LOST = (
@@ -82,6 +83,8 @@ class SourceMachine:
         self.shell: Shell = shell_of(connection)
         self._connection = connection
         self._exports = Exports(connection.endpoint, self.shell)
+        options: Mapping[str, Any] = connection.endpoint.connection.get("replication", {})
+        self._sockets = str(options.get("sockets", _SOCKETS))
         self._replica = replica
         self.checkpoints = Checkpoints(self.calls)
 
@@ -191,7 +194,7 @@ class SourceMachine:
         deadline: Deadline,
     ) -> Iterator[Offers]:
         token = secrets.token_hex(4)
-        path = f"/tmp/provisioner-{token}.sock"  # noqa: S108 - QEMU's user makes it there
+        path = f"{self._sockets}/provisioner-{token}.sock"
         server = element("server", {"transport": "unix", "socket": path})
         is_known = before is not None and before in self.checkpoints.names()
         try:
@@ -312,10 +315,11 @@ def _agent_is_there(domain: Any) -> bool:
 
 
 def _freeze(domain: Any) -> bool:
+    """Have the guest's agent bring its file systems to rest; whether there are any that it did."""
     if not _agent_is_there(domain):
         return False
     try:
-        return bool(domain.fsFreeze() >= 0)
+        return bool(domain.fsFreeze() > 0)
     except libvirt.libvirtError:
         return False
 

@@ -1,8 +1,8 @@
 """The files of replicas in the folders of the receiver's pools. Called by :mod:`handler`.
 
-All of a disk's files begin with the name of the volume that it becomes once promoted:
+Those of a disk begin with the name of the volume that it becomes once promoted:
 
-- ``web-root.1f2e3d4c.qcow2.replica.json``, of the first disk alone: the record;
+- ``machine-0a1b2c3d4e5f6071.replica.json``, once for a machine, by its identity: the record;
 - ``web-root.1f2e3d4c.qcow2.replica.00000007.qcow2``: what point 7 has beyond the one before;
 - ``web-root.1f2e3d4c.qcow2.replica.stage-00000007.qcow2``: a throw-away disk of a drill.
 
@@ -95,9 +95,9 @@ class Store:
         return File(f"{self.volume(disk).volume}{REPLICA}{rest}.{form}", form)
 
     def record_path(self, replica: Replica) -> str:
-        """Where the record is."""
-        first = replica.disks[min(replica.disks)]
-        return self.path(first, self.volume(first).volume + RECORD)
+        """Where the record is: in the pool of the first disk."""
+        name = f"machine-{replica.machine.uid.hex[:16]}{RECORD}"
+        return self.path(replica.disks[min(replica.disks)], name)
 
     def folder(self, pool: str) -> str:
         """The folder of a pool; raises Terminal (PRV5364) if files cannot be put there."""
@@ -237,14 +237,18 @@ class Store:
         """Raise Terminal (PRV5360) if an image is open for writing."""
         self.shell.run(("qemu-img", "info", "-f", form, self.path(disk, name)), deadline)
 
-    def sweep(self, replica: Replica, record: Record | None, deadline: Deadline) -> None:
-        """Remove every file of a replica that its record does not name; None: all of them."""
-        names = [*record.files()] if record is not None else []
+    def forget(self, replica: Replica, deadline: Deadline) -> None:
+        """Remove all files of a replica, and the record last."""
+        self.sweep(replica, Record(replica.way.value), deadline)
+        path = self.record_path(replica)
+        self.shell.run(("rm", "-f", "--", path, f"{path}.new"), deadline)
+
+    def sweep(self, replica: Replica, record: Record, deadline: Deadline) -> None:
+        """Remove every file of a replica's disks that the record does not name."""
+        names = [*record.files()]
         for disk in replica.disks.values():
             prefix = self.path(disk, self.volume(disk).volume + REPLICA.rstrip("."))
             kept = [self.path(disk, name) for name in names]
-            if record is not None:
-                kept.append(self.record_path(replica))
             self.shell.script(_SWEEP, (prefix, *kept), deadline)
 
     def settle(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
@@ -255,6 +259,8 @@ class Store:
         at = record.index(point)
         for address, disk in replica.disks.items():
             key = str(address)
+            if key not in into:
+                continue  # it has joined the replica since
             self.merge(disk, record.points[at].files[key], into[key], deadline)
             later = record.points[at + 1] if at + 1 < len(record.points) else None
             if later is not None and not later.alone:

@@ -25,8 +25,9 @@ def signing_key(given: Path | None, configuration: Path | None, stack: Path) -> 
         raise ProvisionerError(
             error(
                 "PRV7047",
-                "no key is named to sign the plan with",
-                detail="A stored plan that nobody signed is never carried out.",
+                "no key is named to sign with",
+                detail="A stored plan that nobody signed is never carried out, and a report that "
+                "nobody signed proves nothing.",
                 hint="Make one with 'provisioner dr key FILE', and name it: --key FILE, or "
                 "recovery.signingKey in your configuration.",
             )

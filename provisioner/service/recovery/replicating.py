@@ -175,10 +175,12 @@ def watch(
     sink: EventSink,
     stop: StopSignal,
     tell: Callable[[Sequence[Age]], None],
+    *,
+    rounds: int | None = None,
 ) -> Copies:
     """Synchronise each machine at its interval, and see to it that continuous replicas get every
-    write, until ``stop``; ``tell`` hears the ages after each round. Returns what the last round of
-    each machine came to.
+    write, until ``stop`` or for so many ``rounds``; ``tell`` hears the ages after each round.
+    Returns what the last round of each machine came to.
     """
     wake = threading.Event()
     stop.on_request(wake.set)
@@ -186,6 +188,7 @@ def watch(
     done: dict[Address, Copied] = {}
     failed: dict[Address, Diagnostic] = {}
     clock = workspace.clock
+    told = 0
     opened = [open_plan(workspace, source, sink) for source in chosen]
     with workspace.sessions(sink) as sessions:
         work = _Round(workspace, sessions, sink, stop)
@@ -206,6 +209,9 @@ def watch(
             failed |= {Address.of(item.address or ""): item for item in copies.failed}
             if ready:
                 tell(_told(opened, sessions, clock.now(), sink))
+                told += 1
+            if told == rounds:
+                break
             wake.wait(max(0.05, min(due.values(), default=began) - clock.monotonic()))
     return Copies(tuple(done.values()), tuple(failed.values()))
 
@@ -264,6 +270,10 @@ class _Round:
         failed: list[Diagnostic] = []
         left_out: list[str] = []
         lock = threading.Lock()
+        given_now = list(machines)
+        # One for each plan: an estate works out what is on its endpoints once.
+        plans = {id(item.plan): item.plan for item, _ in given_now}
+        estates = {key: Estate(plan, self._sessions) for key, plan in plans.items()}
 
         def work(given: tuple[Opened, PlannedMachine]) -> None:
             item, machine = given
@@ -272,7 +282,7 @@ class _Round:
                 with lock:
                     left_out.append(busy)
                 return
-            found = self._one(item, machine, quiet=quiet)
+            found = self._one(estates[id(item.plan)], machine, quiet=quiet)
             with lock:
                 if isinstance(found, Copied):
                     done.append(found)
@@ -281,7 +291,7 @@ class _Round:
 
         pool = ThreadPoolExecutor(PARALLEL_SYNCS, thread_name_prefix="synchronise")
         try:
-            under_way = {pool.submit(work, given) for given in machines}
+            under_way = {pool.submit(work, given) for given in given_now}
             while under_way and not (self._stop is not None and self._stop.abandoning):
                 ended, under_way = wait(under_way, timeout=HEED)
                 for future in ended:
@@ -298,10 +308,9 @@ class _Round:
         )
 
     def _one(
-        self, item: Opened, machine: PlannedMachine, *, quiet: bool
+        self, estate: Estate, machine: PlannedMachine, *, quiet: bool
     ) -> Copied | Diagnostic | None:
         clock, name = self._workspace.clock, str(machine.address)
-        estate = Estate(item.plan, self._sessions)
         began = clock.monotonic()
         told = False
         try:
@@ -322,7 +331,7 @@ class _Round:
             return found
         seconds = clock.monotonic() - began
         self._sink(StepFinished(name, ACTION, name, seconds))
-        return Copied(item.plan.name, machine.address, point.id, point.taken, moved, seconds)
+        return Copied(estate.plan.name, machine.address, point.id, point.taken, moved, seconds)
 
 
 def _busy(item: Opened) -> str:

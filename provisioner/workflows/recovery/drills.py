@@ -70,44 +70,66 @@ def bubble_networks(plan: RecoveryPlan) -> dict[Address, BubbleNetwork]:
     return found
 
 
-def drill_machine(plan: RecoveryPlan, machine: PlannedMachine) -> Known:
+def drill_machine(
+    plan: RecoveryPlan,
+    machine: PlannedMachine,
+    bubble: Mapping[Address, BubbleNetwork] | None = None,
+) -> Known:
     """The machine of a drill, stopped and connected to isolated networks only. Its ``disks`` keep
-    their names; the staged ones are found under them.
+    their names; the staged ones are found under them. ``bubble`` is what :func:`bubble_networks`
+    says, for whoever asks about many machines.
 
     Raises ProvisionerError (PRV7070) if one of its networks has nothing that takes its place.
     """
-    bubble = bubble_networks(plan)
+    inside = bubble if bubble is not None else bubble_networks(plan)
+    found, outside = _drill_machine(plan, machine, inside)
+    for name, network in outside.items():
+        raise ProvisionerError(
+            error(
+                "PRV7070",
+                f"{machine.address}: no isolated network takes the place of {network} in a drill",
+                detail=f"Its card {name} would be connected to {network} at {plan.there}.",
+                hint="Name the network in the plan's bubble, and compile the plan again.",
+                address=str(machine.address),
+            )
+        )
+    return found
+
+
+def drill_remnant(
+    plan: RecoveryPlan, machine: PlannedMachine, bubble: Mapping[Address, BubbleNetwork]
+) -> Known:
+    """The machine that a drill may have left, to be looked for and removed: also where the plan
+    could not make one now. It lacks the cards that nothing isolated takes the place of.
+    """
+    return _drill_machine(plan, machine, bubble)[0]
+
+
+def _drill_machine(
+    plan: RecoveryPlan, machine: PlannedMachine, bubble: Mapping[Address, BubbleNetwork]
+) -> tuple[Known, Mapping[str, Address]]:
+    """The machine, and the networks outside of the drill by those of its cards that it lacks."""
     known = plan.objects[plan.there][machine.address]
     spec = laid_over(known.spec, machine.test.get(plan.there, {}))
     recorded = _macs(plan.objects[plan.here].get(machine.address))
-    nics = {}
+    drills_own = {item.known.address for item in bubble.values()}
+    nics, outside = {}, {}
     for name, nic in spec.get("nics", {}).items():
         network = Address(NETWORK, str(nic.get("network", "")))
         isolated = bubble.get(network)
-        if isolated is None and network not in {item.known.address for item in bubble.values()}:
-            raise ProvisionerError(
-                error(
-                    "PRV7070",
-                    f"{machine.address}: no isolated network takes the place of {network} in a "
-                    "drill",
-                    detail=f"Its card {name} would be connected to {network} at {plan.there}.",
-                    hint="Name the network in the plan's bubble, and compile the plan again.",
-                    address=str(machine.address),
-                )
-            )
+        if isolated is None and network not in drills_own:
+            outside[name] = network
+            continue
         inside = {**nic, "network": isolated.known.address.name} if isolated is not None else nic
         # The guest shall find its cards as it knows them.
         nics[name] = {"mac": recorded[name], **inside} if name in recorded else inside
-    return drilled(
-        plan,
-        known,
-        {
-            **with_disks_of(spec, machine),
-            **({"nics": nics} if nics else {}),
-            "power": "stopped",
-            "autostart": False,
-        },
-    )
+    whole = {
+        **with_disks_of(spec, machine),
+        **({"nics": nics} if spec.get("nics") else {}),
+        "power": "stopped",
+        "autostart": False,
+    }
+    return drilled(plan, known, whole), outside
 
 
 def real_machine(plan: RecoveryPlan, machine: PlannedMachine, site: str) -> Known:

@@ -31,6 +31,8 @@ from provisioner.workflows.recovery.actions.estate import Estate, Placed
 from provisioner.workflows.recovery.model import PlannedMachine
 
 _PREFLIGHT_SECONDS = 60.0
+_OF_MACHINES = frozenset({"VirtualMachine", "Disk", "Image"})
+"""Kinds of what is a machine's own, or was needed to make it."""
 _APPLY = (
     "Run 'provisioner plan' to see what has happened to it, and 'provisioner apply' to mend it."
 )
@@ -44,6 +46,9 @@ class Sites:
         self.silent: set[str] = set()
         """Endpoints that gave no answer: nothing more is asked of them."""
         self._observed: dict[str, dict[Address, Observation]] = {}
+        self._moving = {
+            address for item in self.plan.machines for address in (item.address, *item.disks)
+        }
 
     def problems(self) -> Iterator[Diagnostic]:
         """Everything that is wrong at the endpoints."""
@@ -74,7 +79,7 @@ class Sites:
                 for address, found in self._observed.get(host, {}).items():
                     known = self.plan.objects[site].get(address)
                     if known is not None:
-                        yield from self._object(known, found, record)
+                        yield from self._object(known, found, record, site)
 
     def _by_endpoint(self, site: str, addresses: Iterable[Address]) -> dict[str, list[Placed]]:
         found: dict[str, list[Placed]] = {}
@@ -86,14 +91,23 @@ class Sites:
     def _observe(self, host: str, resources: Sequence[Resource], session: Session) -> None:
         self._observed[host] = dict(session.observe(resources))
 
+    def _is_needed(self, known: Known, site: str) -> bool:
+        """Whether it has to be at a site: the machines where they are now, at the other site what
+        they will use.
+        """
+        if site == self.plan.here:
+            return known.external_id is not None or known.address in self._moving
+        return known.external_id is not None and known.address.kind not in _OF_MACHINES
+
     def _object(
-        self, known: Known, found: Observation, record: EndpointRecord
+        self, known: Known, found: Observation, record: EndpointRecord, site: str
     ) -> Iterator[Diagnostic]:
         where = f"Host/{record.name}"
+        needed = self._is_needed(known, site)
         if isinstance(found, Undetermined):
             yield found.diagnostic.about(known.address)
         elif isinstance(found, Absent):
-            if known.external_id is not None:
+            if needed:
                 yield _about(known, "PRV7052", f"{known.address} is not on {where}", _APPLY)
         elif found.owner is not None and found.owner.lineage != str(self.plan.lineage):
             yield _about(
@@ -103,7 +117,7 @@ class Sites:
                 "Rename or remove what is there; nothing is done to what is not ours.",
                 f"What is there carries the stamp of {found.owner.address} of another stack.",
             )
-        elif known.external_id is None and found.owner is None:
+        elif not needed and known.address in self._moving and found.owner is None:
             yield _about(
                 known,
                 "PRV7053",
@@ -266,8 +280,8 @@ def time_problems(
             "PRV7061",
             f"a failover of {plan} would take about {rough(predicted)}, expected at most "
             f"{format_duration(round(objective * 1000))}",
-            hint="'provisioner dr plan failover' shows what takes longest. Allow for more parallel "
-            "starts, or for less waiting between the machines.",
+            hint=f"'provisioner dr plan {plan.name} failover' shows what takes longest. Allow for "
+            "more parallel starts, or for less waiting between the machines.",
             address=str(plan),
         )
 

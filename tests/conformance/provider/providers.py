@@ -39,8 +39,6 @@ def _vmware(flavour: str) -> Callable[[Path], ProviderUnderTest]:
     return start
 
 
-_OF_KVM = frozenset({STANDBY})
-
 CANDIDATES = (
     Candidate("memory", MemoryUnderTest.in_file, capabilities=APART),
     # Where the inventory is kept has nothing to do with kinds: no need to try all of them twice.
@@ -52,8 +50,9 @@ CANDIDATES = (
     ),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
     Candidate("name-only", NameOnlyUnderTest, frozenset({KIND})),
-    Candidate("kvm-system", _kvm("system"), live=True, capabilities=_OF_KVM),
-    Candidate("kvm-session", _kvm("session"), live=True, capabilities=_OF_KVM),
+    # Replication has nothing to do with whose daemon it is: no need to try all of it twice.
+    Candidate("kvm-system", _kvm("system"), live=True, capabilities=frozenset({STANDBY})),
+    Candidate("kvm-session", _kvm("session"), live=True, capabilities=APART),
     Candidate("vcenter", _vmware("vcenter"), live=True),
     Candidate("esxi", _vmware("esxi"), live=True),
 )

@@ -81,6 +81,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert b"abc" == content(path)[MIB - 1 : MIB + 2]
 
 
+def test_many_parts_are_read_in_their_order(tmp_path: Path) -> None:
+    block = bytes(range(256)) * 256
+    path = image(tmp_path, "a", block * 8)
+    parts = [Extent(at, GRAIN, 0) for at in range(0, 4 * MIB, GRAIN)]
+    with served(path, "--format=qcow2") as at, Client(at, "disk") as client:
+        found = [*client.read_many(parts)]
+        assert parts == [part for part, _ in found]
+        data = b"".join(data for _, data in found)
+        assert (block * 8).join((bytes(MIB), bytes(2 * MIB + MIB // 2))) == data
+        # The server refuses what is beyond the end, and then goes on.
+        with pytest.raises(NbdError, match="refused"):
+            [*client.read_many([Extent(4 * MIB, GRAIN, 0)])]
+        assert block == client.read(MIB, GRAIN)
+
+
 def test_it_tells_what_is_allocated(tmp_path: Path) -> None:
     path = image(tmp_path, "a", b"x" * GRAIN)
     with served(path, "--format=qcow2") as at, Client(at, "disk", [ALLOCATION]) as client:

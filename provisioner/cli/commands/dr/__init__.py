@@ -11,6 +11,7 @@ from provisioner.cli.options import global_options
 
 COMMANDS = {
     "check": "Tell whether recovery plans would work now",
+    "plan": "Show what would be done now, step by step, and how long it would take",
     "compile": "Write a plan to a signed file that needs neither manifests nor state",
     "key": "Make a key to sign plans with",
     "test": "Start copies of the machines, cut off from everything",
@@ -25,6 +26,7 @@ COMMANDS = {
     "resume": "Go on with a run that was interrupted or did not succeed",
     "rollback": "Start the machines where they ran, after a migration that was given up",
     "history": "Show the runs of a plan",
+    "report": "Write evidence of a run: who, when, what was achieved",
 }
 """Commands in the order in which they are needed, with their summaries."""
 

@@ -18,6 +18,9 @@ from provisioner.core.address import Address
 @plans_argument
 @file_options
 @journal_options
+@click.option(
+    "--rounds", type=click.IntRange(1), metavar="N", help="End after N rounds, without a Ctrl-C."
+)
 @global_options
 @pass_invocation
 def command(
@@ -28,6 +31,7 @@ def command(
     trusted: Path | None,
     journal: Path | None,
     stack: Path,
+    rounds: int | None,
 ) -> ExitCode:
     """Synchronise every machine at its interval, until Ctrl-C.
 
@@ -57,5 +61,5 @@ def command(
                 sink(Noticed(text))
 
         chosen = sources(workspace, names, Source(None, file, trusted, journal), sink)
-        copies = watch(workspace, chosen, sink, stop, tell)
+        copies = watch(workspace, chosen, sink, stop, tell, rounds=rounds)
     return ExitCode.PARTIAL if copies.failed else ExitCode.DONE

@@ -1,21 +1,18 @@
 """A plan as one page that needs nothing else: no other file, no server, no script to be read.
 
-Built from elements, never from templates, so that nothing in a plan can become markup. The policy
-in its head lets a browser run and load nothing but the style and the script that stand in it.
+Built from elements, never from templates, so that nothing in a plan can become markup.
 """
 
 from __future__ import annotations
 
 import shlex
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
-from importlib.resources import files
 from typing import NamedTuple
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.etree.ElementTree import Element, SubElement
 
-from provisioner.cli.render.gate import consents
+from provisioner.cli.render.gate import consents, trust
+from provisioner.cli.render.html.frame import file_of, lines_of, page_of, text_in
 from provisioner.cli.render.html.steps import add_steps
 from provisioner.cli.render.plan import WHAT_WAITS, summary
 from provisioner.cli.render.review import Group, grouped, own_steps
@@ -39,9 +36,9 @@ def render_html(plan: Plan, vocabulary: Vocabulary, command: Sequence[str] = ())
     """The page in lines. ``command`` is what has the plan made: a refusal repeats it with what
     would allow it.
     """
-    page = Element("html", {"lang": "en"})
-    _add_head(page, plan)
-    body = SubElement(page, "body")
+    heading = printable(f"Plan {plan.short_id} of {plan.stack}")
+    style, script = styles() + file_of("html", "page.css"), file_of("html", "page.js")
+    page, body = page_of(heading, style, script)
     _add_title(SubElement(body, "header"), plan)
     main = SubElement(body, "main")
     steps = own_steps(plan)
@@ -63,46 +60,18 @@ def render_html(plan: Plan, vocabulary: Vocabulary, command: Sequence[str] = ())
     if groups or plan.held:
         _add_graph(main, plan)
     _add_facts(SubElement(body, "footer"), plan)
-    SubElement(body, "script").text = _file("page.js")
-    return ["<!DOCTYPE html>", *tostring(page, encoding="unicode", method="html").split("\n")]
-
-
-def _add_head(page: Element, plan: Plan) -> None:
-    style, script = styles() + _file("page.css"), _file("page.js")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}';"
-        " base-uri 'none'; form-action 'none'"
-    )
-    head = SubElement(page, "head")
-    for attributes in (
-        {"charset": "utf-8"},
-        {"http-equiv": "Content-Security-Policy", "content": policy},
-        {"name": "viewport", "content": "width=device-width, initial-scale=1"},
-        {"name": "color-scheme", "content": "light dark"},
-        {"name": "referrer", "content": "no-referrer"},
-    ):
-        SubElement(head, "meta", attributes).tail = "\n"
-    SubElement(head, "title").text = printable(f"Plan {plan.short_id} of {plan.stack}")
-    SubElement(head, "style").text = style
-
-
-def _file(name: str) -> str:
-    return files("provisioner.cli.render.html").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """A source of a Content Security Policy (CSP 3, hash-source)."""
-    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+    SubElement(body, "script").text = script
+    return lines_of(page)
 
 
 def _add_title(header: Element, plan: Plan) -> None:
     where = f"Stack {plan.stack}"
     if plan.environment is not None:
         where += f", environment {plan.environment}"
-    title = _text(header, "h1", "Destroy, plan " if plan.destroy else "Plan ")
-    _text(title, "code", plan.short_id)
-    _text(header, "p", where, "where")
-    _text(header, "p", summary(plan), "summary")
+    title = text_in(header, "h1", "Destroy, plan " if plan.destroy else "Plan ")
+    text_in(title, "code", plan.short_id)
+    text_in(header, "p", where, "where")
+    text_in(header, "p", summary(plan), "summary")
 
 
 def _add_gate(main: Element, plan: Plan, command: Sequence[str]) -> None:
@@ -111,23 +80,26 @@ def _add_gate(main: Element, plan: Plan, command: Sequence[str]) -> None:
     gate = SubElement(main, "section", {"class": name, "aria-label": "Gate"})
     gate.tail = "\n"
     if not refused:
-        _text(gate, "p", f"Gate passed: nothing beyond {plan.max_impact.value}.")
+        text_in(gate, "p", f"Gate passed: nothing beyond {plan.max_impact.value}.")
     else:
         text = f"Gate: refused. {count(refused, 'step')} beyond {plan.max_impact.value}."
-        _text(gate, "p", f"{text} Apply does nothing of this plan. To allow it:")
+        text_in(gate, "p", f"{text} Apply does nothing of this plan. To allow it:")
         allowing = consents(plan)
         line = " ".join(map(shlex.quote, allowing.added_to(command or ("provisioner", "plan"))))
         place = gate
         if allowing.are_many:
             place = SubElement(gate, "details")
-            _text(
+            text_in(
                 place,
                 "summary",
                 f"The command, for {len(allowing.losing):,} addresses",
             )
         SubElement(place, "pre").text = printable(line)
     if plan.consents:
-        _text(gate, "p", f"Loss of data was allowed for {', '.join(map(str, plan.consents))}.")
+        text_in(gate, "p", f"Loss of data was allowed for {', '.join(map(str, plan.consents))}.")
+    said = trust(plan)
+    if said is not None:
+        text_in(gate, "p", said)
 
 
 def _add_counts(main: Element, steps: Sequence[Step], groups: Iterable[Group]) -> None:
@@ -138,28 +110,28 @@ def _add_counts(main: Element, steps: Sequence[Step], groups: Iterable[Group]) -
     head = SubElement(SubElement(table, "thead"), "tr")
     SubElement(head, "td")
     for action in actions:
-        _text(head, "th", action.value).set("scope", "col")
+        text_in(head, "th", action.value).set("scope", "col")
     rows = SubElement(table, "tbody")
     for group in groups:
         row = SubElement(rows, "tr")
         row.tail = "\n"
         title = SubElement(row, "th", {"scope": "row"})
-        _text(title, "a", group.concern.value).set("href", f"#{group.concern.name.lower()}")
+        text_in(title, "a", group.concern.value).set("href", f"#{group.concern.name.lower()}")
         counts = Counter(step.action for step in group.steps)
         for action in actions:
             number = f"{counts[action]:,}" if counts[action] else ""
-            _text(row, "td", number).set("data-action", action.value)
+            text_in(row, "td", number).set("data-action", action.value)
 
 
 def _add_tools(main: Element) -> None:
     """What needs the script; it shows them."""
     tools = SubElement(main, "div", {"class": "tools", "hidden": ""})
     tools.tail = "\n"
-    label = _text(tools, "label", "Filter ")
+    label = text_in(tools, "label", "Filter ")
     SubElement(label, "input", {"type": "search", "id": "filter", "autocomplete": "off"})
     for name, text in (("unfold", "Unfold all"), ("fold", "Fold all")):
-        _text(tools, "button", text).attrib.update({"type": "button", "id": name})
-    _text(tools, "output", "").set("id", "found")
+        text_in(tools, "button", text).attrib.update({"type": "button", "id": name})
+    text_in(tools, "output", "").set("id", "found")
 
 
 class _Note(NamedTuple):
@@ -193,10 +165,10 @@ def _add_notes(main: Element, plan: Plan, vocabulary: Vocabulary) -> None:
                 item = SubElement(found, "li")
                 item.tail = "\n"
                 if note.about:
-                    _text(item, "code", note.about).tail = " "
-                _text(item, "span", note.text)
+                    text_in(item, "code", note.about).tail = " "
+                text_in(item, "span", note.text)
     if plan.pending or any(step.deferred for step in plan.steps):
-        _text(main, "p", f"{WHAT_WAITS} To restart it now: --max-impact restart.")
+        text_in(main, "p", f"{WHAT_WAITS} To restart it now: --max-impact restart.")
 
 
 def _add_graph(main: Element, plan: Plan) -> None:
@@ -221,20 +193,13 @@ def _add_facts(footer: Element, plan: Plan) -> None:
         ("Adopting", " ".join(plan.selection.get("adopt", ()))),
     ):
         if value:
-            _text(table, "dt", name)
-            _text(table, "dd", value).tail = "\n"
+            text_in(table, "dt", name)
+            text_in(table, "dd", value).tail = "\n"
 
 
 def _section(main: Element, name: str, title: str, number: int | None = None) -> Element:
     section = SubElement(main, "section", {"id": name, "aria-labelledby": f"{name}-title"})
     section.tail = "\n"
     text = title if number is None else f"{title} ({number:,})"
-    _text(section, "h2", text).set("id", f"{name}-title")
+    text_in(section, "h2", text).set("id", f"{name}-title")
     return section
-
-
-def _text(parent: Element, tag: str, text: str, name: str = "") -> Element:
-    """An element with a text in which nothing is invisible."""
-    element = SubElement(parent, tag, {"class": name} if name else {})
-    element.text = printable(text)
-    return element

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement
 
+from provisioner.cli.render.html.frame import text_in
 from provisioner.cli.render.review import (
     Difference,
     differences,
@@ -14,7 +15,6 @@ from provisioner.cli.render.review import (
     sign,
     waiting_text,
 )
-from provisioner.cli.render.text import printable
 from provisioner.cli.render.values import Vocabulary
 from provisioner.core.actions import Action, Impact
 from provisioner.service.model import Plan, Step
@@ -33,7 +33,7 @@ def add_steps(
                 element.set("open", "")
             _add_head(SubElement(element, "summary"), step, plan)
             for reason in why:
-                _text(element, "p", reason, "why")
+                text_in(element, "p", reason, "why")
             if found:
                 _add_differences(element, step, found)
         else:
@@ -43,21 +43,21 @@ def add_steps(
 
 
 def _add_head(head: Element, step: Step, plan: Plan) -> None:
-    _text(head, "span", sign(step), "sign").set("aria-hidden", "true")
-    _text(head, "span", step.action.value, "action")
-    _text(head, "code", str(step.address), "address")
-    _text(head, "span", f"on {step.known.endpoint}", "host")
+    text_in(head, "span", sign(step), "sign").set("aria-hidden", "true")
+    text_in(head, "span", step.action.value, "action")
+    text_in(head, "code", str(step.address), "address")
+    text_in(head, "span", f"on {step.known.endpoint}", "host")
     impact, waiting = impact_text(step), waiting_text(step)
     if impact:
-        _text(head, "span", impact, f"impact {step.impact.value}")
+        text_in(head, "span", impact, f"impact {step.impact.value}")
     if waiting:
-        _text(head, "span", waiting, "impact waits")
+        text_in(head, "span", waiting, "impact waits")
     if step.held is not None:
-        _text(head, "span", step.held, "why")
+        text_in(head, "span", step.held, "why")
     elif not plan.allows(step):
-        _text(head, "strong", "REFUSED", "refused")
+        text_in(head, "strong", "REFUSED", "refused")
     elif step.impact is Impact.DATA_LOSS:
-        _text(head, "span", "allowed", "impact")
+        text_in(head, "span", "allowed", "impact")
     for part in head:
         part.tail = " "  # where a line may be broken
 
@@ -70,32 +70,26 @@ def _add_differences(parent: Element, step: Step, found: list[Difference]) -> No
         if step.changes:
             head = SubElement(SubElement(table, "thead"), "tr")
             for title in ("field", "before", "after", "impact"):
-                _text(head, "th", title).set("scope", "col")
+                text_in(head, "th", title).set("scope", "col")
         rows = SubElement(table, "tbody")
         for difference in plain:
             row = SubElement(rows, "tr")
             row.tail = "\n"
-            _text(row, "th", difference.name).set("scope", "row")
+            text_in(row, "th", difference.name).set("scope", "row")
             if difference.before is None:
                 mark = "after" if step.action is Action.CREATE else "value"
-                _text(row, "td", difference.after, mark)
+                text_in(row, "td", difference.after, mark)
                 continue
             before = difference.before
             if difference.running is not None:
                 before = f"{before} (running {difference.running})"
-            _text(row, "td", before, "before")
-            _text(row, "td", difference.after, "after")
-            _text(row, "td", difference.note, "note")
+            text_in(row, "td", before, "before")
+            text_in(row, "td", difference.after, "after")
+            text_in(row, "td", difference.note, "note")
     for difference in found:
         if difference.lines:
-            _text(parent, "p", f"{difference.name} {difference.note}", "why")
+            text_in(parent, "p", f"{difference.name} {difference.note}", "why")
             lines = SubElement(parent, "pre", {"class": "lines"})
             for line in difference.lines:
                 tag = {"+": "ins", "-": "del"}.get(line[:1], "span")
-                _text(lines, tag, line).tail = "\n"
-
-
-def _text(parent: Element, tag: str, text: str, name: str = "") -> Element:
-    element = SubElement(parent, tag, {"class": name} if name else {})
-    element.text = printable(text)
-    return element
+                text_in(lines, tag, line).tail = "\n"

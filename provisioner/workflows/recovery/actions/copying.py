@@ -60,7 +60,7 @@ class Copying:
 
     def _result(self, machine: PlannedMachine, point: Point) -> Done:
         state = self._estate.replica_states([machine])[machine.address]
-        return Done({**_told(point), "moved": state.moved})
+        return Done({**_told(point), "moved": state.moved, "objective": machine.point_objective})
 
     def _protected(self) -> Done:
         states = self._estate.replica_states(self._estate.plan.machines)

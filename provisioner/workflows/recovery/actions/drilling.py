@@ -12,7 +12,7 @@ from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.identity import identity
 from provisioner.core.values import Json
 from provisioner.providers.api import Absent, Present, Resource
-from provisioner.providers.capabilities import POWER, Power
+from provisioner.providers.capabilities import POWER, Power, ReplicaState
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import (
     Acting,
@@ -26,11 +26,14 @@ from provisioner.workflows.recovery.drills import (
     bubble_networks,
     drill_address,
     drill_machine,
+    drill_remnant,
 )
 from provisioner.workflows.recovery.model import PlannedMachine
 
 WAYS_OUT = ("forwardDevice", "uplinks", "native")
 """Fields of a network that lead out of its host, or whose meaning nobody here can judge."""
+
+_NOTHING = Done({"removed": False})
 
 
 class Drilling:
@@ -39,6 +42,7 @@ class Drilling:
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
         self._bubble = bubble_networks(estate.plan)
+        self._shared: dict[str, Mapping[Address, Resource]] = {}
 
     def actions(self) -> Mapping[str, Action]:
         """By their names."""
@@ -48,6 +52,7 @@ class Drilling:
             "stage": repeated(self._stage),
             "define": Acting(self._is_defined, self._define),
             "power-on": Acting(self._runs, self._power_on),
+            "drill-stands": repeated(self._look),
             "remove": Acting(self._is_removed, self._remove),
             "unstage": Acting(self._is_unstaged, self._unstage),
             "remove-bubble": Acting(self._has_no_network, self._remove_network),
@@ -57,8 +62,12 @@ class Drilling:
     def drilled(self, machine: PlannedMachine) -> Placed:
         """The machine of the drill, for calls about it."""
         estate = self._estate
-        known = drill_machine(estate.plan, machine)
+        known = drill_machine(estate.plan, machine, self._bubble)
         return estate.place(known, self._around(known.endpoint))
+
+    def _remnant(self, machine: PlannedMachine) -> Placed:
+        known = drill_remnant(self._estate.plan, machine, self._bubble)
+        return self._estate.place(known, self._around(known.endpoint))
 
     # Networks
 
@@ -96,10 +105,14 @@ class Drilling:
         return {"network": target.resource.name, "mode": "isolated"}
 
     def _has_no_network(self, work: Work) -> Done | NotDone:
+        if self._is_missing(work):
+            return NotDone()
         absent = self._estate.own(self._network(work)) is None
         return Done({"removed": True}) if absent else NotDone()
 
     def _remove_network(self, work: Work) -> Done:
+        if self._is_missing(work):
+            return _NOTHING
         target = self._network(work)
         self._estate.session(target.record).delete(target.resource, work.deadline)
         return Done({"removed": True})
@@ -122,11 +135,18 @@ class Drilling:
         disks: dict[str, Json] = {
             str(address): outcome.external_id for address, outcome in made.items()
         }
-        return Done({"disks": disks, "point": point or self._newest(machine)})
+        told = self._told(machine, str(point) if point is not None else None)
+        return Done({"disks": disks, **told, "objective": machine.point_objective})
 
-    def _newest(self, machine: PlannedMachine) -> Json:
+    def _told(self, machine: PlannedMachine, chosen: str | None) -> dict[str, Json]:
+        """Which point the machine starts from, and when that was taken."""
         points = self._estate.replica_states([machine])[machine.address].points
-        return points[-1].id if points else None
+        found = [point for point in points if chosen in (None, point.id)]
+        taken = found[-1].taken if found else None
+        return {
+            "point": found[-1].id if found else chosen,
+            "taken": taken.isoformat() if taken is not None else None,
+        }
 
     def _is_defined(self, work: Work) -> Done | NotDone:
         found = self._estate.own(self.drilled(self._estate.machine(work)))
@@ -144,7 +164,7 @@ class Drilling:
         """The drill's machine, on disks with these ids by address."""
         estate = self._estate
         plan = estate.plan
-        known = drill_machine(plan, machine)
+        known = drill_machine(plan, machine, self._bubble)
         others = {
             bubble.known.address: self._placed_network(bubble).resource
             for bubble in self._bubble.values()
@@ -223,23 +243,58 @@ class Drilling:
 
     # Clearing away
 
+    def _look(self, work: Work) -> Done:
+        """What stands of a drill, for the removals that come behind: with few calls, as somebody
+        waits for a failover.
+        """
+        estate = self._estate
+        machines = {item.address.name: self._remnant(item) for item in estate.plan.machines}
+        networks = {
+            network.name: self._placed_network(item)
+            for network, item in self._bubble.items()
+            if item.made
+        }
+        seen = estate.see([*machines.values(), *networks.values()])
+        states = estate.replica_states(estate.plan.machines)
+        found: dict[str, Json] = {
+            what: [name for name, at in targets.items() if _is_there(seen[at.resource.address])]
+            for what, targets in (("remove", machines), ("remove-bubble", networks))
+        }
+        staged = [address.name for address, state in states.items() if _may_be_staged(state)]
+        return Done({**found, "unstage": staged, "at": work.clock.now().isoformat()})
+
+    def _is_missing(self, work: Work) -> bool:
+        """Whether a look before has not found what a task would remove. That is told when the task
+        is carried out, and not before: only so history learns that it takes no time.
+        """
+        what, _, name = work.task.id.partition("/")
+        looked = work.results.get("drill-stands")
+        found = looked[what] if looked is not None else [name]
+        return isinstance(found, list) and name not in found
+
     def _is_removed(self, work: Work) -> Done | NotDone:
-        absent = self._estate.own(self.drilled(self._estate.machine(work))) is None
+        if self._is_missing(work):
+            return NotDone()
+        absent = self._estate.own(self._remnant(self._estate.machine(work))) is None
         return Done({"removed": True}) if absent else NotDone()
 
     def _remove(self, work: Work) -> Done:
-        target = self.drilled(self._estate.machine(work))
+        if self._is_missing(work):
+            return _NOTHING
+        target = self._remnant(self._estate.machine(work))
         self._estate.session(target.record).delete(target.resource, work.deadline)
         return Done({"removed": True})
 
     def _is_unstaged(self, work: Work) -> Done | NotDone:
+        if self._is_missing(work):
+            return NotDone()
         machine = self._estate.machine(work)
         state = self._estate.replica_states([machine])[machine.address]
-        # A replica that is gone may have left throw-away disks, of which nothing is told.
-        gone = not state.points and not state.problem
-        return NotDone() if state.staged or gone else Done({"removed": True})
+        return NotDone() if _may_be_staged(state) else Done({"removed": True})
 
     def _unstage(self, work: Work) -> Done:
+        if self._is_missing(work):
+            return _NOTHING
         machine = self._estate.machine(work)
         replica = self._estate.replica(machine)
         self._estate.replication(machine).unstage(replica, work.deadline)
@@ -248,7 +303,7 @@ class Drilling:
     def _count_left(self, work: Work) -> Done:
         """Look at everything that a drill makes."""
         estate = self._estate
-        machines = [self.drilled(machine) for machine in estate.plan.machines]
+        machines = [self._remnant(machine) for machine in estate.plan.machines]
         networks = [self._placed_network(item) for item in self._bubble.values() if item.made]
         seen = estate.see([*machines, *networks])
         left = [
@@ -272,13 +327,26 @@ class Drilling:
         return Done({"left": 0, "looked": count, "at": work.clock.now().isoformat()})
 
     def _around(self, endpoint: str) -> Mapping[Address, Resource]:
-        """All resources of an endpoint, with the networks of the drill."""
+        """All resources of an endpoint, with the networks of the drill: one mapping that all of
+        them share.
+        """
+        if endpoint in self._shared:
+            return self._shared[endpoint]
         shared = dict(self._estate.related(self._estate.plan.there, endpoint))
         for bubble in self._bubble.values():
             if bubble.known.endpoint == endpoint:
                 network = self._estate.place(bubble.known, shared).resource
                 shared[bubble.known.address] = network
-        return shared
+        return self._shared.setdefault(endpoint, shared)
+
+
+def _is_there(found: Present | Absent) -> bool:
+    return isinstance(found, Present)
+
+
+def _may_be_staged(state: ReplicaState) -> bool:
+    # A replica that is gone may have left throw-away disks, of which nothing is told.
+    return state.staged or (not state.points and not state.problem)
 
 
 def _way_out(found: Present) -> str:

@@ -147,48 +147,54 @@ class Estate:
     # What is there
 
     def ask(
-        self, record: EndpointRecord, question: Callable[[Session], Answer], doing: str
+        self,
+        record: EndpointRecord,
+        question: Callable[[Session], Answer],
+        doing: str,
+        seconds: float | None = None,
     ) -> Answer:
-        """Ask something that changes nothing. Raises ProvisionerError, or Retryable where the
-        endpoint may answer later.
+        """Ask something that changes nothing, and wait for ``seconds`` (None: those of its Host).
+        Raises ProvisionerError, or Retryable where the endpoint may answer later.
         """
         with _retryable():
-            return self.sessions.ask(record, question, doing=doing)
+            return self.sessions.ask(record, question, doing=doing, seconds=seconds)
 
     def session(self, record: EndpointRecord) -> Session:
         """The session to an endpoint. Raises like :meth:`ask`."""
         with _retryable():
             return self.sessions.get(record)
 
-    def see(self, targets: Iterable[Placed]) -> Mapping[Address, Present | Absent]:
-        """What is there of each, with one call for each endpoint. Raises ProvisionerError if an
-        endpoint cannot be asked, or cannot tell.
+    def see(
+        self, targets: Iterable[Placed], seconds: float | None = None
+    ) -> Mapping[Address, Present | Absent]:
+        """What is there of each, with one call for each endpoint; ``seconds`` as in :meth:`ask`.
+        Raises ProvisionerError if an endpoint cannot be asked, or cannot tell.
         """
         by_endpoint: dict[str, tuple[EndpointRecord, list[Resource]]] = {}
         for record, resource in targets:
             by_endpoint.setdefault(record.name, (record, []))[1].append(resource)
         found: dict[Address, Present | Absent] = {}
         for record, resources in by_endpoint.values():
-            answers = self.ask(record, _observing(resources), f"looking at {record.name}")
+            answers = self.ask(record, _observing(resources), f"looking at {record.name}", seconds)
             for address, answer in answers.items():
                 if isinstance(answer, Undetermined):
                     raise ProvisionerError(answer.diagnostic.about(address))
                 found[address] = answer
         return found
 
-    def see_one(self, target: Placed) -> Present | Absent:
+    def see_one(self, target: Placed, seconds: float | None = None) -> Present | Absent:
         """What is there of one. Raises like :meth:`see`."""
-        return self.see([target])[target.resource.address]
+        return self.see([target], seconds)[target.resource.address]
 
-    def power_of(self, target: Placed) -> str:
+    def power_of(self, target: Placed, seconds: float | None = None) -> str:
         """``running``, ``stopped``, ``suspended``, or ``absent``. Raises like :meth:`see`."""
-        return power_of(self.see_one(target))
+        return power_of(self.see_one(target, seconds))
 
-    def own(self, target: Placed) -> Present | None:
+    def own(self, target: Placed, seconds: float | None = None) -> Present | None:
         """The object, if there is one and it is ours; None if there is none. Raises
         ProvisionerError (PRV7072) if it is somebody else's, and like :meth:`see`.
         """
-        found = self.see_one(target)
+        found = self.see_one(target, seconds)
         if isinstance(found, Absent):
             return None
         if found.owner is None or found.owner.lineage != str(self.plan.lineage):

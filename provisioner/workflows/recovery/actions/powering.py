@@ -6,16 +6,13 @@ other, and where that site can be reached it is marked there as not to start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from threading import Lock
+from collections.abc import Mapping
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.values import Json
-from provisioner.engine.sessions import is_about_host
-from provisioner.providers.api import Present, Retryable, Session
+from provisioner.providers.api import Present, Session
 from provisioner.providers.capabilities import POWER, STANDBY, Power, Standby
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import (
@@ -28,11 +25,10 @@ from provisioner.workflows.recovery.actions.estate import (
     power_of,
     repeated,
 )
+from provisioner.workflows.recovery.actions.silence import PATIENCE, Silence, SilentError
 from provisioner.workflows.recovery.drills import real_machine
 
 RUNS_AT_BOTH = "PRV7075"
-SILENCE = 30.0
-"""Seconds for which an endpoint that gave no answer is not asked again whether machines are off."""
 
 
 class Powering:
@@ -40,10 +36,7 @@ class Powering:
 
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
-        self._silent: dict[str, float] = {}
-        self._answered: set[str] = set()
-        self._asking: dict[str, Lock] = {}
-        self._lock = Lock()
+        self._silence = Silence()
 
     def actions(self) -> Mapping[str, Action]:
         """By their names."""
@@ -89,47 +82,25 @@ class Powering:
     def _off_if_seen(self, work: Work) -> Done:
         """After the fencing: whatever can still be seen of the old site must not contradict it."""
         target = self._target(work)
-        with self._first(target.record.name):
-            if self._was_silent(work, target):
-                return Done({"reachable": False, "why": f"{target.record.name} did not answer"})
-            try:
-                present = self._estate.own(target)
-            except (ProvisionerError, Retryable) as problem:
-                told = diagnostic_of(problem)
-                if told.code == NOT_OURS:
-                    return Done({"reachable": True, "power": "absent"})
-                if not is_about_host(told):
-                    # It answers, and cannot tell of the machine: that may still run.
-                    raise
-                self._silent[target.record.name] = work.clock.monotonic()
-                return Done({"reachable": False, "why": told.summary})
-            self._answered.add(target.record.name)
+        try:
+            present = self._silence.ask(
+                target.record.name,
+                work.clock,
+                lambda: self._estate.own(target, seconds=PATIENCE),
+            )
+        except SilentError as silent:
+            return Done({"reachable": False, "why": str(silent)})
+        except ProvisionerError as problem:
+            if diagnostic_of(problem).code == NOT_OURS:
+                return Done({"reachable": True, "power": "absent"})
+            # It answers, and cannot tell of the machine: that may still run.
+            raise
         if present is not None and power_of(present) not in OFF:
             self._power(target, "stopped", work.deadline)
             self._seen_off(target)
         if present is not None:
             self._mark(work, target)
         return Done({"reachable": True, "power": "absent" if present is None else "stopped"})
-
-    @contextmanager
-    def _first(self, endpoint: str) -> Iterator[None]:
-        """As long as an endpoint has not answered, one machine after the other asks it: those
-        behind the first find out from that whether it is dead.
-        """
-        with self._lock:
-            alone = self._asking.setdefault(endpoint, Lock())
-        if endpoint in self._answered:
-            yield
-            return
-        with alone:
-            yield
-
-    def _was_silent(self, work: Work, target: Placed) -> bool:
-        """Whether its endpoint gave no answer just now: a dead site costs one wait, not one for
-        each machine.
-        """
-        since = self._silent.get(target.record.name)
-        return since is not None and work.clock.monotonic() - since < SILENCE
 
     def _yield(self, work: Work) -> Done:
         """The former machine of one that runs at the other site now."""
@@ -279,14 +250,13 @@ class Powering:
             if not off.get("reachable"):
                 return
         other = self._estate.placed(address, self._estate.other(self._site(work)))
-        if self._was_silent(work, other):
-            return
         try:
-            power = self._estate.power_of(other)
-        except (ProvisionerError, Retryable) as problem:
-            if not is_about_host(diagnostic_of(problem)):
-                raise
-            self._silent[other.record.name] = work.clock.monotonic()
+            power = self._silence.ask(
+                other.record.name,
+                work.clock,
+                lambda: self._estate.power_of(other, seconds=PATIENCE),
+            )
+        except SilentError:
             return
         if power not in OFF:
             raise ProvisionerError(

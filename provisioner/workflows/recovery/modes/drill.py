@@ -1,10 +1,15 @@
-"""The runbooks of a drill and of clearing it away. The site where the machines run is only asked
+"""The runbooks of a drill and of clearing it away, which migrations and failovers begin with, too:
+a drill may stand when a disaster happens, and its disks need the replicas.
+
+The site where the machines run is only asked
 which of their cards have which address; nothing there is touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from provisioner.core.address import Address
 from provisioner.workflows.recovery.drills import bubble_networks, drill_machine
@@ -24,6 +29,10 @@ from provisioner.workflows.recovery.modes.tasks import (
     run_steps,
 )
 from provisioner.workflows.runbook import OnFailure, Runbook, Task
+
+CLEARING = 120.0
+"""Seconds that removing one thing of a drill may hold up a disaster."""
+FORMER_DRILL = "former drill"
 
 
 def drill_runbook(plan: RecoveryPlan, points: Mapping[Address, str] | None = None) -> Runbook:
@@ -81,38 +90,9 @@ def cleanup_runbook(plan: RecoveryPlan) -> Runbook:
     """Remove whatever a drill has made, however far it came, and prove that nothing is left."""
     draft = Draft(plan, str(Mode.CLEANUP))
     began = begin(draft, [plan.there])
-    ended = [
-        draft.add(
-            of_machine(
-                "remove",
-                machine,
-                f"remove the drill's {machine.address.name}",
-                [began],
-                on_failure=OnFailure.HOLD,
-                stage="machines",
-            )
-        )
-        for machine in plan.machines
-    ]
-    machines = list(ended)
-    ended += [
-        draft.add(
-            of_machine(
-                "unstage",
-                machine,
-                f"remove the throw-away disks of {machine.address.name}",
-                [about("remove", machine)],
-                on_failure=OnFailure.HOLD,
-                stage="disks",
-            )
-        )
-        for machine in plan.machines
-    ]
-    for network, bubble in bubble_networks(plan).items():
-        if bubble.made:
-            task = _of_network("remove-bubble", network, "remove the isolated network", machines)
-            ended.append(draft.add(task))
-    ended += give_back(draft, plan.there, [began], machines)
+    cleared = _clear(draft, [began])
+    ended = [*cleared.machines, *cleared.disks.values(), *cleared.networks]
+    ended += give_back(draft, plan.there, [began], cleared.machines)
     draft.add(
         of_plan(
             "left",
@@ -124,6 +104,79 @@ def cleanup_runbook(plan: RecoveryPlan) -> Runbook:
         )
     )
     return draft.finished()
+
+
+def clear_drill(draft: Draft, needs: Sequence[str]) -> Mapping[Address, str]:
+    """Remove what a drill of the plan has left, so that it is not in the way of the real thing.
+    Returns by machine the task after whose end, in whatever way, its replica may become its disks.
+
+    Where no drill stands this costs one look at each endpoint. Nothing that fails here holds
+    anything but the rest of the removal; the provider refuses what a drill still stands on.
+    """
+    stands = draft.add(
+        of_plan(
+            "drill-stands",
+            "look whether a drill stands",
+            needs,
+            action="drill-stands",
+            seconds=CLEARING,
+            on_failure=OnFailure.GO_ON,
+            stage=FORMER_DRILL,
+        )
+    )
+    return _clear(draft, [stands], former=True).disks
+
+
+class _Cleared(NamedTuple):
+    """The ids of the tasks that remove a drill; of the disks by machine."""
+
+    machines: Sequence[str]
+    disks: Mapping[Address, str]
+    networks: Sequence[str]
+
+
+def _clear(draft: Draft, needs: Sequence[str], *, former: bool = False) -> _Cleared:
+    """``former``: the drill is not what this is about, and most often there is none."""
+    plan = draft.plan
+    seconds = CLEARING if former else 600.0
+    perhaps = ", if a drill stands" if former else ""
+    machines = [
+        draft.add(
+            of_machine(
+                "remove",
+                machine,
+                f"remove the drill's {machine.address.name}{perhaps}",
+                needs,
+                seconds=seconds,
+                on_failure=OnFailure.HOLD,
+                stage=FORMER_DRILL if former else "machines",
+            )
+        )
+        for machine in plan.machines
+    ]
+    disks = {
+        machine.address: draft.add(
+            of_machine(
+                "unstage",
+                machine,
+                f"remove the throw-away disks of {machine.address.name}{perhaps}",
+                [about("remove", machine)],
+                seconds=seconds,
+                on_failure=OnFailure.HOLD,
+                stage=FORMER_DRILL if former else "disks",
+            )
+        )
+        for machine in plan.machines
+    }
+    networks = []
+    for network, bubble in bubble_networks(plan).items():
+        if bubble.made:
+            task = _of_network("remove-bubble", network, "remove the isolated network", machines)
+            if former:
+                title = f"{task.title}{perhaps}"
+                task = replace(task, title=title, seconds=seconds, stage=FORMER_DRILL)
+            networks.append(draft.add(task))
+    return _Cleared(machines, disks, networks)
 
 
 def _of_network(what: str, network: Address, title: str, needs: list[str]) -> Task:

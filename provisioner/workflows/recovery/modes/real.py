@@ -7,8 +7,12 @@ then on the other site is the plan's own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.workflows.recovery.model import Mode, Moment, PlannedMachine, RecoveryPlan
+from provisioner.workflows.recovery.modes.drill import clear_drill
 from provisioner.workflows.recovery.modes.order import needing, tiers
 from provisioner.workflows.recovery.modes.rising import Rise, rise
 from provisioner.workflows.recovery.modes.tasks import (
@@ -39,6 +43,7 @@ def migrate_runbook(plan: RecoveryPlan) -> Runbook:
     """Bring the machines to the other site in order, with nothing lost."""
     draft = Draft(plan, str(Mode.MIGRATE))
     prepared = _prepared(draft, Mode.MIGRATE, [plan.here, plan.there])
+    cleared = clear_drill(draft, prepared)
     for machine in plan.machines:
         draft.add(
             of_machine(
@@ -92,7 +97,8 @@ def migrate_runbook(plan: RecoveryPlan) -> Runbook:
     turned = _turn(draft, [proof])
     ready = {}
     for machine in plan.machines:
-        promote = draft.add(_promote(machine, [turned], about("last-synchronise", machine), plan))
+        last = about("last-synchronise", machine)
+        promote = draft.add(_promote(machine, [turned], last, plan, cleared))
         ready[machine.address] = [promote]
     how = Rise(Mode.MIGRATE, plan.there, [proof, turned], ready, "start", look=True)
     rise(draft, how)
@@ -116,6 +122,7 @@ def failover_runbook(plan: RecoveryPlan) -> Runbook:
         )
     draft = Draft(plan, str(Mode.FAILOVER))
     prepared = _prepared(draft, Mode.FAILOVER, [plan.there])
+    cleared = clear_drill(draft, prepared)  # while the old site is fenced
     fences = [
         draft.add(
             check(
@@ -139,7 +146,7 @@ def failover_runbook(plan: RecoveryPlan) -> Runbook:
             of_machine(
                 "off",
                 machine,
-                f"{machine.address.name} does not run at {plan.here}, as far as that can be seen",
+                f"look whether {machine.address.name} still runs at {plan.here}",
                 [fenced],
                 stage="fencing",
                 site=plan.here,
@@ -171,7 +178,7 @@ def failover_runbook(plan: RecoveryPlan) -> Runbook:
                 stage="points",
             )
         )
-        promote = draft.add(_promote(machine, [chosen], chosen, plan))
+        promote = draft.add(_promote(machine, [chosen], chosen, plan, cleared))
         ready[machine.address] = [promote, about("off", machine)]
     how = Rise(Mode.FAILOVER, plan.there, [fenced, turned], ready, "start")
     rise(draft, how)
@@ -251,12 +258,19 @@ def _turn(draft: Draft, needs: list[str]) -> str:
     )
 
 
-def _promote(machine: PlannedMachine, needs: list[str], point: str, plan: RecoveryPlan) -> Task:
+def _promote(
+    machine: PlannedMachine,
+    needs: list[str],
+    point: str,
+    plan: RecoveryPlan,
+    cleared: Mapping[Address, str],
+) -> Task:
     return of_machine(
         "promote",
         machine,
         f"disks of {machine.address.name} at {plan.there}",
         [*needs, point],
+        after=[cleared[machine.address]],
         on_failure=OnFailure.HOLD,
         stage="disks",
         seconds=LONG,

@@ -191,6 +191,7 @@ def begin(draft: Draft, sites: Sequence[str]) -> str:
             sites=list(sites),
             mode=draft.mode,
             plan=fingerprint(plan),
+            timeObjective=plan.time_objective,
         )
     )
 

@@ -163,6 +163,35 @@ def test_cleanup_removes_what_a_drill_makes_and_counts_last(plan: RecoveryPlan) 
 
 
 @given(plans())
+def test_what_happens_in_earnest_waits_for_the_end_of_a_drill_and_not_for_its_success(
+    plan: RecoveryPlan,
+) -> None:
+    removals = {
+        task.id
+        for task in runbook_of(plan, Mode.CLEANUP).tasks
+        if task.action in ("remove", "unstage", "remove-bubble")
+    }
+    for mode in (Mode.MIGRATE, Mode.FAILOVER):
+        runbook = runbook_of(plan, mode)
+        assert removals <= runbook.by_id.keys()
+        for machine in plan.machines:
+            promote = f"promote/{machine.address.name}"
+            assert f"unstage/{machine.address.name}" in awaited(runbook, promote)
+            assert set() == removals & before(runbook, f"start/{machine.address.name}")
+            assert "remove-bubble/lan-b" not in awaited(runbook, promote)
+        stopping = {"drill-stands", *removals}
+        assert OnFailure.STOP not in {runbook.by_id[item].on_failure for item in stopping}
+
+
+@given(plans())
+def test_a_drill_is_removed_while_the_old_site_is_fenced(plan: RecoveryPlan) -> None:
+    runbook = runbook_of(plan, Mode.FAILOVER)
+    for machine in plan.machines:
+        awaits = awaited(runbook, f"unstage/{machine.address.name}")
+        assert set() == {task for task in awaits if task.startswith("fence")}
+
+
+@given(plans())
 def test_reprotection_moves_nothing_before_the_former_machine_is_off_and_marked(
     plan: RecoveryPlan,
 ) -> None:

@@ -1,0 +1,211 @@
+"""What carrying a recovery plan out now would be: its steps with the times that are predicted of
+them, and what differs from an earlier run. Pure; called by the service layer for ``dr plan``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from provisioner.core.values import canonical_json
+from provisioner.workflows.history import Basis, Estimate, Sample, estimates
+from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.runbook import Runbook, Task
+from provisioner.workflows.schedule import Span, schedule
+
+ASSUMED = 1.0
+"""Seconds of a task of which nothing is known."""
+INSTANT = frozenset({"milestone", "fenced", "turn"})
+"""Actions that only note something: they take no time, unless it was measured."""
+_FINGERPRINT = "plan"
+"""The argument of the first task that tells plans apart."""
+
+
+class Foreseen(NamedTuple):
+    """A task, when it would run by the medians, and what that rests on; ``estimate`` is None where
+    ``seconds`` are assumed.
+    """
+
+    task: Task
+    span: Span
+    seconds: float
+    estimate: Estimate | None
+    critical: bool
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether nobody knows how long it takes."""
+        return self.estimate is None and self.task.action not in INSTANT
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A run as it would be. ``steps`` stand in the order of the runbook.
+
+    ``seconds``: until all of it has ended, by the medians; ``p95``: if every step took as long as
+    95 of 100 do at most. ``critical_seconds``: the longest way through it, that no number of
+    parallel starts makes shorter. ``objective``: within how many seconds it has to end, None where
+    nothing is demanded.
+    """
+
+    runbook: Runbook
+    steps: tuple[Foreseen, ...]
+    seconds: float
+    p95: float
+    critical_seconds: float
+    objective: float | None = None
+
+    @property
+    def assumed(self) -> int:
+        """Steps of which nothing is known."""
+        return sum(1 for step in self.steps if step.is_assumed)
+
+    @property
+    def is_within(self) -> bool | None:
+        """Whether it would end within the objective; None where there is none."""
+        return None if self.objective is None else self.seconds <= self.objective
+
+
+def outlook(
+    runbook: Runbook, found: Mapping[str, Estimate], objective: float | None = None
+) -> Outlook:
+    """The outlook of a runbook from what :func:`estimates_of` says."""
+    medians = {task.id: _assumed(task) for task in runbook.tasks}
+    slow = dict(medians)
+    for task_id, estimate in found.items():
+        medians[task_id], slow[task_id] = estimate.median, estimate.p95
+    planned = schedule(runbook, medians)
+    critical = frozenset(planned.critical)
+    steps = tuple(
+        Foreseen(
+            task,
+            planned.spans[task.id],
+            medians[task.id],
+            found.get(task.id),
+            task.id in critical,
+        )
+        for task in runbook.tasks
+    )
+    return Outlook(
+        runbook,
+        steps,
+        planned.makespan,
+        max(planned.makespan, schedule(runbook, slow).makespan),
+        planned.critical_seconds,
+        objective,
+    )
+
+
+def _assumed(task: Task) -> float:
+    return 0.0 if task.action in INSTANT else ASSUMED
+
+
+def estimates_of(
+    runbook: Runbook, same: Sequence[Sample], others: Sequence[Sample]
+) -> dict[str, Estimate]:
+    """How long tasks are likely to take, from runs of the ``same`` mode and of ``others``: of two
+    estimates the one of the very task counts, then the one of the same mode.
+    """
+    nearer, further = estimates(runbook, same), estimates(runbook, others)
+    result = {}
+    for task in runbook.tasks:
+        candidates = [one[task.id] for one in (nearer, further) if task.id in one]
+        of_task = [one for one in candidates if one.basis is Basis.TASK]
+        if candidates:
+            result[task.id] = [*of_task, *candidates][0]
+    return result
+
+
+# What differs
+
+
+class Kind(StrEnum):
+    """How a task differs from the one of an earlier run."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+class Part(NamedTuple):
+    """A part of a task that differs: ``needs``, ``arguments.argv``; None where it was not there or
+    is not there any more.
+    """
+
+    name: str
+    before: Any
+    now: Any
+
+
+class Difference(NamedTuple):
+    """A task that differs; ``task`` as it is now, or as it was if it was removed."""
+
+    kind: Kind
+    task: Task
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a runbook does otherwise than an earlier one. ``same_plan``: it is made of a plan that
+    says the same.
+    """
+
+    same_plan: bool
+    differences: tuple[Difference, ...]
+    lanes: tuple[Part, ...] = ()
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the same would be done."""
+        return not self.differences and not self.lanes
+
+    def of_kind(self, kind: Kind) -> tuple[Difference, ...]:
+        """The differences of one kind."""
+        return tuple(item for item in self.differences if item.kind is kind)
+
+
+def compare(before: Runbook, now: Runbook) -> Comparison:
+    """Compare two runbooks task by task, in the order of the newer one; what was removed stands
+    last. The mark of the plan is no difference of a task: see :attr:`Comparison.same_plan`.
+    """
+    differences = []
+    for task in now.tasks:
+        earlier = before.by_id.get(task.id)
+        if earlier is None:
+            differences.append(Difference(Kind.ADDED, task))
+        elif parts := tuple(_parts(earlier, task)):
+            differences.append(Difference(Kind.CHANGED, task, parts))
+    differences += [
+        Difference(Kind.REMOVED, task) for task in before.tasks if task.id not in now.by_id
+    ]
+    lanes = tuple(
+        Part(lane, before.lanes.get(lane), now.lanes.get(lane))
+        for lane in sorted({*before.lanes, *now.lanes})
+        if before.lanes.get(lane) != now.lanes.get(lane)
+    )
+    return Comparison(_plan_mark(before) == _plan_mark(now), tuple(differences), lanes)
+
+
+def _parts(before: Task, now: Task) -> Iterator[Part]:
+    old, new = before.as_json(), now.as_json()
+    arguments = (old.pop("arguments"), new.pop("arguments"))
+    for name in ("needs", "after"):
+        # Which came first among them makes no difference.
+        old[name], new[name] = sorted(old[name]), sorted(new[name])
+    for name in new:
+        if old[name] != new[name]:
+            yield Part(name, old[name], new[name])
+    for name in sorted({*arguments[0], *arguments[1]}):
+        if now.id == BEGIN and name == _FINGERPRINT:
+            continue
+        was, is_now = arguments[0].get(name), arguments[1].get(name)
+        if canonical_json(was) != canonical_json(is_now):
+            yield Part(f"arguments.{name}", was, is_now)
+
+
+def _plan_mark(runbook: Runbook) -> object:
+    first = runbook.by_id.get(BEGIN)
+    return None if first is None else first.arguments.get(_FINGERPRINT)

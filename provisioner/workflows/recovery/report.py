@@ -1,0 +1,368 @@
+"""Evidence of a run of a recovery plan: what its journal says, as values that can be shown, signed
+and kept. Pure; called by the service layer for ``dr report``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from provisioner.core.diagnostics import Diagnostic
+from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.runbook import Task
+from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What
+
+_POINTS = ("choose", "last-synchronise", "stage")
+"""Actions that say which recovery point a machine starts from."""
+STARTS = frozenset({"start", "power-on", "start-again"})
+SEED = "seed"
+GATE, FENCE, FENCED, LEFT = "gate/", "fence/", "fenced", "left"
+
+
+class Ended(StrEnum):
+    """Where something is at the end of a run, or now if it has not ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    HELD = "held"
+    NOT_BEGUN = "not-begun"
+    UNDER_WAY = "under-way"
+    GIVEN_UP = "given-up"
+
+
+_ENDED: Mapping[What | None, Ended] = {
+    None: Ended.NOT_BEGUN,
+    What.SKIPPED: Ended.NOT_BEGUN,
+    What.DONE: Ended.DONE,
+    What.FAILED: Ended.FAILED,
+    What.HELD: Ended.HELD,
+    What.INTERRUPTED: Ended.GIVEN_UP,
+}
+_WORST = (
+    Ended.FAILED,
+    Ended.HELD,
+    Ended.GIVEN_UP,
+    Ended.UNDER_WAY,
+    Ended.NOT_BEGUN,
+    Ended.DONE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A task of the run. ``start`` and ``end`` are seconds after the beginning of the run, None
+    where it did not begin or end; ``critical``: the end of the run waited for it. ``why`` says why
+    it is not done.
+    """
+
+    task: Task
+    ended: Ended
+    start: float | None
+    end: float | None
+    attempts: int
+    observed: bool
+    critical: bool
+    why: str
+    diagnostic: Diagnostic | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What became of a machine.
+
+    ``seconds``: from the beginning of the run until its last gate was passed; ``since_fenced``:
+    from the proof that the old site is off. ``point`` is what it started from, ``taken`` at that
+    moment. ``loss``: seconds of writes that are not in it: before the fencing; in a drill, before
+    the run began; in a migration 0, for the machine was off when it was taken. None: not known, or
+    nothing to lose. ``in_step``: every write reached the other site (continuous replication), so
+    that no age of a point says what is lost.
+    """
+
+    address: str
+    stage: str
+    ended: Ended
+    why: str
+    seconds: float | None
+    since_fenced: float | None
+    point: str | None
+    taken: datetime | None
+    loss: float | None
+    in_step: bool
+    objective: float | None
+    moved: int | None
+    gates: int
+    gates_passed: int
+
+    @property
+    def is_within(self) -> bool | None:
+        """Whether no more is lost than the recovery point objective allows; None: not known."""
+        if self.loss is None or self.objective is None:
+            return None
+        return self.loss <= self.objective
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What was found of a drill after it was cleared away by ``run``; None things were counted
+    where the counting failed.
+    """
+
+    run: str
+    at: datetime | None
+    things: tuple[str, ...] | None
+    looked: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer to a question, or a request to end the run."""
+
+    task: str
+    title: str
+    text: str
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that is told of a run.
+
+    ``plan_digest`` is the fingerprint of the plan, the same for a stored file and its stack; None
+    for runs that began without one. ``here``, ``there``: the sites as the run began. ``seconds``
+    until the run ended; ``achieved`` until the last machine was recovered, None while one is not.
+    ``left``: of drills, what their clean-up counted; None if nothing was cleared away yet.
+    ``suspended``: machines of others that were to make room, and still do.
+    """
+
+    record: RunRecord
+    plan_digest: str | None
+    here: str
+    there: str
+    seconds: float | None
+    objective: float | None
+    achieved: float | None
+    fenced: datetime | None
+    machines: tuple[Recovered, ...]
+    steps: tuple[Step, ...]
+    carriers: tuple[Carrier, ...]
+    answers: tuple[Said, ...]
+    cancellations: tuple[Said, ...]
+    left: Left | None
+    suspended: tuple[str, ...]
+
+    @property
+    def is_within(self) -> bool | None:
+        """Whether all machines were recovered within the recovery time objective; None where there
+        is no objective or nothing to recover.
+        """
+        if self.objective is None or not self.recovers:
+            return None
+        return self.achieved is not None and self.achieved <= self.objective
+
+    @property
+    def recovers(self) -> bool:
+        """Whether machines come up by this run."""
+        return any(step.task.action in STARTS for step in self.steps)
+
+    @property
+    def has_points(self) -> bool:
+        """Whether machines come up from recovery points by this run."""
+        return any(step.task.action in _POINTS for step in self.steps)
+
+    @property
+    def critical_path(self) -> tuple[Step, ...]:
+        """The steps that the end of the run waited for, in order."""
+        found = [step for step in self.steps if step.critical]
+        return tuple(sorted(found, key=lambda step: (step.end or 0.0, step.start or 0.0)))
+
+    def that(self, ended: Ended) -> tuple[Step, ...]:
+        """The steps that ended so."""
+        return tuple(step for step in self.steps if step.ended is ended)
+
+    def named(self, prefix: str) -> tuple[Step, ...]:
+        """The steps whose ids begin so: gates, fences."""
+        return tuple(step for step in self.steps if step.task.id.startswith(prefix))
+
+
+def report(run: Run, cleared: Run | None = None) -> Report:
+    """The report of a run. ``cleared``: the run that cleared a drill away."""
+    begin = run.runbook.by_id[BEGIN].arguments if BEGIN in run.runbook.by_id else {}
+    fenced = _moment(_state(run, FENCED).result.get("at"))
+    machines = tuple(_machines(run, fenced))
+    recovered = [machine.seconds for machine in machines if machine.seconds is not None]
+    objective = begin.get("timeObjective")
+    counted = cleared if cleared is not None else run
+    return Report(
+        record=run.record,
+        plan_digest=_text(begin.get("plan")),
+        here=str(begin.get("here", "")),
+        there=str(begin.get("there", "")),
+        seconds=run.seconds,
+        objective=objective if isinstance(objective, int | float) else None,
+        achieved=max(recovered) if recovered and len(recovered) == len(machines) else None,
+        fenced=fenced,
+        machines=machines,
+        steps=tuple(_steps(run)),
+        carriers=run.carriers,
+        answers=tuple(_said(run, entry) for entry in run.answers),
+        cancellations=tuple(_said(run, entry) for entry in run.cancellations),
+        left=_left(counted),
+        suspended=tuple(_suspended(run)),
+    )
+
+
+def _steps(run: Run) -> Iterator[Step]:
+    began = run.record.started
+    critical = _critical(run)
+    for task in run.runbook.tasks:
+        state = run.tasks[task.id]
+        yield Step(
+            task,
+            _ended(state),
+            _since(began, state.begun),
+            _since(began, state.ended),
+            state.attempts,
+            state.observed,
+            task.id in critical,
+            _why(run, state),
+            state.diagnostic if state.what is What.FAILED else None,
+        )
+
+
+def _critical(run: Run) -> frozenset[str]:
+    """From the task that ended last, always the one that ended last of those it waited for."""
+    found: set[str] = set()
+    candidates = list(run.tasks)
+    while candidates:
+        ended = [
+            (moment, task_id)
+            for task_id in candidates
+            if (moment := run.tasks[task_id].ended) is not None
+        ]
+        if not ended:
+            break
+        latest = max(ended)[1]
+        found.add(latest)
+        candidates = list(run.runbook.by_id[latest].awaits)
+    return frozenset(found)
+
+
+def _machines(run: Run, fenced: datetime | None) -> Iterator[Recovered]:
+    by_subject: dict[str, list[Task]] = {}
+    for task in run.runbook.tasks:
+        by_subject.setdefault(task.subject, []).append(task)
+    for task in run.runbook.tasks:
+        if task.action in STARTS or task.action == SEED:
+            yield _machine(run, task, by_subject[task.subject], fenced)
+
+
+def _machine(run: Run, start: Task, tasks: list[Task], fenced: datetime | None) -> Recovered:
+    gates = [task for task in tasks if task.id.startswith(GATE)]
+    decisive = [run.tasks[task.id] for task in (start, *gates)]
+    worst = min(decisive, key=lambda state: _WORST.index(_ended(state)))
+    ended, why = _ended(worst), _why(run, worst)
+    if ended is Ended.HELD and any(task.id == worst.held_by for task in tasks):
+        ended = Ended.FAILED
+    moments = [state.ended for state in decisive if state.ended is not None]
+    up = max(moments) if ended is Ended.DONE and moments and start.action in STARTS else None
+    source = _source(run, tasks)
+    taken = _moment(source.get("taken"))
+    objective, moved = source.get("objective"), source.get("moved")
+    passed = sum(1 for task in gates if run.tasks[task.id].is_done)
+    return Recovered(
+        address=start.subject,
+        stage=start.stage,
+        ended=ended,
+        why=why,
+        seconds=_since(run.record.started, up),
+        since_fenced=None if fenced is None else _since(fenced, up),
+        point=_text(source.get("point")),
+        taken=taken,
+        loss=_loss(run, source, taken),
+        in_step=bool(source.get("continuous")),
+        objective=float(objective) if isinstance(objective, int | float) else None,
+        moved=moved if isinstance(moved, int) else None,
+        gates=len(gates),
+        gates_passed=passed,
+    )
+
+
+def _source(run: Run, tasks: list[Task]) -> Mapping[str, object]:
+    for action in (*_POINTS, SEED):
+        for task in tasks:
+            if task.action == action and run.tasks[task.id].is_done:
+                return {**run.tasks[task.id].result, "by": action}
+    return {}
+
+
+def _loss(run: Run, source: Mapping[str, object], taken: datetime | None) -> float | None:
+    match source.get("by"):
+        case "choose":
+            loss = source.get("loss")
+            known = isinstance(loss, int | float) and not source.get("continuous")
+            return float(loss) if known and isinstance(loss, int | float) else None
+        case "last-synchronise":
+            return 0.0
+        case "stage" if taken is not None:
+            return max(0.0, (run.record.started - taken).total_seconds())
+    return None
+
+
+def _left(run: Run) -> Left | None:
+    state = _state(run, LEFT)
+    if state.is_done:
+        looked = state.result.get("looked")
+        at = _moment(state.result.get("at"))
+        return Left(run.record.id, at, (), looked if isinstance(looked, int) else None)
+    if state.what is What.FAILED and state.diagnostic is not None:
+        found = state.diagnostic.detail.splitlines() if state.diagnostic.code == "PRV7083" else None
+        return Left(run.record.id, state.ended, None if found is None else tuple(found), None)
+    return None
+
+
+def _suspended(run: Run) -> Iterator[str]:
+    for task in run.runbook.tasks:
+        result = run.tasks[task.id].result
+        if task.id.startswith("suspend/") and result.get("power") == "suspended":
+            yield task.subject
+
+
+def _why(run: Run, state: TaskState) -> str:
+    if state.what is What.FAILED and state.diagnostic is not None:
+        return state.diagnostic.summary
+    if state.what is What.HELD and state.held_by is not None:
+        cause = run.runbook.by_id[state.held_by]
+        found = run.tasks[cause.id].diagnostic
+        if found is not None and found.summary.startswith(cause.title):
+            return found.summary
+        return f"{cause.title} failed" + (f": {found.summary}" if found is not None else "")
+    return ""
+
+
+def _ended(state: TaskState) -> Ended:
+    return _ENDED.get(state.what, Ended.UNDER_WAY)
+
+
+def _state(run: Run, task_id: str) -> TaskState:
+    return run.tasks.get(task_id, TaskState(task_id))
+
+
+def _said(run: Run, entry: Entry) -> Said:
+    task = run.runbook.by_id.get(entry.task)
+    title = task.title if task is not None else ""
+    return Said(entry.task, title, str(entry.detail.get("text", "")), entry.actor, entry.at)
+
+
+def _since(began: datetime, moment: datetime | None) -> float | None:
+    return None if moment is None else max(0.0, (moment - began).total_seconds())
+
+
+def _moment(value: object) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

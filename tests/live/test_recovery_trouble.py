@@ -152,6 +152,6 @@ def objects(more: list[str], *, copies: bool = False) -> list[str]:
     """What there is at a site besides ``more``: machines with their disks, or with ``copies`` of
     the disks of the other site.
     """
-    disks = ("qcow2.replica.json", "qcow2.replica.qcow2") if copies else ("qcow2",)
+    disks = ("replica.json", "qcow2.replica.qcow2") if copies else ("qcow2",)
     files = [f"{name}.{kind}" for name in MACHINES for kind in (*disks, "console.log")]
     return sorted([*more, *files, *(f"virDomain {name}" for name in MACHINES)])

@@ -195,7 +195,7 @@ class Shop:
 
 
 _POINT = re.compile(r"(?<=\.replica)\.\d{8}\.")
-_IDENTITY = re.compile(r"\.[0-9a-f]{8}\.")
+_IDENTITY = re.compile(r"\.[0-9a-f]{8}\.|-[0-9a-f]{16}\.")
 _PROGRAM = [sys.executable, "-m", "provisioner"]
 
 

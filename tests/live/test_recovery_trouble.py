@@ -32,6 +32,8 @@ pytestmark = [
 
 SAMPLE = [(3, "before"), (5, "after")]
 """A process for each: the write of the journal at which it is killed."""
+SAMPLE_OF_DRILL = [(2, "before"), (14, "after")]
+"""Before and after the disks of the drill are made: what happens in between is in EVERYWHERE."""
 EVERYWHERE = [(1, "after"), (2, "before"), (2, "after")]
 """The same, again and again: what was begun, what was done and is not noted, and what is."""
 
@@ -108,7 +110,7 @@ def check(shop: Shop, kills: list[tuple[int, str]]) -> None:
     image = [name for name in shop.objects(a) if name.startswith(("guest.", "virNetwork"))]
     network = ["virNetwork lan-b"]
 
-    run(shop, kills, "test")
+    run(shop, SAMPLE_OF_DRILL if kills is SAMPLE else kills, "test")
     assert [f"drill-shop-{name}" for name in MACHINES] == sorted(b.daemon.guests())
     shop.run_stored("dr", "cleanup")
     assert home == shop.objects(b)
@@ -152,6 +154,8 @@ def objects(more: list[str], *, copies: bool = False) -> list[str]:
     """What there is at a site besides ``more``: machines with their disks, or with ``copies`` of
     the disks of the other site.
     """
-    disks = ("replica.json", "qcow2.replica.qcow2") if copies else ("qcow2",)
-    files = [f"{name}.{kind}" for name in MACHINES for kind in (*disks, "console.log")]
+    disk = "qcow2.replica.qcow2" if copies else "qcow2"
+    records = ["machine.replica.json"] * len(MACHINES) if copies else []
+    files = [f"{name}.{kind}" for name in MACHINES for kind in (disk, "console.log")]
+    more = [*more, *records]
     return sorted([*more, *files, *(f"virDomain {name}" for name in MACHINES)])

@@ -29,3 +29,18 @@ def ask(domain: libvirt.virDomain, command: str, deadline: float, **arguments: o
             ):
                 raise
         time.sleep(0.1)
+
+
+def run(domain: libvirt.virDomain, *argv: str, deadline: float = 30.0) -> int:
+    """The exit code of a program in the guest. ``deadline`` as in :func:`ask`; raises TimeoutError
+    if it has not ended by then.
+    """
+    end = time.monotonic() + deadline
+    begun = ask(domain, "guest-exec", deadline, path=argv[0], arg=list(argv[1:]))
+    while True:
+        state = ask(domain, "guest-exec-status", deadline, pid=begun["pid"])
+        if state["exited"]:
+            return int(state["exitcode"])
+        if time.monotonic() > end:
+            raise TimeoutError(f"{argv} in the guest has not ended")
+        time.sleep(0.05)

@@ -3,8 +3,9 @@
 ``libvirt_session`` and ``libvirt_system`` are one daemon for each worker, emptied after every test
 that uses it. ``fresh_libvirt_session`` and ``fresh_libvirt_system`` are a test's own, to be killed
 and restarted at will, and so are the two of ``two_sites`` and ``two_system_sites``.
-``vcsim_vcenter`` and ``vcsim_esxi`` are one simulator for each worker, to be left as they were
-found. What the machine cannot run is skipped; the reason says what is missing.
+``shop`` is one for each module. ``vcsim_vcenter`` and ``vcsim_esxi`` are one simulator for each
+worker, to be left as they were found. What the machine cannot run is skipped; the reason says what
+is missing.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tests.lab.storagehost import StorageHost
 from tests.lab.vcsim import Options, Vcsim
 
 if TYPE_CHECKING:
+    from tests.lab.shop import Shop
     from tests.lab.sites import TwoSites
 
 
@@ -73,6 +75,18 @@ def two_system_sites() -> Iterator["TwoSites"]:
     """Two privileged daemons of the test's own, with a pool and networks each, and a line between
     their hosts."""
     yield from _sites(Flavour.SYSTEM)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Shop"]:
+    """The stack of two sites, of which nothing is there yet. Its daemons are the module's own."""
+    _skip_if(requirements.boot_image_unavailable())
+    # Imported here because the suite also runs where libvirt-python is not installed.
+    from tests.lab.shop import Shop  # noqa: PLC0415
+
+    for sites in _sites(Flavour.SYSTEM):
+        with Shop(sites, tmp_path_factory.mktemp("shop")) as opened:
+            yield opened
 
 
 @pytest.fixture(scope="session")

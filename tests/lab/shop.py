@@ -6,7 +6,11 @@ Commands run as a user runs them: by the manifests in ``stack``, or in the empty
 """
 
 import contextlib
+import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,13 +19,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.lab import bootsector
 from tests.lab.serial import SerialLog
 from tests.lab.sites import Site, TwoSites
 
-STACK = Path(__file__).resolve().parents[2] / "stacks" / "dr-two-sites"
+_ROOT = Path(__file__).resolve().parents[2]
+STACK = _ROOT / "stacks" / "dr-two-sites"
 MACHINES = ("db", "mail", "orders", "queue", "stock", "web")
 CONTINUOUS = ("db", "queue")
 
@@ -68,6 +73,14 @@ class Shop:
     ) -> None:
         self._switch.end()
 
+    def begin(self) -> None:
+        """Its machines run at site a and are copied to site b; the signed plan is there."""
+        self.run("apply", "--yes")
+        self.run("dr", "key", str(self.key))
+        self.run("dr", "compile", "shop", f"--output={self.plan}", f"--key={self.key}")
+        self.run("replicate", "run")
+        self.wait_for_counts(self.sites.a)
+
     # Commands
 
     def run(self, *command: str, expect: int = 0) -> str:
@@ -80,11 +93,36 @@ class Shop:
         """A command of ``dr`` by the stored plan and nothing else."""
         return self._finished(list(command), self.stored, self.elsewhere, expect)
 
+    def results(self, *command: str, expect: int = 0) -> dict[str, dict[str, Any]]:
+        """What the tasks of a run by the stored plan came to, by their ids."""
+        lines = self.run_stored(*command, "--json", expect=expect).splitlines()
+        finished = next(line for line in reversed(lines) if line.startswith("{"))
+        return {task["id"]: task["result"] for task in json.loads(finished)["tasks"]}
+
     @property
     def stored(self) -> list[str]:
         """What commands by the stored plan have."""
         trusted = f"--trusted={self.key}.pub"
         return [f"--from={self.plan}", trusted, f"--journal={self.journal}"]
+
+    def run_killed(self, number: int, moment: str, *command: str) -> bool:
+        """A command by the stored plan, which is killed as :mod:`tests.live.recoverykilled` says.
+        Whether it was: it may have got to its end.
+        """
+        program = [sys.executable, "-m", "tests.live.recoverykilled", str(number), moment]
+        environ = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        done = subprocess.run(
+            [*program, *command, *self.stored],
+            cwd=self.elsewhere,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode not in (0, -signal.SIGKILL):
+            raise ShopError(f"{command}: exit code {done.returncode}\n{done.stdout}")
+        return done.returncode != 0
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -117,7 +155,7 @@ class Shop:
     # What is there
 
     def log(self, site: Site, machine: str) -> SerialLog:
-        """What a machine has printed at a site, over all its runs there."""
+        """What a machine has printed since its last start at a site."""
         found = sorted((site.folder / "shop").glob(f"{machine}.*.console.log"))
         return SerialLog(found[0] if found else site.folder / "shop" / "none.log")
 
@@ -137,11 +175,27 @@ class Shop:
                 raise ShopError(f"not all machines count at site {site.name}: {counts}")
             time.sleep(0.1)
 
+    def objects(self, site: Site) -> list[str]:
+        """All that is there for the shop at a site: files, as ``web.qcow2``, with all recovery
+        points of a disk as one, machines and networks.
+        """
+        found = {_POINT.sub(".", path.name) for path in (site.folder / "shop").iterdir()}
+        with site.connected() as connection:
+            defined = [*connection.listAllDomains(), *connection.listAllNetworks()]
+            names = [f"{type(item).__name__} {item.name()}" for item in defined]
+        return sorted([_IDENTITY.sub(".", name) for name in found] + names)
+
     def refuse_fencing(self) -> None:
         """From now on the power switch does not work."""
         self._switch.broken = True
 
+    def allow_fencing(self) -> None:
+        """From now on it works again."""
+        self._switch.broken = False
 
+
+_POINT = re.compile(r"(?<=\.replica)\.\d{8}\.")
+_IDENTITY = re.compile(r"\.[0-9a-f]{8}\.|-[0-9a-f]{16}\.")
 _PROGRAM = [sys.executable, "-m", "provisioner"]
 
 

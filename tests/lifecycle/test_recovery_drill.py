@@ -86,6 +86,16 @@ def open_network(sites: TwoSites) -> None:
     sites.outside(B).change("Network", "drill-shop-lan-b", ("mode",), "nat")
 
 
+def test_a_network_that_a_run_left_half_made_is_made_whole(sites: TwoSites) -> None:
+    sites.run(Mode.TEST)
+    open_network(sites)
+    run = sites.run(Mode.TEST)
+    assert {} == trouble(run)
+    network = sites.outside(B).find("Network", "drill-shop-lan-b")
+    assert network is not None
+    assert "isolated" == network.spec["mode"]
+
+
 def test_a_drill_is_not_powered_on_when_somebody_has_opened_its_network(sites: TwoSites) -> None:
     sites.before["power-on"] = lambda: open_network(sites)
     run = sites.run(Mode.TEST)

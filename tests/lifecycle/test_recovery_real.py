@@ -85,6 +85,16 @@ def test_a_failover_after_a_disaster_tells_what_is_lost(sites: TwoSites) -> None
     assert not run.tasks["off/db"].result["reachable"]
 
 
+def test_a_dead_site_costs_one_wait_and_not_one_for_each_machine(tmp_path: Path) -> None:
+    sites = TwoSites(tmp_path, [planned(f"web-{number}") for number in range(6)])
+    sites.replicate()
+    sites.outside(A).power_off()
+    run = sites.run(Mode.FAILOVER)
+    assert Outcome.SUCCEEDED is run.record.outcome
+    told = [run.tasks[f"off/web-{number}"].result["why"] for number in range(6)]
+    assert 5 == told.count("host-a did not answer")
+
+
 def test_continuous_replication_loses_nothing_that_was_written_before(tmp_path: Path) -> None:
     sites = TwoSites(tmp_path, [planned("db", way=Way.CONTINUOUS)])
     sites.replicate()

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -18,13 +19,19 @@ from types import ModuleType, SimpleNamespace
 import libvirt
 import pytest
 
-from tests.lab.daemon import LibvirtDaemon
+from tests.lab import requirements
+from tests.lab.daemon import Flavour, LibvirtDaemon
+from tests.lab.launcher import runs
 
 pytestmark = pytest.mark.live
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "lib" / "demo.py"
+RECOVERY = SCRIPT.with_name("recovery_demo.py")
 SECONDS = 120
+needs_root = pytest.mark.skipif(
+    requirements.daemon_unavailable(Flavour.SYSTEM) is not None, reason="needs a system daemon"
+)
 
 
 @pytest.fixture
@@ -119,6 +126,48 @@ def test_ctrl_c_at_a_terminal() -> None:
     assert 130 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     assert "Traceback" not in screen
     assert screen.endswith("\r\ndemo: interrupted. Nothing of it is left.\r\n")
+
+
+@needs_root
+def test_recovery_refuses_an_ordinary_user() -> None:
+    demo = "import os, runpy, sys; os.geteuid = lambda: 1000; "
+    demo += "runpy.run_path(sys.argv[1], run_name='__main__')"
+    refused = subprocess.run([sys.executable, "-c", demo, RECOVERY], capture_output=True, text=True)
+    expected = "demo: --dr needs root: its sites are daemons with networks of their own.\n"
+    assert (1, expected, "") == (refused.returncode, refused.stdout, refused.stderr)
+
+
+@needs_root
+def test_recovery_that_is_interrupted_leaves_neither_processes_nor_files() -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, str(RECOVERY)])
+    screen = read(terminal, until="run at site a.")
+    time.sleep(1)
+    below = processes(pid)
+    folders = [re.search("/tmp/lab-[^/\0]+", line) for line in below.values()]
+    sites = {found[0] for found in folders if found is not None}
+    assert 2 == len(sites)
+    os.write(terminal, b"\x03")
+    screen += read(terminal)
+    assert 130 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert screen.endswith("\r\ndemo: interrupted. Nothing of it is left.\r\n")
+    assert ([], []) == (
+        [number for number in below if runs(number)],
+        [site for site in sites if Path(site).exists()],
+    )
+
+
+def processes(pid: int) -> dict[int, str]:
+    """Those below a process, as long as they are, with their command lines."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            for number in map(int, path.read_text().split()):
+                with contextlib.suppress(OSError):
+                    found[number] = Path(f"/proc/{number}/cmdline").read_text(errors="replace")
+                found |= processes(number)
+    return found
 
 
 def read(terminal: int, until: str = "\0") -> str:

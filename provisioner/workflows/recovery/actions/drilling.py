@@ -73,7 +73,10 @@ class Drilling:
 
     def _has_network(self, work: Work) -> Done | NotDone:
         found = self._estate.own(self._network(work))
-        return Done({"externalId": found.external_id}) if found is not None else NotDone()
+        # One that a run left half made, stopped for instance, is completed by being made again.
+        if found is None or _way_out(found):
+            return NotDone()
+        return Done({"externalId": found.external_id})
 
     def _make_network(self, work: Work) -> Done:
         target = self._network(work)

@@ -31,6 +31,7 @@ from provisioner_plugins.vmware.handlers import handlers_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.labels.projection import Projection
 from provisioner_plugins.vmware.machine.power import bring_to
+from provisioner_plugins.vmware.machine.standing import StandbyMarks
 from provisioner_plugins.vmware.near import near_to
 from provisioner_plugins.vmware.ownership import is_stamped_by
 from provisioner_plugins.vmware.site import PLACES, Site
@@ -46,8 +47,8 @@ _NESTED = frozenset({"Folder", "ResourcePool", "StoragePool"})
 
 
 class VmwareSession:
-    """See :class:`provisioner.providers.api.Session`; with the capabilities power, preflight and
-    snapshot-revert."""
+    """See :class:`provisioner.providers.api.Session`; with the capabilities power, preflight,
+    snapshot-revert and standby."""
 
     def __init__(self, endpoint: Endpoint, context: Context, flavour: Flavour) -> None:
         """Log in; raises Terminal or Retryable."""
@@ -184,6 +185,19 @@ class VmwareSession:
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""
         bring_to(self._site, machine, state, deadline)
+
+    def stand_by(self, machine: Resource, reason: str, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Standby`."""
+        StandbyMarks(self._site).stand_by(machine, reason, deadline)
+
+    def take_over(self, machine: Resource, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Standby`."""
+        StandbyMarks(self._site).take_over(machine, deadline)
+
+    def standing_by(self, machines: Sequence[Resource]) -> Mapping[Address, str]:
+        """See :class:`provisioner.providers.capabilities.Standby`."""
+        inventory = self._inventory({machine.kind for machine in machines})
+        return StandbyMarks(self._site).standing_by(inventory, machines)
 
 
 def _called_as_asked(target: Resource, answer: Observation) -> Observation:

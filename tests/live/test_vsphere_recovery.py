@@ -79,6 +79,7 @@ spec:
   disks: [{disk: root}]
   nics: [{name: lan, network: near-lan}]
   shutdownTimeout: 0s
+  power: running
 ---
 apiVersion: provisioner/v1
 kind: SitePair
@@ -160,7 +161,7 @@ def machines(vcsim: Vcsim) -> dict[str, str]:
         return {item.name: item.runtime.powerState for item in there.every(vim.VirtualMachine)}
 
 
-def test_a_drill_and_a_failover(shop: Shop) -> None:
+def test_a_drill_a_failover_and_the_way_back(shop: Shop) -> None:
     shop.guest_writes("near", b"before")
     assert "no copy" in shop.run("replicate", "run", expect=1)
     shop.array_copies("near", "far")
@@ -177,3 +178,11 @@ def test_a_drill_and_a_failover(shop: Shop) -> None:
     assert {"web": "poweredOn"} == machines(shop.far)
     assert {"web": "poweredOff"} == machines(shop.near)
     assert [b"before"] == shop.data("far")
+    shop.guest_writes("far", b"since then")
+    shop.array_copies("far", "near")
+    shop.dr("reprotect", "shop", "--yes")
+    assert "held" in shop.run("apply", "--yes", expect=4)
+    shop.dr("failback", "shop", "--yes")
+    assert {"web": "poweredOn"} == machines(shop.near)
+    assert {"web": "poweredOff"} == machines(shop.far)
+    assert [b"since then"] == shop.data("near")

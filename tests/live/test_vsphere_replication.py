@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from provisioner.core.address import Address
+from provisioner.core.identity import Stamp
 from provisioner.providers.api import Absent, InUse, Present, Resource, Retryable, Terminal
 from provisioner.providers.capabilities import Replica, ReplicaState, Way
 from tests.lab.fixtures import simulated
@@ -46,7 +47,8 @@ class Place:
             store = there.every(vim.Datastore)[0]
             self.folder = Path(store.summary.url)
             self.moid = store._moId
-        self.pool = resource("StoragePool", POOL.name, {"type": "dir"}, external_id=self.moid)
+        pool = resource("StoragePool", POOL.name, {"type": "dir"}, external_id=self.moid)
+        self.pool = replace(pool, name="LocalDS_0")
 
     def disk(self, address: Address) -> Resource:
         spec = {"pool": POOL.name, "size": 4 * MIB}
@@ -155,6 +157,26 @@ def test_the_point_is_as_old_as_the_disk_that_was_written_to_least_recently(site
     assert [OLD] == [point.taken for point in sites.state.points]
 
 
+def test_a_datastore_that_was_mounted_anew_is_found_by_its_name(sites: Sites) -> None:
+    sites.copy()
+    before = sites.far.pool
+    sites.far.pool = replace(before, external_id="datastore-4711")
+    try:
+        assert 1 == len(sites.state.points)
+        sites.far.pool = replace(sites.far.pool, name="not mounted")
+        assert "is not on the endpoint" in sites.state.problem
+    finally:
+        sites.far.pool = before
+
+
+def test_a_machine_of_others_is_not_synchronised(sites: Sites) -> None:
+    sites.copy()
+    theirs = replace(sites.machine, stamp=Stamp("another stack", "VirtualMachine/web"))
+    replica = replace(sites.replica, machine=theirs)
+    near = sites.near.opened
+    assert "PRV5319" == refusal(sites.far.opened.synchronise, replica, near, soon())
+
+
 @pytest.mark.parametrize("way", [Way.INCREMENTAL, Way.CONTINUOUS])
 def test_other_ways_are_refused(sites: Sites, way: Way) -> None:
     replica = replace(sites.replica, way=way)
@@ -228,6 +250,17 @@ def test_the_copy_of_an_adopted_disk_becomes_a_disk(sites: Sites) -> None:
     for file in folder.glob("root.*"):
         file.rename(folder / file.name.replace(copied.stem, "web"))
     assert "PRV5349" == refusal(sites.far.opened.promote, sites.replica, None, soon())
+
+
+def test_a_machine_that_was_there_gets_the_disks_of_now(sites: Sites) -> None:
+    place = sites.near
+    other = place.opened.create(place.disk(Address("Disk", "other")), soon())
+    moved = replace(sites.disks[ROOT], external_id=other.external_id)
+    now = replace(sites.machine, related={**sites.machine.related, ROOT: moved})
+    place.opened.create(now, soon())
+    found = place.opened.observe([now])[now.address]
+    assert isinstance(found, Present)
+    assert {"root", "data"} == found.spec["disks"].keys()
 
 
 def test_another_point_is_refused(sites: Sites) -> None:

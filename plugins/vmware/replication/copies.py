@@ -24,7 +24,8 @@ from provisioner.providers.capabilities import Replica
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.storage.file import FOLDER, FileId, own_path, split_path
 from provisioner_plugins.vmware.storage.listing import EVERYWHERE
-from provisioner_plugins.vmware.storage.store import Store, Stores
+from provisioner_plugins.vmware.storage.places import Pools
+from provisioner_plugins.vmware.storage.store import Store, Stores, stores_in
 from provisioner_plugins.vmware.wire.errors import VANISHED
 
 _Browser = vim.host.DatastoreBrowser
@@ -82,17 +83,26 @@ def staging_folder(machine: Resource) -> str:
 def find_copies(
     site: Site, replicas: Sequence[Replica], deadline: Deadline
 ) -> Mapping[Address, Found]:
-    """What there is of each replica, by the machine's address, with one search of each datastore.
-    Raises Retryable.
+    """What there is of each replica, by the machine's address, with one look at the inventory and
+    one search of each datastore. Raises Retryable.
     """
-    stores = Stores(site)
+    # A datastore may have been mounted since, or mounted anew, by the tool that fills it.
+    inventory = site.places(anew=True)
+    pools = Pools(site, inventory)
+
+    def stores(disk: Resource) -> list[Store]:
+        row = pools.row(disk, str(disk.spec["pool"]))
+        if row is None:
+            return Stores(site).of_pool(disk)  # which says what is missing
+        return [Store(site, inventory, item) for item in stores_in(inventory, row)]
+
     wanted: dict[Address, Mapping[Address, list[Place]]] = {}
     result: dict[Address, Found] = {}
     for replica in replicas:
         machine = replica.machine.address
         try:
             wanted[machine] = {
-                address: [*_places(stores, replica, disk)]
+                address: [*_places(stores(disk), replica, disk)]
                 for address, disk in replica.disks.items()
             }
         except Terminal as problem:
@@ -135,22 +145,17 @@ def _found(
     )
 
 
-def _places(stores: Stores, replica: Replica, disk: Resource) -> Iterator[Place]:
-    """Where the copy of a disk may be, the likeliest place first. Raises Terminal (PRV5323) if its
-    pool is not there.
-    """
+def _places(stores: Sequence[Store], replica: Replica, disk: Resource) -> Iterator[Place]:
+    """Where on these datastores the copy of a disk may be, the likeliest place first."""
     source = replica.machine.related.get(disk.address)
     paths = [own_path(disk)]
     if source is not None and source.external_id is not None:
         paths.insert(0, FileId.parse(source.external_id).path)
-    for store in stores.of_pool(disk):
+    if disk.external_id is not None:
+        paths.append(FileId.parse(disk.external_id).path)
+    for store in stores:
         for path in dict.fromkeys(paths):
             yield store, path
-    if disk.external_id is not None:
-        file = FileId.parse(disk.external_id)
-        recorded = stores.of(file.datastore)
-        if recorded is not None:
-            yield recorded, file.path
 
 
 def copy_at(places: Sequence[Place], searched: Mapping[str, Times]) -> Copy | None:

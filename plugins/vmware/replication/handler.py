@@ -31,7 +31,7 @@ from provisioner_plugins.vmware.replication.copies import (
 )
 from provisioner_plugins.vmware.site import Site
 from provisioner_plugins.vmware.stamp import Mark
-from provisioner_plugins.vmware.storage.file import FileId, own_path, partial_path
+from provisioner_plugins.vmware.storage.file import FileId, file_of, own_path, partial_path
 from provisioner_plugins.vmware.storage.making import Turns, outcome
 from provisioner_plugins.vmware.storage.store import Store, Stores
 from provisioner_plugins.vmware.storage.users import require_unused, users_of
@@ -187,11 +187,11 @@ class Replications:
         places = {}
         for address in replica.disks:
             disk = machine.related.get(address)
-            file = None if disk is None or disk.external_id is None else disk.external_id
-            store = None if file is None else stores.of(FileId.parse(file).datastore)
+            file = None if disk is None else file_of(disk)
+            store = None if file is None else stores.of(file.datastore)
             if file is None or store is None:
                 raise Terminal(refusals.no_source(replica, address))
-            places[address] = (store, FileId.parse(file).path)
+            places[address] = (store, file.path)
         searched = {}
         for moid, answer in times_on(source, places.values(), deadline).items():
             if isinstance(answer, Terminal):

@@ -177,6 +177,13 @@ def test_a_machine_of_others_is_not_synchronised(sites: Sites) -> None:
     assert "PRV5319" == refusal(sites.far.opened.synchronise, replica, near, soon())
 
 
+def test_a_machine_that_is_gone_is_not_synchronised(sites: Sites) -> None:
+    sites.copy()
+    sites.near.opened.delete(sites.machine, soon())
+    near = sites.near.opened
+    assert "PRV5315" == refusal(sites.far.opened.synchronise, sites.replica, near, soon())
+
+
 @pytest.mark.parametrize("way", [Way.INCREMENTAL, Way.CONTINUOUS])
 def test_other_ways_are_refused(sites: Sites, way: Way) -> None:
     replica = replace(sites.replica, way=way)

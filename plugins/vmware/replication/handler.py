@@ -8,7 +8,6 @@ have interfaces of their own. What they deliver is found here, looked at and mad
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from pyVmomi import vim
 
@@ -17,25 +16,20 @@ from provisioner.core.clock import Deadline
 from provisioner.providers.api import Outcome, Resource, Retryable, Terminal
 from provisioner.providers.capabilities import Point, Replica, ReplicaState, Way
 from provisioner_plugins.vmware.flavour import ESXI, VCENTER
-from provisioner_plugins.vmware.machine.power import find
-from provisioner_plugins.vmware.machine.properties import STAMP, UUID
-from provisioner_plugins.vmware.ownership import gone, is_stamped_by, not_ours, require_time
+from provisioner_plugins.vmware.ownership import gone, require_time
 from provisioner_plugins.vmware.replication import refusals
 from provisioner_plugins.vmware.replication.copies import (
     Copy,
     Found,
-    copy_at,
     find_copies,
     staging_folder,
-    times_on,
 )
+from provisioner_plugins.vmware.replication.source import written
 from provisioner_plugins.vmware.site import Site
-from provisioner_plugins.vmware.stamp import Mark
-from provisioner_plugins.vmware.storage.file import FileId, file_of, own_path, partial_path
+from provisioner_plugins.vmware.storage.file import FileId, own_path, partial_path
 from provisioner_plugins.vmware.storage.making import Turns, outcome
 from provisioner_plugins.vmware.storage.store import Store, Stores
 from provisioner_plugins.vmware.storage.users import require_unused, users_of
-from provisioner_plugins.vmware.wire.sweep import look
 
 POINT = "external"
 """The id of the one point that there is."""
@@ -70,7 +64,7 @@ class Replications:
         if self._site.flavour is VCENTER and source.client.instance == self._site.client.instance:
             raise Terminal(refusals.one_vcenter(replica))
         copies = self._whole(replica, deadline)
-        for address, taken in self._written(replica, source, deadline).items():
+        for address, taken in written(source, replica, deadline).items():
             # File systems tell times with different precision.
             if copies[address].taken.replace(microsecond=0) < taken.replace(microsecond=0):
                 raise Retryable(refusals.behind(replica, copies[address], taken), 5.0)
@@ -91,8 +85,12 @@ class Replications:
                 for address, copy in copies.items()
             }
             if not found.staged.issuperset(paths.values()):
-                # Those that are there may be of another moment.
-                self._remove_staged(replica, found, deadline)
+                if found.staged:
+                    # One may still be copied, by an attempt whose answer was lost; and those that
+                    # are there may be of another moment.
+                    manager = self._site.client.content.taskManager
+                    self._site.tasks.await_others(manager, _COPYING, deadline)
+                    self._remove_staged(replica, self._look(replica, deadline), deadline)
                 self._copy_all(replica, copies, deadline)
             return {
                 address: _outcome(
@@ -164,52 +162,10 @@ class Replications:
                 raise Terminal(refusals.layered(replica, copy))
         return copies
 
-    def _written(
-        self, replica: Replica, source: Site, deadline: Deadline
-    ) -> Mapping[Address, datetime]:
-        """When the disks of a machine that is off were written to last where it ran, by address;
-        of one that runs nobody can tell. Raises Terminal (PRV5319) if it is not ours.
-        """
-        machine = replica.machine
-        handle = find(source, machine.external_id or str(machine.uid))
-        wanted = {vim.VirtualMachine: (UUID, STAMP, "runtime.powerState")}
-        what = f"look at machine {machine.name}"
-        rows = [] if handle is None else look(source.client, what, (handle,), wanted)
-        for row in rows:
-            value = row.get(STAMP)
-            mark = None if value is None else Mark.parse(str(value.value))
-            stamp = None if mark is None else mark.stamp
-            if not is_stamped_by(machine, stamp, str(row.get(UUID))):
-                raise Terminal(not_ours(machine, stamp))
-        if not rows or str(rows[0].get("runtime.powerState")) != "poweredOff":
-            return {}
-        stores = Stores(source)
-        places = {}
-        for address in replica.disks:
-            disk = machine.related.get(address)
-            file = None if disk is None else file_of(disk)
-            store = None if file is None else stores.of(file.datastore)
-            if file is None or store is None:
-                raise Terminal(refusals.no_source(replica, address))
-            places[address] = (store, file.path)
-        searched = {}
-        for moid, answer in times_on(source, places.values(), deadline).items():
-            if isinstance(answer, Terminal):
-                raise answer
-            searched[moid] = answer
-        written = {address: copy_at([place], searched) for address, place in places.items()}
-        for address, disk_file in written.items():
-            if disk_file is None:
-                raise Terminal(refusals.no_source(replica, address))
-        return {address: item.taken for address, item in written.items() if item is not None}
-
     def _copy_all(
         self, replica: Replica, copies: Mapping[Address, Copy], deadline: Deadline
     ) -> None:
         """All of them under names that say that they are not whole, until all are."""
-        # A copy may be of an attempt whose answer was lost.
-        manager = self._site.client.content.taskManager
-        self._site.tasks.await_others(manager, _COPYING, deadline)
         wish = vim.VirtualDiskManager.VirtualDiskType.thin if self._site.flavour is ESXI else None
         progress = self._site.client.context.progress
         made = []

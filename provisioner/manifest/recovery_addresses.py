@@ -31,12 +31,16 @@ def addresses_elsewhere(
         pair = _pair_of(plan, policies)
         if pair is None:
             continue
+        ways = {
+            from_first: protection.counterparts(pair.spec, from_first=from_first)
+            for from_first in (True, False)
+        }
         for name, own in section(plan.spec, "machines").items():
             machine = drafts.get(Address(MACHINE, name))
             here = None if machine is None or machine.host is None else site_of.get(machine.host)
             if machine is None or here is None:
                 continue
-            way = protection.counterparts(pair.spec, from_first=here == pair.spec.get("first"))
+            way = ways[here == pair.spec.get("first")]
             for site, change in section(own, "real").items():
                 if site == here:
                     continue

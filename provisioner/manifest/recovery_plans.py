@@ -49,6 +49,7 @@ def _strangers(
     plan: Draft, machines: Collection[Address], drafts: Mapping[Address, Draft]
 ) -> Iterator[Problem]:
     """Machines that the plan names and that none of its groups has."""
+    its_own = frozenset(machines)
     named: list[tuple[tuple[str, ...], str]] = []
     for name, own in section(plan.spec, "machines").items():
         named.append((("spec", "machines", name), name))
@@ -59,7 +60,7 @@ def _strangers(
         if isinstance(step.get("machine"), str):
             named.append((("spec", "steps", name, "machine"), step["machine"]))
     for path, name in named:
-        if _named(name) not in machines and _named(name) in drafts:
+        if _named(name) not in its_own and _named(name) in drafts:
             yield Problem(
                 path,
                 "PRV1446",
@@ -67,7 +68,7 @@ def _strangers(
                 "Add the machine to one of its groups, or name another one.",
             )
     for name in section(plan.spec, "suspend"):
-        if _named(name) in machines:
+        if _named(name) in its_own:
             yield Problem(
                 ("spec", "suspend", name),
                 "PRV1446",

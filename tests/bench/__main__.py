@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import comparison, large, phases, report, review, schedule, terraform
+from tests.bench import comparison, large, phases, recovery, report, review, schedule, terraform
 from tests.lab.daemon import Flavour
 from tests.lab.requirements import daemon_unavailable
 from tests.lab.vcsim import unavailable as vcsim_unavailable
@@ -49,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         help="estate: stacks on the memory provider; comparison: the same beside Terraform or "
         "OpenTofu; review: the plan of 1,000 machines in every form; libvirt: machines on a real "
         "daemon; vsphere: machines on the vSphere simulator; schedule: the runbook of a recovery "
-        "plan of 5,000 machines; large: one stack of 100,000 resources, and where its "
-        "time goes. Left out: all but the last.",
+        "plan of 5,000 machines; recovery: such a plan compiled, and a failover; large: "
+        "one stack of 100,000 resources, and where its time goes. Left out: all but the last.",
     )
     parser.add_argument(
         "--sizes",
@@ -194,6 +194,20 @@ def _schedule(options: argparse.Namespace) -> None:
         _write("schedule.md", report.page("The schedule of a runbook", text, tables, rounds))
 
 
+def _recovery(options: argparse.Namespace) -> None:
+    rounds = options.rounds or 1
+    samples = recovery.measure(rounds, _say)
+    tables = [report.phase_rows(samples, None), report.goal_rows(samples, recovery.GOALS)]
+    _show(tables, rounds)
+    if options.write:
+        text = (
+            f"What the recovery plan of {recovery.MACHINES:,} machines costs, how long its "
+            f"failover would run, and a failover of {recovery.CARRIED_OUT:,} on the memory "
+            "provider, whose calls take their time. [How](README.md)."
+        )
+        _write("recovery.md", report.page("Recovery plans", text, tables, rounds))
+
+
 def _large(options: argparse.Namespace) -> None:
     size = large.SIZE
     samples, parts = large.measure(size, _say)
@@ -229,9 +243,10 @@ _SUITES = {
     "libvirt": _libvirt,
     "vsphere": _vsphere,
     "schedule": _schedule,
+    "recovery": _recovery,
     "large": _large,
 }
-_USUAL = ("estate", "comparison", "review", "libvirt", "vsphere", "schedule")
+_USUAL = ("estate", "comparison", "review", "libvirt", "vsphere", "schedule", "recovery")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -145,7 +145,10 @@ def test_somebody_who_knows_that_the_site_is_off_starts_it(alone: Sites) -> None
 
 
 def test_a_plan_file_remembers_which_site_is_off(alone: Sites) -> None:
-    alone.cli("plan", *ONLY_EAST, "--trust-site", "west", "-o", "start.plan")
+    shown = alone.cli("plan", *ONLY_EAST, "--trust-site", "west", "-o", "start.plan").out
+    assert "Site/west was said to be off (--trust-site)" in shown
+    for form in ("--markdown", "--html"):
+        assert "Site/west was said to be off" in alone.cli("show", "start.plan", form).out
     done = alone.cli("apply", "start.plan", "--trust-site", "west")
     assert 1 == done.code
     assert "so --trust-site cannot" in done.err

@@ -115,7 +115,6 @@ RUNS: dict[str, list[list[str]]] = {
     "adopt": [["--yes"]],
     "destroy": [["--yes"]],
     "discover": [["here", "-o", "found"]],
-    "dr plan": [["shop", "test"]],
     "drift": [[]],
     "graph": [[]],
     "show": [[], ["VirtualMachine/web"], ["first.plan"]],
@@ -130,6 +129,7 @@ RUNS: dict[str, list[list[str]]] = {
     "console": [["web", "--log"]],
     "snapshot revert": [["before", "--yes"]],
     "dr check": [[], ["shop"]],
+    "dr plan": [["shop", "test"], ["shop", "failover"]],
     "dr compile": [["shop", "-o", "shop.dr", "--key", "first.key"]],
     "dr key": [["another.key"]],
     "dr test": [["shop"]],
@@ -144,6 +144,7 @@ RUNS: dict[str, list[list[str]]] = {
     "dr resume": [["shop"]],
     "dr rollback": [["shop", "--yes"]],
     "dr history": [["shop"]],
+    "dr report": [["shop"], ["shop", "--key", "first.key"]],
     "replicate run": [["shop"]],
     "replicate watch": [["shop", "--rounds", "1"]],
     "replicate status": [["shop"]],
@@ -172,6 +173,7 @@ VALUES: dict[str, list[str]] = {
     "--rounds": ["1"],
     "--stack": ["."],
     "--target": ["VirtualMachine/*"],
+    "--trust-site": ["west"],
 }
 """Values of options that take some: flags, choices and files to write are found by themselves."""
 
@@ -334,6 +336,15 @@ def test_a_stored_recovery_plan_is_among_what_is_looked_through(estate: Estate) 
     done = estate.run("dr", "compile", *RUNS["dr compile"][0])
     assert (0, "") == (done.code, done.err)
     assert estate.cli.root / "shop.dr" in estate.files()
+
+
+def test_a_report_of_a_run_is_among_what_is_looked_through(estate: Estate) -> None:
+    assert 0 != estate.run("dr", "test", "shop").code
+    for form in ("json", "markdown", "html", "text"):
+        arguments = ("--format", form, "-o", f"report.{form}", "--key", "first.key")
+        assert 0 == estate.run("dr", "report", "shop", *arguments).code
+    assert {f"report.{form}" for form in ("json", "html")} <= {path.name for path in estate.files()}
+    assert [] == estate.leaks()
 
 
 @pytest.mark.parametrize("path", COMMANDS)

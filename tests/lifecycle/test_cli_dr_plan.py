@@ -79,7 +79,7 @@ def test_the_way_back_is_planned_where_the_machines_are_away(sites: CommandLine)
     assert 0 == sites("dr", "migrate", "shop", "--yes").code
     found = planned(sites, "shop", "failback")
     assert ("west", "east") == (found["from"], found["to"])
-    assert ["the last migrate"] == [item["what"] for item in found["since"]]
+    assert ["the last migration"] == [item["what"] for item in found["since"]]
     assert 0 == len(planned(sites, "shop", "reprotect")["since"])
 
 

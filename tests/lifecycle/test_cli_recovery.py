@@ -23,6 +23,12 @@ groups: [{group: shop}]
 machines: [{machine: db, tier: 1}, {machine: web, tier: 2, after: [{machine: db}]}]
 fencing: [{command: {argv: ['true']}, timeout: 1m}]
 suspend: [{machine: batch}]"""
+MAIL = """\
+metadata.labels: {app: shop}
+placement: {host: east-1}
+memory: {size: 1GiB}
+disks: [{disk: mail-root}]
+nics: [{name: lan, network: lan-east}]"""
 NAMES = {"east": "east-1", "west": "west-1"}
 
 
@@ -119,11 +125,29 @@ def test_a_failover_from_a_file_with_the_old_site_its_state_and_the_manifests_go
     assert chosen["loss"] < 60
 
 
-def test_refused_fencing_has_its_exit_code(sites: Sites) -> None:
-    sites("replicate", "run")
-    declare(sites.cli, {"RecoveryPlan/shop": PLAN.replace("'true'", "'false'")})
-    assert "stopped" == sites("dr", "failover", "shop", "--yes")["outcome"]
-    assert (5, ["db", "web"]) == (sites.code, sites.running("east"))
+def test_refused_fencing_has_its_exit_code_and_starts_nothing(sites: Sites) -> None:
+    sites.cli("replicate", "run")
+    declare(sites.cli, {"RecoveryPlan/shop": PLAN.replace("['true']", "['false']")})
+    done = sites.cli("dr", "failover", "shop", "--yes")
+    assert (5, ["db", "web"]) == (done.code, sites.running("east"))
+    assert not {"db", "web"} & set(sites.running("west"))
+    assert "  Failed: fence east (1 of 1)." in done.out.splitlines()
+    assert "was stopped by a failure" in done.out
+
+
+def test_a_guest_that_never_comes_up_holds_its_branch_alone_and_is_named(sites: Sites) -> None:
+    ill = "{machine: db, tier: 1, health: {command: {argv: ['false']}, timeout: 1s}}"
+    plan = PLAN.replace("{machine: db, tier: 1}", f"{ill}, {{machine: mail, tier: 2}}")
+    mail = {"VirtualMachine/mail": MAIL, "Disk/mail-root": "pool: pool-east\nsize: 1GiB"}
+    declare(sites.cli, {**mail, "RecoveryPlan/shop": plan})
+    sites.cli("apply", "--yes")
+    sites.cli("replicate", "run")
+    done = sites.cli("dr", "failover", "shop", "--yes")
+    assert (6, ["db", "mail"]) == (done.code, sites.running("west"))
+    told = done.out.splitlines()
+    assert "  Failed: db: check it with a command." in told
+    assert "  Held back: start web at west." in told
+    assert "error[PRV7086]: VirtualMachine/db" in done.err
 
 
 def test_nothing_is_done_without_a_yes(sites: Sites) -> None:

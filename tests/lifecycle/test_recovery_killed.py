@@ -20,11 +20,21 @@ RUNNING = {
     "migrate": ([], ["db"]),
     "failover": ([], ["db"]),
     "reprotect": ([], ["db"]),
+    "rollback": (["db"], []),
+    "failback": (["db"], []),
 }
+WITHOUT_NEWS = {"rollback", "failback"}
+"""Made of what the others are made of: behind --slow."""
 
 
-@pytest.mark.parametrize("mode", RUNNING)
+@pytest.mark.parametrize("mode", sorted(RUNNING.keys() - WITHOUT_NEWS))
 def test_a_killed_run_ends_as_if_nothing_had_been(tmp_path: Path, mode: str) -> None:
+    check(mode, "one", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", sorted(WITHOUT_NEWS))
+def test_so_does_a_killed_run_that_leads_back(tmp_path: Path, mode: str) -> None:
     check(mode, "one", tmp_path)
 
 
@@ -42,15 +52,18 @@ def check(mode: str, machines: str, folder: Path) -> None:
         text=True,
         check=False,
     )
-    assert "" == done.stderr
-    runs = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(runs) > 10
+    assert (0, "") == (done.returncode, done.stderr)
+    unharmed, *killed, often = [json.loads(line) for line in done.stdout.splitlines()]
     names = ["db", "web"][: 1 if machines == "one" else 2]
-    expected = [
+    assert [
         sorted(found.replace("db", name) for found in at for name in names) for at in RUNNING[mode]
-    ]
-    for run in runs:
-        assert ("succeeded", expected) == (run["outcome"], run["running"])
-        assert runs[-1]["objects"] == run["objects"]
+    ] == unharmed["running"]
+    writes = {item["number"] for item in killed}
+    assert set(range(1, len(writes) + 1)) == writes
+    assert len(killed) > 10
+    assert often["deaths"] > 2
+    for run in (unharmed, *killed, often):
+        assert ("succeeded", []) == (run["outcome"], run["undone"])
+        assert (unharmed["mode"], unharmed["state"]) == (run["mode"], run["state"])
         # Before reprotection the old site has started its own again.
         assert [] == run["both"] or mode == "reprotect"

@@ -10,6 +10,7 @@ from tests.lifecycle.commandline import CommandLine
 STACKS = Path(__file__).parents[2] / "stacks"
 AUTHORITY = f"--var=authority={__file__}"
 """Any file: nothing is asked of an endpoint."""
+FENCE = "--var=fence=/usr/local/bin/cut-power"
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,12 @@ AUTHORITY = f"--var=authority={__file__}"
         ["three-tier", "--env=esxi", AUTHORITY],
         ["environments", "--env=dev"],
         ["environments", "--env=prod"],
+        [
+            "dr-two-sites",
+            "--var=siteA=qemu+ssh://a/system",
+            "--var=siteB=qemu+ssh://b/system",
+            FENCE,
+        ],
     ],
     ids=" ".join,
 )

@@ -55,6 +55,16 @@ def consents(plan: Plan) -> Consents:
     )
 
 
+def trust(plan: Plan) -> str | None:
+    """What a reviewer has to know of sites that were said to be off; None if none was."""
+    if not plan.trusted_sites:
+        return None
+    sites = ", ".join(f"Site/{name}" for name in plan.trusted_sites)
+    return (
+        f"{sites} was said to be off ({TRUST_SITE}): what is protected starts without its answer."
+    )
+
+
 def consent(step: Step) -> str:
     """The option that lets a refused step pass."""
     if step.impact is Impact.DATA_LOSS:

@@ -15,7 +15,7 @@ from html import escape
 from urllib.parse import quote
 
 from provisioner.cli.render.budget import Item, Part, Tier, Topic, fill
-from provisioner.cli.render.gate import ALLOW_DATA_LOSS, MAX_IMPACT, consents
+from provisioner.cli.render.gate import ALLOW_DATA_LOSS, MAX_IMPACT, consents, trust
 from provisioner.cli.render.plan import WHAT_WAITS, summary
 from provisioner.cli.render.review import (
     Difference,
@@ -67,7 +67,7 @@ class _Document:
     def __init__(self, plan: Plan, vocabulary: Vocabulary, command: Sequence[str]) -> None:
         self._plan = plan
         steps = own_steps(plan)
-        self._head = [marker(plan), *_title(plan), *_gate(plan, command)]
+        self._head = [marker(plan), *_title(plan), *_gate(plan, command), *_trust(plan)]
         self._head += _table(steps) if steps else []
         self._destructive: list[Topic] = []
         self._rest: list[Topic] = []
@@ -172,6 +172,12 @@ def _gate(plan: Plan, command: Sequence[str]) -> Iterator[str]:
     words = allowing.added_to(command or ("provisioner", "plan"))
     line = printable(" ".join(map(shlex.quote, words))).replace("\n", " ")
     yield from ["", *_block([_cut(line, _LONGEST_COMMAND)], "sh")]
+
+
+def _trust(plan: Plan) -> Iterator[str]:
+    said = trust(plan)
+    if said is not None:
+        yield from ["", f"**{printable(said)}**"]
 
 
 def _table(steps: Sequence[Step]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from provisioner.cli.render.diagnostics import render_diagnostic
-from provisioner.cli.render.gate import ALLOW_DATA_LOSS, MAX_IMPACT, consents
+from provisioner.cli.render.gate import ALLOW_DATA_LOSS, MAX_IMPACT, consents, trust
 from provisioner.cli.render.review import (
     Difference,
     differences,
@@ -83,6 +83,9 @@ def render_plan(
         lines += [*_undetermined(plan.undetermined, width), ""]
     for warning in plan.warnings:
         lines += [*render_diagnostic(warning, width, paint), ""]
+    trusted = trust(plan)
+    if trusted is not None:
+        lines += [*wrap(printable(trusted), width), ""]
     if plan.refused:
         lines += [*render_refusal(plan, command, width, paint), ""]
     lines += wrap(summary(plan), width)

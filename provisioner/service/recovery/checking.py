@@ -14,16 +14,14 @@ from provisioner.manifest.protection import MACHINE, PLAN
 from provisioner.service.model import EventSink, PhaseStarted, Stack, State
 from provisioner.service.recovery.compiling import compile_from, loaded
 from provisioner.service.recovery.opening import Source, journal_of, runs_at, turned_to
+from provisioner.service.recovery.outlook import predicted
 from provisioner.service.secrets import missing_secrets_of_recovery
 from provisioner.service.workspace import Workspace
-from provisioner.workflows.history import estimates, expected, samples
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
-from provisioner.workflows.recovery.modes import runbook_of
 from provisioner.workflows.recovery.readiness import Sites, drill_problems, time_problems
 from provisioner.workflows.runs import Outcome
-from provisioner.workflows.schedule import schedule
 
 _RUNS = 200
 """Runs that are looked through for the last drill."""
@@ -214,14 +212,8 @@ def predicted_seconds(plan: RecoveryPlan, journal: Journal, mode: Mode) -> float
     """How long a run of a plan would take, from the runs of any mode so far; None where less than
     half of its tasks are like one that was carried out before.
     """
-    known = [
-        sample for one in (Mode.TEST, Mode.MIGRATE, mode) for sample in samples([journal], one)
-    ]
-    runbook = runbook_of(plan, mode)
-    found = estimates(runbook, known)
-    if 2 * len(found) < len(runbook.tasks):
-        return None
-    return schedule(runbook, expected(runbook, found)).makespan
+    found = predicted(plan, journal, mode)
+    return None if 2 * found.assumed > len(found.steps) else found.seconds
 
 
 def last_drill(journal: Journal) -> datetime | None:

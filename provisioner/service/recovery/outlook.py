@@ -32,6 +32,7 @@ __all__ = [
     "ASSUMED",
     "FAILBACK",
     "INSTANT",
+    "NOUNS",
     "Comparison",
     "Difference",
     "Foreseen",
@@ -44,6 +45,16 @@ __all__ = [
     "predicted",
 ]
 
+NOUNS = {
+    "test": "drill",
+    "cleanup": "clean-up of a drill",
+    "migrate": "migration",
+    "failover": "failover",
+    "reprotect": "reprotection",
+    "failback": "failback",
+    "rollback": "rollback",
+}
+"""What a run of a mode is called."""
 FAILBACK = "failback"
 """A migration back home, as people call it."""
 _LOOKED_BACK = 200
@@ -135,7 +146,7 @@ def _since(opened: Opened, mode: Mode, runbook: Runbook) -> Iterator[Since]:
         approved = _is_approved(run)
         if number and not approved:
             continue
-        what = f"the last {record.mode}" if not number else f"the last approved {record.mode}"
+        what = f"the last {'approved ' if number else ''}{NOUNS[record.mode]}"
         yield _compared(run, runbook, what)
         if approved or not opened.plan.approvals:
             return

@@ -270,6 +270,10 @@ class _Round:
         failed: list[Diagnostic] = []
         left_out: list[str] = []
         lock = threading.Lock()
+        given_now = list(machines)
+        # One for each plan: an estate works out what is on its endpoints once.
+        plans = {id(item.plan): item.plan for item, _ in given_now}
+        estates = {key: Estate(plan, self._sessions) for key, plan in plans.items()}
 
         def work(given: tuple[Opened, PlannedMachine]) -> None:
             item, machine = given
@@ -278,7 +282,7 @@ class _Round:
                 with lock:
                     left_out.append(busy)
                 return
-            found = self._one(item, machine, quiet=quiet)
+            found = self._one(estates[id(item.plan)], machine, quiet=quiet)
             with lock:
                 if isinstance(found, Copied):
                     done.append(found)
@@ -287,7 +291,7 @@ class _Round:
 
         pool = ThreadPoolExecutor(PARALLEL_SYNCS, thread_name_prefix="synchronise")
         try:
-            under_way = {pool.submit(work, given) for given in machines}
+            under_way = {pool.submit(work, given) for given in given_now}
             while under_way and not (self._stop is not None and self._stop.abandoning):
                 ended, under_way = wait(under_way, timeout=HEED)
                 for future in ended:
@@ -304,10 +308,9 @@ class _Round:
         )
 
     def _one(
-        self, item: Opened, machine: PlannedMachine, *, quiet: bool
+        self, estate: Estate, machine: PlannedMachine, *, quiet: bool
     ) -> Copied | Diagnostic | None:
         clock, name = self._workspace.clock, str(machine.address)
-        estate = Estate(item.plan, self._sessions)
         began = clock.monotonic()
         told = False
         try:
@@ -328,7 +331,7 @@ class _Round:
             return found
         seconds = clock.monotonic() - began
         self._sink(StepFinished(name, ACTION, name, seconds))
-        return Copied(item.plan.name, machine.address, point.id, point.taken, moved, seconds)
+        return Copied(estate.plan.name, machine.address, point.id, point.taken, moved, seconds)
 
 
 def _busy(item: Opened) -> str:

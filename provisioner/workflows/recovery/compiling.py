@@ -226,7 +226,8 @@ class _Compiler:
             spec = member.entry.spec
             member.uses = list(protection.uses(address, spec, self.specs, member.excluded))
             for disk in protection.disks_of(spec, member.excluded):
-                unapplied |= {disk} - self.state.entries.keys()
+                if disk not in self.state.entries:
+                    unapplied.add(disk)
             for use in member.uses:
                 target = way.get(use.target)
                 if target is None:

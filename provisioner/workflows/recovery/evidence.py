@@ -39,7 +39,7 @@ def signed(content: Mapping[str, Any], key: SigningKey | None) -> dict[str, Any]
 
 def content_digest(document: Mapping[str, Any]) -> str:
     """SHA-256 of what a document says, whoever signed it."""
-    return digest({key: value for key, value in document.items() if key != SIGNATURE})
+    return digest(_whole({key: value for key, value in document.items() if key != SIGNATURE}))
 
 
 def verify(path: Path, trusted: TrustedKeys) -> Verified:
@@ -71,7 +71,18 @@ def _signed(content: Mapping[str, Any], key: str) -> bytes:
     """What is signed: the format, so that the signature means nothing else anywhere, the key that
     it is by, and the content.
     """
-    return f"{FORMAT}\n{key}\n{canonical_json(content)}\n".encode()
+    return f"{FORMAT}\n{key}\n{canonical_json(_whole(content))}\n".encode()
+
+
+def _whole(value: Any) -> Any:
+    """The same with whole numbers as such: programs that know one kind of numbers write 2.0 as 2,
+    as RFC 8785 does.
+    """
+    if isinstance(value, Mapping):
+        return {key: _whole(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -280,8 +280,8 @@ def time_problems(
             "PRV7061",
             f"a failover of {plan} would take about {rough(predicted)}, expected at most "
             f"{format_duration(round(objective * 1000))}",
-            hint="'provisioner dr plan failover' shows what takes longest. Allow for more parallel "
-            "starts, or for less waiting between the machines.",
+            hint=f"'provisioner dr plan {plan.name} failover' shows what takes longest. Allow for "
+            "more parallel starts, or for less waiting between the machines.",
             address=str(plan),
         )
 

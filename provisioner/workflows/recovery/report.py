@@ -14,6 +14,8 @@ from provisioner.workflows.recovery.modes.tasks import BEGIN
 from provisioner.workflows.runbook import Task
 from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What
 
+_POINTS = ("choose", "last-synchronise", "stage")
+"""Actions that say which recovery point a machine starts from."""
 STARTS = frozenset({"start", "power-on", "start-again"})
 SEED = "seed"
 GATE, FENCE, FENCED, LEFT = "gate/", "fence/", "fenced", "left"
@@ -166,6 +168,11 @@ class Report:
         return any(step.task.action in STARTS for step in self.steps)
 
     @property
+    def has_points(self) -> bool:
+        """Whether machines come up from recovery points by this run."""
+        return any(step.task.action in _POINTS for step in self.steps)
+
+    @property
     def critical_path(self) -> tuple[Step, ...]:
         """The steps that the end of the run waited for, in order."""
         found = [step for step in self.steps if step.critical]
@@ -283,12 +290,8 @@ def _machine(run: Run, start: Task, tasks: list[Task], fenced: datetime | None) 
     )
 
 
-_SOURCES = ("choose", "last-synchronise", "stage", SEED)
-"""Actions that say which recovery point a machine starts from."""
-
-
 def _source(run: Run, tasks: list[Task]) -> Mapping[str, object]:
-    for action in _SOURCES:
+    for action in (*_POINTS, SEED):
         for task in tasks:
             if task.action == action and run.tasks[task.id].is_done:
                 return {**run.tasks[task.id].result, "by": action}

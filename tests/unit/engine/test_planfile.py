@@ -15,7 +15,7 @@ from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity, SourceRange
 from provisioner.core.values import digest
-from provisioner.engine.plan import Known, Plan, RestartPending, Step
+from provisioner.engine.plan import Counterpart, Known, Plan, RestartPending, Step
 from provisioner.engine.planfile import FORMAT, MAX_BYTES, plan_json, read, sealed, write
 from provisioner.providers.api import Change
 from provisioner.state.model import EndpointRecord
@@ -126,6 +126,18 @@ PLANS = st.builds(
     interrupted=st.dictionaries(WORDS, several(COUNTS), max_size=2),
     unchanged=COUNTS,
     warnings=several(WARNINGS),
+    counterparts=several(
+        st.builds(
+            Counterpart,
+            address=ADDRESSES,
+            known=KNOWN,
+            site=NAMES,
+            hosts=several(NAMES),
+            is_new=st.booleans(),
+            runs_here=st.booleans(),
+        )
+    ),
+    trusted_sites=several(NAMES),
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement
 
-from provisioner.cli.render.gate import consents
+from provisioner.cli.render.gate import consents, trust
 from provisioner.cli.render.html.frame import file_of, lines_of, page_of, text_in
 from provisioner.cli.render.html.steps import add_steps
 from provisioner.cli.render.plan import WHAT_WAITS, summary
@@ -97,6 +97,9 @@ def _add_gate(main: Element, plan: Plan, command: Sequence[str]) -> None:
         SubElement(place, "pre").text = printable(line)
     if plan.consents:
         text_in(gate, "p", f"Loss of data was allowed for {', '.join(map(str, plan.consents))}.")
+    said = trust(plan)
+    if said is not None:
+        text_in(gate, "p", said)
 
 
 def _add_counts(main: Element, steps: Sequence[Step], groups: Iterable[Group]) -> None:

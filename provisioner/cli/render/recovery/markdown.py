@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from provisioner.cli.render.markdown import code
 from provisioner.cli.render.recovery.times import offset
 from provisioner.cli.render.recovery.words import (
-    STATES,
-    UP,
     Fact,
     achieved,
+    became,
     facts,
     kept,
     lost,
@@ -66,11 +65,11 @@ def _machines(report: Report) -> Iterator[str]:
     rows = [
         (
             item.address,
-            UP.get(item.ended, STATES[item.ended]),
+            became(report, item),
             duration(item.seconds) if item.seconds is not None else "",
             duration(item.since_fenced) if item.since_fenced is not None else "",
             moment(item.taken) if item.taken is not None else "",
-            lost(item),
+            lost(report, item),
             kept(item),
             f"{item.gates_passed} of {item.gates}",
             item.why,

@@ -14,6 +14,7 @@ from provisioner.cli.render.text import Paint, count, listed, plain, printable, 
 from provisioner.service.recovery.outlook import (
     ASSUMED,
     INSTANT,
+    NOUNS,
     Difference,
     Foreseen,
     Kind,
@@ -36,7 +37,7 @@ def render_outlook(
 ) -> list[str]:
     """The whole of it. ``whole``: tell every step and difference, however many there are."""
     lines = [*_head(planned, width, paint), ""]
-    lines.append(paint("muted", f"  {'BEGINS':>8}  {'TAKES':>9}  {'95% BELOW':>10}  STEP"))
+    lines.append(paint("muted", f"  {'BEGINS':>8}  {'TAKES':>11}  {'95% BELOW':>11}  STEP"))
     for stage, steps in _stages(planned.outlook.steps).items():
         lines.append(paint("strong", printable(stage or "other")))
         for row in _rows(steps, whole=whole):
@@ -45,7 +46,7 @@ def render_outlook(
     for since in planned.since:
         lines += ["", *_since(since, width, paint, whole=whole)]
     if not planned.since:
-        text = f"There was no drill and no {planned.mode} of {planned.plan.name} to compare with."
+        text = f"There was no earlier run of {planned.plan.name} to compare with."
         lines += ["", *wrap(text, width)]
     return lines
 
@@ -54,7 +55,9 @@ def _head(planned: Planned, width: int, paint: Paint) -> Iterator[str]:
     plan, seen = planned.plan, planned.outlook
     # After a reprotection data goes the other way, and machines stay.
     way = f"{plan.here} to {plan.there}"
-    text = f"{planned.mode} of {plan.name}, from {way}: {count(len(seen.steps), 'step')} for "
+    text = (
+        f"{NOUNS[planned.mode]} of {plan.name}, from {way}: {count(len(seen.steps), 'step')} for "
+    )
     text += f"{count(len(plan.machines), 'machine')}, predicted to take {duration(seen.seconds)}"
     yield from (paint("strong", line) for line in wrap(f"{text[0].upper()}{text[1:]}.", width))
     slow = f"Up to {duration(seen.p95)} if every step takes as long as 95 of 100 do."
@@ -141,7 +144,7 @@ def _row(row: _Row, width: int, paint: Paint) -> Iterator[str]:
     takes = f"~{duration(row.takes)}" if row.assumed else duration(row.takes)
     p95 = duration(row.p95) if row.p95 is not None else ""
     sign = "*" if row.critical else " "
-    start = f"{sign} {offset(row.begins):>8}  {takes:>9}  {p95:>10}  "
+    start = f"{sign} {offset(row.begins):>8}  {takes:>11}  {p95:>11}  "
     first, *rest = (
         wrap(row.title, width, "", " " * len(start))
         if len(row.title) + len(start) <= width
@@ -154,8 +157,8 @@ def _row(row: _Row, width: int, paint: Paint) -> Iterator[str]:
 
 def _since(since: Since, width: int, paint: Paint, *, whole: bool) -> Iterator[str]:
     record, comparison = since.record, since.comparison
-    what = "what a drill does" if since.mode == "test" else f"what a {since.mode} does"
-    title = f"Changed since {since.what} ({moment(record.started)}, run {record.id}): {what}"
+    title = f"Changed since {since.what} ({moment(record.started)}, run {record.id}): what a "
+    title += f"{NOUNS[since.mode]} does"
     yield from (paint("strong", line) for line in wrap(title, width))
     if since.approvals:
         names = sorted({actor.partition(" (")[0] for actor in since.approvals.values()})

@@ -11,9 +11,9 @@ from provisioner.cli.render.recovery.times import offset
 from provisioner.cli.render.recovery.words import (
     CRITICAL,
     STATES,
-    UP,
     Fact,
     achieved,
+    became,
     facts,
     kept,
     lost,
@@ -76,11 +76,11 @@ def _add_machines(main: Element, report: Report) -> None:
     rows = [
         (
             item.address.rpartition("/")[2],
-            UP.get(item.ended, STATES[item.ended]),
+            became(report, item),
             duration(item.seconds) if item.seconds is not None else "",
             duration(item.since_fenced) if item.since_fenced is not None else "",
             moment(item.taken) if item.taken is not None else "",
-            lost(item),
+            lost(report, item),
             kept(item),
             f"{item.gates_passed} of {item.gates}" if item.gates else "",
         )

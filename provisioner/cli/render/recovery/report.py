@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from provisioner.cli.render.recovery.times import offset
 from provisioner.cli.render.recovery.words import (
-    STATES,
-    UP,
     Fact,
     achieved,
+    became,
     facts,
     kept,
     lost,
@@ -20,7 +19,7 @@ from provisioner.cli.render.recovery.words import (
 )
 from provisioner.cli.render.runs import duration, moment
 from provisioner.cli.render.text import Paint, count, pairs, plain, table, wrap
-from provisioner.service.recovery.reporting import Ended, Evidence, Recovered, Report, Step
+from provisioner.service.recovery.reporting import Ended, Evidence, Report, Step
 
 _MOST = 50
 
@@ -36,7 +35,7 @@ def render_report(
         text = fact.text if fact.name == "Outcome" else f"{fact.name}: {fact.text}."
         lines += [paint(_role(fact), line) for line in wrap(text, width, "", "    ")]
     lines += ["", *pairs([(fact.name, fact.text) for fact in facts(evidence)], width)]
-    lines += _machines(report.machines, most, width, paint)
+    lines += _machines(report, most, width, paint)
     for heading, steps in (
         ("Failed", report.that(Ended.FAILED)),
         ("Held back", report.that(Ended.HELD)),
@@ -54,16 +53,17 @@ def _role(fact: Fact) -> str:
     return {True: "add", False: "error", None: "strong"}[fact.good]
 
 
-def _machines(machines: Sequence[Recovered], most: int, width: int, paint: Paint) -> Iterator[str]:
+def _machines(report: Report, most: int, width: int, paint: Paint) -> Iterator[str]:
+    machines = report.machines
     if not machines:
         return
     rows = [
         (
             item.address.rpartition("/")[2],
-            UP.get(item.ended, STATES[item.ended]),
+            became(report, item),
             duration(item.seconds) if item.seconds is not None else "",
             duration(item.since_fenced) if item.since_fenced is not None else "",
-            lost(item),
+            lost(report, item),
             kept(item),
         )
         for item in ranked(machines)[:most]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from provisioner.cli.render.runs import OUTCOMES, duration, moment
 from provisioner.cli.render.text import count
+from provisioner.service.recovery.outlook import NOUNS
 from provisioner.service.recovery.reporting import Ended, Evidence, Recovered, Report, Step
 
 STATES = {
@@ -27,7 +28,6 @@ SIGNS = {
     Ended.GIVEN_UP: "\u2717",
 }
 CRITICAL = "\u25c6"
-UP = {Ended.DONE: "recovered"}
 
 
 class Fact(NamedTuple):
@@ -40,20 +40,18 @@ class Fact(NamedTuple):
 
 def title(report: Report) -> str:
     """``Failover of shop``."""
-    mode = {"test": "drill", "cleanup": "clean-up of a drill"}.get(
-        report.record.mode, report.record.mode
-    )
-    return f"{mode[0].upper()}{mode[1:]} of {report.record.name}"
+    noun = NOUNS[report.record.mode]
+    return f"{noun[0].upper()}{noun[1:]} of {report.record.name}"
 
 
 def verdict(report: Report) -> Fact:
     """How it went, in one sentence."""
     record = report.record
     text = "It " + (OUTCOMES[record.outcome] if record.outcome is not None else "has not ended")
-    if report.seconds is not None:
-        text += f", after {duration(report.seconds)}"
     done = len(report.that(Ended.DONE))
     text += f": {done:,} of {count(len(report.steps), 'step')} done"
+    if report.seconds is not None:
+        text += f" in {duration(report.seconds)}"
     return Fact("Outcome", f"{text}.", good=record.outcome == "succeeded")
 
 
@@ -61,6 +59,7 @@ def achieved(report: Report) -> Iterator[Fact]:
     """What was achieved against the objectives, and what was left behind."""
     if report.recovers:
         yield _time(report)
+    if report.has_points:
         yield _point(report)
     if report.record.mode in ("test", "cleanup"):
         yield _left(report)
@@ -139,12 +138,19 @@ def facts(evidence: Evidence) -> Iterator[Fact]:
     yield Fact("Signed by", evidence.key or "NOBODY: it proves nothing")
 
 
-def lost(machine: Recovered) -> str:
+def became(report: Report, machine: Recovered) -> str:
+    """What became of a machine."""
+    if machine.ended is not Ended.DONE:
+        return STATES[machine.ended]
+    return "recovered" if report.recovers else "replicated"
+
+
+def lost(report: Report, machine: Recovered) -> str:
     """What was lost of a machine."""
     if machine.in_step:
         return "in step"
     if machine.loss is None:
-        return "not known" if machine.ended is Ended.DONE else ""
+        return "not known" if report.has_points and machine.ended is Ended.DONE else ""
     return "nothing" if machine.loss == 0 else duration(machine.loss)
 
 

@@ -33,6 +33,8 @@ from provisioner.workflows.recovery.model import PlannedMachine
 WAYS_OUT = ("forwardDevice", "uplinks", "native")
 """Fields of a network that lead out of its host, or whose meaning nobody here can judge."""
 
+_NOTHING = Done({"removed": False})
+
 
 class Drilling:
     """The actions of one run, at the site of the drill."""
@@ -105,11 +107,13 @@ class Drilling:
 
     def _has_no_network(self, work: Work) -> Done | NotDone:
         if self._is_missing(work):
-            return Done({"removed": False})
+            return NotDone()
         absent = self._estate.own(self._network(work)) is None
         return Done({"removed": True}) if absent else NotDone()
 
     def _remove_network(self, work: Work) -> Done:
+        if self._is_missing(work):
+            return _NOTHING
         target = self._network(work)
         self._estate.session(target.record).delete(target.resource, work.deadline)
         return Done({"removed": True})
@@ -258,7 +262,9 @@ class Drilling:
         return Done({**found, "unstage": staged, "at": work.clock.now().isoformat()})
 
     def _is_missing(self, work: Work) -> bool:
-        """Whether a look before has not found what a task would remove."""
+        """Whether a look before has not found what a task would remove. That is told when the task
+        is carried out, and not before: only so history learns that it takes no time.
+        """
         what, _, name = work.task.id.partition("/")
         looked = work.results.get("drill-stands")
         found = looked[what] if looked is not None else [name]
@@ -266,23 +272,27 @@ class Drilling:
 
     def _is_removed(self, work: Work) -> Done | NotDone:
         if self._is_missing(work):
-            return Done({"removed": False})
+            return NotDone()
         absent = self._estate.own(self._remnant(self._estate.machine(work))) is None
         return Done({"removed": True}) if absent else NotDone()
 
     def _remove(self, work: Work) -> Done:
+        if self._is_missing(work):
+            return _NOTHING
         target = self._remnant(self._estate.machine(work))
         self._estate.session(target.record).delete(target.resource, work.deadline)
         return Done({"removed": True})
 
     def _is_unstaged(self, work: Work) -> Done | NotDone:
         if self._is_missing(work):
-            return Done({"removed": False})
+            return NotDone()
         machine = self._estate.machine(work)
         state = self._estate.replica_states([machine])[machine.address]
         return NotDone() if _may_be_staged(state) else Done({"removed": True})
 
     def _unstage(self, work: Work) -> Done:
+        if self._is_missing(work):
+            return _NOTHING
         machine = self._estate.machine(work)
         replica = self._estate.replica(machine)
         self._estate.replication(machine).unstage(replica, work.deadline)

@@ -124,7 +124,7 @@ def clear_drill(draft: Draft, needs: Sequence[str]) -> Mapping[Address, str]:
             stage=FORMER_DRILL,
         )
     )
-    return _clear(draft, [stands], seconds=CLEARING, stage=FORMER_DRILL).disks
+    return _clear(draft, [stands], former=True).disks
 
 
 class _Cleared(NamedTuple):
@@ -135,20 +135,21 @@ class _Cleared(NamedTuple):
     networks: Sequence[str]
 
 
-def _clear(
-    draft: Draft, needs: Sequence[str], *, seconds: float = 600.0, stage: str | None = None
-) -> _Cleared:
+def _clear(draft: Draft, needs: Sequence[str], *, former: bool = False) -> _Cleared:
+    """``former``: the drill is not what this is about, and most often there is none."""
     plan = draft.plan
+    seconds = CLEARING if former else 600.0
+    perhaps = ", if a drill stands" if former else ""
     machines = [
         draft.add(
             of_machine(
                 "remove",
                 machine,
-                f"remove the drill's {machine.address.name}",
+                f"remove the drill's {machine.address.name}{perhaps}",
                 needs,
                 seconds=seconds,
                 on_failure=OnFailure.HOLD,
-                stage=stage or "machines",
+                stage=FORMER_DRILL if former else "machines",
             )
         )
         for machine in plan.machines
@@ -158,11 +159,11 @@ def _clear(
             of_machine(
                 "unstage",
                 machine,
-                f"remove the throw-away disks of {machine.address.name}",
+                f"remove the throw-away disks of {machine.address.name}{perhaps}",
                 [about("remove", machine)],
                 seconds=seconds,
                 on_failure=OnFailure.HOLD,
-                stage=stage or "disks",
+                stage=FORMER_DRILL if former else "disks",
             )
         )
         for machine in plan.machines
@@ -171,7 +172,9 @@ def _clear(
     for network, bubble in bubble_networks(plan).items():
         if bubble.made:
             task = _of_network("remove-bubble", network, "remove the isolated network", machines)
-            task = replace(task, seconds=seconds, stage=stage or task.stage)
+            if former:
+                title = f"{task.title}{perhaps}"
+                task = replace(task, title=title, seconds=seconds, stage=FORMER_DRILL)
             networks.append(draft.add(task))
     return _Cleared(machines, disks, networks)
 

@@ -146,7 +146,7 @@ def failover_runbook(plan: RecoveryPlan) -> Runbook:
             of_machine(
                 "off",
                 machine,
-                f"{machine.address.name} does not run at {plan.here}, as far as that can be seen",
+                f"look whether {machine.address.name} still runs at {plan.here}",
                 [fenced],
                 stage="fencing",
                 site=plan.here,

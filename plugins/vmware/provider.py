@@ -25,7 +25,13 @@ from provisioner.providers.api import (
     Session,
     Terminal,
 )
-from provisioner.providers.capabilities import POWER, PREFLIGHT, SNAPSHOT_REVERT
+from provisioner.providers.capabilities import (
+    POWER,
+    PREFLIGHT,
+    REPLICATION,
+    SNAPSHOT_REVERT,
+    STANDBY,
+)
 from provisioner_plugins.vmware.flavour import VCENTER, Flavour
 from provisioner_plugins.vmware.handler import KindRules
 from provisioner_plugins.vmware.kinds import RULES
@@ -68,7 +74,7 @@ class VmwareProvider:
             connection_schema=_connection_schema(self._flavour),
             native_schema=_schema("native.v1.json"),
             defaults={kind: found for kind, found in _DEFAULTS.items() if kind in self._rules},
-            capabilities=frozenset({POWER, PREFLIGHT, SNAPSHOT_REVERT}),
+            capabilities=frozenset({POWER, PREFLIGHT, REPLICATION, SNAPSHOT_REVERT, STANDBY}),
             unmarked=frozenset(
                 kind for kind, rules in self._rules.items() if self._flavour in rules.unmarked
             ),

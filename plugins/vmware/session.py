@@ -21,18 +21,22 @@ from provisioner.providers.api import (
     Outcome,
     Present,
     Resource,
+    Session,
     Terminal,
     Undetermined,
 )
-from provisioner.providers.capabilities import Undertaking
+from provisioner.providers.capabilities import Point, Replica, ReplicaState, Undertaking
 from provisioner_plugins.vmware.flavour import Flavour
 from provisioner_plugins.vmware.handler import KindHandler, LooksAhead
 from provisioner_plugins.vmware.handlers import handlers_of
 from provisioner_plugins.vmware.inventory import Inventory
 from provisioner_plugins.vmware.labels.projection import Projection
 from provisioner_plugins.vmware.machine.power import bring_to
+from provisioner_plugins.vmware.machine.standing import StandbyMarks
 from provisioner_plugins.vmware.near import near_to
 from provisioner_plugins.vmware.ownership import is_stamped_by
+from provisioner_plugins.vmware.replication import refusals
+from provisioner_plugins.vmware.replication.handler import Replications
 from provisioner_plugins.vmware.site import PLACES, Site
 from provisioner_plugins.vmware.snapshot.handler import SnapshotHandler
 from provisioner_plugins.vmware.specs import touches
@@ -46,8 +50,8 @@ _NESTED = frozenset({"Folder", "ResourcePool", "StoragePool"})
 
 
 class VmwareSession:
-    """See :class:`provisioner.providers.api.Session`; with the capabilities power, preflight and
-    snapshot-revert."""
+    """See :class:`provisioner.providers.api.Session`; with the capabilities power, preflight,
+    replication, snapshot-revert and standby."""
 
     def __init__(self, endpoint: Endpoint, context: Context, flavour: Flavour) -> None:
         """Log in; raises Terminal or Retryable."""
@@ -55,6 +59,7 @@ class VmwareSession:
         self._site = Site(self._client, flavour)
         self._handlers = handlers_of(self._site)
         self._labels = Projection(self._site)
+        self._replications = Replications(self._site)
 
     # --- the contract ---
 
@@ -184,6 +189,55 @@ class VmwareSession:
     def power(self, machine: Resource, state: str, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Power`."""
         bring_to(self._site, machine, state, deadline)
+
+    def stand_by(self, machine: Resource, reason: str, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Standby`."""
+        StandbyMarks(self._site).stand_by(machine, reason, deadline)
+
+    def take_over(self, machine: Resource, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Standby`."""
+        StandbyMarks(self._site).take_over(machine, deadline)
+
+    def standing_by(self, machines: Sequence[Resource]) -> Mapping[Address, str]:
+        """See :class:`provisioner.providers.capabilities.Standby`."""
+        inventory = self._inventory({machine.kind for machine in machines})
+        return StandbyMarks(self._site).standing_by(inventory, machines)
+
+    def replicas(self, replicas: Sequence[Replica]) -> Mapping[Address, ReplicaState]:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.replicas(replicas)
+
+    def synchronise(self, replica: Replica, source: Session, deadline: Deadline) -> Point:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        if not isinstance(source, VmwareSession):
+            raise Terminal(refusals.no_vsphere(replica))
+        return self._replications.synchronise(replica, source._site, deadline)
+
+    def suspend(self, replica: Replica, source: Session | None, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Replication`: what another tool does is
+        its to end.
+        """
+
+    def stage(
+        self, replica: Replica, point: str | None, deadline: Deadline
+    ) -> Mapping[Address, Outcome]:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.stage(replica, point, deadline)
+
+    def unstage(self, replica: Replica, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        self._replications.unstage(replica, deadline)
+
+    def promote(
+        self, replica: Replica, point: str | None, deadline: Deadline
+    ) -> Mapping[Address, Outcome]:
+        """See :class:`provisioner.providers.capabilities.Replication`."""
+        return self._replications.promote(replica, point, deadline)
+
+    def discard(self, replica: Replica, deadline: Deadline) -> None:
+        """See :class:`provisioner.providers.capabilities.Replication`: what another tool has copied
+        is its to remove.
+        """
 
 
 def _called_as_asked(target: Resource, answer: Observation) -> Observation:

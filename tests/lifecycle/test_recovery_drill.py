@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 
 from provisioner.core.address import Address
+from provisioner.core.clock import Deadline
+from provisioner.providers import api
+from provisioner.providers.api import Resource
 from provisioner.workflows.recovery.actions import Estate
 from provisioner.workflows.recovery.model import Check, Mode
 from provisioner.workflows.recovery.modes import drill_runbook, runbook_of
 from provisioner.workflows.runbook import OnFailure, Runbook
 from provisioner.workflows.runs import Outcome, What
+from provisioner_plugins.memory.session import MemorySession
 from tests.lifecycle.twosites import TwoSites, trouble
 from tests.unit.workflows.recovery.plans import A, B, bubble_of, known, machine_address, planned
 
@@ -68,6 +72,25 @@ def test_the_cards_of_a_drill_are_in_its_own_networks_only(sites: TwoSites) -> N
     network = sites.outside(B).find("Network", "drill-shop-lan-b")
     assert network is not None
     assert "isolated" == network.spec["mode"]
+
+
+def test_the_machines_of_a_drill_know_the_objects_of_its_networks(
+    sites: TwoSites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, str | None] = {}
+    create = MemorySession.create
+
+    def listen(session: MemorySession, resource: Resource, deadline: Deadline) -> api.Outcome:
+        if resource.kind == "VirtualMachine":
+            told[resource.name] = resource.related[network].external_id
+        return create(session, resource, deadline)
+
+    network = Address("Network", "drill-shop-lan-b")
+    monkeypatch.setattr(MemorySession, "create", listen)
+    sites.run(Mode.TEST)
+    found = sites.outside(B).find(network.kind, network.name)
+    assert found is not None
+    assert {"drill-shop-db": found.id, "drill-shop-web": found.id} == told
 
 
 def test_nothing_is_powered_on_while_a_network_of_the_drill_leads_out(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/simulator/esx"
@@ -50,6 +51,10 @@ func (i *inventory) create() (*simulator.Model, error) {
 	release := i.apiVersion[:strings.LastIndex(i.apiVersion, ".")]
 	about.FullName = strings.Replace(about.FullName, about.Version, release, 1)
 	about.ApiVersion, about.Version = i.apiVersion, release
+	if !i.esx {
+		// By itself all vCenters of one machine are the same one.
+		about.InstanceUuid = uuid.New().String()
+	}
 	esx.HardwareVersion = hardwareVersion(release)
 	if err := model.Create(); err != nil {
 		return model, err

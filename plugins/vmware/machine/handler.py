@@ -62,6 +62,7 @@ from provisioner_plugins.vmware.machine.reading import (
 from provisioner_plugins.vmware.machine.record import Record
 from provisioner_plugins.vmware.machine.rules import MachineRules
 from provisioner_plugins.vmware.machine.source import Sources
+from provisioner_plugins.vmware.machine.standing import require_startable
 from provisioner_plugins.vmware.machine.surroundings import Surroundings
 from provisioner_plugins.vmware.machine.telling import notes_on, told_spec
 from provisioner_plugins.vmware.ownership import (
@@ -186,7 +187,11 @@ class MachineHandler:
         wanted, is_copy = str(resource.spec.get("power", "running")), "clone" in resource.spec
         try:
             if not made:
-                self._require_ours(resource, self._row(resource, machine))
+                row = self._row(resource, machine)
+                self._require_ours(resource, row)
+                before = Machine.fresh(row, resource.spec)
+                require_startable(resource, before, wanted, goes_off=False)
+                self._plug_disks(resource, machine, before, deadline)
             if is_copy and "machineType" in resource.spec:
                 found = Machine.fresh(self._row(resource, machine), resource.spec)
                 self._upgrade(resource, machine, found, resource.spec, deadline)
@@ -234,6 +239,7 @@ class MachineHandler:
         goes_off = needs_off and found.power != "stopped"
         if goes_off and not restart:
             raise Terminal(_needs_restart(resource))
+        require_startable(resource, found, wanted, goes_off=goes_off)
         if goes_off and wanted != "stopped":
             found = found.owing(wanted)
         extra = self._resolved(
@@ -264,6 +270,22 @@ class MachineHandler:
         if found.owed is not None:
             self._mark(resource, machine, found.owing(None), deadline)
         return self._outcome(resource, machine)
+
+    def _plug_disks(
+        self, resource: Resource, machine: Any, found: Machine, deadline: Deadline
+    ) -> None:
+        """Give a machine that was there, and is off, the files that its Disks are now: after a
+        recovery they may be others than those that it ran with.
+        """
+        was, disks = spec_of(found, _names_in(resource.related)), resource.spec.get("disks", {})
+        if found.power != "stopped" or was["disks"].keys() == disks.keys():
+            return
+        around = Surroundings(self._site, resource)
+        config = building.edited(resource, found, {**was, "disks": disks}, around, {})
+        layered = keeping.layered(resource, found, config)
+        if layered is not None:
+            raise Terminal(layered)
+        self._reconfigure(resource, machine, config, deadline)
 
     def _reconfigure(
         self, resource: Resource, machine: Any, config: Any, deadline: Deadline

@@ -9,6 +9,7 @@ from pyVmomi import vim
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import error
 from provisioner.providers.api import ProviderError, Resource, Retryable, Terminal
+from provisioner_plugins.vmware.machine import standby
 from provisioner_plugins.vmware.machine.reading import POWER
 from provisioner_plugins.vmware.ownership import gone
 from provisioner_plugins.vmware.site import Site
@@ -59,7 +60,7 @@ class Power:
 
     def bring_to(self, state: str, deadline: Deadline, known: Now | None = None) -> None:
         """Do what leads there; nothing, if it is there already. ``known``: how it is now, where
-        that need not be read.
+        that need not be read. Raises Terminal (PRV5343) if it stands by and would be started.
         """
         now = known or self._look()
         if now.power == state:
@@ -74,10 +75,10 @@ class Power:
     def _go(self, state: str, known: Now, deadline: Deadline) -> None:
         now, tools = known
         if state == "running":
-            self._start(deadline)
+            self._start(known, deadline)
         elif state == "suspended":
             if now == "stopped":
-                self._start(deadline)
+                self._start(known, deadline)
             self._task("suspend", lambda _: self._machine.SuspendVM_Task(), deadline)
         else:
             self.stop(now, deadline, tools=tools)
@@ -90,7 +91,13 @@ class Power:
             return
         self._task("switch off", lambda _: self._machine.PowerOffVM_Task(), deadline)
 
-    def _start(self, deadline: Deadline) -> None:
+    def _start(self, known: Now, deadline: Deadline) -> None:
+        """The one place that starts a machine: its mark is read right before, unless it was made
+        just now, and has none.
+        """
+        mark = None if known is NEW else self._stands_by()
+        if mark is not None:
+            raise Terminal(standby.refusal(self._resource.name, self._resource.address, mark))
         self._task("start", lambda _: self._machine.PowerOnVM_Task(None), deadline)
 
     def _shut_down(self, deadline: Deadline) -> bool:
@@ -121,6 +128,13 @@ class Power:
             raise Terminal(gone(self._resource))
         tools = str(rows[0].get("guest.toolsRunningStatus", "")) == "guestToolsRunning"
         return Now(POWER[str(rows[0].get("runtime.powerState"))], tools)
+
+    def _stands_by(self) -> standby.StandbyMark | None:
+        what = f"look whether machine {self._resource.name} stands by"
+        wanted = {vim.VirtualMachine: (standby.PROPERTY,)}
+        rows = look(self._site.client, what, (self._machine,), wanted)
+        found = rows[0].get(standby.PROPERTY) if rows else None
+        return None if found is None else standby.parse(str(found.value))
 
     def _task(self, verb: str, start: Any, deadline: Deadline) -> None:
         if deadline.passed:

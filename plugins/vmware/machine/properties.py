@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from provisioner_plugins.vmware.machine.standby import PROPERTY as STANDBY
 from provisioner_plugins.vmware.stamp import FIELD
 
 STAMP = f'config.extraConfig["{FIELD}"]'
@@ -39,6 +40,7 @@ of these.
 """
 OF_CONFIG: Sequence[str] = (
     STAMP,
+    STANDBY,
     *VERSIONS,
     "config.uuid",
     "config.annotation",

@@ -11,7 +11,7 @@ from provisioner.providers.api import Present
 from provisioner_plugins.vmware.allocation import CPU, MEMORY
 from provisioner_plugins.vmware.building import MIB
 from provisioner_plugins.vmware.inventory import name_of
-from provisioner_plugins.vmware.machine import cards, properties
+from provisioner_plugins.vmware.machine import cards, properties, standby
 from provisioner_plugins.vmware.machine.conditions import MEMORY_STEP, MOST_MEMORY
 from provisioner_plugins.vmware.machine.naming import named
 from provisioner_plugins.vmware.machine.record import (
@@ -131,6 +131,11 @@ class Machine:
             return self
         details = {key: value for key, value in self.mark.details.items() if key != OWN}
         return replace(self, mark=self.mark.with_details(details))
+
+    @property
+    def stands_by(self) -> standby.StandbyMark | None:
+        """The mark that it is not to be started; None if it may be."""
+        return standby.parse(self.record.standby)
 
     @property
     def power(self) -> str:
@@ -281,6 +286,7 @@ def present(machine: Machine, spec: Mapping[str, Any]) -> Present:
         ),
         outputs=outputs_of(machine),
         facts={"power": machine.power, "tools": tools, **_room(machine.record)},
+        withheld=standby.withheld(machine.stands_by, runs=machine.power == "running"),
         name=name,
         goes_along=tuple(along),
         holds_data=bool(along),

@@ -14,6 +14,7 @@ from provisioner.core.values import Json
 from provisioner_plugins.vmware.allocation import Allocation
 from provisioner_plugins.vmware.machine.buses import bus_name
 from provisioner_plugins.vmware.machine.models import model_of
+from provisioner_plugins.vmware.machine.standby import PROPERTY as STANDBY
 from provisioner_plugins.vmware.stamp import FIELD
 from provisioner_plugins.vmware.storage.backing import base_file, file_of
 from provisioner_plugins.vmware.storage.file import FileId
@@ -80,7 +81,8 @@ class Record(NamedTuple):
     """A machine's configuration. ``memory`` in MiB, as are ``most_memory``, up to which it can be
     added while the machine runs, and ``memory_step``: 0 where the endpoint does not tell; ``cpu``
     and ``ram`` what is allotted; ``mark`` the text of its mark; ``order`` the keys of the devices
-    that it starts from; ``home`` the path of its own file.
+    that it starts from; ``home`` the path of its own file; ``standby`` the text of the mark that it
+    is not to be started.
     """
 
     uuid: str
@@ -102,6 +104,7 @@ class Record(NamedTuple):
     cpu: Allocation
     ram: Allocation
     mark: str
+    standby: str
     devices: tuple[Device, ...]
 
     @classmethod
@@ -109,6 +112,7 @@ class Record(NamedTuple):
         """Of a row with :data:`~provisioner_plugins.vmware.machine.properties.OF_CONFIG`."""
         options = row.get("config.bootOptions")
         mark = row.get(f'config.extraConfig["{FIELD}"]')
+        standby = row.get(STANDBY)
         return cls(
             uuid=str(row.get("config.uuid")),
             annotation=str(row.get("config.annotation", "")),
@@ -129,6 +133,7 @@ class Record(NamedTuple):
             cpu=Allocation.read(row.get("config.cpuAllocation")),
             ram=Allocation.read(row.get("config.memoryAllocation")),
             mark="" if mark is None else str(mark.value),
+            standby="" if standby is None else str(standby.value),
             devices=tuple(Device.read(item) for item in row.get("config.hardware.device", ())),
         )
 

@@ -26,6 +26,7 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins.vmware.inventory import Inventory, name_of
+from provisioner_plugins.vmware.machine import standby
 from provisioner_plugins.vmware.machine.power import find
 from provisioner_plugins.vmware.machine.properties import EXTENSION, SNAPSHOTS, TEMPLATE, UUID
 from provisioner_plugins.vmware.ownership import (
@@ -225,13 +226,14 @@ class SnapshotHandler:
         )
 
     def revert(self, resource: Resource, deadline: Deadline) -> None:
-        """Bring the machine back to a snapshot. Raises Terminal (PRV5315, PRV5319)."""
+        """Bring the machine back to a snapshot. Raises Terminal (PRV5315, PRV5319, PRV5343)."""
         require_time(resource, deadline)
         found = self._recorded(resource)
         if found is None:
             raise Terminal(gone(resource))
         if not _is_ours(resource, found):
             raise Terminal(not_ours(resource, None if found.mark is None else found.mark.stamp))
+        self._require_no_mark(resource, found)
         snapshot = self._site.client.managed(vim.vm.Snapshot, found.moid)
         self._site.run(
             f"go back to snapshot {found.name}",
@@ -240,6 +242,18 @@ class SnapshotHandler:
         )
 
     # --- parts ---
+
+    def _require_no_mark(self, resource: Resource, found: Found) -> None:
+        """The configuration, and the mark with it, would be that of the snapshot; of one with
+        memory the machine would run.
+        """
+        machine = find(self._site, found.external_id.partition("/")[0])
+        wanted = {vim.VirtualMachine: ("name", standby.PROPERTY)}
+        for row in look(self._site.client, "look whether a machine stands by", (machine,), wanted):
+            value = row.get(standby.PROPERTY)
+            mark = None if value is None else standby.parse(str(value.value))
+            if mark is not None:
+                raise Terminal(standby.refusal(name_of(row), resource.address, mark))
 
     def _machine(self, resource: Resource) -> tuple[Any, Row]:
         name = str(resource.spec["machine"])

@@ -53,6 +53,6 @@ CANDIDATES = (
     # Replication has nothing to do with whose daemon it is: no need to try all of it twice.
     Candidate("kvm-system", _kvm("system"), live=True, capabilities=frozenset({STANDBY})),
     Candidate("kvm-session", _kvm("session"), live=True, capabilities=APART),
-    Candidate("vcenter", _vmware("vcenter"), live=True),
-    Candidate("esxi", _vmware("esxi"), live=True),
+    Candidate("vcenter", _vmware("vcenter"), live=True, capabilities=APART),
+    Candidate("esxi", _vmware("esxi"), live=True, capabilities=APART),
 )

@@ -21,7 +21,7 @@ from provisioner.providers.capabilities import (
     Way,
 )
 from tests.conformance.provider.harness import Harness
-from tests.conformance.provider.under_test import ReplicatingUnderTest
+from tests.conformance.provider.under_test import DeliveringUnderTest, ReplicatingUnderTest
 
 POOL = Address("StoragePool", "pool")
 DISK = {"pool": "pool", "size": "4MiB", "retention": "delete"}
@@ -66,12 +66,20 @@ class Sites:
         finally:
             session.close()
 
-    def replica(self, way: Way = Way.INCREMENTAL, **rest: Any) -> Replica:
-        """What the engine would hand over."""
+    def replica(self, way: Way | None = None, **rest: Any) -> Replica:
+        """What the engine would hand over; ``way`` None: the simplest that the provider has."""
+        if way is None:
+            delivers = isinstance(self.here.under_test, DeliveringUnderTest)
+            way = Way.EXTERNAL if delivers else Way.INCREMENTAL
         machine = self.here.resource(self.machine)
         return Replica(machine, {self.disk: self.there.resource(self.disk)}, way, **rest)
 
     def synchronise(self, replica: Replica) -> Point:
+        here = self.here.under_test
+        if isinstance(here, DeliveringUnderTest):
+            external_id = self.here.entry(self.disk).external_id
+            assert external_id is not None
+            here.deliver(external_id)
         with self.sessions() as (receiver, source):
             point: Point = receiver.synchronise(replica, source, self.there.deadline())
             return point

@@ -142,6 +142,19 @@ class ReplicatingUnderTest(Protocol):
         ...
 
 
+@runtime_checkable
+class DeliveringUnderTest(ReplicatingUnderTest, Protocol):
+    """What it has beside, if it has no way of its own, and leaves copying to another tool
+    (:attr:`~provisioner.providers.capabilities.Way.EXTERNAL` alone).
+    """
+
+    def deliver(self, external_id: str) -> None:
+        """Have the tool copy the object of a Disk to the endpoint :meth:`elsewhere`, over what it
+        has copied before.
+        """
+        ...
+
+
 class Candidate(NamedTuple):
     """A provider that can be put under test. ``start`` is given an empty folder; it may skip.
     ``kinds``: the only ones it is tried with; None: all. ``live``: a real hypervisor is behind it.

@@ -20,6 +20,7 @@ from provisioner_plugins.vmware import esxi, vcenter
 from tests.conformance.provider.cases import surroundings
 from tests.conformance.provider.harness import SECRETS
 from tests.conformance.provider.interference import Lossy
+from tests.conformance.provider.vmware_copies import data_of, deliver, write_in
 from tests.conformance.provider.vmware_networks import BRIDGES, give_switches
 from tests.conformance.provider.vmware_outside import VsphereOutside, connected
 from tests.conformance.provider.vmware_storage import ITEMS, LIBRARY, POOL, fill_library, write_disk
@@ -62,6 +63,8 @@ class VmwareUnderTest:
         self._vcsim.start()
         self._esx = esx
         SECRETS[_PASSWORD] = self._vcsim.password
+        self._folder = folder
+        self._elsewhere: VmwareUnderTest | None = None
         self.provider = Lossy((esxi if esx else vcenter)())
         name = self.provider.describe().name
         self.outside = VsphereOutside(self._vcsim)
@@ -178,7 +181,26 @@ class VmwareUnderTest:
     def calls(self) -> int:
         return sum(self._vcsim.counts().values())
 
+    def elsewhere(self) -> VmwareUnderTest:
+        if self._elsewhere is None:
+            folder = self._folder / "elsewhere"
+            folder.mkdir()
+            self._elsewhere = VmwareUnderTest(folder, esx=self._esx)
+        return self._elsewhere
+
+    def write(self, machine: str, disk: str, number: int) -> None:
+        """Into the file with the data, as the simulator's machines run nothing."""
+        write_in(self._vcsim, machine, disk, number)
+
+    def content(self, external_id: str) -> object:
+        return data_of(self._vcsim, external_id).read_bytes()
+
+    def deliver(self, external_id: str) -> None:
+        deliver(self._vcsim, self.elsewhere()._vcsim, external_id)
+
     def close(self) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.close()
         # What one that died has said is lost with it.
         last_words = "" if self._vcsim.runs() else self._vcsim.log_tail(200)
         self._vcsim.stop()

@@ -119,6 +119,7 @@ def copy(*order: int) -> Machine:
         cpu=Allocation(),
         ram=Allocation(),
         mark="",
+        standby="",
         devices=devices,
     )
     row = Row("vm-1", object, {"runtime.powerState": "poweredOff"})

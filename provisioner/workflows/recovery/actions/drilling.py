@@ -43,6 +43,7 @@ class Drilling:
         self._estate = estate
         self._bubble = bubble_networks(estate.plan)
         self._shared: dict[str, Mapping[Address, Resource]] = {}
+        self._inside: dict[str, Mapping[Address, Resource]] = {}
 
     def actions(self) -> Mapping[str, Action]:
         """By their names."""
@@ -168,10 +169,7 @@ class Drilling:
         estate = self._estate
         plan = estate.plan
         known = drill_machine(plan, machine, self._bubble)
-        others = {
-            bubble.known.address: self._placed_network(bubble).resource
-            for bubble in self._bubble.values()
-        }
+        others = dict(self._networks(known.endpoint))
         for address in machine.disks:
             disk = estate.placed(address, plan.there).resource
             # An identity of its own: the real Disk, if there is one, must not be found for it.
@@ -181,7 +179,7 @@ class Drilling:
         return estate.as_there(needs, plan.there, others)
 
     def _runs(self, work: Work) -> Done | NotDone:
-        found = self._estate.own(self.drilled(self._estate.machine(work)))
+        found = self._estate.own(self._connected(self._estate.machine(work)))
         if found is None or power_of(found) != "running":
             return NotDone()
         return self._powered_on(found, work)
@@ -189,7 +187,7 @@ class Drilling:
     def _power_on(self, work: Work) -> Done:
         """Only after one more look at what the machine is connected to."""
         machine = self._estate.machine(work)
-        target = self.drilled(machine)
+        target = self._connected(machine)
         found = self._estate.own(target)
         if found is None:
             raise ProvisionerError(
@@ -328,6 +326,37 @@ class Drilling:
             )
         count = len(machines) + len(networks) + len(states)
         return Done({"left": 0, "looked": count, "at": work.clock.now().isoformat()})
+
+    def _connected(self, machine: PlannedMachine) -> Placed:
+        """The machine of the drill, which knows the objects of its networks: a provider may tell
+        by them alone what a card is connected to.
+        """
+        record, resource = self.drilled(machine)
+        related = {**resource.related, **self._networks(record.name)}
+        return Placed(record, replace(resource, related=related))
+
+    def _networks(self, endpoint: str) -> Mapping[Address, Resource]:
+        """The networks of the drill at an endpoint, as they are there."""
+        if endpoint in self._inside:
+            return self._inside[endpoint]
+        targets = [
+            self._placed_network(bubble)
+            for bubble in self._bubble.values()
+            if bubble.known.endpoint == endpoint
+        ]
+        seen = self._estate.see(targets)
+        found: dict[Address, Resource] = {}
+        for _, resource in targets:
+            there = seen[resource.address]
+            if isinstance(there, Present):
+                resource = replace(  # noqa: PLW2901
+                    resource, external_id=there.external_id, outputs=there.outputs
+                )
+            found[resource.address] = resource
+        if all(isinstance(there, Present) for there in seen.values()):
+            # Machines are made once their networks are.
+            self._inside[endpoint] = found
+        return found
 
     def _around(self, endpoint: str) -> Mapping[Address, Resource]:
         """All resources of an endpoint, with the networks of the drill: one mapping that all of

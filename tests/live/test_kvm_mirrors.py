@@ -19,6 +19,7 @@ from provisioner.core.clock import Deadline, SystemClock  # noqa: E402
 from provisioner.providers.api import Retryable, Terminal  # noqa: E402
 from provisioner.providers.capabilities import ReplicaState, Way  # noqa: E402
 from provisioner_plugins.kvm.replication import mirror  # noqa: E402
+from provisioner_plugins.kvm.replication.qmp import Qmp, QmpError  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -142,6 +143,30 @@ def test_a_drill_goes_on_while_every_write_arrives(sites: Any) -> None:
     sites.far.session.suspend(replica, None, sites.far.deadline())
     assert ["00000001.qcow2", "json"] == sites.files()
     assert sites.written() == counter(sites.promote(replica))
+
+
+def test_a_drill_that_was_interrupted_while_its_disks_were_made_is_completed(
+    sites: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = sites.replica(Way.CONTINUOUS)
+    sites.synchronise(replica)
+    call = Qmp.__call__
+
+    def die_before_it_counts(qmp: Qmp, command: str, **arguments: Any) -> Any:
+        if command == "transaction":
+            raise QmpError("killed")
+        return call(qmp, command, **arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Qmp, "__call__", die_before_it_counts)
+        with pytest.raises(Retryable):
+            sites.stage(replica)
+    at_drill = counter(sites.stage(replica))
+    sites.record_far("Disk", "root", sites.disk, sites.staged)
+    assert at_drill + 1 <= first_count(sites) <= at_drill + 2
+    assert sites.state(replica).in_step
+    sites.far.delete(VM, "web")
+    sites.unstage(replica)
 
 
 def test_a_stopped_machine_is_brought_into_step_once(sites: Any) -> None:

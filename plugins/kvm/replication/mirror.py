@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -247,6 +248,7 @@ class Mirror:
         for address, (export, node) in zip(sorted(replica.disks), sorted(now.items()), strict=True):
             file = files[str(address)]
             overlay = f"{export}.{number:x}"
+            _let_go_of_what_is_unused(export, qmp)
             qmp(
                 "blockdev-add",
                 **{
@@ -356,3 +358,13 @@ def _not_in_step(machine: Resource, address: Address, *, is_late: bool) -> Diagn
         else "Repeat it. QEMU's reason is in the machine's log at the source.",
         address=str(machine.address),
     )
+
+
+def _let_go_of_what_is_unused(export: str, qmp: Qmp) -> None:
+    """A caller that was killed between two commands has left an image open for writing that nothing
+    is written to, and no drill can stand on that.
+    """
+    for found in qmp("query-named-block-nodes", flat=True):
+        if str(found["node-name"]).startswith(f"{export}."):
+            with suppress(QmpError):  # it is part of what the export shows
+                qmp("blockdev-del", **{"node-name": found["node-name"]})

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.providers.capabilities import STANDBY
 from tests.conformance.provider.example_under_test import KIND, FolderUnderTest
 from tests.conformance.provider.memory_under_test import MemoryUnderTest
 from tests.conformance.provider.name_only_under_test import NameOnlyUnderTest
@@ -50,8 +49,7 @@ CANDIDATES = (
     ),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
     Candidate("name-only", NameOnlyUnderTest, frozenset({KIND})),
-    # Replication has nothing to do with whose daemon it is: no need to try all of it twice.
-    Candidate("kvm-system", _kvm("system"), live=True, capabilities=frozenset({STANDBY})),
+    Candidate("kvm-system", _kvm("system"), live=True, capabilities=APART),
     Candidate("kvm-session", _kvm("session"), live=True, capabilities=APART),
     Candidate("vcenter", _vmware("vcenter"), live=True, capabilities=APART),
     Candidate("esxi", _vmware("esxi"), live=True, capabilities=APART),

@@ -12,9 +12,7 @@ from tests.conformance.provider.cases import CHANGE, CREATE, field_cases, kinds,
 
 
 def resource_kinds(catalog: SchemaCatalog) -> list[str]:
-    return sorted(
-        name for name, info in catalog.kinds.items() if not info.is_endpoint and not info.is_stack
-    )
+    return sorted(name for name, info in catalog.kinds.items() if info.is_resource)
 
 
 def leaves(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from tests.lab.serial import SerialLog
 POOL = "site"
 _EXPORTS = ("qemu-storage-daemon", "qemu-nbd")
 _LINE = "labline"
+_LISTENING_SECONDS = 10.0
 _ADDRESSES = {"a": "10.99.0.1", "b": "10.99.0.2"}
 
 
@@ -61,11 +63,22 @@ class Site:
     @contextmanager
     def connected(self) -> Iterator[libvirt.virConnect]:
         """A connection to its daemon, for as long as the block lasts."""
-        connection = libvirt.open(self.uri)
+        connection = self._opened()
         try:
             yield connection
         finally:
             connection.close()
+
+    def _opened(self) -> libvirt.virConnect:
+        """A connection; a daemon that has just started may listen a moment later."""
+        end_of_patience = time.monotonic() + _LISTENING_SECONDS
+        while True:
+            try:
+                return libvirt.open(self.uri)
+            except libvirt.libvirtError:
+                if time.monotonic() > end_of_patience:
+                    raise
+                time.sleep(0.1)
 
     def boot_disk(self, image: BootImage, name: str, kind: str = "qcow2") -> Path:
         """The disk of a boot-sector guest (``raw`` or ``qcow2``) as a volume of the pool."""

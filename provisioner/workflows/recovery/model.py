@@ -32,11 +32,6 @@ class Mode(StrEnum):
     FAILOVER = "failover"
     REPROTECT = "reprotect"
 
-    @property
-    def is_real(self) -> bool:
-        """Whether machines come to run at the other site."""
-        return self in (Mode.MIGRATE, Mode.FAILOVER)
-
 
 class Moment(StrEnum):
     """When a step of the author's runs."""

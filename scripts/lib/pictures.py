@@ -1,8 +1,8 @@
-"""The pictures of docs/reviewing-plans.md: a plan made by hand, drawn by the program. Run by
-scripts/pictures.
+"""The pictures of the documentation: a plan and a failover made by hand, drawn by the program. Run
+by scripts/pictures.
 
-The drawing is compared byte for byte with ``--check``; the photograph of the page is taken where
-there is a browser, and is not compared.
+The drawing is compared byte for byte with ``--check``; photographs of pages are taken where there
+is a browser, and are not compared.
 """
 
 from __future__ import annotations
@@ -11,22 +11,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from provisioner.cli.render.html.page import render_html
+from provisioner.cli.render.recovery.page import render_page
 from provisioner.cli.render.svg import render_svg
 from provisioner.core.actions import Action, Impact
 from provisioner.core.address import Address
 from provisioner.engine.plan import Known, Plan, Step
 from provisioner.providers.api import Change
 from provisioner.service.graph import dependencies_of_plan
+from provisioner.service.recovery.reporting import Evidence
 from provisioner.service.schema import Vocabulary
+from provisioner.workflows.recovery.model import Mode
+from provisioner.workflows.recovery.report import report
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 GRAPH, PAGE = IMAGES / "plan-graph.svg", IMAGES / "plan-page.png"
+REPORT = IMAGES / "recovery-report.png"
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome")
 GIB = 1024**3
 COMMAND = ("provisioner", "plan", "--env", "prod", "-o", "shop.plan")
@@ -130,14 +135,26 @@ def graph() -> str:
     return "\n".join([first, note, *rest]) + "\n"
 
 
-def photograph(path: Path, *, width: int = 960, height: int = 880, dark: bool = False) -> bool:
-    """Write a picture of the page as a browser shows it; False where there is no browser."""
+def failover() -> list[str]:
+    """The report of a failover of which one machine did not come up."""
+    # Beside the program in the checkout, and not installed.
+    sys.path.insert(0, str(ROOT))
+    from tests.unit.workflows.recovery import told  # noqa: PLC0415
+
+    run = told.run_of(told.shop(), Mode.FAILOVER, "gate/cache/1")
+    return render_page(Evidence(report(run), {}, "7c" * 32, "ed25519:" + "3f" * 16))
+
+
+def photograph(
+    path: Path, lines: Iterable[str], *, width: int = 960, height: int, dark: bool = False
+) -> bool:
+    """Write a picture of a page as a browser shows it; False where there is no browser."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         return False
     with tempfile.TemporaryDirectory(prefix="pictures-") as folder:
         page = Path(folder) / "page.html"
-        page.write_text("\n".join(render_html(shop(), Vocabulary(), COMMAND)), encoding="utf-8")
+        page.write_text("\n".join(lines), encoding="utf-8")
         options = ["--blink-settings=preferredColorScheme=0"] if dark else []
         subprocess.run(
             [
@@ -171,10 +188,12 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     GRAPH.write_text(graph(), encoding="utf-8")
     print(f"written: {GRAPH.relative_to(ROOT)}")
-    if photograph(PAGE):
-        print(f"written: {PAGE.relative_to(ROOT)}")
-    else:
-        print(f"not written: {PAGE.relative_to(ROOT)}: no {' or '.join(BROWSERS)} on the PATH")
+    pages = (PAGE, render_html(shop(), Vocabulary(), COMMAND), 880), (REPORT, failover(), 1180)
+    for path, lines, height in pages:
+        if photograph(path, lines, height=height):
+            print(f"written: {path.relative_to(ROOT)}")
+        else:
+            print(f"not written: {path.relative_to(ROOT)}: no {' or '.join(BROWSERS)} on the PATH")
     return 0
 
 

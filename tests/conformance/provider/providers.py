@@ -50,7 +50,7 @@ CANDIDATES = (
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
     Candidate("name-only", NameOnlyUnderTest, frozenset({KIND})),
     Candidate("kvm-system", _kvm("system"), live=True, capabilities=APART),
-    Candidate("kvm-session", _kvm("session"), live=True, capabilities=APART),
+    Candidate("kvm-session", _kvm("session"), live=True, capabilities=APART, like="kvm-system"),
     Candidate("vcenter", _vmware("vcenter"), live=True, capabilities=APART),
-    Candidate("esxi", _vmware("esxi"), live=True, capabilities=APART),
+    Candidate("esxi", _vmware("esxi"), live=True, capabilities=APART, like="vcenter"),
 )

@@ -158,7 +158,8 @@ class DeliveringUnderTest(ReplicatingUnderTest, Protocol):
 class Candidate(NamedTuple):
     """A provider that can be put under test. ``start`` is given an empty folder; it may skip.
     ``kinds``: the only ones it is tried with; None: all. ``live``: a real hypervisor is behind it.
-    ``capabilities``: those of :data:`APART` that it promises.
+    ``capabilities``: those of :data:`APART` that it promises. ``like``: the candidate whose code
+    for fields it shares, so that each field is tried with both only at length (``--slow``).
     """
 
     name: str
@@ -166,6 +167,7 @@ class Candidate(NamedTuple):
     kinds: frozenset[str] | None = None
     live: bool = False
     capabilities: frozenset[str] = frozenset()
+    like: str | None = None
 
     def serves(self, kind: str) -> bool:
         """Whether tests about this kind are to try it."""

@@ -80,7 +80,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """The process that carries a run out, or did until it ended: ``actor`` on ``host``."""
+    """The process that carries a run out, or did until it ended: ``actor`` on ``host``.
+    ``notices``: what was to be known or consented to for it, in sentences: a stored plan older than
+    allowed, a direction that the hosts told.
+    """
 
     actor: str
     host: str
@@ -88,6 +91,7 @@ class Carrier:
     since: datetime
     sequence: int = 0
     """Of the entry that says so."""
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +267,15 @@ def _in_force(entries: Iterable[Entry]) -> dict[str, str]:
 
 def carrier_of(entry: Entry) -> Carrier:
     """Who carries a run out from an entry :attr:`What.CARRIED` on."""
-    return Carrier(entry.actor, entry.detail["host"], entry.detail["pid"], entry.at, entry.sequence)
+    detail = entry.detail
+    return Carrier(
+        entry.actor,
+        detail["host"],
+        detail["pid"],
+        entry.at,
+        entry.sequence,
+        tuple(detail.get("notices", ())),
+    )
 
 
 def diagnostic_of(data: Mapping[str, Any]) -> Diagnostic:

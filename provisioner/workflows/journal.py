@@ -85,6 +85,11 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._tokens: dict[str, str] = {}
 
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self._path
+
     # Reading
 
     def runs(self, limit: int = 50) -> list[RunRecord]:

@@ -5,7 +5,7 @@ was interrupted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
@@ -74,16 +74,18 @@ def check_failback(opened: Opened) -> None:
 
 
 def check_reprotect(opened: Opened) -> None:
-    """Raise ProvisionerError (PRV7091) if nothing has turned the plan yet, as its journal knows."""
-    if runs_at(opened.journal) is None:
+    """Raise ProvisionerError (PRV7091) if nothing has turned the plan yet, as its journal and the
+    hosts know.
+    """
+    if runs_at(opened.journal) is None and not opened.moved:
         raise ProvisionerError(
             error(
                 "PRV7091",
-                f"{opened.plan.name} was neither migrated nor failed over, as its journal knows",
+                f"{opened.plan.name} was neither migrated nor failed over, as its journal and the "
+                "hosts know",
                 detail="Reprotection stops what is left of the machines at the site where they ran "
                 "before, so it has to know which that is.",
-                hint="Name the journal of the migration or failover with --journal FILE. "
-                "'provisioner replicate run' replicates in the usual direction.",
+                hint="Name the journal of the migration or failover with --journal FILE.",
             )
         )
 
@@ -184,7 +186,7 @@ def _as_begun(opened: Opened, run: Run) -> Opened:
             )
         )
     plan: RecoveryPlan = turned_to(opened.plan, str(begin["here"]))
-    return Opened(plan, opened.journal, opened.home)
+    return replace(opened, plan=plan)
 
 
 # What needs no plan

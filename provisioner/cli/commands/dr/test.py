@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named
 from provisioner.cli.recoveryoptions import source_options
 from provisioner.core.address import Address
+
+if TYPE_CHECKING:
+    from provisioner.service.recovery.opening import Source
 
 
 def _point(text: str) -> tuple[Address, str]:
@@ -34,11 +38,8 @@ def _point(text: str) -> tuple[Address, str]:
 @pass_invocation
 def command(
     invocation: Invocation,
-    plan: Address | None,
     *,
-    file: Path | None,
-    trusted: Path | None,
-    journal: Path | None,
+    source: Source,
     stack: Path,
     point: tuple[tuple[Address, str], ...],
 ) -> ExitCode:
@@ -49,9 +50,9 @@ def command(
     replication goes on. The copies stay until 'dr cleanup'.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import opened, run_mode, source_of
+    from provisioner.cli.recovering import opened, run_mode
     from provisioner.service.recovery.model import Mode
 
     workspace = open_workspace(invocation, stack)
-    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    found = opened(invocation, workspace, source)
     return run_mode(invocation, workspace, found, Mode.TEST, points=dict(point))

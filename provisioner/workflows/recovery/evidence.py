@@ -176,6 +176,7 @@ def content(report: Report, *, made: str, made_by: str, version: str) -> dict[st
                 "host": item.host,
                 "process": item.pid,
                 "since": item.since.isoformat(),
+                "notices": list(item.notices),
             }
             for item in report.carriers
         ],

@@ -23,7 +23,7 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
     """Show the run under way, or the last one: steps, open questions, failures."""
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.runs import render_status, run_json
-    from provisioner.service.recovery.opening import commands_for
+    from provisioner.service.recovery.opening import commands_for, journal_path
     from provisioner.service.recovery.running import is_orphaned, last_run
 
     terminal = invocation.terminal
@@ -34,7 +34,8 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
         data = None if run is None else {**run_json(run), "orphaned": orphaned}
         terminal.print_json(data)
     elif run is None:
-        terminal.print(["There was no run yet."])
+        path = journal_path(workspace, source, source.name or "")
+        terminal.print([f"There was no run yet, as the journal {path} knows."])
     else:
         terminal.print(
             render_status(

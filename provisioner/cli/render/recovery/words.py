@@ -129,6 +129,8 @@ def facts(evidence: Evidence) -> Iterator[Fact]:
     yield Fact("Sites", f"from {report.here} to {report.there}")
     for carrier in report.carriers:
         yield Fact("Carried out", f"process {carrier.pid} on {carrier.host}, for {carrier.actor}")
+        for notice in carrier.notices:
+            yield Fact("Knowingly", notice, good=False)
     if report.fenced is not None:
         since = (report.fenced - record.started).total_seconds()
         yield Fact("Fenced", f"{moment(report.fenced)}, {duration(since)} after the beginning")

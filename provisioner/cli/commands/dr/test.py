@@ -47,12 +47,15 @@ def command(
 
     A drill: isolated networks are made and proven to be isolated before anything is powered on,
     and the copies write to throw-away disks. The machines themselves go on and are not touched, and
-    replication goes on. The copies stay until 'dr cleanup'.
+    replication goes on. The copies stay until 'dr cleanup', and
+    there is no second drill before.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.recovering import opened, run_mode
     from provisioner.service.recovery.model import Mode
+    from provisioner.service.recovery.standing import check_no_drill
 
     workspace = open_workspace(invocation, stack)
     found = opened(invocation, workspace, source)
+    check_no_drill(found)
     return run_mode(invocation, workspace, found, Mode.TEST, points=dict(point))

@@ -130,6 +130,10 @@ def test_a_run_whose_process_died_holds_up_others_until_it_is_gone_on_with(path:
     assert ("PRV7001", True) == (said.code, "was interrupted" in said.summary)
     assert all(way in said.hint for way in WAYS[:2])
     resumed = journal.resume("bob")
+    journal.write(run.id, [Note(What.BEGUN, "a", "act"), Note(What.DONE, "a", "act")])
+    assert {"a": 2, "b": 0} == {
+        name: state.beginnings for name, state in journal.run(run.id).tasks.items()
+    }
     assert (run.id, "bob", os.getpid()) == (
         resumed.id,
         resumed.carrier.actor,

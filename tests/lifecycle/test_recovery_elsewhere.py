@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -209,3 +210,39 @@ def test_commands_in_messages_can_be_pasted(
     assert ("PRV7002", "a b.db-journal" in said["detail"]) == (said["code"], True)
     for verb in ("resume shop --take-over", "cancel shop"):
         assert f"'provisioner dr {verb} {shlex.join(named)}'" in said["hint"]
+
+
+def test_a_stored_plan_is_checked_where_it_is_kept(
+    stored: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = stored.cli.root / "kept"
+    kept.mkdir()
+    for name in ("shop.plan", "ops.pub", "east-1.jsonl", "west-1.jsonl"):
+        shutil.move(stored.cli.root / name, kept / name)
+    monkeypatch.chdir(kept)
+    assert stored("dr", "check", *STORED)["ready"]
+    (kept / "west-1.jsonl").unlink()
+    plan = checked(stored)
+    assert ("shop", ["east", "west"], 1) == (plan["plan"], plan["sites"], stored.code)
+    assert {"PRV7052", "PRV7056"} <= {item["code"] for item in plan["findings"]}
+    (kept / "ops.pub").write_text("")
+    assert 1 == stored.cli("dr", "check", *STORED).code
+
+
+def checked(sites: Sites) -> dict[str, Any]:
+    """What the check of the stored plan says of it."""
+    found = sites("dr", "check", *STORED)["plans"]
+    assert isinstance(found, list)
+    (plan,) = found
+    assert isinstance(plan, dict)
+    return plan
+
+
+def test_the_journal_of_a_stored_plan_tells_of_its_drills(stored: Sites) -> None:
+    declare(stored.cli, {"RecoveryPlan/shop": f"{PLAN}\ndrillEvery: 30d"})
+    stored("dr", "compile", "shop", "-o", "shop.plan", "--key", "ops")
+    codes = []
+    for command in ("test", "cleanup"):
+        codes.append([item["code"] for item in checked(stored)["findings"]])
+        stored("dr", command, *STORED)
+    assert [["PRV7058"], []] == codes

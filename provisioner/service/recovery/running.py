@@ -12,7 +12,14 @@ from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.engine.sessions import Sessions
 from provisioner.service.model import EventSink, StopSignal
 from provisioner.service.recovery.model import Mode, Outcome, Run, Runbook, RunRecord, RunSink
-from provisioner.service.recovery.opening import Opened, Source, named_journal, runs_at, turned_to
+from provisioner.service.recovery.opening import (
+    Opened,
+    Source,
+    commands_for,
+    named_journal,
+    runs_at,
+    turned_to,
+)
 from provisioner.service.workspace import Workspace
 from provisioner.workflows import history
 from provisioner.workflows.recovery.actions import recovery_actions
@@ -67,8 +74,8 @@ def check_failback(opened: Opened) -> None:
             error(
                 "PRV7090",
                 f"the machines of {opened.plan.name} are at {opened.home}, where they belong",
-                hint="There is nothing to bring back. 'provisioner dr migrate' brings them to the "
-                "other site.",
+                hint=f"There is nothing to bring back. '{opened.commands('migrate')}' brings them "
+                "to the other site.",
             )
         )
 
@@ -132,7 +139,8 @@ def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:
             error(
                 "PRV7093",
                 f"{opened.plan.name}: there is no migration to roll back: {found}",
-                hint="'provisioner dr cleanup' undoes a drill; after a failover use reprotect.",
+                hint=f"'{opened.commands('cleanup')}' undoes a drill; after a failover use "
+                "reprotect.",
             )
         )
     undone = last.id if last.mode == Mode.MIGRATE else last.undoes
@@ -181,8 +189,8 @@ def _as_begun(opened: Opened, run: Run) -> Opened:
                 "began with",
                 detail="Machines, sites or steps of it have changed since; what was begun would be "
                 "ended by other rules.",
-                hint="Resume with the stored plan that it began with (--from FILE), or cancel the "
-                "run.",
+                hint="Resume with the stored plan that it began with (--from FILE), or end the "
+                f"run: '{opened.commands('cancel')}'.",
             )
         )
     plan: RecoveryPlan = turned_to(opened.plan, str(begin["here"]))
@@ -228,7 +236,8 @@ def answer(workspace: Workspace, source: Source, task: str | None, text: str) ->
             error(
                 "PRV7094",
                 f"which question is answered cannot be told: {found} asks",
-                hint="Name the task; 'provisioner dr status' lists the questions that are open.",
+                hint=f"Name the task; '{commands_for(workspace, source)('status')}' lists the "
+                "questions that are open.",
             )
         )
     chosen = task if task is not None else asking[0]

@@ -80,20 +80,24 @@ def journal_options(command: Command) -> Command:
 
 
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """All that says which plan is meant, where its journal is and which way it leads, for commands
-    that carry something out: they get it as ``source``, and ``stack``.
+    """All that says which plan is meant and where its journal is, for commands that go on with a
+    run: they get it as ``source``, and ``stack``.
     """
-    command = click.option(
-        "--running-at",
-        metavar="SITE",
-        help="The machines run at this site: where no journal knows, and the hosts do not tell.",
-    )(_with_source(command))
     command = click.option(
         "--allow-age",
         is_flag=True,
         help="Take a stored plan that is older than its maxAge. The report says so.",
-    )(command)
+    )(_with_source(command))
     return plan_argument(file_options(journal_options(command)))
+
+
+def leading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and which way the plan leads, for commands that begin a run."""
+    return click.option(
+        "--running-at",
+        metavar="SITE",
+        help="The machines run at this site: where neither a journal nor the hosts tell.",
+    )(source_options(command))
 
 
 def past_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ import json
 import shlex
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -154,10 +155,25 @@ def test_a_part_of_the_machines_turns_nothing_unless_somebody_says_so(stored: Si
     assert ["east is fenced"] == [item["title"] for item in tasks if item["id"] == "fenced"]
 
 
-def test_what_a_journal_knows_is_not_overruled(stored: Sites) -> None:
+def test_what_all_hosts_contradict_is_not_believed(stored: Sites) -> None:
     stored("dr", "migrate", *STORED, "--yes")
     said = refused(stored.cli("dr", "test", *STORED, "--running-at", "east", "--json"))
-    assert ("PRV7098", True) == (said["code"], f"{JOURNAL} knows" in said["summary"])
+    assert ("PRV7098", "Leave the option out.") == (said["code"], said["hint"])
+
+
+def test_a_journal_that_was_left_behind_turns_nothing(stored: Sites) -> None:
+    stored("dr", "migrate", *STORED, "--yes")
+    for command in ("reprotect", "failback", "reprotect"):
+        assert "succeeded" == stored("dr", command, "shop", "--yes")["outcome"]
+    said = refused(stored.cli("dr", "failover", *STORED, "--yes", "--json"))
+    assert "PRV7098" == said["code"]
+    assert "says that the machines of shop run at west, and the hosts" in said["summary"]
+    assert "or say what you see: --running-at east." in said["hint"]
+    lose_east(stored)
+    run = stored("dr", "failover", *STORED, "--running-at", "east", "--yes")
+    assert ("succeeded", ["db", "web"]) == (run["outcome"], stored.running("west"))
+    (notice,) = carriers(stored)[0]["notices"]
+    assert notice.endswith("run at east; the journal said west")
 
 
 def test_a_plan_that_never_moved_is_not_reprotected(stored: Sites) -> None:
@@ -210,6 +226,41 @@ def test_commands_in_messages_can_be_pasted(
     assert ("PRV7002", "a b.db-journal" in said["detail"]) == (said["code"], True)
     for verb in ("resume shop --take-over", "cancel shop"):
         assert f"'provisioner dr {verb} {shlex.join(named)}'" in said["hint"]
+
+
+def test_a_killed_run_goes_on_where_the_plan_and_its_journal_were_taken(
+    stored: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = f"{PLAN}\nsteps: [{{name: slow, when: before, tier: 1, modes: [migrate], " + (
+        "prompt: 'Go on?'}]"
+    )
+    declare(stored.cli, {"RecoveryPlan/shop": slow})
+    stored("dr", "compile", "shop", "-o", "shop.plan", "--key", "ops")
+    process = stored.cli.start("dr", "migrate", *STORED, "--yes", "--json")
+    await_question(stored)
+    process.kill()
+    process.communicate(timeout=30)
+    taken = stored.cli.root / "taken"
+    taken.mkdir()
+    for name in ("shop.plan", JOURNAL, "ops.pub", "east-1.jsonl", "west-1.jsonl"):
+        shutil.move(stored.cli.root / name, taken / name)
+    monkeypatch.chdir(taken)
+    stored.cli.root = taken
+    again = stored.cli.start("dr", "resume", *STORED, "--json")
+    await_question(stored)
+    assert "step/slow" == stored("dr", "answer", "shop", "yes", *STORED)["task"]
+    again.communicate(timeout=30)
+    assert (0, ["db", "web"]) == (again.returncode, stored.running("west"))
+
+
+def await_question(sites: Sites) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        status = sites.cli("dr", "status", *STORED, "--json").json or {"tasks": ()}
+        if any(task["asks"] for task in status["tasks"]) and not status["orphaned"]:
+            return
+        time.sleep(0.1)
+    raise AssertionError("nothing asks")
 
 
 def test_a_stored_plan_is_checked_where_it_is_kept(

@@ -2,8 +2,8 @@
 
 A plan is read from a signed file, or compiled from the stack. Where its machines run follows from
 its journal: the last migration or failover that passed its turning point decides, and not the
-state, which is that of the last apply and may be gone. Where the journal knows of none, the hosts
-of both sites are asked.
+state, which is that of the last apply and may be gone. What the hosts of both sites say of it is in
+:mod:`.direction`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.model import EventSink, Noticed
 from provisioner.service.recovery.commands import Commands
 from provisioner.service.recovery.compiling import compiled_plan
+from provisioner.service.recovery.direction import Told, direction
 from provisioner.service.recovery.keys import trusted_keys
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery import storing
-from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
-from provisioner.workflows.recovery.whereabouts import look, site_told
 from provisioner.workflows.runs import Run
 
 FOLDER = "recovery"
@@ -44,8 +43,7 @@ class Source:
     """Which plan is meant: by its ``name`` in the stack, or by the signed ``file`` that holds it,
     which a key in the file ``trusted`` has to have signed, and which may be older than its own
     limit with ``allow_age``. ``journal``: its file, if that is neither beside the state nor beside
-    the ``file``. ``running_at``: the site where the machines run, as a person says; counts where no
-    journal knows.
+    the ``file``. ``running_at``: the site where the machines run, as a person says.
     """
 
     name: str | None
@@ -78,31 +76,32 @@ class Opened:
 def open_plan(
     workspace: Workspace, source: Source, sink: EventSink, *, asking: bool = False
 ) -> Opened:
-    """The plan that is meant. ``asking``: the hosts, where its journal knows of no turn. Raises
-    ProvisionerError if there is none, it is refused, or where its machines run cannot be told
-    (PRV7098).
+    """The plan that is meant. ``asking``: the hosts at which site its machines run, unless a run
+    has not ended. Raises ProvisionerError if there is no such plan, it is refused, or where its
+    machines run cannot be told (PRV7098).
     """
     plan, notices = _plan(workspace, source, sink)
-    commands = commands_for(workspace, source, plan.name)
-    home = plan.here
+    path = journal_path(workspace, source, plan.name)
     journal = journal_of(workspace, source, plan.name)
-    last, known = journal.last(), runs_at(journal)
+    last = journal.last()
     _tell_of_others(workspace, source, plan.name, sink)
-    moved = False
-    if source.running_at is not None:
-        moved = _said(plan, source.running_at, known, journal_path(workspace, source, plan.name))
-        notices.append(f"--running-at: somebody said that the machines run at {source.running_at}")
-        plan = turned_to(plan, source.running_at)
-    elif known is None and asking and not (last is not None and last.is_open):
-        plan, moved = _asked(workspace, plan, sink)
-        if plan.here != home:
-            notices.append(
-                f"the journal knew of no turn; the hosts said that the machines run at {plan.here}"
-            )
+    found = direction(
+        workspace,
+        plan,
+        Told(path, runs_at(journal), source.running_at),
+        sink,
+        asking=asking and not (last is not None and last.is_open),
+    )
+    notices += [found.notice] if found.notice else []
     for notice in notices:
         sink(Noticed(f"{plan.name}: {notice}"))
-    journal = journal_of(workspace, source, plan.name, notices)
-    return Opened(turned_to(plan, known), journal, home, moved, commands)
+    return Opened(
+        found.plan,
+        journal_of(workspace, source, plan.name, notices),
+        plan.here,
+        found.moved,
+        commands_for(workspace, source, plan.name),
+    )
 
 
 def reopened(opened: Opened) -> Opened:
@@ -183,43 +182,6 @@ def _tell_of_others(workspace: Workspace, source: Source, name: str, sink: Event
                 f"ended, since {last.started:%Y-%m-%d %H:%M} UTC: --journal {path} goes on with it"
             )
         )
-
-
-def _said(plan: RecoveryPlan, site: str, known: str | None, journal: Path) -> bool:
-    """Whether a person says what no journal knows. Raises ProvisionerError if it cannot be."""
-    if site not in plan.sites:
-        raise ProvisionerError(
-            error(
-                "PRV7098",
-                f"--running-at {site}: {plan.name} has the sites {' and '.join(plan.sites)}",
-                hint="Name the one where its machines run.",
-            )
-        )
-    if known not in (None, site):
-        raise ProvisionerError(
-            error(
-                "PRV7098",
-                f"--running-at {site}: the journal {journal} knows that the machines of "
-                f"{plan.name} run at {known}",
-                hint="Leave the option out; if that is no longer true, move the journal aside.",
-            )
-        )
-    return known is None
-
-
-def _asked(workspace: Workspace, plan: RecoveryPlan, sink: EventSink) -> tuple[RecoveryPlan, bool]:
-    """The plan as the hosts say that it leads, and whether its machines have moved before."""
-    with workspace.sessions(sink) as sessions:
-        found = look(Estate(plan, sessions))
-    options = " or ".join(f"--running-at {site}" for site in sorted(plan.sites))
-    ways = (
-        "Name the journal of the last migration or failover with --journal FILE; or see to it that "
-        f"they run at one site; or, if you know which site the plan is to lead away from, say so: "
-        f"{options}."
-    )
-    site = site_told(found, ways)
-    turned = turned_to(plan, site)
-    return turned, site == turned.here and found.remains_at(turned.there)
 
 
 def runs_at(journal: Journal) -> str | None:

@@ -1,6 +1,7 @@
-"""Where the machines of a plan run, as the hosts of both sites tell: for when no journal knows.
+"""Where the machines of a plan run, as the hosts of both sites tell: for when no journal knows, and
+for when one that knows was left behind.
 
-Called by :mod:`provisioner.service.recovery.opening`. A host that gives no answer is no evidence,
+Called by :mod:`provisioner.service.recovery.direction`. A host that gives no answer is no evidence,
 neither that its machines run nor that they do not.
 """
 

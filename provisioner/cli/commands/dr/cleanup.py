@@ -10,14 +10,14 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import source_options
+from provisioner.cli.recoveryoptions import leading_options
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
 
 
 @click.command("cleanup")
-@source_options
+@leading_options
 @global_options
 @pass_invocation
 def command(

@@ -10,14 +10,14 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import source_options, yes_option
+from provisioner.cli.recoveryoptions import leading_options, yes_option
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
 
 
 @click.command("migrate")
-@source_options
+@leading_options
 @yes_option
 @global_options
 @pass_invocation

@@ -10,7 +10,7 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named
-from provisioner.cli.recoveryoptions import source_options
+from provisioner.cli.recoveryoptions import leading_options
 from provisioner.core.address import Address
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _point(text: str) -> tuple[Address, str]:
 
 
 @click.command("test")
-@source_options
+@leading_options
 @click.option(
     "--point",
     metavar="MACHINE=POINT",

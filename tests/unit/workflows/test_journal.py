@@ -257,7 +257,6 @@ def test_a_journal_of_an_earlier_version_becomes_one_file(path: Path) -> None:
         journal.close()
     again = Journal(path)
     again.cancel("bob")
-    again.close()
     assert [path.name] == [item.name for item in path.parent.iterdir()]
     assert What.DONE is Journal(path).run(run).tasks["a"].what
 

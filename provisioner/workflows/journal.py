@@ -147,6 +147,15 @@ class Journal:
         with self._reading() as connection:
             return connection is not None and _is_orphaned(connection, run)
 
+    def is_out_of_sight(self, run: str) -> bool:
+        """Whether an open run is carried out by a process of which it cannot be seen from here
+        whether it lives: one of another machine.
+        """
+        with self._reading() as connection:
+            if connection is None or not _found(connection, run).is_open:
+                return False
+            return not (_is_orphaned(connection, run) or _is_alive(connection, run))
+
     def samples(self, mode: str, runs: int) -> list[tuple[str, str, float]]:
         """Task id, action and seconds of what the last so many ended runs of a mode carried out
         whole: neither found done already, nor begun twice.

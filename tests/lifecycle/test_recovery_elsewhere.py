@@ -222,6 +222,8 @@ def test_commands_in_messages_can_be_pasted(
         connection.execute(
             "UPDATE runs SET ended = NULL, outcome = NULL, process = ?", (json.dumps(far),)
         )
+    status = stored.cli("dr", "status", *named).out.splitlines()
+    assert f"  provisioner dr resume shop --take-over {shlex.join(named)}" == status[-1]
     said = refused(stored.cli("dr", "resume", *named, "--json"))
     assert ("PRV7002", "a b.db-journal" in said["detail"]) == (said["code"], True)
     for verb in ("resume shop --take-over", "cancel shop"):

@@ -178,10 +178,13 @@ def render_status(
     *,
     orphaned: bool,
     now: datetime,
+    out_of_sight: bool = False,
     width: int = 80,
     paint: Paint = plain,
 ) -> list[str]:
-    """Where a run is: what is under way, which questions are open, and what went wrong."""
+    """Where a run is: what is under way, which questions are open, and what went wrong.
+    ``orphaned``: its process has ended; ``out_of_sight``: whether that lives cannot be seen.
+    """
     record = run.record
     lines = [paint("strong", f"The {record.mode} of {record.name}, begun by {record.actor}")]
     lines.append(f"  at {moment(record.started)}, run {record.id}")
@@ -215,6 +218,9 @@ def render_status(
         if orphaned:
             lines += ["  Go on with it, or end it where it is:", f"  {commands('resume')}"]
             lines += [f"  {commands('cancel')}"]
+        if out_of_sight:
+            lines += ["  Whether that lives cannot be seen from here. If it is gone for sure:"]
+            lines += [f"  {commands('resume', '--take-over')}"]
         return lines
     return [*lines, *render_run(run, commands, width, paint)]
 

@@ -219,6 +219,13 @@ def is_orphaned(workspace: Workspace, source: Source, run: str) -> bool:
     return named_journal(workspace, source).is_orphaned(run)
 
 
+def is_out_of_sight(workspace: Workspace, source: Source, run: str) -> bool:
+    """Whether an open run is carried out by a process that cannot be seen from here. Raises
+    ProvisionerError.
+    """
+    return named_journal(workspace, source).is_out_of_sight(run)
+
+
 def answer(workspace: Workspace, source: Source, task: str | None, text: str) -> str:
     """Answer the question of a task of the open run (None: of the only one that asks); returns the
     id of the task.

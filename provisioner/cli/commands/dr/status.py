@@ -24,7 +24,7 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.runs import render_status, run_json
     from provisioner.service.recovery.opening import commands_for, journal_path
-    from provisioner.service.recovery.running import is_orphaned, last_run
+    from provisioner.service.recovery.running import is_orphaned, is_out_of_sight, last_run
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
@@ -42,6 +42,7 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
                 run,
                 commands_for(workspace, source, run.record.name),
                 orphaned=orphaned,
+                out_of_sight=is_out_of_sight(workspace, source, run.record.id),
                 now=workspace.clock.now(),
                 width=terminal.width,
                 paint=terminal.paint(terminal.out),

@@ -96,7 +96,8 @@ def carried_out(terminal: Terminal, commands: Commands, work: Callable[[Means], 
             {"event": "finished", **run_json(run), "exitCode": int(code)}, indent=None
         )
     else:
-        terminal.report([state.diagnostic for state in run.failed if state.diagnostic is not None])
+        failed = [state.diagnostic for state in run.failed if state.diagnostic is not None]
+        terminal.report([commands.completed(item) for item in failed])
         terminal.print(render_run(run, commands, terminal.width, terminal.paint(terminal.out)))
     return code
 

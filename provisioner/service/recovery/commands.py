@@ -4,15 +4,20 @@ that the present command was called with.
 
 from __future__ import annotations
 
+import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.workflows.refusals import Ways
 
 _NEED_THE_PLAN = frozenset(
     {"test", "cleanup", "migrate", "failover", "reprotect", "failback", "resume", "rollback"}
 )
 """Commands that read a stored plan, and not its journal alone."""
+_BARE = re.compile(
+    r"'provisioner dr (?P<verb>answer|cancel|cleanup|failback|reprotect|resume|rollback|status)'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,11 @@ class Commands:
         if verb in _NEED_THE_PLAN:
             words += self.of_plan
         return shlex.join(words)
+
+    def completed(self, found: Diagnostic) -> Diagnostic:
+        """A diagnostic of a step, whose hint names commands without knowing how they are called."""
+        hint = _BARE.sub(lambda match: f"'{self(match['verb'])}'", found.hint)
+        return replace(found, hint=hint)
 
     @property
     def ways(self) -> Ways:

@@ -76,6 +76,7 @@ class StoredReplica:
             self.moved,
             self.staged is not None,
             self.problem,
+            next((point.told for point in self.points if point.id == self.staged), None),
         )
 
     def with_point(

@@ -18,6 +18,7 @@ from provisioner.cli.render.runs import Telling, render_run, run_json
 from provisioner.cli.terminal import Terminal
 from provisioner.core.address import Address
 from provisioner.service.model import StopSignal, event_json
+from provisioner.service.recovery.commands import Commands
 from provisioner.service.recovery.model import Mode, Outcome, Run, RunEvent
 from provisioner.service.recovery.opening import Opened, Source, open_plan
 from provisioner.service.recovery.running import Means, carry_out, runbook_for
@@ -38,10 +39,12 @@ def source_of(
     return Source(plan.name if plan is not None else None, file, trusted, journal)
 
 
-def opened(invocation: Invocation, workspace: Workspace, source: Source) -> Opened:
-    """The plan that is meant."""
+def opened(
+    invocation: Invocation, workspace: Workspace, source: Source, *, asking: bool = True
+) -> Opened:
+    """The plan that is meant. ``asking``: the hosts which way it leads, where no journal knows."""
     with progress(invocation.terminal, steps=False) as sink:
-        return open_plan(workspace, source, sink)
+        return open_plan(workspace, source, sink, asking=asking)
 
 
 def run_mode(
@@ -68,17 +71,17 @@ def run_mode(
         )
     return carried_out(
         terminal,
-        found.plan.name,
+        found.commands,
         lambda means: carry_out(workspace, found, runbook, means),
     )
 
 
-def carried_out(terminal: Terminal, plan: str, work: Callable[[Means], Run]) -> ExitCode:
+def carried_out(terminal: Terminal, commands: Commands, work: Callable[[Means], Run]) -> ExitCode:
     """Carry something out with progress, and tell how it went; returns the exit code."""
     terminal.acts = True
     stop = StopSignal()
     with progress(terminal, steps=True) as view, stopping(terminal, view, stop, begun=True) as sink:
-        telling = Telling(plan, sink)
+        telling = Telling(commands, sink)
 
         def tell(event: RunEvent) -> None:
             if terminal.json:
@@ -93,8 +96,9 @@ def carried_out(terminal: Terminal, plan: str, work: Callable[[Means], Run]) -> 
             {"event": "finished", **run_json(run), "exitCode": int(code)}, indent=None
         )
     else:
-        terminal.report([state.diagnostic for state in run.failed if state.diagnostic is not None])
-        terminal.print(render_run(run, terminal.width, terminal.paint(terminal.out)))
+        failed = [state.diagnostic for state in run.failed if state.diagnostic is not None]
+        terminal.report([commands.completed(item) for item in failed])
+        terminal.print(render_run(run, commands, terminal.width, terminal.paint(terminal.out)))
     return code
 
 

@@ -5,6 +5,7 @@ is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import click
 
 from provisioner.cli.completing import addresses
 from provisioner.cli.options import named, stack_option
+from provisioner.core.address import Address
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -49,6 +51,11 @@ def file_options(command: Command) -> Command:
         help="Public keys whose plans are believed; left out: recovery.trustedKeys of your "
         "configuration.",
     )(command)
+    return from_option(command)
+
+
+def from_option(command: Command) -> Command:
+    """``--from`` alone."""
     decorated: Command = click.option(
         "--from",
         "file",
@@ -66,14 +73,61 @@ def journal_options(command: Command) -> Command:
         "--journal",
         metavar="FILE",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The journal of the plan's runs, if it is not beside the state.",
+        help="The journal of the plan's runs, if it is neither beside the state nor, with --from "
+        "FILE, FILE.runs.db.",
     )(command)
     return decorated
 
 
-def source_options(command: Command) -> Command:
-    """All of them."""
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """All that says which plan is meant and where its journal is, for commands that go on with a
+    run: they get it as ``source``, and ``stack``.
+    """
+    command = click.option(
+        "--allow-age",
+        is_flag=True,
+        help="Take a stored plan that is older than its maxAge. The report says so.",
+    )(_with_source(command))
     return plan_argument(file_options(journal_options(command)))
+
+
+def leading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and which way the plan leads, for commands that begin a run."""
+    return click.option(
+        "--running-at",
+        metavar="SITE",
+        help="The machines run at this site: where neither a journal nor the hosts tell.",
+    )(source_options(command))
+
+
+def past_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for commands that only read and answer a journal."""
+    return plan_argument(file_options(journal_options(_with_source(command))))
+
+
+def _with_source(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Hands the plan, the files and what was said of them on as one value."""
+
+    @wraps(command)
+    def wrapper(
+        *args: Any,
+        plan: Address | None,
+        file: Path | None,
+        trusted: Path | None,
+        journal: Path | None,
+        allow_age: bool = False,
+        running_at: str | None = None,
+        **rest: Any,
+    ) -> Any:
+        from provisioner.service.recovery.opening import Source  # noqa: PLC0415
+
+        if plan is None and file is None and journal is None:
+            raise click.UsageError("Missing argument 'PLAN': name a recovery plan, or --from FILE.")
+        name = plan.name if plan is not None else None
+        source = Source(name, file, trusted, journal, allow_age, running_at)
+        return command(*args, source=source, **rest)
+
+    return wrapper
 
 
 def yes_option(command: Command) -> Command:

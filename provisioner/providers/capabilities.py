@@ -195,7 +195,8 @@ class ReplicaState:
 
     ``in_step``: a continuous replica gets every write now. ``moved`` are the bytes that the last
     synchronisation transferred, -1 where that is not known. ``staged``: disks of a drill stand on
-    one of its points. ``problem`` says in words what keeps it from going on, else it is empty.
+    one of its points: on ``staged_on``, without ``taken`` where nobody knows that any more.
+    ``problem`` says in words what keeps it from going on, else it is empty.
     """
 
     points: tuple[Point, ...] = ()
@@ -203,6 +204,7 @@ class ReplicaState:
     moved: int = -1
     staged: bool = False
     problem: str = ""
+    staged_on: Point | None = None
 
 
 @runtime_checkable

@@ -53,6 +53,13 @@ class ProcessIdentity(NamedTuple):
             return False
         return _started(self.pid) != self.started
 
+    def is_proven_alive(self, here: ProcessIdentity) -> bool:
+        """Whether the process runs on the machine of ``here``, and can be seen to."""
+        if not self.boot or not self.started:
+            return False
+        same = (self.boot, self.namespace) == (here.boot, here.namespace)
+        return same and _started(self.pid) == self.started
+
 
 def _text(path: Path) -> str:
     try:

@@ -70,17 +70,25 @@ class Journal:
         ways: Ways | None = None,
         clock: Clock | None = None,
         patience: float = 10.0,
+        notices: Sequence[str] = (),
     ) -> None:
         """``ways``: the commands that messages name. ``patience``: seconds to wait for another
-        process that is in the middle of a write.
+        process that is in the middle of a write. ``notices``: what is noted with each run that is
+        begun or gone on with through this object, see :class:`Carrier`.
         """
         self._path = path
         self._ways = ways or Ways()
         self._clock = clock or SystemClock()
         self._patience = patience
+        self._notices = tuple(notices)
         self._mutex = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._tokens: dict[str, str] = {}
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self._path
 
     # Reading
 
@@ -107,10 +115,11 @@ class Journal:
             try:
                 record = _found(connection, run)
                 runbook = _runbook(connection, record.digest)
-                entries = [_entry(found) for found in connection.execute(*_log_of(run))]
+                rows = connection.execute(*_log_of(run)).fetchall()
             finally:
+                # Before the work: whoever writes waits for those who read.
                 connection.execute("COMMIT")
-        return Run.of(record, runbook, entries)
+            return Run.of(record, runbook, [_entry(row) for row in rows])
 
     def entries(self, run: str, after: int = 0) -> list[Entry]:
         """The log of a run behind the entry with this number, in order: what has happened since
@@ -119,7 +128,7 @@ class Journal:
         with self._reading() as connection:
             if connection is None:
                 return []
-            return [_entry(row) for row in connection.execute(*_log_of(run, after))]
+            return [_entry(row) for row in connection.execute(*_log_of(run, after)).fetchall()]
 
     def said(self, run: str, after: int = 0) -> list[Entry]:
         """What others have said and done about a run behind the entry with this number: answers,
@@ -130,13 +139,22 @@ class Journal:
                 return []
             rows = connection.execute(
                 f"{_LOG} WHERE run = ? AND sequence > ? AND {SAID} ORDER BY sequence", (run, after)
-            )
+            ).fetchall()
             return [_entry(row) for row in rows]
 
     def is_orphaned(self, run: str) -> bool:
         """Whether the process that carried an open run out is proven dead, or has given it up."""
         with self._reading() as connection:
             return connection is not None and _is_orphaned(connection, run)
+
+    def is_out_of_sight(self, run: str) -> bool:
+        """Whether an open run is carried out by a process of which it cannot be seen from here
+        whether it lives: one of another machine.
+        """
+        with self._reading() as connection:
+            if connection is None or not _found(connection, run).is_open:
+                return False
+            return not (_is_orphaned(connection, run) or _is_alive(connection, run))
 
     def samples(self, mode: str, runs: int) -> list[tuple[str, str, float]]:
         """Task id, action and seconds of what the last so many ended runs of a mode carried out
@@ -202,16 +220,19 @@ class Journal:
         """Note that this process goes on with the last run. ``consent``: somebody has made sure
         that no other process carries it out, where that cannot be proven from here.
 
-        Raises ProvisionerError: PRV7002 if another process may carry it out, PRV7003 if there is
-        nothing to go on with.
+        Raises ProvisionerError: PRV7002 if another process may carry it out, or is seen to, with
+        whatever consent; PRV7003 if there is nothing to go on with.
         """
 
         def work(connection: sqlite3.Connection) -> RunRecord:
             last = _last(connection)
             if last is None or last.outcome is Outcome.SUCCEEDED:
                 raise refusals.nothing_to_resume(last)
-            if last.is_open and not consent and not _is_orphaned(connection, last.id):
-                raise refusals.under_way(last, self._ways)
+            if last.is_open and not _is_orphaned(connection, last.id):
+                if _is_alive(connection, last.id):
+                    raise refusals.alive(last, self._ways)
+                if not consent:
+                    raise refusals.under_way(last, self._ways, self._path)
             return self._carry(connection, last.id, actor)
 
         return self._write(work)
@@ -271,8 +292,8 @@ class Journal:
 
     def cancel(self, actor: str, *, consent: bool = False) -> RunRecord:
         """Ask the open run to end; returns it as it is then. One whose process has ended, or may be
-        taken for ended by ``consent``, ends here and now. Raises ProvisionerError (PRV7004) if no
-        run is open.
+        taken for ended by ``consent`` because it cannot be seen from here, ends here and now.
+        Raises ProvisionerError (PRV7004) if no run is open.
         """
 
         def work(connection: sqlite3.Connection) -> RunRecord:
@@ -280,7 +301,8 @@ class Journal:
             if last is None or not last.is_open:
                 raise refusals.nothing_to_cancel(last)
             self._add(connection, last.id, [Note(What.CANCEL, actor=actor)])
-            if consent or _is_orphaned(connection, last.id):
+            given_up = consent and not _is_alive(connection, last.id)
+            if given_up or _is_orphaned(connection, last.id):
                 # A token that nobody has: if the process is alive after all, it finds out.
                 connection.execute("UPDATE runs SET token = '' WHERE id = ?", (last.id,))
                 self._end(connection, last.id, Outcome.CANCELLED, actor)
@@ -303,7 +325,9 @@ class Journal:
             "UPDATE runs SET token = ?, process = ?, ended = NULL, outcome = NULL WHERE id = ?",
             (token, json.dumps(process), run),
         )
-        detail = {"host": process.host, "pid": process.pid}
+        detail: dict[str, Any] = {"host": process.host, "pid": process.pid}
+        if self._notices:
+            detail["notices"] = list(self._notices)
         self._add(connection, run, [Note(What.CARRIED, detail=detail, actor=actor)])
         self._tokens[run] = token
         return _found(connection, run)
@@ -385,6 +409,14 @@ def _is_orphaned(connection: sqlite3.Connection, run: str) -> bool:
     if row[0] is None:
         return True
     return ProcessIdentity(*json.loads(row[0])).is_proven_dead(ProcessIdentity.current())
+
+
+def _is_alive(connection: sqlite3.Connection, run: str) -> bool:
+    """Whether the process that carries a run out is seen to live, on this machine."""
+    row = connection.execute("SELECT process FROM runs WHERE id = ?", (run,)).fetchone()
+    if row is None or row[0] is None:
+        return False
+    return ProcessIdentity(*json.loads(row[0])).is_proven_alive(ProcessIdentity.current())
 
 
 def _record(connection: sqlite3.Connection, row: Sequence[Any]) -> RunRecord:

@@ -1,7 +1,8 @@
 """The file of a journal: making it, opening it, its layout, and what can be wrong with it.
 
-Called by :mod:`provisioner.workflows.journal`. The codes stand in docs/diagnostics.md, section
-Runbooks.
+Called by :mod:`provisioner.workflows.journal`. The file is whole by itself after each transaction
+(docs/decisions/0054): whoever goes on at another machine takes this one file along. The codes stand
+in docs/diagnostics.md, section Runbooks.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from pathlib import Path
 
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.state import faults, schema
-from provisioner.state.database import connect, sync_folder
+from provisioner.state.database import sync_folder
 from provisioner.state.faults import Trouble
 from provisioner.state.integrity import quick_problems
-from provisioner.state.reading import connect_reading, is_read_only
+from provisioner.state.reading import connect_reading, has_log, is_read_only
 
 APPLICATION_ID = 0x50525652
 """``PRVR`` in the header of the file."""
@@ -61,7 +62,7 @@ def open_writing(path: Path, patience: float) -> sqlite3.Connection:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             sync_folder(path.parent)
-        connection = connect(path, patience)
+        connection = _connect(path, patience)
         try:
             _create_if_blank(connection)
             _check(connection, path)
@@ -83,7 +84,7 @@ def opened_reading(path: Path, patience: float) -> Iterator[sqlite3.Connection |
         if not path.exists():
             yield None
             return
-        connection = connect_reading(path, patience)
+        connection = _connect_reading(path, patience)
         try:
             if schema.is_blank(connection):
                 yield None  # another process is about to make it
@@ -116,6 +117,55 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def unfinished(path: Path) -> Path:
+    """What lies beside a journal while a transaction is written, and after a process was killed in
+    the middle of one: then it belongs to the journal wherever that is taken.
+    """
+    return path.with_name(path.name + "-journal")
+
+
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    """A connection that waits for the disk at each commit, and leaves one whole file."""
+    connection = sqlite3.connect(
+        path, timeout=patience, isolation_level=None, check_same_thread=False
+    )
+    try:
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            _fold(connection)
+        # EXTRA: the folder, too, so that a power failure does not bring the old pages back.
+        connection.execute("PRAGMA synchronous = EXTRA")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _fold(connection: sqlite3.Connection) -> None:
+    """A journal of an earlier version becomes one file. Where a process of that version has it
+    open it stays as it is, and is as safe.
+    """
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    except sqlite3.OperationalError as problem:
+        if problem.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise
+
+
+def _connect_reading(path: Path, patience: float) -> sqlite3.Connection:
+    """A connection through which nothing is written but what a killed process began and did not
+    end: that is taken back, if this user may, for it cannot be read before.
+    """
+    if has_log(path) or is_read_only(path) or not unfinished(path).exists():
+        return connect_reading(path, patience)
+    connection = sqlite3.connect(
+        path, timeout=patience, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 def _create_if_blank(connection: sqlite3.Connection) -> None:

@@ -7,6 +7,7 @@ Runbooks.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from provisioner.core.diagnostics import ProvisionerError, error, quoted
@@ -18,6 +19,8 @@ class Ways(NamedTuple):
 
     resume: str = "resume it"
     cancel: str = "cancel it"
+    take_over: str = "take it over"
+    status: str = "look at its status"
 
 
 def another_run(open_run: RunRecord, ways: Ways, *, orphaned: bool) -> ProvisionerError:
@@ -42,15 +45,30 @@ def another_run(open_run: RunRecord, ways: Ways, *, orphaned: bool) -> Provision
     )
 
 
-def under_way(run: RunRecord, ways: Ways) -> ProvisionerError:
-    """PRV7002: another process may carry the run out."""
+def under_way(run: RunRecord, ways: Ways, journal: Path) -> ProvisionerError:
+    """PRV7002: another process may carry the run out. ``journal``: the file that says so."""
     return ProvisionerError(
         error(
             "PRV7002",
             f"the run {run.id} may be under way in another process",
-            detail=f"{_carried(run)} It cannot be proven from here that this process has ended.",
+            detail=f"{_carried(run)} It cannot be proven from here that this process has ended. If"
+            f" the journal was brought from there: it is the file {journal}, and {journal}-journal"
+            " beside it if there is one (a write that was cut short).",
             hint="Make sure that it is no longer running, then take the run over with your explicit"
-            f" consent; or end it: {ways.cancel}.",
+            f" consent: {ways.take_over}; or end it: {ways.cancel}.",
+        )
+    )
+
+
+def alive(run: RunRecord, ways: Ways) -> ProvisionerError:
+    """PRV7002: another process of this machine carries the run out, and lives."""
+    return ProvisionerError(
+        error(
+            "PRV7002",
+            f"the run {run.id} is under way in process {run.carrier.pid} on this machine",
+            detail=f"{_carried(run)} It lives, so that nobody's consent takes the run over.",
+            hint=f"Follow it: {ways.status}. Ask it to end: {ways.cancel}. If it hangs, kill"
+            f" process {run.carrier.pid}, and go on with the run: {ways.resume}.",
         )
     )
 

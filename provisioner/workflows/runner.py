@@ -344,7 +344,7 @@ class _Course:
             if now >= self._patience(attempt):
                 attempt.over.set()
                 self._left_behind = True
-                self._fail(attempt, gave_up(attempt, now - attempt.began))
+                self._fail(attempt, gave_up(attempt, now - attempt.began), abandoned=True)
 
     def _patience(self, attempt: Attempt) -> float:
         return attempt.deadline.at + self._limits.grace_seconds
@@ -416,10 +416,12 @@ class _Course:
                 if not self._missing[follower] and follower not in self._settled:
                     self._ready.add(self._runbook.by_id[follower])
 
-    def _fail(self, attempt: Attempt, diagnostic: Diagnostic) -> None:
+    def _fail(self, attempt: Attempt, diagnostic: Diagnostic, *, abandoned: bool = False) -> None:
         task, seconds = attempt.task, self._free(attempt)
         self._failures += 1
         detail = {"diagnostic": diagnostic.as_json(), "attempt": attempt.attempts}
+        if abandoned:
+            detail["abandoned"] = True
         self._notes.append(Note(What.FAILED, task.id, task.action, seconds, detail))
         self._told.append(events.TaskFailed(task.id, seconds, task.on_failure, diagnostic))
         match task.on_failure:

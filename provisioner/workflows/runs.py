@@ -63,7 +63,8 @@ class Entry(NamedTuple):
     the entry is about the run as a whole. ``actor``: who said or did it, where that is a person.
 
     ``detail`` depends on ``what``: ``result``, ``observed`` (it was done already) and ``again`` (it
-    had been begun before) of what is done; ``diagnostic`` of what failed; ``diagnostic``,
+    had been begun before) of what is done; ``diagnostic`` of what failed, and ``abandoned`` if it
+    was not waited for any longer; ``diagnostic``,
     ``attempt`` and ``after`` seconds of a retry; ``cause`` of what is held, the id of the task that
     failed; ``text`` of an answer; ``outcome`` of the end.
     """
@@ -80,7 +81,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """The process that carries a run out, or did until it ended: ``actor`` on ``host``."""
+    """The process that carries a run out, or did until it ended: ``actor`` on ``host``.
+    ``notices``: what was to be known or consented to for it, in sentences: a stored plan older than
+    allowed, a direction that the hosts told.
+    """
 
     actor: str
     host: str
@@ -88,6 +92,7 @@ class Carrier:
     since: datetime
     sequence: int = 0
     """Of the entry that says so."""
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,10 @@ class TaskState:
     """Where a task of a run is. ``what`` is None before it is begun.
 
     ``seconds`` is how long it took, from its last beginning to its end; ``attempts`` how often its
-    action was tried since then, ``begun`` when that was. ``held_by`` is the task that failed.
-    ``asks``: it has a question that nobody has answered yet.
+    action was tried since then, ``begun`` when that was; ``beginnings`` how often it was begun in
+    all, by whoever went on with the run. ``held_by`` is the task that failed. ``asks``: it has a
+    question that nobody has answered yet. ``abandoned``: its deadline passed and it was not waited
+    for any longer, so that it may have ended in any way since.
     """
 
     task: str
@@ -133,6 +140,8 @@ class TaskState:
     asks: bool = False
     sequence: int = 0
     """Of the entry that says so."""
+    beginnings: int = 0
+    abandoned: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -223,7 +232,7 @@ def states(task_ids: Iterable[str], entries: Iterable[Entry]) -> dict[str, TaskS
         elif entry.what is What.CARRIED:
             for task_id, state in found.items():
                 if state.what in _NEVER_BEGUN:
-                    found[task_id] = TaskState(task_id)
+                    found[task_id] = TaskState(task_id, beginnings=state.beginnings)
     return found
 
 
@@ -231,7 +240,12 @@ def _after(before: TaskState, entry: Entry) -> TaskState:
     detail = entry.detail
     if entry.what is What.BEGUN:
         return TaskState(
-            entry.task, What.BEGUN, begun=entry.at, attempts=1, sequence=entry.sequence
+            entry.task,
+            What.BEGUN,
+            begun=entry.at,
+            attempts=1,
+            sequence=entry.sequence,
+            beginnings=before.beginnings + 1,
         )
     under_way = entry.what in (What.RETRYING, What.WAITING)
     never_begun = entry.what in _NEVER_BEGUN
@@ -248,6 +262,8 @@ def _after(before: TaskState, entry: Entry) -> TaskState:
         held_by=detail.get("cause"),
         asks=under_way and (before.asks or entry.what is What.WAITING),
         sequence=entry.sequence,
+        beginnings=before.beginnings,
+        abandoned=bool(detail.get("abandoned")),
     )
 
 
@@ -263,7 +279,15 @@ def _in_force(entries: Iterable[Entry]) -> dict[str, str]:
 
 def carrier_of(entry: Entry) -> Carrier:
     """Who carries a run out from an entry :attr:`What.CARRIED` on."""
-    return Carrier(entry.actor, entry.detail["host"], entry.detail["pid"], entry.at, entry.sequence)
+    detail = entry.detail
+    return Carrier(
+        entry.actor,
+        detail["host"],
+        detail["pid"],
+        entry.at,
+        entry.sequence,
+        tuple(detail.get("notices", ())),
+    )
 
 
 def diagnostic_of(data: Mapping[str, Any]) -> Diagnostic:

@@ -230,6 +230,16 @@ def test_a_drill_takes_the_point_that_was_chosen(sites: TwoSites) -> None:
     assert oldest == run.tasks["stage/db"].result["point"]
 
 
+def test_a_drill_tells_the_point_that_its_disks_stand_on_and_not_the_newest(
+    sites: TwoSites,
+) -> None:
+    first = sites.run(Mode.TEST).tasks["stage/db"].result
+    sites.replicate()
+    again = sites.run(Mode.TEST).tasks["stage/db"].result
+    assert (first["point"], first["taken"]) == (again["point"], again["taken"])
+    assert first["taken"] is not None
+
+
 def test_machines_that_make_room_go_on_after_the_drill(tmp_path: Path) -> None:
     spare = known("VirtualMachine", "spare", "host-b", {"power": "running"})
     sites = TwoSites(tmp_path, [planned("db")], suspend={B: (spare,)})

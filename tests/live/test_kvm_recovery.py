@@ -234,6 +234,27 @@ def test_a_failover_from_a_file_after_the_whole_site_is_lost(
     assert ["b", "a"] == observer.places("web")
 
 
+def test_the_hosts_tell_which_way_a_plan_leads_whose_journal_is_lost(
+    two_sites: TwoSites, boot_image: BootImage, tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path, two_sites, boot_image, "incremental")
+    stored = ("--from", "shop.dr", "--trusted", "ops.pub")
+    shop.run("dr", "key", "ops")
+    shop.run("dr", "compile", "shop", "-o", "shop.dr", "--key", "ops")
+    with two_sites.observed() as observer:
+        shop.dr("migrate", *stored, "--yes")
+        (tmp_path / "shop.dr.runs.db").unlink()
+        moved = shop.count(two_sites.b)
+        shop.dr("reprotect", *stored, "--yes")
+        (tmp_path / "shop.dr.runs.db").unlink()
+        two_sites.lose(two_sites.b)
+        # What is left of it stands by, so the site that is silent is the one to leave.
+        results = shop.dr("failover", *stored, "--yes")
+        assert not results["off/web"]["reachable"]
+        assert moved - 1 <= shop.count(two_sites.a)
+    assert ["a", "b", "a"] == observer.places("web")
+
+
 @pytest.mark.slow
 def test_continuous_replication_keeps_all_but_the_last_write(
     two_sites: TwoSites, boot_image: BootImage, tmp_path: Path

@@ -208,10 +208,12 @@ def _state(record: Record | None, server: str | None) -> ReplicaState:
         problem = "what the source writes to is not whole yet"
     elif record.is_live and server != CONNECTED:
         problem = "the source does not write to it any more"
+    stands = None if record.staged is None else record.find(record.staged[0])
     return ReplicaState(
         tuple(kept.point for kept in record.points),
         in_step=record.is_live and server == CONNECTED,
         moved=record.moved,
         staged=record.staged is not None,
         problem=problem,
+        staged_on=None if stands is None else stands.point,
     )

@@ -211,7 +211,9 @@ def _state(found: Found) -> ReplicaState:
         copies = None
         problem = f"snapshots lie over {layered[0].text}"
     points = (_point(copies),) if copies is not None else ()
-    return ReplicaState(points, staged=bool(found.staged), problem=problem)
+    # What the disks of the drill were copied from may have been written to since.
+    staged_on = Point(POINT, None) if found.staged else None
+    return ReplicaState(points, staged=bool(found.staged), problem=problem, staged_on=staged_on)
 
 
 def _point(copies: Mapping[Address, Copy]) -> Point:

@@ -19,6 +19,7 @@ from provisioner.service.model import (
     StepSkipped,
     StepStarted,
 )
+from provisioner.service.recovery.commands import Commands
 from provisioner.service.recovery.model import (
     Outcome,
     Run,
@@ -75,8 +76,8 @@ TaskEvent: TypeAlias = (
 class Telling:
     """Tells the events of a run to a sink for those of applies, which have their views already."""
 
-    def __init__(self, plan: str, sink: EventSink) -> None:
-        self._plan = plan
+    def __init__(self, commands: Commands, sink: EventSink) -> None:
+        self._commands = commands
         self._sink = sink
         self._titles: dict[str, str] = {}
 
@@ -112,13 +113,13 @@ class Telling:
             case TaskHeld(task, cause):
                 return StepSkipped(task, "...", title, f"{cause} failed")
             case TaskWaiting(task):
-                how = f"provisioner dr answer {self._plan} {task} yes"
+                how = self._commands("answer", task, "yes")
                 return Noticed(f"A question: {title}. Answer it from another terminal: {how}")
             case TaskAnswered(_, text, actor):
                 return Noticed(f"{actor} answered {text!r} to: {title}")
 
 
-def render_run(run: Run, width: int = 80, paint: Paint = plain) -> list[str]:
+def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = plain) -> list[str]:
     """How a run went, in a few lines; failures themselves are reported as diagnostics."""
     record = run.record
     done = run.tasks_that(What.DONE)
@@ -134,7 +135,7 @@ def render_run(run: Run, width: int = 80, paint: Paint = plain) -> list[str]:
     lines += _titled("Not begun", run, run.tasks_that(What.SKIPPED, None), width)
     lines += [f"  {line}" for line in achieved(run)]
     if record.outcome is not Outcome.SUCCEEDED:
-        lines += wrap(f"'provisioner dr resume {record.name}' goes on with it.", width, "  ")
+        lines += ["  Go on with it:", f"  {commands('resume')}"]
     return lines
 
 
@@ -172,9 +173,18 @@ def _titled(heading: str, run: Run, states: Sequence[TaskState], width: int) -> 
 
 
 def render_status(
-    run: Run, *, orphaned: bool, now: datetime, width: int = 80, paint: Paint = plain
+    run: Run,
+    commands: Commands,
+    *,
+    orphaned: bool,
+    now: datetime,
+    out_of_sight: bool = False,
+    width: int = 80,
+    paint: Paint = plain,
 ) -> list[str]:
-    """Where a run is: what is under way, which questions are open, and what went wrong."""
+    """Where a run is: what is under way, which questions are open, and what went wrong.
+    ``orphaned``: its process has ended; ``out_of_sight``: whether that lives cannot be seen.
+    """
     record = run.record
     lines = [paint("strong", f"The {record.mode} of {record.name}, begun by {record.actor}")]
     lines.append(f"  at {moment(record.started)}, run {record.id}")
@@ -201,19 +211,18 @@ def render_status(
             given = task.arguments.get("arguments")
             text = given.get("text", task.title) if isinstance(given, dict) else task.title
             lines += ["", paint("warning", printable(f"Question: {text}"))]
-            lines.append(f"  provisioner dr answer {record.name} {state.task} yes")
+            lines.append(f"  {commands('answer', state.task, 'yes')}")
     if record.is_open:
         lines += _titled("Failed", run, run.failed, width)
         lines += _titled("Held back", run, run.held, width)
         if orphaned:
-            lines += wrap(
-                f"'provisioner dr resume {record.name}' goes on with it, 'provisioner dr cancel "
-                f"{record.name}' ends it where it is.",
-                width,
-                "  ",
-            )
+            lines += ["  Go on with it, or end it where it is:", f"  {commands('resume')}"]
+            lines += [f"  {commands('cancel')}"]
+        if out_of_sight:
+            lines += ["  Whether that lives cannot be seen from here. If it is gone for sure:"]
+            lines += [f"  {commands('resume', '--take-over')}"]
         return lines
-    return [*lines, *render_run(run, width, paint)]
+    return [*lines, *render_run(run, commands, width, paint)]
 
 
 def render_runs(records: Iterable[RunRecord], paint: Paint = plain, width: int = 80) -> list[str]:

@@ -1,4 +1,6 @@
-"""The readiness of recovery plans: what manifests, state, both sites and the journals say."""
+"""The readiness of recovery plans: what manifests, state, both sites and the journals say; of a
+stored plan what its file has, without manifests and state.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from provisioner.manifest import protection
 from provisioner.manifest.protection import MACHINE, PLAN
 from provisioner.service.model import EventSink, PhaseStarted, Stack, State
 from provisioner.service.recovery.compiling import compile_from, loaded
-from provisioner.service.recovery.opening import Source, journal_of, runs_at, turned_to
+from provisioner.service.recovery.opening import (
+    Source,
+    journal_of,
+    open_plan,
+    runs_at,
+    turned_to,
+)
 from provisioner.service.recovery.outlook import predicted
 from provisioner.service.secrets import missing_secrets_of_recovery
 from provisioner.service.workspace import Workspace
@@ -48,7 +56,6 @@ class PlanReadiness:
 class Readiness:
     """What was found out about plans, and about machines that are in none."""
 
-    stack: Stack
     plans: tuple[PlanReadiness, ...]
     others: tuple[Diagnostic, ...] = ()
 
@@ -84,13 +91,33 @@ def check_readiness(workspace: Workspace, name: str | None, sink: EventSink) -> 
         if not plans:
             raise ProvisionerError(_no_plans())
         return Readiness(
-            stack,
             tuple(_checked(workspace, item.name, stack, state, sink) for item in plans),
             tuple(_forgotten(stack)),
         )
     if Address(PLAN, name) not in plans:
         compile_from(workspace, name, stack, state)  # says why
-    return Readiness(stack, (_checked(workspace, name, stack, state, sink),))
+    return Readiness((_checked(workspace, name, stack, state, sink),))
+
+
+def check_stored(workspace: Workspace, source: Source, sink: EventSink) -> Readiness:
+    """Check the plan in a file: all that can be told without manifests and state.
+
+    Raises ProvisionerError if the file is refused, or where its machines run cannot be told.
+    """
+    opened = open_plan(workspace, source, sink, asking=True)
+    plan = opened.plan
+    machines = tuple(sorted(machine.address for machine in plan.machines))
+    result = PlanReadiness(Address(PLAN, plan.name), plan, machines)
+    if plan.fencing is None or not plan.fencing.checks:
+        result.found.add(_no_fencing(result.address))
+    try:
+        _check_runs(result, opened.journal, plan.drill_every, workspace.clock.now())
+    except ProvisionerError as problem:
+        result.found.extend(problem.diagnostics)
+    finally:
+        opened.journal.close()
+    _check_sites(workspace, result, sink)
+    return Readiness((result,))
 
 
 def _no_plans() -> Diagnostic:
@@ -113,13 +140,18 @@ def _checked(
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
     _check_history(workspace, stack, result)
-    if result.plan is not None:
-        result.found.extend(missing_secrets_of_recovery(result.plan, workspace.secrets))
-        sink(PhaseStarted("observe", len(result.machines)))
-        with workspace.sessions(sink) as sessions:
-            sites = Sites(Estate(result.plan, sessions), workspace.clock)
-            result.found.extend(sites.problems())
+    _check_sites(workspace, result, sink)
     return result
+
+
+def _check_sites(workspace: Workspace, result: PlanReadiness, sink: EventSink) -> None:
+    if result.plan is None:
+        return
+    result.found.extend(missing_secrets_of_recovery(result.plan, workspace.secrets))
+    sink(PhaseStarted("observe", len(result.machines)))
+    with workspace.sessions(sink) as sessions:
+        sites = Sites(Estate(result.plan, sessions), workspace.clock)
+        result.found.extend(sites.problems())
 
 
 def _machines(stack: Stack, plan: Address) -> tuple[Address, ...]:
@@ -131,15 +163,19 @@ def _machines(stack: Stack, plan: Address) -> tuple[Address, ...]:
 
 def _fencing(stack: Stack, plan: Address) -> Iterator[Diagnostic]:
     if not stack.policies[plan].spec.get("fencing"):
-        yield error(
-            "PRV7050",
-            f"{plan} has no fencing, so that it cannot fail over",
-            detail="Nothing would prove that the machines of the old site are off before their "
-            "copies start.",
-            hint="Add 'fencing': a command that cuts the old site off, or a prompt to somebody who "
-            "does.",
-            address=str(plan),
-        )
+        yield _no_fencing(plan)
+
+
+def _no_fencing(plan: Address) -> Diagnostic:
+    return error(
+        "PRV7050",
+        f"{plan} has no fencing, so that it cannot fail over",
+        detail="Nothing would prove that the machines of the old site are off before their copies "
+        "start.",
+        hint="Add 'fencing': a command that cuts the old site off, or a prompt to somebody who "
+        "does.",
+        address=str(plan),
+    )
 
 
 def _unplanned_needs(
@@ -188,24 +224,32 @@ def _forgotten(stack: Stack) -> Iterator[Diagnostic]:
 
 
 def _check_history(workspace: Workspace, stack: Stack, result: PlanReadiness) -> None:
-    """What the runs of the plan so far say: when it was last tried, and how long it would take."""
-    spec, now = stack.policies[result.address].spec, workspace.clock.now()
+    """What the runs of a plan of the stack say."""
+    every = stack.policies[result.address].spec.get("drillEvery")
     journal = journal_of(workspace, Source(result.address.name), result.address.name)
     try:
         if result.plan is not None:
             result.plan = turned_to(result.plan, runs_at(journal))
-        every = spec.get("drillEvery")
-        last = last_drill(journal)
         seconds = None if every is None else every / 1000
-        result.found.extend(drill_problems(result.address, seconds, last, now))
-        if result.plan is not None and result.plan.fencing is not None:
-            result.predicted = predicted_seconds(result.plan, journal, Mode.FAILOVER)
-            objective = result.plan.time_objective
-            result.found.extend(time_problems(result.address, objective, result.predicted))
+        _check_runs(result, journal, seconds, workspace.clock.now())
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
     finally:
         journal.close()
+
+
+def _check_runs(
+    result: PlanReadiness, journal: Journal, every: float | None, now: datetime
+) -> None:
+    """What the runs so far say: when the plan was last tried, and how long it would take. Raises
+    ProvisionerError for a journal that cannot be read.
+    """
+    last = last_drill(journal)
+    result.found.extend(drill_problems(result.address, every, last, now))
+    if result.plan is not None and result.plan.fencing is not None:
+        result.predicted = predicted_seconds(result.plan, journal, Mode.FAILOVER)
+        objective = result.plan.time_objective
+        result.found.extend(time_problems(result.address, objective, result.predicted))
 
 
 def predicted_seconds(plan: RecoveryPlan, journal: Journal, mode: Mode) -> float | None:

@@ -2,28 +2,33 @@
 
 A plan is read from a signed file, or compiled from the stack. Where its machines run follows from
 its journal: the last migration or failover that passed its turning point decides, and not the
-state, which is that of the last apply and may be gone.
+state, which is that of the last apply and may be gone. What the hosts of both sites say of it is in
+:mod:`.direction`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from provisioner.core.diagnostics import ProvisionerError, error
-from provisioner.service.model import EventSink
+from provisioner.service.model import EventSink, Noticed
+from provisioner.service.recovery.commands import Commands
 from provisioner.service.recovery.compiling import compiled_plan
+from provisioner.service.recovery.direction import Told, direction
 from provisioner.service.recovery.keys import trusted_keys
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
-from provisioner.workflows.refusals import Ways
 from provisioner.workflows.runs import Run
 
 FOLDER = "recovery"
 """Beside the state: the journals of its plans."""
+BESIDE_PLAN = ".runs.db"
+"""Behind the name of a stored plan: the journal of its runs."""
 TURN = "turn"
 TURNING = (Mode.MIGRATE, Mode.FAILOVER, ROLLBACK)
 """The modes that have such a task."""
@@ -36,25 +41,31 @@ LOOKED_BACK = 1000
 @dataclass(frozen=True, slots=True)
 class Source:
     """Which plan is meant: by its ``name`` in the stack, or by the signed ``file`` that holds it,
-    which a key in the file ``trusted`` has to have signed. ``journal``: its file, if that is not
-    beside the state.
+    which a key in the file ``trusted`` has to have signed, and which may be older than its own
+    limit with ``allow_age``. ``journal``: its file, if that is neither beside the state nor beside
+    the ``file``. ``running_at``: the site where the machines run, as a person says.
     """
 
     name: str | None
     file: Path | None = None
     trusted: Path | None = None
     journal: Path | None = None
+    allow_age: bool = False
+    running_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A plan in the direction that counts now. ``home``: where its machines were when it was
-    compiled.
+    compiled. ``moved``: whether hosts, or a person, say that they have moved to where they are, of
+    which the journal knows nothing. ``commands``: as which messages name what can be done.
     """
 
     plan: RecoveryPlan
     journal: Journal
     home: str
+    moved: bool = False
+    commands: Commands = field(default_factory=Commands)
 
     @property
     def is_turned(self) -> bool:
@@ -62,11 +73,35 @@ class Opened:
         return self.plan.here != self.home
 
 
-def open_plan(workspace: Workspace, source: Source, sink: EventSink) -> Opened:
-    """The plan that is meant. Raises ProvisionerError if there is none, or it is refused."""
-    plan = _plan(workspace, source, sink)
+def open_plan(
+    workspace: Workspace, source: Source, sink: EventSink, *, asking: bool = False
+) -> Opened:
+    """The plan that is meant. ``asking``: the hosts at which site its machines run, unless a run
+    has not ended. Raises ProvisionerError if there is no such plan, it is refused, or where its
+    machines run cannot be told (PRV7098).
+    """
+    plan, notices = _plan(workspace, source, sink)
+    path = journal_path(workspace, source, plan.name)
     journal = journal_of(workspace, source, plan.name)
-    return Opened(turned_to(plan, runs_at(journal)), journal, plan.here)
+    last = journal.last()
+    _tell_of_others(workspace, source, plan.name, sink)
+    found = direction(
+        workspace,
+        plan,
+        Told(path, runs_at(journal), source.running_at),
+        sink,
+        asking=asking and not (last is not None and last.is_open),
+    )
+    notices += [found.notice] if found.notice else []
+    for notice in notices:
+        sink(Noticed(f"{plan.name}: {notice}"))
+    return Opened(
+        found.plan,
+        journal_of(workspace, source, plan.name, notices),
+        plan.here,
+        found.moved,
+        commands_for(workspace, source, plan.name),
+    )
 
 
 def reopened(opened: Opened) -> Opened:
@@ -74,26 +109,79 @@ def reopened(opened: Opened) -> Opened:
     return replace(opened, plan=turned_to(opened.plan, runs_at(opened.journal)))
 
 
-def journal_of(workspace: Workspace, source: Source, name: str) -> Journal:
-    """The journal of the plan called ``name``; nothing is made before something is written."""
-    path = source.journal or workspace.state_path.parent / FOLDER / f"{name}.db"
-    ways = Ways(f"'provisioner dr resume {name}'", f"'provisioner dr cancel {name}'")
-    return Journal(path, ways=ways, clock=workspace.clock)
+def journal_path(workspace: Workspace, source: Source, name: str) -> Path:
+    """The file of the journal of the plan called ``name``: the one that is named, else
+    ``FILE.runs.db`` beside the stored plan, else the one beside the state.
+    """
+    if source.journal is not None:
+        return source.journal
+    if source.file is not None:
+        return source.file.with_name(source.file.name + BESIDE_PLAN)
+    return workspace.state_path.parent / FOLDER / f"{name}.db"
+
+
+def journal_of(
+    workspace: Workspace, source: Source, name: str, notices: Sequence[str] = ()
+) -> Journal:
+    """The journal of the plan called ``name``; nothing is made before something is written.
+    ``notices``: see :class:`Journal`.
+    """
+    return Journal(
+        journal_path(workspace, source, name),
+        ways=commands_for(workspace, source, name).ways,
+        clock=workspace.clock,
+        notices=notices,
+    )
 
 
 def named_journal(workspace: Workspace, source: Source) -> Journal:
     """The journal alone, for what needs no plan. Raises ProvisionerError (PRV7088) if neither a
     plan nor a journal is named.
     """
-    if source.name is None and source.journal is None:
+    if source.name is None and source.journal is None and source.file is None:
         raise ProvisionerError(
             error(
                 "PRV7088",
                 "no recovery plan is named",
-                hint="Give its name, or its journal with --journal FILE.",
+                hint="Give its name, the file that holds it with --from FILE, or its journal with "
+                "--journal FILE.",
             )
         )
-    return journal_of(workspace, source, source.name or "the plan")
+    return journal_of(workspace, source, source.name or "")
+
+
+def commands_for(workspace: Workspace, source: Source, name: str = "") -> Commands:
+    """The commands about the plan called ``name``, with the options that the present one has."""
+    options: list[str] = []
+    for option, value in (
+        ("--from", source.file),
+        ("--trusted", source.trusted if source.file is not None else None),
+        ("--journal", source.journal),
+        ("--stack", None if workspace.root == Path() else workspace.root),
+        ("--env", workspace.environment),
+    ):
+        options += [] if value is None else [option, str(value)]
+    of_plan = ("--allow-age",) if source.allow_age else ()
+    return Commands(source.name or name, tuple(options), of_plan)
+
+
+def _tell_of_others(workspace: Workspace, source: Source, name: str, sink: EventSink) -> None:
+    """Say that the journal beside the state knows of an open run, where another one counts."""
+    if source.file is None or source.journal is not None:
+        return
+    path = journal_path(workspace, Source(name), name)
+    try:
+        last = Journal(path).last()
+    except ProvisionerError as problem:
+        sink(Noticed(problem.diagnostics[0].summary))
+        return
+    if last is not None and last.is_open:
+        sink(
+            Noticed(
+                f"the journal beside the state knows of a {last.mode} of {name} that has not "
+                f"ended, since {last.started:%Y-%m-%d %H:%M} UTC: --journal {path} goes on with it"
+            )
+        )
 
 
 def runs_at(journal: Journal) -> str | None:
@@ -119,7 +207,8 @@ def turned_to(plan: RecoveryPlan, site: str | None) -> RecoveryPlan:
     return plan.turned() if site is not None and site == plan.there else plan
 
 
-def _plan(workspace: Workspace, source: Source, sink: EventSink) -> RecoveryPlan:
+def _plan(workspace: Workspace, source: Source, sink: EventSink) -> tuple[RecoveryPlan, list[str]]:
+    """The plan, and what is to be known of it."""
     if source.file is None:
         if source.name is None:
             raise ProvisionerError(
@@ -129,11 +218,13 @@ def _plan(workspace: Workspace, source: Source, sink: EventSink) -> RecoveryPlan
                     hint="Give its name, or a signed file with --from FILE.",
                 )
             )
-        return compiled_plan(workspace, source.name, sink)
+        return compiled_plan(workspace, source.name, sink), []
     trusted = trusted_keys(source.trusted, workspace.configuration, workspace.root)
     stack, state = workspace.applied()
     expected = None if stack is None else storing.Estate(stack, str(state.lineage))
-    plan = storing.read(source.file, trusted, workspace.clock.now(), expected).plan
+    now = workspace.clock.now()
+    stored = storing.read(source.file, trusted, now, expected, allow_age=source.allow_age)
+    plan = stored.plan
     if source.name is not None and source.name != plan.name:
         raise ProvisionerError(
             error(
@@ -142,4 +233,4 @@ def _plan(workspace: Workspace, source: Source, sink: EventSink) -> RecoveryPlan
                 hint="Name the plan that is meant, or none: the file says which it is.",
             )
         )
-    return plan
+    return plan, [f"--allow-age: {stored.overdue}"] if stored.overdue else []

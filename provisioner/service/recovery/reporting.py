@@ -106,8 +106,9 @@ def _newest(journal: Journal, source: Source) -> str:
             error(
                 "PRV7132",
                 f"{source.name or 'the plan'}: there is nothing to report, no run was begun yet",
-                hint="The journal that is looked into is that of the stack's state; name another "
-                "with --journal FILE.",
+                detail=f"Looked into was the journal {journal.path}.",
+                hint="Name the stored plan that was carried out with --from FILE, or another "
+                "journal with --journal FILE.",
             )
         )
     return last.id

@@ -5,14 +5,21 @@ was interrupted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.engine.sessions import Sessions
 from provisioner.service.model import EventSink, StopSignal
 from provisioner.service.recovery.model import Mode, Outcome, Run, Runbook, RunRecord, RunSink
-from provisioner.service.recovery.opening import Opened, Source, named_journal, runs_at, turned_to
+from provisioner.service.recovery.opening import (
+    Opened,
+    Source,
+    commands_for,
+    named_journal,
+    runs_at,
+    turned_to,
+)
 from provisioner.service.workspace import Workspace
 from provisioner.workflows import history
 from provisioner.workflows.recovery.actions import recovery_actions
@@ -67,23 +74,25 @@ def check_failback(opened: Opened) -> None:
             error(
                 "PRV7090",
                 f"the machines of {opened.plan.name} are at {opened.home}, where they belong",
-                hint="There is nothing to bring back. 'provisioner dr migrate' brings them to the "
-                "other site.",
+                hint=f"There is nothing to bring back. '{opened.commands('migrate')}' brings them "
+                "to the other site.",
             )
         )
 
 
 def check_reprotect(opened: Opened) -> None:
-    """Raise ProvisionerError (PRV7091) if nothing has turned the plan yet, as its journal knows."""
-    if runs_at(opened.journal) is None:
+    """Raise ProvisionerError (PRV7091) if nothing has turned the plan yet, as its journal and the
+    hosts know.
+    """
+    if runs_at(opened.journal) is None and not opened.moved:
         raise ProvisionerError(
             error(
                 "PRV7091",
-                f"{opened.plan.name} was neither migrated nor failed over, as its journal knows",
+                f"{opened.plan.name} was neither migrated nor failed over, as its journal and the "
+                "hosts know",
                 detail="Reprotection stops what is left of the machines at the site where they ran "
                 "before, so it has to know which that is.",
-                hint="Name the journal of the migration or failover with --journal FILE. "
-                "'provisioner replicate run' replicates in the usual direction.",
+                hint="Name the journal of the migration or failover with --journal FILE.",
             )
         )
 
@@ -130,7 +139,8 @@ def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:
             error(
                 "PRV7093",
                 f"{opened.plan.name}: there is no migration to roll back: {found}",
-                hint="'provisioner dr cleanup' undoes a drill; after a failover use reprotect.",
+                hint=f"'{opened.commands('cleanup')}' undoes a drill; after a failover use "
+                "reprotect.",
             )
         )
     undone = last.id if last.mode == Mode.MIGRATE else last.undoes
@@ -179,12 +189,12 @@ def _as_begun(opened: Opened, run: Run) -> Opened:
                 "began with",
                 detail="Machines, sites or steps of it have changed since; what was begun would be "
                 "ended by other rules.",
-                hint="Resume with the stored plan that it began with (--from FILE), or cancel the "
-                "run.",
+                hint="Resume with the stored plan that it began with (--from FILE), or end the "
+                f"run: '{opened.commands('cancel')}'.",
             )
         )
     plan: RecoveryPlan = turned_to(opened.plan, str(begin["here"]))
-    return Opened(plan, opened.journal, opened.home)
+    return replace(opened, plan=plan)
 
 
 # What needs no plan
@@ -209,6 +219,13 @@ def is_orphaned(workspace: Workspace, source: Source, run: str) -> bool:
     return named_journal(workspace, source).is_orphaned(run)
 
 
+def is_out_of_sight(workspace: Workspace, source: Source, run: str) -> bool:
+    """Whether an open run is carried out by a process that cannot be seen from here. Raises
+    ProvisionerError.
+    """
+    return named_journal(workspace, source).is_out_of_sight(run)
+
+
 def answer(workspace: Workspace, source: Source, task: str | None, text: str) -> str:
     """Answer the question of a task of the open run (None: of the only one that asks); returns the
     id of the task.
@@ -226,7 +243,8 @@ def answer(workspace: Workspace, source: Source, task: str | None, text: str) ->
             error(
                 "PRV7094",
                 f"which question is answered cannot be told: {found} asks",
-                hint="Name the task; 'provisioner dr status' lists the questions that are open.",
+                hint=f"Name the task; '{commands_for(workspace, source)('status')}' lists the "
+                "questions that are open.",
             )
         )
     chosen = task if task is not None else asking[0]

@@ -168,6 +168,10 @@ def content(report: Report, *, made: str, made_by: str, version: str) -> dict[st
             {"step": step.task.id, "title": step.task.title, "why": step.why}
             for step in report.that(Ended.HELD)
         ],
+        "abandoned": [
+            {"step": step.task.id, "title": step.task.title, "why": step.why}
+            for step in report.abandoned
+        ],
         "answers": [_said(item) for item in report.answers],
         "cancellations": [_said(item) for item in report.cancellations],
         "carriers": [
@@ -176,6 +180,7 @@ def content(report: Report, *, made: str, made_by: str, version: str) -> dict[st
                 "host": item.host,
                 "process": item.pid,
                 "since": item.since.isoformat(),
+                "notices": list(item.notices),
             }
             for item in report.carriers
         ],
@@ -226,6 +231,7 @@ def _step(step: Step) -> dict[str, Any]:
         "start": step.start,
         "end": step.end,
         "attempts": step.attempts,
+        "beginnings": step.beginnings,
         "observed": step.observed,
         "critical": step.critical,
         "why": step.why,

@@ -54,7 +54,8 @@ _WORST = (
 class Step:
     """A task of the run. ``start`` and ``end`` are seconds after the beginning of the run, None
     where it did not begin or end; ``critical``: the end of the run waited for it. ``why`` says why
-    it is not done.
+    it is not done. Of a task that was begun more than once, ``beginnings`` times, all but that is
+    of the last time. ``abandoned``: nobody saw it end, so that its work may be done or not.
     """
 
     task: Task
@@ -66,6 +67,8 @@ class Step:
     critical: bool
     why: str
     diagnostic: Diagnostic | None
+    beginnings: int = 1
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,16 @@ class Report:
         """The steps that ended so."""
         return tuple(step for step in self.steps if step.ended is ended)
 
+    @property
+    def abandoned(self) -> tuple[Step, ...]:
+        """The steps that nobody saw end: given up at their deadline, or cut short."""
+        return tuple(step for step in self.steps if step.abandoned)
+
+    @property
+    def repeated(self) -> tuple[Step, ...]:
+        """The steps that were begun more than once, as the run was gone on with."""
+        return tuple(step for step in self.steps if step.beginnings > 1)
+
     def named(self, prefix: str) -> tuple[Step, ...]:
         """The steps whose ids begin so: gates, fences."""
         return tuple(step for step in self.steps if step.task.id.startswith(prefix))
@@ -221,7 +234,7 @@ def _steps(run: Run) -> Iterator[Step]:
         state = run.tasks[task.id]
         yield Step(
             task,
-            _ended(state),
+            _ended(run, state),
             _since(began, state.begun),
             _since(began, state.ended),
             state.attempts,
@@ -229,6 +242,8 @@ def _steps(run: Run) -> Iterator[Step]:
             task.id in critical,
             _why(run, state),
             state.diagnostic if state.what is What.FAILED else None,
+            state.beginnings,
+            state.abandoned or _ended(run, state) is Ended.GIVEN_UP,
         )
 
 
@@ -262,8 +277,8 @@ def _machines(run: Run, fenced: datetime | None) -> Iterator[Recovered]:
 def _machine(run: Run, start: Task, tasks: list[Task], fenced: datetime | None) -> Recovered:
     gates = [task for task in tasks if task.id.startswith(GATE)]
     decisive = [run.tasks[task.id] for task in (start, *gates)]
-    worst = min(decisive, key=lambda state: _WORST.index(_ended(state)))
-    ended, why = _ended(worst), _why(run, worst)
+    worst = min(decisive, key=lambda state: _WORST.index(_ended(run, state)))
+    ended, why = _ended(run, worst), _why(run, worst)
     if ended is Ended.HELD and any(task.id == worst.held_by for task in tasks):
         ended = Ended.FAILED
     moments = [state.ended for state in decisive if state.ended is not None]
@@ -339,11 +354,17 @@ def _why(run: Run, state: TaskState) -> str:
         if found is not None and found.summary.startswith(cause.title):
             return found.summary
         return f"{cause.title} failed" + (f": {found.summary}" if found is not None else "")
+    if state.what is What.INTERRUPTED:
+        return "the run was ended while it waited; what it had begun stays"
+    if state.is_under_way and not run.record.is_open:
+        return "its process was killed while it was under way, and the run was ended afterwards"
     return ""
 
 
-def _ended(state: TaskState) -> Ended:
-    return _ENDED.get(state.what, Ended.UNDER_WAY)
+def _ended(run: Run, state: TaskState) -> Ended:
+    # Whoever ends a run whose process was killed knows no more of what that was doing.
+    otherwise = Ended.UNDER_WAY if run.record.is_open else Ended.GIVEN_UP
+    return _ENDED.get(state.what, otherwise)
 
 
 def _state(run: Run, task_id: str) -> TaskState:

@@ -8,7 +8,7 @@ no secrets.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,11 +39,14 @@ class Estate:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A plan as it was read, with its digest and the name of the key that signed it."""
+    """A plan as it was read, with its digest and the name of the key that signed it. ``overdue``
+    says how old it is where it was older than allowed, and that was consented to; else it is empty.
+    """
 
     plan: RecoveryPlan
     digest: str
     signed_by: str
+    overdue: str = ""
 
 
 def stored_text(plan: RecoveryPlan, key: SigningKey) -> str:
@@ -82,8 +85,15 @@ def write(plan: RecoveryPlan, key: SigningKey, path: Path) -> str:
     return plan_digest(plan)
 
 
-def read(path: Path, trusted: TrustedKeys, now: datetime, expected: Estate | None = None) -> Stored:
-    """The plan in a file, if it may be used at ``now``.
+def read(
+    path: Path,
+    trusted: TrustedKeys,
+    now: datetime,
+    expected: Estate | None = None,
+    *,
+    allow_age: bool = False,
+) -> Stored:
+    """The plan in a file, if it may be used at ``now``, or at any time with ``allow_age``.
 
     Raises ProvisionerError with the reason: PRV7040 (it cannot be read), PRV7041 (no stored plan,
     or of another version), PRV7042 (altered), PRV7043 (not signed), PRV7044 (signed by somebody who
@@ -97,12 +107,19 @@ def read(path: Path, trusted: TrustedKeys, now: datetime, expected: Estate | Non
         raise ProvisionerError(
             error("PRV7040", f"the stored plan {path} cannot be read", detail=str(problem))
         ) from problem
-    return _stored(content, path, trusted, now, expected)
+    found = _stored(content, path, trusted)
+    strange = _of_another_estate(found.plan, expected, path)
+    if strange is not None:
+        raise ProvisionerError(strange)
+    overdue = _too_old(found.plan, now, path)
+    if overdue is None:
+        return found
+    if not allow_age:
+        raise ProvisionerError(overdue)
+    return replace(found, overdue=overdue.summary)
 
 
-def _stored(
-    content: bytes, path: Path, trusted: TrustedKeys, now: datetime, expected: Estate | None
-) -> Stored:
+def _stored(content: bytes, path: Path, trusted: TrustedKeys) -> Stored:
     document = _document(content, path)
     signature = _signature(document, path)
     data = document["plan"]
@@ -120,9 +137,6 @@ def _stored(
         plan = plan_of(data)
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
         raise _none(path, f"{type(problem).__name__}: {problem}") from problem
-    problem_found = _of_another_estate(plan, expected, path) or _too_old(plan, now, path)
-    if problem_found is not None:
-        raise ProvisionerError(problem_found)
     return Stored(plan, found, name)
 
 
@@ -229,6 +243,7 @@ def _too_old(plan: RecoveryPlan, now: datetime, path: Path) -> Diagnostic | None
         f"the stored plan {path} is too old: it was compiled on {plan.compiled:%Y-%m-%d %H:%M} UTC",
         detail=f"It may be used for {plan.max_age / 3600:g} hours (maxAge of the plan), and is "
         f"{age / 3600:.1f} hours old.",
-        hint="Take a newer one; what has changed since is not in it. 'dr compile' belongs into a "
-        "job that runs often enough.",
+        hint="Take a newer one; what has changed since is not in it. If there is none, and what it "
+        "says of the machines still holds: --allow-age carries it out, and the report of the run "
+        "says so. 'dr compile' belongs into a job that runs often enough.",
     )

@@ -197,7 +197,10 @@ def test_a_drill_leaves_the_primary_and_the_replication_alone(sites: Sites) -> N
     content = sites.content()
     staged = sites.stage(replica)
     assert content == sites.received(staged)
-    assert sites.state(replica).staged
+    state = sites.state(replica)
+    assert state.staged
+    assert state.staged_on is not None
+    assert point.id == state.staged_on.id
     assert picture == sites.here.under_test.outside.picture(*sites.machine)
     assert content == sites.content()
     sites.write()

@@ -21,6 +21,7 @@ from provisioner.service.recovery.reporting import Evidence, Report
 from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.recovery.report import report
 from provisioner.workflows.runbook import Runbook
+from provisioner.workflows.runs import What
 from tests.unit.workflows.recovery.told import many, run_of, shop
 
 HOSTILE = "<img src=x onerror=alert(1)> | `x` \u202e\x1b[31m"
@@ -133,6 +134,20 @@ def test_text_fits_a_terminal_and_says_what_a_page_does() -> None:
     )
     assert "  cache: wait for port 6379: not within 15 s" in lines
     assert "2:35   15.0 s  web: wait for 'up' on its console" == lines[-1]
+
+
+def test_what_was_given_up_or_begun_again_is_named_in_every_form() -> None:
+    run = run_of(shop(), Mode.FAILOVER)
+    cut = replace(run.tasks["start/web"], what=What.INTERRUPTED, beginnings=2)
+    found = report(replace(run, tasks={**run.tasks, "start/web": cut}))
+    texts = [
+        "\n".join(render_report(evidence(found), 200)),
+        "\n".join(render_markdown_report(evidence(found))),
+        page(found),
+    ]
+    for text in texts:
+        assert "the run was ended while it waited" in text
+        assert "start web at site-b (2 times)" in text
 
 
 def test_a_drill_that_was_not_cleared_away_says_so() -> None:

@@ -123,10 +123,10 @@ def test_a_zombie_is_dead(other: subprocess.Popen[str]) -> None:
     here = ProcessIdentity.current()
     stat = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()
     theirs = here._replace(pid=other.pid, started=int(stat[19]))
-    assert not theirs.is_proven_dead(here)
+    assert (False, True) == (theirs.is_proven_dead(here), theirs.is_proven_alive(here))
     other.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-    assert theirs.is_proven_dead(here)
+    assert (True, False) == (theirs.is_proven_dead(here), theirs.is_proven_alive(here))
     other.communicate()
 
 
@@ -149,6 +149,7 @@ HERE = ProcessIdentity.current()
 )
 def test_death_is_proven_or_not_assumed(holder: ProcessIdentity, dead: bool) -> None:
     assert dead == holder.is_proven_dead(HERE)
+    assert (holder == HERE) == holder.is_proven_alive(HERE)
 
 
 def test_a_killed_writer_leaves_whole_transitions(database: Path, open_store: Open) -> None:

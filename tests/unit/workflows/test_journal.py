@@ -1,7 +1,7 @@
 """The journal: its file, who may write it, what it says to others, and what is wrong with one."""
 
-import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError
-from provisioner.state.process import ProcessIdentity
 from provisioner.workflows.journal import Journal, Note
 from provisioner.workflows.refusals import Ways
 from provisioner.workflows.runs import Outcome, RunRecord, TaskState, What
-from tests.unit.workflows.acting import runbook, task, whats
+from tests.unit.workflows.acting import far_away, runbook, task, whats
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAN = runbook(task("a"), task("b", "a"))
-WAYS = Ways("go on with `resume`", "end it with `cancel`")
+WAYS = Ways("go on with `resume`", "end it with `cancel`", "`take over`", "`status`")
 
 
 @pytest.fixture
@@ -53,9 +52,7 @@ def died(path: Path) -> RunRecord:
 def elsewhere(path: Path) -> RunRecord:
     """A run that a process of another machine carries out."""
     run = Journal(path).begin(PLAN, "ann")
-    far = ProcessIdentity.current()._replace(host="far", machine="m", boot="b")
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE runs SET process = ?", (json.dumps(far),))
+    far_away(path)
     return run
 
 
@@ -63,7 +60,7 @@ def test_it_is_for_its_user_alone(path: Path) -> None:
     journal = Journal(path)
     journal.begin(PLAN, "ann")
     modes = {item.name: item.stat().st_mode & 0o777 for item in path.parent.iterdir()}
-    assert {"shop.db": 0o600, "shop.db-wal": 0o600, "shop.db-shm": 0o600} == modes
+    assert {"shop.db": 0o600} == modes
     assert 0o700 == path.parent.stat().st_mode & 0o777
 
 
@@ -122,7 +119,7 @@ def test_a_second_run_is_refused_with_who_and_when_and_what_to_do(path: Path) ->
         == said.summary
     )
     assert f"(process {os.getpid()})" in said.detail
-    assert all(way in said.hint for way in WAYS)
+    assert all(way in said.hint for way in WAYS[:2])
 
 
 def test_a_run_whose_process_died_holds_up_others_until_it_is_gone_on_with(path: Path) -> None:
@@ -131,8 +128,12 @@ def test_a_run_whose_process_died_holds_up_others_until_it_is_gone_on_with(path:
     assert journal.is_orphaned(run.id)
     said = refusal(lambda: journal.begin(PLAN, "bob"))
     assert ("PRV7001", True) == (said.code, "was interrupted" in said.summary)
-    assert all(way in said.hint for way in WAYS)
+    assert all(way in said.hint for way in WAYS[:2])
     resumed = journal.resume("bob")
+    journal.write(run.id, [Note(What.BEGUN, "a", "act"), Note(What.DONE, "a", "act")])
+    assert {"a": 2, "b": 0} == {
+        name: state.beginnings for name, state in journal.run(run.id).tasks.items()
+    }
     assert (run.id, "bob", os.getpid()) == (
         resumed.id,
         resumed.carrier.actor,
@@ -174,7 +175,9 @@ def test_a_process_of_another_machine_is_only_taken_for_dead_with_consent(
     journal = Journal(path, ways=WAYS)
     if not consent:
         said = refusal(lambda: journal.resume("bob"))
-        assert ("PRV7002", True) == (said.code, WAYS.cancel in said.hint)
+        assert "PRV7002" == said.code
+        assert (True, True) == (WAYS.cancel in said.hint, WAYS.take_over in said.hint)
+        assert f"it is the file {path}, and {path}-journal" in said.detail
         assert journal.cancel("bob").is_open
     else:
         assert "bob" == journal.resume("bob", consent=True).carrier.actor
@@ -185,9 +188,83 @@ def test_it_is_ended_with_consent_wherever_its_process_is(path: Path) -> None:
     assert Outcome.CANCELLED is Journal(path).cancel("bob", consent=True).outcome
 
 
+def test_no_consent_takes_a_run_from_a_process_that_is_seen_to_live(path: Path) -> None:
+    run = Journal(path).begin(PLAN, "ann")
+    journal = Journal(path, ways=WAYS)
+    said = refusal(lambda: journal.resume("bob", consent=True))
+    assert ("PRV7002", True) == (said.code, f"in process {os.getpid()}" in said.summary)
+    assert all(way in said.hint for way in (WAYS.status, WAYS.cancel, WAYS.resume))
+    assert journal.cancel("bob", consent=True).is_open
+    assert "ann" == journal.run(run.id).carriers[-1].actor
+
+
+def test_what_is_to_be_known_of_a_run_is_noted_with_whoever_carries_it_out(path: Path) -> None:
+    first = Journal(path, notices=["the plan is old"])
+    run = first.begin(PLAN, "ann").id
+    first.leave(run)
+    found = Journal(path)
+    found.resume("bob")
+    assert [("the plan is old",), ()] == [item.notices for item in found.run(run).carriers]
+
+
+def test_one_file_is_the_whole_journal_after_each_write(path: Path, tmp_path: Path) -> None:
+    journal = Journal(path)
+    run = journal.begin(PLAN, "ann").id
+    for number, what in enumerate((What.BEGUN, What.DONE, What.FAILED)):
+        journal.write(run, [Note(what, "a", "act")] if number < 2 else [Note(What.BEGUN, "b")])
+        copy = tmp_path / f"copy-{number}.db"
+        shutil.copyfile(path, copy)
+        assert journal.entries(run) == Journal(copy).entries(run)
+    assert [path.name] == [item.name for item in path.parent.iterdir()]
+
+
+def test_one_file_is_what_a_killed_process_leaves(path: Path, tmp_path: Path) -> None:
+    run = died(path).id
+    copy = tmp_path / "copy.db"
+    shutil.copyfile(path, copy)
+    assert {"a": What.BEGUN, "b": None} == whats(Journal(copy).run(run))
+
+
+def test_a_write_that_was_cut_short_is_taken_back_where_both_files_are(
+    path: Path, tmp_path: Path
+) -> None:
+    journal = Journal(path)
+    run = journal.begin(PLAN, "ann").id
+    journal.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA cache_size = 1")  # pages go to the file before the commit
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i + 1 FROM n WHERE i < 5000)"
+            " INSERT INTO log SELECT NULL, ?, 'done', 'a', 'act', '', '', 1.0, hex(i) FROM n",
+            (run,),
+        )
+        copies = [path.name, path.name + "-journal"]
+        for name in copies:
+            shutil.copyfile(path.parent / name, tmp_path / name)
+        connection.execute("ROLLBACK")
+    assert (tmp_path / copies[1]).stat().st_size
+    assert {"a": None, "b": None} == whats(Journal(tmp_path / path.name).run(run))
+
+
+def test_a_journal_of_an_earlier_version_becomes_one_file(path: Path) -> None:
+    run = died(path).id
+    with closing(sqlite3.connect(path)) as connection:
+        assert ("wal",) == connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        journal = Journal(path)
+        journal.resume("bob")  # while somebody reads it in the way of that version
+        journal.write(run, [Note(What.DONE, "a", "act")])
+        journal.close()
+    again = Journal(path)
+    again.cancel("bob")
+    assert [path.name] == [item.name for item in path.parent.iterdir()]
+    assert What.DONE is Journal(path).run(run).tasks["a"].what
+
+
 def test_who_lost_a_run_writes_nothing_more(path: Path) -> None:
     first, second = Journal(path), Journal(path)
     run = first.begin(PLAN, "ann").id
+    far_away(path)
     second.resume("bob", consent=True)
     said = refusal(lambda: first.write(run, [Note(What.BEGUN, "a", "act")]))
     assert ("PRV7006", True) == (said.code, "Carried out by bob" in said.detail)
@@ -219,6 +296,7 @@ def test_what_is_not_what_was_written_is_refused(
     journal = Journal(path)
     run = journal.begin(PLAN, "ann").id
     journal.close()
+    far_away(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(what)
     again = Journal(path)

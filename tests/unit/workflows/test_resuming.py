@@ -21,6 +21,7 @@ from tests.unit.workflows.acting import (
     Stage,
     busy,
     codes,
+    far_away,
     runbook,
     task,
     whats,
@@ -237,7 +238,12 @@ def test_a_run_rolls_another_one_back(tmp_path: Path) -> None:
 
 def test_a_run_that_is_taken_over_goes_no_further(tmp_path: Path) -> None:
     stage, other = Stage(tmp_path), Journal(tmp_path / "runs.db")
-    stage.listener = on(events.TaskWaiting, lambda: other.resume("bob", consent=True))
+
+    def take_over() -> None:
+        far_away(stage.path)
+        other.resume("bob", consent=True)
+
+    stage.listener = on(events.TaskWaiting, take_over)
     assert "PRV7006" == code_of(lambda: stage.start(task("a", action="ask"), task("b", "a")))
     last = other.last()
     assert last is not None
@@ -248,7 +254,12 @@ def test_a_run_that_is_taken_over_goes_no_further(tmp_path: Path) -> None:
 
 def test_a_run_that_is_ended_from_elsewhere_goes_no_further(tmp_path: Path) -> None:
     stage, other = Stage(tmp_path), Journal(tmp_path / "runs.db")
-    stage.listener = on(events.TaskWaiting, lambda: other.cancel("bob", consent=True))
+
+    def end() -> None:
+        far_away(stage.path)
+        other.cancel("bob", consent=True)
+
+    stage.listener = on(events.TaskWaiting, end)
     assert "PRV7006" == code_of(lambda: stage.start(task("a", action="ask"), task("b", "a")))
     last = other.last()
     assert last is not None

@@ -155,6 +155,7 @@ def test_a_task_that_does_not_come_back_is_left_behind(tmp_path: Path) -> None:
     gate.set()
     assert {"hangs": What.FAILED, "next": What.DONE, "after": What.HELD} == whats(run)
     assert ["PRV7011"] == codes(run)
+    assert ["hangs"] == [name for name, state in run.tasks.items() if state.abandoned]
 
 
 def test_what_fails_for_good_says_why(tmp_path: Path) -> None:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import journal_options, plan_argument
-from provisioner.core.address import Address
+from provisioner.cli.recoveryoptions import past_options
+
+if TYPE_CHECKING:
+    from provisioner.service.recovery.opening import Source
 
 
 @click.command("answer")
-@plan_argument
+@past_options
 @click.argument("task", metavar="[TASK]", required=False)
 @click.argument("text", metavar="ANSWER", required=False)
-@journal_options
 @global_options
 @pass_invocation
 def command(
     invocation: Invocation,
-    plan: Address | None,
     task: str | None,
     text: str | None,
     *,
-    journal: Path | None,
+    source: Source,
     stack: Path,
 ) -> None:
     """Answer the question of a run, from this terminal or another one.
@@ -34,7 +35,6 @@ def command(
     lists the questions.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import source_of
     from provisioner.service.recovery.running import answer
 
     if text is None:
@@ -43,7 +43,7 @@ def command(
         raise click.UsageError("Missing argument 'ANSWER'.")
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
-    answered = answer(workspace, source_of(plan, journal), task, text)
+    answered = answer(workspace, source, task, text)
     if terminal.json:
         terminal.print_json({"task": answered, "text": text})
     else:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import journal_options, plan_argument
-from provisioner.core.address import Address
+from provisioner.cli.recoveryoptions import past_options
+
+if TYPE_CHECKING:
+    from provisioner.service.recovery.opening import Source
 
 
 @click.command("cancel")
-@plan_argument
-@journal_options
+@past_options
 @click.option(
     "--take-over",
     "consent",
@@ -25,9 +27,8 @@ from provisioner.core.address import Address
 @pass_invocation
 def command(
     invocation: Invocation,
-    plan: Address | None,
     *,
-    journal: Path | None,
+    source: Source,
     stack: Path,
     consent: bool,
 ) -> None:
@@ -38,13 +39,12 @@ def command(
     other site yet.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import source_of
     from provisioner.cli.render.runs import record_json
     from provisioner.service.recovery.running import cancel
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
-    record = cancel(workspace, source_of(plan, journal), consent=consent)
+    record = cancel(workspace, source, consent=consent)
     if terminal.json:
         terminal.print_json(record_json(record))
         return

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import source_options
-from provisioner.core.address import Address
+from provisioner.cli.recoveryoptions import leading_options
+
+if TYPE_CHECKING:
+    from provisioner.service.recovery.opening import Source
 
 
 @click.command("cleanup")
-@source_options
+@leading_options
 @global_options
 @pass_invocation
 def command(
     invocation: Invocation,
-    plan: Address | None,
     *,
-    file: Path | None,
-    trusted: Path | None,
-    journal: Path | None,
+    source: Source,
     stack: Path,
 ) -> ExitCode:
     """Remove what a drill has made, and prove it.
@@ -33,9 +33,9 @@ def command(
     for: unless nothing is left, this fails.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import opened, run_mode, source_of
+    from provisioner.cli.recovering import opened, run_mode
     from provisioner.service.recovery.model import Mode
 
     workspace = open_workspace(invocation, stack)
-    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    found = opened(invocation, workspace, source)
     return run_mode(invocation, workspace, found, Mode.CLEANUP)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import journal_options, plan_argument
-from provisioner.core.address import Address
+from provisioner.cli.recoveryoptions import past_options
+
+if TYPE_CHECKING:
+    from provisioner.service.recovery.opening import Source
 
 
 @click.command("history")
-@plan_argument
-@journal_options
+@past_options
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N"
 )
@@ -22,21 +24,19 @@ from provisioner.core.address import Address
 @pass_invocation
 def command(
     invocation: Invocation,
-    plan: Address | None,
     *,
-    journal: Path | None,
+    source: Source,
     stack: Path,
     limit: int,
 ) -> None:
     """Show the runs of a plan, the newest first."""
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import source_of
     from provisioner.cli.render.runs import record_json, render_runs
     from provisioner.service.recovery.running import runs
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
-    found = runs(workspace, source_of(plan, journal), limit)
+    found = runs(workspace, source, limit)
     if terminal.json:
         terminal.print_json([record_json(record) for record in found])
     else:

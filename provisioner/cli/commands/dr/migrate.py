@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import source_options, yes_option
-from provisioner.core.address import Address
+from provisioner.cli.recoveryoptions import leading_options, yes_option
+
+if TYPE_CHECKING:
+    from provisioner.service.recovery.opening import Source
 
 
 @click.command("migrate")
-@source_options
+@leading_options
 @yes_option
 @global_options
 @pass_invocation
 def command(
     invocation: Invocation,
-    plan: Address | None,
     *,
-    file: Path | None,
-    trusted: Path | None,
-    journal: Path | None,
+    source: Source,
     stack: Path,
     yes: bool,
 ) -> ExitCode:
@@ -36,10 +36,10 @@ def command(
     bring everything back.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import opened, run_mode, source_of
+    from provisioner.cli.recovering import opened, run_mode
     from provisioner.service.recovery.model import Mode
 
     workspace = open_workspace(invocation, stack)
-    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    found = opened(invocation, workspace, source)
     question = "Shut {plan} down at {here} and start it at {there}"
     return run_mode(invocation, workspace, found, Mode.MIGRATE, question=question, yes=yes)

@@ -9,7 +9,7 @@ import click
 
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named
-from provisioner.cli.recoveryoptions import journal_options
+from provisioner.cli.recoveryoptions import from_option, journal_options
 
 FORMS = {".json": "json", ".md": "markdown", ".html": "html"}
 """By the end of a file's name."""
@@ -51,6 +51,7 @@ _RUN = re.compile(r"\d{8}T\d{6}Z-\d+")
     help="Public keys that --verify believes; left out: recovery.trustedKeys of your "
     "configuration.",
 )
+@from_option
 @journal_options
 @global_options
 @pass_invocation
@@ -64,6 +65,7 @@ def command(
     unsigned: bool,
     verify: Path | None,
     trusted: Path | None,
+    file: Path | None,
     journal: Path | None,
     stack: Path,
 ) -> None:
@@ -91,7 +93,8 @@ def command(
     terminal = invocation.terminal
     chosen = "json" if terminal.json else form or FORMS.get(output.suffix if output else "", "text")
     workspace = open_workspace(invocation, stack)
-    source = source_of(named("RecoveryPlan")(plan) if plan is not None else None, journal)
+    named_plan = named("RecoveryPlan")(plan) if plan is not None else None
+    source = source_of(named_plan, journal, file)
     found = report_run(workspace, source, run)
     # What is read here and now needs no proof, unless somebody asks for one.
     silent = chosen == "text" and key is None

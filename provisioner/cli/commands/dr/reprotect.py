@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import source_options, yes_option
-from provisioner.core.address import Address
+from provisioner.cli.recoveryoptions import leading_options, yes_option
+
+if TYPE_CHECKING:
+    from provisioner.service.recovery.opening import Source
 
 
 @click.command("reprotect")
-@source_options
+@leading_options
 @yes_option
 @global_options
 @pass_invocation
 def command(
     invocation: Invocation,
-    plan: Address | None,
     *,
-    file: Path | None,
-    trusted: Path | None,
-    journal: Path | None,
+    source: Source,
     stack: Path,
     yes: bool,
 ) -> ExitCode:
@@ -35,12 +35,12 @@ def command(
     Afterwards 'dr failback' can bring the machines home.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import opened, run_mode, source_of
+    from provisioner.cli.recovering import opened, run_mode
     from provisioner.service.recovery.model import Mode
     from provisioner.service.recovery.running import check_reprotect
 
     workspace = open_workspace(invocation, stack)
-    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    found = opened(invocation, workspace, source)
     check_reprotect(found)
     question = "Replicate {plan} from {here} to {there}, and stop what is left of it there"
     return run_mode(invocation, workspace, found, Mode.REPROTECT, question=question, yes=yes)

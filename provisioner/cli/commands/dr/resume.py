@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +11,9 @@ from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
 from provisioner.cli.recoveryoptions import source_options
-from provisioner.core.address import Address
+
+if TYPE_CHECKING:
+    from provisioner.service.recovery.opening import Source
 
 
 @click.command("resume")
@@ -25,11 +28,8 @@ from provisioner.core.address import Address
 @pass_invocation
 def command(
     invocation: Invocation,
-    plan: Address | None,
     *,
-    file: Path | None,
-    trusted: Path | None,
-    journal: Path | None,
+    source: Source,
     stack: Path,
     consent: bool,
 ) -> ExitCode:
@@ -39,13 +39,13 @@ def command(
     stored one with --from FILE, or what the manifests still say.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import carried_out, opened, source_of
+    from provisioner.cli.recovering import carried_out, opened
     from provisioner.service.recovery.running import resume
 
     workspace = open_workspace(invocation, stack)
-    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    found = opened(invocation, workspace, source, asking=False)
     return carried_out(
         invocation.terminal,
-        found.plan.name,
+        found.commands,
         lambda means: resume(workspace, found, means, consent=consent),
     )

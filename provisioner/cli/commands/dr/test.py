@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named
-from provisioner.cli.recoveryoptions import source_options
+from provisioner.cli.recoveryoptions import leading_options
 from provisioner.core.address import Address
+
+if TYPE_CHECKING:
+    from provisioner.service.recovery.opening import Source
 
 
 def _point(text: str) -> tuple[Address, str]:
@@ -21,7 +25,7 @@ def _point(text: str) -> tuple[Address, str]:
 
 
 @click.command("test")
-@source_options
+@leading_options
 @click.option(
     "--point",
     metavar="MACHINE=POINT",
@@ -34,11 +38,8 @@ def _point(text: str) -> tuple[Address, str]:
 @pass_invocation
 def command(
     invocation: Invocation,
-    plan: Address | None,
     *,
-    file: Path | None,
-    trusted: Path | None,
-    journal: Path | None,
+    source: Source,
     stack: Path,
     point: tuple[tuple[Address, str], ...],
 ) -> ExitCode:
@@ -46,12 +47,15 @@ def command(
 
     A drill: isolated networks are made and proven to be isolated before anything is powered on,
     and the copies write to throw-away disks. The machines themselves go on and are not touched, and
-    replication goes on. The copies stay until 'dr cleanup'.
+    replication goes on. The copies stay until 'dr cleanup', and
+    there is no second drill before.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import opened, run_mode, source_of
+    from provisioner.cli.recovering import opened, run_mode
     from provisioner.service.recovery.model import Mode
+    from provisioner.service.recovery.standing import check_no_drill
 
     workspace = open_workspace(invocation, stack)
-    found = opened(invocation, workspace, source_of(plan, journal, file, trusted))
+    found = opened(invocation, workspace, source)
+    check_no_drill(found)
     return run_mode(invocation, workspace, found, Mode.TEST, points=dict(point))

@@ -96,6 +96,7 @@ def _failures(report: Report) -> Iterator[str]:
     for heading, steps in (
         ("Failed", report.that(Ended.FAILED)),
         ("Held back", report.that(Ended.HELD)),
+        ("Given up, and not known to be done", report.abandoned),
     ):
         rows = [(step.task.title, step.task.id, step.why) for step in steps]
         yield from _table(f"{heading} ({len(rows):,})", ("Step", "Id", "Why"), rows)

@@ -105,6 +105,7 @@ def _add_failures(main: Element, report: Report) -> None:
     for name, heading, steps in (
         ("failed", "Failed", report.that(Ended.FAILED)),
         ("held", "Held back", report.that(Ended.HELD)),
+        ("abandoned", "Given up, and not known to be done", report.abandoned),
     ):
         rows = [(step.task.title, step.task.id, step.why) for step in steps]
         _add_table(main, name, heading, ("Step", "Id", "Why"), rows)

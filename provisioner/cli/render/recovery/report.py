@@ -39,6 +39,7 @@ def render_report(
     for heading, steps in (
         ("Failed", report.that(Ended.FAILED)),
         ("Held back", report.that(Ended.HELD)),
+        ("Given up: whether it was done is not known", report.abandoned),
     ):
         lines += _steps(heading, steps, most, width, paint)
     if report.answers:

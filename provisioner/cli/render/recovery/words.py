@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from provisioner.cli.render.runs import OUTCOMES, duration, moment
@@ -28,6 +28,8 @@ SIGNS = {
     Ended.GIVEN_UP: "\u2717",
 }
 CRITICAL = "\u25c6"
+_NAMED = 5
+"""Steps that are named in one line."""
 
 
 class Fact(NamedTuple):
@@ -129,13 +131,24 @@ def facts(evidence: Evidence) -> Iterator[Fact]:
     yield Fact("Sites", f"from {report.here} to {report.there}")
     for carrier in report.carriers:
         yield Fact("Carried out", f"process {carrier.pid} on {carrier.host}, for {carrier.actor}")
+        for notice in carrier.notices:
+            yield Fact("Knowingly", notice, good=False)
     if report.fenced is not None:
         since = (report.fenced - record.started).total_seconds()
         yield Fact("Fenced", f"{moment(report.fenced)}, {duration(since)} after the beginning")
+    if report.repeated:
+        yield Fact("Begun again", _again(report.repeated))
     yield Fact("Plan", report.plan_digest or "not known")
     yield Fact("Steps", record.digest)
     yield Fact("Report", evidence.digest)
     yield Fact("Signed by", evidence.key or "NOBODY: it proves nothing")
+
+
+def _again(steps: Sequence[Step]) -> str:
+    """What was begun more than once, a few of them by name."""
+    named = [f"{step.task.title} ({step.beginnings} times)" for step in steps[:_NAMED]]
+    more = f" and {len(steps) - _NAMED:,} more" if len(steps) > _NAMED else ""
+    return f"{count(len(steps), 'step')}, of which the last time is told: {', '.join(named)}{more}"
 
 
 def became(report: Report, machine: Recovered) -> str:

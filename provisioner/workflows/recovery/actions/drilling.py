@@ -132,25 +132,16 @@ class Drilling:
     def _stage(self, work: Work) -> Done:
         machine = self._estate.machine(work)
         point = work.task.arguments.get("point")
-        replica = self._estate.replica(machine)
+        before = self._estate.replica_states([machine])[machine.address]
         made = self._estate.replication(machine).stage(
-            replica, str(point) if point is not None else None, work.deadline
+            self._estate.replica(machine), str(point) if point is not None else None, work.deadline
         )
         disks: dict[str, Json] = {
             str(address): outcome.external_id for address, outcome in made.items()
         }
-        told = self._told(machine, str(point) if point is not None else None)
+        after = self._estate.replica_states([machine])[machine.address]
+        told = _stands_on(before, after)
         return Done({"disks": disks, **told, "objective": machine.point_objective})
-
-    def _told(self, machine: PlannedMachine, chosen: str | None) -> dict[str, Json]:
-        """Which point the machine starts from, and when that was taken."""
-        points = self._estate.replica_states([machine])[machine.address].points
-        found = [point for point in points if chosen in (None, point.id)]
-        taken = found[-1].taken if found else None
-        return {
-            "point": found[-1].id if found else chosen,
-            "taken": taken.isoformat() if taken is not None else None,
-        }
 
     def _is_defined(self, work: Work) -> Done | NotDone:
         found = self._estate.own(self.drilled(self._estate.machine(work)))
@@ -370,6 +361,20 @@ class Drilling:
                 network = self._estate.place(bubble.known, shared).resource
                 shared[bubble.known.address] = network
         return self._shared.setdefault(endpoint, shared)
+
+
+def _stands_on(before: ReplicaState, after: ReplicaState) -> dict[str, Json]:
+    """Which point throw-away disks stand on, and when that was taken; of disks that an earlier
+    attempt made, that may not be the newest by now.
+    """
+    found = after.staged_on
+    taken = found.taken if found is not None else None
+    if found is not None and taken is None and not before.staged:
+        taken = next((item.taken for item in before.points if item.id == found.id), None)
+    return {
+        "point": found.id if found is not None else None,
+        "taken": taken.isoformat() if taken is not None else None,
+    }
 
 
 def _is_there(found: Present | Absent) -> bool:

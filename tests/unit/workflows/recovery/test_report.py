@@ -113,6 +113,30 @@ def test_a_run_that_is_under_way_is_told_as_far_as_it_is() -> None:
     )
 
 
+def test_what_nobody_saw_end_is_named_as_given_up() -> None:
+    run = run_of(shop(), Mode.FAILOVER, "promote/db")
+    tasks = {
+        **run.tasks,
+        "promote/db": replace(run.tasks["promote/db"], abandoned=True),
+        "start/cache": replace(run.tasks["start/cache"], what=What.INTERRUPTED),
+        "start/web": replace(run.tasks["start/web"], what=What.BEGUN, ended=None),
+    }
+    found = report(replace(run, tasks=tasks))
+    why = {step.task.id: step.why for step in found.abandoned}
+    assert {"promote/db", "start/cache", "start/web"} == why.keys()
+    assert why["start/cache"].startswith("the run was ended while it waited")
+    assert why["start/web"].startswith("its process was killed while it was under way")
+    assert {"promote/db"} == {step.task.id for step in found.that(Ended.FAILED)}
+    assert {"start/cache", "start/web"} == {step.task.id for step in found.that(Ended.GIVEN_UP)}
+
+
+def test_of_a_step_that_was_begun_again_the_last_time_is_told_and_how_often() -> None:
+    run = run_of(shop(), Mode.FAILOVER)
+    tasks = {**run.tasks, "start/db": replace(run.tasks["start/db"], beginnings=3)}
+    found = report(replace(run, tasks=tasks))
+    assert [("start/db", 3)] == [(step.task.id, step.beginnings) for step in found.repeated]
+
+
 def test_a_plan_without_an_objective_misses_none() -> None:
     found = report(run_of(shop(time_objective=None), Mode.FAILOVER))
     assert (None, None) == (found.objective, found.is_within)

@@ -44,6 +44,11 @@ class Sighting(NamedTuple):
         """Whether it is not off."""
         return self.power not in OFF
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the machine is not at this site, whatever the other one says."""
+        return self.power == "absent" or (self.marked and not self.runs)
+
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
@@ -126,23 +131,38 @@ def _names(addresses: Iterable[Address]) -> str:
 
 
 def look(estate: Estate) -> Whereabouts:
-    """Ask all hosts of the plan's machines, at once and each once. Raises nothing: what cannot be
-    asked is silent.
+    """Ask the hosts of the plan's machines, each once and those of a site at once. Where the site
+    that machines would go to has none of them, the other one is not asked: it may be dead, and what
+    it says would change nothing. Raises nothing: what cannot be asked is silent.
     """
     plan = estate.plan
-    by_host: dict[tuple[str, str], list[Resource]] = {}
-    for site in plan.sites:
-        for machine in plan.machines:
-            record, resource = estate.placed(machine.address, site)
-            by_host.setdefault((site, record.name), []).append(resource)
     seen: dict[Address, dict[str, Sighting]] = {item.address: {} for item in plan.machines}
     silent: dict[str, str] = {}
+    for site in (plan.there, plan.here):
+        _ask_site(estate, site, seen, silent)
+        told = [at.get(site) for at in seen.values()]
+        if all(sighting is not None and sighting.is_away for sighting in told):
+            break
+    return Whereabouts(plan, seen, silent)
+
+
+def _ask_site(
+    estate: Estate,
+    site: str,
+    seen: dict[Address, dict[str, Sighting]],
+    silent: dict[str, str],
+) -> None:
+    plan = estate.plan
+    by_host: dict[str, list[Resource]] = {}
+    for machine in plan.machines:
+        record, resource = estate.placed(machine.address, site)
+        by_host.setdefault(record.name, []).append(resource)
     with ThreadPoolExecutor(max(1, len(by_host)), thread_name_prefix="whereabouts") as pool:
         asked = {
-            place: pool.submit(_asked, estate, plan.endpoints[place[1]], resources)
-            for place, resources in by_host.items()
+            host: pool.submit(_asked, estate, plan.endpoints[host], resources)
+            for host, resources in by_host.items()
         }
-        for (site, host), future in asked.items():
+        for host, future in asked.items():
             try:
                 found = future.result()
             except (ProvisionerError, Retryable) as problem:
@@ -150,7 +170,6 @@ def look(estate: Estate) -> Whereabouts:
                 continue
             for address, sighting in found.items():
                 seen[address][site] = sighting
-    return Whereabouts(plan, seen, silent)
 
 
 def _asked(

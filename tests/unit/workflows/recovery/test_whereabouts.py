@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from provisioner.core.diagnostics import ProvisionerError
@@ -50,6 +52,16 @@ def test_the_site_that_is_told(
     machines: tuple[tuple[Sighting | None, Sighting | None], ...], site: str | None
 ) -> None:
     assert site == site_told(seen(*machines), "ask")
+
+
+def test_where_no_machine_is_at_the_target_the_other_site_changes_nothing() -> None:
+    everything = (RUNS, OFF, ABSENT, PAUSED, STANDS_BY, BY_HAND, SILENT)
+    away = [sighting for sighting in everything if sighting is not None and sighting.is_away]
+    assert [ABSENT, STANDS_BY] == away
+    for one, other in product(everything, repeat=2):
+        for targets in product(away, repeat=2):
+            found = seen((one, targets[0]), (other, targets[1]))
+            assert site_told(found, "ask") in (A, None)
 
 
 @pytest.mark.parametrize(

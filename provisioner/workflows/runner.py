@@ -85,16 +85,24 @@ class Runner:
             actions, sink, stop, clock or SystemClock(), expected or {}, limits or Limits()
         )
 
-    def start(self, runbook: Runbook, actor: str, *, undoes: str | None = None) -> Run:
+    def start(
+        self,
+        runbook: Runbook,
+        actor: str,
+        *,
+        undoes: str | None = None,
+        instead_of: str | None = None,
+    ) -> Run:
         """Carry a runbook out, until its end or until it is stopped or cancelled; returns what the
-        journal says then. ``undoes``: the id of the run that it rolls back.
+        journal says then. ``undoes``, ``instead_of``: see :meth:`Journal.begin`.
 
         Raises ProvisionerError for a run that cannot begin (PRV7001, PRV7003, PRV7010), and where
         the journal cannot be written any more or another process has taken the run over (PRV7006
         to PRV7009): then nothing more is begun, and it is raised when what was under way has ended.
         """
         self._check(runbook)
-        return self._carry_out(self._journal.begin(runbook, actor, undoes=undoes).id)
+        begun = self._journal.begin(runbook, actor, undoes=undoes, instead_of=instead_of)
+        return self._carry_out(begun.id)
 
     def resume(self, actor: str, *, consent: bool = False) -> Run:
         """Go on with the last run: all that is not done is tried again, after a look whether it is,

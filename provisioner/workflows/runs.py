@@ -161,6 +161,8 @@ class Run:
     result does not last and somebody goes on with the run since.
     """
     cancellations: tuple[Entry, ...] = ()
+    given_up: bool = False
+    """Whether somebody has cancelled it after it had ended, and nobody has gone on since."""
 
     @classmethod
     def of(cls, record: RunRecord, runbook: Runbook, entries: Sequence[Entry]) -> Run:
@@ -173,6 +175,7 @@ class Run:
             answers=tuple(item for item in entries if item.what is What.ANSWERED),
             in_force=_in_force(entries, {task.id for task in runbook.tasks if not task.lasting}),
             cancellations=tuple(item for item in entries if item.what is What.CANCEL),
+            given_up=record.ended is not None and is_given_up(entries),
         )
 
     def tasks_that(self, *whats: What | None) -> tuple[TaskState, ...]:
@@ -264,6 +267,15 @@ def _in_force(entries: Iterable[Entry], passing: Collection[str]) -> dict[str, s
             for task in passing:
                 found.pop(task, None)
     return found
+
+
+def is_given_up(entries: Iterable[Entry]) -> bool:
+    """Whether a run that has ended was cancelled after that, by its entries in their order."""
+    last = None
+    for entry in entries:
+        if entry.what in (What.CARRIED, What.CANCEL, What.ENDED):
+            last = entry.what
+    return last is What.CANCEL
 
 
 def carrier_of(entry: Entry) -> Carrier:

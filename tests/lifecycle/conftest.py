@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.lifecycle.commandline import cli, shop
+from tests.lifecycle.recoveryprogram import sites
 from tests.lifecycle.scenario import Scenario
 from tests.lifecycle.unharmed import applied, applied_once
 
-__all__ = ["applied", "applied_once", "cli", "scenario", "shop"]
+__all__ = ["applied", "applied_once", "cli", "scenario", "shop", "sites"]
 
 
 @pytest.fixture

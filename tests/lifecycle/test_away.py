@@ -15,10 +15,8 @@ from provisioner_plugins.memory.provider import MemoryProvider
 from provisioner_plugins.memory.session import MemorySession
 from tests.lifecycle.commandline import CommandLine
 from tests.lifecycle.recovery import POLICIES, RESOURCES, declare, two_sites
+from tests.lifecycle.recoveryprogram import PLAN, Sites
 from tests.lifecycle.scenario import Scenario
-from tests.lifecycle.test_cli_recovery import PLAN, Sites, sites
-
-__all__ = ["sites"]
 
 POWERED = {
     f"VirtualMachine/{name}": RESOURCES[f"VirtualMachine/{name}"] + "\npower: running"

@@ -80,13 +80,13 @@ def test_a_failover_of_which_all_has_started_may_be_reprotected(sites: Sites) ->
     assert "succeeded" == sites("dr", "reprotect", "shop", "--yes")["outcome"]
 
 
-def test_a_site_that_is_lost_during_a_migration_can_be_failed_over(sites: Sites) -> None:
+def test_a_migration_that_was_rolled_back_leaves_a_plan_that_fails_over(sites: Sites) -> None:
     sites("replicate", "run")
     ready = sites.cli.root / "ready"
     declare(sites.cli, {"RecoveryPlan/shop": step("migrate", f"[test, -e, '{ready}']")})
     sites.cli("dr", "migrate", "shop", "--yes")
     assert "succeeded" == sites("dr", "rollback", "shop", "--yes")["outcome"]
-    sites("replicate", "run")
+    assert "succeeded" == sites("dr", "reprotect", "shop", "--yes")["outcome"]
     assert "succeeded" == sites("dr", "failover", "shop", "--yes")["outcome"]
 
 

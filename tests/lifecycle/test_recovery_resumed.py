@@ -15,6 +15,7 @@ from provisioner.workflows.recovery.actions import Estate, silence
 from provisioner.workflows.recovery.model import Check, Fencing, Mode
 from provisioner.workflows.recovery.modes import failover_runbook
 from provisioner.workflows.recovery.report import Ended, report
+from provisioner.workflows.recovery.standing import Standing, may_begin, standing
 from provisioner.workflows.recovery.unheard import left_out, unheard, warnings_of
 from provisioner.workflows.runs import Outcome, What
 from tests.lifecycle.twosites import TwoSites, named, trouble
@@ -160,6 +161,20 @@ def test_a_site_that_is_lost_behind_the_turn_holds_up_no_migration_and_is_named(
     (told,) = warnings_of(run)
     assert ("PRV7097", {"host-a": 2}) == (told.code, unheard(run))
     assert "earlier look and their marks" in told.summary
+
+
+def test_a_site_that_is_lost_before_a_migration_has_turned_is_failed_over(
+    sites: TwoSites,
+) -> None:
+    sites.write("db", "order 2")
+    sites.stop_at("all-off")
+    stopped = sites.run(Mode.MIGRATE)
+    assert (Standing.TOUCHED, True) == (standing(stopped), may_begin(stopped, Mode.FAILOVER))
+    sites.begin_anew()
+    sites.outside(A).power_off()
+    run = sites.run(Mode.FAILOVER)
+    assert (Outcome.SUCCEEDED, ["db", "web"]) == (run.record.outcome, sites.running(B))
+    assert ["order 2"] == sites.on_disk("db", B)
 
 
 def test_a_drill_proves_its_networks_anew(sites: TwoSites) -> None:

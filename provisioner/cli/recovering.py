@@ -4,7 +4,7 @@ Ctrl-C, and telling how a run went.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import click
@@ -17,14 +17,27 @@ from provisioner.cli.progress import progress
 from provisioner.cli.render.runs import Telling, render_run, run_json
 from provisioner.cli.terminal import Terminal
 from provisioner.core.address import Address
+from provisioner.core.diagnostics import ProvisionerError
 from provisioner.service.model import StopSignal, event_json
+from provisioner.service.recovery.beginning import check_may_begin
 from provisioner.service.recovery.commands import Commands
-from provisioner.service.recovery.model import Mode, Outcome, Run, RunEvent
+from provisioner.service.recovery.model import (
+    Mode,
+    Outcome,
+    Run,
+    RunEvent,
+    Standing,
+    standing,
+    warnings_of,
+)
 from provisioner.service.recovery.opening import Opened, Source, open_plan
 from provisioner.service.recovery.running import Means, carry_out, runbook_for
 from provisioner.service.workspace import Workspace
 
-_REFUSED = ("fence/", "approve/")
+_REFUSED = ("fence/", "approve/", "points")
+
+_STARTED = (Standing.TURNED, Standing.ARRIVED)
+"""A run that is gone on with may be refused what it had got before; then machines may run."""
 
 
 def source_of(
@@ -56,13 +69,20 @@ def run_mode(
     question: str = "",
     yes: bool = True,
     points: dict[Address, str] | None = None,
+    without: Collection[Address] = (),
 ) -> ExitCode:
-    """Ask, where there is a ``question``, and carry a mode out; returns the exit code."""
-    runbook = runbook_for(found, mode, points)
+    """Ask, where there is a ``question``, and carry a mode out; returns the exit code. Raises
+    ProvisionerError if it may not begin now.
+    """
+    check_may_begin(found, mode)
+    runbook = runbook_for(found, mode, points, without)
     terminal = invocation.terminal
     if question:
         plan = found.plan
-        machines = f"{len(plan.machines)} machine{'s' if len(plan.machines) != 1 else ''}"
+        number = len(plan.machines) - len(set(without))
+        machines = f"{number} machine{'s' if number != 1 else ''}"
+        if without:
+            machines += f", without {', '.join(sorted(item.name for item in without))}"
         confirm(
             terminal,
             f"{question.format(plan=plan.name, here=plan.here, there=plan.there)} ({machines})?",
@@ -89,8 +109,13 @@ def carried_out(terminal: Terminal, commands: Commands, work: Callable[[Means], 
             else:
                 telling(event)
 
-        run = work(Means(tell, sink, stop))
+        try:
+            run = work(Means(tell, sink, stop))
+        except ProvisionerError as problem:
+            found = [commands.completed(item) for item in problem.diagnostics]
+            raise ProvisionerError(found) from problem
     code = exit_code(run)
+    terminal.report([commands.completed(item) for item in warnings_of(run)])
     if terminal.json:
         terminal.print_json(
             {"event": "finished", **run_json(run), "exitCode": int(code)}, indent=None
@@ -103,10 +128,12 @@ def carried_out(terminal: Terminal, commands: Commands, work: Callable[[Means], 
 
 
 def exit_code(run: Run) -> ExitCode:
-    """What a run comes to: refused where fencing or a consent was, and nothing was done after."""
+    """What a run comes to: refused where a consent, the fencing or the look for recovery points
+    was, so that nothing has started.
+    """
     if run.record.outcome is Outcome.SUCCEEDED:
         return ExitCode.DONE
     refused = [state for state in run.failed if state.task.startswith(_REFUSED)]
-    if refused and len(refused) == len(run.failed):
+    if refused and len(refused) == len(run.failed) and standing(run) not in _STARTED:
         return ExitCode.REFUSED
     return ExitCode.PARTIAL

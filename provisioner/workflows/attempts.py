@@ -69,8 +69,8 @@ Verdict: TypeAlias = Succeeded | Failed | Interrupted
 
 
 class Before(Mapping[str, Mapping[str, Json]]):
-    """The results of all that comes before a task and is done. What a task needs itself is found at
-    once; the rest is only looked for when somebody asks.
+    """The results of all that comes before a task and is done. What a task awaits itself is found
+    at once; the rest of what it needs is only looked for when somebody asks.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Before(Mapping[str, Mapping[str, Json]]):
         self._results = results
 
     def __getitem__(self, task_id: str) -> Mapping[str, Json]:
-        if task_id in self._task.needs or task_id in self._ids:
+        direct = task_id in self._task.needs or task_id in self._task.after
+        if direct or task_id in self._ids:
             return self._results[task_id]
         raise KeyError(task_id)
 

@@ -35,7 +35,16 @@ from provisioner.workflows.journalfile import (
 )
 from provisioner.workflows.refusals import Ways
 from provisioner.workflows.runbook import Runbook
-from provisioner.workflows.runs import Entry, Outcome, Run, RunRecord, What, carrier_of, states
+from provisioner.workflows.runs import (
+    Entry,
+    Outcome,
+    Run,
+    RunRecord,
+    What,
+    carrier_of,
+    is_given_up,
+    states,
+)
 
 T = TypeVar("T")
 
@@ -89,6 +98,11 @@ class Journal:
     def path(self) -> Path:
         """Its file."""
         return self._path
+
+    @property
+    def ways(self) -> Ways:
+        """The commands that messages name."""
+        return self._ways
 
     # Reading
 
@@ -173,9 +187,17 @@ class Journal:
 
     # What the process does that carries a run out
 
-    def begin(self, runbook: Runbook, actor: str, *, undoes: str | None = None) -> RunRecord:
+    def begin(
+        self,
+        runbook: Runbook,
+        actor: str,
+        *,
+        undoes: str | None = None,
+        instead_of: str | None = None,
+    ) -> RunRecord:
         """Note that a run begins, which this process carries out. ``undoes``: the id of the run
-        that it rolls back; if that was interrupted, it ends now.
+        that it rolls back; ``instead_of``: that of one which it makes needless. If that was
+        interrupted, it ends now.
 
         Raises ProvisionerError: PRV7001 while another run has not ended, PRV7003 if there is no run
         ``undoes``.
@@ -188,7 +210,7 @@ class Journal:
                 _found(connection, undoes)
             if last is not None and last.is_open:
                 orphaned = _is_orphaned(connection, last.id)
-                if last.id != undoes or not orphaned:
+                if last.id not in (undoes, instead_of) or not orphaned:
                     raise refusals.another_run(last, self._ways, orphaned=orphaned)
                 self._end(connection, last.id, Outcome.CANCELLED, actor)
             number = (
@@ -292,14 +314,21 @@ class Journal:
 
     def cancel(self, actor: str, *, consent: bool = False) -> RunRecord:
         """Ask the open run to end; returns it as it is then. One whose process has ended, or may be
-        taken for ended by ``consent`` because it cannot be seen from here, ends here and now.
-        Raises ProvisionerError (PRV7004) if no run is open.
+        taken for ended by ``consent`` because it cannot be seen from here, ends here and now. One
+        that has ended and did not succeed is given up: nothing waits any more for somebody to go on
+        with it. Raises ProvisionerError (PRV7004) if there is neither.
         """
 
         def work(connection: sqlite3.Connection) -> RunRecord:
             last = _last(connection)
-            if last is None or not last.is_open:
+            if last is None or last.outcome is Outcome.SUCCEEDED:
                 raise refusals.nothing_to_cancel(last)
+            if not last.is_open:
+                entries = [_entry(found) for found in connection.execute(*_log_of(last.id))]
+                if is_given_up(entries):
+                    raise refusals.nothing_to_cancel(last)
+                self._add(connection, last.id, [Note(What.CANCEL, actor=actor)])
+                return last
             self._add(connection, last.id, [Note(What.CANCEL, actor=actor)])
             given_up = consent and not _is_alive(connection, last.id)
             if given_up or _is_orphaned(connection, last.id):

@@ -43,6 +43,11 @@ class Task:
     parallel starts of a host; empty: none. ``seconds`` is its deadline. ``subject`` is the address
     that it is about, empty for the plan as a whole; ``stage`` groups tasks for people
     (``tier 1``).
+
+    ``lasting``: what its result says stays true. One that only says how the world was at that
+    moment (a site is fenced, a machine is off) is done anew when somebody goes on with the run, as
+    long as a task that needs it itself is still to be done: see
+    :mod:`provisioner.workflows.resuming`.
     """
 
     id: str
@@ -56,6 +61,7 @@ class Task:
     subject: str = ""
     stage: str = ""
     after: tuple[str, ...] = ()
+    lasting: bool = True
 
     @property
     def awaits(self) -> tuple[str, ...]:
@@ -63,7 +69,9 @@ class Task:
         return tuple(dict.fromkeys((*self.needs, *self.after)))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data; :meth:`of` reads it."""
+        """Plain data; :meth:`of` reads it. ``lasting`` is only there where it is false, so that the
+        digests of runbooks from before it existed still hold.
+        """
         return {
             "id": self.id,
             "title": self.title,
@@ -76,6 +84,7 @@ class Task:
             "onFailure": str(self.on_failure),
             "subject": self.subject,
             "stage": self.stage,
+            **({} if self.lasting else {"lasting": False}),
         }
 
     @classmethod
@@ -93,6 +102,7 @@ class Task:
             on_failure=OnFailure(data["onFailure"]),
             subject=data["subject"],
             stage=data["stage"],
+            lasting=bool(data.get("lasting", True)),
         )
 
 

@@ -35,7 +35,8 @@ from provisioner.workflows.attempts import (
 )
 from provisioner.workflows.events import RunEvent, RunSink
 from provisioner.workflows.journal import Journal, Note
-from provisioner.workflows.runbook import OnFailure, Runbook, Task
+from provisioner.workflows.resuming import Remaining
+from provisioner.workflows.runbook import OnFailure, Runbook
 from provisioner.workflows.runs import Entry, Outcome, Run, What
 from provisioner.workflows.schedule import PARALLEL, Ready, remaining_path
 
@@ -84,19 +85,28 @@ class Runner:
             actions, sink, stop, clock or SystemClock(), expected or {}, limits or Limits()
         )
 
-    def start(self, runbook: Runbook, actor: str, *, undoes: str | None = None) -> Run:
+    def start(
+        self,
+        runbook: Runbook,
+        actor: str,
+        *,
+        undoes: str | None = None,
+        instead_of: str | None = None,
+    ) -> Run:
         """Carry a runbook out, until its end or until it is stopped or cancelled; returns what the
-        journal says then. ``undoes``: the id of the run that it rolls back.
+        journal says then. ``undoes``, ``instead_of``: see :meth:`Journal.begin`.
 
         Raises ProvisionerError for a run that cannot begin (PRV7001, PRV7003, PRV7010), and where
         the journal cannot be written any more or another process has taken the run over (PRV7006
         to PRV7009): then nothing more is begun, and it is raised when what was under way has ended.
         """
         self._check(runbook)
-        return self._carry_out(self._journal.begin(runbook, actor, undoes=undoes).id)
+        begun = self._journal.begin(runbook, actor, undoes=undoes, instead_of=instead_of)
+        return self._carry_out(begun.id)
 
     def resume(self, actor: str, *, consent: bool = False) -> Run:
-        """Go on with the last run: all that is not done is tried again, after a look whether it is.
+        """Go on with the last run: all that is not done is tried again, after a look whether it is,
+        and so is what does not last (:class:`Remaining`).
         ``consent``: see :meth:`Journal.resume`. Raises like :meth:`start`, and PRV7002.
         """
         last = self._journal.last()
@@ -142,7 +152,9 @@ class _Course:
         remaining = remaining_path(run.runbook, seconds)
         self._ready = Ready(run.runbook, remaining, self._limits.parallel)
         self._results: dict[str, Mapping[str, Json]] = {}
-        self._missing: dict[str, int] = {}
+        self._missing: dict[str, set[str]] = {}
+        self._passed: frozenset[str] = frozenset()
+        self._again: frozenset[str] = frozenset()
         self._settled: set[str] = set()
         self._running: dict[str, Attempt] = {}
         self._queue: queue.SimpleQueue[tuple[Attempt, Told] | None] = queue.SimpleQueue()
@@ -187,22 +199,25 @@ class _Course:
     # Beginning and end
 
     def _open(self) -> None:
-        done = {state.task: state.result for state in self._run.tasks.values() if state.is_done}
+        remaining = Remaining.of(self._run)
         self._told.append(
             events.RunStarted(
                 self._run.record.id,
                 self._runbook.name,
                 self._runbook.mode,
                 len(self._runbook.tasks),
-                len(done),
+                len(remaining.kept),
             )
         )
-        self._results.update(done)
-        self._settled.update(done)
+        self._results.update(remaining.kept)
+        self._passed, self._again = remaining.passed, remaining.again
+        self._settled.update(remaining.kept.keys() - remaining.passed)
         for task in self._runbook.tasks:
-            if task.id in done:
+            if task.id in self._settled:
                 continue
-            self._missing[task.id] = len(set(task.awaits) - done.keys())
+            # What is passed has had its place in the order; it only waits for what it relies on.
+            awaited = task.needs if task.id in self._passed else task.awaits
+            self._missing[task.id] = set(awaited) - self._settled
             if not self._missing[task.id]:
                 self._ready.add(task)
 
@@ -210,10 +225,11 @@ class _Course:
         self._heed_stop()
         if self._broken is None:
             outcome = self._outcome()
+            had_their_turn = self._settled | self._passed | self._again | self._running.keys()
             skipped = [
                 Note(What.SKIPPED, task.id, task.action)
                 for task in self._runbook.tasks
-                if task.id not in self._settled and task.id not in self._running
+                if task.id not in had_their_turn
             ]
             try:
                 self._journal.end(self._run.record.id, outcome, [*self._notes, *skipped])
@@ -226,7 +242,7 @@ class _Course:
             raise self._broken
 
     def _outcome(self) -> Outcome:
-        whole = len(self._settled) == len(self._runbook.tasks)
+        whole = len(self._settled | self._passed) == len(self._runbook.tasks)
         if self._cancelled and (self._interrupted or not whole):
             return Outcome.CANCELLED
         if self._stopped_by is not None:
@@ -386,7 +402,7 @@ class _Course:
                 }
                 self._notes.append(Note(What.DONE, task.id, task.action, seconds, detail))
                 self._told.append(events.TaskDone(task.id, seconds, observed))
-                self._settle(task)
+                self._settle(task.id)
 
     def _free(self, attempt: Attempt) -> float:
         """Give its place back; returns how long it took."""
@@ -394,10 +410,10 @@ class _Course:
         self._ready.free(attempt.task)
         return self._clock.monotonic() - attempt.began
 
-    def _settle(self, task: Task) -> None:
+    def _settle(self, task_id: str) -> None:
         """What needs the task may go on."""
-        self._settled.add(task.id)
-        self._go_on(self._runbook.followers[task.id])
+        self._settled.add(task_id)
+        self._go_on(task_id, self._runbook.followers[task_id])
 
     def _hold_back(self, task_id: str) -> None:
         """What needs the task may not go on; what only comes after it may."""
@@ -407,13 +423,23 @@ class _Course:
             for follower in self._runbook.followers[task_id]
             if task_id not in self._runbook.by_id[follower].needs
         ]
-        self._go_on(trailing)
+        self._go_on(task_id, trailing)
 
-    def _go_on(self, followers: Iterable[str]) -> None:
-        for follower in followers:
-            if follower in self._missing:
-                self._missing[follower] -= 1
-                if not self._missing[follower] and follower not in self._settled:
+    def _go_on(self, task_id: str, followers: Iterable[str]) -> None:
+        ended = [(task_id, followers)]
+        while ended:
+            before, waiting = ended.pop()
+            for follower in waiting:
+                missing = self._missing.get(follower)
+                if not missing or before not in missing:
+                    continue
+                missing.discard(before)
+                if missing or follower in self._settled:
+                    continue
+                if follower in self._passed:
+                    self._settled.add(follower)
+                    ended.append((follower, self._runbook.followers[follower]))
+                else:
                     self._ready.add(self._runbook.by_id[follower])
 
     def _fail(self, attempt: Attempt, diagnostic: Diagnostic, *, abandoned: bool = False) -> None:
@@ -426,7 +452,7 @@ class _Course:
         self._told.append(events.TaskFailed(task.id, seconds, task.on_failure, diagnostic))
         match task.on_failure:
             case OnFailure.GO_ON:
-                self._settle(task)
+                self._settle(task.id)
             case OnFailure.HOLD:
                 self._hold_back(task.id)
                 self._hold(self._runbook.dependents[task.id], task.id)
@@ -445,6 +471,7 @@ class _Course:
             if task.id in self._settled:
                 continue
             self._hold_back(task.id)
-            self._notes.append(Note(What.HELD, task.id, task.action, detail={"cause": cause}))
-            self._told.append(events.TaskHeld(task.id, cause))
+            if task.id not in self._passed:  # those are done, whatever follows from them
+                self._notes.append(Note(What.HELD, task.id, task.action, detail={"cause": cause}))
+                self._told.append(events.TaskHeld(task.id, cause))
             frontier += reversed(self._runbook.dependents[task.id])

@@ -6,7 +6,7 @@ predicts runs. All that is said of a run follows from the entries of its log, in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -166,8 +166,12 @@ class Run:
     answers: tuple[Entry, ...] = ()
     """All that were given."""
     in_force: Mapping[str, str] = field(default_factory=dict)
-    """By task, the answer that it gets; none where the task has failed with it."""
+    """By task, the answer that it gets; none where the task has failed with it, nor where its
+    result does not last and somebody goes on with the run since.
+    """
     cancellations: tuple[Entry, ...] = ()
+    given_up: bool = False
+    """Whether somebody has cancelled it after it had ended, and nobody has gone on since."""
 
     @classmethod
     def of(cls, record: RunRecord, runbook: Runbook, entries: Sequence[Entry]) -> Run:
@@ -178,8 +182,9 @@ class Run:
             states((task.id for task in runbook.tasks), entries),
             carriers=tuple(carrier_of(item) for item in entries if item.what is What.CARRIED),
             answers=tuple(item for item in entries if item.what is What.ANSWERED),
-            in_force=_in_force(entries),
+            in_force=_in_force(entries, {task.id for task in runbook.tasks if not task.lasting}),
             cancellations=tuple(item for item in entries if item.what is What.CANCEL),
+            given_up=record.ended is not None and is_given_up(entries),
         )
 
     def tasks_that(self, *whats: What | None) -> tuple[TaskState, ...]:
@@ -267,14 +272,26 @@ def _after(before: TaskState, entry: Entry) -> TaskState:
     )
 
 
-def _in_force(entries: Iterable[Entry]) -> dict[str, str]:
+def _in_force(entries: Iterable[Entry], passing: Collection[str]) -> dict[str, str]:
     found = {}
     for entry in entries:
         if entry.what is What.ANSWERED:
             found[entry.task] = entry.detail["text"]
         elif entry.what is What.FAILED:
             found.pop(entry.task, None)
+        elif entry.what is What.CARRIED:
+            for task in passing:
+                found.pop(task, None)
     return found
+
+
+def is_given_up(entries: Iterable[Entry]) -> bool:
+    """Whether a run that has ended was cancelled after that, by its entries in their order."""
+    last = None
+    for entry in entries:
+        if entry.what in (What.CARRIED, What.CANCEL, What.ENDED):
+            last = entry.what
+    return last is What.CANCEL
 
 
 def carrier_of(entry: Entry) -> Carrier:

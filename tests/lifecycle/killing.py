@@ -32,8 +32,9 @@ DB = planned("db", tier=1)
 MACHINES = {"one": [DB], "two": [DB, planned("web", tier=2, needs=(machine_address("db"),))]}
 FAILBACK = "failback"
 TURNED = (Mode.REPROTECT, FAILBACK)
-OFTEN = 3
-"""Writes after which a run dies again that dies over and over; with two it would not get on."""
+OFTEN = 7
+"""Writes after which a run dies again that dies over and over; with fewer a migration would not get
+on, for what leads to its turn is done anew each time."""
 BLINK = 0.002
 """Seconds between two looks at the sites."""
 

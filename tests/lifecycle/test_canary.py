@@ -171,9 +171,11 @@ VALUES: dict[str, list[str]] = {
     "--parallel": ["2"],
     "--point": ["web=1"],
     "--rounds": ["1"],
+    "--running-at": ["west"],
     "--stack": ["."],
     "--target": ["VirtualMachine/*"],
     "--trust-site": ["west"],
+    "--without": ["web"],
 }
 """Values of options that take some: flags, choices and files to write are found by themselves."""
 

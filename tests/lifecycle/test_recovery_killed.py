@@ -61,7 +61,7 @@ def check(mode: str, machines: str, folder: Path) -> None:
     writes = {item["number"] for item in killed}
     assert set(range(1, len(writes) + 1)) == writes
     assert len(killed) > 10
-    assert often["deaths"] > 2
+    assert often["deaths"] > 0
     for run in (unharmed, *killed, often):
         assert ("succeeded", []) == (run["outcome"], run["undone"])
         assert (unharmed["mode"], unharmed["state"]) == (run["mode"], run["state"])

@@ -127,7 +127,9 @@ def test_a_failover_stops_and_marks_what_can_still_be_reached(sites: TwoSites) -
     assert left.standby is not None
 
 
-def test_a_machine_without_a_recovery_point_holds_only_what_needs_it(tmp_path: Path) -> None:
+def test_a_machine_whose_recovery_points_go_meanwhile_holds_only_what_needs_it(
+    tmp_path: Path,
+) -> None:
     sites = TwoSites(
         tmp_path,
         [
@@ -137,7 +139,7 @@ def test_a_machine_without_a_recovery_point_holds_only_what_needs_it(tmp_path: P
         ],
     )
     sites.replicate()
-    sites.discard("db")
+    sites.before["turn"] = lambda: sites.discard("db")
     run = sites.run(Mode.FAILOVER)
     assert {"choose/db": "PRV7079"} == trouble(run)
     assert (["mail"], What.HELD) == (sites.running(B), run.tasks["start/web"].what)

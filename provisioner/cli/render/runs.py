@@ -39,6 +39,9 @@ from provisioner.service.recovery.model import (
     TaskState,
     TaskWaiting,
     What,
+    left_out,
+    speaks_for_them,
+    unheard,
 )
 
 OUTCOMES = {
@@ -134,13 +137,17 @@ def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = pla
     lines += _titled("Held back", run, run.held, width)
     lines += _titled("Not begun", run, run.tasks_that(What.SKIPPED, None), width)
     lines += [f"  {line}" for line in achieved(run)]
-    if record.outcome is not Outcome.SUCCEEDED:
+    if run.given_up:
+        lines.append("  It was given up.")
+    elif record.outcome is not Outcome.SUCCEEDED:
         lines += ["  Go on with it:", f"  {commands('resume')}"]
     return lines
 
 
 def achieved(run: Run) -> Iterator[str]:
-    """What was lost of each machine, and what is left, where the run says so."""
+    """What was left out, what was lost of each machine, and what is left, where the run says so."""
+    if left_out(run):
+        yield f"Left out: {', '.join(left_out(run))}"
     for state in run.tasks.values():
         task = run.runbook.by_id[state.task]
         if not state.is_done:
@@ -149,6 +156,9 @@ def achieved(run: Run) -> Iterator[str]:
             yield f"{task.subject}: {_loss(state)}"
         elif task.action == "drill-left":
             yield f"Left of the drill: {state.result['left']}"
+    if unheard(run):
+        hosts = ", ".join(unheard(run))
+        yield f"Gave no answer, so that only {speaks_for_them(run)} tells: {hosts}"
 
 
 def _loss(state: TaskState) -> str:

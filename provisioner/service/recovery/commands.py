@@ -16,7 +16,8 @@ _NEED_THE_PLAN = frozenset(
 )
 """Commands that read a stored plan, and not its journal alone."""
 _BARE = re.compile(
-    r"'provisioner dr (?P<verb>answer|cancel|cleanup|failback|reprotect|resume|rollback|status)'"
+    r"'provisioner dr (?P<verb>answer|cancel|cleanup|failback|failover|reprotect|resume|rollback"
+    r"|status)'"
 )
 
 

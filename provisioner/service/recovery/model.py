@@ -21,6 +21,8 @@ from provisioner.workflows.events import (
     TaskWaiting,
 )
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
+from provisioner.workflows.recovery.standing import Standing, standing
+from provisioner.workflows.recovery.unheard import left_out, speaks_for_them, unheard, warnings_of
 from provisioner.workflows.runbook import Runbook, Task
 from provisioner.workflows.runs import Outcome, Run, RunRecord, TaskState, What
 
@@ -37,6 +39,7 @@ __all__ = [
     "RunStarted",
     "RunStopping",
     "Runbook",
+    "Standing",
     "Task",
     "TaskAnswered",
     "TaskDone",
@@ -49,4 +52,9 @@ __all__ = [
     "TaskState",
     "TaskWaiting",
     "What",
+    "left_out",
+    "speaks_for_them",
+    "standing",
+    "unheard",
+    "warnings_of",
 ]

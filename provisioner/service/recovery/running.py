@@ -4,15 +4,17 @@ was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.engine.sessions import Sessions
 from provisioner.service.model import EventSink, StopSignal
+from provisioner.service.recovery.beginning import needless
 from provisioner.service.recovery.model import Mode, Outcome, Run, Runbook, RunRecord, RunSink
 from provisioner.service.recovery.opening import (
+    TURNING,
     Opened,
     Source,
     commands_for,
@@ -22,12 +24,14 @@ from provisioner.service.recovery.opening import (
 )
 from provisioner.service.workspace import Workspace
 from provisioner.workflows import history
-from provisioner.workflows.recovery.actions import recovery_actions
+from provisioner.workflows.recovery.actions import Estate, recovery_actions
+from provisioner.workflows.recovery.actions.returning import check_nothing_started
 from provisioner.workflows.recovery.fingerprint import fingerprint
 from provisioner.workflows.recovery.model import RecoveryPlan
 from provisioner.workflows.recovery.modes import (
     ROLLBACK,
     drill_runbook,
+    failover_runbook,
     rollback_runbook,
     runbook_of,
 )
@@ -46,15 +50,28 @@ class Means:
     stop: StopSignal
 
 
-def runbook_for(opened: Opened, mode: Mode, points: Mapping[Address, str] | None = None) -> Runbook:
-    """What a mode would do now. ``points``: recovery points of a drill, other than the newest.
+def runbook_for(
+    opened: Opened,
+    mode: Mode,
+    points: Mapping[Address, str] | None = None,
+    without: Collection[Address] = (),
+) -> Runbook:
+    """What a mode would do now. ``points``: recovery points of a drill, other than the newest;
+    ``without``: machines that a failover leaves out.
 
-    Raises ProvisionerError if the plan lacks something, or has no machine that ``points`` names
-    (PRV7089).
+    Raises ProvisionerError if the plan lacks something, or has no machine that is named (PRV7089).
     """
-    if mode is not Mode.TEST:
-        return runbook_of(opened.plan, mode)
-    strange = set(points or {}) - {machine.address for machine in opened.plan.machines}
+    _check_known(opened, {*(points or {}), *without})
+    match mode:
+        case Mode.TEST:
+            return drill_runbook(opened.plan, points)
+        case Mode.FAILOVER:
+            return failover_runbook(opened.plan, without)
+    return runbook_of(opened.plan, mode)
+
+
+def _check_known(opened: Opened, named: Collection[Address]) -> None:
+    strange = set(named) - {machine.address for machine in opened.plan.machines}
     if strange:
         raise ProvisionerError(
             error(
@@ -64,7 +81,6 @@ def runbook_for(opened: Opened, mode: Mode, points: Mapping[Address, str] | None
                 hint="'provisioner replicate status' lists its machines.",
             )
         )
-    return drill_runbook(opened.plan, points)
 
 
 def check_failback(opened: Opened) -> None:
@@ -104,12 +120,13 @@ def carry_out(
     means: Means,
     undoes: str | None = None,
 ) -> Run:
-    """Carry a runbook out until it ends or is stopped. Raises ProvisionerError if it cannot begin,
-    or its journal cannot be written.
+    """Carry a runbook out until it ends or is stopped. A drill that was interrupted ends for a
+    failover. Raises ProvisionerError if it cannot begin, or its journal cannot be written.
     """
+    instead_of = needless(opened.journal, runbook.mode)
     with workspace.sessions(means.sink) as sessions:
         runner = _runner(workspace, opened, runbook, means, sessions)
-        return runner.start(runbook, workspace.actor, undoes=undoes)
+        return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
 
 
 def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool) -> Run:
@@ -128,26 +145,27 @@ def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool)
 
 
 def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:
-    """Start the machines again where they ran before the last migration, of which nothing runs at
-    the other site yet. Raises ProvisionerError (PRV7093) if the last run was none, and like
-    :func:`carry_out`.
+    """Start the machines again where they ran before the last migration or failover, of which
+    nothing has started at the other site yet. Raises ProvisionerError (PRV7093) if the last run was
+    none, PRV7100 if something has, as its hosts or the journal say, and like :func:`carry_out`.
     """
     last = opened.journal.last()
-    if last is None or last.mode not in (Mode.MIGRATE, ROLLBACK):
+    if last is None or last.mode not in TURNING:
         found = "there was no run yet" if last is None else f"the last run was a {last.mode}"
         raise ProvisionerError(
             error(
                 "PRV7093",
                 f"{opened.plan.name}: there is no migration to roll back: {found}",
-                hint=f"'{opened.commands('cleanup')}' undoes a drill; after a failover use "
-                "reprotect.",
+                hint=f"'{opened.commands('cleanup')}' undoes a drill.",
             )
         )
-    undone = last.id if last.mode == Mode.MIGRATE else last.undoes
+    undone = last.id if last.mode != ROLLBACK else last.undoes
     run = opened.journal.run(undone or last.id)
     began_with = _as_begun(opened, run)
     if last.mode == ROLLBACK and last.outcome is not Outcome.SUCCEEDED:
         return resume(workspace, opened, means, consent=False)
+    with workspace.sessions(means.sink) as sessions:
+        check_nothing_started(Estate(began_with.plan, sessions), run)
     return carry_out(workspace, began_with, rollback_runbook(began_with.plan), means, run.record.id)
 
 
@@ -271,8 +289,10 @@ def _check_second_person(run: Run, task: str, actor: str) -> None:
             )
 
 
-def cancel(workspace: Workspace, source: Source, *, consent: bool) -> RunRecord:
-    """Ask the open run of a plan to end. ``consent``: somebody has made sure that no process
-    carries it out. Raises ProvisionerError (PRV7004) if none is open.
+def cancel(workspace: Workspace, source: Source, *, consent: bool) -> Run:
+    """Ask the open run of a plan to end, or give up the last one, which has ended and did not
+    succeed. ``consent``: somebody has made sure that no process carries it out. Raises
+    ProvisionerError (PRV7004) if there is neither.
     """
-    return named_journal(workspace, source).cancel(workspace.actor, consent=consent)
+    journal = named_journal(workspace, source)
+    return journal.run(journal.cancel(workspace.actor, consent=consent).id)

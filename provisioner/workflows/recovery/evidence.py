@@ -186,6 +186,8 @@ def content(report: Report, *, made: str, made_by: str, version: str) -> dict[st
         ],
         "left": _left(report.left),
         "suspended": list(report.suspended),
+        "unheard": dict(report.unheard),
+        "leftOut": list(report.left_out),
         "criticalPath": [step.task.id for step in report.critical_path],
         "steps": [_step(step) for step in report.steps],
         "made": made,

@@ -195,9 +195,9 @@ def _parts(before: Task, now: Task) -> Iterator[Part]:
     for name in ("needs", "after"):
         # Which came first among them makes no difference.
         old[name], new[name] = sorted(old[name]), sorted(new[name])
-    for name in new:
-        if old[name] != new[name]:
-            yield Part(name, old[name], new[name])
+    for name in dict.fromkeys((*new, *old)):
+        if old.get(name) != new.get(name):
+            yield Part(name, old.get(name), new.get(name))
     for name in sorted({*arguments[0], *arguments[1]}):
         if now.id == BEGIN and name == _FINGERPRINT:
             continue

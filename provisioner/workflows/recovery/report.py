@@ -5,12 +5,13 @@ and kept. Pure; called by the service layer for ``dr report``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.recovery.unheard import left_out, unheard
 from provisioner.workflows.runbook import Task
 from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What
 
@@ -137,7 +138,9 @@ class Report:
     for runs that began without one. ``here``, ``there``: the sites as the run began. ``seconds``
     until the run ended; ``achieved`` until the last machine was recovered, None while one is not.
     ``left``: of drills, what their clean-up counted; None if nothing was cleared away yet.
-    ``suspended``: machines of others that were to make room, and still do.
+    ``suspended``: machines of others that were to make room, and still do. ``unheard``: hosts of
+    the old site that gave no answer, for which only the fencing speaks, with how many machines of
+    the plan they had. ``left_out``: machines of the plan that were knowingly not recovered.
     """
 
     record: RunRecord
@@ -155,6 +158,8 @@ class Report:
     cancellations: tuple[Said, ...]
     left: Left | None
     suspended: tuple[str, ...]
+    unheard: Mapping[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def is_within(self) -> bool | None:
@@ -224,6 +229,8 @@ def report(run: Run, cleared: Run | None = None) -> Report:
         cancellations=tuple(_said(run, entry) for entry in run.cancellations),
         left=_left(counted),
         suspended=tuple(_suspended(run)),
+        unheard=unheard(run),
+        left_out=left_out(run),
     )
 
 
@@ -293,7 +300,7 @@ def _machine(run: Run, start: Task, tasks: list[Task], fenced: datetime | None) 
         ended=ended,
         why=why,
         seconds=_since(run.record.started, up),
-        since_fenced=None if fenced is None else _since(fenced, up),
+        since_fenced=_since_fenced(fenced, up),
         point=_text(source.get("point")),
         taken=taken,
         loss=_loss(run, source, taken),
@@ -379,6 +386,11 @@ def _said(run: Run, entry: Entry) -> Said:
 
 def _since(began: datetime, moment: datetime | None) -> float | None:
     return None if moment is None else max(0.0, (moment - began).total_seconds())
+
+
+def _since_fenced(fenced: datetime | None, up: datetime | None) -> float | None:
+    """None also for a machine that was up before a resumed run fenced the site once more."""
+    return None if fenced is None or up is None or up < fenced else _since(fenced, up)
 
 
 def _moment(value: object) -> datetime | None:

@@ -149,7 +149,19 @@ def test_a_run_whose_process_died_is_cancelled_at_once(path: Path) -> None:
     found = journal.run(run.id)
     assert {"a": What.BEGUN, "b": None} == whats(found)
     assert ["bob"] == [entry.actor for entry in found.cancellations]
+
+
+def test_a_run_that_has_ended_is_given_up_once_and_until_somebody_goes_on(path: Path) -> None:
+    journal = Journal(path)
+    run = died(path)
+    journal.cancel("bob")
+    assert not journal.run(run.id).given_up
+    assert Outcome.CANCELLED is journal.cancel("bob").outcome
+    assert journal.run(run.id).given_up
     assert "PRV7004" == refusal(lambda: journal.cancel("bob")).code
+    journal.resume("ann")
+    journal.end(run.id, Outcome.IN_PART)
+    assert not journal.run(run.id).given_up
     journal.begin(PLAN, "bob")
 
 

@@ -32,11 +32,14 @@ def command(
     stack: Path,
     consent: bool,
 ) -> None:
-    """Ask the run under way to end.
+    """Ask the run under way to end, or give up the last one.
 
     Steps under way are awaited, and nothing more is begun. Afterwards 'dr status' says how far it
-    came, 'dr resume' goes on, and 'dr rollback' undoes a migration of which nothing runs at the
+    came, 'dr resume' goes on, and 'dr rollback' undoes a run of which nothing has started at the
     other site yet.
+
+    A run that has ended and did not succeed is given up: what it has not done stays undone, and
+    other runs may begin where it stands.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.runs import record_json
@@ -44,9 +47,12 @@ def command(
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
-    record = cancel(workspace, source, consent=consent)
+    run = cancel(workspace, source, consent=consent)
+    record = run.record
     if terminal.json:
         terminal.print_json(record_json(record))
         return
     what = "is asked to end" if record.is_open else "has ended here"
+    if run.given_up:
+        what = "is given up"
     terminal.print([f"The {record.mode} of {record.name} {what} (run {record.id})."])

@@ -9,8 +9,9 @@ import click
 
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
-from provisioner.cli.options import global_options
+from provisioner.cli.options import global_options, named
 from provisioner.cli.recoveryoptions import leading_options, yes_option
+from provisioner.core.address import Address
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 @click.command("failover")
 @leading_options
+@click.option(
+    "--without",
+    metavar="MACHINE",
+    type=named("VirtualMachine"),
+    multiple=True,
+    help="Leave this machine out, for instance because it has no recovery point; what needs it "
+    "starts without it. Repeatable.",
+)
 @yes_option
 @global_options
 @pass_invocation
@@ -26,11 +35,13 @@ def command(
     *,
     source: Source,
     stack: Path,
+    without: tuple[Address, ...],
     yes: bool,
 ) -> ExitCode:
     """Start the machines at the other site after a disaster.
 
-    First the old site is fenced: unless every check of that succeeds, nothing starts. What can
+    Unless each machine has a recovery point, nothing begins; those that have none can be left out.
+    Then the old site is fenced: unless every check of that succeeds, nothing starts. What can
     still be reached of it is stopped and marked. Then the newest recovery point of each machine is
     started, tier by tier. What is lost is shown for each machine: all that it wrote between its
     newest recovery point and the fencing.
@@ -44,4 +55,6 @@ def command(
     workspace = open_workspace(invocation, stack)
     found = opened(invocation, workspace, source)
     question = "Fence {here} and start {plan} at {there}"
-    return run_mode(invocation, workspace, found, Mode.FAILOVER, question=question, yes=yes)
+    return run_mode(
+        invocation, workspace, found, Mode.FAILOVER, question=question, yes=yes, without=without
+    )

@@ -68,6 +68,12 @@ def achieved(report: Report) -> Iterator[Fact]:
     if report.suspended:
         text = f"{count(len(report.suspended), 'machine')} of others made room and still "
         yield Fact("Suspended", text + f"{'does' if len(report.suspended) == 1 else 'do'}")
+    if report.left_out:
+        yield Fact("Left out", f"{', '.join(report.left_out)}, knowingly", good=False)
+    if report.unheard:
+        known = "the fencing speaks" if report.fenced else "an earlier look and their marks speak"
+        text = f"{', '.join(report.unheard)} gave no answer: only {known} for them"
+        yield Fact("Silent hosts", text, good=False)
 
 
 def _time(report: Report) -> Fact:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Json
@@ -13,6 +14,9 @@ from provisioner.providers.capabilities import STANDBY, Point, Standby, Way
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import OFF, Acting, Estate, repeated
 from provisioner.workflows.recovery.model import PlannedMachine
+
+NAMED = 5
+"""Machines that a hint names at most."""
 
 
 class Copying:
@@ -28,6 +32,7 @@ class Copying:
             "last-synchronise": repeated(self._last_synchronise),
             "seed": repeated(self._synchronise),
             "protected": repeated(lambda _: self._protected()),
+            "points": repeated(self._have_points),
             "release": repeated(self._release),
             "choose": repeated(self._choose),
             "promote": Acting(self._is_promoted, self._promote),
@@ -52,7 +57,8 @@ class Copying:
                     address=str(machine.address),
                 )
             )
-        point = synchronise(self._estate, machine, work.deadline)
+        # A run that is gone on with comes here again, after it has marked the machine itself.
+        point = synchronise(self._estate, machine, work.deadline, marked=True)
         session = self._estate.session(source.record)
         replica = self._estate.replica(machine)
         self._estate.replication(machine).suspend(replica, session, work.deadline)
@@ -78,6 +84,30 @@ class Copying:
             str(address): state.points[-1].id for address, state in states.items()
         }
         return Done({"points": points})
+
+    def _have_points(self, work: Work) -> Done:
+        """Before anything is fenced: each machine can be recovered at all."""
+        left_out = work.task.arguments["without"]
+        assert isinstance(left_out, list)
+        machines = [
+            item for item in self._estate.plan.machines if str(item.address) not in left_out
+        ]
+        states = self._estate.replica_states(machines)
+        without = sorted(str(address) for address, state in states.items() if not state.points)
+        if without:
+            options = " ".join(f"--without {Address.of(item).name}" for item in without[:NAMED])
+            more = " and so on" if len(without) > NAMED else ""
+            raise ProvisionerError(
+                error(
+                    "PRV7079",
+                    f"{', '.join(without)}: no recovery point at {self._estate.plan.there}",
+                    detail="Nothing can be started of it there. Nothing was fenced or stopped.",
+                    hint="Look at 'provisioner replicate status'. To recover the others without "
+                    f"it: 'provisioner dr failover' with {options}{more}.",
+                    address=without[0],
+                )
+            )
+        return Done({"machines": len(states)})
 
     def _release(self, work: Work) -> Done:
         machine = self._estate.machine(work)
@@ -136,9 +166,12 @@ class Copying:
         return Done({"disks": disks, "point": chosen})
 
 
-def synchronise(estate: Estate, machine: PlannedMachine, deadline: Deadline) -> Point:
+def synchronise(
+    estate: Estate, machine: PlannedMachine, deadline: Deadline, *, marked: bool = False
+) -> Point:
     """Take one more recovery point of a machine. Where its old disks lie at the receiving site,
-    they are what the replica begins with.
+    they are what the replica begins with. ``marked``: it may stand by where it ran, for that is the
+    work of the same run.
 
     Raises ProvisionerError (PRV7080) if the machine does not run where the plan says, but at the
     other site: the newer data would be lost.
@@ -148,13 +181,13 @@ def synchronise(estate: Estate, machine: PlannedMachine, deadline: Deadline) -> 
     disks = estate.see([estate.placed(disk, plan.there) for disk in machine.disks])
     found = [item for item in disks.values() if isinstance(item, Present)]
     if found:
-        _check_direction(estate, machine)
+        _check_direction(estate, machine, marked=marked)
     replica = estate.replica(machine, seeded=bool(found))
     session = estate.session(source.record)
     return estate.replication(machine).synchronise(replica, session, deadline)
 
 
-def _check_direction(estate: Estate, machine: PlannedMachine) -> None:
+def _check_direction(estate: Estate, machine: PlannedMachine, *, marked: bool) -> None:
     plan = estate.plan
     here = estate.placed(machine.address, plan.here)
     there = estate.placed(machine.address, plan.there)
@@ -162,16 +195,16 @@ def _check_direction(estate: Estate, machine: PlannedMachine) -> None:
     power = estate.power_of(there)
     if power not in OFF:
         why = f"it is {power} on {there.record.name}"
-    elif estate.has(here.record, STANDBY):
-        marked = estate.ask(
+    elif not marked and estate.has(here.record, STANDBY):
+        standing = estate.ask(
             here.record,
             lambda session: (
                 session.standing_by([here.resource]) if isinstance(session, Standby) else {}
             ),
             "looking for marked machines",
         )
-        if machine.address in marked:
-            why = f"it stands by on {here.record.name} ({marked[machine.address]})"
+        if machine.address in standing:
+            why = f"it stands by on {here.record.name} ({standing[machine.address]})"
     if why:
         raise ProvisionerError(
             error(

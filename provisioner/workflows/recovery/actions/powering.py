@@ -6,13 +6,14 @@ other, and where that site can be reached it is marked there as not to start.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.values import Json
-from provisioner.providers.api import Present, Session
+from provisioner.providers.api import Absent, Present, Session
 from provisioner.providers.capabilities import POWER, STANDBY, Power, Standby
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import (
@@ -44,6 +45,8 @@ class Powering:
             "stop": Acting(self._is_off, self._stop),
             "stand-by": Acting(self._stands_by, self._stand_by),
             "all-off": repeated(self._all_off),
+            "stay-off": repeated(self._stay_off),
+            "disconnected": repeated(_disconnected),
             "off": repeated(self._off_if_seen),
             "yield": Acting(self._is_off, self._yield),
             "start": Acting(self._runs, self._start),
@@ -89,7 +92,7 @@ class Powering:
                 lambda: self._estate.own(target, seconds=PATIENCE),
             )
         except SilentError as silent:
-            return Done({"reachable": False, "why": str(silent)})
+            return Done({"reachable": False, "host": target.record.name, "why": str(silent)})
         except ProvisionerError as problem:
             if diagnostic_of(problem).code == NOT_OURS:
                 return Done({"reachable": True, "power": "absent"})
@@ -128,9 +131,49 @@ class Powering:
 
     def _all_off(self, work: Work) -> Done:
         """One sweep over all machines of a site."""
-        estate, site = self._estate, self._site(work)
-        targets = [estate.placed(machine.address, site) for machine in estate.plan.machines]
-        found = estate.see(targets)
+        site = self._site(work)
+        found = self._estate.see(self._all(site))
+        self._require_off(site, found)
+        return Done({"machines": len(found)})
+
+    def _stay_off(self, work: Work) -> Done:
+        """The same sweep again, after which what there is bears its mark. A host that gives no
+        answer any more does not hold up the rest: its machines were seen to be off, and marked.
+        """
+        site = self._site(work)
+        by_endpoint: dict[str, list[Placed]] = {}
+        for target in self._all(site):
+            by_endpoint.setdefault(target.record.name, []).append(target)
+        found: dict[Address, Present | Absent] = {}
+        silent: dict[str, Json] = {}
+        for name, targets in by_endpoint.items():
+            try:
+                found |= self._silence.ask(name, work.clock, partial(self._estate.see, targets))
+            except SilentError:
+                silent[name] = len(targets)
+        self._require_off(site, found)
+        marked = 0
+        for targets in by_endpoint.values():
+            own = [item for item in targets if self._is_own(found.get(item.resource.address))]
+            standing = self._marked(own) if own else ()
+            for target in own:
+                if target.resource.address not in standing:
+                    self._mark(work, target)
+                    marked += 1
+        return Done({"marked": marked, "hosts": silent})
+
+    def _all(self, site: str) -> list[Placed]:
+        plan = self._estate.plan
+        return [self._estate.placed(machine.address, site) for machine in plan.machines]
+
+    def _is_own(self, found: Present | Absent | None) -> bool:
+        lineage = str(self._estate.plan.lineage)
+        return isinstance(found, Present) and (
+            found.owner is not None and found.owner.lineage == lineage
+        )
+
+    def _require_off(self, site: str, found: Mapping[Address, Present | Absent]) -> None:
+        """Raise ProvisionerError (PRV7075) if a machine at a site is not off."""
         running = sorted(
             str(address) for address, item in found.items() if power_of(item) not in OFF
         )
@@ -146,7 +189,6 @@ class Powering:
                     address=running[0],
                 )
             )
-        return Done({"machines": len(found)})
 
     # The mark
 
@@ -168,12 +210,18 @@ class Powering:
         session.stand_by(target.resource, reason, work.deadline)
 
     def _is_marked(self, target: Placed) -> bool:
-        def question(session: Session) -> bool:
-            assert isinstance(session, Standby), "its provider says so"
-            return target.resource.address in session.standing_by([target.resource])
+        return target.resource.address in self._marked([target])
 
-        self._estate.require(target.record, STANDBY)
-        return self._estate.ask(target.record, question, "looking for marked machines")
+    def _marked(self, targets: Sequence[Placed]) -> Collection[Address]:
+        """Which of these, of one endpoint, are marked."""
+        record, machines = targets[0].record, [target.resource for target in targets]
+
+        def question(session: Session) -> Collection[Address]:
+            assert isinstance(session, Standby), "its provider says so"
+            return session.standing_by(machines).keys()
+
+        self._estate.require(record, STANDBY)
+        return self._estate.ask(record, question, "looking for marked machines")
 
     def _standby(self, target: Placed) -> Standby:
         session = self._estate.capable(target.record, STANDBY)
@@ -242,22 +290,24 @@ class Powering:
 
     def _look_over_there(self, work: Work) -> None:
         """Raise ProvisionerError (PRV7075) if the machine runs at the other site. That was proven
-        before; this is the last look, where there is something to look at.
+        before; this is the last look, where there is something to look at. Where the site was
+        fenced (``look`` is false), a host that gives no answer is not waited for again.
         """
         address = Address.of(str(work.task.arguments["machine"]))
-        if not work.task.arguments.get("look"):
-            off = work.results.get(f"off/{address.name}", {})
-            if not off.get("reachable"):
-                return
         other = self._estate.placed(address, self._estate.other(self._site(work)))
+        alive = bool(work.task.arguments.get("look"))
+        ask = self._silence.ask if alive else self._silence.ask_unless_silent
         try:
-            power = self._silence.ask(
-                other.record.name,
-                work.clock,
-                lambda: self._estate.power_of(other, seconds=PATIENCE),
+            found = ask(
+                other.record.name, work.clock, lambda: self._estate.own(other, seconds=PATIENCE)
             )
         except SilentError:
             return
+        except ProvisionerError as problem:
+            if diagnostic_of(problem).code == NOT_OURS:
+                return
+            raise
+        power = "absent" if found is None else power_of(found)
         if power not in OFF:
             raise ProvisionerError(
                 error(
@@ -307,3 +357,17 @@ def _started(found: Present, work: Work) -> Done:
     if "address" in found.outputs:
         result["address"] = found.outputs["address"]
     return Done(result)
+
+
+def _disconnected(work: Work) -> Done:
+    """The hosts of the old site that gave no answer, with how many of the plan's machines they have
+    by the plan: nobody has seen those to be off.
+    """
+    silent: dict[str, int] = {}
+    for task_id in work.task.needs:
+        off = work.results.get(task_id, {})
+        if off.get("reachable") is False:
+            host = str(off["host"])
+            silent[host] = silent.get(host, 0) + 1
+    hosts: dict[str, Json] = {host: silent[host] for host in sorted(silent)}
+    return Done({"hosts": hosts})

@@ -1,7 +1,7 @@
 """Asking endpoints that may be dead: a dead one costs one short wait, not one for each machine.
 
 Called by :mod:`.powering` where a failover looks whether anything of the old site can still be
-seen.
+seen, and before each start.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Silence:
         self._gates: dict[str, threading.Lock] = {}
         self._answering: set[str] = set()
         self._since: dict[str, float] = {}
+        self._probed: set[str] = set()
 
     def ask(self, name: str, clock: Clock, question: Callable[[], Answer]) -> Answer:
         """Ask an endpoint. Raises :class:`SilentError` if it cannot be asked, and what ``question``
@@ -57,6 +58,40 @@ class Silence:
                 raise SilentError(told.summary) from problem
             self._answering.add(name)
             return answer
+
+    def ask_unless_silent(self, name: str, clock: Clock, question: Callable[[], Answer]) -> Answer:
+        """The same for those who must not wait for one that gave no answer before: after a while it
+        is asked again beside them, and the next one who wants to know hears of it.
+        """
+        with self._lock:
+            since = self._since.get(name)
+            silent = since is not None and name not in self._answering
+            overdue = since is not None and clock.monotonic() - since >= SILENCE
+            probe = silent and overdue and name not in self._probed
+            if probe:
+                self._probed.add(name)
+        if not silent:
+            return self.ask(name, clock, question)
+        if probe:
+            threading.Thread(
+                target=self._probe, args=(name, clock, question), name=f"probe {name}", daemon=True
+            ).start()
+        raise SilentError(f"{name} did not answer")
+
+    def _probe(self, name: str, clock: Clock, question: Callable[[], object]) -> None:
+        try:
+            question()
+        except (ProvisionerError, Retryable) as problem:
+            answers = not is_about_host(diagnostic_of(problem))
+        else:
+            answers = True
+        with self._lock:
+            self._probed.discard(name)
+            if answers:
+                self._since.pop(name, None)
+                self._answering.add(name)
+            else:
+                self._since[name] = clock.monotonic()
 
     @contextmanager
     def _one_at_first(self, name: str) -> Iterator[None]:

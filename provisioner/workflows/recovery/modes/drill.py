@@ -53,7 +53,7 @@ def drill_runbook(plan: RecoveryPlan, points: Mapping[Address, str] | None = Non
             needs = [draft.add(_of_network("bubble", network, "make an isolated network", needs))]
         # By the network that a machine is connected to.
         isolated[bubble.known.address] = draft.add(
-            _of_network("isolation", network, "prove the isolation", needs)
+            _of_network("isolation", network, "prove the isolation", needs, lasting=False)
         )
     ready: dict[Address, list[str]] = {}
     for machine in plan.machines:
@@ -179,7 +179,9 @@ def _clear(draft: Draft, needs: Sequence[str], *, former: bool = False) -> _Clea
     return _Cleared(machines, disks, networks)
 
 
-def _of_network(what: str, network: Address, title: str, needs: list[str]) -> Task:
+def _of_network(
+    what: str, network: Address, title: str, needs: list[str], *, lasting: bool = True
+) -> Task:
     return Task(
         f"{what}/{network.name}",
         f"{title} for {network.name}",
@@ -189,4 +191,5 @@ def _of_network(what: str, network: Address, title: str, needs: list[str]) -> Ta
         on_failure=OnFailure.HOLD if what == "remove-bubble" else OnFailure.STOP,
         subject=str(network),
         stage="networks",
+        lasting=lasting,
     )

@@ -2,12 +2,14 @@
 
 In both, every start at the other site comes after tasks that prove the machine to be off where it
 ran: it is stopped and seen to be, or the old site is fenced. ``turn`` stands between the two: from
-then on the other site is the plan's own.
+then on the other site is the plan's own. Those proofs do not last: whoever goes on with a run has
+them done anew, up to ``turn`` with all that leads there, and behind it only what a start needs
+itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
@@ -32,6 +34,7 @@ from provisioner.workflows.recovery.modes.tasks import (
     of_plan,
     own_steps,
     run_steps,
+    stay_off,
 )
 from provisioner.workflows.runbook import OnFailure, Runbook, Task
 
@@ -70,6 +73,7 @@ def migrate_runbook(plan: RecoveryPlan) -> Runbook:
                 lane=_lane(plan, machine),
                 seconds=LONG,
                 stage=LAST,
+                lasting=False,
             )
         )
         marked.append(
@@ -80,6 +84,7 @@ def migrate_runbook(plan: RecoveryPlan) -> Runbook:
                     f"mark {name} at {plan.here} as not to start",
                     [last],
                     stage=LAST,
+                    lasting=False,
                     site=plan.here,
                 )
             )
@@ -91,23 +96,29 @@ def migrate_runbook(plan: RecoveryPlan) -> Runbook:
             marked,
             action="all-off",
             stage=LAST,
+            lasting=False,
             site=plan.here,
         )
     )
     turned = _turn(draft, [proof])
+    off = stay_off(draft, plan.here, [turned])
     ready = {}
     for machine in plan.machines:
+        # Before the turn the last synchronisation, to be done anew if the run is gone on with;
+        # behind it, it must not be: the replica is about to become the disks.
         last = about("last-synchronise", machine)
         promote = draft.add(_promote(machine, [turned], last, plan, cleared))
         ready[machine.address] = [promote]
-    how = Rise(Mode.MIGRATE, plan.there, [proof, turned], ready, "start", look=True)
+    how = Rise(Mode.MIGRATE, plan.there, [off, turned], ready, "start", look=True)
     rise(draft, how)
     return draft.finished()
 
 
-def failover_runbook(plan: RecoveryPlan) -> Runbook:
+def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Runbook:
     """Start the machines at the other site from what is there of them, once the old site is proven
-    dead or cut off. Raises ProvisionerError (PRV7071) if the plan does not say how.
+    dead or cut off; nothing is fenced before each has a recovery point. ``without``: machines that
+    are knowingly left out, for instance because they have none; the others go on as if they were
+    not in the plan. Raises ProvisionerError (PRV7071) if the plan does not say how.
     """
     if plan.fencing is None or not plan.fencing.checks:
         raise ProvisionerError(
@@ -120,8 +131,18 @@ def failover_runbook(plan: RecoveryPlan) -> Runbook:
                 "a prompt that somebody answers who has seen to it. Compile the plan again.",
             )
         )
-    draft = Draft(plan, str(Mode.FAILOVER))
+    draft = Draft(plan, str(Mode.FAILOVER), without=frozenset(without))
     prepared = _prepared(draft, Mode.FAILOVER, [plan.there])
+    points = draft.add(
+        of_plan(
+            "points",
+            f"every machine has a recovery point at {plan.there}",
+            prepared,
+            action="points",
+            stage="fencing",
+            without=sorted(map(str, draft.without)),
+        )
+    )
     cleared = clear_drill(draft, prepared)  # while the old site is fenced
     fences = [
         draft.add(
@@ -129,17 +150,25 @@ def failover_runbook(plan: RecoveryPlan) -> Runbook:
                 f"fence/{number}",
                 f"fence {plan.here} ({number} of {len(plan.fencing.checks)})",
                 found,
-                prepared,
+                [points],
                 site=plan.here,
                 # Whatever the author wrote: nothing starts beside a site that may be alive.
                 on_failure=OnFailure.STOP,
                 stage="fencing",
+                lasting=False,
             )
         )
         for number, found in enumerate(plan.fencing.checks, 1)
     ]
     fenced = draft.add(
-        of_plan("fenced", f"{plan.here} is fenced", fences, action="fenced", stage="fencing")
+        of_plan(
+            "fenced",
+            f"{plan.here} is fenced",
+            fences,
+            action="fenced",
+            stage="fencing",
+            lasting=False,
+        )
     )
     off = [
         draft.add(
@@ -149,14 +178,25 @@ def failover_runbook(plan: RecoveryPlan) -> Runbook:
                 f"look whether {machine.address.name} still runs at {plan.here}",
                 [fenced],
                 stage="fencing",
+                lasting=False,
                 site=plan.here,
             )
         )
-        for machine in plan.machines
+        for machine in draft.machines
     ]
-    turned = _turn(draft, [fenced, *off])
+    heard = draft.add(
+        of_plan(
+            "disconnected",
+            f"list the hosts of {plan.here} that gave no answer",
+            off,
+            action="disconnected",
+            stage="fencing",
+            lasting=False,
+        )
+    )
+    turned = _turn(draft, [fenced, heard, *off])
     ready = {}
-    for machine in plan.machines:
+    for machine in draft.machines:
         name = machine.address.name
         release = draft.add(
             of_machine(
@@ -180,14 +220,14 @@ def failover_runbook(plan: RecoveryPlan) -> Runbook:
         )
         promote = draft.add(_promote(machine, [chosen], chosen, plan, cleared))
         ready[machine.address] = [promote, about("off", machine)]
-    how = Rise(Mode.FAILOVER, plan.there, [fenced, turned], ready, "start")
+    how = Rise(Mode.FAILOVER, plan.there, [fenced, heard, turned], ready, "start")
     rise(draft, how)
     return draft.finished()
 
 
 def rollback_runbook(plan: RecoveryPlan) -> Runbook:
-    """Start the machines where they ran again, after a migration that ended before anything ran at
-    the other site; the machines that had to make room there go on.
+    """Start the machines where they ran again, after a run that ended before anything ran at the
+    other site; the machines that had to make room there go on.
     """
     draft = Draft(plan, "rollback")
     began = begin(draft, [plan.here, plan.there])
@@ -197,6 +237,7 @@ def rollback_runbook(plan: RecoveryPlan) -> Runbook:
             f"prove that no machine runs at {plan.there}",
             [began],
             action="all-off",
+            lasting=False,
             site=plan.there,
         )
     )
@@ -207,6 +248,7 @@ def rollback_runbook(plan: RecoveryPlan) -> Runbook:
                 machine,
                 f"mark what there is of {machine.address.name} at {plan.there} as not to start",
                 [proof],
+                lasting=False,
                 site=plan.there,
             )
         )
@@ -222,7 +264,8 @@ def rollback_runbook(plan: RecoveryPlan) -> Runbook:
             there=plan.there,
         )
     )
-    how = Rise(None, plan.here, [proof, turned], {}, "start-again", look=True)
+    off = stay_off(draft, plan.there, [turned])
+    how = Rise(None, plan.here, [off, turned], {}, "start-again", look=True)
     ended = rise(draft, how)
     give_back(draft, plan.there, [turned], ended)
     return draft.finished()
@@ -269,8 +312,8 @@ def _promote(
         "promote",
         machine,
         f"disks of {machine.address.name} at {plan.there}",
-        [*needs, point],
-        after=[cleared[machine.address]],
+        needs,
+        after=[point, cleared[machine.address]],
         on_failure=OnFailure.HOLD,
         stage="disks",
         seconds=LONG,
@@ -292,6 +335,7 @@ def _shut_down(draft: Draft, go_down: str) -> None:
                     f"shut down {machine.address.name} at {plan.here}",
                     [opening, *(about("stop", user) for user in users[machine.address])],
                     stage=LAST,
+                    lasting=False,
                     site=plan.here,
                 )
             )

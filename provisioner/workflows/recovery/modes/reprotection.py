@@ -33,6 +33,7 @@ def reprotect_runbook(plan: RecoveryPlan) -> Runbook:
                 [began],
                 on_failure=OnFailure.HOLD,
                 stage="former site",
+                lasting=False,
                 site=plan.there,
             )
         )
@@ -44,6 +45,7 @@ def reprotect_runbook(plan: RecoveryPlan) -> Runbook:
                 [off],
                 on_failure=OnFailure.HOLD,
                 stage="former site",
+                lasting=False,
                 site=plan.there,
             )
         )

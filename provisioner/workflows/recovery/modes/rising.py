@@ -27,7 +27,8 @@ from provisioner.workflows.runbook import OnFailure
 class Rise(NamedTuple):
     """How machines come up in one mode. ``site``: where. ``every``: what comes before each start;
     ``ready``: by machine, what else does. ``action`` starts a machine, and where ``look``,
-    only after it was seen once more not to run at the other site.
+    the other site is alive, so that it is waited for when it is asked once more whether the machine
+    runs there.
     """
 
     mode: Mode | None
@@ -61,6 +62,9 @@ def rise(draft: Draft, how: Rise) -> list[str]:
         ended = []
         for machine in machines:
             needed = [task_id for address in machine.needs for task_id in gates.get(address, ())]
+            if machine.address in draft.without:
+                gates[machine.address] = needed  # what needs it comes after what it needs
+                continue
             needs = [*(before[-1:] or [opening]), *needed]
             gates[machine.address], all_of_it = _machine(draft, how, machine, needs, stage)
             ended += all_of_it

@@ -8,7 +8,7 @@ actions do is in :mod:`provisioner.workflows.recovery.actions`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from provisioner.core.address import Address
 from provisioner.core.values import Json
@@ -37,11 +37,19 @@ LONG = 24 * 3600.0
 
 @dataclass
 class Draft:
-    """A runbook in the making."""
+    """A runbook in the making. ``without``: machines of the plan that are knowingly left out; what
+    is about each machine passes over them.
+    """
 
     plan: RecoveryPlan
     mode: str
     tasks: list[Task] = field(default_factory=list)
+    without: frozenset[Address] = frozenset()
+
+    @property
+    def machines(self) -> tuple[PlannedMachine, ...]:
+        """The machines that it is about."""
+        return tuple(item for item in self.plan.machines if item.address not in self.without)
 
     def add(self, task: Task) -> str:
         """Append a task; returns its id."""
@@ -85,6 +93,7 @@ def of_machine(
     on_failure: OnFailure = OnFailure.STOP,
     stage: str = PREPARE,
     action: str | None = None,
+    lasting: bool = True,
     **arguments: Json,
 ) -> Task:
     """A task about one machine; ``action`` is ``what``, unless given."""
@@ -100,6 +109,7 @@ def of_machine(
         on_failure=on_failure,
         subject=str(machine.address),
         stage=stage,
+        lasting=lasting,
     )
 
 
@@ -113,6 +123,7 @@ def of_plan(
     seconds: float = 600.0,
     on_failure: OnFailure = OnFailure.STOP,
     stage: str = PREPARE,
+    lasting: bool = True,
     **arguments: Json,
 ) -> Task:
     """A task about the plan as a whole."""
@@ -126,6 +137,7 @@ def of_plan(
         seconds=seconds,
         on_failure=on_failure,
         stage=stage,
+        lasting=lasting,
     )
 
 
@@ -151,6 +163,7 @@ def check(
     repeat: bool = False,
     on_failure: OnFailure | None = None,
     stage: str = PREPARE,
+    lasting: bool = True,
 ) -> Task:
     """A task that a :class:`~provisioner.workflows.recovery.model.Check` is. ``repeat``: it is
     tried again until it succeeds or its time is over.
@@ -175,25 +188,28 @@ def check(
         on_failure=on_failure or found.on_failure,
         subject=str(machine) if machine is not None else "",
         stage=stage,
+        lasting=lasting,
     )
 
 
 def begin(draft: Draft, sites: Sequence[str]) -> str:
     """The first task: ``sites`` have to be reachable, with all that the mode needs of them."""
     plan = draft.plan
-    return draft.add(
-        of_plan(
-            BEGIN,
-            f"connect to {' and '.join(sites)}",
-            action="begin",
-            here=plan.here,
-            there=plan.there,
-            sites=list(sites),
-            mode=draft.mode,
-            plan=fingerprint(plan),
-            timeObjective=plan.time_objective,
-        )
+    task = of_plan(
+        BEGIN,
+        f"connect to {' and '.join(sites)}",
+        action="begin",
+        here=plan.here,
+        there=plan.there,
+        sites=list(sites),
+        mode=draft.mode,
+        plan=fingerprint(plan),
+        timeObjective=plan.time_objective,
     )
+    if draft.without:
+        without: Json = list(map(str, sorted(draft.without)))
+        task = replace(task, arguments={**task.arguments, "without": without})
+    return draft.add(task)
 
 
 def approvals(draft: Draft, needs: Sequence[str]) -> list[str]:
@@ -264,6 +280,24 @@ def run_steps(
         added.append(task_id)
         before, ended = [task_id], []
     return added
+
+
+def stay_off(draft: Draft, site: str, needs: Sequence[str]) -> str:
+    """The proof that every start relies on itself: nothing runs at the site that the machines have
+    left. It comes after what turns the plan, so that whoever goes on with the run behind that looks
+    again, without doing again what led there.
+    """
+    return draft.add(
+        of_plan(
+            "stay-off",
+            f"see that the machines at {site} stay off and are marked",
+            needs,
+            action="stay-off",
+            stage=PREPARE,
+            lasting=False,
+            site=site,
+        )
+    )
 
 
 def make_room(draft: Draft, site: str, needs: Sequence[str]) -> list[str]:

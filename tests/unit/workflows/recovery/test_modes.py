@@ -9,7 +9,12 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.workflows.recovery.drills import drill_address, drill_machine
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
-from provisioner.workflows.recovery.modes import drill_runbook, rollback_runbook, runbook_of
+from provisioner.workflows.recovery.modes import (
+    drill_runbook,
+    failover_runbook,
+    rollback_runbook,
+    runbook_of,
+)
 from provisioner.workflows.recovery.modes.order import tiers
 from provisioner.workflows.runbook import OnFailure, Runbook, Task
 from tests.unit.workflows.recovery.plans import (
@@ -44,6 +49,63 @@ def test_a_failover_starts_nothing_without_every_fence_and_a_look(plan: Recovery
     assert set() == lets_others_go_on(runbook, proofs)
     for start in starts(runbook):
         assert proofs == proofs & before(runbook, start.id)
+
+
+@given(plans())
+def test_nothing_is_fenced_before_each_machine_has_a_recovery_point(plan: RecoveryPlan) -> None:
+    runbook = runbook_of(plan, Mode.FAILOVER)
+    for task in runbook.tasks:
+        if task.id.startswith("fence/") or task.action in ("off", "release"):
+            assert "points" in before(runbook, task.id)
+    assert set() == lets_others_go_on(runbook, {"points"})
+
+
+@given(plans())
+def test_whoever_goes_on_with_a_run_proves_anew_what_each_start_relies_on(
+    plan: RecoveryPlan,
+) -> None:
+    proofs = {
+        Mode.FAILOVER: {"fenced", "disconnected"},
+        Mode.MIGRATE: {"stay-off"},
+        Mode.TEST: {"isolation/lan-b"},
+    }
+    runbooks = [(runbook_of(plan, mode), proofs[mode]) for mode in proofs]
+    for runbook, expected in [*runbooks, (rollback_runbook(plan), {"stay-off"})]:
+        assert {item for item in expected if runbook.by_id[item].lasting} == set()
+        for start in starts(runbook):
+            assert expected <= set(start.needs)
+    failover = runbook_of(plan, Mode.FAILOVER)
+    passing = {task.id for task in failover.tasks if not task.lasting}
+    fences = {task.id for task in failover.tasks if task.id.startswith("fence/")}
+    looks = {f"off/{machine.address.name}" for machine in plan.machines}
+    assert {"fenced", "disconnected"} | fences | looks == passing
+    assert fences == set(failover.by_id["fenced"].needs)
+    assert looks == set(failover.by_id["disconnected"].needs)
+
+
+@given(plans())
+def test_behind_the_turn_of_a_migration_nothing_is_copied_again(plan: RecoveryPlan) -> None:
+    runbook = runbook_of(plan, Mode.MIGRATE)
+    behind = {item.id for item in runbook.tasks if "turn" in before(runbook, item.id)}
+    for task in runbook.tasks:
+        if not task.lasting and task.id != "stay-off":
+            assert set() == behind & {item.id for item in runbook.tasks if task.id in item.needs}
+
+
+@given(plans())
+def test_a_machine_that_is_left_out_is_in_no_task_but_of_a_former_drill(
+    plan: RecoveryPlan,
+) -> None:
+    left = plan.machines[0]
+    runbook = failover_runbook(plan, {left.address})
+    about = {task.action for task in runbook.tasks if task.subject == str(left.address)}
+    assert about <= {"remove", "unstage"}
+    whole = runbook_of(plan, Mode.FAILOVER)
+    assert runbook.by_id["begin"].arguments["plan"] == whole.by_id["begin"].arguments["plan"]
+    needed = {f"start/{address.name}" for address in left.needs}
+    for machine in plan.machines:
+        if left.address in machine.needs:
+            assert needed <= before(runbook, f"start/{machine.address.name}")
 
 
 @given(plans())

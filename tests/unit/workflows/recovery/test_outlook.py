@@ -80,6 +80,13 @@ def test_what_was_added_removed_and_changed() -> None:
     assert [("starts", 1, 2)] == [tuple(part) for part in found.lanes]
 
 
+def test_a_task_that_does_not_last_any_more_is_a_difference_in_both_directions() -> None:
+    lasting, passing = runbook(FIRST), runbook(replace(FIRST, lasting=False))
+    for before, now, expected in ((lasting, passing, False), (passing, lasting, None)):
+        (found,) = compare(before, now).differences
+        assert [("lasting", expected)] == [(part.name, part.now) for part in found.parts]
+
+
 def test_another_plan_with_the_same_steps_is_told_as_one() -> None:
     def of(plan: str) -> Runbook:
         given: dict[str, Json] = {"plan": plan, "here": "a"}

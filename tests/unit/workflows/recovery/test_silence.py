@@ -82,3 +82,34 @@ def test_one_that_answers_and_cannot_tell_is_not_silent() -> None:
         silence.ask("a", Clock(), endpoint)
     endpoint.problem = None
     assert 2 == silence.ask("a", Clock(), endpoint)
+
+
+def test_who_must_not_wait_hears_at_once_and_the_next_one_hears_what_came_of_it() -> None:
+    silence, endpoint, clock = Silence(), Endpoint(), Clock()
+    endpoint.go_on.set()
+    endpoint.problem = ProvisionerError(DEAD)
+    with pytest.raises(SilentError):
+        silence.ask_unless_silent("a", clock, endpoint)
+    clock.seconds = SILENCE
+    endpoint.problem = None
+    endpoint.go_on.clear()
+    for _ in range(3):
+        with pytest.raises(SilentError):
+            silence.ask_unless_silent("a", clock, endpoint)
+    endpoint.go_on.set()
+    probes = [thread for thread in threading.enumerate() if thread.name == "probe a"]
+    for probe in probes:
+        probe.join(30)
+    assert 2 == endpoint.asked  # once at first, and once for the three who did not wait
+    assert 3 == silence.ask_unless_silent("a", clock, endpoint)
+
+
+def test_one_that_stays_silent_is_asked_beside_them_after_a_while_only() -> None:
+    silence, endpoint, clock = Silence(), Endpoint(), Clock()
+    endpoint.go_on.set()
+    endpoint.problem = ProvisionerError(DEAD)
+    for seconds in (0.0, SILENCE / 2):
+        clock.seconds = seconds
+        with pytest.raises(SilentError):
+            silence.ask_unless_silent("a", clock, endpoint)
+    assert 1 == endpoint.asked

@@ -1,0 +1,196 @@
+"""Commands of recovery after a run that did not succeed: what may begin, and what is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.lifecycle.recovery import declare
+from tests.lifecycle.recoveryprogram import PLAN, Sites
+from tests.lifecycle.test_cli_recovery import wait_for
+
+
+def step(mode: str, argv: str, where: str = "when: before, tier: 1") -> str:
+    """The plan with a command of the author's."""
+    return f"{PLAN}\nsteps: [{{name: own, {where}, modes: [{mode}], command: {{argv: {argv}}}}}]"
+
+
+def ill(well: object) -> str:
+    """The plan with a database that is well as soon as there is a file."""
+    health = f"health: {{command: {{argv: [test, -e, '{well}']}}, timeout: 1s}}"
+    return PLAN.replace("{machine: db, tier: 1}", f"{{machine: db, tier: 1, {health}}}")
+
+
+@pytest.fixture
+def half_over(sites: Sites) -> Sites:
+    """A failover of which only the database runs at the other site."""
+    declare(sites.cli, {"RecoveryPlan/shop": ill(sites.cli.root / "well")})
+    sites("replicate", "run")
+    assert "in-part" == sites("dr", "failover", "shop", "--yes")["outcome"]
+    assert ["batch", "db"] == sorted({"batch", *sites.running("west")})
+    return sites
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["failover", "shop", "--yes"],
+        ["migrate", "shop", "--yes"],
+        ["failback", "shop", "--yes"],
+        ["reprotect", "shop", "--yes"],
+        ["test", "shop"],
+        ["cleanup", "shop"],
+    ],
+)
+def test_nothing_else_begins_after_half_a_failover(half_over: Sites, arguments: list[str]) -> None:
+    before = (half_over.running("east"), half_over.running("west"))
+    done = half_over.cli("dr", *arguments, "--json")
+    assert (1, ["PRV7096"]) == (done.code, done.codes)
+    assert "dr resume shop" in done.err
+    assert "dr cancel shop" in done.err
+    assert before == (half_over.running("east"), half_over.running("west"))
+    assert ["failover"] == [
+        run["mode"] for run in half_over.cli("dr", "history", "shop", "--json").json
+    ]
+
+
+def test_but_resume_goes_on_with_it(half_over: Sites) -> None:
+    (half_over.cli.root / "well").touch()
+    assert "succeeded" == half_over("dr", "resume", "shop")["outcome"]
+    assert ["db", "web"] == half_over.running("west")
+
+
+def test_what_is_given_up_lets_other_runs_begin(half_over: Sites) -> None:
+    done = half_over.cli("dr", "cancel", "shop")
+    assert done.out.startswith("The failover of shop is given up")
+    assert "  It was given up." in half_over.cli("dr", "status", "shop").out.splitlines()
+    assert "in-part" == half_over("dr", "reprotect", "shop", "--yes")["outcome"]
+
+
+def test_a_failover_of_which_all_has_started_may_be_reprotected(sites: Sites) -> None:
+    declare(sites.cli, {"RecoveryPlan/shop": step("failover", "['false']", "when: after")})
+    sites("replicate", "run")
+    assert "stopped" == sites("dr", "failover", "shop", "--yes")["outcome"]
+    assert ["db", "web"] == sites.running("west")
+    done = sites.cli("dr", "failover", "shop", "--yes", "--json")
+    assert (1, ["PRV7096"]) == (done.code, done.codes)
+    assert "succeeded" == sites("dr", "reprotect", "shop", "--yes")["outcome"]
+
+
+def test_a_migration_that_was_rolled_back_leaves_a_plan_that_fails_over(sites: Sites) -> None:
+    sites("replicate", "run")
+    ready = sites.cli.root / "ready"
+    declare(sites.cli, {"RecoveryPlan/shop": step("migrate", f"[test, -e, '{ready}']")})
+    sites.cli("dr", "migrate", "shop", "--yes")
+    assert "succeeded" == sites("dr", "rollback", "shop", "--yes")["outcome"]
+    assert "succeeded" == sites("dr", "reprotect", "shop", "--yes")["outcome"]
+    assert "succeeded" == sites("dr", "failover", "shop", "--yes")["outcome"]
+
+
+def test_a_refused_fencing_is_mended_and_the_failover_begun_again(sites: Sites) -> None:
+    sites("replicate", "run")
+    declare(sites.cli, {"RecoveryPlan/shop": PLAN.replace("['true']", "['false']")})
+    assert 5 == sites.cli("dr", "failover", "shop", "--yes").code
+    done = sites.cli("dr", "migrate", "shop", "--yes", "--json")
+    assert (1, ["PRV7096"]) == (done.code, done.codes)
+    declare(sites.cli, {"RecoveryPlan/shop": PLAN})
+    assert "succeeded" == sites("dr", "failover", "shop", "--yes")["outcome"]
+
+
+def test_a_drill_that_was_killed_ends_for_a_failover(sites: Sites) -> None:
+    sites("replicate", "run")
+    asking = "steps: [{name: slow, when: before, tier: 1, modes: [test], prompt: 'Go on?'}]"
+    declare(sites.cli, {"RecoveryPlan/shop": f"{PLAN}\n{asking}"})
+    process = sites.cli.start("dr", "test", "shop", "--json")
+    wait_for(sites, "step/slow")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    done = sites.cli("dr", "migrate", "shop", "--yes", "--json")
+    assert (1, ["PRV7001"]) == (done.code, done.codes)
+    assert "succeeded" == sites("dr", "failover", "shop", "--yes")["outcome"]
+    history = sites.cli("dr", "history", "shop", "--json").json
+    expected = [("failover", "succeeded"), ("test", "cancelled")]
+    assert expected == [(run["mode"], run["outcome"]) for run in history]
+    assert ["db", "web"] == sites.running("west")
+
+
+def test_a_run_in_which_nothing_was_done_is_in_nobodys_way(sites: Sites) -> None:
+    sites("replicate", "run")
+    declare(sites.cli, {"RecoveryPlan/shop": step("migrate", "['false']", "when: before")})
+    assert "stopped" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    assert "succeeded" == sites("dr", "test", "shop")["outcome"]
+
+
+def test_no_rollback_once_a_machine_has_started_over_there(sites: Sites) -> None:
+    sites("replicate", "run")
+    well = sites.cli.root / "well"
+    declare(sites.cli, {"RecoveryPlan/shop": ill(well)})
+    assert "in-part" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    done = sites.cli("dr", "rollback", "shop", "--yes", "--json")
+    assert (1, ["PRV7100"]) == (done.code, done.codes)
+    assert "dr failback shop" in done.err
+    # Nor when somebody has shut it down since.
+    sites.outside("west").change("VirtualMachine", "db", ("power",), "stopped")
+    assert "PRV7100" in sites.cli("dr", "rollback", "shop", "--yes", "--json").codes
+    well.touch()
+    sites.outside("west").change("VirtualMachine", "db", ("power",), "running")
+    assert "succeeded" == sites("dr", "resume", "shop")["outcome"]
+
+
+def test_nor_when_the_journal_does_not_know_of_it(sites: Sites) -> None:
+    declare(sites.cli, {"RecoveryPlan/shop": step("migrate", "['false']")})
+    assert "stopped" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    assert not {"db", "web"} & set(sites.running("west"))
+    sites.outside("west").add("VirtualMachine", "db", {"power": "running"})
+    done = sites.cli("dr", "rollback", "shop", "--yes", "--json")
+    assert (1, ["PRV7100"]) == (done.code, done.codes)
+
+
+def test_a_failover_of_which_nothing_has_started_is_rolled_back(sites: Sites) -> None:
+    sites("replicate", "run")
+    declare(sites.cli, {"RecoveryPlan/shop": step("failover", "['false']")})
+    assert "stopped" == sites("dr", "failover", "shop", "--yes")["outcome"]
+    assert [] == sites.running("east")
+    assert "succeeded" == sites("dr", "rollback", "shop", "--yes")["outcome"]
+    assert ["db", "web"] == sites.running("east")
+
+
+def test_a_failover_without_recovery_points_fences_nothing_and_says_so(sites: Sites) -> None:
+    fenced = sites.cli.root / "fenced"
+    plan = PLAN.replace("['true']", f"[touch, '{fenced}']")
+    declare(sites.cli, {"RecoveryPlan/shop": plan})
+    done = sites.cli("dr", "failover", "shop", "--yes")
+    assert (5, False) == (done.code, fenced.exists())
+    assert "error[PRV7079]" in done.err
+    assert "--without db --without web" in done.err
+
+
+def test_a_machine_without_a_recovery_point_is_left_out_knowingly(sites: Sites) -> None:
+    sites("replicate", "run")
+    done = sites.cli("dr", "failover", "shop", "--without", "web", "--yes")
+    assert (0, ["db"]) == (done.code, sites.running("west"))
+    assert "  Left out: VirtualMachine/web" in done.out.splitlines()
+    assert ["web"] == sites.running("east")
+    told = sites.cli("dr", "report", "shop", "--format", "json", "--unsigned").json
+    assert ["VirtualMachine/web"] == told["leftOut"]
+    unknown = sites.cli("dr", "failover", "shop", "--without", "batch", "--yes", "--json")
+    assert (1, ["PRV7089"]) == (unknown.code, unknown.codes)
+
+
+def test_hosts_that_gave_no_answer_are_named_in_output_and_report(sites: Sites) -> None:
+    sites("replicate", "run")
+    sites("dr", "key", "ops")
+    sites("dr", "compile", "shop", "-o", "shop.dr", "--key", "ops")
+    sites.outside("east").cut_off()
+    began = time.monotonic()
+    done = sites.cli("dr", "failover", "--from", "shop.dr", "--trusted", "ops.pub", "--yes")
+    assert 0 == done.code
+    assert time.monotonic() - began < 30
+    assert "warning[PRV7097]: Host/east-1" in done.err
+    assert "  Gave no answer, so that only the fencing tells: east-1" in done.out
+    report = ("dr", "report", "--from", "shop.dr", "--unsigned")
+    assert {"east-1": 2} == sites.cli(*report, "--format", "json").json["unheard"]
+    assert "Silent hosts: east-1" in sites.cli(*report).out

@@ -55,7 +55,7 @@ def read_each(
                 go_on(found)
 
         try:
-            connection.call("read beside others", run)
+            connection.help("read beside others", run)
         except ProviderError:
             # One that took nothing on is not missed.
             if began:

@@ -119,6 +119,13 @@ class Connection:
         with self._handles.lent() as lease:
             return self._run(lease, what, function)
 
+    def help(self, what: str, function: Callable[[Any], T]) -> T:
+        """As :meth:`call`, by a thread that another one waits for, which has a handle: where all
+        are in use it raises Retryable (PRV5112) at once.
+        """
+        with self._handles.lent(wait=False) as lease:
+            return self._run(lease, what, function)
+
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
         """A block in which all calls of this thread have the same handle, unless it breaks, and

@@ -94,16 +94,17 @@ class Handles:
         self._mine = _Mine()
 
     @contextmanager
-    def lent(self) -> Iterator[Lease]:
+    def lent(self, *, wait: bool = True) -> Iterator[Lease]:
         """A block in which the thread has a handle: the one that it has already, if that lives.
 
-        Raises what ``opening``, ``closed`` and ``busy`` make.
+        Raises what ``opening``, ``closed`` and ``busy`` make; the last at once where all are lent
+        and it is not to ``wait``.
         """
         mine = self._mine
         if mine.leases and self._is_usable(mine.leases[-1]):
             yield mine.leases[-1]
             return
-        lease = self._borrow()
+        lease = self._borrow(self._longest_wait if wait else 0.0)
         mine.leases.append(lease)
         mine.last = lease
         try:
@@ -157,8 +158,8 @@ class Handles:
 
     # --- borrowing ---
 
-    def _borrow(self) -> Lease:
-        lease = self._wait_for_one()
+    def _borrow(self, longest_wait: float) -> Lease:
+        lease = self._wait_for_one(longest_wait)
         if lease is not None:
             return lease
         try:
@@ -173,7 +174,7 @@ class Handles:
             raise self._closed_error()
         return lease
 
-    def _wait_for_one(self) -> Lease | None:
+    def _wait_for_one(self, longest_wait: float) -> Lease | None:
         """An idle handle; None if one more is to be opened, which counts already."""
         dead: list[Any] = []
         began = time.monotonic()
@@ -184,7 +185,7 @@ class Handles:
                 if lease is not None:
                     return lease
                 waited = time.monotonic() - began
-                patience = self._longest_wait
+                patience = longest_wait
                 if self._count < self._most:
                     patience = PATIENCE_SECONDS
                     if not self._count or waited >= patience:

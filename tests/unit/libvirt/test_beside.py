@@ -40,7 +40,7 @@ class Connection:
         assert len(NAMES) == reads
         return self._helpers
 
-    def call(self, _: str, function: Callable[[Any], Any]) -> Any:
+    def help(self, _: str, function: Callable[[Any], Any]) -> Any:
         self._opening()
         return function(None)
 

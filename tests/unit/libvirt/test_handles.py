@@ -175,6 +175,21 @@ def test_nobody_waits_for_ever(daemon: Daemon) -> None:
         assert "busy" == aside(refused)
 
 
+def test_who_is_waited_for_does_not_wait(daemon: Daemon) -> None:
+    """Or two that help each other would wait for ever."""
+    handles = daemon.lending(most=1)
+
+    def refused() -> str:
+        with pytest.raises(Terminal) as caught, handles.lent(wait=False):
+            pass
+        return caught.value.diagnostic.summary
+
+    with handles.lent():
+        assert "busy" == aside(refused)
+    with handles.lent(wait=False) as lease:
+        assert lease.handle.alive
+
+
 def test_one_that_broke_is_lent_no_more(daemon: Daemon) -> None:
     handles = daemon.lending()
     before = identity(handles)

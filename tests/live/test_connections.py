@@ -3,26 +3,20 @@ restart.
 """
 
 import contextlib
-import itertools
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioner.core.clock import SystemClock
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.core.values import Secret
-from provisioner.providers.api import Context, Endpoint, ProviderError, Retryable, Terminal
+from provisioner.providers.api import ProviderError, Retryable, Terminal
 from tests.lab import certificates, listeners, requirements
 from tests.lab.daemon import Flavour, LibvirtDaemon
 from tests.lab.ssh import SshServer
@@ -30,45 +24,10 @@ from tests.lab.ssh import SshServer
 libvirt = pytest.importorskip("libvirt")
 handlerbench = pytest.importorskip("tests.live.handlerbench")
 connection_module = pytest.importorskip("provisioner_plugins._libvirt.connection")
-handles_module = pytest.importorskip("provisioner_plugins._libvirt.handles")
-storage_module = pytest.importorskip("provisioner_plugins._libvirt.storage")
-upload_module = pytest.importorskip("provisioner_plugins._libvirt.upload")
-volume_module = pytest.importorskip("provisioner_plugins._libvirt.volume")
+
+from tests.live.connecting import Secrets, connect, hostname  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
-
-
-class Secrets:
-    """Secrets by reference."""
-
-    def __init__(self, **known: str) -> None:
-        self._known = known
-
-    def resolve(self, reference: str) -> Secret:
-        name = reference.removeprefix("env://")
-        if name not in self._known:
-            raise ProvisionerError(error("PRV1501", f"there is no secret {reference}"))
-        return Secret(self._known[name], reference)
-
-
-def connect(root: Path = Path("/"), secrets: Any = None, **connection: Any) -> Any:
-    """A connection for a Host's ``connection`` section; what it warns of is in ``warnings``."""
-    warnings: list[Diagnostic] = []
-    context = Context(
-        root,
-        SystemClock(),
-        secrets or Secrets(),
-        lambda *_: None,
-        warn=warnings.append,
-    )
-    made = connection_module.Connection(Endpoint("lab", "kvm", connection), context)
-    made.warnings = warnings
-    return made
-
-
-def hostname(connection: Any) -> str:
-    name: str = connection.read("ask for the name", lambda handle: handle.getHostname())
-    return name
 
 
 def refusal(**connection: Any) -> Any:
@@ -342,146 +301,6 @@ def test_a_write_is_not_repeated_by_the_connection(fresh_libvirt_session: Libvir
     assert 1 == len(calls)
     fresh_libvirt_session.start()
     assert connection.call("write", write)
-    connection.close()
-
-
-def at_once(work: Callable[[], Any], threads: int) -> list[Any]:
-    """What ``work`` returns in each of so many threads."""
-    with ThreadPoolExecutor(threads) as pool:
-        return [future.result(60) for future in [pool.submit(work) for _ in range(threads)]]
-
-
-def test_threads_that_take_turns_share_one_handle(libvirt_session: LibvirtDaemon) -> None:
-    connection = connect(uri=libvirt_session.uri)
-    seen = set()
-    for _ in range(8):
-        at_once(lambda: connection.read("read", lambda handle: seen.add(id(handle))), 1)
-    assert 1 == len(seen)
-    connection.close()
-
-
-def test_no_two_threads_are_in_calls_on_one_handle(libvirt_session: LibvirtDaemon) -> None:
-    connection = connect(uri=libvirt_session.uri)
-    users: dict[int, int] = {}
-    seen: set[Any] = set()
-
-    def look(handle: Any) -> None:
-        assert threading.get_ident() == users.setdefault(id(handle), threading.get_ident())
-        seen.add(handle)
-        handle.listAllDomains(0)
-        del users[id(handle)]
-
-    def work() -> None:
-        for _ in range(50):
-            connection.read("read", look)
-
-    at_once(work, 32)
-    assert len(seen) <= handles_module.MOST
-    ended = [weakref.ref(handle) for handle in seen]
-    seen.clear()
-    connection.close()
-    assert [None] * len(ended) == [handle() for handle in ended]
-
-
-def test_streams_events_and_calls_of_many_threads_at_once(libvirt_session: LibvirtDaemon) -> None:
-    """What one handle for all of them does not survive for long."""
-    connection = connect(uri=libvirt_session.uri)
-    folder = libvirt_session.directory / "at-once"
-    bench = handlerbench.Bench(libvirt_session.uri)
-    bench.apply("StoragePool", "at-once", {"type": "dir", "path": str(folder)})
-    event = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
-    numbers = itertools.count()
-
-    def listen() -> None:
-        with connection.kept():
-            callback = connection.call(
-                "listen", lambda h: h.domainEventRegisterAny(None, event, lambda *_: None, None)
-            )
-            connection.read("list", lambda h: h.listAllDomains(0))
-            connection.call("listen no more", lambda h: h.domainEventDeregisterAny(callback))
-
-    def send(name: str) -> bytes:
-        content = name.encode() * 100_000
-        volumes = storage_module.Volumes(connection)
-        place = volume_module.VolumeId("at-once", name)
-        text = f"<volume><name>{name}</name><capacity>{len(content)}</capacity></volume>"
-        volumes.create("at-once", text)
-        volumes.with_volume(
-            "send",
-            place,
-            lambda volume: upload_module.send_bytes(volume.connect(), volume, content),
-        )
-        return content
-
-    def work() -> bool:
-        kept = True
-        for _ in range(10):
-            listen()
-            name = f"volume-{next(numbers)}"
-            content = send(name)
-            kept = kept and (folder / name).read_bytes() == content
-        return kept
-
-    assert [True] * 8 == at_once(work, 8)
-    connection.close()
-    bench.close()
-
-
-def test_every_thread_goes_on_after_the_daemon_was_restarted(
-    fresh_libvirt_session: LibvirtDaemon,
-) -> None:
-    connection = connect(uri=fresh_libvirt_session.uri)
-    together = threading.Barrier(6)
-
-    def work() -> str:
-        def look(handle: Any) -> str:
-            with contextlib.suppress(threading.BrokenBarrierError):
-                together.wait(10)
-            name: str = handle.getHostname()
-            return name
-
-        return connection.read("ask for the name", look)
-
-    (name,) = {*at_once(work, 6)}
-    fresh_libvirt_session.restart()
-    # Six handles are idle, and none of them knows that it is of no use any more.
-    together.abort()
-    assert {name} == {*at_once(work, 6)}
-    connection.close()
-
-
-def test_in_a_block_that_keeps_its_handle_objects_go_from_call_to_call(
-    libvirt_session: LibvirtDaemon,
-) -> None:
-    connection = connect(uri=libvirt_session.uri)
-    with connection.kept():
-        first = connection.call("look", lambda handle: handle)
-        others = at_once(lambda: connection.call("look", lambda handle: handle is first), 4)
-        assert [False] * 4 == others
-        assert connection.call("look", lambda handle: handle is first)
-    connection.close()
-
-
-def test_nobody_else_gets_a_handle_that_something_lasting_has(
-    libvirt_session: LibvirtDaemon,
-) -> None:
-    connection = connect(uri=libvirt_session.uri)
-    first, release = connection.lasting("open a stream", lambda handle: handle)
-    assert connection.call("look", lambda handle: handle is not first)
-    release()
-    release()
-    with connection.kept():
-        (is_first,) = at_once(lambda: connection.call("look", lambda handle: handle is first), 1)
-    assert is_first
-    connection.close()
-
-
-def test_what_failed_to_last_gives_its_handle_back(libvirt_session: LibvirtDaemon) -> None:
-    connection = connect(uri=libvirt_session.uri)
-    first = connection.call("look", lambda handle: handle)
-    with pytest.raises(Terminal):
-        connection.lasting("fail", lambda handle: handle.lookupByName("no-such-domain"))
-    assert connection.call("look", lambda handle: handle is first)
     connection.close()
 
 

@@ -1,35 +1,43 @@
-"""One connection to one libvirt daemon: opened once, shared by all threads of a session, opened
-again when it broke.
-
-Threads may be in the middle of calls on a connection that another one finds broken, or closes:
-libvirt would crash if it were freed below them. So nobody disconnects; a handle is let go of, and
-ends with the last call that has it.
+"""The connection of a session to one libvirt daemon: as many handles as threads use it at once, see
+:mod:`handles`, opened when they are needed, and again when they broke.
 
 Made by a provider's ``open``. Every call to the daemon goes through :meth:`Connection.call`,
 :meth:`~Connection.read`, :meth:`~Connection.find` or :meth:`~Connection.define`, so that nothing
-but Retryable and Terminal leaves the plugin.
+but Retryable and Terminal leaves the plugin. What libvirt gives in one call (a domain, say) belongs
+to the handle of that call: in the next one it is used only within :meth:`~Connection.kept`, or
+if the handle is the same one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import libvirt
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.core.diagnostics import error
 from provisioner.providers.api import Context, Endpoint, ProviderError, Retryable, Terminal
-from provisioner_plugins._libvirt.errors import LOST, NOT_FOUND, TIMEOUT, UNTOLD, code_of, translate
+from provisioner_plugins._libvirt.credentials import Credentials
+from provisioner_plugins._libvirt.errors import (
+    BUSY,
+    LOST,
+    NOT_FOUND,
+    TIMEOUT,
+    UNTOLD,
+    code_of,
+    translate,
+)
 from provisioner_plugins._libvirt.events import start_event_loop
-from provisioner_plugins._libvirt.uri import Target, target_of
+from provisioner_plugins._libvirt.handles import MOST, Handles, Lease, is_alive
+from provisioner_plugins._libvirt.uri import target_of
 from provisioner_plugins._libvirt.xml import XmlError
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 OLDEST = 9_000_000
 """9.0.0, as virConnectGetLibVersion counts: major * 1,000,000 + minor * 1,000 + release."""
@@ -46,10 +54,11 @@ _CONNECT_SECONDS = 15.0
 _KEEPALIVE_SECONDS = 5
 _KEEPALIVE_COUNT = 6
 _READ_ATTEMPTS = 3
-_ALIVE_SECONDS = 0.1
 _PARALLEL_REMOTE = 5
-"""A daemon works on this many requests of one client at once (max_client_requests in
-libvirtd.conf).
+"""So many threads read at once over a network, where round trips overlap."""
+_WORTH_CONNECTING = 20
+"""So many reads take longer over a network than to open one more handle for them, which is a dozen
+round trips.
 """
 
 
@@ -65,27 +74,37 @@ class Connection:
         self.endpoint = endpoint
         self.context = context
         self._target = target_of(endpoint.name, driver, endpoint.connection, context.root)
-        self._secrets = _Credentials(endpoint, context)
-        self._lock = threading.RLock()
-        self._closed = False
-        self._handle: Any = None
-        self._seen_alive = float("-inf")
-        """When the handle was last found alive."""
+        self._secrets = Credentials(endpoint, context)
+        steps = int(endpoint.settings.get("limits", {}).get("parallel", 0))
+        self._handles = Handles(
+            self._open,
+            context.clock.monotonic,
+            closed=self._closed,
+            busy=self._busy,
+            most=max(MOST, 2 * steps),
+        )
         start_event_loop()
         for diagnostic in self._target.warnings:
             context.warn(diagnostic)
         try:
-            self._alive()
+            with self._handles.lent():
+                pass
         except ProviderError:
             self._secrets.clear()
             raise
 
     @property
-    def parallel(self) -> int:
-        """How many reads at once pay off: over a network the round trips overlap, on a socket
-        nothing is won.
+    def remote(self) -> bool:
+        """Whether the daemon is reached over a network."""
+        return self._target.remote
+
+    def helpers(self, reads: int) -> int:
+        """How many threads, beside the one that asks, pay off for so many reads, each with a
+        handle of its own: over a network the round trips overlap, on a socket nothing is won.
         """
-        return _PARALLEL_REMOTE if self._target.remote else 1
+        if not self._target.remote:
+            return 0
+        return max(0, min(_PARALLEL_REMOTE, reads // _WORTH_CONNECTING) - 1)
 
     def report(self, text: str) -> None:
         """Tell the person who waits something about the endpoint itself."""
@@ -97,21 +116,34 @@ class Connection:
 
         A lost connection raises Retryable; the next call opens it again.
         """
-        handle = self._alive()
+        with self._handles.lent() as lease:
+            return self._run(lease, what, function)
+
+    def help(self, what: str, function: Callable[[Any], T]) -> T:
+        """As :meth:`call`, by a thread that another one waits for, which has a handle: where all
+        are in use it raises Retryable (PRV5112) at once.
+        """
+        with self._handles.lent(wait=False) as lease:
+            return self._run(lease, what, function)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """A block in which all calls of this thread have the same handle, unless it breaks, and
+        with it all that libvirt gave on it.
+        """
+        with self._handles.lent():
+            yield
+
+    def lasting(self, what: str, function: Callable[[Any], T]) -> tuple[T, Callable[[], None]]:
+        """As :meth:`call`, for what goes on after it, such as a stream: nobody else has the handle
+        until the function that is returned, too, is called.
+        """
+        lease = self._handles.take_out()
         try:
-            return function(handle)
-        except (XmlError, UnicodeDecodeError) as problem:
-            said = not_text(problem) if isinstance(problem, UnicodeDecodeError) else problem
-            raise Terminal(
-                error(
-                    "PRV5121",
-                    f"{what}: a definition that libvirt gave cannot be read",
-                    detail=f"{said}.",
-                )
-            ) from problem
-        except libvirt.libvirtError as problem:
-            # Kept in no variable: with its traceback that would be a cycle, and the handle in it.
-            raise self._failure(handle, what, problem) from problem
+            return self._run(lease, what, function), lambda: self._handles.put_back(lease)
+        except BaseException:
+            self._handles.put_back(lease)
+            raise
 
     def read(self, what: str, function: Callable[[Any], T]) -> T:
         """As :meth:`call`, but ``function`` only reads: after a lost connection it is run again on
@@ -149,53 +181,55 @@ class Connection:
 
     def close(self) -> None:
         """Disconnect, once the calls under way have ended; may be called twice."""
-        with self._lock:
-            self._closed = True
-            self._handle = None
-            self._secrets.clear()
+        self._handles.close()
+        self._secrets.clear()
 
-    def _alive(self) -> Any:
-        handle = self._handle
-        if handle is not None and self._seems_alive(handle):
-            return handle
-        with self._lock:
-            if self._closed:
-                raise Terminal(
-                    error("PRV5107", f"Host/{self.endpoint.name}: the session is closed")
+    def _run(self, lease: Lease, what: str, function: Callable[[Any], T]) -> T:
+        try:
+            return function(lease.handle)
+        except (XmlError, UnicodeDecodeError) as problem:
+            said = not_text(problem) if isinstance(problem, UnicodeDecodeError) else problem
+            raise Terminal(
+                error(
+                    "PRV5121",
+                    f"{what}: a definition that libvirt gave cannot be read",
+                    detail=f"{said}.",
                 )
-            if self._handle is None or not _is_alive(self._handle):
-                self._handle = None
-                self._handle = self._open()
-            return self._handle
+            ) from problem
+        except libvirt.libvirtError as problem:
+            # Kept in no variable: with its traceback that would be a cycle, and the handle in it.
+            raise self._failure(lease, what, problem) from problem
 
-    def _seems_alive(self, handle: Any) -> bool:
-        """Whether the handle was alive a moment ago. Asking before every call would cost as much
-        time as a short call does; one that is lost since then says so, and is let go of.
-        """
-        now = self.context.clock.monotonic()
-        if now - self._seen_alive < _ALIVE_SECONDS:
-            return True
-        if not _is_alive(handle):
-            return False
-        self._seen_alive = now
-        return True
-
-    def _failure(self, handle: Any, what: str, problem: libvirt.libvirtError) -> ProviderError:
+    def _failure(self, lease: Lease, what: str, problem: libvirt.libvirtError) -> ProviderError:
         """What a failed call raises; lets go of the handle if it is lost."""
         failure = translate(problem, what)
         if not _is_lost(failure):
-            if _is_alive(handle):
+            if is_alive(lease.handle):
                 return failure
             failure = _lost(what, problem)
-        with self._lock:
-            if self._handle is handle:
-                self._handle = None
+        self._handles.lost(lease)
         return failure
+
+    def _closed(self) -> ProviderError:
+        return Terminal(error("PRV5107", f"Host/{self.endpoint.name}: the session is closed"))
+
+    def _busy(self) -> ProviderError:
+        what = f"Host/{self.endpoint.name}: connect once more"
+        return Retryable(
+            error(
+                BUSY.code,
+                BUSY.summary.format(what=what),
+                detail="All connections that one session may have are in use.",
+                hint="Lower the parallel steps: limits.parallel of the Host.",
+            ),
+            5.0,
+        )
 
     def _open(self) -> Any:
         what = f"Host/{self.endpoint.name}: connect to {self.endpoint.connection['uri']}"
-        uri = self._secrets.uri(self._target)
-        handle = _open_within(self._connect_seconds(), what, lambda: self._secrets.open(uri))
+        handle = _open_within(
+            self._connect_seconds(), what, lambda: self._secrets.open(self._target)
+        )
         try:
             self._check_version(handle)
             self._keep_alive(handle)
@@ -234,95 +268,25 @@ class Connection:
                 )
 
 
-class _Credentials:
-    """What a connection needs to prove who it is: resolved when first needed, forgotten when
-    closed.
+class _Connected(Protocol):
+    @property
+    def _connection(self) -> Connection: ...
+
+
+C = TypeVar("C", bound=_Connected)
+
+
+def on_one_handle(method: Callable[Concatenate[C, P], T]) -> Callable[Concatenate[C, P], T]:
+    """A method that passes what libvirt gave it in one call on to the next: see
+    :meth:`Connection.kept`.
     """
 
-    def __init__(self, endpoint: Endpoint, context: Context) -> None:
-        self._endpoint = endpoint
-        self._context = context
-        self._key: int | None = None
-        """Descriptor of a file in memory that holds the private key."""
-        _check_files(endpoint, context.root)
+    @wraps(method)
+    def keeping(self: C, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._connection.kept():
+            return method(self, *args, **kwargs)
 
-    def uri(self, target: Target) -> str:
-        """The URI with a file in memory for the key, where the Host names a secret that holds
-        it.
-        """
-        private_key = self._endpoint.connection.get("ssh", {}).get("privateKey")
-        if private_key is None:
-            return target.uri
-        if self._key is None:
-            # ssh refuses a key file that does not end with a line end.
-            self._key = _in_memory(self._reveal(private_key).rstrip("\n") + "\n")
-        return target.with_parameter("keyfile", f"/proc/{os.getpid()}/fd/{self._key}")
-
-    def open(self, uri: str) -> Any:
-        """Open; answers the daemon's questions for user and password."""
-        credentials = self._endpoint.connection.get("credentials", {})
-        password = self._reveal(credentials["password"]) if "password" in credentials else None
-        username = credentials.get("username")
-
-        def answer(questions: list[list[Any]], _: object) -> int:
-            for question in questions:
-                asks_name = question[0] in (libvirt.VIR_CRED_USERNAME, libvirt.VIR_CRED_AUTHNAME)
-                question[4] = username if asks_name else password
-                if question[4] is None:
-                    return -1
-            return 0
-
-        kinds = [
-            libvirt.VIR_CRED_USERNAME,
-            libvirt.VIR_CRED_AUTHNAME,
-            libvirt.VIR_CRED_PASSPHRASE,
-            libvirt.VIR_CRED_NOECHOPROMPT,
-        ]
-        return libvirt.openAuth(uri, [kinds, answer, None], 0)
-
-    def clear(self) -> None:
-        """Forget the key."""
-        if self._key is not None:
-            os.close(self._key)
-            self._key = None
-
-    def _reveal(self, reference: Mapping[str, Any]) -> str:
-        try:
-            return self._context.secrets.resolve(reference["secretRef"]).reveal()
-        except ProvisionerError as problem:
-            raise Terminal(problem.diagnostics[0]) from problem
-
-
-def _in_memory(text: str) -> int:
-    """A file that is on no disk and goes with this process; only this user can open it. The
-    program that needs it, as ssh does, finds it below /proc.
-    """
-    descriptor = os.memfd_create("provisioner-key")
-    os.fchmod(descriptor, 0o600)
-    with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
-        file.write(text)
-    return descriptor
-
-
-def _check_files(endpoint: Endpoint, root: Path) -> None:
-    """Name a missing file before libvirt, whose message for it names none."""
-    connection = endpoint.connection
-    wanted = []
-    if "tls" in connection:
-        folder = root / connection["tls"]["folder"]
-        wanted += [folder / name for name in ("cacert.pem", "clientcert.pem", "clientkey.pem")]
-    if "keyFile" in connection.get("ssh", {}):
-        wanted.append(root / connection["ssh"]["keyFile"])
-    missing = [str(path) for path in wanted if not path.is_file()]
-    if missing:
-        raise Terminal(
-            error(
-                "PRV5110",
-                f"Host/{endpoint.name}: the connection cannot be used",
-                detail=f"There is no file {', '.join(missing)}.",
-                hint="Correct the path in the Host's connection, or put the file there.",
-            )
-        )
+    return keeping
 
 
 def _open_within(seconds: float, what: str, opening: Callable[[], Any]) -> Any:
@@ -363,13 +327,6 @@ def _open_within(seconds: float, what: str, opening: Callable[[], Any]) -> Any:
             raise translate(problem, what, opening=True) from problem
         raise problem
     return result[0]
-
-
-def _is_alive(handle: Any) -> bool:
-    try:
-        return bool(handle.isAlive())
-    except libvirt.libvirtError:
-        return False
 
 
 def _close(handle: Any) -> None:

@@ -15,8 +15,9 @@ from uuid import UUID
 
 from provisioner.providers.api import Terminal
 from provisioner_plugins._libvirt import network_discovery
-from provisioner_plugins._libvirt.inventory import Inventory, PoolRecord, VolumeRecord
+from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.pool_xml import clean_path, describe
+from provisioner_plugins._libvirt.records import PoolRecord, VolumeRecord
 from provisioner_plugins._libvirt.volume import (
     PARTIAL,
     SECTOR,

@@ -9,128 +9,34 @@ raised, or reported as undetermined; it never makes an object absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
 import libvirt
 
 from provisioner.core.diagnostics import Diagnostic, error
-from provisioner.providers.api import ProviderError, Resource, Retryable, Terminal
+from provisioner.providers.api import Resource, Retryable, Terminal
+from provisioner_plugins._libvirt.beside import read_each
 from provisioner_plugins._libvirt.connection import Connection, not_text
-from provisioner_plugins._libvirt.errors import NOT_FOUND, translate
+from provisioner_plugins._libvirt.errors import NOT_FOUND
 from provisioner_plugins._libvirt.ownership import uuid_or_none
+from provisioner_plugins._libvirt.records import (
+    DomainRecord,
+    Index,
+    NetworkRecord,
+    PoolRecord,
+    VolumeListing,
+    VolumeRecord,
+    parsed,
+    unreadable,
+)
 from provisioner_plugins._libvirt.storage import Volumes, look_afresh, volumes_in
-from provisioner_plugins._libvirt.xml import Element, XmlError, parse
+from provisioner_plugins._libvirt.xml import Element
 
+K = TypeVar("K", bound=Hashable)
 S = TypeVar("S")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class DomainRecord:
-    """A domain. ``state`` is a virDomainState. ``handle`` is libvirt's object, valid as long as the
-    connection.
-
-    Of a domain that has no definition (``persistent`` is false) ``configured`` is what runs:
-    libvirt would tell the one that it had once.
-
-    Definitions are kept as text and parsed at each look: hundreds of parsed ones at once keep the
-    garbage collector busy for longer than parsing them takes.
-    """
-
-    uuid: UUID
-    name: str
-    configured_text: str = field(repr=False)
-    live_text: str | None = field(repr=False)
-    state: int
-    autostart: bool
-    persistent: bool
-    handle: Any = field(repr=False, compare=False)
-
-    @property
-    def configured(self) -> Element:
-        """The definition that the next start takes, parsed anew."""
-        return _parsed(self.configured_text)
-
-    @property
-    def live(self) -> Element | None:
-        """The definition of the running guest, parsed anew; None: not running."""
-        return _parsed(self.live_text) if self.live_text is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkRecord:
-    """A network. ``configured`` is what the next start takes, ``live`` what is in force (None:
-    inactive).
-    """
-
-    uuid: UUID
-    name: str
-    configured: Element
-    live: Element | None
-    autostart: bool
-    persistent: bool
-    handle: Any = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolRecord:
-    """A storage pool."""
-
-    uuid: UUID
-    name: str
-    document: Element
-    active: bool
-    autostart: bool
-    persistent: bool
-    handle: Any = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeRecord:
-    """A volume, as listed; :meth:`Inventory.volume` gives its document."""
-
-    pool: str
-    name: str
-    handle: Any = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeListing:
-    """The volumes of a pool by name, or why they could not be listed. ``unreadable`` are names
-    that are no text.
-    """
-
-    volumes: Mapping[str, VolumeRecord] = field(default_factory=dict)
-    unreadable: tuple[str, ...] = ()
-    problem: Diagnostic | None = None
-
-
-R = TypeVar("R", DomainRecord, NetworkRecord, PoolRecord)
-
-
-class Index(Generic[R]):
-    """Records of a kind by UUID and by name, in the order of names."""
-
-    def __init__(self, records: Iterable[R]) -> None:
-        self.by_name: Mapping[str, R] = {r.name: r for r in sorted(records, key=lambda r: r.name)}
-        self.by_uuid: Mapping[UUID, R] = {r.uuid: r for r in self.by_name.values()}
-
-    def find(self, uuid: UUID, external_id: str | None, name: str) -> R | None:
-        """By identity, else by the recorded UUID, else by name: the order of the contract."""
-        found = self.by_uuid.get(uuid)
-        if found is None and external_id is not None:
-            found = self.by_uuid.get(uuid_or_none(external_id) or uuid)
-        return found if found is not None else self.by_name.get(name)
-
-    def __iter__(self) -> Any:
-        return iter(self.by_name.values())
-
-    def __len__(self) -> int:
-        return len(self.by_name)
 
 
 class Inventory:
@@ -148,6 +54,8 @@ class Inventory:
         self._pools: Index[PoolRecord] | None = None
         self._pool_bytes: dict[str, int] = {}
         self._volumes: dict[str, VolumeListing] = {}
+        self._listed_on: dict[str, Any] = {}
+        """The handle that the volumes of a pool were found on."""
         self._documents: dict[tuple[str, str], Element | None] = {}
         self._derived: dict[Callable[[Inventory], Any], Any] = {}
 
@@ -268,13 +176,12 @@ class Inventory:
 
     def volume_documents(self, records: Sequence[VolumeRecord]) -> list[Element | None]:
         """The documents of several volumes, in order, in overlapping calls where that pays."""
-        unread = [r for r in records if (r.pool, r.name) not in self._documents]
-        try:
-            documents = self._each(lambda record: self._document(record.handle.XMLDesc, 0), unread)
-        except libvirt.libvirtError as problem:
-            raise translate(problem, "read the volumes") from problem
-        for record, document in zip(unread, documents, strict=True):
-            self._documents[record.pool, record.name] = document
+        unread = {(r.pool, r.name): r for r in records if (r.pool, r.name) not in self._documents}
+        if unread:
+            documents = self.connection.read(
+                "read the volumes", lambda handle: self._read_volumes(handle, unread)
+            )
+            self._documents.update(zip(unread, documents, strict=True))
         return [self._documents[r.pool, r.name] for r in records]
 
     # --- reading; every function below gets an open virConnect and may be run a second time ---
@@ -309,11 +216,11 @@ class Inventory:
                 state=states.get(identity, libvirt.VIR_DOMAIN_SHUTOFF),
                 autostart=identity in autostart,
                 persistent=is_persistent,
-                handle=domain,
             )
 
         meant = [domain for domain in listed if is_meant(domain)]
-        return [record for record in self._each(read, meant) if record is not None]
+        records = self._each(read, _by_uuid(meant), lambda other: _by_uuid(other.listAllDomains(0)))
+        return [record for record in records if record is not None]
 
     def _read_saved(self, handle: Any) -> dict[UUID, Element]:
         self._tally.append(1)
@@ -338,8 +245,13 @@ class Inventory:
 
     def _read_running(self, handle: Any) -> tuple[tuple[str, Element], ...]:
         self._tally.append(1)
-        listed = handle.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-        documents = self._each(lambda domain: self._document(domain.XMLDesc, 0), listed)
+        flags = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+        listed = handle.listAllDomains(flags)
+        documents = self._each(
+            lambda domain: self._document(domain.XMLDesc, 0),
+            _by_uuid(listed),
+            lambda other: _by_uuid(other.listAllDomains(flags)),
+        )
         return tuple(
             (domain.name(), document)
             for domain, document in zip(listed, documents, strict=True)
@@ -368,10 +280,12 @@ class Inventory:
                 live=live,
                 autostart=identity in autostart,
                 persistent=identity in persistent,
-                handle=network,
             )
 
-        return [record for record in self._each(read, listed) if record is not None]
+        records = self._each(
+            read, _by_uuid(listed), lambda other: _by_uuid(other.listAllNetworks(0))
+        )
+        return [record for record in records if record is not None]
 
     def _read_pools(self, handle: Any) -> list[PoolRecord]:
         self._tally.append(4)
@@ -397,10 +311,12 @@ class Inventory:
                 active=identity in active,
                 autostart=identity in autostart,
                 persistent=identity in persistent,
-                handle=pool,
             )
 
-        return [record for record in self._each(read, listed) if record is not None]
+        records = self._each(
+            read, _by_uuid(listed), lambda other: _by_uuid(other.listAllStoragePools(0))
+        )
+        return [record for record in records if record is not None]
 
     def _list_volumes(self, pool: PoolRecord, afresh: bool) -> VolumeListing:
         what = f"list the volumes of pool {pool.name}"
@@ -413,6 +329,7 @@ class Inventory:
             if afresh:
                 look_afresh(found)
             volumes, unreadable = volumes_in(found)
+            self._listed_on[pool.name] = handle
             return VolumeListing(
                 {name: VolumeRecord(pool.name, name, item) for name, item in volumes.items()},
                 unreadable,
@@ -425,10 +342,36 @@ class Inventory:
             # pool shows now.
             return VolumeListing(problem=problem.diagnostic)
 
+    def _read_volumes(
+        self, handle: Any, records: Mapping[tuple[str, str], VolumeRecord]
+    ) -> list[Element | None]:
+        pools = {record.pool for record in records.values()}
+        elsewhere = {pool for pool in pools if self._listed_on.get(pool) is not handle}
+        again = self._found_again(handle, elsewhere)
+        # Without an object: it was removed since it was listed.
+        found = {
+            key: record.found if record.pool not in elsewhere else again.get(key)
+            for key, record in records.items()
+        }
+        return self._each(
+            lambda volume: self._document(volume.XMLDesc, 0) if volume is not None else None,
+            found,
+            lambda other: self._found_again(other, pools),
+        )
+
+    def _found_again(self, handle: Any, pools: Iterable[str]) -> dict[tuple[str, str], Any]:
+        """Libvirt's objects of the volumes in some pools, as it knows them already."""
+        found = {}
+        for pool in pools:
+            self._tally.append(2)
+            volumes = volumes_in(handle.storagePoolLookupByName(pool)).volumes
+            found.update({(pool, name): volume for name, volume in volumes.items()})
+        return found
+
     def _document(self, read: Callable[[int], str], flags: int) -> Element | None:
         """The parsed document, or None where the object was removed since it was listed."""
         text = self._text(read, flags)
-        return _parsed(text) if text is not None else None
+        return parsed(text) if text is not None else None
 
     def _text(self, read: Callable[[int], str], flags: int) -> str | None:
         """A document, or None where the object was removed since it was listed."""
@@ -440,22 +383,25 @@ class Inventory:
                 return None
             raise
         except UnicodeDecodeError as problem:
-            raise _unreadable(not_text(problem)) from problem
+            raise unreadable(not_text(problem)) from problem
 
-    def _each(self, function: Callable[[S], T], items: Sequence[S]) -> list[T]:
-        """``function`` of every item, in order; in a few threads where round trips are long."""
-        workers = min(self.connection.parallel, len(items))
-        if workers < 2:
-            return [function(item) for item in items]
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(function, items))
+    def _each(
+        self,
+        read: Callable[[S], T],
+        items: Mapping[K, S],
+        list_again: Callable[[Any], Mapping[K, S]],
+    ) -> list[T | None]:
+        """See :func:`read_each`."""
+
+        def counted(handle: Any) -> Mapping[K, S]:
+            self._tally.append(1)
+            return list_again(handle)
+
+        return read_each(self.connection, read, items, counted)
 
 
-def _parsed(text: str) -> Element:
-    try:
-        return parse(text)
-    except XmlError as problem:
-        raise _unreadable(str(problem)) from problem
+def _by_uuid(objects: Iterable[Any]) -> dict[bytes, Any]:
+    return {item.UUID(): item for item in objects}
 
 
 def _uuids(objects: Iterable[Any]) -> frozenset[bytes]:
@@ -467,10 +413,4 @@ def _inactive(pool: str) -> Diagnostic:
         "PRV5120",
         f"the storage pool {pool} is not active, so its volumes are unknown",
         hint=f"Start it (virsh pool-start {pool}), or apply its StoragePool first.",
-    )
-
-
-def _unreadable(found: str) -> ProviderError:
-    return Terminal(
-        error("PRV5121", "a definition that libvirt gave cannot be read", detail=f"{found}.")
     )

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from provisioner.core.diagnostics import Diagnostic, error
 from provisioner.core.values import digest
 from provisioner.providers.api import Absent, Present, Resource, Undetermined
-from provisioner_plugins._libvirt.inventory import Inventory, VolumeRecord
+from provisioner_plugins._libvirt.inventory import Inventory
+from provisioner_plugins._libvirt.records import VolumeRecord
 from provisioner_plugins._libvirt.volume import (
     VolumeFacts,
     VolumeId,

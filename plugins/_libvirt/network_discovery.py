@@ -30,7 +30,7 @@ from provisioner_plugins._libvirt.network_xml import (
 from provisioner_plugins._libvirt.xml import Element, attribute, copied, element, remove_all
 
 if TYPE_CHECKING:
-    from provisioner_plugins._libvirt.inventory import NetworkRecord
+    from provisioner_plugins._libvirt.records import NetworkRecord
 
 _DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

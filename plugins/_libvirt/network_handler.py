@@ -31,7 +31,7 @@ from provisioner.providers.api import (
 )
 from provisioner.providers.capabilities import Undertaking, User
 from provisioner_plugins._libvirt import fragment_record, metadata, native, stamp
-from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.connection import Connection, on_one_handle
 from provisioner_plugins._libvirt.errors import code_of
 from provisioner_plugins._libvirt.estate import estate_of
 from provisioner_plugins._libvirt.inventory import Inventory
@@ -151,6 +151,7 @@ class NetworkHandler:
 
     # --- writing ---
 
+    @on_one_handle
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         require_time(resource, deadline)
@@ -177,6 +178,7 @@ class NetworkHandler:
         self._set_autostart(network, resource.name, bool(resource.spec.get("autostart", True)))
         return Outcome(str(resource.uid), self._outputs(network), notes=remarks)
 
+    @on_one_handle
     def update(
         self,
         resource: Resource,
@@ -217,6 +219,7 @@ class NetworkHandler:
         pending, remarks = self._bring_into_force(network, resource.name, restart)
         return Outcome(observed.external_id, self._outputs(network), pending, remarks)
 
+    @on_one_handle
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         require_time(resource, deadline)
@@ -266,6 +269,7 @@ class NetworkHandler:
             return self._define(document, name)
         return network
 
+    @on_one_handle
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`; refused while guests of
         others are in it. Those of the stack are gone, or the plan connects them anew.

@@ -11,9 +11,10 @@ from provisioner.core.values import Json, Path, digest
 from provisioner.providers.api import Present, Resource
 from provisioner_plugins._libvirt import fragment_record, native, stamp
 from provisioner_plugins._libvirt.edits import running_differences
-from provisioner_plugins._libvirt.inventory import Inventory, NetworkRecord
+from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.network import STOPPED, USER
 from provisioner_plugins._libvirt.network_xml import NATIVE, read
+from provisioner_plugins._libvirt.records import NetworkRecord
 from provisioner_plugins._libvirt.replug import attached
 from provisioner_plugins._libvirt.xml import Element, attribute
 

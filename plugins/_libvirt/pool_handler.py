@@ -31,9 +31,9 @@ from provisioner.providers.api import (
     Terminal,
 )
 from provisioner.providers.capabilities import Undertaking, User
-from provisioner_plugins._libvirt.connection import Connection
+from provisioner_plugins._libvirt.connection import Connection, on_one_handle
 from provisioner_plugins._libvirt.estate import estate_of
-from provisioner_plugins._libvirt.inventory import Inventory, PoolRecord
+from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.native import merge_all
 from provisioner_plugins._libvirt.ownership import (
     gone,
@@ -45,6 +45,7 @@ from provisioner_plugins._libvirt.ownership import (
 )
 from provisioner_plugins._libvirt.pool import STOPPED
 from provisioner_plugins._libvirt.pool_xml import IDENTIFY, build, describe, read, target_path
+from provisioner_plugins._libvirt.records import PoolRecord
 from provisioner_plugins._libvirt.usage import guests_of_others, require_no_guests, sources_of
 from provisioner_plugins._libvirt.volume import VolumeId
 from provisioner_plugins._libvirt.xml import serialize
@@ -119,6 +120,7 @@ class PoolHandler:
 
     # --- writing ---
 
+    @on_one_handle
     def create(self, resource: Resource, deadline: Deadline) -> Outcome:
         """See :class:`~provisioner_plugins._libvirt.handler.KindHandler`."""
         require_time(resource, deadline)
@@ -137,6 +139,7 @@ class PoolHandler:
         self._set_autostart(pool, resource, bool(resource.spec.get("autostart", True)))
         return Outcome(str(resource.uid), {"path": target_path(resource.spec)})
 
+    @on_one_handle
     def update(
         self,
         resource: Resource,
@@ -161,6 +164,7 @@ class PoolHandler:
             self._start(pool, resource)
         return Outcome(observed.external_id, observed.outputs)
 
+    @on_one_handle
     def adopt(self, resource: Resource, observed: Present, deadline: Deadline) -> Outcome:
         """Nothing can be written on a pool: that its UUID is recorded makes it ours."""
         require_time(resource, deadline)
@@ -168,6 +172,7 @@ class PoolHandler:
             raise Terminal(gone(resource))
         return Outcome(observed.external_id, observed.outputs)
 
+    @on_one_handle
     def delete(self, resource: Resource, deadline: Deadline) -> None:
         """Stop and undefine; the folder, file system or volume group stays as it is. Refused while
         running guests of others have disks that name the pool.

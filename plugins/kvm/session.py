@@ -79,12 +79,16 @@ class KvmSession:
         stored = [target for target in targets if target.kind in STORAGE_KINDS]
         others = [target for target in targets if target.kind not in STORAGE_KINDS]
         with collector_paused():
-            if not stored or not others:
+            if not stored or not others or not self._pays_off(len(targets)):
                 return self._observed(targets)
             # The daemon answers about volumes while definitions of machines are read.
             with ThreadPoolExecutor(1, "observe-storage") as beside:
                 storage = beside.submit(self._observed, stored)
                 return {**self._observed(others), **storage.result()}
+
+    def _pays_off(self, reads: int) -> bool:
+        """Whether a second handle is worth its opening."""
+        return not self._connection.remote or self._connection.helpers(reads) > 0
 
     def _observed(self, targets: Sequence[Resource]) -> Mapping[Address, Observation]:
         inventory = Inventory(self._connection)

@@ -1,5 +1,5 @@
 """Whether machines that a recovery policy protects are at their other site, asked before anything
-starts or makes them, or their disks, here.
+starts or makes them here, or makes or removes their disks.
 
 :mod:`provisioner.engine.prepare` asks when a plan was made, and holds what is away; apply asks once
 more before its first step. Nobody is connected to where nothing of that is about to happen.
@@ -7,67 +7,45 @@ more before its first step. Nobody is connected to where nothing of that is abou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeAlias
 
-from provisioner.core.actions import Action
 from provisioner.core.address import Address, near
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.core.values import Path
-from provisioner.engine.decide import owned
-from provisioner.engine.plan import Counterpart, Known, Plan, Step
-from provisioner.engine.request import PlanRequest
+from provisioner.engine.plan import Counterpart, Plan
+from provisioner.engine.protected import RUNNING, power_of
 from provisioner.engine.sessions import Sessions
-from provisioner.engine.subjects import Subject
 from provisioner.engine.verify import StalePlan, resource_of
 from provisioner.manifest.model import Stack
-from provisioner.manifest.protection import DISK, MACHINE, SITE, OtherSite, other_sites
-from provisioner.providers.api import Absent, Present, Resource, Session, Undetermined
+from provisioner.manifest.protection import (
+    DISK,
+    MACHINE,
+    POOL,
+    SITE,
+)
+from provisioner.providers.api import Present, Resource, Session, Undetermined
 from provisioner.providers.capabilities import STANDBY, Standby
 from provisioner.state.model import EndpointRecord
 
 TRUST_SITE = "--trust-site"
 """The option that says that a site which cannot be asked is off."""
 
-_POWER: Path = ("power",)
-_RUNNING, _STOPPED = "running", "stopped"
-_MAKING = (Action.CREATE, Action.REPLACE)
-
 
 class Seen(NamedTuple):
-    """What a host has of a machine of ours: its power, and whether it is marked not to start."""
+    """What a host has of a machine of ours: its power, and whether it is marked not to start; of a
+    disk, that it is there.
+    """
 
-    power: str
-    marked: bool
+    power: str = ""
+    marked: bool = False
 
 
-Answer: TypeAlias = Mapping[Address, Seen] | Diagnostic
-"""Of one host: what it has, by machine; or why it cannot tell."""
+Answer: TypeAlias = Mapping[Address, Seen | Diagnostic] | Diagnostic
+"""Of one host: what it has, by machine or disk, or why it cannot tell of that one; or of any."""
 
 
 # When a plan was made
-
-
-def counterparts(request: PlanRequest, plan: Plan) -> tuple[Counterpart, ...]:
-    """The protected machines that a plan would make or start, or whose replicated disks it would
-    make, and where they may be instead. Pure.
-    """
-    protected = _protected(request)
-    if not protected:
-        return ()
-    begun = {
-        address
-        for step in plan.steps
-        for address in _begun_by(step, request, protected)
-        if not step.is_of_predecessor
-    }
-    return tuple(
-        counterpart
-        for machine in sorted(begun)
-        for site in protected[machine]
-        if (counterpart := _counterpart(request, machine, site)).hosts
-    )
 
 
 def look_elsewhere(
@@ -102,23 +80,6 @@ def look_elsewhere(
         why = _why_away(item, answers, is_off)
         if why is not None:
             found.setdefault(item.address, why)
-    return found
-
-
-def with_disks(request: PlanRequest, away: Mapping[Address, str]) -> dict[Address, str]:
-    """The machines that are away, with those of their replicated disks that nobody else has."""
-    found = dict(away)
-    everything = {**request.unselected, **request.subjects}
-    users: dict[Address, set[Address]] = {}
-    for address, subject in everything.items():
-        for target in {*subject.dependencies, *subject.recorded_dependencies}:
-            users.setdefault(target, set()).add(address)
-    protected = _protected(request)
-    for machine, why in away.items():
-        for site in protected[machine]:
-            for disk in site.disks:
-                if users.get(disk, set()) <= away.keys():
-                    found.setdefault(disk, f"{machine} has it: {why}")
     return found
 
 
@@ -170,72 +131,6 @@ def check_elsewhere(plan: Plan, sessions: Sessions) -> None:
         )
 
 
-# What is protected, and what begins
-
-
-def _protected(request: PlanRequest) -> Mapping[Address, tuple[OtherSite, ...]]:
-    stack = request.stack
-    if stack is None or not stack.policies:
-        return {}
-    machines = {
-        address: item.spec
-        for address, item in stack.declarations.items()
-        if address.kind == MACHINE
-    }
-    subjects = {**request.unselected, **request.subjects}
-    host_of = {item: subjects[item].endpoint for item in machines if item in subjects}
-    policies = {address: item.spec for address, item in stack.policies.items()}
-    return other_sites(policies, machines, host_of)
-
-
-def _begun_by(
-    step: Step, request: PlanRequest, protected: Mapping[Address, tuple[OtherSite, ...]]
-) -> Iterator[Address]:
-    if step.address in protected and _starts(step):
-        yield step.address
-    if step.address.kind == DISK and step.action in _MAKING:
-        for machine, sites in protected.items():
-            has_it = any(step.address in site.disks for site in sites)
-            if has_it and not _runs_here(request, machine):
-                yield machine
-
-
-def _starts(step: Step) -> bool:
-    powered = any(item.path == _POWER and item.after != _STOPPED for item in step.changes)
-    return step.action in _MAKING or step.restart or powered
-
-
-def _runs_here(request: PlanRequest, machine: Address) -> bool:
-    observed = request.observations.get(machine)
-    subject = request.subjects.get(machine)
-    if subject is None or not isinstance(observed, Present):
-        return False
-    return owned(subject, observed) and _power(observed) == _RUNNING
-
-
-def _counterpart(request: PlanRequest, machine: Address, site: OtherSite) -> Counterpart:
-    subject: Subject = {**request.unselected, **request.subjects}[machine]
-    resource, entry = subject.resource, subject.entry
-    provider = request.endpoints[subject.endpoint].provider
-    known = Known(
-        entry.address if entry is not None else machine,
-        subject.endpoint,
-        resource.name,
-        str(resource.uid),
-        subject.generation,
-        resource.spec,
-    )
-    is_new = entry is None and isinstance(request.observations.get(machine), Absent)
-    # Machines are recovered between hosts of one provider.
-    hosts = tuple(
-        host
-        for host in site.hosts
-        if host in request.endpoints and request.endpoints[host].provider == provider
-    )
-    runs = _runs_here(request, machine)
-    return Counterpart(machine, known, site.name, hosts, is_new=is_new, runs_here=runs)
-
-
 # What a host says
 
 
@@ -244,7 +139,18 @@ def _ask(
 ) -> Answer:
     provider = sessions.registry.get(record.provider)
     marks = STANDBY in provider.describe().capabilities
+    copies = {copy.address: copy for item in items for copy in item.copies}
+    pools = {
+        address: resource_of(known, lineage, {})
+        for address, known in copies.items()
+        if address.kind == POOL
+    }
     resources = {item.address: resource_of(item.known, lineage, {}) for item in items}
+    resources |= {
+        address: resource_of(known, lineage, pools)
+        for address, known in copies.items()
+        if address.kind == DISK
+    }
     try:
         return sessions.ask(
             record,
@@ -258,21 +164,26 @@ def _ask(
 def _question(resources: Mapping[Address, Resource], *, marks: bool) -> Callable[[Session], Answer]:
     def question(session: Session) -> Answer:
         observed = session.observe(list(resources.values()))
+        unknown: dict[Address, Diagnostic] = {}
         found: dict[Address, Seen] = {}
         for address, resource in resources.items():
             answer = observed.get(resource.address)
             if isinstance(answer, Undetermined):
-                return answer.diagnostic
-            if isinstance(answer, Present) and _is_ours(resource, answer):
-                found[address] = Seen(_power(answer), marked=False)
-        off = [resources[address] for address, seen in found.items() if seen.power != _RUNNING]
+                unknown[address] = answer.diagnostic
+            elif isinstance(answer, Present) and _is_ours(resource, answer):
+                found[address] = Seen(power_of(answer)) if address.kind == MACHINE else Seen()
+        off = [
+            resources[address]
+            for address, seen in found.items()
+            if address.kind == MACHINE and seen.power != RUNNING
+        ]
         if off and marks:
             assert isinstance(session, Standby), "its provider says so"
             standing_by = session.standing_by(off)
             for address, seen in found.items():
                 if resources[address].address in standing_by:
                     found[address] = seen._replace(marked=True)
-        return found
+        return {**found, **unknown}
 
     return question
 
@@ -287,29 +198,29 @@ def _is_ours(resource: Resource, found: Present) -> bool:
     return owner.address == resource.stamp.address or found.external_id == str(resource.uid)
 
 
-def _power(found: Present) -> str:
-    return str(found.running.get(_POWER, found.spec.get("power", _RUNNING)))
-
-
 def _why_away(
     item: Counterpart, answers: Mapping[str, Answer], is_off: frozenset[str]
 ) -> str | None:
-    silent = None
-    for host in item.hosts:
-        answer, place = answers[host], f"Site/{item.site} (Host/{host})"
-        if isinstance(answer, Diagnostic):
-            silent = silent or (host, answer)
-            continue
-        seen = answer.get(item.address)
-        if seen is None:
-            continue
-        if seen.power == _RUNNING:
+    seen = _seen(item, item.address, answers)
+    for place, found in seen.items():
+        if found.power == RUNNING:
             return f"it runs at {place}, and would run twice"
-        if not (seen.marked or item.runs_here):
+        if not (found.marked or item.runs_here):
             return (
-                f"it is at {place}, {seen.power}, without the mark of what stands by there: "
+                f"it is at {place}, {found.power}, without the mark of what stands by there: "
                 "start it there, or bring it back with 'provisioner dr failback'"
             )
+    if item.runs_here:
+        return None
+    # Where it stands by, its disks are what they were when it went back.
+    for disk in _disks_of(item) if not seen else ():
+        for place in _seen(item, disk, answers):
+            return (
+                f"its {disk} is at {place}, promoted for it: end what was begun ('provisioner dr "
+                "status'), or bring it back with 'provisioner dr failback'; if it is an older "
+                "copy, remove that disk there"
+            )
+    silent = _silent(item, answers)
     if silent is None or item.is_new or item.site in is_off:
         return None
     host, problem = silent
@@ -318,3 +229,31 @@ def _why_away(
         f"({problem.summary}): see 'provisioner dr status'; if that site is known to be off, start "
         f"it deliberately with {TRUST_SITE} {item.site}"
     )
+
+
+def _disks_of(item: Counterpart) -> list[Address]:
+    return [copy.address for copy in item.copies if copy.address.kind == DISK]
+
+
+def _seen(item: Counterpart, address: Address, answers: Mapping[str, Answer]) -> dict[str, Seen]:
+    """Where a machine or a disk is, in words, and what it is there."""
+    found: dict[str, Seen] = {}
+    for host in item.hosts:
+        answer = answers[host]
+        seen = answer.get(address) if not isinstance(answer, Diagnostic) else None
+        if isinstance(seen, Seen):
+            found[f"Site/{item.site} (Host/{host})"] = seen
+    return found
+
+
+def _silent(item: Counterpart, answers: Mapping[str, Answer]) -> tuple[str, Diagnostic] | None:
+    """The first host that cannot tell of a machine or of one of its disks, and why."""
+    for host in item.hosts:
+        answer = answers[host]
+        if isinstance(answer, Diagnostic):
+            return host, answer
+        for address in (item.address, *_disks_of(item)):
+            found = answer.get(address)
+            if isinstance(found, Diagnostic):
+                return host, found
+    return None

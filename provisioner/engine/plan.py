@@ -181,10 +181,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Counterpart:
-    """A protected machine that a plan makes or starts, and a site where it may be instead: nothing
-    starts beside itself, so apply asks there once more. ``known`` is as it was recorded,
-    ``hosts`` are those of that site, ``is_new`` says that it has never been anywhere as far as is
-    known.
+    """A protected machine that a plan makes or starts, or whose replicated disks it makes or
+    removes, and a site where it may be instead: nothing starts beside itself, so apply asks there
+    once more. ``known`` is as it was recorded, ``hosts`` are those of that site, ``is_new`` says
+    that it has never been anywhere as far as is known. ``copies`` are its replicated disks as
+    they would be there if they were promoted, and the pools that they would be in.
     """
 
     address: Address
@@ -193,6 +194,7 @@ class Counterpart:
     hosts: tuple[str, ...]
     is_new: bool = False
     runs_here: bool = False
+    copies: tuple[Known, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,7 @@ def _of_other_sites(plan: Plan) -> dict[str, Any]:
                 "hosts": list(item.hosts),
                 "isNew": item.is_new,
                 "runsHere": item.runs_here,
+                "copies": [known_json(copy) for copy in item.copies],
             }
             for item in plan.counterparts
         ]
@@ -348,6 +349,7 @@ def _counterpart(data: Mapping[str, Any]) -> Counterpart:
         tuple(data["hosts"]),
         data["isNew"],
         data["runsHere"],
+        tuple(known_of_json(copy) for copy in data["copies"]),
     )
 
 

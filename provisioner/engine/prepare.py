@@ -18,9 +18,7 @@ from provisioner.core.values import Path
 from provisioner.engine.decide import owned
 from provisioner.engine.elsewhere import (
     check_trusted,
-    counterparts,
     look_elsewhere,
-    with_disks,
 )
 from provisioner.engine.events import EventSink, PhaseStarted
 from provisioner.engine.graph import DependencyGraph, ResourceGraph
@@ -28,6 +26,7 @@ from provisioner.engine.observe import Observe, observe
 from provisioner.engine.plan import Plan, begun_in
 from provisioner.engine.planner import make_plan
 from provisioner.engine.preflight import look_ahead
+from provisioner.engine.protected import counterparts, with_disks
 from provisioner.engine.request import Moved, PlanOptions, PlanRequest
 from provisioner.engine.rules import Rules
 from provisioner.engine.sessions import Sessions

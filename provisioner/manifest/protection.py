@@ -2,7 +2,7 @@
 place, what a machine uses.
 
 Called by :mod:`provisioner.manifest.recovery`, which checks them, by what compiles recovery plans,
-and by :mod:`provisioner.engine.elsewhere`. Specs of other resources are looked up by their
+and by :mod:`provisioner.engine.protected`. Specs of other resources are looked up by their
 addresses; what is not there is left out.
 """
 
@@ -16,7 +16,9 @@ from provisioner.core.values import Path
 
 SITE, SITE_PAIR = "Site", "SitePair"
 GROUP, PLAN = "ProtectionGroup", "RecoveryPlan"
-MACHINE, DISK, HOST = "VirtualMachine", "Disk", "Host"
+MACHINE, DISK, POOL, HOST = "VirtualMachine", "Disk", "StoragePool", "Host"
+EXTERNAL = "external"
+"""How a group is replicated whose copies another tool makes."""
 
 Spec: TypeAlias = Mapping[str, Any]
 
@@ -43,12 +45,14 @@ DEFAULT_TIER = 3
 
 class OtherSite(NamedTuple):
     """Where the copy of a machine may run: the site, its hosts, and the disks that are replicated
-    to it.
+    to it. ``pools``: the pool there of each disk that is a Disk there only once its replica was
+    promoted; what another tool copies is there all the time.
     """
 
     name: str
     hosts: tuple[str, ...]
     disks: frozenset[Address]
+    pools: Mapping[Address, Address]
 
 
 class Use(NamedTuple):
@@ -99,20 +103,28 @@ def other_sites(
     policies: Mapping[Address, Spec],
     machines: Mapping[Address, Spec],
     host_of: Mapping[Address, str],
+    pool_of: Mapping[Address, str],
 ) -> dict[Address, tuple[OtherSite, ...]]:
     """By machine that a group protects, the sites that are paired with the one of its host; those
-    on a host of neither site are left out.
+    on a host of neither site are left out. ``pool_of`` names the pools of Disks.
     """
     found: dict[Address, list[OtherSite]] = {}
     for group in (spec for address, spec in policies.items() if address.kind == GROUP):
         pair = policies.get(Address(SITE_PAIR, str(group.get("sitePair"))), {})
         names = [str(pair.get(side)) for side in ("first", "second")]
         hosts = [hosts_of(policies.get(Address(SITE, name), {})) for name in names]
+        mapped = [counterparts(pair, from_first=from_first) for from_first in (True, False)]
+        is_external = section(group, "replication").get("type") == EXTERNAL
         for machine in members(group, machines):
             for own, other in ((0, 1), (1, 0)):
                 if host_of.get(machine) in hosts[own]:
                     disks = frozenset(disks_of(machines[machine], excluded_disks(group)))
-                    site = OtherSite(names[other], tuple(sorted(hosts[other])), disks)
+                    pools = {
+                        disk: mapped[own][pool]
+                        for disk in (() if is_external else disks)
+                        if (pool := Address(POOL, pool_of.get(disk, ""))) in mapped[own]
+                    }
+                    site = OtherSite(names[other], tuple(sorted(hosts[other])), disks, pools)
                     found.setdefault(machine, []).append(site)
     return {machine: tuple(sites) for machine, sites in found.items()}
 

@@ -113,6 +113,105 @@ def test_after_a_failback_there_is_nothing_to_do(failed_over: Sites) -> None:
     assert {} == held(failed_over)
 
 
+# Replicated disks
+
+
+STOPPED = {machine: spec.replace("running", "stopped") for machine, spec in POWERED.items()}
+"""Nothing is to be done about the machines themselves."""
+
+
+def test_a_disk_is_not_made_where_its_machine_has_no_step(pipeline: Sites) -> None:
+    manifests(pipeline.cli, STOPPED)
+    pipeline.outside("east").remove("Disk", "web-root")
+    assert {"Disk/web-root": f"VirtualMachine/web has it: {RUNS}"} == held(pipeline)
+
+
+def test_a_disk_is_not_replaced_where_its_machine_has_no_step(pipeline: Sites) -> None:
+    smaller = RESOURCES["Disk/db-data"].replace("2GiB", "1GiB")
+    manifests(pipeline.cli, {**STOPPED, "Disk/db-data": smaller})
+    assert {"Disk/db-data": f"VirtualMachine/db has it: {RUNS}"} == held(pipeline)
+
+
+DATA = RESOURCES["Disk/db-data"] + "\nretention: delete"
+OTHER = {
+    "Disk/db-data": "",
+    "Disk/db-new": "pool: pool-east\nsize: 1GiB",
+}
+LOSS = ("--allow-data-loss", "Disk/db-data")
+
+
+def test_a_disk_that_its_machine_is_to_lose_is_not_removed(pipeline: Sites) -> None:
+    manifests(pipeline.cli, {**STOPPED, "Disk/db-data": DATA})
+    assert 0 == pipeline.cli("apply", "--yes").code
+    db = STOPPED["VirtualMachine/db"].replace("db-data", "db-new")
+    manifests(pipeline.cli, {**STOPPED, **OTHER, "VirtualMachine/db": db})
+    has = f"VirtualMachine/db has it: {RUNS}"
+    expected = {"Disk/db-data": has, "Disk/db-new": has, "VirtualMachine/db": RUNS}
+    assert expected == held(pipeline, *LOSS, "--max-impact", "replace")
+
+
+def test_a_disk_is_not_removed_with_everything_else(pipeline: Sites) -> None:
+    manifests(pipeline.cli, {**STOPPED, "Disk/db-data": DATA})
+    assert 0 == pipeline.cli("apply", "--yes").code
+    done = pipeline.cli("destroy", "--yes", *LOSS, "--json")
+    assert 4 == done.code
+    plan = pipeline.cli("plan", "--destroy", "--json", *LOSS).json
+    found = {step["id"]: step["held"] for step in plan["held"]}
+    assert f"VirtualMachine/db has it: {RUNS}" == found["Disk/db-data"]
+    assert pipeline.outside("east").find("Disk", "db-data") is not None
+
+
+def test_a_disk_of_a_machine_that_runs_here_is_removed(sites: Sites) -> None:
+    manifests(sites.cli, {"Disk/db-data": DATA})
+    assert 0 == sites.cli("apply", "--yes").code
+    silence(sites.cli)
+    db = POWERED["VirtualMachine/db"].replace("db-data", "db-new")
+    manifests(sites.cli, {**OTHER, "VirtualMachine/db": db})
+    done = sites.cli("apply", "--yes", *ONLY_EAST, *LOSS, "--max-impact", "replace")
+    assert 0 == done.code
+    assert sites.outside("east").find("Disk", "db-data") is None
+
+
+PROMOTED = "its Disk/web-root is at Site/west (Host/west-1), promoted for it: "
+
+
+@pytest.fixture
+def half_done(pipeline: Sites) -> Sites:
+    """The failover has promoted the disks of web, and came no further."""
+    pipeline.outside("west").change("VirtualMachine", "web", ("power",), "stopped")
+    pipeline.outside("west").remove("VirtualMachine", "web")
+    return pipeline
+
+
+def test_nothing_starts_here_whose_disks_were_promoted_over_there(half_done: Sites) -> None:
+    assert held(half_done)["VirtualMachine/web"].startswith(PROMOTED)
+
+
+def test_a_disk_that_was_promoted_over_there_is_not_made_anew(half_done: Sites) -> None:
+    manifests(half_done.cli, STOPPED)
+    half_done.outside("east").remove("Disk", "web-root")
+    (found,) = held(half_done).items()
+    assert "Disk/web-root" == found[0]
+    assert found[1].startswith(f"VirtualMachine/web has it: {PROMOTED}")
+
+
+def test_a_plan_file_is_refused_if_the_disks_were_promoted_by_now(sites: Sites) -> None:
+    manifests(sites.cli)
+    sites.cli("apply", "--yes")
+    sites("replicate", "run")
+    sites.outside("east").power_off()
+    sites.outside("east").come_back()
+    sites.cli("plan", "-o", "start.plan")
+    sites.outside("east").power_off()
+    assert "succeeded" == sites("dr", "failover", "shop", "--yes")["outcome"]
+    for name in ("db", "web"):
+        sites.outside("west").change("VirtualMachine", name, ("power",), "stopped")
+        sites.outside("west").remove("VirtualMachine", name)
+    sites.outside("east").come_back()
+    done = sites.cli("apply", "start.plan", "--json")
+    assert (3, ["PRV7150", "PRV7150"]) == (done.code, done.codes)
+
+
 # The other site is silent
 
 
@@ -161,6 +260,15 @@ def test_a_site_that_is_trusted_to_be_off_has_to_be_one(alone: Sites) -> None:
 
 def test_a_site_that_answers_is_believed_more_than_who_says_that_it_is_off(pipeline: Sites) -> None:
     assert dict.fromkeys(POWERED, RUNS) == held(pipeline, "--trust-site", "west")
+
+
+def test_a_machine_that_runs_here_is_restarted_although_nobody_answers(sites: Sites) -> None:
+    manifests(sites.cli, {"VirtualMachine/db": DB})
+    assert 0 == sites.cli("apply", "--yes", "--max-impact", "restart").code
+    silence(sites.cli)
+    manifests(sites.cli, {"VirtualMachine/db": DB.replace("max: 4", "max: 8")})
+    done = sites.cli("apply", "--yes", *ONLY_EAST, "--max-impact", "restart")
+    assert (0, ["db", "web"]) == (done.code, sites.running("east"))
 
 
 def test_drift_tells_that_nobody_can_tell(alone: Sites) -> None:

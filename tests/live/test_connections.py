@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -17,10 +16,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.core.clock import SystemClock
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
-from provisioner.core.values import Secret
-from provisioner.providers.api import Context, Endpoint, ProviderError, Retryable, Terminal
+from provisioner.providers.api import ProviderError, Retryable, Terminal
 from tests.lab import certificates, listeners, requirements
 from tests.lab.daemon import Flavour, LibvirtDaemon
 from tests.lab.ssh import SshServer
@@ -29,40 +25,9 @@ libvirt = pytest.importorskip("libvirt")
 handlerbench = pytest.importorskip("tests.live.handlerbench")
 connection_module = pytest.importorskip("provisioner_plugins._libvirt.connection")
 
+from tests.live.connecting import Secrets, connect, hostname  # noqa: E402
+
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
-
-
-class Secrets:
-    """Secrets by reference."""
-
-    def __init__(self, **known: str) -> None:
-        self._known = known
-
-    def resolve(self, reference: str) -> Secret:
-        name = reference.removeprefix("env://")
-        if name not in self._known:
-            raise ProvisionerError(error("PRV1501", f"there is no secret {reference}"))
-        return Secret(self._known[name], reference)
-
-
-def connect(root: Path = Path("/"), secrets: Any = None, **connection: Any) -> Any:
-    """A connection for a Host's ``connection`` section; what it warns of is in ``warnings``."""
-    warnings: list[Diagnostic] = []
-    context = Context(
-        root,
-        SystemClock(),
-        secrets or Secrets(),
-        lambda *_: None,
-        warn=warnings.append,
-    )
-    made = connection_module.Connection(Endpoint("lab", "kvm", connection), context)
-    made.warnings = warnings
-    return made
-
-
-def hostname(connection: Any) -> str:
-    name: str = connection.read("ask for the name", lambda handle: handle.getHostname())
-    return name
 
 
 def refusal(**connection: Any) -> Any:
@@ -79,7 +44,7 @@ def refusal(**connection: Any) -> Any:
 def test_a_socket(libvirt_session: LibvirtDaemon) -> None:
     connection = connect(uri=libvirt_session.uri)
     assert hostname(connection)
-    assert 1 == connection.parallel
+    assert 0 == connection.helpers(1000)
     connection.close()
     connection.close()
     with pytest.raises(Terminal):
@@ -92,7 +57,7 @@ def test_plain_tcp_is_refused_unless_accepted() -> None:
     with daemon(listener):
         connection = connect(uri=listener.uri, insecure=True)
         assert hostname(connection)
-        assert 5 == connection.parallel
+        assert [0, 1, 4] == [connection.helpers(reads) for reads in (10, 40, 1000)]
         assert ["PRV5106"] == [found.code for found in connection.warnings]
         connection.close()
 
@@ -336,23 +301,6 @@ def test_a_write_is_not_repeated_by_the_connection(fresh_libvirt_session: Libvir
     assert 1 == len(calls)
     fresh_libvirt_session.start()
     assert connection.call("write", write)
-    connection.close()
-
-
-def test_threads_share_one_connection(libvirt_session: LibvirtDaemon) -> None:
-    connection = connect(uri=libvirt_session.uri)
-    seen = set()
-
-    def work() -> None:
-        for _ in range(20):
-            connection.read("read", lambda handle: seen.add(id(handle)))
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert 1 == len(seen)
     connection.close()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from typing import Any
 from uuid import UUID
 
@@ -76,20 +77,22 @@ class MachineConsole:
                 )
             )
 
-        def open_stream(guest: Any) -> SerialStream:
+        def open_stream(guest: Any) -> Any:
             stream = guest.connect().newStream(libvirt.VIR_STREAM_NONBLOCK)
             # By force: whoever holds it otherwise (a forgotten terminal) is cut off.
             guest.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
-            return SerialStream(stream, resource.name)
+            return stream
 
-        return domain.call("open the console of", open_stream)
+        return SerialStream(*domain.lasting("open the console of", open_stream), resource.name)
 
 
 class SerialStream:
     """Both ways of a serial port; see ``ConsoleStream`` in the capabilities of the contract."""
 
-    def __init__(self, stream: Any, machine: str) -> None:
+    def __init__(self, stream: Any, release: Callable[[], None], machine: str) -> None:
+        """``release`` gives the stream's handle back."""
         self._stream = stream
+        self._release = release
         self._machine = machine
         self._lock = threading.Lock()
         self._ended = False
@@ -156,8 +159,8 @@ class SerialStream:
     def _end(self) -> None:
         self._ended = True
         self._attention.close()
-        try:
+        # Where it had ended by itself, it says so.
+        with suppress(libvirt.libvirtError):
             self._stream.abort()
-        except libvirt.libvirtError:
-            # It had ended by itself.
-            return
+        self._stream = None
+        self._release()

@@ -49,13 +49,22 @@ class DomainCalls:
             f"{verb} machine {self.name}", lambda handle: function(self._domain(handle))
         )
 
+    def lasting(self, verb: str, function: Callable[[Any], T]) -> tuple[T, Callable[[], None]]:
+        """As :meth:`call`, for what goes on after it; see :meth:`Connection.lasting`."""
+        return self.connection.lasting(
+            f"{verb} machine {self.name}",
+            lambda handle: function(handle.lookupByUUID(self.uuid.bytes)),
+        )
+
     def _domain(self, handle: Any) -> Any:
         """libvirt's domain, which is no more than its UUID on a connection: one that is gone says
         so when it is asked for something.
         """
-        if self._found is None or self._found[0] is not handle:
-            self._found = handle, handle.lookupByUUID(self.uuid.bytes)
-        return self._found[1]
+        found = self._found
+        if found is None or found[0] is not handle:
+            # Another thread may keep what it found on another handle at the same time.
+            found = self._found = handle, handle.lookupByUUID(self.uuid.bytes)
+        return found[1]
 
     def report(self, text: str) -> None:
         """Tell the person who waits what takes time."""

@@ -29,7 +29,7 @@ from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.edits import is_known
 from provisioner_plugins._libvirt.errors import NOT_FOUND, code_of
 from provisioner_plugins._libvirt.estate import estate_of
-from provisioner_plugins._libvirt.inventory import DomainRecord, Inventory, VolumeListing
+from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.ownership import (
     gone,
     is_stamped_by,
@@ -38,6 +38,7 @@ from provisioner_plugins._libvirt.ownership import (
     taken,
     uuid_or_none,
 )
+from provisioner_plugins._libvirt.records import DomainRecord, VolumeListing
 from provisioner_plugins._libvirt.xml import Element
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.discovery.devices import macs_of

@@ -33,8 +33,8 @@ import libvirt
 from provisioner.core.values import Json, Path, digest
 from provisioner.providers.api import Present
 from provisioner_plugins._libvirt import stamp
-from provisioner_plugins._libvirt.inventory import DomainRecord
 from provisioner_plugins._libvirt.native import PROVIDER
+from provisioner_plugins._libvirt.records import DomainRecord
 from provisioner_plugins._libvirt.xml import Element, serialize
 from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain import (

@@ -25,6 +25,12 @@ def unplug(domain: DomainCalls, device: Element, deadline: Deadline) -> bool:
     Returns whether it is gone: a guest without an operating system, or one that uses the device,
     does not answer.
     """
+    # Events come on the handle that asked for them.
+    with domain.connection.kept():
+        return _unplug(domain, device, deadline)
+
+
+def _unplug(domain: DomainCalls, device: Element, deadline: Deadline) -> bool:
     alias = attribute(device, "alias", "name")
     answered = threading.Event()
 

@@ -35,7 +35,7 @@ from provisioner.providers.capabilities import Undertaking
 from provisioner_plugins._libvirt import stamp
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.errors import LOST, NOT_FOUND, code_of
-from provisioner_plugins._libvirt.inventory import DomainRecord, Inventory
+from provisioner_plugins._libvirt.inventory import Inventory
 from provisioner_plugins._libvirt.ownership import (
     gone,
     not_ours,
@@ -43,6 +43,7 @@ from provisioner_plugins._libvirt.ownership import (
     taken,
     uuid_or_none,
 )
+from provisioner_plugins._libvirt.records import DomainRecord
 from provisioner_plugins._libvirt.xml import Element, serialize
 from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.replication.checkpoints import give_up_checkpoints

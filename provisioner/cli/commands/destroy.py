@@ -14,6 +14,7 @@ from provisioner.cli.options import (
     global_options,
     selection_options,
     stack_argument,
+    trust_option,
 )
 from provisioner.core.address import Address, AddressPattern
 
@@ -27,6 +28,7 @@ from provisioner.core.address import Address, AddressPattern
 )
 @selection_options
 @gate_options
+@trust_option
 @apply_options
 @global_options
 @pass_invocation
@@ -39,6 +41,7 @@ def command(
     exclude: tuple[AddressPattern, ...],
     max_impact: str | None,
     allow_data_loss: tuple[Address, ...],
+    trust_site: tuple[str, ...],
     yes: bool,
     parallel: int | None,
 ) -> ExitCode:
@@ -59,7 +62,7 @@ def command(
     terminal = invocation.terminal
     terminal.untouched = True
     workspace = open_workspace(invocation, stack)
-    choices = choices_of(target, exclude, max_impact, allow_data_loss)
+    choices = choices_of(target, exclude, max_impact, allow_data_loss, trust_site=trust_site)
     with progress(terminal, steps=False) as sink:
         plan = make_destroy_plan(workspace, choices, sink, recorded_only=recorded)
     if not terminal.json:

@@ -27,6 +27,7 @@ def plan_document(plan: Plan, vocabulary: Vocabulary) -> dict[str, Any]:
         document[part] = [_masked_resource(item, vocabulary) for item in document[part]]
     for item in document.get("counterparts", ()):
         item["resource"] = _masked_resource(item["resource"], vocabulary)
+        item["copies"] = [_masked_resource(copy, vocabulary) for copy in item["copies"]]
     document["counts"] = plan.counts()
     document["refused"] = [
         {"step": step.id, "impact": step.impact.value, "allowedBy": consent(step)}

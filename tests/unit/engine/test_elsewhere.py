@@ -13,9 +13,10 @@ from provisioner.core.address import Address
 from provisioner.core.clock import SystemClock
 from provisioner.core.diagnostics import error
 from provisioner.core.identity import Stamp
-from provisioner.engine.elsewhere import counterparts, look_elsewhere, with_disks
+from provisioner.engine.elsewhere import look_elsewhere
 from provisioner.engine.plan import Counterpart, Known
 from provisioner.engine.planner import make_plan
+from provisioner.engine.protected import counterparts, with_disks
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.sessions import Sessions
 from provisioner.manifest.model import Declaration
@@ -63,11 +64,16 @@ UNKNOWN = "Host/west-1 of Site/west cannot be asked whether it runs there (no ro
 
 
 class West(MadeProvider):
-    """Hosts with one object under the machine's name, or none, or that do not answer."""
+    """Hosts with one object under the machine's name, or none, or that do not answer; and with one
+    under its disk's.
+    """
 
-    def __init__(self, found: Observation | Terminal, marked: bool) -> None:
+    def __init__(
+        self, found: Observation | Terminal, marked: bool, disk: Observation | None = None
+    ) -> None:
         super().__init__()
         self.found, self.marked = found, marked
+        self.disk = disk or Absent()
         self.calls: list[str] = []
 
     def describe(self) -> Description:
@@ -90,7 +96,10 @@ class WestSession:
             return {target.address: Absent() for target in targets}
         if isinstance(self._west.found, Terminal):
             raise self._west.found
-        return {target.address: self._west.found for target in targets}
+        return {
+            target.address: self._west.disk if target.address.kind == "Disk" else self._west.found
+            for target in targets
+        }
 
     def stand_by(self, *_: object) -> None:
         raise AssertionError
@@ -156,10 +165,52 @@ def test_a_mark_stops_nothing_that_runs() -> None:
 
 @pytest.mark.parametrize(
     ("found", "expected"),
-    [(there("running"), {WEB: RUNS}), (there("stopped"), {})],
+    [
+        (there("running"), {WEB: RUNS}),
+        (there("stopped"), {}),
+        (Undetermined(SILENT), {}),
+        (Terminal(SILENT), {}),
+    ],
 )
-def test_what_runs_here_and_is_restarted(found: Present, expected: Mapping[Address, str]) -> None:
+def test_what_runs_here_and_is_restarted(
+    found: Observation | Terminal, expected: Mapping[Address, str]
+) -> None:
     assert expected == why(West(found, marked=False), machine(runs_here=True))
+
+
+COPY = Known(DISK, "here", "root", UID, 0, {"pool": "far"})
+PROMOTED = Present("id", Stamp(str(LINEAGE), str(DISK), 0), {}, "print")
+FOUND = "its Disk/root is at Site/west (Host/west-1), promoted for it"
+
+
+@pytest.mark.parametrize(
+    ("found", "marked", "disk", "expected"),
+    [
+        (Absent(), False, PROMOTED, FOUND),
+        (there("running"), False, PROMOTED, RUNS),
+        (there("stopped"), True, PROMOTED, ""),
+        (Absent(), False, Absent(), ""),
+        (Absent(), False, replace(PROMOTED, owner=None), ""),
+        (Absent(), False, Undetermined(SILENT), UNKNOWN),
+        (there("running"), False, Undetermined(SILENT), RUNS),
+        (there("stopped"), False, Undetermined(SILENT), LEFT),
+    ],
+)
+def test_a_disk_that_was_promoted_there(
+    found: Observation, marked: bool, disk: Observation, expected: str
+) -> None:
+    said = why(West(found, marked, disk), machine(copies=(COPY,))).get(WEB, "")
+    assert (expected, bool(expected)) == (said[: len(expected)], bool(said))
+
+
+def test_what_cannot_be_told_of_a_disk_hides_nothing_about_its_machine() -> None:
+    west = West(there("running"), marked=False, disk=Undetermined(SILENT))
+    assert {WEB: RUNS} == why(west, machine(copies=(COPY,)), trusted=("west",))
+
+
+def test_what_runs_here_has_left_an_older_copy_there() -> None:
+    west = West(Absent(), marked=False, disk=PROMOTED)
+    assert {} == why(west, machine(copies=(COPY,), runs_here=True))
 
 
 def test_what_is_new_needs_no_proof_from_a_site_that_is_silent() -> None:
@@ -192,7 +243,10 @@ NEEDS = ("Disk/root", "Disk/shared")
 POLICIES = (
     declared("Site/east", {"hosts": {"here": {}}}),
     declared("Site/west", {"hosts": {"there": {}}}),
-    declared("SitePair/both", {"first": "east", "second": "west"}),
+    declared(
+        "SitePair/both",
+        {"first": "east", "second": "west", "pools": {"near": {"second": "far"}}},
+    ),
     declared("ProtectionGroup/shop", {"sitePair": "both", "machines": {"web": {}}}),
 )
 DISKS = (declared("Disk/root"), declared("Disk/shared"))
@@ -257,6 +311,19 @@ def test_disks_of_what_is_off_are_not_made_unasked() -> None:
     assert [("VirtualMachine/web", ("there",), False, False)] == begun(
         request(STOPPED, power="stopped")
     )
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("incremental", ["far"]), ("external", [])])
+def test_promoted_disks_are_looked_for_in_the_pool_there(kind: str, expected: list[str]) -> None:
+    """What another tool copies is there all the time, and tells nothing."""
+    found = request(STOPPED, declared("Disk/root", {"pool": "near"}))
+    assert found.stack is not None
+    spec = {"sitePair": "both", "machines": {"web": {}}, "replication": {"type": kind}}
+    group = declared("ProtectionGroup/shop", spec)
+    policies = {**found.stack.policies, group.address: group}
+    found = replace(found, stack=replace(found.stack, policies=policies))
+    (asked,) = counterparts(found, make_plan(found))
+    assert expected == [copy.spec["pool"] for copy in asked.copies]
 
 
 def test_what_was_never_anywhere_is_new() -> None:

@@ -10,7 +10,7 @@ from provisioner_plugins.kvm.bindings import Bindings
 from provisioner_plugins.kvm.domain.running import as_definition
 from tests.unit.kvm.specs import LINEAGE, MIB, UID
 
-inventory = pytest.importorskip("provisioner_plugins._libvirt.inventory")
+records = pytest.importorskip("provisioner_plugins._libvirt.records")
 observation = pytest.importorskip("provisioner_plugins.kvm.machine.observation")
 
 LIVE = """
@@ -36,7 +36,7 @@ def observed(lineage: str | None) -> Present:
     running = parse(LIVE)
     stamp.replace(running, stamp.Mark(Stamp(LINEAGE, "VirtualMachine/web")))
     text = serialize(running)
-    record = inventory.DomainRecord(
+    record = records.DomainRecord(
         uuid=UID,
         name="web",
         configured_text=text,
@@ -44,7 +44,6 @@ def observed(lineage: str | None) -> Present:
         state=1,
         autostart=False,
         persistent=False,
-        handle=None,
     )
     found = observation.present(record, Bindings({}), {}, lineage=lineage)
     assert isinstance(found, Present)

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from provisioner.engine.diff import differences
 from provisioner.manifest.catalog import SchemaCatalog
 from provisioner.providers.api import Present
-from provisioner_plugins._libvirt.inventory import NetworkRecord
 from provisioner_plugins._libvirt.native import fragments, is_there
 from provisioner_plugins._libvirt.network import NetworkRules
 from provisioner_plugins._libvirt.network_discovery import Found, find
 from provisioner_plugins._libvirt.network_xml import read
+from provisioner_plugins._libvirt.records import NetworkRecord
 from provisioner_plugins._libvirt.xml import Element, child, parse, serialize
 from tests.unit.libvirt.resources import resource
 
@@ -121,7 +121,6 @@ def record(document: Element, name: str = "lan", number: int = 5) -> NetworkReco
         live=None,
         autostart=False,
         persistent=True,
-        handle=None,
     )
 
 

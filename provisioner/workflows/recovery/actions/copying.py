@@ -26,7 +26,7 @@ class Copying:
         return {
             "synchronise": repeated(self._synchronise),
             "last-synchronise": repeated(self._last_synchronise),
-            "seed": repeated(self._synchronise),
+            "seed": repeated(self._seed),
             "protected": repeated(lambda _: self._protected()),
             "release": repeated(self._release),
             "choose": repeated(self._choose),
@@ -36,6 +36,12 @@ class Copying:
     def _synchronise(self, work: Work) -> Done:
         machine = self._estate.machine(work)
         return self._result(machine, synchronise(self._estate, machine, work.deadline))
+
+    def _seed(self, work: Work) -> Done:
+        """The first synchronisation back, onto the disks that the machine has had there."""
+        machine = self._estate.machine(work)
+        point = synchronise(self._estate, machine, work.deadline, takes_over=True)
+        return self._result(machine, point)
 
     def _last_synchronise(self, work: Work) -> Done:
         """Of a stopped machine: what it has written is all there is."""
@@ -136,20 +142,29 @@ class Copying:
         return Done({"disks": disks, "point": chosen})
 
 
-def synchronise(estate: Estate, machine: PlannedMachine, deadline: Deadline) -> Point:
-    """Take one more recovery point of a machine. Where its old disks lie at the receiving site,
-    they are what the replica begins with.
+def synchronise(
+    estate: Estate, machine: PlannedMachine, deadline: Deadline, *, takes_over: bool = False
+) -> Point:
+    """Take one more recovery point of a machine. ``takes_over``: disks of its own that lie at the
+    receiving site are what the replica begins with, and are no disks any more; only a run that
+    has seen their machine off and marked may ask for that.
 
     Raises ProvisionerError (PRV7080) if the machine does not run where the plan says, but at the
-    other site: the newer data would be lost.
+    other site, or has disks of its own there: newer data could be lost.
     """
     plan = estate.plan
     source = estate.placed(machine.address, plan.here)
     disks = estate.see([estate.placed(disk, plan.there) for disk in machine.disks])
-    found = [item for item in disks.values() if isinstance(item, Present)]
+    found = sorted(address for address, item in disks.items() if isinstance(item, Present))
     if found:
         _check_direction(estate, machine)
-    replica = estate.replica(machine, seeded=bool(found))
+    if found and not takes_over and machine.way is not Way.EXTERNAL:
+        one, several = "is a disk of its own", "are disks of its own"
+        names = ", ".join(map(str, found))
+        raise ProvisionerError(
+            _not_this_way(estate, machine, f"{names} {one if len(found) == 1 else several} there")
+        )
+    replica = estate.replica(machine, seeded=bool(found) and takes_over)
     session = estate.session(source.record)
     return estate.replication(machine).synchronise(replica, session, deadline)
 
@@ -173,16 +188,21 @@ def _check_direction(estate: Estate, machine: PlannedMachine) -> None:
         if machine.address in marked:
             why = f"it stands by on {here.record.name} ({marked[machine.address]})"
     if why:
-        raise ProvisionerError(
-            error(
-                "PRV7080",
-                f"{machine.address} is not replicated from {plan.here} to {plan.there}: {why}",
-                detail=f"Its disks at {plan.there} would be overwritten with older data.",
-                hint="Where the machines run is in the journal of the plan: use the journal of "
-                "the last migration or failover, or reprotect first.",
-                address=str(machine.address),
-            )
-        )
+        raise ProvisionerError(_not_this_way(estate, machine, why))
+
+
+def _not_this_way(estate: Estate, machine: PlannedMachine, why: str) -> Diagnostic:
+    plan = estate.plan
+    return error(
+        "PRV7080",
+        f"{machine.address} is not replicated from {plan.here} to {plan.there}: {why}",
+        detail=f"Its disks at {plan.there} may be newer, and would be overwritten. Nothing was "
+        "written.",
+        hint=f"If it runs at {plan.here}: 'provisioner dr reprotect {plan.name}' makes a replica "
+        "of what is left at the other site. If it does not, use the journal of the last migration "
+        "or failover (--journal), which knows where it runs.",
+        address=str(machine.address),
+    )
 
 
 def _ours(item: Present, lineage: str) -> tuple[object, ...]:

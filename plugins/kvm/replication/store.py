@@ -37,12 +37,14 @@ while IFS= read -r file; do
 done
 """
 _WRITE = """
+umask 077
 cat > "$1.new"
 chown --reference="$(dirname -- "$1")" -- "$1.new" 2>/dev/null || true
 sync -- "$1.new"
 mv -f -- "$1.new" "$1"
 """
 _MAKE = """
+umask 077
 rm -f -- "$1"
 trap 'rm -f -- "$1"' EXIT
 if [ -n "$4" ]; then qemu-img create -q -f "$2" -b "$4" -F "$5" -- "$1" ${3:+"$3"}
@@ -51,6 +53,7 @@ chown --reference="$(dirname -- "$1")" -- "$1" 2>/dev/null || true
 trap - EXIT
 """
 _CONVERT = """
+umask 077
 qemu-img convert -f "$2" -O "$4" -- "$1" "$3.replica.new"
 chown --reference="$(dirname -- "$3")" -- "$3.replica.new" 2>/dev/null || true
 mv -f -- "$3.replica.new" "$3"

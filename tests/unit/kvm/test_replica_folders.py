@@ -1,0 +1,106 @@
+"""Folders of a host for what only its user may reach."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+libvirt = pytest.importorskip("libvirt")
+
+from provisioner.core.clock import Deadline, SystemClock  # noqa: E402
+from provisioner.providers.api import Terminal  # noqa: E402
+from provisioner_plugins.kvm.replication import private  # noqa: E402
+from provisioner_plugins.kvm.replication.private import Private  # noqa: E402
+from provisioner_plugins.kvm.replication.shell import Shell  # noqa: E402
+
+HERE = Shell("lab")
+UUID = "5b0f3c1e-0000-4000-8000-00000000beef"
+NOBODY = 65534
+root_only = pytest.mark.skipif(os.getuid() != 0, reason="only root runs programs as others")
+
+
+def soon() -> Deadline:
+    return Deadline.after(20, SystemClock())
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Private:
+    """As of a user who is not root, below a folder of the test's."""
+    text = private._FOLDER.replace('if [ "$uid" = 0 ]; then at=/run; else', "if true; then")
+    assert text != private._FOLDER
+    monkeypatch.setattr(private, "_FOLDER", text)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return Private(HERE)
+
+
+def folder_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def mode(path: str) -> int:
+    return Path(path).stat().st_mode & 0o7777
+
+
+def test_root_has_them_where_nobody_else_makes_any() -> None:
+    if os.getuid() == 0:
+        assert "/run/provisioner-nbd-0" == Private(HERE).base("any", soon()).rpartition("/")[0]
+
+
+def test_nobody_else_gets_in(folders: Private, tmp_path: Path) -> None:
+    base = folders.base("any", soon())
+    assert (f"{tmp_path}/provisioner-nbd-{os.getuid()}", 0o700) == (
+        folder_of(base),
+        mode(folder_of(base)),
+    )
+    assert base == folders.base("any", soon()) != folders.base("other", soon())
+
+
+@pytest.mark.parametrize("obstacle", ["link", "open", "file", "stranger"])
+def test_what_somebody_else_put_in_its_place_is_not_used(
+    folders: Private, tmp_path: Path, obstacle: str
+) -> None:
+    path = tmp_path / f"provisioner-nbd-{os.getuid()}"
+    if obstacle == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        path.symlink_to(tmp_path / "elsewhere")
+    elif obstacle == "file":
+        path.touch(mode=0o700)
+    else:
+        path.mkdir(mode=0o755 if obstacle == "open" else 0o700)
+        if obstacle == "stranger":
+            if os.getuid() != 0:
+                pytest.skip("only root makes folders of others")
+            os.chown(path, NOBODY, NOBODY)
+    with pytest.raises(Terminal) as refused:
+        folders.base("any", soon())
+    found = refused.value.diagnostic
+    assert ("PRV5387", True) == (found.code, str(path) in found.detail)
+
+
+def qemu(user: int) -> Any:
+    return subprocess.Popen(
+        ["sh", "-c", "read line", "qemu", "-uuid", UUID], stdin=subprocess.PIPE, user=user
+    )
+
+
+def test_a_machine_that_does_not_run_has_no_user(folders: Private) -> None:
+    assert (os.getuid(), None) == folders.users(UUID, soon())
+
+
+def test_a_qemu_of_ours_makes_its_socket_among_our_files(folders: Private) -> None:
+    process = qemu(os.getuid())
+    assert (os.getuid(), os.getuid()) == folders.users(UUID, soon())
+    assert folder_of(folders.base("any", soon())) == folders.room("any", UUID, soon())
+    process.communicate()
+
+
+@root_only
+def test_a_qemu_of_another_user_gets_a_room_of_its_own(folders: Private) -> None:
+    process = qemu(NOBODY)
+    for _ in range(2):
+        room = folders.room("any", UUID, soon())
+        assert (0o700, NOBODY) == (mode(room), Path(room).stat().st_uid)
+        assert (0o711, 0) == (mode(folder_of(room)), Path(room).parent.stat().st_uid)
+    process.communicate()

@@ -246,6 +246,20 @@ def test_a_migration_that_was_rolled_back_succeeds_once_its_machines_are_protect
     assert ["order 2"] == sites.on_disk("db", B)
 
 
+def test_a_replication_that_goes_on_during_a_failover_makes_its_points_newer_at_most(
+    tmp_path: Path,
+) -> None:
+    sites = TwoSites(tmp_path, [planned("db", keep=1)])
+    sites.write("db", "order 1")
+    sites.replicate()
+    sites.before["promote"] = sites.replicate
+    run = sites.run(Mode.FAILOVER)
+    assert (Outcome.SUCCEEDED, {}) == (run.record.outcome, trouble(run))
+    chosen, made = (run.tasks[f"{task}/db"].result["point"] for task in ("choose", "promote"))
+    assert str(chosen) < str(made)
+    assert ["order 1"] == sites.on_disk("db", B)
+
+
 def test_a_replication_that_knows_of_no_failover_overwrites_nothing(sites: TwoSites) -> None:
     sites.run(Mode.FAILOVER)
     sites.write("db", "order 2", B)

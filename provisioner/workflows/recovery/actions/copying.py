@@ -132,10 +132,14 @@ class Copying:
 
     def _promote(self, work: Work) -> Done:
         machine = self._estate.machine(work)
-        chosen = work.results[str(work.task.arguments["point"])]["point"]
+        chosen = str(work.results[str(work.task.arguments["point"])]["point"])
+        points = [p.id for p in self._estate.replica_states([machine])[machine.address].points]
+        if points and chosen not in points and points[-1] > chosen:
+            # The newest was chosen, and a replication that goes on elsewhere has taken newer ones.
+            chosen = points[-1]
         replica = self._estate.replica(machine)
         session = self._estate.replication(machine)
-        made = session.promote(replica, str(chosen), work.deadline)
+        made = session.promote(replica, chosen, work.deadline)
         disks: dict[str, Json] = {
             str(address): outcome.external_id for address, outcome in made.items()
         }

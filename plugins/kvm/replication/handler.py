@@ -130,7 +130,7 @@ class Replications:
         """Disks of a point."""
         if replica.way is Way.EXTERNAL:
             external.require_point(self._parts.store, replica, deadline)
-            self._parts.store.refresh(replica)
+            self._parts.store.refresh(replica, deadline)
             return {
                 address: self._parts.store.outcome(disk, self._parts.store.volume(disk).volume)
                 for address, disk in replica.disks.items()
@@ -145,7 +145,7 @@ class Replications:
         with self._alone(replica, deadline) as (parts, record):
             parts.mirror.end(replica, None, record, deadline)
             parts.store.forget(replica, deadline)
-            parts.store.refresh(replica)
+            parts.store.refresh(replica, deadline)
 
     # --- the parts ---
 

@@ -112,7 +112,7 @@ class Points:
         for address, disk in replica.disks.items():
             seed = record.below[0][str(address)].name
             self.store.move(disk, self.store.volume(disk).volume, seed, deadline)
-        self.store.refresh(replica)
+        self.store.refresh(replica, deadline)
         return record
 
     # --- the copy ---

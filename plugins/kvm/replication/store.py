@@ -12,7 +12,7 @@ What the record does not name is what an interrupted call left, and is removed b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from provisioner.core.address import Address
@@ -22,7 +22,7 @@ from provisioner.providers.api import Outcome, Resource, Terminal
 from provisioner.providers.capabilities import Replica
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.disk import format_of
-from provisioner_plugins._libvirt.storage import Volumes, look_afresh
+from provisioner_plugins._libvirt.storage import Volumes, no_volume
 from provisioner_plugins._libvirt.volume import REPLICA, VolumeId, place_to_make, pool_of
 from provisioner_plugins._libvirt.xml import parse, text_of
 from provisioner_plugins.kvm.replication.record import File, Record
@@ -283,15 +283,17 @@ class Store:
 
     # --- libvirt's view ---
 
-    def refresh(self, replica: Replica) -> None:
-        """Have the daemon see the files as they are now."""
+    def refresh(self, replica: Replica, deadline: Deadline) -> None:
+        """Have the daemon see the files as they are now. Raises Retryable (PRV5112)."""
         for pool in sorted({pool_of(disk) for disk in replica.disks.values()}):
-            self._connection.call(f"refresh storage pool {pool}", partial(_look, pool=pool))
+            self._volumes.look(pool, deadline)
 
     def outcome(self, disk: Resource, name: str) -> Outcome:
-        """A file as a volume, with the id that a machine's disk is found by."""
-        return self._volumes.outcome(VolumeId(pool_of(disk), name))
-
-
-def _look(handle: Any, pool: str) -> None:
-    look_afresh(handle.storagePoolLookupByName(pool))
+        """A file as a volume, with the id that a machine's disk is found by; the daemon has seen
+        it. Raises Terminal (PRV5133).
+        """
+        volume = VolumeId(pool_of(disk), name)
+        found = self._volumes.outcome(volume)
+        if not found.outputs:
+            raise Terminal(no_volume(volume))
+        return found

@@ -127,7 +127,9 @@ class Store:
             for pool in handle.listAllStoragePools(0):
                 document = parse(pool.XMLDesc(0))
                 path = text_of(document, "target/path")
-                if document.get("type") in _FOLDERS and path is not None:
+                # Below one of a file system that is not mounted is another one's folder.
+                is_there = document.get("type") == "dir" or pool.isActive()
+                if document.get("type") in _FOLDERS and path is not None and is_there:
                     found[pool.name()] = path
             return found
 

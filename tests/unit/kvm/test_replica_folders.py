@@ -2,7 +2,10 @@
 
 import os
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -10,8 +13,10 @@ import pytest
 libvirt = pytest.importorskip("libvirt")
 
 from provisioner.core.clock import Deadline, SystemClock  # noqa: E402
-from provisioner.providers.api import Terminal  # noqa: E402
+from provisioner.providers.api import Endpoint, Terminal  # noqa: E402
 from provisioner_plugins.kvm.replication import private  # noqa: E402
+from provisioner_plugins.kvm.replication.exports import Exports  # noqa: E402
+from provisioner_plugins.kvm.replication.nbd import UnixAddress  # noqa: E402
 from provisioner_plugins.kvm.replication.private import Private  # noqa: E402
 from provisioner_plugins.kvm.replication.shell import Shell  # noqa: E402
 
@@ -104,3 +109,32 @@ def test_a_qemu_of_another_user_gets_a_room_of_its_own(folders: Private) -> None
         assert (0o700, NOBODY) == (mode(room), Path(room).stat().st_uid)
         assert (0o711, 0) == (mode(folder_of(room)), Path(room).parent.stat().st_uid)
     process.communicate()
+
+
+CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+
+
+@root_only
+@pytest.mark.skipif(which("qemu-storage-daemon") is None, reason="it is not installed")
+def test_the_qemu_of_another_user_alone_writes_to_what_it_is_let_in_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder, image = Path(name, "provisioner"), Path(name, "image.raw")
+        Path(name).chmod(0o711)
+        folder.mkdir(mode=0o700)
+        image.write_bytes(bytes(1 << 20))
+        folders = Private(HERE)
+        monkeypatch.setattr(folders, "_folder", str(folder))
+        exports = Exports(Endpoint("lab", "kvm", {"uri": "qemu:///system"}), HERE, folders)
+        images = [("disk", str(image), "raw")]
+        address = exports.keep_offered("any", images, soon(), let_in=NOBODY)
+        assert isinstance(address, UnixAddress)
+        ended = [
+            subprocess.run(
+                [sys.executable, "-c", CONNECT, address.path], user=user, capture_output=True
+            ).returncode
+            for user in (NOBODY, NOBODY - 1)
+        ]
+        exports.end(["any"], soon())
+        assert ([0, 1], False) == (ended, Path(address.path).exists())

@@ -8,6 +8,7 @@ does not find, and a process id that was given to another program meanwhile is l
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ for base in "$@"; do
     sleep 0.05
   done
   door="${base%/*}.door/${base##*/}"
-  rm -f -- "$base.pid" "$base.sock" "$base.qmp" "$base.idle" "$door.sock"
+  rm -f -- "$base.pid" "$base.sock" "$base".????????.sock "$base.qmp" "$base.idle" "$door.sock"
 done
 """
 )
@@ -133,10 +134,11 @@ class Exports:
         options = ["--fork", f"--pid-file={base}.pid", f"--format={form}", "--discard=unmap"]
         options += ["--cache=writeback"] if writable else ["--read-only"]
         options += [f"--bitmap={bitmap}"] if bitmap is not None else []
-        argv = ("qemu-nbd", *options, f"--socket={base}.sock", path)
-        self._shell.run(argv, deadline)
+        # Never the same again: who was put out meanwhile does not get to another one's server.
+        socket = f"{base}.{secrets.token_hex(4)}.sock"
+        self._shell.run(("qemu-nbd", *options, f"--socket={socket}", path), deadline)
         try:
-            with self._shell.reached(f"{base}.sock", deadline) as here:
+            with self._shell.reached(socket, deadline) as here:
                 yield UnixAddress(here)
         finally:
             self.end([key], deadline)

@@ -138,3 +138,18 @@ def test_the_qemu_of_another_user_alone_writes_to_what_it_is_let_in_to(
         ]
         exports.end(["any"], soon())
         assert ([0, 1], False) == (ended, Path(address.path).exists())
+
+
+@pytest.mark.skipif(which("qemu-nbd") is None, reason="it is not installed")
+def test_what_is_offered_anew_is_offered_at_another_socket(
+    folders: Private, tmp_path: Path
+) -> None:
+    """Whoever was put out knows the one before, and may only now connect."""
+    image = tmp_path / "image.raw"
+    image.write_bytes(bytes(1 << 20))
+    exports = Exports(Endpoint("lab", "kvm", {"uri": "qemu:///system"}), HERE, folders)
+    with exports.offered("any", str(image), "raw", soon()) as first:
+        assert 0o700 == mode(folder_of(str(first[0])))
+    with exports.offered("any", str(image), "raw", soon()) as second:
+        assert first != second
+    assert [] == [path.name for path in Path(folder_of(str(first[0]))).iterdir()]

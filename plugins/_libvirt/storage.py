@@ -86,6 +86,30 @@ class Volumes:
 
         return self.connection.find(f"read volume {volume}", read)
 
+    def look(self, pool: str, deadline: Deadline) -> None:
+        """Have the daemon see what others than it have made in a pool and removed from it. Raises
+        Retryable (PRV5112) if it is busy with the pool for long.
+        """
+        clock = self.connection.context.clock
+        patience = Deadline.after(min(_SETTLE_SECONDS, deadline.remaining()), clock)
+        what = f"refresh storage pool {pool}"
+
+        def read(handle: Any) -> bool:
+            return look_afresh(handle.storagePoolLookupByName(pool))
+
+        while not self.connection.call(what, read):
+            if patience.passed:
+                raise Retryable(
+                    error(
+                        BUSY.code,
+                        BUSY.summary.format(what=what),
+                        detail="The daemon makes a volume there, and does not look meanwhile.",
+                        hint="Wait until that has ended.",
+                    ),
+                    5.0,
+                )
+            time.sleep(_PAUSE)
+
     def settled_facts(self, volume: VolumeId, kind_of_file: str, deadline: Deadline) -> VolumeFacts:
         """As :meth:`facts`, once the daemon has seen what was written into the volume.
 
@@ -192,15 +216,18 @@ class Volumes:
         return self.connection.call(what, run)
 
 
-def look_afresh(pool: Any) -> None:
-    """Have the daemon look at the storage afresh. While it makes a volume there it will not; what
-    it knows is still right for the others.
+def look_afresh(pool: Any) -> bool:
+    """Have the daemon look at the storage afresh; returns whether it did. While it makes a volume
+    there it will not: what it knows is right then for all that were made by it, and what others
+    have made is not known.
     """
     try:
         pool.refresh(0)
     except libvirt.libvirtError as problem:
         if "asynchronous jobs running" not in (problem.get_error_message() or ""):
             raise
+        return False
+    return True
 
 
 class InPool(NamedTuple):

@@ -163,13 +163,23 @@ def drill_runs(host: str, machine: Resource, users: Sequence[User]) -> Diagnosti
     )
 
 
+def disk_of_its_own(host: str, disk: Resource) -> Diagnostic:
+    """A replica would begin where a Disk is, which may be newer than the source."""
+    return _disk_exists(host, disk, "It may be newer than what would be replicated.")
+
+
 def disk_exists(host: str, disk: Resource) -> Diagnostic:
     """A replica would become a Disk that is there, with other content."""
+    return _disk_exists(host, disk, "Its content is not that of the recovery point.")
+
+
+def _disk_exists(host: str, disk: Resource, why: str) -> Diagnostic:
     return error(
         "PRV5397",
         f"there is a {disk.address} on Host/{host} already, and it is not overwritten",
-        detail="Its content is not that of the recovery point.",
-        hint="Seed the replica with it, or delete it.",
+        detail=why,
+        hint="If the machine runs at the other site and this is what it left here, make a replica "
+        "of it: 'provisioner dr reprotect PLAN'. Else delete it.",
         address=str(disk.address),
     )
 

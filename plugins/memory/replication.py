@@ -124,6 +124,8 @@ class Receiving:
         def work() -> Point:
             if replica.way is Way.EXTERNAL:
                 return self._external(replica)
+            with self._access.reading():
+                self._begun(replica)  # before anything is begun at the source
             if replica.way is Way.INCREMENTAL:
                 taken = self._access.clock.now()
                 reading = source.read(replica, deadline)
@@ -284,6 +286,7 @@ class Receiving:
         machine = replica.machine
         begun = StoredReplica(id_of(machine), machine.name, machine.stamp)
         if not replica.seeded:
+            self._require_free(replica)
             return begun
         seeds = {str(address): self._seed(replica, disk) for address, disk in replica.disks.items()}
         older = StoredPoint(
@@ -291,6 +294,11 @@ class Receiving:
         )
         named = {key: Seed(item.id, item.name) for key, item in seeds.items()}
         return replace(begun, points=(older,), seeds=named)
+
+    def _require_free(self, replica: Replica) -> None:
+        for disk in replica.disks.values():
+            if self._finding.find(disk) is not None:
+                raise Terminal(refusals.disk_of_its_own(self._access.host, disk))
 
     def _seed(self, replica: Replica, disk: Resource) -> StoredObject:
         found = self._finding.find(disk)

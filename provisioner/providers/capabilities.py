@@ -164,7 +164,8 @@ class Replica:
     ``disks`` holds, by the address of each replicated Disk, that Disk as it shall be at the
     receiving endpoint once the replica is promoted; its pool is among its ``related``. ``keep``:
     how many recovery points stay. ``seeded``: Disks of these names exist at the receiver, hold an
-    older state of the same data, and become the replica; only what differs is moved.
+    older state of the same data, and become the replica; only what differs is moved. Without it
+    nothing is written where one of them exists.
     """
 
     machine: Resource
@@ -225,12 +226,17 @@ class Replication(Protocol):
         """Take one more recovery point, of the running or stopped machine, and remove the oldest
         ones beyond ``keep`` that nothing stands on. Of a continuous replica: see to it that every
         write goes to both sites from now on, and return once they are the same.
+
+        Refused, with nothing written, where a Disk is at the receiver already, unless the replica
+        is ``seeded``; and where this call was put out meanwhile by :meth:`promote`, or by
+        :meth:`suspend` without a source: from then on nothing of it arrives.
         """
         ...
 
     def suspend(self, replica: Replica, source: Session | None, deadline: Deadline) -> None:
         """End what goes on between the sites; what was received stays. ``source`` is None where it
-        is gone: then only the receiver's part is ended.
+        is gone: then only the receiver's part is ended, and a synchronisation that is under way
+        elsewhere is waited for no longer than a bounded time, and then put out.
         """
         ...
 
@@ -252,7 +258,8 @@ class Replication(Protocol):
     ) -> Mapping[Address, Outcome]:
         """Make the Disks of a point (None: the newest), by address: ordinary Disks, found by
         ``observe`` as such. The replica, its other points included, is no more. Refused while
-        writes of the source still arrive.
+        writes of the source still arrive. Who works on the replica elsewhere is waited for no
+        longer than a bounded time, and then put out.
         """
         ...
 

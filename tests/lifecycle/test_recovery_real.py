@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.providers.capabilities import Way
+from provisioner.core.diagnostics import ProvisionerError
+from provisioner.providers.capabilities import Standby, Way
+from provisioner.workflows.recovery.actions import Estate
 from provisioner.workflows.recovery.model import Check, Fencing, Mode, Moment, OwnStep
 from provisioner.workflows.runbook import OnFailure
 from provisioner.workflows.runs import Outcome, What
@@ -231,15 +233,54 @@ def test_a_migration_of_which_something_runs_already_is_not_rolled_back(sites: T
     assert ([], ["db", "web"]) == (sites.running(A), sites.running(B))
 
 
-def test_a_migration_that_was_rolled_back_succeeds_the_next_time(sites: TwoSites) -> None:
+def test_a_migration_that_was_rolled_back_succeeds_once_its_machines_are_protected_again(
+    sites: TwoSites,
+) -> None:
     sites.stop_at("promote/db")
     run = sites.run(Mode.MIGRATE)
     sites.begin_anew()
     sites.roll_back(run)
     sites.write("db", "order 2")
+    assert {"PRV7080"} == set(trouble(sites.run(Mode.MIGRATE)).values())
+    assert Outcome.SUCCEEDED is sites.run(Mode.REPROTECT).record.outcome
     again = sites.run(Mode.MIGRATE)
     assert (Outcome.SUCCEEDED, {}) == (again.record.outcome, trouble(again))
     assert ["order 2"] == sites.on_disk("db", B)
+
+
+def test_a_replication_that_goes_on_during_a_failover_makes_its_points_newer_at_most(
+    tmp_path: Path,
+) -> None:
+    sites = TwoSites(tmp_path, [planned("db", keep=1)])
+    sites.write("db", "order 1")
+    sites.replicate()
+    sites.before["promote"] = sites.replicate
+    run = sites.run(Mode.FAILOVER)
+    assert (Outcome.SUCCEEDED, {}) == (run.record.outcome, trouble(run))
+    chosen, made = (run.tasks[f"{task}/db"].result["point"] for task in ("choose", "promote"))
+    assert str(chosen) < str(made)
+    assert ["order 1"] == sites.on_disk("db", B)
+
+
+def test_a_replication_that_knows_of_no_failover_overwrites_nothing(sites: TwoSites) -> None:
+    sites.run(Mode.FAILOVER)
+    sites.write("db", "order 2", B)
+    # As after a power cut at the one site, where the other one had none of its machines marked.
+    sites.outside(B).change("VirtualMachine", "db", ("power",), "stopped")
+    with sites.sessions() as sessions:
+        estate = Estate(sites.plan, sessions)
+        placed = estate.placed(machine_address("db"), A)
+        session = estate.session(placed.record)
+        assert isinstance(session, Standby)
+        session.take_over(placed.resource, sites.deadline())
+    before = sites.objects(B)
+    with pytest.raises(ProvisionerError) as refused:
+        sites.replicate()
+    assert ("PRV7080", True) == (
+        refused.value.diagnostics[0].code,
+        "dr reprotect shop" in refused.value.diagnostics[0].hint,
+    )
+    assert (["order 2"], before) == (sites.on_disk("db", B), sites.objects(B))
 
 
 def test_the_author_s_steps_get_the_names_of_what_they_are_about(tmp_path: Path) -> None:

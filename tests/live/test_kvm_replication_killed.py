@@ -15,6 +15,7 @@ replicationbench = pytest.importorskip("tests.live.replicationbench")
 replicationkilled = pytest.importorskip("tests.live.replicationkilled")
 
 from provisioner.providers.capabilities import Way  # noqa: E402
+from tests.live.replicationservers import servers  # noqa: E402
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -28,21 +29,6 @@ def sites(
     yield bench
     bench.discard()
     bench.close()
-
-
-def servers(sites: Any) -> list[str]:
-    """Command lines of programs that have a file of the replica open for others."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if ("qemu-nbd" in line or "storage-daemon" in line) and str(
-            sites.far.pool_folder()
-        ) in line:
-            found.append(line)
-    return found
 
 
 # Calls in between are for the long run: a process takes a second to begin.
@@ -70,7 +56,7 @@ def test_incremental(sites: Any, tmp_path: Path, step: int) -> None:
     assert call > 10, "it was killed on all of the way"
     assert 2 == len(sites.files())
     assert 1 == len(sites.near.domain().listAllCheckpoints(0))
-    assert [] == servers(sites)
+    assert [] == servers(sites.far.pool_folder())
     assert [] == sites.scratch_files()
 
 
@@ -83,7 +69,7 @@ def test_continuous(sites: Any, tmp_path: Path, step: int) -> None:
     assert call > 8, "it was killed on all of the way"
     assert sites.state(replica).in_step
     assert 2 == len(sites.files())
-    assert 1 == len(servers(sites))
+    assert 1 == len(servers(sites.far.pool_folder()))
 
 
 @pytest.mark.parametrize("step", STEPS)

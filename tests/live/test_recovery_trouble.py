@@ -90,8 +90,6 @@ def test_a_guest_that_does_not_come_up_holds_back_what_needs_it(
     shop.run("replicate", "run")
 
 
-# Under heavy load a volume of a pool that is being read anew was once not found after a kill; the
-# run has to be resumed once more then.
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_runs_end_as_if_nothing_had_been(running: Shop, observer: Observer) -> None:

@@ -57,7 +57,7 @@ class Drills:
                 # What is above another image is qcow2; a raw Disk has to hold everything itself.
                 self.store.copy(disk, below, partial, deadline)
             self.store.move(disk, partial.name, file.name, deadline)
-        self.store.refresh(replica)
+        self.store.refresh(replica, deadline)
         return {
             address: self.store.outcome(disk, files[str(address)].name)
             for address, disk in replica.disks.items()
@@ -85,7 +85,7 @@ class Drills:
         if record.staged is not None:
             record = self.store.write(replica, replace(record, staged=None), deadline)
         record = self.store.prune(replica, record, deadline)
-        self.store.refresh(replica)
+        self.store.refresh(replica, deadline)
         return record
 
 

@@ -8,7 +8,7 @@ does not find, and a process id that was given to another program meanwhile is l
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,35 +17,31 @@ from typing import Any
 from provisioner.core.clock import Deadline
 from provisioner.providers.api import Endpoint, Terminal
 from provisioner_plugins.kvm.replication.nbd import Address, TcpAddress, UnixAddress
+from provisioner_plugins.kvm.replication.private import Private
 from provisioner_plugins.kvm.replication.shell import Shell
 
-FOLDER = "/tmp/provisioner-nbd-{}"  # noqa: S108 - made for one user alone, and checked
 _PORTS = (10809, 10872)
-_FOLDER = """
-dir="/tmp/provisioner-nbd-$(id -u)"
-mkdir -m 711 "$dir" 2>/dev/null || true
-[ -d "$dir" ] && [ -O "$dir" ] && [ ! -L "$dir" ] || { echo "$dir is not ours" >&2; exit 1; }
-echo "$dir"
-"""
+# By a whole argument of the command line: the file of the process id, which is ours alone. grep is
+# told by its input, or it would find itself.
 _OURS = """
-ours() { tr '\\0' '\\n' <"/proc/$1/cmdline" 2>/dev/null | grep -qF -- "$2.pid"; }
+named() { printf '%s\\n' "$1.pid" "--pid-file=$1.pid"; }
+ours() { named "$2" | grep -qzxF -f - "/proc/$1/cmdline" 2>/dev/null; }
 """
 _END = (
     _OURS
     + """
+of() { named "$1" | grep -lzxF -f - /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3; }
 for base in "$@"; do
-  pid=$(cat "$base.pid" 2>/dev/null || true)
-  if [ -n "$pid" ] && ours "$pid" "$base"; then
-    kill "$pid" 2>/dev/null || true
-    tries=0
-    while ours "$pid" "$base"; do
-      tries=$((tries + 1))
-      if [ "$tries" = 200 ]; then kill -9 "$pid" 2>/dev/null || true; fi
-      if [ "$tries" = 300 ]; then echo "process $pid does not end" >&2; exit 1; fi
-      sleep 0.05
-    done
-  fi
-  rm -f -- "$base.pid" "$base.sock" "$base.qmp" "$base.idle"
+  tries=0
+  while pids=$(of "$base") && [ -n "$pids" ]; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 300 ]; then echo "processes do not end:" $pids >&2; exit 1; fi
+    if [ "$tries" -gt 200 ]; then kill -s KILL $pids 2>/dev/null || true
+    elif [ "$tries" = 1 ]; then kill $pids 2>/dev/null || true; fi
+    sleep 0.05
+  done
+  door="${base%/*}.door/${base##*/}"
+  rm -f -- "$base.pid" "$base.sock" "$base".????????.sock "$base.qmp" "$base.idle" "$door.sock"
 done
 """
 )
@@ -73,7 +69,8 @@ done
 """
 )
 _LET_IN = """
-chown --reference="$1" -- "$2" 2>/dev/null || true
+chmod 600 -- "$2"
+chown -h "$1" -- "$2"
 """
 
 
@@ -101,10 +98,10 @@ def place_of(endpoint: Endpoint) -> Place:
 class Exports:
     """Servers of images on one host."""
 
-    def __init__(self, endpoint: Endpoint, shell: Shell) -> None:
+    def __init__(self, endpoint: Endpoint, shell: Shell, private: Private) -> None:
         self._shell = shell
         self._place = place_of(endpoint)
-        self._folder: str | None = None
+        self._private = private
 
     @property
     def listens(self) -> bool:
@@ -137,10 +134,11 @@ class Exports:
         options = ["--fork", f"--pid-file={base}.pid", f"--format={form}", "--discard=unmap"]
         options += ["--cache=writeback"] if writable else ["--read-only"]
         options += [f"--bitmap={bitmap}"] if bitmap is not None else []
-        argv = ("qemu-nbd", *options, f"--socket={base}.sock", path)
-        self._shell.run(argv, deadline)
+        # Never the same again: who was put out meanwhile does not get to another one's server.
+        socket = f"{base}.{secrets.token_hex(4)}.sock"
+        self._shell.run(("qemu-nbd", *options, f"--socket={socket}", path), deadline)
         try:
-            with self._shell.reached(f"{base}.sock", deadline) as here:
+            with self._shell.reached(socket, deadline) as here:
                 yield UnixAddress(here)
         finally:
             self.end([key], deadline)
@@ -150,10 +148,10 @@ class Exports:
         key: str,
         images: Sequence[tuple[str, str, str]],
         deadline: Deadline,
-        let_in: str | None = None,
+        let_in: int | None = None,
     ) -> Address:
         """Have images (export name, path, format) written to by the QEMU of another site, until
-        :meth:`end`. ``let_in``: a file of this machine whose owner may connect to the socket.
+        :meth:`end`. ``let_in``: another user of this machine, by whom that is run.
         """
         base = self._base(key, deadline)
         self.end([key], deadline)
@@ -169,11 +167,12 @@ class Exports:
         listen = self._place.listen
         address: Address
         if listen is None:
-            server = f"addr.type=unix,addr.path={base}.sock,max-connections={len(images)}"
+            at_base = base if let_in is None else self._private.door(key, deadline)
+            server = f"addr.type=unix,addr.path={at_base}.sock,max-connections={len(images)}"
             self._shell.run([*argv, "--nbd-server", server, *exports], deadline)
             if let_in is not None:
-                self._shell.script(_LET_IN, (let_in, f"{base}.sock"), deadline)
-            address = UnixAddress(f"{base}.sock")
+                self._shell.script(_LET_IN, (str(let_in), f"{at_base}.sock"), deadline)
+            address = UnixAddress(f"{at_base}.sock")
         else:
             at = f"addr.type=inet,max-connections={len(images)},addr.host={listen}"
             if self._place.certificates is not None:
@@ -187,12 +186,6 @@ class Exports:
             )
         self._shell.script(_NOTE, (base,), deadline)
         return address
-
-    @contextmanager
-    def locked(self, key: str, about: str, deadline: Deadline) -> Iterator[None]:
-        """A block that one caller at a time is in; see :meth:`Shell.locked`."""
-        with self._shell.locked(f"{self._base(key, deadline)}.lock", about):
-            yield
 
     @contextmanager
     def control_of(self, key: str, deadline: Deadline) -> Iterator[str]:
@@ -215,9 +208,7 @@ class Exports:
         self._shell.script(_END, bases, deadline)
 
     def _base(self, key: str, deadline: Deadline) -> str:
-        if self._folder is None:
-            self._folder = self._shell.script(_FOLDER, (), deadline).strip()
-        return f"{self._folder}/{hashlib.sha256(key.encode()).hexdigest()[:24]}"
+        return self._private.base(key, deadline)
 
     def _on_port(
         self, listen: str, argv: Callable[[int], Sequence[str]], deadline: Deadline

@@ -124,7 +124,7 @@ class Mirror:
             size = _size(machine, found[address])
             path = self.store.make(disk, file, size, None, deadline)
             images.append((_name(machine, index), path, file.format))
-        let_in = found[min(found)].path if machine.shell.is_here else None
+        let_in = machine.other_user(deadline) if machine.shell.is_here else None
         at = self.exports.keep_offered(self.key(replica), images, deadline, let_in)
         try:
             for index, address in enumerate(sorted(found)):

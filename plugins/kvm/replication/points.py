@@ -15,6 +15,7 @@ from provisioner.providers.api import Resource, Retryable, Terminal
 from provisioner.providers.capabilities import Replica
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.disk import format_of
+from provisioner_plugins._libvirt.volume import identity_names
 from provisioner_plugins.kvm.replication.copying import copy_differing, copy_dirty
 from provisioner_plugins.kvm.replication.exports import Exports
 from provisioner_plugins.kvm.replication.nbd import ALLOCATION, Client, NbdError
@@ -111,7 +112,7 @@ class Points:
         for address, disk in replica.disks.items():
             seed = record.below[0][str(address)].name
             self.store.move(disk, self.store.volume(disk).volume, seed, deadline)
-        self.store.refresh(replica)
+        self.store.refresh(replica, deadline)
         return record
 
     # --- the copy ---
@@ -153,17 +154,23 @@ def writer_key(path: str) -> str:
 
 
 def require_free(store: Store, replica: Replica, deadline: Deadline) -> None:
-    """Raise Terminal (PRV5368) if there are volumes in the place of a replica's Disks."""
+    """Raise Terminal (PRV5368) if there are volumes of a replica's Disks, whatever their format."""
     for disk in replica.disks.values():
-        name = store.volume(disk).volume
-        if store.exists(disk, [name], deadline) != [False]:
+        names = list(dict.fromkeys((store.volume(disk).volume, *identity_names(disk))))
+        there = store.exists(disk, names, deadline)
+        found = [
+            store.path(disk, name) for name, is_there in zip(names, there, strict=True) if is_there
+        ]
+        if found:
             raise Terminal(
                 error(
                     "PRV5368",
                     f"{disk.address} is at the receiving site already",
-                    detail=f"Found {store.path(disk, name)}; a replica would become that file.",
-                    hint="If it holds an older state of the same disk, replicate onto it (as a "
-                    "reversal of the direction does); else remove or rename it.",
+                    detail=f"Found {', '.join(found)}, which may be newer than what would be "
+                    "replicated. Nothing was written.",
+                    hint="If the machine runs at the other site and this is what it left here, "
+                    "make a replica of it: 'provisioner dr reprotect PLAN'. Else remove or rename "
+                    "it.",
                     address=str(replica.machine.address),
                 )
             )

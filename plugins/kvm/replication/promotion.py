@@ -35,7 +35,7 @@ class Promotion:
         is being promoted).
         """
         if not record.points and not record.promoting and self._is_done(replica, deadline):
-            self.store.refresh(replica)
+            self.store.refresh(replica, deadline)
             return self._outcomes(replica)
         if record.promoting is None:
             record = self._begun(replica, record, point, deadline)
@@ -56,7 +56,7 @@ class Promotion:
             else:
                 self.store.move(disk, file.name, volume.volume, deadline)
         self.store.forget(replica, deadline)
-        self.store.refresh(replica)
+        self.store.refresh(replica, deadline)
         return self._outcomes(replica)
 
     def _begun(

@@ -8,8 +8,10 @@ no script is ever put together.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
+import signal
 import stat
 import subprocess
 import tempfile
@@ -28,16 +30,40 @@ from provisioner_plugins._libvirt.connection import Connection
 
 _NOT_FOUND = 127
 _SSH_FAILED = 255
+_TIMED_OUT = 124
+"""What timeout(1) says."""
+_PUT_OUT = 75
+_GRACE_SECONDS = 15.0
+"""Until ssh is ended here, after its program should have been ended there."""
+_END_SECONDS = 5.0
+_PATIENCE = (
+    *("-o", "ConnectTimeout=15"),
+    *("-o", "ServerAliveInterval=10"),
+    *("-o", "ServerAliveCountMax=3"),
+)
+"""Seconds after which a host that does not answer is given up."""
+
+# Open before it is read: see locks. A server that outlives the call is known by its key instead.
+_UNDER = """
+path=$1 us=$2; shift 2
+[ -r "$path" ] || exit 75
+exec 9<"$path"
+[ "$(head -n 1 -- "$path")" = "$us" ] || exit 75
+if [ "$1" = qemu-storage-daemon ]; then exec "$@" 9<&-; fi
+exec "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Shell:
     """Where programs run. ``ssh`` is what reaches the host (the program, its options and last the
-    host's name), empty for this machine.
+    host's name), empty for this machine. ``lock``: a file of the host and what has to stand in it,
+    or nothing is run; see :mod:`locks`.
     """
 
     host: str
     ssh: tuple[str, ...] = ()
+    lock: tuple[str, str] | None = None
 
     @property
     def is_here(self) -> bool:
@@ -47,12 +73,17 @@ class Shell:
     def run(self, argv: Sequence[str], deadline: Deadline, given: bytes = b"") -> str:
         """What a program writes on its standard output; ``given`` is its standard input.
 
-        Raises Terminal (PRV5360 it failed, PRV5361 the host does not have it) and Retryable
-        (PRV5362 out of time or not reached).
+        Raises Terminal (PRV5360 it failed, PRV5361 the host does not have it, PRV5386 the lock is
+        another one's) and Retryable (PRV5362 out of time or not reached).
         """
-        found = self._finished(argv, deadline, given)
+        full = argv
+        if self.lock is not None:
+            full = ("sh", "-euc", _UNDER, "provisioner", *self.lock, *argv)
+        found = self._finished(full, deadline, given)
         if found.returncode == 0:
             return found.stdout.decode(errors="replace")
+        if self.lock is not None and found.returncode == _PUT_OUT:
+            raise Terminal(put_out(self.host))
         said = found.stderr.decode(errors="replace").strip()
         if found.returncode == _NOT_FOUND:
             raise Terminal(_missing(self.host, argv[0]))
@@ -111,54 +142,74 @@ class Shell:
                     yield str(here)
                 finally:
                     process.terminate()
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(_END_SECONDS)
+                    process.kill()
 
-    @contextmanager
-    def locked(self, path: str, about: str) -> Iterator[None]:
-        """A block that no other program has entered with the same file of the host. The lock is a
-        process's there, which ends with us, however we end. Raises Retryable (PRV5358).
+    def begun(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        """A program that has been begun, with pipes to its input and from its output; see
+        :func:`ended`. No Ctrl-C reaches it.
         """
-        argv = ("flock", "--nonblock", path, "sh", "-c", "echo held; exec cat")
-        full = (*self.ssh, "--", shlex.join(argv)) if self.ssh else argv
-        with subprocess.Popen(  # noqa: S603 - an argument list
-            full, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as holder:
-            # It writes at once, or ends.
-            if holder.stdout is None or holder.stdout.readline() != b"held\n":
-                holder.kill()
-                raise Retryable(
-                    error(
-                        "PRV5358",
-                        f"{about}: another program works on its replica",
-                        hint="Wait until that has ended: another provisioner replicates it, or "
-                        "recovers it.",
-                    ),
-                    2.0,
-                )
-            try:
-                yield
-            finally:
-                if holder.stdin is not None:
-                    holder.stdin.close()
+        return subprocess.Popen(  # noqa: S603 - an argument list
+            self._there(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _there(self, argv: Sequence[str]) -> tuple[str, ...]:
+        return (*self.ssh, "--", shlex.join(argv)) if self.ssh else tuple(argv)
 
     def _finished(
         self, argv: Sequence[str], deadline: Deadline, given: bytes
     ) -> subprocess.CompletedProcess[bytes]:
-        full = (*self.ssh, "--", shlex.join(argv)) if self.ssh else tuple(argv)
+        seconds = deadline.remaining()
+        if self.ssh:
+            # Ended there as well: what ends ssh here does not reach it.
+            argv = ("timeout", "-k", "5", f"{max(1, math.ceil(seconds))}", *argv)
+            seconds += _GRACE_SECONDS
+        full = self._there(argv)
         try:
-            return subprocess.run(  # noqa: S603 - an argument list, and no shell unless one of ours
-                full, input=given, capture_output=True, check=False, timeout=deadline.remaining()
+            process = subprocess.Popen(  # noqa: S603 - an argument list, and no shell but ours
+                full,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             )
         except FileNotFoundError:
             raise Terminal(_missing(self.host, full[0])) from None
-        except subprocess.TimeoutExpired:
-            raise Retryable(
-                error(
-                    "PRV5362",
-                    f"Host/{self.host}: {argv[0]} did not end in time",
-                    hint="Repeat the command with more time: it goes on where it was.",
-                ),
-                1.0,
-            ) from None
+        with process:
+            try:
+                out, err = process.communicate(given, timeout=max(0.0, seconds))
+            except subprocess.TimeoutExpired:
+                _kill(process)
+                raise Retryable(_late(self.host, argv[0]), 1.0) from None
+            except BaseException:
+                _kill(process)
+                raise
+        if self.ssh and process.returncode == _TIMED_OUT:
+            raise Retryable(_late(self.host, argv[4]), 1.0)
+        return subprocess.CompletedProcess(full, process.returncode, out, err)
+
+
+def ended(process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
+    """Return when a program of :meth:`Shell.begun` has ended: by itself within some seconds, since
+    its input has, or else killed, with what it has begun here.
+    """
+    with process:
+        if not at_once:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_END_SECONDS)
+        if process.poll() is None:
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a program and all that it has begun on this machine."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def shell_of(connected: Connection) -> Shell:
@@ -181,7 +232,7 @@ def shell_of(connected: Connection) -> Shell:
             identity = ("-i", str(connected.context.root / key)) if key is not None else ()
             port = ("-p", str(parts.port)) if parts.port is not None else ()
             name = f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname
-            argv = ("ssh", "-o", "BatchMode=yes", *_shared(), *port, *identity, name)
+            argv = ("ssh", "-o", "BatchMode=yes", *_PATIENCE, *_shared(), *port, *identity, name)
             return Shell(endpoint.name, argv)
         found = "The key is a secret that only libvirt is given"
     else:
@@ -208,6 +259,26 @@ def _shared() -> tuple[str, ...]:
         return ()
     options = ("ControlMaster=auto", f"ControlPath={folder}/%C", "ControlPersist=10")
     return tuple(part for option in options for part in ("-o", option))
+
+
+def put_out(host: str) -> Any:
+    """A call goes no further: another one holds the lock."""
+    return error(
+        "PRV5386",
+        f"Host/{host}: another program has taken over the replica",
+        detail="A recovery does not wait longer for a synchronisation that is under way. Nothing "
+        "more of it is written.",
+        hint="See what has become of the machine: provisioner dr status, dr history. If it still "
+        "runs where it ran, replicate again.",
+    )
+
+
+def _late(host: str, program: str) -> Any:
+    return error(
+        "PRV5362",
+        f"Host/{host}: {program} did not end in time",
+        hint="Repeat the command with more time: it goes on where it was.",
+    )
 
 
 def _missing(host: str, program: str) -> Any:

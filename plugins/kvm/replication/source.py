@@ -38,12 +38,12 @@ from provisioner_plugins.kvm.machine.domain_calls import DomainCalls
 from provisioner_plugins.kvm.replication import nbd
 from provisioner_plugins.kvm.replication.checkpoints import Checkpoints
 from provisioner_plugins.kvm.replication.exports import Exports
+from provisioner_plugins.kvm.replication.private import Private
 from provisioner_plugins.kvm.replication.shell import Shell, shell_of
 from provisioner_plugins.kvm.replication.sourcedisks import SourceDisk, source_disk
 
 _SCRATCH = ".replica.scratch-"
 _END_SECONDS = 10.0
-_SOCKETS = "/tmp"  # noqa: S108 - whoever runs QEMU can make one there
 _BITMAP = "dirty"
 """What a job calls the bitmap that it offers."""
 _LOST = (
@@ -82,9 +82,10 @@ class SourceMachine:
         self.calls = DomainCalls(connection, uuid, machine.name, machine.address)
         self.shell: Shell = shell_of(connection)
         self._connection = connection
-        self._exports = Exports(connection.endpoint, self.shell)
+        self._private = Private(self.shell)
+        self._exports = Exports(connection.endpoint, self.shell, self._private)
         options: Mapping[str, Any] = connection.endpoint.connection.get("replication", {})
-        self._sockets = str(options.get("sockets", _SOCKETS))
+        self._sockets: str | None = options.get("sockets")
         self._replica = replica
         self.checkpoints = Checkpoints(self.calls)
 
@@ -158,6 +159,17 @@ class SourceMachine:
         with self._from_job(found, checkpoint, before, deadline) as offers:
             yield offers
 
+    def other_user(self, deadline: Deadline) -> int | None:
+        """Who runs the machine's QEMU; None if that is us, or it does not run."""
+        me, user = self._private.users(str(self.calls.uuid), deadline)
+        return None if user == me else user
+
+    def _socket_folder(self, deadline: Deadline) -> str:
+        if self._sockets is not None:
+            return self._sockets
+        uuid = str(self.calls.uuid)
+        return self._private.room(f"job {uuid}", uuid, deadline)
+
     def _key(self, address: Address) -> str:
         return f"source {self.calls.uuid} {address}"
 
@@ -194,7 +206,7 @@ class SourceMachine:
         deadline: Deadline,
     ) -> Iterator[Offers]:
         token = secrets.token_hex(4)
-        path = f"{self._sockets}/provisioner-{token}.sock"
+        path = f"{self._socket_folder(deadline)}/provisioner-{token}.sock"
         server = element("server", {"transport": "unix", "socket": path})
         is_known = before is not None and before in self.checkpoints.names()
         try:

@@ -12,7 +12,7 @@ What the record does not name is what an interrupted call left, and is removed b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from provisioner.core.address import Address
@@ -22,7 +22,7 @@ from provisioner.providers.api import Outcome, Resource, Terminal
 from provisioner.providers.capabilities import Replica
 from provisioner_plugins._libvirt.connection import Connection
 from provisioner_plugins._libvirt.disk import format_of
-from provisioner_plugins._libvirt.storage import Volumes, look_afresh
+from provisioner_plugins._libvirt.storage import Volumes, no_volume
 from provisioner_plugins._libvirt.volume import REPLICA, VolumeId, place_to_make, pool_of
 from provisioner_plugins._libvirt.xml import parse, text_of
 from provisioner_plugins.kvm.replication.record import File, Record
@@ -37,12 +37,14 @@ while IFS= read -r file; do
 done
 """
 _WRITE = """
+umask 077
 cat > "$1.new"
 chown --reference="$(dirname -- "$1")" -- "$1.new" 2>/dev/null || true
 sync -- "$1.new"
 mv -f -- "$1.new" "$1"
 """
 _MAKE = """
+umask 077
 rm -f -- "$1"
 trap 'rm -f -- "$1"' EXIT
 if [ -n "$4" ]; then qemu-img create -q -f "$2" -b "$4" -F "$5" -- "$1" ${3:+"$3"}
@@ -51,6 +53,7 @@ chown --reference="$(dirname -- "$1")" -- "$1" 2>/dev/null || true
 trap - EXIT
 """
 _CONVERT = """
+umask 077
 qemu-img convert -f "$2" -O "$4" -- "$1" "$3.replica.new"
 chown --reference="$(dirname -- "$3")" -- "$3.replica.new" 2>/dev/null || true
 mv -f -- "$3.replica.new" "$3"
@@ -124,7 +127,9 @@ class Store:
             for pool in handle.listAllStoragePools(0):
                 document = parse(pool.XMLDesc(0))
                 path = text_of(document, "target/path")
-                if document.get("type") in _FOLDERS and path is not None:
+                # Below one of a file system that is not mounted is another one's folder.
+                is_there = document.get("type") == "dir" or pool.isActive()
+                if document.get("type") in _FOLDERS and path is not None and is_there:
                     found[pool.name()] = path
             return found
 
@@ -280,15 +285,17 @@ class Store:
 
     # --- libvirt's view ---
 
-    def refresh(self, replica: Replica) -> None:
-        """Have the daemon see the files as they are now."""
+    def refresh(self, replica: Replica, deadline: Deadline) -> None:
+        """Have the daemon see the files as they are now. Raises Retryable (PRV5112)."""
         for pool in sorted({pool_of(disk) for disk in replica.disks.values()}):
-            self._connection.call(f"refresh storage pool {pool}", partial(_look, pool=pool))
+            self._volumes.look(pool, deadline)
 
     def outcome(self, disk: Resource, name: str) -> Outcome:
-        """A file as a volume, with the id that a machine's disk is found by."""
-        return self._volumes.outcome(VolumeId(pool_of(disk), name))
-
-
-def _look(handle: Any, pool: str) -> None:
-    look_afresh(handle.storagePoolLookupByName(pool))
+        """A file as a volume, with the id that a machine's disk is found by; the daemon has seen
+        it. Raises Terminal (PRV5133).
+        """
+        volume = VolumeId(pool_of(disk), name)
+        found = self._volumes.outcome(volume)
+        if not found.outputs:
+            raise Terminal(no_volume(volume))
+        return found

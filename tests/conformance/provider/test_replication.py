@@ -315,6 +315,38 @@ def test_a_disk_in_use_does_not_become_a_replica(sites: Sites) -> None:
     assert content == sites.received(outcome)
 
 
+@pytest.mark.parametrize("way", [Way.INCREMENTAL, Way.CONTINUOUS])
+def test_a_promoted_disk_is_overwritten_by_no_synchronisation_that_was_not_told_to(
+    sites: Sites, way: Way
+) -> None:
+    replica = sites.replica(way)
+    sites.synchronise(replica)
+    sites.suspend(replica)
+    promoted = sites.promote(replica)
+    before, content = sites.seen_there(), sites.received(promoted)
+    source = sites.here.under_test.outside.picture(*sites.machine)
+    sites.write()
+    for again in (Way.INCREMENTAL, Way.CONTINUOUS):
+        with pytest.raises(Terminal):
+            sites.synchronise(sites.replica(again))
+    assert content == sites.received(promoted)
+    assert before == sites.seen_there()
+    assert () == sites.state(replica).points
+    assert source == sites.here.under_test.outside.picture(*sites.machine)
+
+
+@pytest.mark.parametrize("way", [Way.INCREMENTAL, Way.CONTINUOUS])
+def test_a_disk_that_is_there_refuses_a_synchronisation_and_not_only_what_comes_of_it(
+    sites: Sites, way: Way
+) -> None:
+    with sites.receiver() as receiver:
+        receiver.create(sites.replica().disks[sites.disk], sites.there.deadline())
+    before = sites.seen_there()
+    with pytest.raises(Terminal):
+        sites.synchronise(sites.replica(way))
+    assert (before, ()) == (sites.seen_there(), sites.state(sites.replica(way)).points)
+
+
 def test_a_disk_that_is_there_is_not_overwritten(sites: Sites) -> None:
     with sites.receiver() as receiver:
         made = receiver.create(sites.replica().disks[sites.disk], sites.there.deadline())

@@ -1,7 +1,8 @@
 """How programs are run on hosts for replication, and which processes are ended there."""
 
 import subprocess
-from collections.abc import Iterator
+import sys
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,6 +16,7 @@ from provisioner.core.diagnostics import Diagnostic  # noqa: E402
 from provisioner.providers.api import Endpoint, Retryable, Terminal  # noqa: E402
 from provisioner_plugins._libvirt.connection import Connection  # noqa: E402
 from provisioner_plugins.kvm.replication.exports import Exports  # noqa: E402
+from provisioner_plugins.kvm.replication.private import Private  # noqa: E402
 from provisioner_plugins.kvm.replication.shell import Shell, shell_of  # noqa: E402
 
 HERE = Shell("lab")
@@ -89,34 +91,67 @@ def test_arguments_are_never_read_by_a_shell() -> None:
     assert "$(id) ; 'x'\n" == HERE.script('echo "$1"', ("$(id) ; 'x'",), soon())
 
 
+def test_what_is_out_of_time_is_ended_with_all_that_it_began(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    script = 'sleep 60 & echo $! >"$1"; wait'
+    with pytest.raises(Retryable):
+        HERE.script(script, (str(told),), soon(0.5))
+    assert not running(int(told.read_text()))
+
+
+def test_a_host_that_is_gone_holds_nobody_up() -> None:
+    ssh = reached("qemu+ssh://ops@kvm1.example/system").ssh
+    options = {option for flag, option in pairwise(ssh) if flag == "-o"}
+    assert {"ConnectTimeout=15", "ServerAliveInterval=10", "ServerAliveCountMax=3"} <= options
+
+
+def test_what_is_out_of_time_is_ended_on_the_other_host_too(tmp_path: Path) -> None:
+    ssh, told = tmp_path / "ssh", tmp_path / "pid"
+    # Another host: what runs there has nothing to do with the end of ssh here.
+    ssh.write_text('#!/bin/sh\nshift\nexec setsid --wait sh -c "$*"\n')
+    ssh.chmod(0o755)
+    there = Shell("far", (str(ssh),))
+    with pytest.raises(Retryable) as refused:
+        there.script('echo $$ >"$1"; exec sleep 60', (str(told),), soon(0.5))
+    assert "PRV5362" == refused.value.diagnostic.code
+    assert not running(int(told.read_text()))
+
+
 @pytest.fixture
-def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(["sleep", "60"]) as process:
-        yield process
-        process.kill()
+def exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exports:
+    private = Private(HERE)
+    monkeypatch.setattr(private, "_folder", str(tmp_path))
+    return Exports(Endpoint("lab", "kvm", {"uri": "qemu:///session"}), HERE, private)
 
 
-def test_only_our_own_servers_are_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sleeper: subprocess.Popen[bytes]
-) -> None:
+def begun(*argv: str) -> subprocess.Popen[bytes]:
+    """A program whose command line is this, and which sleeps."""
+    program = "import time; print(flush=True); time.sleep(60)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *argv], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def test_only_our_own_servers_are_ended(exports: Exports) -> None:
     """A process id may have been given to another program since it was written down."""
-    exports = Exports(Endpoint("lab", "kvm", {"uri": "qemu:///session"}), HERE)
-    base = tmp_path / "server"
-    monkeypatch.setattr(exports, "_base", lambda *_: str(base))
-    base.with_suffix(".pid").write_text(f"{sleeper.pid}\n")
-    assert ["gone"] == exports.states(["any"], soon())
-    exports.end(["any"], soon())
-    assert sleeper.poll() is None
-    assert not base.with_suffix(".pid").exists()
+    base = exports._base("any", soon())
+    with begun("about", f"{base}.pid.old") as other, begun(f"--pid-file={base}.pid") as ours:
+        Path(f"{base}.pid").write_text(f"{other.pid}\n")
+        assert ["gone"] == exports.states(["any"], soon())
+        exports.end(["any"], soon())
+        assert (None, True) == (other.poll(), ours.wait(5) is not None)
+        assert not Path(f"{base}.pid").exists()
+        other.kill()
 
 
-def test_one_at_a_time_holds_a_lock(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
-    with HERE.locked(path, "one"), pytest.raises(Retryable) as refused, HERE.locked(path, "two"):
-        pass
-    assert "PRV5358" == refused.value.diagnostic.code
-    with HERE.locked(path, "three"):
-        pass
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Copying:
         return {
             "synchronise": repeated(self._synchronise),
             "last-synchronise": repeated(self._last_synchronise),
-            "seed": repeated(self._synchronise),
+            "seed": repeated(self._seed),
             "protected": repeated(lambda _: self._protected()),
             "points": repeated(self._have_points),
             "release": repeated(self._release),
@@ -41,6 +41,12 @@ class Copying:
     def _synchronise(self, work: Work) -> Done:
         machine = self._estate.machine(work)
         return self._result(machine, synchronise(self._estate, machine, work.deadline))
+
+    def _seed(self, work: Work) -> Done:
+        """The first synchronisation back, onto the disks that the machine has had there."""
+        machine = self._estate.machine(work)
+        point = synchronise(self._estate, machine, work.deadline, takes_over=True)
+        return self._result(machine, point)
 
     def _last_synchronise(self, work: Work) -> Done:
         """Of a stopped machine: what it has written is all there is."""
@@ -156,10 +162,14 @@ class Copying:
 
     def _promote(self, work: Work) -> Done:
         machine = self._estate.machine(work)
-        chosen = work.results[str(work.task.arguments["point"])]["point"]
+        chosen = str(work.results[str(work.task.arguments["point"])]["point"])
+        points = [p.id for p in self._estate.replica_states([machine])[machine.address].points]
+        if points and chosen not in points and points[-1] > chosen:
+            # The newest was chosen, and a replication that goes on elsewhere has taken newer ones.
+            chosen = points[-1]
         replica = self._estate.replica(machine)
         session = self._estate.replication(machine)
-        made = session.promote(replica, str(chosen), work.deadline)
+        made = session.promote(replica, chosen, work.deadline)
         disks: dict[str, Json] = {
             str(address): outcome.external_id for address, outcome in made.items()
         }
@@ -167,22 +177,34 @@ class Copying:
 
 
 def synchronise(
-    estate: Estate, machine: PlannedMachine, deadline: Deadline, *, marked: bool = False
+    estate: Estate,
+    machine: PlannedMachine,
+    deadline: Deadline,
+    *,
+    marked: bool = False,
+    takes_over: bool = False,
 ) -> Point:
-    """Take one more recovery point of a machine. Where its old disks lie at the receiving site,
-    they are what the replica begins with. ``marked``: it may stand by where it ran, for that is the
-    work of the same run.
+    """Take one more recovery point of a machine. ``marked``: it may stand by where it ran, for that
+    is the work of the same run. ``takes_over``: disks of its own that lie at the receiving site are
+    what the replica begins with, and are no disks any more; only a run that has seen their machine
+    off and marked may ask for that.
 
     Raises ProvisionerError (PRV7080) if the machine does not run where the plan says, but at the
-    other site: the newer data would be lost.
+    other site, or has disks of its own there: newer data could be lost.
     """
     plan = estate.plan
     source = estate.placed(machine.address, plan.here)
     disks = estate.see([estate.placed(disk, plan.there) for disk in machine.disks])
-    found = [item for item in disks.values() if isinstance(item, Present)]
+    found = sorted(address for address, item in disks.items() if isinstance(item, Present))
     if found:
         _check_direction(estate, machine, marked=marked)
-    replica = estate.replica(machine, seeded=bool(found))
+    if found and not takes_over and machine.way is not Way.EXTERNAL:
+        one, several = "is a disk of its own", "are disks of its own"
+        names = ", ".join(map(str, found))
+        raise ProvisionerError(
+            _not_this_way(estate, machine, f"{names} {one if len(found) == 1 else several} there")
+        )
+    replica = estate.replica(machine, seeded=bool(found) and takes_over)
     session = estate.session(source.record)
     return estate.replication(machine).synchronise(replica, session, deadline)
 
@@ -206,16 +228,21 @@ def _check_direction(estate: Estate, machine: PlannedMachine, *, marked: bool) -
         if machine.address in standing:
             why = f"it stands by on {here.record.name} ({standing[machine.address]})"
     if why:
-        raise ProvisionerError(
-            error(
-                "PRV7080",
-                f"{machine.address} is not replicated from {plan.here} to {plan.there}: {why}",
-                detail=f"Its disks at {plan.there} would be overwritten with older data.",
-                hint="Where the machines run is in the journal of the plan: use the journal of "
-                "the last migration or failover, or reprotect first.",
-                address=str(machine.address),
-            )
-        )
+        raise ProvisionerError(_not_this_way(estate, machine, why))
+
+
+def _not_this_way(estate: Estate, machine: PlannedMachine, why: str) -> Diagnostic:
+    plan = estate.plan
+    return error(
+        "PRV7080",
+        f"{machine.address} is not replicated from {plan.here} to {plan.there}: {why}",
+        detail=f"Its disks at {plan.there} may be newer, and would be overwritten. Nothing was "
+        "written.",
+        hint=f"If it runs at {plan.here}: 'provisioner dr reprotect' makes a replica "
+        "of what is left at the other site. If it does not, use the journal of the last migration "
+        "or failover (--journal), which knows where it runs.",
+        address=str(machine.address),
+    )
 
 
 def _ours(item: Present, lineage: str) -> tuple[object, ...]:

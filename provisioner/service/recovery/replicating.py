@@ -282,7 +282,7 @@ class _Round:
                 with lock:
                     left_out.append(busy)
                 return
-            found = self._one(estates[id(item.plan)], machine, quiet=quiet)
+            found = self._one(item, estates[id(item.plan)], machine, quiet=quiet)
             with lock:
                 if isinstance(found, Copied):
                     done.append(found)
@@ -308,7 +308,7 @@ class _Round:
         )
 
     def _one(
-        self, estate: Estate, machine: PlannedMachine, *, quiet: bool
+        self, item: Opened, estate: Estate, machine: PlannedMachine, *, quiet: bool
     ) -> Copied | Diagnostic | None:
         clock, name = self._workspace.clock, str(machine.address)
         began = clock.monotonic()
@@ -324,7 +324,7 @@ class _Round:
             moved = estate.replica_states([machine])[machine.address].moved
         except (ProvisionerError, ProviderError) as problem:
             failure = provider_failure(problem, f"synchronising {name}")
-            found = failure.diagnostics[0].about(machine.address)
+            found = item.commands.completed(failure.diagnostics[0].about(machine.address))
             seconds = clock.monotonic() - began
             if told:
                 self._sink(StepFailed(name, ACTION, name, seconds, found))

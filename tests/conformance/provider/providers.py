@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.providers.api import Provider
+from provisioner_plugins import kvm, vmware
 from tests.conformance.provider.example_under_test import KIND, FolderUnderTest
 from tests.conformance.provider.memory_under_test import MemoryUnderTest
 from tests.conformance.provider.name_only_under_test import NameOnlyUnderTest
@@ -38,6 +40,13 @@ def _vmware(flavour: str) -> Callable[[Path], ProviderUnderTest]:
     return start
 
 
+def _served(provider: Provider) -> frozenset[str]:
+    """The kinds that a provider says it serves: tests about others are left out, not skipped."""
+    return frozenset(provider.describe().kinds)
+
+
+KVM, VCENTER, ESXI = _served(kvm.provider()), _served(vmware.vcenter()), _served(vmware.esxi())
+
 CANDIDATES = (
     Candidate("memory", MemoryUnderTest.in_file, capabilities=APART),
     # Where the inventory is kept has nothing to do with kinds: no need to try all of them twice.
@@ -49,8 +58,10 @@ CANDIDATES = (
     ),
     Candidate("folder", FolderUnderTest, frozenset({KIND})),
     Candidate("name-only", NameOnlyUnderTest, frozenset({KIND})),
-    Candidate("kvm-system", _kvm("system"), live=True, capabilities=APART),
-    Candidate("kvm-session", _kvm("session"), live=True, capabilities=APART, like="kvm-system"),
-    Candidate("vcenter", _vmware("vcenter"), live=True, capabilities=APART),
-    Candidate("esxi", _vmware("esxi"), live=True, capabilities=APART, like="vcenter"),
+    Candidate("kvm-system", _kvm("system"), KVM, live=True, capabilities=APART),
+    Candidate(
+        "kvm-session", _kvm("session"), KVM, live=True, capabilities=APART, like="kvm-system"
+    ),
+    Candidate("vcenter", _vmware("vcenter"), VCENTER, live=True, capabilities=APART),
+    Candidate("esxi", _vmware("esxi"), ESXI, live=True, capabilities=APART, like="vcenter"),
 )

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
@@ -22,32 +21,13 @@ from provisioner.providers.api import (
     Session,
     Undetermined,
 )
-from provisioner.providers.capabilities import STANDBY, Standby
 from provisioner.state.model import EndpointRecord
-from provisioner.workflows.recovery.actions.estate import OFF, Estate, diagnostic_of, power_of
+from provisioner.workflows.recovery.actions.estate import Estate, diagnostic_of, power_of
+from provisioner.workflows.recovery.actions.sighting import Sighting, is_at, marks
 from provisioner.workflows.recovery.model import RecoveryPlan
 
 PATIENCE = 10.0
 """Seconds for which a host is waited for: a disaster waits, too. All are asked at once."""
-
-
-class Sighting(NamedTuple):
-    """A machine of the plan as a host has it. ``power``: as the host says, ``absent`` where there
-    is none of ours. ``marked``: it stands by.
-    """
-
-    power: str
-    marked: bool
-
-    @property
-    def runs(self) -> bool:
-        """Whether it is not off."""
-        return self.power not in OFF
-
-    @property
-    def is_away(self) -> bool:
-        """Whether the machine is not at this site, whatever the other one says."""
-        return self.power == "absent" or (self.marked and not self.runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +45,9 @@ class Whereabouts:
         other one, and this one has them or does not tell.
         """
         other = self.plan.there if site == self.plan.here else self.plan.here
-        return tuple(address for address, seen in self.seen.items() if _is_at(site, other, seen))
+        return tuple(
+            address for address, seen in self.seen.items() if is_at(seen.get(site), seen.get(other))
+        )
 
     def remains_at(self, site: str) -> bool:
         """Whether a site has something of the machines."""
@@ -88,15 +70,6 @@ class Whereabouts:
                 mark = ", standing by" if sighting.marked else ""
                 parts.append(f"{sighting.power} at {site}{mark}")
         return ", ".join(parts)
-
-
-def _is_at(site: str, other: str, seen: Mapping[str, Sighting]) -> bool:
-    here, there = seen.get(site), seen.get(other)
-    if here is not None and here.runs:
-        return True
-    if there is None or there.runs or not there.marked:
-        return False
-    return here is None or (here.power != "absent" and not here.marked)
 
 
 def site_told(found: Whereabouts, ways: str) -> str | None:
@@ -177,9 +150,7 @@ def _asked(
 ) -> Mapping[Address, Sighting]:
     doing = f"looking where machines of {estate.plan.name} run"
     observed = estate.ask(record, _observing(resources), doing, PATIENCE)
-    marked: Mapping[Address, str] = {}
-    if estate.has(record, STANDBY):
-        marked = estate.ask(record, _marked(resources), doing, PATIENCE)
+    marked = marks(estate, record, resources, doing, PATIENCE)
     lineage = str(estate.plan.lineage)
     return {
         address: Sighting(_power(answer, lineage), address in marked)
@@ -196,11 +167,3 @@ def _power(answer: Observation, lineage: str) -> str:
 
 def _observing(resources: list[Resource]) -> Callable[[Session], Mapping[Address, Observation]]:
     return lambda session: session.observe(resources)
-
-
-def _marked(resources: list[Resource]) -> Callable[[Session], Mapping[Address, str]]:
-    def question(session: Session) -> Mapping[Address, str]:
-        assert isinstance(session, Standby), "its provider says so"
-        return session.standing_by(resources)
-
-    return question

@@ -10,9 +10,10 @@ from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Json
 from provisioner.providers.api import Present
-from provisioner.providers.capabilities import STANDBY, Point, Standby, Way
+from provisioner.providers.capabilities import Point, Way
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import OFF, Acting, Estate, repeated
+from provisioner.workflows.recovery.actions.sighting import check_gives_way, marks
 from provisioner.workflows.recovery.model import PlannedMachine
 
 NAMED = 5
@@ -189,8 +190,9 @@ def synchronise(
     what the replica begins with, and are no disks any more; only a run that has seen their machine
     off and marked may ask for that.
 
-    Raises ProvisionerError (PRV7080) if the machine does not run where the plan says, but at the
-    other site, or has disks of its own there: newer data could be lost.
+    Raises ProvisionerError if newer data could be lost: PRV7080 if the machine does not run where
+    the plan says, but at the other site, or has disks of its own there; PRV7076 if they would be
+    taken over, and which of the two holds the newest data cannot be told.
     """
     plan = estate.plan
     source = estate.placed(machine.address, plan.here)
@@ -198,6 +200,8 @@ def synchronise(
     found = sorted(address for address, item in disks.items() if isinstance(item, Present))
     if found:
         _check_direction(estate, machine, marked=marked)
+    if found and takes_over:
+        check_gives_way(estate, machine)
     if found and not takes_over and machine.way is not Way.EXTERNAL:
         one, several = "is a disk of its own", "are disks of its own"
         names = ", ".join(map(str, found))
@@ -217,14 +221,9 @@ def _check_direction(estate: Estate, machine: PlannedMachine, *, marked: bool) -
     power = estate.power_of(there)
     if power not in OFF:
         why = f"it is {power} on {there.record.name}"
-    elif not marked and estate.has(here.record, STANDBY):
-        standing = estate.ask(
-            here.record,
-            lambda session: (
-                session.standing_by([here.resource]) if isinstance(session, Standby) else {}
-            ),
-            "looking for marked machines",
-        )
+    elif not marked:
+        resources, doing = [here.resource], "looking for marked machines"
+        standing = marks(estate, here.record, resources, doing)
         if machine.address in standing:
             why = f"it stands by on {here.record.name} ({standing[machine.address]})"
     if why:

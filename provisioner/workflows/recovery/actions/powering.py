@@ -26,6 +26,7 @@ from provisioner.workflows.recovery.actions.estate import (
     power_of,
     repeated,
 )
+from provisioner.workflows.recovery.actions.sighting import check_gives_way
 from provisioner.workflows.recovery.actions.silence import PATIENCE, Silence, SilentError
 from provisioner.workflows.recovery.drills import real_machine
 
@@ -48,7 +49,7 @@ class Powering:
             "stay-off": repeated(self._stay_off),
             "disconnected": repeated(_disconnected),
             "off": repeated(self._off_if_seen),
-            "yield": Acting(self._is_off, self._yield),
+            "yield": repeated(self._yield),
             "start": Acting(self._runs, self._start),
             "start-again": Acting(self._runs, self._start_again),
             "suspend": Acting(self._has_state, self._bring_to_state),
@@ -106,27 +107,13 @@ class Powering:
         return Done({"reachable": True, "power": "absent" if present is None else "stopped"})
 
     def _yield(self, work: Work) -> Done:
-        """The former machine of one that runs at the other site now."""
+        """The former machine of one that is at the other site now, which is not taken for granted
+        when it is off already.
+        """
         target = self._target(work)
-        if self._estate.own(target) is None:
-            return Done({"power": "absent"})
-        now = self._estate.placed(target.resource.address, self._estate.other(self._site(work)))
-        power = self._estate.power_of(now)
-        if power != "running":
-            raise ProvisionerError(
-                error(
-                    "PRV7076",
-                    f"{target.resource.address} runs on {target.record.name}, and is {power} on "
-                    f"{now.record.name}, where it was recovered",
-                    detail="Only the machine at the former site is stopped, and only while the one "
-                    "that took its place runs: which of the two holds the newest data cannot be "
-                    "told.",
-                    hint=f"Start it on {now.record.name}, or shut it down on "
-                    f"{target.record.name} yourself, and resume.",
-                    address=str(target.resource.address),
-                )
-            )
-        self._power(target, "stopped", work.deadline)
+        former = check_gives_way(self._estate, self._estate.machine(work))
+        if former.runs:
+            self._power(target, "stopped", work.deadline)
         return self._seen_off(target)
 
     def _all_off(self, work: Work) -> Done:

@@ -7,7 +7,8 @@ from itertools import product
 import pytest
 
 from provisioner.core.diagnostics import ProvisionerError
-from provisioner.workflows.recovery.whereabouts import Sighting, Whereabouts, site_told
+from provisioner.workflows.recovery.actions.sighting import Sighting
+from provisioner.workflows.recovery.whereabouts import Whereabouts, site_told
 from tests.unit.workflows.recovery.plans import A, B, machine_address, plan_of, planned
 
 RUNS, OFF = Sighting("running", marked=False), Sighting("stopped", marked=False)

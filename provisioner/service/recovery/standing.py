@@ -7,11 +7,10 @@ from provisioner.service.recovery.opening import LOOKED_BACK, TURN, TURNING, Ope
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.refusals import moment
-from provisioner.workflows.runs import Outcome, Run, RunRecord, What
+from provisioner.workflows.runs import Outcome, Run, RunRecord
 
 _MAKES = frozenset({"bubble", "stage", "define", "power-on", "suspend"})
 """Actions of a drill that leave something at its site."""
-_NOT_BEGUN = (None, What.HELD, What.SKIPPED)
 
 
 def check_no_drill(opened: Opened) -> None:
@@ -58,5 +57,5 @@ def _made_something(run: Run) -> bool:
     return any(
         run.runbook.by_id[state.task].action in _MAKES
         for state in run.tasks.values()
-        if state.what not in _NOT_BEGUN
+        if state.beginnings
     )

@@ -77,7 +77,8 @@ def standing(run: Run) -> Standing:
         starts = [run.tasks[task.id] for task in tasks if task.action in STARTS]
         whole = all(state.is_done for state in starts)
         return Standing.ARRIVED if whole else Standing.TURNED
-    begun = any(run.tasks[task.id].begun is not None for task in tasks if _touches(task))
+    # Counted over everybody who went on with it: what was begun and is skipped then was begun.
+    begun = any(run.tasks[task.id].beginnings for task in tasks if _touches(task))
     return Standing.TOUCHED if begun else Standing.UNTOUCHED
 
 

@@ -22,9 +22,9 @@ def of(runbook: Runbook, *failing: str) -> Run:
     found: dict[str, TaskState] = {}
     for task in runbook.tasks:
         if task.id in failing:
-            found[task.id] = TaskState(task.id, What.FAILED, BEGAN, BEGAN)
+            found[task.id] = TaskState(task.id, What.FAILED, BEGAN, BEGAN, beginnings=1)
         elif all(found[item].is_done for item in task.needs):
-            found[task.id] = TaskState(task.id, What.DONE, BEGAN, BEGAN)
+            found[task.id] = TaskState(task.id, What.DONE, BEGAN, BEGAN, beginnings=1)
         else:
             found[task.id] = TaskState(task.id, What.SKIPPED)
     run = run_of(shop(), Mode.MIGRATE)
@@ -83,3 +83,10 @@ def test_what_was_given_up_stands_in_nobody_s_way() -> None:
 def test_a_question_cuts_nothing_off() -> None:
     plan = shop(fencing=Fencing((Check("prompt", {"text": "?"}),)))
     assert Standing.UNTOUCHED is standing(of(runbook_of(plan, Mode.FAILOVER), "fence/1"))
+
+
+def test_what_was_begun_once_is_not_forgotten_when_it_is_skipped_later() -> None:
+    run = stopped_at(Mode.MIGRATE, "synchronise/db")
+    skipped = TaskState("stop/web", What.SKIPPED, beginnings=1)
+    run = replace(run, tasks={**run.tasks, "stop/web": skipped})
+    assert (Standing.TOUCHED, {Mode.FAILOVER}) == (standing(run), allowed(run))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 
@@ -147,6 +148,25 @@ def test_nor_when_the_journal_does_not_know_of_it(sites: Sites) -> None:
     sites.outside("west").add("VirtualMachine", "db", {"power": "running"})
     done = sites.cli("dr", "rollback", "shop", "--yes", "--json")
     assert (1, ["PRV7100"]) == (done.code, done.codes)
+
+
+def test_nor_when_another_journal_has_gone_on_since_the_rollback_began(sites: Sites) -> None:
+    sites("replicate", "run")
+    ready = sites.cli.root / "ready"
+    declare(sites.cli, {"RecoveryPlan/shop": step("migrate", f"[test, -e, '{ready}']")})
+    sites("dr", "migrate", "shop", "--yes")
+    (journal,) = (sites.cli.root / ".provisioner").glob("*/recovery/shop.db")
+    copy = shutil.copy(journal, sites.cli.root / "copy.db")
+    sites.outside("west").add("VirtualMachine", "db", {"power": "stopped"})
+    assert "stopped" == sites("dr", "rollback", "shop", "--yes")["outcome"]
+    sites.outside("west").remove("VirtualMachine", "db")
+    ready.touch()
+    assert "succeeded" == sites("dr", "resume", "shop", "--journal", copy)["outcome"]
+    for machine in ("db", "web"):
+        sites.outside("west").change("VirtualMachine", machine, ("power",), "stopped")
+    for command in (("resume", "shop"), ("rollback", "shop", "--yes")):
+        assert ["PRV7100"] == sites.cli("dr", *command, "--json").codes
+    assert [] == sites.running("east")
 
 
 def test_a_failover_of_which_nothing_has_started_is_rolled_back(sites: Sites) -> None:

@@ -35,7 +35,7 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.recovery.modes.tasks import BEGIN, TURN
 from provisioner.workflows.runner import Runner
 
 APPROVE = "approve/"
@@ -131,7 +131,8 @@ def carry_out(
 
 def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool) -> Run:
     """Go on with the last run, by the same plan. ``consent``: somebody has made sure that nobody
-    else carries it out. Raises like :func:`carry_out`, and PRV7092 for another plan.
+    else carries it out. Raises like :func:`carry_out`, PRV7092 for another plan, and PRV7100 for a
+    rollback that is before its turn, if something has started meanwhile.
     """
     last = opened.journal.last()
     if last is None:
@@ -140,6 +141,9 @@ def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool)
     run = opened.journal.run(last.id)
     began_with = _as_begun(opened, run)
     with workspace.sessions(means.sink) as sessions:
+        if last.undoes is not None and not _has_turned(run):
+            undone = opened.journal.run(last.undoes)
+            check_nothing_started(Estate(began_with.plan, sessions), undone)
         runner = _runner(workspace, began_with, run.runbook, means, sessions)
         return runner.resume(workspace.actor, consent=consent)
 
@@ -167,6 +171,11 @@ def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:
     with workspace.sessions(means.sink) as sessions:
         check_nothing_started(Estate(began_with.plan, sessions), run)
     return carry_out(workspace, began_with, rollback_runbook(began_with.plan), means, run.record.id)
+
+
+def _has_turned(run: Run) -> bool:
+    turn = run.tasks.get(TURN)
+    return turn is not None and turn.is_done
 
 
 def _runner(

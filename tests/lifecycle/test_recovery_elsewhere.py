@@ -22,7 +22,7 @@ from provisioner.state.process import ProcessIdentity
 from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.signing import SigningKey, TrustedKeys
 from tests.lifecycle.commandline import Finished
-from tests.lifecycle.recovery import declare
+from tests.lifecycle.recovery import POLICIES, RESOURCES, declare
 from tests.lifecycle.recoveryprogram import PLAN, Sites
 
 STORED = ("--from", "shop.plan", "--trusted", "ops.pub")
@@ -299,3 +299,52 @@ def test_the_journal_of_a_stored_plan_tells_of_its_drills(stored: Sites) -> None
         codes.append([item["code"] for item in checked(stored)["findings"]])
         stored("dr", command, *STORED)
     assert [["PRV7058"], []] == codes
+
+
+OWN = """\
+groups: [{group: GROUP}]
+machines: [{machine: MACHINE}]
+fencing: [{command: {argv: ['true']}, timeout: 1m}]"""
+
+
+@pytest.fixture
+def two_plans(sites: Sites) -> str:
+    """A plan for each of two machines, of which one has moved; returns its journal."""
+    web = POLICIES["ProtectionGroup/shop"].replace("app: shop", "app: web")
+    plans = {
+        name: OWN.replace("GROUP", group).replace("MACHINE", machine)
+        for name, group, machine in (("shop", "shop", "db"), ("site", "web", "web"))
+    }
+    declare(
+        sites.cli,
+        {
+            "VirtualMachine/web": RESOURCES["VirtualMachine/web"].replace("app: shop", "app: web"),
+            "ProtectionGroup/web": web.replace("\nexcludeDisks: [{disk: db-scratch}]", ""),
+            **{f"RecoveryPlan/{name}": plan for name, plan in plans.items()},
+        },
+    )
+    assert 0 == sites.cli("apply", "--yes").code
+    sites("replicate", "run")
+    assert "succeeded" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    return str(next((sites.cli.root / ".provisioner").glob("*/recovery/shop.db")))
+
+
+def test_the_journal_of_another_plan_is_refused(sites: Sites, two_plans: str) -> None:
+    for command in (
+        ("test", "site"),
+        ("failover", "site", "--yes"),
+        ("failback", "site", "--yes"),
+        ("reprotect", "site", "--yes"),
+        ("plan", "site", "failover"),
+        ("status", "site"),
+        ("history", "site"),
+        ("report", "site", "--unsigned"),
+        ("cancel", "site"),
+    ):
+        done = sites.cli("dr", *command, "--journal", two_plans, "--json")
+        assert (command, 1, ["PRV7101"]) == (command, done.code, done.codes)
+    assert (["web"], ["batch", "db"]) == (sites.running("east"), sites.running("west"))
+
+
+def test_the_journal_alone_says_which_plan_it_is_of(sites: Sites, two_plans: str) -> None:
+    assert 0 == sites.cli("dr", "status", "--journal", two_plans).code

@@ -23,7 +23,7 @@ from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
-from provisioner.workflows.runs import Run
+from provisioner.workflows.runs import Run, RunRecord
 
 FOLDER = "recovery"
 """Beside the state: the journals of its plans."""
@@ -77,13 +77,14 @@ def open_plan(
     workspace: Workspace, source: Source, sink: EventSink, *, asking: bool = False
 ) -> Opened:
     """The plan that is meant. ``asking``: the hosts at which site its machines run, unless a run
-    has not ended. Raises ProvisionerError if there is no such plan, it is refused, or where its
-    machines run cannot be told (PRV7098).
+    has not ended. Raises ProvisionerError if there is no such plan, it is refused, the journal is
+    that of another one (PRV7101), or where its machines run cannot be told (PRV7098).
     """
     plan, notices = _plan(workspace, source, sink)
     path = journal_path(workspace, source, plan.name)
     journal = journal_of(workspace, source, plan.name)
     last = journal.last()
+    _check_name(path, last, plan.name)
     _tell_of_others(workspace, source, plan.name, sink)
     found = direction(
         workspace,
@@ -135,8 +136,8 @@ def journal_of(
 
 
 def named_journal(workspace: Workspace, source: Source) -> Journal:
-    """The journal alone, for what needs no plan. Raises ProvisionerError (PRV7088) if neither a
-    plan nor a journal is named.
+    """The journal alone, for what needs no plan. Raises ProvisionerError: PRV7088 if neither a plan
+    nor a journal is named, PRV7101 if the journal is that of another plan than is named.
     """
     if source.name is None and source.journal is None and source.file is None:
         raise ProvisionerError(
@@ -147,7 +148,28 @@ def named_journal(workspace: Workspace, source: Source) -> Journal:
                 "--journal FILE.",
             )
         )
-    return journal_of(workspace, source, source.name or "")
+    journal = journal_of(workspace, source, source.name or "")
+    if source.name is not None:
+        _check_name(journal.path, journal.last(), source.name)
+    return journal
+
+
+def _check_name(path: Path, last: RunRecord | None, name: str) -> None:
+    """Raise ProvisionerError (PRV7101) if a journal, whose newest run is ``last``, is that of
+    another plan than the one called ``name``.
+    """
+    if last is None or last.name == name:
+        return
+    raise ProvisionerError(
+        error(
+            "PRV7101",
+            f"{path} is the journal of the recovery plan {last.name}, not of {name}",
+            detail="Where the machines of a plan run, and what may begin, follows from the runs in "
+            "its own journal; those of another plan say nothing of it.",
+            hint=f"Name the journal of {name} with --journal FILE, or leave the option out. If "
+            "there is none, the hosts tell where the machines run, or you do: --running-at SITE.",
+        )
+    )
 
 
 def commands_for(workspace: Workspace, source: Source, name: str = "") -> Commands:

@@ -278,7 +278,7 @@ def test_a_replication_that_knows_of_no_failover_overwrites_nothing(sites: TwoSi
         sites.replicate()
     assert ("PRV7080", True) == (
         refused.value.diagnostics[0].code,
-        "dr reprotect shop" in refused.value.diagnostics[0].hint,
+        "'provisioner dr reprotect'" in refused.value.diagnostics[0].hint,
     )
     assert (["order 2"], before) == (sites.on_disk("db", B), sites.objects(B))
 

@@ -234,6 +234,28 @@ def test_a_failover_from_a_file_after_the_whole_site_is_lost(
     assert ["b", "a"] == observer.places("web")
 
 
+def test_after_a_power_cut_at_both_sites_the_newest_disk_is_not_overwritten(
+    two_sites: TwoSites, boot_image: BootImage, tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path, two_sites, boot_image, "incremental")
+    a, b = two_sites.a, two_sites.b
+    shop.run("replicate", "run")
+    two_sites.lose(a)
+    shop.dr("failover", "shop", "--yes")
+    with b.connected() as connection:
+        connection.lookupByName("web").destroy()
+    two_sites.bring_back(a)
+    newest = shop.count(b)
+    # What a journal would say that knows nothing of the failover.
+    reprotect = ("dr", "reprotect", "shop", "--yes", "--json", "--running-at")
+    assert "PRV7076" in shop.run(*reprotect, "east", expect=6)
+    assert newest == shop.count(b)
+    with b.connected() as connection:
+        connection.lookupByName("web").create()
+    shop.run(*reprotect, "west")
+    assert newest <= shop.count(b)
+
+
 def test_the_hosts_tell_which_way_a_plan_leads_whose_journal_is_lost(
     two_sites: TwoSites, boot_image: BootImage, tmp_path: Path
 ) -> None:

@@ -93,16 +93,19 @@ def sight(
     machines: Iterable[PlannedMachine],
     site: str,
     seconds: float | None = None,
+    *,
+    disks: bool = False,
 ) -> Mapping[Address, Sighting]:
-    """What a site has of machines, with at most three calls for each endpoint, ``seconds`` as in
-    :meth:`Estate.ask`. Raises like :meth:`Estate.see`.
+    """What a site has of machines, and with ``disks`` of those, too: at most three calls for each
+    endpoint, ``seconds`` as in :meth:`Estate.ask`. Raises like :meth:`Estate.see`.
     """
     machines = list(machines)
     targets = [estate.placed(item.address, site) for item in machines]
     found = estate.see(targets, seconds)
     # Disks of external replication lie at both sites all the time, and tell nothing.
-    telling = [item for item in machines if item.way is not Way.EXTERNAL]
-    disks = estate.see([estate.placed(disk, site) for item in telling for disk in item.disks])
+    telling = [item for item in machines if disks and item.way is not Way.EXTERNAL]
+    targeted = [estate.placed(disk, site) for item in telling for disk in item.disks]
+    disks_found = estate.see(targeted, seconds)
     own: dict[str, tuple[EndpointRecord, list[Resource]]] = {}
     for record, resource in targets:
         if not _is_foreign(estate, found[resource.address]):
@@ -115,7 +118,7 @@ def sight(
             power_of(found[item.address]),
             item.address in marked,
             foreign=_is_foreign(estate, found[item.address]),
-            disks=any(isinstance(disks.get(disk), Present) for disk in item.disks),
+            disks=any(isinstance(disks_found.get(disk), Present) for disk in item.disks),
         )
         for item in machines
     }
@@ -149,7 +152,7 @@ def check_gives_way(estate: Estate, machine: PlannedMachine) -> Sighting:
     plan, address = estate.plan, machine.address
     for site in (plan.there, plan.here):
         estate.own(estate.placed(address, site))
-    former = sight(estate, [machine], plan.there)[address]
+    former = sight(estate, [machine], plan.there, disks=True)[address]
     now = sight(estate, [machine], plan.here)[address]
     if gives_way(former, now):
         return former

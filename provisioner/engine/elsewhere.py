@@ -51,16 +51,14 @@ Answer: TypeAlias = Mapping[Address, Seen | Diagnostic] | Diagnostic
 
 
 def look_elsewhere(
+    plan: Plan,
     looked_at: Sequence[Counterpart],
-    lineage: str,
     endpoints: Mapping[str, EndpointRecord],
-    trusted: Iterable[str],
     sessions: Sessions,
-    made: Collection[Address] = (),
 ) -> dict[Address, str]:
     """By machine that is away, or of which nobody can tell, the reason in words. All hosts are
-    asked at once, each of them for all machines that may be there. ``made``: the disks that would
-    be made here.
+    asked at once, each of them for all machines that may be there. ``plan`` says which sites are
+    trusted to be off, and what it would make here.
     """
     asked: dict[str, list[Counterpart]] = {}
     for item in looked_at:
@@ -71,28 +69,20 @@ def look_elsewhere(
     pool = ThreadPoolExecutor(max_workers=min(16, len(asked)))
     try:
         futures = {
-            host: pool.submit(_ask, sessions, endpoints[host], items, lineage)
+            host: pool.submit(_ask, sessions, endpoints[host], items, plan.lineage)
             for host, items in asked.items()
         }
         answers = {host: future.result() for host, future in futures.items()}
     finally:
         # Everything is answered by now, or the caller was interrupted and waits for nobody.
         pool.shutdown(wait=False, cancel_futures=True)
-    is_off = frozenset(trusted)
+    is_off, made = frozenset(plan.trusted_sites), _disks_made_by(plan)
     found: dict[Address, str] = {}
     for item in looked_at:
         why = _why_away(item, answers, is_off, made)
         if why is not None:
             found.setdefault(item.address, why)
     return found
-
-
-def disks_made_by(plan: Plan) -> frozenset[Address]:
-    """The disks that a plan makes, empty."""
-    making = (Action.CREATE, Action.REPLACE)
-    return frozenset(
-        step.address for step in plan.steps if step.address.kind == DISK and step.action in making
-    )
 
 
 def trusted_hosts(stack: Stack | None, trusted: Iterable[str]) -> frozenset[str]:
@@ -131,14 +121,7 @@ def check_elsewhere(plan: Plan, sessions: Sessions) -> None:
     """Ask again about the machines that a plan makes or starts; raise :class:`StalePlan` (PRV7150)
     with those that are at their other site by now, or of which nobody can tell.
     """
-    away = look_elsewhere(
-        plan.counterparts,
-        plan.lineage,
-        plan.endpoints,
-        plan.trusted_sites,
-        sessions,
-        disks_made_by(plan),
-    )
+    away = look_elsewhere(plan, plan.counterparts, plan.endpoints, sessions)
     if away:
         raise StalePlan(
             [
@@ -262,6 +245,13 @@ def _why_away(
         f"Host/{host} of Site/{item.site} cannot be asked whether it runs there "
         f"({problem.summary}): see {item.command('status')}; if that site is known to be off, "
         f"start it deliberately with {TRUST_SITE} {item.site}"
+    )
+
+
+def _disks_made_by(plan: Plan) -> frozenset[Address]:
+    making = (Action.CREATE, Action.REPLACE)
+    return frozenset(
+        step.address for step in plan.steps if step.address.kind == DISK and step.action in making
     )
 
 

@@ -18,7 +18,6 @@ from provisioner.core.values import Path
 from provisioner.engine.decide import owned
 from provisioner.engine.elsewhere import (
     check_trusted,
-    disks_made_by,
     look_elsewhere,
     trusted_hosts,
 )
@@ -217,14 +216,7 @@ def _without_what_is_away(
     if not looked_at:
         return plan
     sink(PhaseStarted("elsewhere", len({item.address for item in looked_at})))
-    away = look_elsewhere(
-        looked_at,
-        plan.lineage,
-        request.endpoints,
-        request.options.trusted_sites,
-        sessions,
-        disks_made_by(plan),
-    )
+    away = look_elsewhere(plan, looked_at, request.endpoints, sessions)
     away = {**with_disks(request, away), **request.away}
     return make_plan(replace(request, away=away, counterparts=looked_at))
 

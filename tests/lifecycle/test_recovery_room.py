@@ -10,6 +10,7 @@ from tests.lifecycle.recoveryprogram import Sites
 
 def power_of(sites: Sites, machine: str, site: str = "west") -> object:
     found = sites.outside(site).find("VirtualMachine", machine)
+    assert found is not None
     return found.running.get(("power",), found.spec.get("power", "running"))
 
 

@@ -40,3 +40,11 @@ def test_no_empty_disk_is_made_beside_a_replica_on_somebodys_word(sites: Sites) 
     assert before == contents(sites.outside("east"))
     assert "succeeded" == sites("dr", "failover", "shop", "--yes")["outcome"]
     assert ["db", "web"] == sites.running("east")
+
+
+def test_reasons_for_what_is_held_name_the_commands_with_the_plan(sites: Sites) -> None:
+    assert "succeeded" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    db = RESOURCES["VirtualMachine/db"].replace("1GiB", "2GiB")
+    declare(sites.cli, {"RecoveryPlan/shop": PLAN, "VirtualMachine/db": db})
+    said = " ".join(sites.cli("plan").out.split())
+    assert "bring it back with 'provisioner dr failback shop'" in said

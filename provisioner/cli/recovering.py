@@ -27,6 +27,7 @@ from provisioner.service.recovery.model import (
     Run,
     RunEvent,
     Standing,
+    left_out_of,
     standing,
     warnings_of,
 )
@@ -70,19 +71,21 @@ def run_mode(
     yes: bool = True,
     points: dict[Address, str] | None = None,
     without: Collection[Address] = (),
+    included: Collection[Address] = (),
 ) -> ExitCode:
     """Ask, where there is a ``question``, and carry a mode out; returns the exit code. Raises
     ProvisionerError if it may not begin now.
     """
     check_may_begin(found, mode)
-    runbook = runbook_for(found, mode, points, without)
+    runbook = runbook_for(found, mode, points, without, included)
     terminal = invocation.terminal
     if question:
         plan = found.plan
-        number = len(plan.machines) - len(set(without))
+        left_out = [Address.of(item).name for item in left_out_of(runbook)]
+        number = len(plan.machines) - len(left_out)
         machines = f"{number} machine{'s' if number != 1 else ''}"
-        if without:
-            machines += f", without {', '.join(sorted(item.name for item in without))}"
+        if left_out:
+            machines += f", without {', '.join(left_out)}"
         confirm(
             terminal,
             f"{question.format(plan=plan.name, here=plan.here, there=plan.there)} ({machines})?",

@@ -130,6 +130,29 @@ def _with_source(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def without_options(command: Command) -> Command:
+    """``--without`` and ``--with``: which machines of a plan a run is about."""
+    command = click.option(
+        "--with",
+        "included",
+        metavar="MACHINE",
+        type=named("VirtualMachine"),
+        multiple=True,
+        help="Bring in again this machine, which an earlier run left out: it is where the others "
+        "are now. Repeatable.",
+    )(command)
+    decorated: Command = click.option(
+        "--without",
+        metavar="MACHINE",
+        type=named("VirtualMachine"),
+        multiple=True,
+        help="Leave this machine out, for instance because it has no recovery point; what needs it "
+        "starts without it. Later runs leave it out, too, until the others are back at its site. "
+        "Repeatable.",
+    )(command)
+    return decorated
+
+
 def yes_option(command: Command) -> Command:
     """``--yes``."""
     decorated: Command = click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)

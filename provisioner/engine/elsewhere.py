@@ -7,10 +7,11 @@ more before its first step. Nobody is connected to where nothing of that is abou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeAlias
 
+from provisioner.core.actions import Action
 from provisioner.core.address import Address, near
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine.plan import Counterpart, Plan
@@ -23,6 +24,7 @@ from provisioner.manifest.protection import (
     MACHINE,
     POOL,
     SITE,
+    hosts_of,
 )
 from provisioner.providers.api import Present, Resource, Session, Undetermined
 from provisioner.providers.capabilities import STANDBY, Standby
@@ -49,14 +51,14 @@ Answer: TypeAlias = Mapping[Address, Seen | Diagnostic] | Diagnostic
 
 
 def look_elsewhere(
+    plan: Plan,
     looked_at: Sequence[Counterpart],
-    lineage: str,
     endpoints: Mapping[str, EndpointRecord],
-    trusted: Iterable[str],
     sessions: Sessions,
 ) -> dict[Address, str]:
     """By machine that is away, or of which nobody can tell, the reason in words. All hosts are
-    asked at once, each of them for all machines that may be there.
+    asked at once, each of them for all machines that may be there. ``plan`` says which sites are
+    trusted to be off, and what it would make here.
     """
     asked: dict[str, list[Counterpart]] = {}
     for item in looked_at:
@@ -67,20 +69,27 @@ def look_elsewhere(
     pool = ThreadPoolExecutor(max_workers=min(16, len(asked)))
     try:
         futures = {
-            host: pool.submit(_ask, sessions, endpoints[host], items, lineage)
+            host: pool.submit(_ask, sessions, endpoints[host], items, plan.lineage)
             for host, items in asked.items()
         }
         answers = {host: future.result() for host, future in futures.items()}
     finally:
         # Everything is answered by now, or the caller was interrupted and waits for nobody.
         pool.shutdown(wait=False, cancel_futures=True)
-    is_off = frozenset(trusted)
+    is_off, made = frozenset(plan.trusted_sites), _disks_made_by(plan)
     found: dict[Address, str] = {}
     for item in looked_at:
-        why = _why_away(item, answers, is_off)
+        why = _why_away(item, answers, is_off, made)
         if why is not None:
             found.setdefault(item.address, why)
     return found
+
+
+def trusted_hosts(stack: Stack | None, trusted: Iterable[str]) -> frozenset[str]:
+    """The hosts of the sites that are said to be off."""
+    policies = stack.policies if stack is not None else {}
+    sites = (policies.get(Address(SITE, name)) for name in trusted)
+    return frozenset(host for site in sites if site is not None for host in hosts_of(site.spec))
 
 
 def check_trusted(stack: Stack | None, trusted: Iterable[str]) -> None:
@@ -112,9 +121,7 @@ def check_elsewhere(plan: Plan, sessions: Sessions) -> None:
     """Ask again about the machines that a plan makes or starts; raise :class:`StalePlan` (PRV7150)
     with those that are at their other site by now, or of which nobody can tell.
     """
-    away = look_elsewhere(
-        plan.counterparts, plan.lineage, plan.endpoints, plan.trusted_sites, sessions
-    )
+    away = look_elsewhere(plan, plan.counterparts, plan.endpoints, sessions)
     if away:
         raise StalePlan(
             [
@@ -199,7 +206,10 @@ def _is_ours(resource: Resource, found: Present) -> bool:
 
 
 def _why_away(
-    item: Counterpart, answers: Mapping[str, Answer], is_off: frozenset[str]
+    item: Counterpart,
+    answers: Mapping[str, Answer],
+    is_off: frozenset[str],
+    made: Collection[Address],
 ) -> str | None:
     seen = _seen(item, item.address, answers)
     for place, found in seen.items():
@@ -208,7 +218,7 @@ def _why_away(
         if not (found.marked or item.runs_here):
             return (
                 f"it is at {place}, {found.power}, without the mark of what stands by there: "
-                "start it there, or bring it back with 'provisioner dr failback'"
+                f"start it there, or bring it back with {item.command('failback')}"
             )
     if item.runs_here:
         return None
@@ -216,18 +226,32 @@ def _why_away(
     for disk in _disks_of(item) if not seen else ():
         for place in _seen(item, disk, answers):
             return (
-                f"its {disk} is at {place}, promoted for it: end what was begun ('provisioner dr "
-                "status'), or bring it back with 'provisioner dr failback'; if it is an older "
-                "copy, remove that disk there"
+                f"its {disk} is at {place}, promoted for it: end what was begun "
+                f"({item.command('status')}), or bring it back with {item.command('failback')}; if "
+                "it is an older copy, remove that disk there"
             )
     silent = _silent(item, answers)
-    if silent is None or item.is_new or item.site in is_off:
+    if silent is None or item.is_new:
+        return None
+    if item.site in is_off:
+        for disk in sorted({*_disks_of(item)} & {*made}):
+            return (
+                f"its {disk} is not here, and would be made empty; where a copy of it was kept, "
+                f"start it from that: {item.command('failover')}"
+            )
         return None
     host, problem = silent
     return (
         f"Host/{host} of Site/{item.site} cannot be asked whether it runs there "
-        f"({problem.summary}): see 'provisioner dr status'; if that site is known to be off, start "
-        f"it deliberately with {TRUST_SITE} {item.site}"
+        f"({problem.summary}): see {item.command('status')}; if that site is known to be off, "
+        f"start it deliberately with {TRUST_SITE} {item.site}"
+    )
+
+
+def _disks_made_by(plan: Plan) -> frozenset[Address]:
+    making = (Action.CREATE, Action.REPLACE)
+    return frozenset(
+        step.address for step in plan.steps if step.address.kind == DISK and step.action in making
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
@@ -33,6 +33,24 @@ def observe(
     problems.extend(item for found in answers.failed.values() for item in found)
     problems.raise_errors()
     return answers.observations
+
+
+def observe_but_for(trusted: Collection[str]) -> Observe:
+    """The same where hosts ``trusted`` to be off keep nobody from looking at the others: all that
+    is on one that fails is undetermined, with a diagnostic that is about its Host.
+    """
+
+    def observing(
+        sessions: Sessions, endpoints: Mapping[str, EndpointRecord], subjects: Iterable[Subject]
+    ) -> dict[Address, Observation]:
+        off: list[Subject] = []
+        others: list[Subject] = []
+        for subject in subjects:
+            (off if subject.endpoint in trusted else others).append(subject)
+        found = observe(sessions, endpoints, others)
+        return {**found, **observe_what_answers(sessions, endpoints, off)} if off else found
+
+    return observing
 
 
 def observe_what_answers(

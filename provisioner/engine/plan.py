@@ -185,7 +185,8 @@ class Counterpart:
     removes, and a site where it may be instead: nothing starts beside itself, so apply asks there
     once more. ``known`` is as it was recorded, ``hosts`` are those of that site, ``is_new`` says
     that it has never been anywhere as far as is known. ``copies`` are its replicated disks as
-    they would be there if they were promoted, and the pools that they would be in.
+    they would be there if they were promoted, and the pools that they would be in. ``plan``: the
+    recovery plan that it is in; empty if it is in none.
     """
 
     address: Address
@@ -195,6 +196,11 @@ class Counterpart:
     is_new: bool = False
     runs_here: bool = False
     copies: tuple[Known, ...] = ()
+    plan: str = ""
+
+    def command(self, verb: str) -> str:
+        """The command of recovery that a message names, quoted."""
+        return f"'provisioner dr {verb}{f' {self.plan}' if self.plan else ''}'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,7 @@ def _of_other_sites(plan: Plan) -> dict[str, Any]:
                 "isNew": item.is_new,
                 "runsHere": item.runs_here,
                 "copies": [known_json(copy) for copy in item.copies],
+                **({"plan": item.plan} if item.plan else {}),
             }
             for item in plan.counterparts
         ]
@@ -350,6 +351,7 @@ def _counterpart(data: Mapping[str, Any]) -> Counterpart:
         data["isNew"],
         data["runsHere"],
         tuple(known_of_json(copy) for copy in data["copies"]),
+        data.get("plan", ""),
     )
 
 

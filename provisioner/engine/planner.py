@@ -37,6 +37,7 @@ from provisioner.engine.plan import Kept, Known, Plan, Step, stamp_address
 from provisioner.engine.planfile import sealed
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.rules import targets_in
+from provisioner.engine.sessions import is_about_host
 from provisioner.engine.subjects import Subject, free_identity, identities, known_of
 from provisioner.engine.succession import as_found, keep_needed
 from provisioner.engine.unknowns import OutputName, resolve, unknowns
@@ -196,13 +197,27 @@ def _decide_all(
             rules=request.rules.kind(address.kind),
             policy=policy,
         )
-        if isinstance(observation, Undetermined) and _may_be_found_out(subject, decisions):
-            decision = Decision(undetermined=decision.problem)
+        if isinstance(observation, Undetermined):
+            if is_about_host(observation.diagnostic):
+                decision = Decision(undetermined=_held_while_off(address, observation.diagnostic))
+            elif _may_be_found_out(subject, decisions):
+                decision = Decision(undetermined=decision.problem)
         if decision.problem is not None:
             problems.add(_placed(request, subject, decision.problem))
         decisions[address] = decision
     problems.raise_errors()
     return decisions, specs
+
+
+def _held_while_off(address: Address, problem: Diagnostic) -> Diagnostic:
+    """About what is on a host that gives no answer and is known to be off; others are errors."""
+    return replace(
+        problem,
+        summary="its host is off, as somebody said, and gives no answer",
+        detail=f"Nothing is planned for it. {problem.summary}".rstrip(),
+        hint="Run plan again when the site is back.",
+        address=str(address),
+    )
 
 
 def _may_be_found_out(subject: Subject, decisions: Mapping[Address, Decision]) -> bool:

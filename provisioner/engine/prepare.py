@@ -19,10 +19,11 @@ from provisioner.engine.decide import owned
 from provisioner.engine.elsewhere import (
     check_trusted,
     look_elsewhere,
+    trusted_hosts,
 )
 from provisioner.engine.events import EventSink, PhaseStarted
 from provisioner.engine.graph import DependencyGraph, ResourceGraph
-from provisioner.engine.observe import Observe, observe
+from provisioner.engine.observe import Observe, observe, observe_but_for
 from provisioner.engine.plan import Plan, begun_in
 from provisioner.engine.planner import make_plan
 from provisioner.engine.preflight import look_ahead
@@ -165,7 +166,16 @@ def prepare_plan(
     out to be.
     """
     check_trusted(stack, options.trusted_sites)
-    found = survey(stack, state, sessions, rules=rules, options=options, sink=sink, known=known)
+    found = survey(
+        stack,
+        state,
+        sessions,
+        rules=rules,
+        options=options,
+        sink=sink,
+        known=known,
+        observe=observe_but_for(trusted_hosts(stack, options.trusted_sites)),
+    )
     users = _users_of_predecessors(found, sessions)
     sink(PhaseStarted("plan", len(found.subjects)))
     request = PlanRequest(
@@ -206,9 +216,7 @@ def _without_what_is_away(
     if not looked_at:
         return plan
     sink(PhaseStarted("elsewhere", len({item.address for item in looked_at})))
-    away = look_elsewhere(
-        looked_at, plan.lineage, request.endpoints, request.options.trusted_sites, sessions
-    )
+    away = look_elsewhere(plan, looked_at, request.endpoints, sessions)
     away = {**with_disks(request, away), **request.away}
     return make_plan(replace(request, away=away, counterparts=looked_at))
 

@@ -16,7 +16,16 @@ from provisioner.engine.decide import owned
 from provisioner.engine.plan import Counterpart, Known, Plan, Step
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject
-from provisioner.manifest.protection import DISK, MACHINE, OtherSite, other_sites, section
+from provisioner.manifest.protection import (
+    DISK,
+    MACHINE,
+    PLAN,
+    OtherSite,
+    groups_of,
+    members,
+    other_sites,
+    section,
+)
 from provisioner.providers.api import Absent, Present
 
 _POWER: Path = ("power",)
@@ -38,8 +47,9 @@ def counterparts(request: PlanRequest, plan: Plan) -> tuple[Counterpart, ...]:
         for address in _begun_by(step, request, protected)
         if not step.is_of_predecessor
     }
+    plans = _plans(request) if begun else {}
     return tuple(
-        counterpart
+        replace(counterpart, plan=plans.get(machine, ""))
         for machine in sorted(begun)
         for site in protected[machine]
         if (counterpart := _counterpart(request, machine, site)).hosts
@@ -143,6 +153,23 @@ def _counterpart(request: PlanRequest, machine: Address, site: OtherSite) -> Cou
         runs_here=runs,
         copies=tuple(_copies(subjects, site)),
     )
+
+
+def _plans(request: PlanRequest) -> dict[Address, str]:
+    """By machine, the name of the recovery plan that it is in."""
+    policies = request.stack.policies if request.stack is not None else {}
+    machines = {
+        address: subject.resource.spec
+        for address, subject in {**request.unselected, **request.subjects}.items()
+        if address.kind == MACHINE
+    }
+    found: dict[Address, str] = {}
+    for address, policy in sorted(policies.items()):
+        for group in groups_of(policy.spec) if address.kind == PLAN else ():
+            if group in policies:
+                inside = members(policies[group].spec, machines)
+                found = {**dict.fromkeys(inside, address.name), **found}
+    return found
 
 
 def _known(subject: Subject) -> Known:

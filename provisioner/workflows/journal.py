@@ -104,6 +104,13 @@ class Journal:
         """The commands that messages name."""
         return self._ways
 
+    def noting(self, notice: str) -> Journal:
+        """The same journal, with one more of its ``notices``."""
+        notices = (*self._notices, notice)
+        return Journal(
+            self._path, ways=self._ways, clock=self._clock, patience=self._patience, notices=notices
+        )
+
     # Reading
 
     def runs(self, limit: int = 50) -> list[RunRecord]:

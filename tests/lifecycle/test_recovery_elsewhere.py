@@ -94,7 +94,7 @@ def test_the_hosts_turn_a_plan_of_which_no_journal_knows(stored: Sites) -> None:
     assert "succeeded" == stored("dr", "reprotect", *STORED, "--yes")["outcome"]
     forget(stored)
     assert "succeeded" == stored("dr", "failback", *STORED, "--yes")["outcome"]
-    assert (["db", "web"], []) == (stored.running("east"), stored.running("west"))
+    assert (["db", "web"], ["batch"]) == (stored.running("east"), stored.running("west"))
     expected = "the journal knew of no turn; the hosts said that the machines run at west"
     assert [[expected]] == [item["notices"] for item in carriers(stored)]
 

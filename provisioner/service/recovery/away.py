@@ -47,7 +47,9 @@ def _taken(
 ) -> tuple[list[Address], str]:
     last = journal.last()
     if last is not None and last.is_open and last.mode in PAUSING:
-        why = f"the {last.mode} of {last.name} has not ended: see 'provisioner dr status'"
+        why = (
+            f"the {last.mode} of {last.name} has not ended: see 'provisioner dr status {last.name}'"
+        )
         return _machines(journal.run(last.id)), why
     turn = last_turn(journal)
     if turn is None or turn[0] in trusted:
@@ -56,7 +58,7 @@ def _taken(
     name, since = run.record.name, f"{run.record.started:%Y-%m-%d %H:%M} UTC"
     why = (
         f"the recovery plan {name} runs at Site/{site} since {since}: bring it back with "
-        "'provisioner dr failback'"
+        f"'provisioner dr failback {name}'"
     )
     return [item for item in _machines(run) if not _is_at(item, site, stack, state)], why
 

@@ -9,6 +9,7 @@ from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.recovery.model import Mode, Run
 from provisioner.service.recovery.opening import Opened
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.modes.tasks import BEGIN
 from provisioner.workflows.recovery.standing import Standing, may_begin, standing
 
@@ -43,12 +44,13 @@ def check_may_begin(opened: Opened, mode: Mode) -> None:
 
 def needless(journal: Journal, mode: str) -> str | None:
     """The id of the run that has not ended and that one of this mode makes needless: a drill, when
-    a failover clears away what is left of it.
+    a failover clears away what is left of it, and a rollback, when another one takes its place.
     """
     last = journal.last()
-    if last is not None and last.is_open and mode == Mode.FAILOVER and last.mode in DRILLS:
-        return last.id
-    return None
+    if last is None or not last.is_open:
+        return None
+    cleared = mode == Mode.FAILOVER and last.mode in DRILLS
+    return last.id if cleared or mode == last.mode == ROLLBACK else None
 
 
 def _stands(opened: Opened, run: Run, mode: Mode) -> ProvisionerError:

@@ -95,7 +95,11 @@ def _as_told(found: Whereabouts) -> Direction:
 def _check(found: Whereabouts, told: Told) -> None:
     """Raise ProvisionerError (PRV7098) if all machines are at the other site than is believed."""
     plan = found.plan
-    if found.at(plan.here) or len(found.at(plan.there)) < len(plan.machines):
+    there = found.at(plan.there)
+    if told.said is not None:
+        # A person may know better than what follows from marks about a site that tells nothing.
+        there = tuple(machine for machine in there if plan.there in found.seen[machine])
+    if found.at(plan.here) or len(there) < len(plan.machines):
         return
     if told.said is not None:
         who, hint = f"--running-at {told.said}", "Leave the option out."

@@ -22,7 +22,13 @@ from provisioner.workflows.events import (
 )
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.standing import Standing, standing
-from provisioner.workflows.recovery.unheard import left_out, speaks_for_them, unheard, warnings_of
+from provisioner.workflows.recovery.unheard import (
+    left_out,
+    left_out_of,
+    speaks_for_them,
+    unheard,
+    warnings_of,
+)
 from provisioner.workflows.runbook import Runbook, Task
 from provisioner.workflows.runs import Outcome, Run, RunRecord, TaskState, What
 
@@ -53,6 +59,7 @@ __all__ = [
     "TaskWaiting",
     "What",
     "left_out",
+    "left_out_of",
     "speaks_for_them",
     "standing",
     "unheard",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from provisioner.service.model import EventSink
+from provisioner.service.recovery.leftbehind import left_out_now
 from provisioner.service.recovery.model import Mode, Outcome, RecoveryPlan, Runbook, RunRecord
 from provisioner.service.recovery.opening import Opened, Source, open_plan
 from provisioner.service.recovery.running import APPROVE, check_failback, check_reprotect
@@ -104,7 +105,7 @@ def _planned(opened: Opened, mode: str) -> Planned:
     done = Mode.MIGRATE if mode == FAILBACK else Mode(mode)
     if done is Mode.REPROTECT:
         check_reprotect(opened)
-    runbook = runbook_of(opened.plan, done)
+    runbook = runbook_of(opened.plan, done, left_out_now(opened, done, ()))
     foreseen = predicted(opened.plan, opened.journal, done, runbook)
     return Planned(mode, opened.plan, foreseen, tuple(_since(opened, done, runbook)))
 

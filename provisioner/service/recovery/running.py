@@ -10,9 +10,18 @@ from dataclasses import dataclass, replace
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.engine.sessions import Sessions
-from provisioner.service.model import EventSink, StopSignal
+from provisioner.service.model import EventSink, Noticed, StopSignal
 from provisioner.service.recovery.beginning import needless
-from provisioner.service.recovery.model import Mode, Outcome, Run, Runbook, RunRecord, RunSink
+from provisioner.service.recovery.leftbehind import left_out_now
+from provisioner.service.recovery.model import (
+    Mode,
+    Outcome,
+    Run,
+    Runbook,
+    RunRecord,
+    RunSink,
+    left_out,
+)
 from provisioner.service.recovery.opening import (
     TURNING,
     Opened,
@@ -23,15 +32,15 @@ from provisioner.service.recovery.opening import (
     turned_to,
 )
 from provisioner.service.workspace import Workspace
-from provisioner.workflows import history
+from provisioner.workflows import bases, history
 from provisioner.workflows.recovery.actions import Estate, recovery_actions
 from provisioner.workflows.recovery.actions.returning import check_nothing_started
+from provisioner.workflows.recovery.documents import plan_json, plan_of
 from provisioner.workflows.recovery.fingerprint import fingerprint
 from provisioner.workflows.recovery.model import RecoveryPlan
 from provisioner.workflows.recovery.modes import (
     ROLLBACK,
     drill_runbook,
-    failover_runbook,
     rollback_runbook,
     runbook_of,
 )
@@ -55,19 +64,19 @@ def runbook_for(
     mode: Mode,
     points: Mapping[Address, str] | None = None,
     without: Collection[Address] = (),
+    included: Collection[Address] = (),
 ) -> Runbook:
     """What a mode would do now. ``points``: recovery points of a drill, other than the newest;
-    ``without``: machines that a failover leaves out.
+    ``without``: machines that are left out, besides those that are not where the others are; of
+    these, ``included`` are brought in again.
 
-    Raises ProvisionerError if the plan lacks something, or has no machine that is named (PRV7089).
+    Raises ProvisionerError if the plan lacks something, has no machine that is named (PRV7089), or
+    none is left (PRV7106).
     """
-    _check_known(opened, {*(points or {}), *without})
-    match mode:
-        case Mode.TEST:
-            return drill_runbook(opened.plan, points)
-        case Mode.FAILOVER:
-            return failover_runbook(opened.plan, without)
-    return runbook_of(opened.plan, mode)
+    _check_known(opened, {*(points or {}), *without, *included})
+    if mode is Mode.TEST:
+        return drill_runbook(opened.plan, points)
+    return runbook_of(opened.plan, mode, left_out_now(opened, mode, without, included))
 
 
 def _check_known(opened: Opened, named: Collection[Address]) -> None:
@@ -124,22 +133,23 @@ def carry_out(
     failover. Raises ProvisionerError if it cannot begin, or its journal cannot be written.
     """
     instead_of = needless(opened.journal, runbook.mode)
+    bases.keep(opened.journal.path, fingerprint(opened.plan), plan_json(opened.plan))
     with workspace.sessions(means.sink) as sessions:
         runner = _runner(workspace, opened, runbook, means, sessions)
         return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
 
 
 def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool) -> Run:
-    """Go on with the last run, by the same plan. ``consent``: somebody has made sure that nobody
-    else carries it out. Raises like :func:`carry_out`, PRV7092 for another plan, and PRV7100 for a
-    rollback that is before its turn, if something has started meanwhile.
+    """Go on with the last run, by the plan that it began with. ``consent``: somebody has made sure
+    that nobody else carries it out. Raises like :func:`carry_out`, PRV7092 if that plan is not at
+    hand, and PRV7100 for a rollback that is before its turn, if something has started meanwhile.
     """
     last = opened.journal.last()
     if last is None:
         opened.journal.resume(workspace.actor)  # says that there is none
         raise AssertionError
     run = opened.journal.run(last.id)
-    began_with = _as_begun(opened, run)
+    began_with = _as_begun(opened, run, means)
     with workspace.sessions(means.sink) as sessions:
         if last.undoes is not None and not _has_turned(run):
             undone = opened.journal.run(last.undoes)
@@ -148,10 +158,14 @@ def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool)
         return runner.resume(workspace.actor, consent=consent)
 
 
-def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:
+def rollback(workspace: Workspace, opened: Opened, means: Means, trusted: str | None = None) -> Run:
     """Start the machines again where they ran before the last migration or failover, of which
-    nothing has started at the other site yet. Raises ProvisionerError (PRV7093) if the last run was
-    none, PRV7100 if something has, as its hosts or the journal say, and like :func:`carry_out`.
+    nothing has started at the other site yet. ``trusted``: that site, if somebody has made sure
+    that it is off, which counts where its hosts give no answer.
+
+    Raises ProvisionerError (PRV7093) if the last run was none, PRV7100 if something has started, as
+    the hosts or the journal say, PRV7104 if the other site gives no answer and nobody has spoken
+    for it, PRV7105 for what is not that site, and like :func:`carry_out`.
     """
     last = opened.journal.last()
     if last is None or last.mode not in TURNING:
@@ -165,12 +179,47 @@ def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:
         )
     undone = last.id if last.mode != ROLLBACK else last.undoes
     run = opened.journal.run(undone or last.id)
-    began_with = _as_begun(opened, run)
-    if last.mode == ROLLBACK and last.outcome is not Outcome.SUCCEEDED:
+    began_with = _as_begun(opened, run, means)
+    plan, site = began_with.plan, began_with.plan.there
+    if trusted not in (None, site):
+        raise ProvisionerError(
+            error(
+                "PRV7105",
+                f"--trust-site {trusted}: the {run.record.mode} of {plan.name} led to {site}",
+                hint=f"Only that site can be in the way of the rollback: --trust-site {site}.",
+            )
+        )
+    goes_on = last.mode == ROLLBACK and last.outcome is not Outcome.SUCCEEDED
+    begun = opened.journal.run(last.id).runbook.by_id[BEGIN].arguments
+    if goes_on and (trusted is None or "trusted" in begun):
         return resume(workspace, opened, means, consent=False)
     with workspace.sessions(means.sink) as sessions:
-        check_nothing_started(Estate(began_with.plan, sessions), run)
-    return carry_out(workspace, began_with, rollback_runbook(began_with.plan), means, run.record.id)
+        silent = check_nothing_started(Estate(plan, sessions), run)
+    if silent and trusted is None:
+        raise _nobody_answers(opened, site, silent)
+    if goes_on and not silent:
+        return resume(workspace, opened, means, consent=False)
+    if silent:
+        said = f"--trust-site: somebody said that {site} is off"
+        began_with = replace(began_with, journal=began_with.journal.noting(said))
+    without = frozenset(map(Address.of, left_out(run)))
+    runbook = rollback_runbook(plan, without, trusted=bool(silent))
+    return carry_out(workspace, began_with, runbook, means, run.record.id)
+
+
+def _nobody_answers(opened: Opened, site: str, silent: Mapping[str, str]) -> ProvisionerError:
+    told = "\n".join(f"Host/{name} told nothing: {why}" for name, why in sorted(silent.items()))
+    return ProvisionerError(
+        error(
+            "PRV7104",
+            f"whether a machine of {opened.plan.name} runs at {site} cannot be seen: "
+            f"{', '.join(sorted(silent))} gave no answer",
+            detail=f"By the journal none was ever started there. Nothing was changed.\n{told}",
+            hint=f"If you have made sure that {site} is off, or cut off, and stays so: "
+            f"'{opened.commands('rollback', '--trust-site', site)}'.",
+            address=f"Host/{min(silent)}",
+        )
+    )
 
 
 def _has_turned(run: Run) -> bool:
@@ -203,25 +252,42 @@ def _runner(
     )
 
 
-def _as_begun(opened: Opened, run: Run) -> Opened:
-    """The plan in the direction in which a run began; raises ProvisionerError (PRV7092) if it is
-    another one by now.
+def _as_begun(opened: Opened, run: Run, means: Means) -> Opened:
+    """The plan that a run began with, as its journal has kept it if it is another one by now, in
+    the direction that it had; raises ProvisionerError (PRV7092) if it is not at hand.
     """
     begin = run.runbook.by_id[BEGIN].arguments
-    if begin["plan"] != fingerprint(opened.plan):
+    wanted = str(begin["plan"])
+    if wanted != fingerprint(opened.plan):
+        opened = _kept(opened, run, wanted)
+        means.sink(Noticed(f"{opened.plan.name}: {_GONE_ON_AS_KEPT}"))
+    plan: RecoveryPlan = turned_to(opened.plan, str(begin["here"]))
+    return replace(opened, plan=plan)
+
+
+_GONE_ON_AS_KEPT = (
+    "the plan has changed since the run began, which is gone on with as it was then, as its "
+    "journal has kept it"
+)
+
+
+def _kept(opened: Opened, run: Run, wanted: str) -> Opened:
+    path = opened.journal.path
+    document = bases.kept(path, wanted)
+    plan = plan_of(document) if document is not None else None
+    if plan is None or fingerprint(plan) != wanted:
         raise ProvisionerError(
             error(
                 "PRV7092",
                 f"{opened.plan.name} is another plan than the one that the run {run.record.id} "
                 "began with",
                 detail="Machines, sites or steps of it have changed since; what was begun would be "
-                "ended by other rules.",
-                hint="Resume with the stored plan that it began with (--from FILE), or end the "
-                f"run: '{opened.commands('cancel')}'.",
+                f"ended by other rules. The journal {path} has not kept that plan.",
+                hint="If it began with a stored plan, name that, and this journal: --from FILE "
+                f"--journal {path}. Or end the run: '{opened.commands('cancel')}'.",
             )
         )
-    plan: RecoveryPlan = turned_to(opened.plan, str(begin["here"]))
-    return replace(opened, plan=plan)
+    return replace(opened, plan=plan, journal=opened.journal.noting(_GONE_ON_AS_KEPT))
 
 
 # What needs no plan

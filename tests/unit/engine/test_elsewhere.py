@@ -126,7 +126,8 @@ def why(west: West, *items: Counterpart, trusted: tuple[str, ...] = ()) -> Mappi
         secrets=NoSecrets(),
         sink=lambda _: None,
     ) as sessions:
-        return look_elsewhere(items, str(LINEAGE), WEST, trusted, sessions)
+        plan = replace(make_plan(Situation().request()), trusted_sites=trusted)
+        return look_elsewhere(plan, items, WEST, sessions)
 
 
 def machine(**rest: Any) -> Counterpart:

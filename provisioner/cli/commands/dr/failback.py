@@ -10,7 +10,8 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import leading_options, yes_option
+from provisioner.cli.recoveryoptions import leading_options, without_options, yes_option
+from provisioner.core.address import Address
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("failback")
 @leading_options
+@without_options
 @yes_option
 @global_options
 @pass_invocation
@@ -26,6 +28,8 @@ def command(
     *,
     source: Source,
     stack: Path,
+    without: tuple[Address, ...],
+    included: tuple[Address, ...],
     yes: bool,
 ) -> ExitCode:
     """Bring the machines back home.
@@ -42,4 +46,13 @@ def command(
     found = opened(invocation, workspace, source)
     check_failback(found)
     question = "Shut {plan} down at {here} and bring it home to {there}"
-    return run_mode(invocation, workspace, found, Mode.MIGRATE, question=question, yes=yes)
+    return run_mode(
+        invocation,
+        workspace,
+        found,
+        Mode.MIGRATE,
+        question=question,
+        yes=yes,
+        without=without,
+        included=included,
+    )

@@ -9,8 +9,8 @@ import click
 
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
-from provisioner.cli.options import global_options, named
-from provisioner.cli.recoveryoptions import leading_options, yes_option
+from provisioner.cli.options import global_options
+from provisioner.cli.recoveryoptions import leading_options, without_options, yes_option
 from provisioner.core.address import Address
 
 if TYPE_CHECKING:
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("failover")
 @leading_options
-@click.option(
-    "--without",
-    metavar="MACHINE",
-    type=named("VirtualMachine"),
-    multiple=True,
-    help="Leave this machine out, for instance because it has no recovery point; what needs it "
-    "starts without it. Repeatable.",
-)
+@without_options
 @yes_option
 @global_options
 @pass_invocation
@@ -36,6 +29,7 @@ def command(
     source: Source,
     stack: Path,
     without: tuple[Address, ...],
+    included: tuple[Address, ...],
     yes: bool,
 ) -> ExitCode:
     """Start the machines at the other site after a disaster.
@@ -56,5 +50,12 @@ def command(
     found = opened(invocation, workspace, source)
     question = "Fence {here} and start {plan} at {there}"
     return run_mode(
-        invocation, workspace, found, Mode.FAILOVER, question=question, yes=yes, without=without
+        invocation,
+        workspace,
+        found,
+        Mode.FAILOVER,
+        question=question,
+        yes=yes,
+        without=without,
+        included=included,
     )

@@ -10,7 +10,8 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import leading_options, yes_option
+from provisioner.cli.recoveryoptions import leading_options, without_options, yes_option
+from provisioner.core.address import Address
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("reprotect")
 @leading_options
+@without_options
 @yes_option
 @global_options
 @pass_invocation
@@ -26,6 +28,8 @@ def command(
     *,
     source: Source,
     stack: Path,
+    without: tuple[Address, ...],
+    included: tuple[Address, ...],
     yes: bool,
 ) -> ExitCode:
     """Replicate in the other direction after a migration or failover.
@@ -43,4 +47,13 @@ def command(
     found = opened(invocation, workspace, source)
     check_reprotect(found)
     question = "Replicate {plan} from {here} to {there}, and stop what is left of it there"
-    return run_mode(invocation, workspace, found, Mode.REPROTECT, question=question, yes=yes)
+    return run_mode(
+        invocation,
+        workspace,
+        found,
+        Mode.REPROTECT,
+        question=question,
+        yes=yes,
+        without=without,
+        included=included,
+    )

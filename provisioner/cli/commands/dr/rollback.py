@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 @click.command("rollback")
 @source_options
+@click.option(
+    "--trust-site",
+    "off_site",
+    metavar="SITE",
+    help="Somebody has made sure that the site which the machines were to go to is off, or cut "
+    "off, and stays so: counts where its hosts give no answer. The report says so.",
+)
 @yes_option
 @global_options
 @pass_invocation
@@ -26,11 +33,13 @@ def command(
     *,
     source: Source,
     stack: Path,
+    off_site: str | None,
     yes: bool,
 ) -> ExitCode:
     """Start the machines where they ran, after a migration that was given up.
 
-    Only while none of them runs at the other site: that is looked at first. Marks are taken away,
+    Only while none of them runs at the other site: that is looked at first. If that site gives no
+    answer, somebody has to say that it is off (--trust-site). Marks are taken away,
     the machines are started in order, and those that had to make room go on.
     """
     from provisioner.cli.asking import confirm
@@ -48,5 +57,5 @@ def command(
     return carried_out(
         invocation.terminal,
         found.commands,
-        lambda means: rollback(workspace, found, means),
+        lambda means: rollback(workspace, found, means, off_site),
     )

@@ -32,7 +32,7 @@ class Copying:
             "synchronise": repeated(self._synchronise),
             "last-synchronise": repeated(self._last_synchronise),
             "seed": repeated(self._seed),
-            "protected": repeated(lambda _: self._protected()),
+            "protected": repeated(self._protected),
             "points": repeated(self._have_points),
             "release": repeated(self._release),
             "choose": repeated(self._choose),
@@ -75,8 +75,8 @@ class Copying:
         state = self._estate.replica_states([machine])[machine.address]
         return Done({**_told(point), "moved": state.moved, "objective": machine.point_objective})
 
-    def _protected(self) -> Done:
-        states = self._estate.replica_states(self._estate.plan.machines)
+    def _protected(self, work: Work) -> Done:
+        states = self._estate.replica_states(self._estate.machines(work))
         without = sorted(str(address) for address, state in states.items() if not state.points)
         if without:
             raise ProvisionerError(
@@ -94,12 +94,7 @@ class Copying:
 
     def _have_points(self, work: Work) -> Done:
         """Before anything is fenced: each machine can be recovered at all."""
-        left_out = work.task.arguments["without"]
-        assert isinstance(left_out, list)
-        machines = [
-            item for item in self._estate.plan.machines if str(item.address) not in left_out
-        ]
-        states = self._estate.replica_states(machines)
+        states = self._estate.replica_states(self._estate.machines(work))
         without = sorted(str(address) for address, state in states.items() if not state.points)
         if without:
             options = " ".join(f"--without {Address.of(item).name}" for item in without[:NAMED])

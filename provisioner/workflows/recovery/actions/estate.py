@@ -81,6 +81,14 @@ class Estate:
         """The machine that a task is about."""
         return self._machines[Address.of(str(work.task.arguments["machine"]))]
 
+    def machines(self, work: Work) -> list[PlannedMachine]:
+        """The machines that a task about the plan as a whole is about: all but what it names as
+        left out (``without``).
+        """
+        left_out = work.task.arguments.get("without", [])
+        assert isinstance(left_out, list)
+        return [item for item in self.plan.machines if str(item.address) not in left_out]
+
     def site(self, work: Work) -> str:
         """The site that a task is about."""
         return str(work.task.arguments["site"])

@@ -40,9 +40,10 @@ class Marking:
         """Connect to every endpoint that the mode needs, and see that it can do what it takes."""
         plan, given = self._estate.plan, work.task.arguments
         sites = {"here": plan.here, "there": plan.there}
-        needed = NEEDED[str(given["mode"])]
+        needed, asked = NEEDED[str(given["mode"])], given["sites"]
+        assert isinstance(asked, list)
         for place, site in sites.items():
-            if place not in needed:
+            if place not in needed or site not in asked:
                 continue
             names = {plan.objects[site][item.address].endpoint for item in plan.machines}
             for name in sorted(names):

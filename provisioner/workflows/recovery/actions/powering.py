@@ -119,7 +119,7 @@ class Powering:
     def _all_off(self, work: Work) -> Done:
         """One sweep over all machines of a site."""
         site = self._site(work)
-        found = self._estate.see(self._all(site))
+        found = self._estate.see(self._all(work))
         self._require_off(site, found)
         return Done({"machines": len(found)})
 
@@ -129,7 +129,7 @@ class Powering:
         """
         site = self._site(work)
         by_endpoint: dict[str, list[Placed]] = {}
-        for target in self._all(site):
+        for target in self._all(work):
             by_endpoint.setdefault(target.record.name, []).append(target)
         found: dict[Address, Present | Absent] = {}
         silent: dict[str, Json] = {}
@@ -149,9 +149,10 @@ class Powering:
                     marked += 1
         return Done({"marked": marked, "hosts": silent})
 
-    def _all(self, site: str) -> list[Placed]:
-        plan = self._estate.plan
-        return [self._estate.placed(machine.address, site) for machine in plan.machines]
+    def _all(self, work: Work) -> list[Placed]:
+        """The machines that a sweep is about, without those that are left out."""
+        site = self._site(work)
+        return [self._estate.placed(item.address, site) for item in self._estate.machines(work)]
 
     def _is_own(self, found: Present | Absent | None) -> bool:
         lineage = str(self._estate.plan.lineage)

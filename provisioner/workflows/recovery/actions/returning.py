@@ -7,27 +7,32 @@ with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.engine.sessions import is_about_host
 from provisioner.providers.api import Retryable
-from provisioner.workflows.recovery.actions.estate import Estate
+from provisioner.workflows.recovery.actions.estate import Estate, diagnostic_of
 from provisioner.workflows.recovery.actions.sighting import Sighting, may_have_run, sight
 from provisioner.workflows.recovery.actions.silence import PATIENCE
+from provisioner.workflows.recovery.model import PlannedMachine
+from provisioner.workflows.recovery.unheard import left_out
 from provisioner.workflows.runs import Run
 
 
-def check_nothing_started(estate: Estate, run: Run) -> None:
+def check_nothing_started(estate: Estate, run: Run) -> Mapping[str, str]:
     """Raise ProvisionerError (PRV7100) if a machine of a migration or failover runs at the site
     that it led to, or may have run there: what it has written there would be lost. The journal and
-    the hosts are asked; raises like :meth:`Estate.see` if those cannot be.
+    the hosts are asked; returns by name those that give no answer, with the reason: of theirs the
+    journal alone tells that no start was ever begun. Raises ProvisionerError for one that answers
+    and cannot tell.
 
     ``estate`` has the plan in the direction in which the run began.
     """
-    started = _started(estate, run)
+    started, silent = _started(estate, run)
     if not started:
-        return
+        return silent
     plan, first = estate.plan, min(started)
     raise ProvisionerError(
         error(
@@ -46,28 +51,50 @@ def check_nothing_started(estate: Estate, run: Run) -> None:
     )
 
 
-def _started(estate: Estate, run: Run) -> dict[Address, str]:
-    """The machines that have run at the other site, or may have, and why that is thought."""
-    plan = estate.plan
-    over_there = sight(estate, plan.machines, plan.there)
+def _started(estate: Estate, run: Run) -> tuple[dict[Address, str], Mapping[str, str]]:
+    """The machines that have run at the other site, or may have, and why that is thought; and the
+    hosts there that give no answer.
+    """
+    plan, out = estate.plan, left_out(run)
+    machines = [item for item in plan.machines if str(item.address) not in out]
+    over_there, silent = _sight_by_host(estate, machines, plan.there)
     # Only where it decides: a site that was failed over from may be dead.
-    unmarked = [item for item in plan.machines if may_have_run(over_there[item.address], None)]
-    at_home: Mapping[Address, Sighting] = {}
-    if unmarked:
-        try:
-            at_home = sight(estate, unmarked, plan.here, PATIENCE)
-        except (ProvisionerError, Retryable):
-            at_home = {}
+    unmarked = [
+        item
+        for item in machines
+        if item.address in over_there and may_have_run(over_there[item.address], None)
+    ]
+    at_home, _ = _sight_by_host(estate, unmarked, plan.here)
     found = {}
-    for address, there in over_there.items():
+    for machine in machines:
+        address, there = machine.address, over_there.get(machine.address)
         start = run.tasks.get(f"start/{address.name}")
         if start is not None and start.is_done:
             found[address] = f"the {run.record.mode} has started it at {plan.there}"
-        elif start is not None and start.beginnings and there.power != "absent":
+        elif start is not None and start.beginnings and (there is None or there.power != "absent"):
             # It may have started it and failed after that, been killed, or been given up.
-            found[address] = (
-                f"the {run.record.mode} has begun to start it at {plan.there}, where it is {there}"
-            )
-        elif may_have_run(there, at_home.get(address)):
+            seen = f"where it is {there}" if there is not None else "and its host gives no answer"
+            found[address] = f"the {run.record.mode} has begun to start it at {plan.there}, {seen}"
+        elif there is not None and may_have_run(there, at_home.get(address)):
             found[address] = f"at {plan.there} it is {there}"
-    return found
+    return found, silent
+
+
+def _sight_by_host(
+    estate: Estate, machines: Iterable[PlannedMachine], site: str
+) -> tuple[Mapping[Address, Sighting], Mapping[str, str]]:
+    """What the hosts of a site have of machines, and which gave no answer, with the reason."""
+    by_host: dict[str, list[PlannedMachine]] = {}
+    for machine in machines:
+        by_host.setdefault(estate.placed(machine.address, site).record.name, []).append(machine)
+    found: dict[Address, Sighting] = {}
+    silent: dict[str, str] = {}
+    for name, group in by_host.items():
+        try:
+            found |= sight(estate, group, site, PATIENCE)
+        except (ProvisionerError, Retryable) as problem:
+            told = diagnostic_of(problem)
+            if not is_about_host(told):
+                raise ProvisionerError(told) from problem
+            silent[name] = told.summary
+    return found, silent

@@ -6,8 +6,9 @@ Called by :mod:`provisioner.service.recovery`. The order in which machines come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 
+from provisioner.core.address import Address
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes.drill import cleanup_runbook, drill_runbook
 from provisioner.workflows.recovery.modes.real import (
@@ -21,16 +22,7 @@ from provisioner.workflows.runbook import Runbook
 ROLLBACK = "rollback"
 """The mode of what :func:`rollback_runbook` makes; nobody asks for it by a command of its own."""
 
-BUILDERS: Mapping[Mode, Callable[[RecoveryPlan], Runbook]] = {
-    Mode.TEST: drill_runbook,
-    Mode.CLEANUP: cleanup_runbook,
-    Mode.MIGRATE: migrate_runbook,
-    Mode.FAILOVER: failover_runbook,
-    Mode.REPROTECT: reprotect_runbook,
-}
-
 __all__ = [
-    "BUILDERS",
     "ROLLBACK",
     "cleanup_runbook",
     "drill_runbook",
@@ -42,9 +34,20 @@ __all__ = [
 ]
 
 
-def runbook_of(plan: RecoveryPlan, mode: Mode) -> Runbook:
+def runbook_of(plan: RecoveryPlan, mode: Mode, without: Collection[Address] = ()) -> Runbook:
     """The runbook of a plan in a mode. For ``reprotect`` the plan is turned already: ``here`` is
-    where its machines run now. Raises ProvisionerError (PRV7070, PRV7071) if the plan lacks
+    where its machines run now. ``without``: machines that a migration, failover or reprotection
+    leaves out; a drill is one of all. Raises ProvisionerError (PRV7070, PRV7071) if the plan lacks
     something that the mode needs.
     """
-    return BUILDERS[mode](plan)
+    match mode:
+        case Mode.TEST:
+            return drill_runbook(plan)
+        case Mode.CLEANUP:
+            return cleanup_runbook(plan)
+        case Mode.MIGRATE:
+            return migrate_runbook(plan, without)
+        case Mode.FAILOVER:
+            return failover_runbook(plan, without)
+        case Mode.REPROTECT:
+            return reprotect_runbook(plan, without)

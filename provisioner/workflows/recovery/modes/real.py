@@ -42,12 +42,14 @@ LAST = "last"
 """The stage in which machines go down for the last synchronisation."""
 
 
-def migrate_runbook(plan: RecoveryPlan) -> Runbook:
-    """Bring the machines to the other site in order, with nothing lost."""
-    draft = Draft(plan, str(Mode.MIGRATE))
+def migrate_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Runbook:
+    """Bring the machines to the other site in order, with nothing lost; those that had to make room
+    at the site that is left go on. ``without``: machines that stay as and where they are.
+    """
+    draft = Draft(plan, str(Mode.MIGRATE), without=frozenset(without))
     prepared = _prepared(draft, Mode.MIGRATE, [plan.here, plan.there])
     cleared = clear_drill(draft, prepared)
-    for machine in plan.machines:
+    for machine in draft.machines:
         draft.add(
             of_machine(
                 "synchronise",
@@ -58,11 +60,11 @@ def migrate_runbook(plan: RecoveryPlan) -> Runbook:
                 seconds=LONG,
             )
         )
-    current = [about("synchronise", machine) for machine in plan.machines]
+    current = [about("synchronise", machine) for machine in draft.machines]
     go_down = draft.add(milestone("down", "begin to shut down", current, stage=LAST))
     _shut_down(draft, go_down)
     marked = []
-    for machine in plan.machines:
+    for machine in draft.machines:
         name = machine.address.name
         last = draft.add(
             of_machine(
@@ -90,27 +92,30 @@ def migrate_runbook(plan: RecoveryPlan) -> Runbook:
             )
         )
     proof = draft.add(
-        of_plan(
-            "all-off",
-            f"prove that no machine runs at {plan.here}",
-            marked,
-            action="all-off",
-            stage=LAST,
-            lasting=False,
-            site=plan.here,
+        draft.of_all(
+            of_plan(
+                "all-off",
+                f"prove that no machine runs at {plan.here}",
+                marked,
+                action="all-off",
+                stage=LAST,
+                lasting=False,
+                site=plan.here,
+            )
         )
     )
     turned = _turn(draft, [proof])
     off = stay_off(draft, plan.here, [turned])
     ready = {}
-    for machine in plan.machines:
+    for machine in draft.machines:
         # Before the turn the last synchronisation, to be done anew if the run is gone on with;
         # behind it, it must not be: the replica is about to become the disks.
         last = about("last-synchronise", machine)
         promote = draft.add(_promote(machine, [turned], last, plan, cleared))
         ready[machine.address] = [promote]
     how = Rise(Mode.MIGRATE, plan.there, [off, turned], ready, "start", look=True)
-    rise(draft, how)
+    ended = rise(draft, how)
+    give_back(draft, plan.here, [turned], ended)
     return draft.finished()
 
 
@@ -225,20 +230,29 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
     return draft.finished()
 
 
-def rollback_runbook(plan: RecoveryPlan) -> Runbook:
+def rollback_runbook(
+    plan: RecoveryPlan, without: Collection[Address] = (), *, trusted: bool = False
+) -> Runbook:
     """Start the machines where they ran again, after a run that ended before anything ran at the
-    other site; the machines that had to make room there go on.
+    other site; the machines that had to make room there go on. ``without``: those that the run left
+    out. ``trusted``: somebody has made sure that the other site is off, hosts of which give no
+    answer; those that do are looked at.
     """
-    draft = Draft(plan, "rollback")
+    draft = Draft(plan, "rollback", without=frozenset(without))
+    if trusted:
+        _start_again(draft, _seen_as_far_as_it_answers(draft))
+        return draft.finished()
     began = begin(draft, [plan.here, plan.there])
     proof = draft.add(
-        of_plan(
-            "all-off",
-            f"prove that no machine runs at {plan.there}",
-            [began],
-            action="all-off",
-            lasting=False,
-            site=plan.there,
+        draft.of_all(
+            of_plan(
+                "all-off",
+                f"prove that no machine runs at {plan.there}",
+                [began],
+                action="all-off",
+                lasting=False,
+                site=plan.there,
+            )
         )
     )
     marked = [
@@ -252,23 +266,48 @@ def rollback_runbook(plan: RecoveryPlan) -> Runbook:
                 site=plan.there,
             )
         )
-        for machine in plan.machines
+        for machine in draft.machines
     ]
+    turned, ended = _start_again(draft, [proof, *marked], look=True)
+    give_back(draft, plan.there, [turned], ended)
+    return draft.finished()
+
+
+def _seen_as_far_as_it_answers(draft: Draft) -> list[str]:
+    plan = draft.plan
+    began = begin(draft, [plan.here], trusted=plan.there)
+    return [
+        draft.add(
+            draft.of_all(
+                of_plan(
+                    "all-off",
+                    f"see, as far as {plan.there} answers, that no machine runs there",
+                    [began],
+                    action="stay-off",
+                    lasting=False,
+                    site=plan.there,
+                )
+            )
+        )
+    ]
+
+
+def _start_again(draft: Draft, proofs: list[str], *, look: bool = False) -> tuple[str, list[str]]:
+    """Turn the plan back and start its machines; the id of the turn, and of what ends the last."""
+    plan = draft.plan
     turned = draft.add(
         of_plan(
             TURN,
             f"{plan.here} is the plan's site again",
-            [proof, *marked],
+            proofs,
             action=TURN,
             here=plan.here,
             there=plan.there,
         )
     )
     off = stay_off(draft, plan.there, [turned])
-    how = Rise(None, plan.here, [off, turned], {}, "start-again", look=True)
-    ended = rise(draft, how)
-    give_back(draft, plan.there, [turned], ended)
-    return draft.finished()
+    how = Rise(None, plan.here, [off, turned], {}, "start-again", look=look)
+    return turned, rise(draft, how)
 
 
 def _prepared(draft: Draft, mode: Mode, sites: list[str]) -> list[str]:
@@ -325,6 +364,15 @@ def _shut_down(draft: Draft, go_down: str) -> None:
     """The stops, in the opposite order of the starts."""
     plan = draft.plan
     users = needing(plan)
+
+    def before(machine: Address) -> list[str]:
+        """What goes down before it; those who need one that is left out, too."""
+        return [
+            item
+            for user in users[machine]
+            for item in (before(user) if user in draft.without else [about("stop", user)])
+        ]
+
     opening = go_down
     for number, machines in reversed(tiers(plan).items()):
         stops = [
@@ -333,13 +381,14 @@ def _shut_down(draft: Draft, go_down: str) -> None:
                     "stop",
                     machine,
                     f"shut down {machine.address.name} at {plan.here}",
-                    [opening, *(about("stop", user) for user in users[machine.address])],
+                    [opening, *before(machine.address)],
                     stage=LAST,
                     lasting=False,
                     site=plan.here,
                 )
             )
             for machine in machines
+            if machine.address not in draft.without
         ]
         opening = draft.add(
             milestone(f"down/{number}", f"tier {number} is down", [opening, *stops], stage=LAST)

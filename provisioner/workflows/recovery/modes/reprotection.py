@@ -4,26 +4,33 @@ what runs now.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from provisioner.core.address import Address
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes.tasks import (
     LONG,
     SYNCS,
     Draft,
     begin,
+    give_back,
     of_machine,
     of_plan,
 )
 from provisioner.workflows.runbook import OnFailure, Runbook
 
 
-def reprotect_runbook(plan: RecoveryPlan) -> Runbook:
+def reprotect_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Runbook:
     """Replicate from ``plan.here``, where the machines run now, to ``plan.there``, where they ran
     before: their old selves there are stopped and marked, and their old disks are used again.
+    Machines that had to make room there go on. ``without``: machines of the plan that were left
+    out when it turned, and run there still.
     """
-    draft = Draft(plan, str(Mode.REPROTECT))
+    draft = Draft(plan, str(Mode.REPROTECT), without=frozenset(without))
     began = begin(draft, [plan.here, plan.there])
     seeded = []
-    for machine in plan.machines:
+    yielded = []
+    for machine in draft.machines:
         name = machine.address.name
         off = draft.add(
             of_machine(
@@ -49,6 +56,7 @@ def reprotect_runbook(plan: RecoveryPlan) -> Runbook:
                 site=plan.there,
             )
         )
+        yielded.append(marked)
         seeded.append(
             draft.add(
                 of_machine(
@@ -64,12 +72,15 @@ def reprotect_runbook(plan: RecoveryPlan) -> Runbook:
             )
         )
     draft.add(
-        of_plan(
-            "protected",
-            f"every machine has a recovery point at {plan.there}",
-            seeded,
-            action="protected",
-            stage="replication",
+        draft.of_all(
+            of_plan(
+                "protected",
+                f"every machine has a recovery point at {plan.there}",
+                seeded,
+                action="protected",
+                stage="replication",
+            )
         )
     )
+    give_back(draft, plan.there, [began], yielded)
     return draft.finished()

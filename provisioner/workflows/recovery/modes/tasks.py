@@ -51,6 +51,11 @@ class Draft:
         """The machines that it is about."""
         return tuple(item for item in self.plan.machines if item.address not in self.without)
 
+    def of_all(self, task: Task) -> Task:
+        """A task about all machines, which names those that are left out, if there are any."""
+        named: list[Json] = list(map(str, sorted(self.without)))
+        return replace(task, arguments={**task.arguments, "without": named}) if named else task
+
     def add(self, task: Task) -> str:
         """Append a task; returns its id."""
         self.tasks.append(task)
@@ -192,8 +197,10 @@ def check(
     )
 
 
-def begin(draft: Draft, sites: Sequence[str]) -> str:
-    """The first task: ``sites`` have to be reachable, with all that the mode needs of them."""
+def begin(draft: Draft, sites: Sequence[str], *, trusted: str = "") -> str:
+    """The first task: ``sites`` have to be reachable, with all that the mode needs of them.
+    ``trusted``: the site that is off, as somebody has said.
+    """
     plan = draft.plan
     task = of_plan(
         BEGIN,
@@ -206,10 +213,8 @@ def begin(draft: Draft, sites: Sequence[str]) -> str:
         plan=fingerprint(plan),
         timeObjective=plan.time_objective,
     )
-    if draft.without:
-        without: Json = list(map(str, sorted(draft.without)))
-        task = replace(task, arguments={**task.arguments, "without": without})
-    return draft.add(task)
+    said: dict[str, Json] = {"trusted": trusted} if trusted else {}
+    return draft.add(draft.of_all(replace(task, arguments={**task.arguments, **said})))
 
 
 def approvals(draft: Draft, needs: Sequence[str]) -> list[str]:
@@ -288,14 +293,16 @@ def stay_off(draft: Draft, site: str, needs: Sequence[str]) -> str:
     again, without doing again what led there.
     """
     return draft.add(
-        of_plan(
-            "stay-off",
-            f"see that the machines at {site} stay off and are marked",
-            needs,
-            action="stay-off",
-            stage=PREPARE,
-            lasting=False,
-            site=site,
+        draft.of_all(
+            of_plan(
+                "stay-off",
+                f"see that the machines at {site} stay off and are marked",
+                needs,
+                action="stay-off",
+                stage=PREPARE,
+                lasting=False,
+                site=site,
+            )
         )
     )
 

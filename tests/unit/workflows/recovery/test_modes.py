@@ -98,14 +98,31 @@ def test_a_machine_that_is_left_out_is_in_no_task_but_of_a_former_drill(
 ) -> None:
     left = plan.machines[0]
     runbook = failover_runbook(plan, {left.address})
-    about = {task.action for task in runbook.tasks if task.subject == str(left.address)}
-    assert about <= {"remove", "unstage"}
+    modes = [runbook_of(plan, mode, {left.address}) for mode in (Mode.MIGRATE, Mode.REPROTECT)]
+    for one in (runbook, *modes, rollback_runbook(plan, {left.address})):
+        about = {task.action for task in one.tasks if task.subject == str(left.address)}
+        assert about <= {"remove", "unstage"}
+        for task in one.tasks:
+            if task.action in ("all-off", "stay-off", "points", "protected"):
+                assert [str(left.address)] == task.arguments["without"]
     whole = runbook_of(plan, Mode.FAILOVER)
     assert runbook.by_id["begin"].arguments["plan"] == whole.by_id["begin"].arguments["plan"]
     needed = {f"start/{address.name}" for address in left.needs}
     for machine in plan.machines:
         if left.address in machine.needs:
             assert needed <= before(runbook, f"start/{machine.address.name}")
+
+
+@given(plans())
+def test_a_machine_that_is_left_out_changes_no_order_of_stopping(plan: RecoveryPlan) -> None:
+    left = plan.machines[0].address
+    whole, runbook = (runbook_of(plan, Mode.MIGRATE, out) for out in ((), {left}))
+    for machine in plan.machines:
+        if machine.address != left:
+            stop = f"stop/{machine.address.name}"
+            expected = {item for item in before(whole, stop) if item.startswith("stop/")}
+            found = {item for item in before(runbook, stop) if item.startswith("stop/")}
+            assert expected - {f"stop/{left.name}"} == found
 
 
 @given(plans())

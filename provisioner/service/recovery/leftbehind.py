@@ -1,0 +1,70 @@
+"""Machines of a recovery plan that are not where the others are, because a run left them out, as
+the journal knows: later runs leave them out, too, until somebody brings them in again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.service.recovery.model import Mode, left_out
+from provisioner.service.recovery.opening import LOOKED_BACK, TURN, TURNING, Opened
+from provisioner.workflows.journal import Journal
+from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.runs import Run
+
+
+def left_behind(journal: Journal) -> frozenset[Address]:
+    """The machines that stayed at the other site when the plan turned. One that the plan has come
+    back to, or that was reprotected since, is with the others again.
+    """
+    places: dict[Address, str] = {}
+    site = ""
+    for record in reversed(journal.runs(LOOKED_BACK)):
+        if record.mode in TURNING:
+            run = journal.run(record.id)
+            turn = run.tasks.get(TURN)
+            if turn is not None and turn.is_done:
+                site = str(turn.result["here"])
+                places = _after(run, site, places)
+        elif record.mode == Mode.REPROTECT and places:
+            run = journal.run(record.id)
+            for machine in [item for item in places if _is_seeded(run, item)]:
+                del places[machine]
+    return frozenset(places)
+
+
+def _after(run: Run, site: str, places: dict[Address, str]) -> dict[Address, str]:
+    """Where machines are that are not at the site that a run led to."""
+    began_at = str(run.runbook.by_id[BEGIN].arguments["here"])
+    stayed = {item: places.get(item, began_at) for item in map(Address.of, left_out(run))}
+    return {machine: place for machine, place in stayed.items() if place != site}
+
+
+def _is_seeded(run: Run, machine: Address) -> bool:
+    seed = run.tasks.get(f"seed/{machine.name}")
+    return seed is not None and seed.is_done
+
+
+def left_out_now(
+    opened: Opened, mode: Mode, without: Collection[Address], included: Collection[Address] = ()
+) -> frozenset[Address]:
+    """The machines that a run of a mode leaves out: those that are said, and those that are not
+    where the others are, but for those ``included``. Raises ProvisionerError (PRV7106) if none
+    is left.
+    """
+    own = {machine.address for machine in opened.plan.machines}
+    if mode not in (Mode.MIGRATE, Mode.FAILOVER, Mode.REPROTECT):
+        return frozenset()
+    inherited = left_behind(opened.journal) & own
+    found = (inherited - {*included}) | {*without}
+    if found == own:
+        raise ProvisionerError(
+            error(
+                "PRV7106",
+                f"a {mode} of {opened.plan.name} would leave out all of its machines",
+                hint="Leave fewer out, or bring machines in again with --with MACHINE.",
+            )
+        )
+    return found

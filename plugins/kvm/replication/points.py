@@ -169,8 +169,7 @@ def require_free(store: Store, replica: Replica, deadline: Deadline) -> None:
                     detail=f"Found {', '.join(found)}, which may be newer than what would be "
                     "replicated. Nothing was written.",
                     hint="If the machine runs at the other site and this is what it left here, "
-                    "make a replica of it: 'provisioner dr reprotect PLAN'. Else remove or rename "
-                    "it.",
+                    "make a replica of it: 'provisioner dr reprotect'. Else remove or rename it.",
                     address=str(replica.machine.address),
                 )
             )

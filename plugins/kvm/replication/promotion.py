@@ -69,7 +69,7 @@ class Promotion:
                     "PRV5377",
                     f"{replica.machine.address}: a drill stands on the replica",
                     detail="Its disks need what would become the machine's.",
-                    hint="End the drill first: provisioner dr cleanup.",
+                    hint="End the drill first: 'provisioner dr cleanup'.",
                     address=str(replica.machine.address),
                 )
             )

@@ -184,16 +184,6 @@ def _disk_exists(host: str, disk: Resource, why: str) -> Diagnostic:
     )
 
 
-def no_seed(host: str, machine: Resource, disk: Resource) -> Diagnostic:
-    """The Disk that a replica shall begin with is not there."""
-    return error(
-        "PRV5398",
-        f"there is no {disk.address} on Host/{host} to begin a replica of {machine.address} with",
-        hint="Replicate the machine without seeds: everything is moved then.",
-        address=str(machine.address),
-    )
-
-
 def seed_in_use(host: str, disk: Resource, machine: str) -> Diagnostic:
     """A running machine has the Disk that a replica shall begin with."""
     return error(

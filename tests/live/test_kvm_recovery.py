@@ -278,3 +278,21 @@ def test_continuous_replication_keeps_all_but_the_last_write(
         assert ("VirtualMachine/web", why) == (held["id"], held["held"])
         shop.run("apply", "--yes", expect=4)
     assert ["b"] == observer.places("web")
+
+
+def test_after_a_rollback_a_promotion_that_did_not_end_is_in_nobody_s_way(
+    two_sites: TwoSites, boot_image: BootImage, tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path, two_sites, boot_image, "incremental")
+    a, b = two_sites.a, two_sites.b
+    shop.run("replicate", "run")
+    # As after a host that was lost just when it had begun.
+    (path,) = (b.daemon.directory / "shop").glob("*.replica.json")
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "promoting": record["points"][-1]["id"]}))
+    refused = shop.run("replicate", "run", expect=1)
+    assert "PRV5378" in refused
+    assert "provisioner dr reprotect" in refused
+    shop.dr("reprotect", "shop", "--yes")
+    shop.dr("migrate", "shop", "--yes")
+    assert shop.count(a) <= shop.count(b)

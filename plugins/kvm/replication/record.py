@@ -90,12 +90,17 @@ class Record:
             points = [Kept(**{**kept, "files": _files(kept["files"])}) for kept in found["points"]]
             plain = {
                 key: found[key]
-                for key in ("way", "owner", "number", "is_live", "promoting", "seeding", "moved")
+                for key in ("way", "owner", "number", "is_live", "promoting", "moved")
             }
+            below, seeding = [_files(files) for files in found["below"]], found.get("seeding")
+            if below and not points:
+                # What is below no point is what one would begin with.
+                points, below, seeding = [Kept(SEED, below[-1], alone=True)], [], True
             return cls(
                 **plain,
                 points=tuple(points),
-                below=tuple(_files(files) for files in found["below"]),
+                below=tuple(below),
+                seeding=bool(seeding),
                 exports=_files(found["exports"]),
                 merging=_pair(found["merging"]),
                 staged=_pair(found["staged"]),

@@ -38,10 +38,12 @@ _ALIVE_SECONDS = 0.1
 class Lease:
     """A handle in somebody's hands. ``handle`` is None once it was let go of."""
 
-    __slots__ = ("handle", "is_lost", "is_out", "seen_alive", "since")
+    __slots__ = ("counts", "handle", "is_lost", "is_out", "seen_alive", "since")
 
     def __init__(self, handle: Any, now: float) -> None:
         self.handle = handle
+        self.counts = False
+        """Whether it is one of those that there may be at once."""
         self.is_lost = False
         self.is_out = False
         """Whether it was taken out, see :meth:`Handles.take_out`."""
@@ -89,7 +91,7 @@ class Handles:
         self._idle: list[Lease] = []
         """The one given back last is last."""
         self._count = 0
-        """Handles that are idle, lent or being opened, but for those taken out."""
+        """Handles that are idle, lent or being opened, but for those taken out and lost ones."""
         self._is_closed = False
         self._mine = _Mine()
 
@@ -101,9 +103,12 @@ class Handles:
         and it is not to ``wait``.
         """
         mine = self._mine
-        if mine.leases and self._is_usable(mine.leases[-1]):
-            yield mine.leases[-1]
-            return
+        if mine.leases:
+            if self._is_usable(mine.leases[-1]):
+                yield mine.leases[-1]
+                return
+            # All may be lost at once, each in the hands of a thread that needs another one.
+            self._discount(mine.leases[-1])
         lease = self._borrow(self._longest_wait if wait else 0.0)
         mine.leases.append(lease)
         mine.last = lease
@@ -122,8 +127,7 @@ class Handles:
             self._require_open()
             lease = self._idle_one(dead)
             if lease is not None:
-                self._count -= 1
-                self._changed.notify()
+                self._discount(lease)
         if lease is None:
             lease = Lease(self._opening(), self._monotonic())
         lease.is_out = True
@@ -140,12 +144,14 @@ class Handles:
                 dead.append(lease.drop())
                 return
             self._count += 1
+            lease.counts = True
         self._give_back(lease)
 
     def lost(self, lease: Lease) -> None:
         """Note that a connection broke: so have those, as a rule, that nobody uses now."""
         lease.is_lost = True
         with self._changed:
+            self._discount(lease)
             dead = self._without_idle()
         del dead
 
@@ -165,9 +171,12 @@ class Handles:
         try:
             handle = self._opening()
         except BaseException:
-            self._count_less()
+            with self._changed:
+                self._count -= 1
+                self._changed.notify()
             raise
         lease = Lease(handle, self._monotonic())
+        lease.counts = True
         del handle
         if self._is_closed:
             self._give_back(lease)
@@ -207,7 +216,7 @@ class Handles:
             lease = self._idle.pop()
             if self._is_usable(lease):
                 return lease
-            self._count -= 1
+            self._discount(lease)
             dead.append(lease.drop())
         return None
 
@@ -217,28 +226,32 @@ class Handles:
             now = self._monotonic()
             lease.since = now
             if lease.is_lost or self._is_closed:
-                self._count -= 1
+                self._discount(lease)
                 dead.append(lease.drop())
             else:
                 self._idle.append(lease)
             while len(self._idle) > 1 and now - self._idle[0].since > IDLE_SECONDS:
-                self._count -= 1
+                self._discount(self._idle[0])
                 dead.append(self._idle.pop(0).drop())
             self._changed.notify()
 
-    def _count_less(self) -> None:
+    def _discount(self, lease: Lease) -> None:
+        """Have a handle count no more; once."""
         with self._changed:
-            self._count -= 1
-            self._changed.notify()
+            if lease.counts:
+                lease.counts = False
+                self._count -= 1
+                self._changed.notify()
 
     def _require_open(self) -> None:
         if self._is_closed:
             raise self._closed_error()
 
     def _without_idle(self) -> list[Any]:
+        for lease in self._idle:
+            self._discount(lease)
         dead = [lease.drop() for lease in self._idle]
         self._idle.clear()
-        self._count -= len(dead)
         self._changed.notify_all()
         return dead
 

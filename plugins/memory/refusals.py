@@ -147,7 +147,7 @@ def staged(host: str, machine: Resource, doing: str) -> Diagnostic:
         "PRV5396",
         f"a drill stands on the replica of {machine.address} on Host/{host}",
         detail="Its disks are gone only when the drill is cleaned up.",
-        hint=f"Clean the drill up, then {doing}.",
+        hint=f"Clean the drill up ('provisioner dr cleanup'), then {doing}.",
         address=str(machine.address),
     )
 
@@ -179,18 +179,8 @@ def _disk_exists(host: str, disk: Resource, why: str) -> Diagnostic:
         f"there is a {disk.address} on Host/{host} already, and it is not overwritten",
         detail=why,
         hint="If the machine runs at the other site and this is what it left here, make a replica "
-        "of it: 'provisioner dr reprotect PLAN'. Else delete it.",
+        "of it: 'provisioner dr reprotect'. Else delete it.",
         address=str(disk.address),
-    )
-
-
-def no_seed(host: str, machine: Resource, disk: Resource) -> Diagnostic:
-    """The Disk that a replica shall begin with is not there."""
-    return error(
-        "PRV5398",
-        f"there is no {disk.address} on Host/{host} to begin a replica of {machine.address} with",
-        hint="Replicate the machine without seeds: everything is moved then.",
-        address=str(machine.address),
     )
 
 

@@ -20,6 +20,8 @@ from provisioner_plugins.memory.objects import StoredObject
 
 KIND = "Replica"
 """Of no manifest, so that nobody discovers it."""
+SEED = "00000000"
+"""Id of the point that is what the machine ran on here before, as long as there is no newer one."""
 
 
 class StoredPoint(NamedTuple):
@@ -70,12 +72,15 @@ class StoredReplica:
     @property
     def told(self) -> ReplicaState:
         """What callers are told."""
+        problem = self.problem
+        if self.points and self.points[-1].id == SEED:
+            problem = "it has what the machine ran on there before, and nothing newer"
         return ReplicaState(
             tuple(point.told for point in self.points),
             self.following,
             self.moved,
             self.staged is not None,
-            self.problem,
+            problem,
             next((point.told for point in self.points if point.id == self.staged), None),
         )
 
@@ -89,8 +94,10 @@ class StoredReplica:
         )
 
     def trimmed(self, keep: int) -> StoredReplica:
-        """Without the oldest points beyond ``keep``, but for one that a drill stands on."""
-        last = self.points[-max(keep, 1) :]
+        """Without the oldest points beyond ``keep``, and without a seed that there is a newer one
+        of, but for one that a drill stands on.
+        """
+        last = [item for item in self.points if item.id != SEED][-max(keep, 1) :] or self.points
         kept = tuple(item for item in self.points if item in last or item.id == self.staged)
         return replace(self, points=kept)
 

@@ -24,6 +24,7 @@ from provisioner_plugins.memory.holding import held
 from provisioner_plugins.memory.objects import StoredObject
 from provisioner_plugins.memory.outputs import outputs_of
 from provisioner_plugins.memory.replicas import (
+    SEED,
     Seed,
     StoredPoint,
     StoredReplica,
@@ -53,6 +54,11 @@ class Copies:
         self._access = access
         self._inventory = access.inventory
         self._finding = finding
+
+    def require_ours(self, machine: Resource) -> None:
+        """Raise Terminal if the machine is another one's, or not there."""
+        with self._access.reading():
+            self._finding.ours(machine)
 
     def read(self, replica: Replica, deadline: Deadline, receiver: Access | None = None) -> Reading:
         """The disks as they are now. ``receiver``: from now on their writes go there as well."""
@@ -124,7 +130,8 @@ class Receiving:
         def work() -> Point:
             if replica.way is Way.EXTERNAL:
                 return self._external(replica)
-            with self._access.reading():
+            source.require_ours(replica.machine)
+            with self._access.changing():
                 self._begun(replica)  # before anything is begun at the source
             if replica.way is Way.INCREMENTAL:
                 taken = self._access.clock.now()
@@ -139,7 +146,7 @@ class Receiving:
                     before = self._begun(replica)
                     after = _following(before, reading)
                     moved += after.moved
-                    point = self._kept(replica, replace(after, moved=moved))
+                    point = self._kept(replace(after, moved=moved))
                 if before.following and reading.mirrored:
                     return point
 
@@ -277,63 +284,59 @@ class Receiving:
         self._inventory.put(to_object(replica))
 
     def _begun(self, replica: Replica) -> StoredReplica:
-        """The replica as it is before this synchronisation. What a seeded one begins with is its
-        only point until then, and never told: the caller adds one in the same access.
+        """The replica as it is before this synchronisation. Disks that a seeded one takes over have
+        become its first point then, or were on the way to become Disks of a point that it has.
         """
-        found = self._find(replica.machine)
-        if found is not None:
-            return found
         machine = replica.machine
-        begun = StoredReplica(id_of(machine), machine.name, machine.stamp)
+        found = self._find(machine)
+        before = found or StoredReplica(id_of(machine), machine.name, machine.stamp)
         if not replica.seeded:
             self._require_free(replica)
-            return begun
-        seeds = {str(address): self._seed(replica, disk) for address, disk in replica.disks.items()}
-        older = StoredPoint(
-            "", None, quiesced=False, disks={key: item.content for key, item in seeds.items()}
-        )
-        named = {key: Seed(item.id, item.name) for key, item in seeds.items()}
-        return replace(begun, points=(older,), seeds=named)
+            return before
+        perhaps = {str(address): self._seed(disk) for address, disk in replica.disks.items()}
+        there = {key: item for key, item in perhaps.items() if item is not None}
+        if not there:
+            return before
+        contents = {key: item.content for key, item in there.items()}
+        points = before.points or (StoredPoint(SEED, None, quiesced=False, disks=contents),)
+        named = {key: Seed(item.id, item.name) for key, item in there.items()}
+        begun = replace(before, points=points, seeds={**before.seeds, **named})
+        self._put(begun)
+        for item in there.values():
+            self._inventory.remove(item.id)
+        return begun
 
     def _require_free(self, replica: Replica) -> None:
         for disk in replica.disks.values():
             if self._finding.find(disk) is not None:
                 raise Terminal(refusals.disk_of_its_own(self._access.host, disk))
 
-    def _seed(self, replica: Replica, disk: Resource) -> StoredObject:
+    def _seed(self, disk: Resource) -> StoredObject | None:
         found = self._finding.find(disk)
         if found is None:
-            raise Terminal(refusals.no_seed(self._access.host, replica.machine, disk))
+            return None
         self._finding.check_owner(disk, found)
         running = [item for item in self._inventory.holders(found.id) if item.is_on]
         if running:
             raise Terminal(refusals.seed_in_use(self._access.host, disk, running[0].name))
         return found
 
-    def _kept(self, replica: Replica, after: StoredReplica) -> Point:
-        """Write the replica down, and take away the Disks that have become it."""
-        whole = replace(after, points=tuple(item for item in after.points if item.id))
-        self._put(whole)
-        if replica.seeded:
-            for seed in whole.seeds.values():
-                if self._inventory.get(seed.id) is not None:
-                    self._inventory.remove(seed.id)
-        return whole.points[-1].told
+    def _kept(self, after: StoredReplica) -> Point:
+        self._put(after)
+        return after.points[-1].told
 
     def _taken(self, replica: Replica, reading: Reading, taken: datetime) -> Point:
         """The newest of the replica's points, and the oldest ones away."""
         before = self._begun(replica)
         moved = moved_between(before.newest, reading.disks, reading.disks)
-        # A point that has followed its source was of no moment that could be told.
+        # A point that has followed its source was of no moment that could be told, nor was a seed.
         points = tuple(
-            item
-            for item in before.points
-            if item.taken is not None or not item.id or item.id == before.staged
+            item for item in before.points if item.taken is not None or item.id == before.staged
         )
         after = replace(before, points=points, following=False).with_point(
             taken, reading.disks, quiesced=replica.quiesce and reading.agent, moved=moved
         )
-        return self._kept(replica, after.trimmed(replica.keep))
+        return self._kept(after.trimmed(replica.keep))
 
     def _external(self, replica: Replica) -> Point:
         with self._access.reading():
@@ -378,7 +381,7 @@ def _following(before: StoredReplica, reading: Reading) -> StoredReplica:
     """The replica of which every write arrives from now on; ``moved`` is what this took."""
     last = before.points[-1] if before.points else None
     moved = moved_between(before.newest, reading.disks, reading.disks)
-    if last is None or last.taken is not None or not last.id:
+    if last is None or last.taken is not None or last.id == SEED:
         after = before.with_point(None, reading.disks, quiesced=False, moved=moved)
     elif before.following and reading.mirrored:
         # What was read may be older than what has arrived since.

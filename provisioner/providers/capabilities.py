@@ -163,9 +163,10 @@ class Replica:
     ``machine`` is the machine as it is where it runs now, its disks among its ``related``.
     ``disks`` holds, by the address of each replicated Disk, that Disk as it shall be at the
     receiving endpoint once the replica is promoted; its pool is among its ``related``. ``keep``:
-    how many recovery points stay. ``seeded``: Disks of these names exist at the receiver, hold an
-    older state of the same data, and become the replica; only what differs is moved. Without it
-    nothing is written where one of them exists.
+    how many recovery points stay. ``seeded``: Disks of these names that exist at the receiver hold
+    an older state of the same data, and become the replica, as does what a promotion that did not
+    end has left; only what differs is moved. Without it nothing is written where one of them
+    exists.
     """
 
     machine: Resource
@@ -180,8 +181,9 @@ class Point(NamedTuple):
     """A recovery point: the machine's disks as they were at one moment.
 
     ``id`` is unique in its replica, and later ones sort behind earlier ones. ``taken`` is that
-    moment by the clock of the machine that replicates, at the latest; None for a continuous
-    replica, which is as old as its last write. ``quiesced``: the guest had written down what it
+    moment by the clock of the machine that replicates, at the latest; None where that is not known:
+    for a continuous replica, which is as old as its last write, and perhaps for the Disks that a
+    seeded one begins with. ``quiesced``: the guest had written down what it
     held.
     """
 
@@ -227,9 +229,12 @@ class Replication(Protocol):
         ones beyond ``keep`` that nothing stands on. Of a continuous replica: see to it that every
         write goes to both sites from now on, and return once they are the same.
 
-        Refused, with nothing written, where a Disk is at the receiver already, unless the replica
-        is ``seeded``; and where this call was put out meanwhile by :meth:`promote`, or by
-        :meth:`suspend` without a source: from then on nothing of it arrives.
+        Of a ``seeded`` one, the Disks that are there are its first point until there is a newer
+        one, whatever becomes of this call.
+
+        Refused, with nothing written, where a Disk is at the receiver already, or a promotion did
+        not end, unless the replica is ``seeded``; and where this call was put out meanwhile by
+        :meth:`promote`, or by :meth:`suspend` without a source: from then on nothing of it arrives.
         """
         ...
 
@@ -258,7 +263,8 @@ class Replication(Protocol):
     ) -> Mapping[Address, Outcome]:
         """Make the Disks of a point (None: the newest), by address: ordinary Disks, found by
         ``observe`` as such. The replica, its other points included, is no more. Refused while
-        writes of the source still arrive. Who works on the replica elsewhere is waited for no
+        writes of the source still arrive. One that did not end is gone on with, and until then its
+        point is the only one. Who works on the replica elsewhere is waited for no
         longer than a bounded time, and then put out.
         """
         ...

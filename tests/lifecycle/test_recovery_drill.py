@@ -178,7 +178,7 @@ def test_to_look_whether_a_drill_stands_takes_as_many_calls_as_there_are_endpoin
 ) -> None:
     whole = runbook_of(sites.plan, Mode.FAILOVER)
     clearing = ("begin", "drill-stands", "remove", "unstage", "remove-bubble")
-    tasks = [task for task in whole.tasks if task.action in clearing]
+    tasks = [replace(task, after=()) for task in whole.tasks if task.action in clearing]
     before = Counter(sites.provider.calls("host-b"))
     run = sites.carry_out(Runbook(whole.name, whole.mode, tasks))
     assert Outcome.SUCCEEDED is run.record.outcome

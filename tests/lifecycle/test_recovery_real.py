@@ -158,6 +158,24 @@ def test_reprotection_after_a_disaster_turns_the_direction(sites: TwoSites) -> N
     assert ([], ["db", "web"]) == (sites.running(A), sites.running(B))
 
 
+def test_a_site_that_is_lost_before_the_reprotection_ends_leaves_what_ran_at_the_former_one(
+    sites: TwoSites,
+) -> None:
+    sites.outside(A).power_off()
+    sites.run(Mode.FAILOVER)
+    sites.write("db", "order 3", B)
+    sites.outside(A).come_back()
+    sites.turn()
+    sites.fault(B, {"call": "read", "effect": "terminal", "times": 0})
+    assert {"seed/db", "seed/web"} == trouble(sites.run(Mode.REPROTECT)).keys()
+    assert "Disk/db-disk" not in sites.objects(A)
+    sites.outside(B).power_off()
+    run = sites.run(Mode.FAILOVER)
+    assert (Outcome.SUCCEEDED, {}) == (run.record.outcome, trouble(run))
+    assert (["db", "web"], ["order 1"]) == (sites.running(A), sites.on_disk("db", A))
+    assert "nothing newer" in str(run.tasks["choose/db"].result["problem"])
+
+
 def test_machines_that_the_old_site_started_again_are_stopped_there(tmp_path: Path) -> None:
     sites = TwoSites(tmp_path, BOTH)
     sites.replicate()

@@ -5,6 +5,7 @@ guest whose counter tells how much of its data was kept.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -300,3 +301,36 @@ def test_continuous_replication_keeps_all_but_the_last_write(
         assert ("VirtualMachine/web", why) == (held["id"], held["held"])
         shop.run("apply", "--yes", expect=4)
     assert ["b"] == observer.places("web")
+
+
+MOVES_NO_DISK = """\
+#!/bin/sh
+for to in "$@"; do :; done
+case "$to" in *.replica.*) exec /bin/mv "$@" ;; esac
+echo "the host is gone" >&2
+exit 1
+"""
+
+
+def test_after_a_rollback_a_promotion_that_did_not_end_is_in_nobody_s_way(
+    two_sites: TwoSites, boot_image: BootImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(tmp_path, two_sites, boot_image, "incremental")
+    a, b = two_sites.a, two_sites.b
+    shop.run("replicate", "run")
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "mv"
+    program.write_text(MOVES_NO_DISK)
+    program.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        assert "PRV5360" in shop.run("dr", "failover", "shop", "--yes", expect=6)
+    shop.dr("rollback", "shop", "--yes")
+    assert (["web"], []) == (list(a.daemon.guests()), list(b.daemon.guests()))
+    refused = shop.run("replicate", "run", expect=1)
+    assert "PRV5378" in refused
+    assert "'provisioner dr reprotect shop'" in refused
+    shop.dr("reprotect", "shop", "--yes")
+    left = shop.count(a)
+    shop.dr("migrate", "shop", "--yes")
+    assert left < shop.count(a) <= shop.count(b)

@@ -36,7 +36,7 @@ class Drills:
                     "PRV5374",
                     f"{replica.machine.address}: there is a drill on another recovery point",
                     detail=f"Its disks stand on point {record.staged[0]}; asked for was {point}.",
-                    hint="End that drill first: provisioner dr cleanup.",
+                    hint="End that drill first: 'provisioner dr cleanup'.",
                     address=str(replica.machine.address),
                 )
             )
@@ -101,7 +101,7 @@ def require_point(replica: Replica, record: Record, point: str | None) -> Kept:
                 "PRV5375",
                 f"{replica.machine.address}: recovery point {found.id} does not have all disks",
                 detail=f"It was taken without {', '.join(map(str, lacking))}.",
-                hint="Choose a later one, or synchronise first: provisioner replicate run.",
+                hint="Choose a later one, or synchronise first: 'provisioner replicate run'.",
                 address=str(replica.machine.address),
             )
         )
@@ -111,7 +111,7 @@ def require_point(replica: Replica, record: Record, point: str | None) -> Kept:
             "PRV5375",
             f"{replica.machine.address}: there is no recovery point {point or ''}".rstrip(),
             detail=f"At the receiving site are: {known or 'none'}.",
-            hint="Choose one of these, or synchronise first: provisioner replicate run.",
+            hint="Choose one of these, or synchronise first: 'provisioner replicate run'.",
             address=str(replica.machine.address),
         )
     )

@@ -26,7 +26,7 @@ from provisioner_plugins.kvm.replication.mirror import CONNECTED, Mirror
 from provisioner_plugins.kvm.replication.points import Points
 from provisioner_plugins.kvm.replication.private import Private
 from provisioner_plugins.kvm.replication.promotion import Promotion, being_promoted
-from provisioner_plugins.kvm.replication.record import Record
+from provisioner_plugins.kvm.replication.record import SEED, Record
 from provisioner_plugins.kvm.replication.shell import Shell, shell_of
 from provisioner_plugins.kvm.replication.source import SourceMachine
 from provisioner_plugins.kvm.replication.store import Store
@@ -83,9 +83,14 @@ class Replications:
         """One more point."""
         if replica.way is Way.EXTERNAL:
             return external.require_point(self._parts.store, replica, deadline)
-        with self._opened(replica, deadline) as (parts, before):
+        with self._opened(replica, deadline) as (parts, found):
             machine = self._machine(replica, source)
             machine.require_ours()
+            before = found
+            if found.promoting is not None and replica.seeded:
+                parts.promotion.complete(replica, found, deadline)
+                before = parts.store.read(replica, deadline)
+            _require_whole(replica, before)
             if replica.way is Way.CONTINUOUS and machine.is_running():
                 after = parts.mirror.ensure(replica, machine, before, deadline)
             else:
@@ -106,7 +111,7 @@ class Replications:
                 machine.require_ours()
                 machine.tidy(deadline)
             after = parts.mirror.end(replica, machine, before, deadline)
-            if after.points:
+            if after.points and after.promoting is None:
                 parts.store.prune(replica, after, deadline)
 
     def stage(
@@ -115,6 +120,7 @@ class Replications:
         """Disks of a drill."""
         self._require_own_copies(replica)
         with self._opened(replica, deadline) as (parts, record):
+            _require_whole(replica, record)
             return parts.drills.stage(replica, record, point, deadline)
 
     def unstage(self, replica: Replica, deadline: Deadline) -> None:
@@ -122,6 +128,8 @@ class Replications:
         if replica.way is Way.EXTERNAL:
             return
         with self._opened(replica, deadline) as (parts, record):
+            if record.promoting is not None:
+                return  # it was not begun as long as a drill stood
             parts.drills.unstage(replica, record, deadline)
 
     def promote(
@@ -177,12 +185,8 @@ class Replications:
     def _opened(
         self, replica: Replica, deadline: Deadline, *, puts_out: bool = False
     ) -> Iterator[tuple[_Parts, Record]]:
-        """As :meth:`_alone`, with what an interrupted call was at completed. Raises Terminal
-        (PRV5378) if that was a promotion.
-        """
+        """As :meth:`_alone`, with what an interrupted call was at completed: not a promotion."""
         with self._alone(replica, deadline, puts_out=puts_out) as (parts, record):
-            if record.promoting is not None:
-                raise Terminal(being_promoted(replica, record))
             yield parts, parts.store.settle(replica, record, deadline)
 
     def _machine(self, replica: Replica, source: Connection) -> SourceMachine:
@@ -220,6 +224,12 @@ class Replications:
         return _Parts.of(self.connection, self._shell, self._private)
 
 
+def _require_whole(replica: Replica, record: Record) -> None:
+    """Raise Terminal (PRV5378) if one of its points is becoming Disks."""
+    if record.promoting is not None:
+        raise Terminal(being_promoted(replica, record))
+
+
 def _state(record: Record | None, server: str | None) -> ReplicaState:
     if record is None:
         return ReplicaState()
@@ -230,9 +240,11 @@ def _state(record: Record | None, server: str | None) -> ReplicaState:
         problem = "what the source writes to is not whole yet"
     elif record.is_live and server != CONNECTED:
         problem = "the source does not write to it any more"
+    elif record.points and record.points[-1].id == SEED:
+        problem = "it has what the machine ran on there before, and nothing newer"
     stands = None if record.staged is None else record.find(record.staged[0])
     return ReplicaState(
-        tuple(kept.point for kept in record.points),
+        tuple(kept.point for kept in record.usable),
         in_step=record.is_live and server == CONNECTED,
         moved=record.moved,
         staged=record.staged is not None,

@@ -33,6 +33,9 @@ PATIENCE = 30.0
 _AGAIN_SECONDS = 0.25
 _ANSWER_SECONDS = 60.0
 """That taking the lock may last: ending what has it open takes 20 at most."""
+_END_SECONDS = 1.0
+_REASONS = ("busy", "stuck")
+"""How it says that others are in the way."""
 
 _HOLD = """
 path=$1
@@ -79,8 +82,8 @@ def held(
     whose programs run as long as that is so. ``puts_out``: another one is waited for
     :data:`PATIENCE`, and then put out.
 
-    Raises Retryable (PRV5358 another one is in it) and, out of the block, Terminal (PRV5386 another
-    one has put us out).
+    Raises Retryable (PRV5358 another one is in it), what :meth:`Shell.run` raises where the host
+    cannot be asked and, out of the block, Terminal (PRV5386 another one has put us out).
     """
     us = f"{secrets.token_hex(16)} {socket.gethostname()} {os.getpid()} {now:%Y-%m-%dT%H:%M:%SZ}"
     holder = _entered(shell, path, us, about, deadline, puts_out=puts_out)
@@ -108,7 +111,11 @@ def _entered(
         said = _first_line(holder, min(deadline.remaining(), _ANSWER_SECONDS))
         if said == "held":
             return holder
+        is_told = said.partition(" ")[0] in _REASONS
+        unanswered = None if is_told else _unanswered(shell, argv, holder)
         ended(holder, at_once=True)
+        if unanswered is not None:
+            raise unanswered
         if not puts_out or is_over or deadline.passed:
             raise Retryable(_busy(about, said), 2.0)
         time.sleep(_AGAIN_SECONDS)
@@ -119,6 +126,18 @@ def _first_line(holder: subprocess.Popen[bytes], seconds: float) -> str:
     assert holder.stdout is not None
     ready, _, _ = select.select([holder.stdout], [], [], max(0.0, seconds))
     return holder.stdout.readline().decode(errors="replace").strip() if ready else ""
+
+
+def _unanswered(
+    shell: Shell, argv: tuple[str, ...], holder: subprocess.Popen[bytes]
+) -> ProviderError:
+    """Why nothing was said: that tells nothing of who has the lock."""
+    try:
+        code = holder.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        return shell.late(argv[0])
+    assert holder.stderr is not None
+    return shell.failure(argv, code, holder.stderr.read())
 
 
 def _is_anothers(shell: Shell, path: str, us: str, deadline: Deadline) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from provisioner.core.address import Address
@@ -19,7 +20,7 @@ from provisioner_plugins._libvirt.volume import identity_names
 from provisioner_plugins.kvm.replication.copying import copy_differing, copy_dirty
 from provisioner_plugins.kvm.replication.exports import Exports
 from provisioner_plugins.kvm.replication.nbd import ALLOCATION, Client, NbdError
-from provisioner_plugins.kvm.replication.record import File, Kept, Record
+from provisioner_plugins.kvm.replication.record import SEED, File, Kept, Record
 from provisioner_plugins.kvm.replication.source import Offer, SourceMachine
 from provisioner_plugins.kvm.replication.store import Store
 
@@ -54,8 +55,8 @@ class Points:
         record = self.begin(replica, record, deadline)
         newest = record.find(None)
         keys = {str(address) for address in replica.disks}
-        # With other disks than before, it is a beginning.
-        stands = newest is not None and set(newest.files) == keys
+        # With other disks than before, it is a beginning; what a seed lacks is transferred whole.
+        stands = newest is not None and (newest.id == SEED or set(newest.files) == keys)
         machine.tidy(deadline)
         before = newest.checkpoint if newest is not None else None
         machine.checkpoints.drop(machine.prefix, before)
@@ -69,7 +70,7 @@ class Points:
             for address, offer in offers.disks.items():
                 disk, key = replica.disks[address], str(address)
                 files[key] = self.store.file_of(disk, name)
-                below = _below(record, key, newest if stands else None)
+                below = newest.files.get(key) if newest is not None and stands else None
                 target = _Target(disk, files[key], below)
                 moved += self._fill(replica.machine, offer, target, deadline)
         for address, disk in replica.disks.items():
@@ -81,7 +82,7 @@ class Points:
             taken.isoformat(),
             offers.quiesced,
             offers.checkpoint,
-            alone=not stands and not record.below,
+            alone=not stands,
         )
         record = replace(record, number=number, points=(*record.points, kept), moved=moved)
         record = self.store.write(replica, replace(record, way=replica.way.value), deadline)
@@ -91,29 +92,32 @@ class Points:
     # --- the beginning ---
 
     def begin(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
-        """See to it that what the Disks will be called is free, and that seeds are in their
-        place.
+        """See to it that what the Disks will be called is free: where they are there, and the
+        replica is seeded, they become its first point. What is below the next one is only read, so
+        that this one can be promoted until then.
         """
         if record.points:
             return record
-        if not replica.seeded and not record.below:
-            require_free(self.store, replica, deadline)
+        places = [(disk, self.store.volume(disk).volume) for disk in replica.disks.values()]
+        times = self.store.times(places, deadline) if replica.seeded else [None] * len(places)
+        there = {
+            disk.address: time
+            for (disk, _), time in zip(places, times, strict=True)
+            if time is not None
+        }
+        others = {a: disk for a, disk in replica.disks.items() if a not in there}
+        require_free(self.store, replace(replica, disks=others), deadline)
+        if not there:
             return record
-        if not record.below:
-            seeds = {str(a): _seed(self.store, disk) for a, disk in replica.disks.items()}
-            for disk in replica.disks.values():
-                name = self.store.volume(disk).volume
-                form = format_of(disk.spec)
-                if self.store.exists(disk, [name], deadline) != [True]:
-                    raise Terminal(_no_seed(replica, name))
-                self.store.require_unused(disk, name, form, deadline)
-            record = replace(record, below=(seeds,))
-            record = self.store.write(replica, record, deadline)
-        for address, disk in replica.disks.items():
-            seed = record.below[0][str(address)].name
-            self.store.move(disk, self.store.volume(disk).volume, seed, deadline)
-        self.store.refresh(replica, deadline)
-        return record
+        for disk, name in places:
+            if disk.address in there:
+                self.store.require_unused(disk, name, format_of(disk.spec), deadline)
+        seeds = {str(a): _seed(self.store, replica.disks[a]) for a in there}
+        # The machine was off: all that it wrote until then is on its disks.
+        taken = datetime.fromtimestamp(max(there.values()), UTC).isoformat()
+        kept = Kept(SEED, seeds, taken, alone=True)
+        record = replace(record, points=(kept,), seeding=True)
+        return self.store.settle(replica, self.store.write(replica, record, deadline), deadline)
 
     # --- the copy ---
 
@@ -169,33 +173,14 @@ def require_free(store: Store, replica: Replica, deadline: Deadline) -> None:
                     detail=f"Found {', '.join(found)}, which may be newer than what would be "
                     "replicated. Nothing was written.",
                     hint="If the machine runs at the other site and this is what it left here, "
-                    "make a replica of it: 'provisioner dr reprotect PLAN'. Else remove or rename "
-                    "it.",
+                    "make a replica of it: 'provisioner dr reprotect'. Else remove or rename it.",
                     address=str(replica.machine.address),
                 )
             )
 
 
-def _below(record: Record, key: str, newest: Kept | None) -> File | None:
-    if newest is not None:
-        return newest.files[key]
-    if not record.points and record.below:
-        return record.below[-1][key]
-    return None
-
-
 def _seed(store: Store, disk: Resource) -> File:
-    return store.file_of(disk, "00000000", format_of(disk.spec))
-
-
-def _no_seed(replica: Replica, name: str) -> Diagnostic:
-    return error(
-        "PRV5369",
-        f"there is no {name} at the receiving site to begin the replica with",
-        detail="The replica was to begin with the disks that are there.",
-        hint="Replicate without a seed: everything is transferred then.",
-        address=str(replica.machine.address),
-    )
+    return store.file_of(disk, SEED, format_of(disk.spec))
 
 
 def _late(machine: Resource) -> Diagnostic:

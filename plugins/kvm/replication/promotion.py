@@ -31,8 +31,8 @@ class Promotion:
         """Make the Disks; done already if there is no replica any more and they are there.
 
         What is below the point is what becomes the Disk, with all above it merged into it. Raises
-        Terminal (PRV5376 writes still arrive, PRV5377 a drill stands on it, PRV5378 another point
-        is being promoted).
+        Terminal (PRV5375 there is no such point, PRV5376 writes still arrive, PRV5377 a drill
+        stands on it, PRV5378 another point is being promoted).
         """
         if not record.points and not record.promoting and self._is_done(replica, deadline):
             self.store.refresh(replica, deadline)
@@ -41,15 +41,25 @@ class Promotion:
             record = self._begun(replica, record, point, deadline)
         elif point not in (None, record.promoting):
             raise Terminal(being_promoted(replica, record))
+        require_point(replica, record, record.promoting)
+        self.complete(replica, record, deadline)
+        return self._outcomes(replica)
+
+    def complete(self, replica: Replica, record: Record, deadline: Deadline) -> None:
+        """Bring a promotion that was begun to its end: there is no replica then. A Disk that the
+        point does not have is not made.
+        """
         at = record.index(str(record.promoting))
         start = max([i for i in range(at + 1) if record.points[i].alone], default=0)
-        top, bottom = record.points[at], record.points[start]
+        top, chain = record.points[at].files, record.points[start : at + 1]
         for address, disk in replica.disks.items():
-            file, volume = bottom.files[str(address)], self.store.volume(disk)
-            if self.store.exists(disk, [volume.volume], deadline) == [True]:
+            key, volume = str(address), self.store.volume(disk)
+            file = next((kept.files[key] for kept in chain if key in kept.files), None)
+            if file is None or self.store.exists(disk, [volume.volume], deadline) == [True]:
                 continue
-            if start != at:
-                self.store.merge(disk, top.files[str(address)], file, deadline)
+            if file != top[key]:
+                self.store.merge(disk, top[key], file, deadline)
+            self.store.date(disk, file.name, record.points[at].taken, top[key].name, deadline)
             if file.format != format_of(disk.spec):
                 form = format_of(disk.spec)
                 self.store.copy(disk, file, File(volume.volume, form), deadline)
@@ -57,11 +67,11 @@ class Promotion:
                 self.store.move(disk, file.name, volume.volume, deadline)
         self.store.forget(replica, deadline)
         self.store.refresh(replica, deadline)
-        return self._outcomes(replica)
 
     def _begun(
         self, replica: Replica, record: Record, point: str | None, deadline: Deadline
     ) -> Record:
+        record = self.store.settle(replica, record, deadline)
         kept = require_point(replica, record, point)
         if record.staged is not None:
             raise Terminal(
@@ -69,7 +79,7 @@ class Promotion:
                     "PRV5377",
                     f"{replica.machine.address}: a drill stands on the replica",
                     detail="Its disks need what would become the machine's.",
-                    hint="End the drill first: provisioner dr cleanup.",
+                    hint="End the drill first: 'provisioner dr cleanup'.",
                     address=str(replica.machine.address),
                 )
             )
@@ -108,7 +118,8 @@ def being_promoted(replica: Replica, record: Record) -> Diagnostic:
         "PRV5378",
         f"{replica.machine.address}: its point {record.promoting} is being promoted",
         detail="An earlier call did not end; the other points do not count any more.",
-        hint="Repeat the promotion (resume the recovery), or discard the replica.",
+        hint="Go on with the recovery: 'provisioner dr resume'. If it was rolled back, make a "
+        "replica of it again: 'provisioner dr reprotect'.",
         address=str(replica.machine.address),
     )
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, Self
 from provisioner.providers.capabilities import Point
 
 VERSION = 1
+SEED = "00000000"
+"""Id of the point that is what the machine ran on here before, as long as there is no newer one."""
 
 
 class File(NamedTuple):
@@ -54,7 +56,8 @@ class Record:
     ``promoting``: the point that is becoming Disks. ``staged``: the point that throw-away disks
     stand on, and their files. ``exports``: what the source of a continuous replica writes to, as
     long as that is not yet the files of a point. ``is_live``: the source was left writing to the
-    newest point.
+    newest point. ``seeding``: the files of the one point, the seed, may still have the names of the
+    Disks that they were.
     """
 
     way: str
@@ -69,6 +72,7 @@ class Record:
     exports: Mapping[str, File] = field(default_factory=dict)
     is_live: bool = False
     promoting: str | None = None
+    seeding: bool = False
     moved: int = -1
     version: int = VERSION
 
@@ -88,10 +92,15 @@ class Record:
                 key: found[key]
                 for key in ("way", "owner", "number", "is_live", "promoting", "moved")
             }
+            below, seeding = [_files(files) for files in found["below"]], found.get("seeding")
+            if below and not points:
+                # What is below no point is what one would begin with.
+                points, below, seeding = [Kept(SEED, below[-1], alone=True)], [], True
             return cls(
                 **plain,
                 points=tuple(points),
-                below=tuple(_files(files) for files in found["below"]),
+                below=tuple(below),
+                seeding=bool(seeding),
                 exports=_files(found["exports"]),
                 merging=_pair(found["merging"]),
                 staged=_pair(found["staged"]),
@@ -104,6 +113,11 @@ class Record:
         if point is None:
             return self.points[-1] if self.points else None
         return next((kept for kept in self.points if kept.id == point), None)
+
+    @property
+    def usable(self) -> tuple[Kept, ...]:
+        """The points that can become Disks: of a promotion that was begun, that one alone."""
+        return tuple(kept for kept in self.points if self.promoting in (None, kept.id))
 
     def index(self, point: str) -> int:
         """The place of a point among all."""
@@ -119,9 +133,11 @@ class Record:
 
     def surplus(self, keep: int) -> str | None:
         """The point that is to go next, so that ``keep`` remain: the oldest one, but none that
-        throw-away disks stand on, and none below that.
+        throw-away disks stand on, and none below that. A seed goes once there is a newer one.
         """
         first = 0 if self.staged is None else self.index(self.staged[0]) + 1
+        if self.points[first + 1 :] and self.points[first].id == SEED:
+            return SEED
         if len(self.points) - first <= keep:
             return None
         return self.points[first].id
@@ -151,7 +167,8 @@ class Record:
             return self
         point, files = self.merging
         points = tuple(
-            replace(kept, files=files) if kept.id == point else kept for kept in self.points
+            replace(kept, files={**kept.files, **files}) if kept.id == point else kept
+            for kept in self.points
         )
         return replace(self, points=points, merging=None)
 

@@ -84,21 +84,29 @@ class Shell:
             return found.stdout.decode(errors="replace")
         if self.lock is not None and found.returncode == _PUT_OUT:
             raise Terminal(put_out(self.host))
-        said = found.stderr.decode(errors="replace").strip()
-        if found.returncode == _NOT_FOUND:
-            raise Terminal(_missing(self.host, argv[0]))
-        if found.returncode == _SSH_FAILED and self.ssh:
-            raise Retryable(_unreached(self.host, said), 5.0)
-        raise Terminal(
+        raise self.failure(argv, found.returncode, found.stderr)
+
+    def failure(self, argv: Sequence[str], code: int, stderr: bytes) -> Retryable | Terminal:
+        """What is raised for a program that ended with an exit code other than 0."""
+        said = stderr.decode(errors="replace").strip()
+        if code == _NOT_FOUND:
+            return Terminal(_missing(self.host, argv[0]))
+        if code == _SSH_FAILED and self.ssh:
+            return Retryable(_unreached(self.host, said), 5.0)
+        return Terminal(
             error(
                 "PRV5360",
                 f"Host/{self.host}: {argv[0]} failed",
-                detail=f"It ended with exit code {found.returncode} and said: {said[-600:]}\n"
+                detail=f"It ended with exit code {code} and said: {said[-600:]}\n"
                 f"Called was: {_shown(argv)}",
                 hint="Mend what it says on that host, then repeat the command: it goes on where it "
                 "was.",
             )
         )
+
+    def late(self, program: str) -> Retryable:
+        """What is raised for a program that did not answer in time (PRV5362)."""
+        return Retryable(_late(self.host, program), 1.0)
 
     def script(
         self, text: str, arguments: Sequence[str], deadline: Deadline, given: bytes = b""
@@ -147,14 +155,14 @@ class Shell:
                     process.kill()
 
     def begun(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        """A program that has been begun, with pipes to its input and from its output; see
-        :func:`ended`. No Ctrl-C reaches it.
+        """A program that has been begun, with pipes to its input and from its outputs, of which it
+        writes little; see :func:`ended`. No Ctrl-C reaches it.
         """
         return subprocess.Popen(  # noqa: S603 - an argument list
             self._there(argv),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
 
@@ -185,12 +193,12 @@ class Shell:
                 out, err = process.communicate(given, timeout=max(0.0, seconds))
             except subprocess.TimeoutExpired:
                 _kill(process)
-                raise Retryable(_late(self.host, argv[0]), 1.0) from None
+                raise self.late(argv[0]) from None
             except BaseException:
                 _kill(process)
                 raise
         if self.ssh and process.returncode == _TIMED_OUT:
-            raise Retryable(_late(self.host, argv[4]), 1.0)
+            raise self.late(argv[4])
         return subprocess.CompletedProcess(full, process.returncode, out, err)
 
 
@@ -268,8 +276,8 @@ def put_out(host: str) -> Any:
         f"Host/{host}: another program has taken over the replica",
         detail="A recovery does not wait longer for a synchronisation that is under way. Nothing "
         "more of it is written.",
-        hint="See what has become of the machine: provisioner dr status, dr history. If it still "
-        "runs where it ran, replicate again.",
+        hint="See what has become of the machine: 'provisioner dr status'. If it still runs where "
+        "it ran, replicate again: 'provisioner replicate run'.",
     )
 
 

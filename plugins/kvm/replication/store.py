@@ -12,6 +12,8 @@ What the record does not name is what an interrupted call left, and is removed b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -55,6 +57,7 @@ trap - EXIT
 _CONVERT = """
 umask 077
 qemu-img convert -f "$2" -O "$4" -- "$1" "$3.replica.new"
+touch -m -r "$1" -- "$3.replica.new"
 chown --reference="$(dirname -- "$3")" -- "$3.replica.new" 2>/dev/null || true
 mv -f -- "$3.replica.new" "$3"
 """
@@ -238,6 +241,17 @@ class Store:
         lines = self.shell.script(_TIMES, (), deadline, given).split()
         return [None if line == "-" else int(line) for line in lines]
 
+    def date(
+        self, disk: Resource, name: str, taken: str | None, like: str, deadline: Deadline
+    ) -> None:
+        """Have a file be as old as what it shows: ``taken`` (ISO 8601) or, where that is not known,
+        as the file ``like``. That time tells the age of a seed.
+        """
+        age = ("-r", self.path(disk, like))
+        if taken is not None:
+            age = ("-d", f"@{datetime.fromisoformat(taken).timestamp()}")
+        self.shell.run(("touch", "-m", *age, "--", self.path(disk, name)), deadline)
+
     def require_unused(self, disk: Resource, name: str, form: str, deadline: Deadline) -> None:
         """Raise Terminal (PRV5360) if an image is open for writing."""
         self.shell.run(("qemu-img", "info", "-f", form, self.path(disk, name)), deadline)
@@ -257,7 +271,14 @@ class Store:
             self.shell.script(_SWEEP, (prefix, *kept), deadline)
 
     def settle(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
-        """Complete a merger that is under way, if there is one."""
+        """Complete what is under way: Disks that become the seed, or a merger."""
+        if record.seeding:
+            for address, disk in replica.disks.items():
+                seed = record.points[0].files.get(str(address))
+                if seed is not None:
+                    self.move(disk, self.volume(disk).volume, seed.name, deadline)
+            self.refresh(replica, deadline)
+            record = self.write(replica, replace(record, seeding=False), deadline)
         if record.merging is None:
             return record
         point, into = record.merging

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
+from unittest import mock
 from xml.etree import ElementTree
 
 import libvirt
@@ -25,8 +26,12 @@ from provisioner_plugins._libvirt import image, network
 from provisioner_plugins._libvirt import pool as storage
 from provisioner_plugins.kvm import provider
 from provisioner_plugins.kvm.machine import refused, unplug
+from provisioner_plugins.kvm.replication.mirror import Mirror
+from provisioner_plugins.kvm.replication.points import Points
+from provisioner_plugins.kvm.replication.store import Store
 from tests.conformance.provider.cases import surroundings
 from tests.conformance.provider.interference import Lossy
+from tests.conformance.provider.sites import lost
 from tests.lab.daemon import Flavour, LibvirtDaemon
 from tests.lab.requirements import daemon_unavailable
 
@@ -304,6 +309,15 @@ class KvmUnderTest:
 
     def content(self, external_id: str) -> object:
         return self.outside.content(external_id)
+
+    @contextmanager
+    def broken_off(self) -> Iterator[None]:
+        with (
+            mock.patch.object(Store, "forget", side_effect=lost()),
+            mock.patch.object(Points, "_fill", side_effect=lost()),
+            mock.patch.object(Mirror, "_in_step", side_effect=lost()),
+        ):
+            yield
 
     def close(self) -> None:
         if self._elsewhere is not None:

@@ -6,16 +6,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from provisioner.core.address import Address
 from provisioner.core.values import Json
 from provisioner.core.values import Path as FieldPath
 from provisioner.providers.api import Endpoint
 from provisioner_plugins.memory import provider
+from provisioner_plugins.memory.inventory import Inventory
 from provisioner_plugins.memory.objects import encode
 from provisioner_plugins.memory.outside import Outside
 from provisioner_plugins.memory.provider import MemoryProvider
+from provisioner_plugins.memory.replication import Copies
 from tests.conformance.provider.harness import HOST
+from tests.conformance.provider.sites import lost
 
 _SPECS: Mapping[str, Mapping[str, Any]] = {
     "Network": {"mode": "isolated"},
@@ -197,6 +201,21 @@ class MemoryUnderTest:
 
     def content(self, external_id: str) -> object:
         return self._world.content(external_id).blocks
+
+    @contextmanager
+    def broken_off(self) -> Iterator[None]:
+        remove = Inventory.remove
+
+        def removing(inventory: Inventory, object_id: str) -> None:
+            if object_id.startswith("replica/"):
+                raise lost()
+            remove(inventory, object_id)
+
+        with (
+            mock.patch.object(Inventory, "remove", removing),
+            mock.patch.object(Copies, "read", side_effect=lost()),
+        ):
+            yield
 
     def close(self) -> None:
         self._inventory.close()

@@ -9,9 +9,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from provisioner.core.address import Address
+from provisioner.core.diagnostics import error
 from provisioner.core.identity import Stamp
-from provisioner.providers.api import Absent, Outcome, Present, Resource, Session
+from provisioner.providers.api import (
+    Absent,
+    Outcome,
+    Present,
+    ProviderError,
+    Resource,
+    Retryable,
+    Session,
+)
 from provisioner.providers.capabilities import (
     Point,
     Power,
@@ -21,7 +32,11 @@ from provisioner.providers.capabilities import (
     Way,
 )
 from tests.conformance.provider.harness import Harness
-from tests.conformance.provider.under_test import DeliveringUnderTest, ReplicatingUnderTest
+from tests.conformance.provider.under_test import (
+    BreakableUnderTest,
+    DeliveringUnderTest,
+    ReplicatingUnderTest,
+)
 
 POOL = Address("StoragePool", "pool")
 DISK = {"pool": "pool", "size": "4MiB", "retention": "delete"}
@@ -115,6 +130,14 @@ class Sites:
         with self.sessions() as (receiver, source):
             receiver.suspend(replica, source, self.there.deadline())
 
+    @contextmanager
+    def broken_off(self) -> Iterator[None]:
+        """A block in which calls at the receiving endpoint have to end in their midst."""
+        there = self.there.under_test
+        assert isinstance(there, BreakableUnderTest), "it copies by itself: see there"
+        with there.broken_off(), pytest.raises(ProviderError):
+            yield
+
     def _only(self, outcomes: Mapping[Address, Outcome]) -> Outcome:
         assert {self.disk} == set(outcomes)
         return outcomes[self.disk]
@@ -200,6 +223,11 @@ def spec_of(disks: list[Address]) -> dict[str, Any]:
 def of_stranger(resource: Resource) -> Resource:
     """The resource as another stack would call it its own."""
     return replace(resource, stamp=STRANGER)
+
+
+def lost() -> ProviderError:
+    """What a call ends with whose connection breaks."""
+    return Retryable(error("PRV9999", "the connection broke"), 1.0)
 
 
 def _guests(harness: Harness) -> ReplicatingUnderTest:

@@ -306,6 +306,81 @@ def test_a_seeded_replica_begins_with_the_disk_that_is_there(sites: Sites, way: 
     assert content == sites.received(new)
 
 
+def test_without_a_disk_to_begin_with_a_seeded_replica_is_like_any_other(sites: Sites) -> None:
+    replica = sites.replica(seeded=True)
+    point = sites.synchronise(replica)
+    assert [point.id] == ids(sites.state(replica))
+    assert sites.content() == sites.received(sites.promote(replica))
+
+
+@pytest.mark.parametrize("way", [Way.INCREMENTAL, Way.CONTINUOUS])
+def test_the_disk_that_a_replica_begins_with_is_a_point_until_there_is_a_newer_one(
+    sites: Sites, way: Way
+) -> None:
+    before = sites.here.clock.now()
+    sites.synchronise(sites.replica())
+    sites.promote(sites.replica())
+    sites.write()
+    replica = sites.replica(way, seeded=True, keep=3)
+    with sites.broken_off():
+        sites.synchronise(replica)
+    state = sites.state(replica)
+    (seed,) = state.points
+    assert state.problem
+    # A promoted disk that no guest has written to is as old as what it was promoted from.
+    assert seed.taken is None or abs((seed.taken - before).total_seconds()) < 60
+    newer = sites.synchronise(replica)
+    assert [newer.id] == ids(sites.state(replica))
+    assert seed.id < newer.id
+    sites.suspend(replica)
+    assert sites.content() == sites.received(sites.promote(replica))
+
+
+@pytest.mark.parametrize("way", [Way.INCREMENTAL, Way.CONTINUOUS])
+def test_the_disk_comes_back_if_there_is_never_a_newer_one(sites: Sites, way: Way) -> None:
+    sites.synchronise(sites.replica())
+    old = sites.promote(sites.replica())
+    content = sites.received(old)
+    sites.write()
+    with sites.broken_off():
+        sites.synchronise(sites.replica(way, seeded=True))
+    sites.suspend(sites.replica(way), from_source=False)
+    again = sites.promote(sites.replica(way), sites.state().points[0].id)
+    assert (old.external_id, content) == (again.external_id, sites.received(again))
+    assert () == sites.state().points
+
+
+def test_a_promotion_that_broke_off_is_gone_on_with(sites: Sites) -> None:
+    replica = sites.replica()
+    point = sites.synchronise(replica)
+    content = sites.content()
+    with sites.broken_off():
+        sites.promote(replica)
+    assert [point.id] == ids(sites.state(replica))
+    sites.suspend(replica, from_source=False)
+    sites.unstage(replica)
+    assert content == sites.received(sites.promote(replica, point.id))
+    assert () == sites.state(replica).points
+
+
+@pytest.mark.parametrize("way", [Way.INCREMENTAL, Way.CONTINUOUS])
+def test_a_promotion_that_broke_off_becomes_a_replica_where_that_is_asked_for(
+    sites: Sites, way: Way
+) -> None:
+    sites.synchronise(sites.replica())
+    with sites.broken_off():
+        sites.promote(sites.replica())
+    content = sites.write()
+    with pytest.raises(Terminal):
+        sites.synchronise(sites.replica(way))
+    replica = sites.replica(way, seeded=True)
+    sites.synchronise(replica)
+    assert isinstance(sites.there.observe(sites.disk), Absent)
+    assert 1 == len(sites.state(replica).points)
+    sites.suspend(replica)
+    assert content == sites.received(sites.promote(replica))
+
+
 def test_a_disk_in_use_does_not_become_a_replica(sites: Sites) -> None:
     sites.synchronise(sites.replica())
     outcome = sites.promote(sites.replica())

@@ -143,6 +143,18 @@ class ReplicatingUnderTest(Protocol):
 
 
 @runtime_checkable
+class BreakableUnderTest(ReplicatingUnderTest, Protocol):
+    """What it has beside, if it copies by itself."""
+
+    def broken_off(self) -> AbstractContextManager[None]:
+        """A block in which calls at this endpoint end in their midst with a ProviderError: a
+        promotion when a Disk has been made and the replica is still there, a synchronisation when
+        data are to be moved.
+        """
+        ...
+
+
+@runtime_checkable
 class DeliveringUnderTest(ReplicatingUnderTest, Protocol):
     """What it has beside, if it has no way of its own, and leaves copying to another tool
     (:attr:`~provisioner.providers.capabilities.Way.EXTERNAL` alone).

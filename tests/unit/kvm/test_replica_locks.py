@@ -55,6 +55,30 @@ def test_one_at_a_time_holds_it(path: str) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ("echo 'No route to host' >&2; exit 255", ("PRV5362", "No route to host")),
+        ("echo 'no such folder' >&2; exit 2", ("PRV5360", "no such folder")),
+        ("sleep 60", ("PRV5362", "")),
+    ],
+)
+def test_a_host_that_gives_no_answer_has_no_other_holder(
+    path: str, ends: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_ANSWER_SECONDS", 1.0)
+    far, now = Shell("far", ("sh", "-c", ends)), datetime(2026, 1, 2, tzinfo=UTC)
+    for puts_out in (False, True):
+        with (
+            pytest.raises((Terminal, Retryable)) as refused,
+            locks.held(far, path, "VirtualMachine/web", now, soon(), puts_out=puts_out),
+        ):
+            pass
+        found: Any = refused.value
+        assert expected[0] == found.diagnostic.code
+        assert expected[1] in found.diagnostic.detail
+
+
 def test_it_is_readable_by_its_user_alone(path: str) -> None:
     with held(path):
         assert 0o600 == Path(path).stat().st_mode & 0o777

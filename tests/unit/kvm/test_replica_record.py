@@ -1,10 +1,11 @@
 """What is written of a replica is read again, and says which points are given up."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from provisioner_plugins.kvm.replication.record import File, Kept, Record
+from provisioner_plugins.kvm.replication.record import SEED, File, Kept, Record
 
 
 def kept(number: int, *, alone: bool = False) -> Kept:
@@ -28,6 +29,7 @@ def test_it_is_read_as_it_was_written() -> None:
         exports={"Disk/root": File("export", "qcow2")},
         is_live=True,
         promoting="00000002",
+        seeding=True,
         moved=12,
     )
     assert record == Record.read(record.text())
@@ -39,6 +41,34 @@ def test_it_is_read_as_it_was_written() -> None:
 def test_what_is_no_record_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"no record|has version|Expecting value"):
         Record.read(text)
+
+
+def test_what_stood_below_no_point_yet_is_a_seed() -> None:
+    seed = {"Disk/root": File("seed", "qcow2")}
+    told = json.loads(Record("incremental", below=(seed,)).text())
+    del told["seeding"]
+    found = Record.read(json.dumps(told))
+    assert ((Kept(SEED, seed, alone=True),), (), True) == (found.points, found.below, found.seeding)
+
+
+def test_a_seed_goes_once_there_is_a_newer_point() -> None:
+    seed = Kept(SEED, {"Disk/root": File("seed", "qcow2")}, alone=True)
+    assert None is Record("incremental", points=(seed,)).surplus(3)
+    newer = Record("incremental", points=(seed, kept(1)))
+    assert SEED == newer.surplus(3)
+    assert None is replace(newer, staged=(SEED, {})).surplus(3)
+
+
+def test_a_point_keeps_the_files_of_disks_that_a_seed_did_not_have() -> None:
+    seed, data = Kept(SEED, {"Disk/root": File("seed", "qcow2")}), File("data.1", "raw")
+    first = replace(kept(1), files={**kept(1).files, "Disk/data": data})
+    merged = Record("incremental", points=(seed, first)).without(SEED).merged()
+    assert {**seed.files, "Disk/data": data} == merged.points[0].files
+
+
+def test_of_a_promotion_that_was_begun_its_point_alone_counts() -> None:
+    assert THREE.points == THREE.usable
+    assert (kept(2),) == replace(THREE, promoting="00000002").usable
 
 
 @pytest.mark.parametrize(("keep", "surplus"), [(3, None), (2, "00000001"), (1, "00000001")])

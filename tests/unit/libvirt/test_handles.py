@@ -214,6 +214,34 @@ def test_with_one_that_broke_the_idle_ones_go(daemon: Daemon) -> None:
     assert 3 == daemon.opened
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_those_that_broke_in_the_hands_of_all_keep_nobody_waiting(
+    daemon: Daemon, told: bool
+) -> None:
+    handles = daemon.lending(most=3, longest_wait=2.0)
+    together, alive = threading.Barrier(3), []
+
+    def work() -> None:
+        with handles.lent() as lease:
+            together.wait(10)
+            daemon.kill()
+            daemon.now += 1
+            together.wait(10)
+            if told:
+                handles.lost(lease)
+            with handles.lent() as other:
+                alive.append(other.handle.alive)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert [True, True, True] == alive
+    assert aside(lambda: identity(handles))
+    assert handles._count == len(handles._idle)
+
+
 def test_an_opening_that_failed_does_not_count(daemon: Daemon) -> None:
     handles = daemon.lending(most=1, longest_wait=1.0)
     daemon.reachable = False

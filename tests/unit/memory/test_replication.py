@@ -47,10 +47,50 @@ def test_a_seed_saves_what_it_has_in_common(sites: Sites) -> None:
     assert BLOCK == sites.state().moved
 
 
-def test_a_seed_that_is_not_there_is_refused(sites: Sites) -> None:
-    with pytest.raises(Terminal) as caught:
+def test_without_a_disk_to_begin_with_everything_is_moved(sites: Sites) -> None:
+    sites.near.outside.write("web", "new", block=2)
+    sites.synchronise(sites.replica(seeded=True))
+    assert ("00000001", BLOCK) == (sites.state().points[0].id, sites.state().moved)
+
+
+@pytest.fixture
+def begun_with_a_seed(sites: Sites) -> Sites:
+    """The machine's former disk is at the far endpoint, and its source was lost when it was to be
+    brought up to date.
+    """
+    sites.near.outside.write("web", "old")
+    sites.synchronise(sites.replica())
+    sites.promote()
+    sites.near.outside.write("web", "new")
+    sites.near.faults.add({"call": "read", "effect": "retryable"})
+    with pytest.raises(Retryable):
         sites.synchronise(sites.replica(seeded=True))
-    assert "PRV5398" == code_of(caught)
+    return sites
+
+
+def test_a_seed_is_a_point_until_there_is_a_newer_one(begun_with_a_seed: Sites) -> None:
+    sites = begun_with_a_seed
+    (point,) = sites.state().points
+    assert ("00000000", None, True) == (point.id, point.taken, sites.state().problem != "")
+    newer = sites.synchronise(sites.replica(keep=3))
+    assert ((newer,), "") == (sites.state().points, sites.state().problem)
+    assert {"0": "new"} == sites.received()
+
+
+def test_a_seed_becomes_the_disk_that_it_was(begun_with_a_seed: Sites) -> None:
+    assert {"0": "old"} == begun_with_a_seed.received()
+    assert "Replica" not in [item.kind for item in begun_with_a_seed.far.outside.objects()]
+
+
+@pytest.mark.parametrize("way", [Way.INCREMENTAL, Way.CONTINUOUS])
+def test_a_seed_stays_while_a_drill_stands_on_it(begun_with_a_seed: Sites, way: Way) -> None:
+    sites = begun_with_a_seed
+    sites.stage()
+    newer = sites.synchronise(sites.replica(way))
+    assert ["00000000", newer.id] == [point.id for point in sites.state().points]
+    sites.far.session.unstage(sites.replica(keep=3), deadline())
+    assert [newer.id] == [point.id for point in sites.state().points]
+    assert {"0": "new"} == sites.received()
 
 
 def test_a_guest_with_an_agent_is_brought_to_rest_where_that_is_asked_for(sites: Sites) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.providers.api import Terminal
 from provisioner.providers.capabilities import Replica, Way
 from provisioner_plugins.memory.inventory import Inventory
 from provisioner_plugins.memory.objects import encode
@@ -105,6 +106,21 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, sites: Sites, step: Step, line: i
         except Killed:
             return True
     return False
+
+
+def test_a_promotion_that_was_cut_short_becomes_the_replica_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites = prepared(tmp_path / "sites", [synchronise])
+    assert killed_at(monkeypatch, sites, promote, 1)
+    again = Sites(tmp_path / "sites")
+    with pytest.raises(Terminal):
+        synchronise(again)
+    again.near.outside.write("web", "newer", "data")
+    seed(again)
+    assert ["Replica"] == [item.kind for item in again.far.outside.objects()]
+    made = again.far.session.promote(both(again), None, deadline())
+    assert "newer" == again.far.outside.content(made[DISK].external_id).blocks["0"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -203,7 +203,7 @@ def synchronise(
         raise ProvisionerError(
             _not_this_way(estate, machine, f"{names} {one if len(found) == 1 else several} there")
         )
-    replica = estate.replica(machine, seeded=bool(found) and takes_over)
+    replica = estate.replica(machine, seeded=takes_over)
     session = estate.session(source.record)
     return estate.replication(machine).synchronise(replica, session, deadline)
 

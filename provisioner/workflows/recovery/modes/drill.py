@@ -106,9 +106,10 @@ def cleanup_runbook(plan: RecoveryPlan) -> Runbook:
     return draft.finished()
 
 
-def clear_drill(draft: Draft, needs: Sequence[str]) -> Mapping[Address, str]:
+def clear_drill(draft: Draft, needs: Sequence[str], behind: str = "") -> Mapping[Address, str]:
     """Remove what a drill of the plan has left, so that it is not in the way of the real thing.
     Returns by machine the task after whose end, in whatever way, its replica may become its disks.
+    ``behind``: the task of each machine after whose end nobody else works on its replica.
 
     Where no drill stands this costs one look at each endpoint. Nothing that fails here holds
     anything but the rest of the removal; the provider refuses what a drill still stands on.
@@ -124,7 +125,7 @@ def clear_drill(draft: Draft, needs: Sequence[str]) -> Mapping[Address, str]:
             stage=FORMER_DRILL,
         )
     )
-    return _clear(draft, [stands], former=True).disks
+    return _clear(draft, [stands], former=True, behind=behind).disks
 
 
 class _Cleared(NamedTuple):
@@ -135,8 +136,12 @@ class _Cleared(NamedTuple):
     networks: Sequence[str]
 
 
-def _clear(draft: Draft, needs: Sequence[str], *, former: bool = False) -> _Cleared:
-    """``former``: the drill is not what this is about, and most often there is none."""
+def _clear(
+    draft: Draft, needs: Sequence[str], *, former: bool = False, behind: str = ""
+) -> _Cleared:
+    """``former``: the drill is not what this is about, and most often there is none. ``behind``: as
+    for :func:`clear_drill`.
+    """
     plan = draft.plan
     seconds = CLEARING if former else 600.0
     perhaps = ", if a drill stands" if former else ""
@@ -161,6 +166,9 @@ def _clear(draft: Draft, needs: Sequence[str], *, former: bool = False) -> _Clea
                 machine,
                 f"remove the throw-away disks of {machine.address.name}{perhaps}",
                 [about("remove", machine)],
+                after=[about(behind, machine)]
+                if behind and machine.address not in draft.without
+                else [],
                 seconds=seconds,
                 on_failure=OnFailure.HOLD,
                 stage=FORMER_DRILL if former else "disks",

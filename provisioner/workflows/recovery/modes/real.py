@@ -56,6 +56,8 @@ def migrate_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Ru
                 machine,
                 f"synchronise {machine.address.name} while it runs",
                 prepared,
+                # One at a time works on a replica, and this may take long.
+                after=[cleared[machine.address]],
                 lane=_lane(plan, machine),
                 seconds=LONG,
             )
@@ -148,7 +150,8 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
             without=sorted(map(str, draft.without)),
         )
     )
-    cleared = clear_drill(draft, prepared)  # while the old site is fenced
+    # While the old site is fenced; but whoever works on a replica elsewhere is put out first.
+    cleared = clear_drill(draft, prepared, behind="release")
     fences = [
         draft.add(
             check(

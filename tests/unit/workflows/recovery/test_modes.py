@@ -263,11 +263,30 @@ def test_what_happens_in_earnest_waits_for_the_end_of_a_drill_and_not_for_its_su
 
 
 @given(plans())
-def test_a_drill_is_removed_while_the_old_site_is_fenced(plan: RecoveryPlan) -> None:
+def test_the_machines_of_a_drill_are_removed_while_the_old_site_is_fenced(
+    plan: RecoveryPlan,
+) -> None:
     runbook = runbook_of(plan, Mode.FAILOVER)
     for machine in plan.machines:
-        awaits = awaited(runbook, f"unstage/{machine.address.name}")
+        awaits = awaited(runbook, f"remove/{machine.address.name}")
         assert set() == {task for task in awaits if task.startswith("fence")}
+
+
+@given(plans())
+def test_a_run_does_not_work_on_a_replica_against_itself_or_others(plan: RecoveryPlan) -> None:
+    migration, failover = (runbook_of(plan, mode) for mode in (Mode.MIGRATE, Mode.FAILOVER))
+    for machine in plan.machines:
+        name = machine.address.name
+        assert f"unstage/{name}" in awaited(migration, f"synchronise/{name}")
+        assert f"release/{name}" in awaited(failover, f"unstage/{name}")
+        assert f"unstage/{name}" not in before(migration, f"synchronise/{name}")
+
+
+@given(plans())
+def test_the_drill_of_a_machine_that_is_left_out_waits_for_nobody(plan: RecoveryPlan) -> None:
+    left_out = plan.machines[0].address
+    runbook = failover_runbook(plan, [left_out])
+    assert "turn" not in awaited(runbook, f"unstage/{left_out.name}")
 
 
 @given(plans())

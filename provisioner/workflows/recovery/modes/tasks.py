@@ -33,6 +33,9 @@ PARALLEL_SYNCS = 4
 """Machines of one receiving host that are synchronised at once, in a run."""
 LONG = 24 * 3600.0
 """Seconds that moving data may take."""
+CONNECTING = 60.0
+"""Seconds for which hosts are connected to: what cannot be reached then shall not hold a run open
+that stands in everybody's way."""
 
 
 @dataclass
@@ -199,6 +202,7 @@ def begin(draft: Draft, sites: Sequence[str]) -> str:
         BEGIN,
         f"connect to {' and '.join(sites)}",
         action="begin",
+        seconds=CONNECTING,
         here=plan.here,
         there=plan.there,
         sites=list(sites),

@@ -35,7 +35,7 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.recovery.modes.tasks import BEGIN, as_told
 from provisioner.workflows.runner import Runner
 
 APPROVE = "approve/"
@@ -64,10 +64,12 @@ def runbook_for(
     _check_known(opened, {*(points or {}), *without})
     match mode:
         case Mode.TEST:
-            return drill_runbook(opened.plan, points)
+            runbook = drill_runbook(opened.plan, points)
         case Mode.FAILOVER:
-            return failover_runbook(opened.plan, without)
-    return runbook_of(opened.plan, mode)
+            runbook = failover_runbook(opened.plan, without)
+        case _:
+            runbook = runbook_of(opened.plan, mode)
+    return as_told(runbook) if opened.told else runbook
 
 
 def _check_known(opened: Opened, named: Collection[Address]) -> None:
@@ -84,16 +86,22 @@ def _check_known(opened: Opened, named: Collection[Address]) -> None:
 
 
 def check_failback(opened: Opened) -> None:
-    """Raise ProvisionerError (PRV7090) if the machines of a plan are at home."""
-    if not opened.is_turned:
-        raise ProvisionerError(
-            error(
-                "PRV7090",
-                f"the machines of {opened.plan.name} are at {opened.home}, where they belong",
-                hint=f"There is nothing to bring back. '{opened.commands('migrate')}' brings them "
-                "to the other site.",
-            )
+    """Raise ProvisionerError (PRV7090) if the machines of a plan are at home, as is known."""
+    if opened.is_turned:
+        return
+    known = runs_at(opened.journal) is not None
+    summary = f"the machines of {opened.plan.name} are at {opened.home}, where they belong"
+    hint = (
+        f"There is nothing to bring back. '{opened.commands('migrate')}' brings them to the other "
+        "site."
+    )
+    if not known:
+        summary = f"as far as its journal knows, {summary}"
+        hint += (
+            " If they are at the other site, name the journal of the run that brought them there "
+            "with --journal FILE."
         )
+    raise ProvisionerError(error("PRV7090", summary, hint=hint))
 
 
 def check_reprotect(opened: Opened) -> None:

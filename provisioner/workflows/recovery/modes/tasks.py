@@ -25,6 +25,9 @@ from provisioner.workflows.runbook import OnFailure, Runbook, Task
 
 BEGIN = "begin"
 TURN = "turn"
+TOLD = "told"
+"""The argument of the first task that says so: where the machines are was told by hosts or a
+person, and not by a journal."""
 PREPARE, FINISH = "prepare", "finish"
 """Stages before and after the tiers."""
 STARTS = "starts"
@@ -214,6 +217,17 @@ def begin(draft: Draft, sites: Sequence[str]) -> str:
         without: Json = list(map(str, sorted(draft.without)))
         task = replace(task, arguments={**task.arguments, "without": without})
     return draft.add(task)
+
+
+def as_told(runbook: Runbook) -> Runbook:
+    """The same runbook, which notes that where its machines are was told."""
+    return replace(
+        runbook,
+        tasks=tuple(
+            replace(task, arguments={**task.arguments, TOLD: True}) if task.id == BEGIN else task
+            for task in runbook.tasks
+        ),
+    )
 
 
 def approvals(draft: Draft, needs: Sequence[str]) -> list[str]:

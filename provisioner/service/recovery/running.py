@@ -14,6 +14,7 @@ from provisioner.service.model import EventSink, StopSignal
 from provisioner.service.recovery.beginning import needless
 from provisioner.service.recovery.model import Mode, Outcome, Run, Runbook, RunRecord, RunSink
 from provisioner.service.recovery.opening import (
+    PAUSING,
     TURNING,
     Opened,
     Source,
@@ -36,6 +37,7 @@ from provisioner.workflows.recovery.modes import (
     runbook_of,
 )
 from provisioner.workflows.recovery.modes.tasks import BEGIN, as_told
+from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.runner import Runner
 
 APPROVE = "approve/"
@@ -139,7 +141,8 @@ def carry_out(
 
 def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool) -> Run:
     """Go on with the last run, by the same plan. ``consent``: somebody has made sure that nobody
-    else carries it out. Raises like :func:`carry_out`, and PRV7092 for another plan.
+    else carries it out. Raises like :func:`carry_out`, PRV7092 for another plan, and PRV7102 if the
+    machines have moved on since, as the hosts say.
     """
     last = opened.journal.last()
     if last is None:
@@ -148,8 +151,20 @@ def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool)
     run = opened.journal.run(last.id)
     began_with = _as_begun(opened, run)
     with workspace.sessions(means.sink) as sessions:
+        if last.mode in PAUSING and _is_resumable(opened, last, consent=consent):
+            check_not_overtaken(Estate(began_with.plan, sessions), run)
         runner = _runner(workspace, began_with, run.runbook, means, sessions)
         return runner.resume(workspace.actor, consent=consent)
+
+
+def _is_resumable(opened: Opened, last: RunRecord, *, consent: bool) -> bool:
+    """Whether the journal would let this process go on with a run: of one that is under way the
+    hosts tell nothing that could be judged.
+    """
+    if last.is_open:
+        unseen = consent and opened.journal.is_out_of_sight(last.id)
+        return unseen or opened.journal.is_orphaned(last.id)
+    return last.outcome is not Outcome.SUCCEEDED
 
 
 def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:

@@ -146,6 +146,19 @@ def look(estate: Estate) -> Whereabouts:
     return Whereabouts(plan, seen, silent)
 
 
+def look_everywhere(estate: Estate) -> Whereabouts:
+    """Ask all hosts of the plan's machines, of both sites at once, for :data:`PATIENCE` seconds at
+    most. Raises nothing: what cannot be asked is silent.
+    """
+    plan = estate.plan
+    seen: dict[Address, dict[str, Sighting]] = {item.address: {} for item in plan.machines}
+    silent: dict[str, str] = {}
+    with ThreadPoolExecutor(2, thread_name_prefix="whereabouts") as pool:
+        for future in [pool.submit(_ask_site, estate, site, seen, silent) for site in plan.sites]:
+            future.result()
+    return Whereabouts(plan, seen, silent)
+
+
 def _ask_site(
     estate: Estate,
     site: str,
@@ -176,10 +189,8 @@ def _asked(
     estate: Estate, record: EndpointRecord, resources: list[Resource]
 ) -> Mapping[Address, Sighting]:
     doing = f"looking where machines of {estate.plan.name} run"
-    observed = estate.ask(record, _observing(resources), doing, PATIENCE)
-    marked: Mapping[Address, str] = {}
-    if estate.has(record, STANDBY):
-        marked = estate.ask(record, _marked(resources), doing, PATIENCE)
+    telling = _telling(resources, standby=estate.has(record, STANDBY))
+    observed, marked = estate.ask(record, telling, doing, PATIENCE)
     lineage = str(estate.plan.lineage)
     return {
         address: Sighting(_power(answer, lineage), address in marked)
@@ -194,13 +205,18 @@ def _power(answer: Observation, lineage: str) -> str:
     return power_of(answer)
 
 
-def _observing(resources: list[Resource]) -> Callable[[Session], Mapping[Address, Observation]]:
-    return lambda session: session.observe(resources)
+def _telling(
+    resources: list[Resource], *, standby: bool
+) -> Callable[[Session], tuple[Mapping[Address, Observation], Mapping[Address, str]]]:
+    """What there is, and what of it stands by: one question, so that a host is waited for once."""
 
-
-def _marked(resources: list[Resource]) -> Callable[[Session], Mapping[Address, str]]:
-    def question(session: Session) -> Mapping[Address, str]:
+    def question(
+        session: Session,
+    ) -> tuple[Mapping[Address, Observation], Mapping[Address, str]]:
+        observed = session.observe(resources)
+        if not standby:
+            return observed, {}
         assert isinstance(session, Standby), "its provider says so"
-        return session.standing_by(resources)
+        return observed, session.standing_by(resources)
 
     return question

@@ -11,10 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.core.diagnostics import ProvisionerError
+from provisioner.workflows.recovery.actions import Estate
+from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.recovery.modes import tasks
+from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from tests.lifecycle.commandline import Finished
 from tests.lifecycle.recovery import declare
 from tests.lifecycle.recoveryprogram import PLAN, Sites
+from tests.lifecycle.twosites import TwoSites
+from tests.unit.workflows.recovery.plans import A, machine_address, planned
 
 MACHINE = "VirtualMachine"
 
@@ -188,3 +194,23 @@ def test_a_fence_that_was_refused_may_have_cut_something_off(sites: Sites) -> No
     assert 5 == sites.cli("dr", "failover", "shop", "--yes").code
     said = refusal(sites.cli("dr", "migrate", "shop", "--yes", "--json"))
     assert ("PRV7096", True) == (said["code"], "may have been fenced" in said["detail"])
+
+
+def test_a_migration_that_has_not_turned_is_not_judged_and_another_run_is(tmp_path: Path) -> None:
+    sites = TwoSites(tmp_path, [planned("db")])
+    sites.replicate()
+    sites.stop_at("all-off")
+    before_its_turn = sites.run(Mode.MIGRATE)
+    sites.begin_anew()
+    turned = sites.resume(Mode.MIGRATE)
+    with sites.sessions() as sessions:
+        estate = Estate(sites.plan, sessions)
+        check_not_overtaken(estate, turned)
+        left = estate.placed(machine_address("db"), A)
+        sessions.get(left.record).take_over(left.resource, sites.deadline())  # type: ignore[attr-defined]  # it is a Standby
+        check_not_overtaken(estate, before_its_turn)
+        with pytest.raises(ProvisionerError) as refused:
+            check_not_overtaken(estate, turned)
+        sites.outside(A).cut_off()
+        check_not_overtaken(estate, turned)
+    assert "PRV7102" == refused.value.diagnostics[0].code

@@ -26,7 +26,8 @@ def overtaken(what: str, machine: Address, findings: Sequence[str]) -> Provision
             detail=f"{listed}\nSomething has led the machines elsewhere since; going on would "
             "start old disks beside newer ones. Nothing was changed.",
             hint="Look where the machines run. If a later run stands in another journal, name that "
-            "one with --journal FILE. 'provisioner dr cancel' gives this run up.",
+            "one with --journal FILE; 'provisioner dr cancel' gives this run up. If somebody has "
+            "only made a machine anew where it ran, remove that one and 'provisioner dr resume'.",
             address=str(machine),
         )
     )

@@ -80,8 +80,11 @@ def _left(estate: Estate, run: Run) -> dict[Address, Left]:
         if task.action == SWEEP:
             site, silent = str(task.arguments["site"]), state.result.get("hosts") or {}
             assert isinstance(silent, Mapping)
+            without = task.arguments.get("without") or []
+            assert isinstance(without, list)
             for address, found in left.items():
-                if estate.plan.objects[site][address].endpoint not in silent:
+                endpoint = estate.plan.objects[site][address].endpoint
+                if endpoint not in silent and str(address) not in without:
                     found.marked.add(site)
         elif task.subject and (about := left.get(Address.of(task.subject))) is not None:
             if task.action in MARKS and state.result.get("reachable", True):

@@ -190,14 +190,14 @@ def test_a_failover_without_recovery_points_fences_nothing_and_says_so(sites: Si
 
 def test_a_machine_without_a_recovery_point_is_left_out_knowingly(sites: Sites) -> None:
     sites("replicate", "run")
+    unknown = sites.cli("dr", "failover", "shop", "--without", "batch", "--yes", "--json")
+    assert (1, ["PRV7089"]) == (unknown.code, unknown.codes)
     done = sites.cli("dr", "failover", "shop", "--without", "web", "--yes")
     assert (0, ["db"]) == (done.code, sites.running("west"))
     assert "  Left out: VirtualMachine/web" in done.out.splitlines()
     assert ["web"] == sites.running("east")
     told = sites.cli("dr", "report", "shop", "--format", "json", "--unsigned").json
     assert ["VirtualMachine/web"] == told["leftOut"]
-    unknown = sites.cli("dr", "failover", "shop", "--without", "batch", "--yes", "--json")
-    assert (1, ["PRV7089"]) == (unknown.code, unknown.codes)
 
 
 def test_hosts_that_gave_no_answer_are_named_in_output_and_report(sites: Sites) -> None:

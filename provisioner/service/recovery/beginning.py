@@ -6,15 +6,28 @@ Called by the commands that begin runs, before they ask anything.
 from __future__ import annotations
 
 from provisioner.core.diagnostics import ProvisionerError, error
-from provisioner.service.recovery.model import Mode, Run
-from provisioner.service.recovery.opening import Opened
+from provisioner.providers.capabilities import Way
+from provisioner.service.recovery.model import Mode, Outcome, Run, RunRecord
+from provisioner.service.recovery.opening import (
+    LOOKED_BACK,
+    PAUSING,
+    Opened,
+    has_turned,
+    site_known_by,
+)
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.modes.tasks import BEGIN
-from provisioner.workflows.recovery.standing import Standing, may_begin, standing
+from provisioner.workflows.recovery.standing import Standing, is_only_tried, may_begin, standing
+from provisioner.workflows.refusals import moment
 
+_LEADING = (Mode.MIGRATE, Mode.FAILOVER)
 DRILLS = (Mode.TEST, Mode.CLEANUP)
 
+_TRIED = (
+    "its fencing was tried and did not succeed, so something of Site/{here} may have been fenced; "
+    "the machines are still those of it"
+)
 _BEFORE_ITS_TURN = (Standing.UNTOUCHED, Standing.TOUCHED)
 _FOUND = {
     Standing.TOUCHED: "something was fenced, stopped or marked; the machines are still those of "
@@ -27,7 +40,8 @@ _FOUND = {
 
 def check_may_begin(opened: Opened, mode: Mode) -> None:
     """Raise ProvisionerError (PRV7096) if the last run did not succeed, and one of this mode would
-    lead back or elsewhere what it has begun. One that has not ended is not judged here.
+    lead back or elsewhere what it has begun; or if it would lead the machines away from where a run
+    has brought them, and nothing is copied back yet. One that has not ended is not judged here.
     """
     last = opened.journal.last()
     if last is None or last.is_open:
@@ -40,6 +54,40 @@ def check_may_begin(opened: Opened, mode: Mode) -> None:
             raise _stands(opened, undone, mode)
     if not may_begin(run, mode):
         raise _stands(opened, run, mode)
+    if mode in _LEADING:
+        _check_copied_back(opened, mode)
+
+
+def _check_copied_back(opened: Opened, mode: Mode) -> None:
+    """A direction that hosts or a person have told since needs no copies of the run before it."""
+    plan = opened.plan
+    if all(machine.way is Way.EXTERNAL for machine in plan.machines):
+        return
+    for record in opened.journal.runs(LOOKED_BACK):
+        if record.mode not in PAUSING:
+            continue
+        run = opened.journal.run(record.id)
+        if any(run.tasks[task.id].is_done for task in run.runbook.tasks if task.action == "seed"):
+            return
+        site = site_known_by(run)
+        if site is None:
+            continue
+        arrived = has_turned(run) and record.outcome is Outcome.SUCCEEDED
+        if arrived and record.mode in _LEADING and site == plan.here:
+            raise _nothing_to_lead_back(opened, record, mode)
+        return
+
+
+def _nothing_to_lead_back(opened: Opened, record: RunRecord, mode: Mode) -> ProvisionerError:
+    plan = opened.plan
+    done = "failed over" if record.mode == Mode.FAILOVER else "migrated"
+    return _refused(
+        f"{plan.name} was {done} at {moment(record.started)}, runs at {plan.here}; nothing is "
+        "copied back yet",
+        detail=f"A {mode} now would lead from {plan.here} to {plan.there}, where there are no "
+        "copies of what has been written since.",
+        hint=f"'{opened.commands('reprotect')}' makes them, once {plan.there} answers.",
+    )
 
 
 def needless(journal: Journal, mode: str) -> str | None:
@@ -57,7 +105,8 @@ def _stands(opened: Opened, run: Run, mode: Mode) -> ProvisionerError:
     record, ways = run.record, opened.journal.ways
     where = standing(run)
     begin = run.runbook.by_id[BEGIN].arguments
-    found = _FOUND[where].format(here=begin.get("here", "?"), there=begin.get("there", "?"))
+    text = _TRIED if where is Standing.TOUCHED and is_only_tried(run) else _FOUND[where]
+    found = text.format(here=begin.get("here", "?"), there=begin.get("there", "?"))
     hint = f"To go on with it: {ways.resume}."
     if where is not Standing.ARRIVED and record.mode in (Mode.MIGRATE, Mode.FAILOVER):
         hint += (
@@ -65,13 +114,14 @@ def _stands(opened: Opened, run: Run, mode: Mode) -> ProvisionerError:
             "the machines where they ran."
         )
     hint += f" To give up the rest of it for good, so that other runs may begin: {ways.cancel}."
-    return ProvisionerError(
-        error(
-            "PRV7096",
-            f"the {record.mode} of {record.name} did not succeed ({record.outcome}), and a "
-            f"{mode} now would not go on with it",
-            detail=f"Run {record.id}: {found}. A new run begins where the journal says that the "
-            "machines are, and would lead them from there.",
-            hint=hint,
-        )
+    return _refused(
+        f"the {record.mode} of {record.name} did not succeed ({record.outcome}), and a {mode} now "
+        "would not go on with it",
+        detail=f"Run {record.id}: {found}. A new run begins where the journal says that the "
+        "machines are, and would lead them from there.",
+        hint=hint,
     )
+
+
+def _refused(summary: str, *, detail: str, hint: str) -> ProvisionerError:
+    return ProvisionerError(error("PRV7096", summary, detail=detail, hint=hint))

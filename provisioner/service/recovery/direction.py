@@ -32,11 +32,13 @@ class Told:
 class Direction:
     """The plan as it leads. ``moved``: its machines have moved there, as hosts or a person say, of
     which the journal knows nothing. ``notice``: what is to be noted of that, else it is empty.
+    ``told``: they say what the journal does not.
     """
 
     plan: RecoveryPlan
     moved: bool = False
     notice: str = ""
+    told: bool = False
 
 
 def direction(
@@ -72,6 +74,7 @@ def direction(
         moved=told.known is None,
         notice=f"--running-at: somebody said that the machines run at {told.said}"
         + ("" if told.known in (None, told.said) else f"; the journal said {told.known}"),
+        told=told.said != told.known,
     )
 
 
@@ -89,7 +92,7 @@ def _as_told(found: Whereabouts) -> Direction:
     notice = ""
     if turned is not plan:
         notice = f"the journal knew of no turn; the hosts said that the machines run at {site}"
-    return Direction(turned, found.remains_at(turned.there), notice)
+    return Direction(turned, found.remains_at(turned.there), notice, told=bool(notice))
 
 
 def _check(found: Whereabouts, told: Told) -> None:

@@ -23,6 +23,7 @@ from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
+from provisioner.workflows.recovery.modes.tasks import BEGIN, TOLD
 from provisioner.workflows.runs import Run, RunRecord
 
 FOLDER = "recovery"
@@ -58,13 +59,15 @@ class Source:
 class Opened:
     """A plan in the direction that counts now. ``home``: where its machines were when it was
     compiled. ``moved``: whether hosts, or a person, say that they have moved to where they are, of
-    which the journal knows nothing. ``commands``: as which messages name what can be done.
+    which the journal knows nothing. ``told``: the direction is theirs, and not what the journal
+    knows. ``commands``: as which messages name what can be done.
     """
 
     plan: RecoveryPlan
     journal: Journal
     home: str
     moved: bool = False
+    told: bool = False
     commands: Commands = field(default_factory=Commands)
 
     @property
@@ -101,6 +104,7 @@ def open_plan(
         journal_of(workspace, source, plan.name, notices),
         plan.here,
         found.moved,
+        found.told,
         commands_for(workspace, source, plan.name),
     )
 
@@ -207,21 +211,42 @@ def _tell_of_others(workspace: Workspace, source: Source, name: str, sink: Event
 
 
 def runs_at(journal: Journal) -> str | None:
-    """The site where the machines of a plan run, as its journal knows; None if it never turned."""
+    """The site where the machines of a plan run, as its journal knows; None if it never turned and
+    nobody has told.
+    """
     turn = last_turn(journal)
     return None if turn is None else turn[0]
 
 
 def last_turn(journal: Journal) -> tuple[str, Run] | None:
-    """The site that the last turn led to, and the run that made it."""
+    """The site that the last turn led to, or that was told for a run since, and that run."""
     for record in journal.runs(LOOKED_BACK):
-        if record.mode not in TURNING:
+        if record.mode not in PAUSING:
             continue
         run = journal.run(record.id)
-        turn = run.tasks.get(TURN)
-        if turn is not None and turn.is_done:
-            return str(turn.result["here"]), run
+        site = site_known_by(run)
+        if site is not None:
+            return site, run
     return None
+
+
+def site_known_by(run: Run) -> str | None:
+    """The site where the machines run since a run: the one to which it has turned the plan, or at
+    which hosts or a person had told that they are; None if it tells nothing.
+    """
+    if has_turned(run):
+        return str(run.tasks[TURN].result["here"])
+    begin = run.tasks.get(BEGIN)
+    arguments = run.runbook.by_id[BEGIN].arguments if begin is not None else {}
+    if begin is not None and begin.is_done and arguments.get(TOLD):
+        return str(arguments["here"])
+    return None
+
+
+def has_turned(run: Run) -> bool:
+    """Whether a run has passed its turn."""
+    turn = run.tasks.get(TURN)
+    return turn is not None and turn.is_done
 
 
 def turned_to(plan: RecoveryPlan, site: str | None) -> RecoveryPlan:

@@ -23,6 +23,7 @@ from provisioner.service.recovery.model import (
     left_out,
 )
 from provisioner.service.recovery.opening import (
+    PAUSING,
     TURNING,
     Opened,
     Source,
@@ -44,7 +45,8 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN, TURN
+from provisioner.workflows.recovery.modes.tasks import BEGIN, TURN, as_told
+from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.runner import Runner
 
 APPROVE = "approve/"
@@ -75,8 +77,10 @@ def runbook_for(
     """
     _check_known(opened, {*(points or {}), *without, *included})
     if mode is Mode.TEST:
-        return drill_runbook(opened.plan, points)
-    return runbook_of(opened.plan, mode, left_out_now(opened, mode, without, included))
+        runbook = drill_runbook(opened.plan, points)
+    else:
+        runbook = runbook_of(opened.plan, mode, left_out_now(opened, mode, without, included))
+    return as_told(runbook) if opened.told else runbook
 
 
 def _check_known(opened: Opened, named: Collection[Address]) -> None:
@@ -93,16 +97,22 @@ def _check_known(opened: Opened, named: Collection[Address]) -> None:
 
 
 def check_failback(opened: Opened) -> None:
-    """Raise ProvisionerError (PRV7090) if the machines of a plan are at home."""
-    if not opened.is_turned:
-        raise ProvisionerError(
-            error(
-                "PRV7090",
-                f"the machines of {opened.plan.name} are at {opened.home}, where they belong",
-                hint=f"There is nothing to bring back. '{opened.commands('migrate')}' brings them "
-                "to the other site.",
-            )
+    """Raise ProvisionerError (PRV7090) if the machines of a plan are at home, as is known."""
+    if opened.is_turned:
+        return
+    known = runs_at(opened.journal) is not None
+    summary = f"the machines of {opened.plan.name} are at {opened.home}, where they belong"
+    hint = (
+        f"There is nothing to bring back. '{opened.commands('migrate')}' brings them to the other "
+        "site."
+    )
+    if not known:
+        summary = f"as far as its journal knows, {summary}"
+        hint += (
+            " If they are at the other site, name the journal of the run that brought them there "
+            "with --journal FILE."
         )
+    raise ProvisionerError(error("PRV7090", summary, hint=hint))
 
 
 def check_reprotect(opened: Opened) -> None:
@@ -142,7 +152,8 @@ def carry_out(
 def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool) -> Run:
     """Go on with the last run, by the plan that it began with. ``consent``: somebody has made sure
     that nobody else carries it out. Raises like :func:`carry_out`, PRV7092 if that plan is not at
-    hand, and PRV7100 for a rollback that is before its turn, if something has started meanwhile.
+    hand, PRV7100 for a rollback that is before its turn, if something has started meanwhile, and
+    PRV7102 if the machines have moved on since, as the hosts say.
     """
     last = opened.journal.last()
     if last is None:
@@ -154,8 +165,20 @@ def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool)
         if last.undoes is not None and not _has_turned(run):
             undone = opened.journal.run(last.undoes)
             check_nothing_started(Estate(began_with.plan, sessions), undone)
+        if last.mode in PAUSING and _is_resumable(opened, last, consent=consent):
+            check_not_overtaken(Estate(began_with.plan, sessions), run)
         runner = _runner(workspace, began_with, run.runbook, means, sessions)
         return runner.resume(workspace.actor, consent=consent)
+
+
+def _is_resumable(opened: Opened, last: RunRecord, *, consent: bool) -> bool:
+    """Whether the journal would let this process go on with a run: of one that is under way the
+    hosts tell nothing that could be judged.
+    """
+    if last.is_open:
+        unseen = consent and opened.journal.is_out_of_sight(last.id)
+        return unseen or opened.journal.is_orphaned(last.id)
+    return last.outcome is not Outcome.SUCCEEDED
 
 
 def rollback(workspace: Workspace, opened: Opened, means: Means, trusted: str | None = None) -> Run:

@@ -82,6 +82,22 @@ def standing(run: Run) -> Standing:
     return Standing.TOUCHED if begun else Standing.UNTOUCHED
 
 
+def is_only_tried(run: Run) -> bool:
+    """Whether nothing but fences was begun of what touches the machines, and none of these has
+    succeeded: nobody knows what they have cut off.
+    """
+    begun = [
+        state
+        for state in map(
+            run.tasks.__getitem__, (task.id for task in run.runbook.tasks if _touches(task))
+        )
+        if state.begun is not None
+    ]
+    return bool(begun) and all(
+        state.task.startswith(FENCE) and not state.is_done for state in begun
+    )
+
+
 def may_begin(run: Run, mode: Mode) -> bool:
     """Whether a run of a mode may begin after one that has ended."""
     return mode in MAY_BEGIN.get(run.record.mode, {}).get(standing(run), EVERYTHING)

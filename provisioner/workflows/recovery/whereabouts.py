@@ -21,9 +21,10 @@ from provisioner.providers.api import (
     Session,
     Undetermined,
 )
+from provisioner.providers.capabilities import STANDBY, Standby
 from provisioner.state.model import EndpointRecord
 from provisioner.workflows.recovery.actions.estate import Estate, diagnostic_of, power_of
-from provisioner.workflows.recovery.actions.sighting import Sighting, is_at, marks
+from provisioner.workflows.recovery.actions.sighting import Sighting, is_at
 from provisioner.workflows.recovery.model import RecoveryPlan
 
 PATIENCE = 10.0
@@ -119,6 +120,19 @@ def look(estate: Estate) -> Whereabouts:
     return Whereabouts(plan, seen, silent)
 
 
+def look_everywhere(estate: Estate) -> Whereabouts:
+    """Ask all hosts of the plan's machines, of both sites at once, for :data:`PATIENCE` seconds at
+    most. Raises nothing: what cannot be asked is silent.
+    """
+    plan = estate.plan
+    seen: dict[Address, dict[str, Sighting]] = {item.address: {} for item in plan.machines}
+    silent: dict[str, str] = {}
+    with ThreadPoolExecutor(2, thread_name_prefix="whereabouts") as pool:
+        for future in [pool.submit(_ask_site, estate, site, seen, silent) for site in plan.sites]:
+            future.result()
+    return Whereabouts(plan, seen, silent)
+
+
 def _ask_site(
     estate: Estate,
     site: str,
@@ -149,8 +163,8 @@ def _asked(
     estate: Estate, record: EndpointRecord, resources: list[Resource]
 ) -> Mapping[Address, Sighting]:
     doing = f"looking where machines of {estate.plan.name} run"
-    observed = estate.ask(record, _observing(resources), doing, PATIENCE)
-    marked = marks(estate, record, resources, doing, PATIENCE)
+    telling = _telling(resources, standby=estate.has(record, STANDBY))
+    observed, marked = estate.ask(record, telling, doing, PATIENCE)
     lineage = str(estate.plan.lineage)
     return {
         address: Sighting(_power(answer, lineage), address in marked)
@@ -165,5 +179,18 @@ def _power(answer: Observation, lineage: str) -> str:
     return power_of(answer)
 
 
-def _observing(resources: list[Resource]) -> Callable[[Session], Mapping[Address, Observation]]:
-    return lambda session: session.observe(resources)
+def _telling(
+    resources: list[Resource], *, standby: bool
+) -> Callable[[Session], tuple[Mapping[Address, Observation], Mapping[Address, str]]]:
+    """What there is, and what of it stands by: one question, so that a host is waited for once."""
+
+    def question(
+        session: Session,
+    ) -> tuple[Mapping[Address, Observation], Mapping[Address, str]]:
+        observed = session.observe(resources)
+        if not standby:
+            return observed, {}
+        assert isinstance(session, Standby), "its provider says so"
+        return observed, session.standing_by(resources)
+
+    return question

@@ -270,8 +270,12 @@ class Estate:
         assert isinstance(session, Replication), "its provider says so"
         return session
 
-    def replica_states(self, machines: Iterable[PlannedMachine]) -> Mapping[Address, ReplicaState]:
-        """What is there of replicas, with one call for each endpoint. Raises ProvisionerError."""
+    def replica_states(
+        self, machines: Iterable[PlannedMachine], seconds: float | None = None
+    ) -> Mapping[Address, ReplicaState]:
+        """What is there of replicas, with one call for each endpoint; ``seconds`` as in
+        :meth:`ask`. Raises like that.
+        """
         by_endpoint: dict[str, tuple[EndpointRecord, list[Replica]]] = {}
         for machine in machines:
             record = self.receiver(machine)
@@ -280,7 +284,7 @@ class Estate:
         found: dict[Address, ReplicaState] = {}
         for record, replicas in by_endpoint.values():
             doing = f"looking for recovery points on {record.name}"
-            found.update(self.ask(record, _replicas(replicas), doing))
+            found.update(self.ask(record, _replicas(replicas), doing, seconds))
         return found
 
 

@@ -4,9 +4,12 @@ that is the plan's own from now on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+from provisioner.core.clock import Deadline
 from provisioner.providers.capabilities import POWER, REPLICATION, STANDBY
+from provisioner.state.model import EndpointRecord
 from provisioner.workflows.actions import Action, Done, Work
 from provisioner.workflows.recovery.actions.estate import Acting, Estate, repeated
 
@@ -40,18 +43,30 @@ class Marking:
         """Connect to every endpoint that the mode needs, and see that it can do what it takes."""
         plan, given = self._estate.plan, work.task.arguments
         sites = {"here": plan.here, "there": plan.there}
+        records: list[EndpointRecord] = []
         needed, asked = NEEDED[str(given["mode"])], given["sites"]
         assert isinstance(asked, list)
         for place, site in sites.items():
             if place not in needed or site not in asked:
                 continue
             names = {plan.objects[site][item.address].endpoint for item in plan.machines}
+            records += [plan.endpoints[name] for name in sorted(names)]
             for name in sorted(names):
-                record = plan.endpoints[name]
                 for capability in needed[place]:
-                    self._estate.require(record, capability)
-                self._estate.ask(record, lambda session: session.observe([]), "connecting")
+                    self._estate.require(plan.endpoints[name], capability)
+        self._connect(records, work.deadline)
         return Done({"here": plan.here, "there": plan.there})
+
+    def _connect(self, records: Sequence[EndpointRecord], deadline: Deadline) -> None:
+        """All at once: one that is slow leaves the others their time."""
+
+        def connect(record: EndpointRecord) -> None:
+            seconds = max(0.1, deadline.remaining())
+            self._estate.ask(record, lambda session: session.observe([]), "connecting", seconds)
+
+        with ThreadPoolExecutor(max(1, len(records)), thread_name_prefix="connect") as pool:
+            for future in [pool.submit(connect, record) for record in records]:
+                future.result()
 
 
 def _turn(work: Work) -> Done:

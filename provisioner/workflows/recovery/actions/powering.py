@@ -26,6 +26,7 @@ from provisioner.workflows.recovery.actions.estate import (
     power_of,
     repeated,
 )
+from provisioner.workflows.recovery.actions.overtaking import overtaken
 from provisioner.workflows.recovery.actions.sighting import check_gives_way
 from provisioner.workflows.recovery.actions.silence import PATIENCE, Silence, SilentError
 from provisioner.workflows.recovery.drills import real_machine
@@ -126,6 +127,8 @@ class Powering:
     def _stay_off(self, work: Work) -> Done:
         """The same sweep again, after which what there is bears its mark. A host that gives no
         answer any more does not hold up the rest: its machines were seen to be off, and marked.
+
+        Raises ProvisionerError (PRV7102) if a mark is missing that this run has set.
         """
         site = self._site(work)
         by_endpoint: dict[str, list[Placed]] = {}
@@ -139,15 +142,28 @@ class Powering:
             except SilentError:
                 silent[name] = len(targets)
         self._require_off(site, found)
-        marked = 0
+        unmarked = []
         for targets in by_endpoint.values():
             own = [item for item in targets if self._is_own(found.get(item.resource.address))]
             standing = self._marked(own) if own else ()
-            for target in own:
-                if target.resource.address not in standing:
-                    self._mark(work, target)
-                    marked += 1
-        return Done({"marked": marked, "hosts": silent})
+            unmarked += [item for item in own if item.resource.address not in standing]
+        self._require_not_taken(work, site, unmarked)
+        for target in unmarked:
+            self._mark(work, target)
+        return Done({"marked": len(unmarked), "hosts": silent})
+
+    def _require_not_taken(self, work: Work, site: str, unmarked: Sequence[Placed]) -> None:
+        """Raise ProvisionerError (PRV7102) if one without a mark was marked by this run: somebody
+        has taken it over since, to start it.
+        """
+        taken = sorted(
+            item.resource.address
+            for item in unmarked
+            if work.results.get(f"stand-by/{item.resource.address.name}", {}).get("marked")
+        )
+        if taken:
+            findings = [f"{item} at {site} lacks the mark that it has set" for item in taken]
+            raise overtaken(f"this run of {self._estate.plan.name}", taken[0], findings)
 
     def _all(self, work: Work) -> list[Placed]:
         """The machines that a sweep is about, without those that are left out."""

@@ -25,6 +25,9 @@ from provisioner.workflows.runbook import OnFailure, Runbook, Task
 
 BEGIN = "begin"
 TURN = "turn"
+TOLD = "told"
+"""The argument of the first task that says so: where the machines are was told by hosts or a
+person, and not by a journal."""
 PREPARE, FINISH = "prepare", "finish"
 """Stages before and after the tiers."""
 STARTS = "starts"
@@ -33,6 +36,9 @@ PARALLEL_SYNCS = 4
 """Machines of one receiving host that are synchronised at once, in a run."""
 LONG = 24 * 3600.0
 """Seconds that moving data may take."""
+CONNECTING = 60.0
+"""Seconds for which hosts are connected to: what cannot be reached then shall not hold a run open
+that stands in everybody's way."""
 
 
 @dataclass
@@ -206,6 +212,7 @@ def begin(draft: Draft, sites: Sequence[str], *, trusted: str = "") -> str:
         BEGIN,
         f"connect to {' and '.join(sites)}",
         action="begin",
+        seconds=CONNECTING,
         here=plan.here,
         there=plan.there,
         sites=list(sites),
@@ -215,6 +222,17 @@ def begin(draft: Draft, sites: Sequence[str], *, trusted: str = "") -> str:
     )
     said: dict[str, Json] = {"trusted": trusted} if trusted else {}
     return draft.add(draft.of_all(replace(task, arguments={**task.arguments, **said})))
+
+
+def as_told(runbook: Runbook) -> Runbook:
+    """The same runbook, which notes that where its machines are was told."""
+    return replace(
+        runbook,
+        tasks=tuple(
+            replace(task, arguments={**task.arguments, TOLD: True}) if task.id == BEGIN else task
+            for task in runbook.tasks
+        ),
+    )
 
 
 def approvals(draft: Draft, needs: Sequence[str]) -> list[str]:

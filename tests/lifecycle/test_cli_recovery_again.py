@@ -64,6 +64,33 @@ def test_but_resume_goes_on_with_it(half_over: Sites) -> None:
     assert ["db", "web"] == half_over.running("west")
 
 
+GATE = "gate/db/1"
+
+
+def test_a_wrong_gate_is_passed_over_and_that_is_told(half_over: Sites) -> None:
+    cli = half_over.cli
+    command = f"  provisioner dr resume shop --pass-over {GATE}"
+    assert command in cli("dr", "status", "shop").out.splitlines()
+    done = cli("dr", "resume", "shop", "--pass-over", GATE)
+    assert (0, ["db", "web"]) == (done.code, half_over.running("west"))
+    for text in (done.out, cli("dr", "status", "shop").out):
+        assert f"db: check it with a command ({GATE})" in text
+        assert "  Passed over by " in text
+    assert "Passed over: 1 check by " in cli("dr", "report", "shop").out
+    report = half_over("dr", "report", "shop", "--unsigned")
+    gates, passed = report["gates"], report["passedOver"]
+    assert isinstance(gates, list)
+    assert isinstance(passed, list)
+    assert ["failed"] == [gate["state"] for gate in gates]
+    assert [(GATE, gates[0]["passedOver"])] == [(one["step"], one["by"]) for one in passed]
+
+
+def test_nothing_that_keeps_machines_apart_is_passed_over(half_over: Sites) -> None:
+    done = half_over.cli("dr", "resume", "shop", "--pass-over", "fence/1", "--json")
+    assert (1, ["PRV7103"]) == (done.code, done.codes)
+    assert ["batch", "db"] == sorted({"batch", *half_over.running("west")})
+
+
 def test_what_is_given_up_lets_other_runs_begin(half_over: Sites) -> None:
     done = half_over.cli("dr", "cancel", "shop")
     assert done.out.startswith("The failover of shop is given up")

@@ -40,10 +40,14 @@ from provisioner.service.recovery.model import (
     TaskWaiting,
     What,
     left_out,
+    passable,
+    person,
     speaks_for_them,
     unheard,
 )
 
+_CHECKS = 5
+"""Failed checks, each of which is shown with the command that goes on past it."""
 OUTCOMES = {
     Outcome.SUCCEEDED: "succeeded",
     Outcome.IN_PART: "went on to its end, but something failed",
@@ -125,10 +129,10 @@ class Telling:
 def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = plain) -> list[str]:
     """How a run went, in a few lines; failures themselves are reported as diagnostics."""
     record = run.record
-    done = run.tasks_that(What.DONE)
+    done = _done(run)
     text = f"The {record.mode} of {record.name} "
     text += OUTCOMES[record.outcome] if record.outcome is not None else "has not ended"
-    text += f": {count(len(done), 'step')} of {len(run.tasks):,} done"
+    text += f": {count(done, 'step')} of {len(run.tasks):,} done"
     if run.seconds is not None:
         text += f" in {duration(run.seconds)}"
     role = "add" if record.outcome is Outcome.SUCCEEDED else "error"
@@ -141,13 +145,30 @@ def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = pla
         lines.append("  It was given up.")
     elif record.outcome is not Outcome.SUCCEEDED:
         lines += ["  Go on with it:", f"  {commands('resume')}"]
+        lines += _passing(run, commands, width)
     return lines
+
+
+def _done(run: Run) -> int:
+    return len(run.tasks_that(What.DONE)) - len(run.passed_over)
+
+
+def _passing(run: Run, commands: Commands, width: int) -> Iterator[str]:
+    """How to go on past checks that have failed."""
+    failed = [state.task for state in passable(run) if state.what is What.FAILED]
+    if failed:
+        text = "If a check is wrong, and not what it checks, go on past it (the report says so):"
+        yield from wrap(text, width, "  ")
+        yield from (f"  {commands('resume', '--pass-over', task)}" for task in failed[:_CHECKS])
+    if len(failed) > _CHECKS:
+        yield f"  and {len(failed) - _CHECKS:,} more; --pass-over may be repeated"
 
 
 def achieved(run: Run) -> Iterator[str]:
     """What was left out, what was lost of each machine, and what is left, where the run says so."""
     if left_out(run):
         yield f"Left out: {', '.join(left_out(run))}"
+    yield from _passed(run)
     for state in run.tasks.values():
         task = run.runbook.by_id[state.task]
         if not state.is_done:
@@ -159,6 +180,12 @@ def achieved(run: Run) -> Iterator[str]:
     if unheard(run):
         hosts = ", ".join(unheard(run))
         yield f"Gave no answer, so that only {speaks_for_them(run)} tells: {hosts}"
+
+
+def _passed(run: Run) -> Iterator[str]:
+    for state in run.passed_over:
+        title = run.runbook.by_id[state.task].title
+        yield f"Passed over by {person(state.passed_over)}: {title} ({state.task})"
 
 
 def _loss(state: TaskState) -> str:
@@ -206,8 +233,7 @@ def render_status(
         lines.append(
             paint("warning" if orphaned else "strong", f"{text}, {duration(since)} so far")
         )
-    done = len(run.tasks_that(What.DONE))
-    lines.append(f"  {done:,} of {count(len(run.tasks), 'step')} done")
+    lines.append(f"  {_done(run):,} of {count(len(run.tasks), 'step')} done")
     rows = [
         (run.runbook.by_id[state.task].title, WORDS[state.what], _since(state, now))
         for state in run.tasks.values()
@@ -225,9 +251,11 @@ def render_status(
     if record.is_open:
         lines += _titled("Failed", run, run.failed, width)
         lines += _titled("Held back", run, run.held, width)
+        lines += [f"  {line}" for line in _passed(run)]
         if orphaned:
             lines += ["  Go on with it, or end it where it is:", f"  {commands('resume')}"]
             lines += [f"  {commands('cancel')}"]
+            lines += _passing(run, commands, width)
         if out_of_sight:
             lines += ["  Whether that lives cannot be seen from here. If it is gone for sure:"]
             lines += [f"  {commands('resume', '--take-over')}"]
@@ -269,6 +297,7 @@ def run_json(run: Run) -> dict[str, Any]:
                 "observed": state.observed,
                 "asks": state.asks,
                 "result": dict(state.result),
+                "passedOver": state.passed_over or None,
                 "heldBy": state.held_by,
                 "diagnostic": state.diagnostic.as_json() if state.diagnostic else None,
             }

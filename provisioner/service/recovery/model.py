@@ -21,10 +21,11 @@ from provisioner.workflows.events import (
     TaskWaiting,
 )
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
+from provisioner.workflows.recovery.passing import passable
 from provisioner.workflows.recovery.standing import Standing, standing
 from provisioner.workflows.recovery.unheard import left_out, speaks_for_them, unheard, warnings_of
 from provisioner.workflows.runbook import Runbook, Task
-from provisioner.workflows.runs import Outcome, Run, RunRecord, TaskState, What
+from provisioner.workflows.runs import Outcome, Run, RunRecord, TaskState, What, person
 
 __all__ = [
     "Mode",
@@ -53,6 +54,8 @@ __all__ = [
     "TaskWaiting",
     "What",
     "left_out",
+    "passable",
+    "person",
     "speaks_for_them",
     "standing",
     "unheard",

@@ -4,7 +4,7 @@ was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from provisioner.core.address import Address
@@ -36,6 +36,7 @@ from provisioner.workflows.recovery.modes import (
     runbook_of,
 )
 from provisioner.workflows.recovery.modes.tasks import BEGIN, TURN
+from provisioner.workflows.recovery.passing import passing_over
 from provisioner.workflows.runner import Runner
 
 APPROVE = "approve/"
@@ -129,10 +130,18 @@ def carry_out(
         return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
 
 
-def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool) -> Run:
+def resume(
+    workspace: Workspace,
+    opened: Opened,
+    means: Means,
+    *,
+    consent: bool,
+    pass_over: Sequence[str] = (),
+) -> Run:
     """Go on with the last run, by the same plan. ``consent``: somebody has made sure that nobody
-    else carries it out. Raises like :func:`carry_out`, PRV7092 for another plan, and PRV7100 for a
-    rollback that is before its turn, if something has started meanwhile.
+    else carries it out; ``pass_over``: ids of failed checks that count as done from now on. Raises
+    like :func:`carry_out`, PRV7092 for another plan, PRV7100 for a rollback that is before its
+    turn, if something has started meanwhile, and PRV7103 for what is not passed over.
     """
     last = opened.journal.last()
     if last is None:
@@ -145,7 +154,8 @@ def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool)
             undone = opened.journal.run(last.undoes)
             check_nothing_started(Estate(began_with.plan, sessions), undone)
         runner = _runner(workspace, began_with, run.runbook, means, sessions)
-        return runner.resume(workspace.actor, consent=consent)
+        adding = passing_over(pass_over, workspace.actor)
+        return runner.resume(workspace.actor, consent=consent, adding=adding)
 
 
 def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="You have made sure that no process carries the run out any more.",
 )
+@click.option(
+    "--pass-over",
+    metavar="TASK",
+    multiple=True,
+    help="This check is wrong, not its machine: go on as if it had succeeded. A gate or a step of "
+    "the plan's author that has failed, by its id ('dr status'). Repeatable; the report says so.",
+)
 @global_options
 @pass_invocation
 def command(
@@ -32,6 +39,7 @@ def command(
     source: Source,
     stack: Path,
     consent: bool,
+    pass_over: tuple[str, ...],
 ) -> ExitCode:
     """Go on with a run that was interrupted or did not succeed.
 
@@ -47,5 +55,5 @@ def command(
     return carried_out(
         invocation.terminal,
         found.commands,
-        lambda means: resume(workspace, found, means, consent=consent),
+        lambda means: resume(workspace, found, means, consent=consent, pass_over=pass_over),
     )

@@ -103,14 +103,15 @@ class Copying:
         without = sorted(str(address) for address, state in states.items() if not state.points)
         if without:
             options = " ".join(f"--without {Address.of(item).name}" for item in without[:NAMED])
-            more = " and so on" if len(without) > NAMED else ""
+            more = ", and --without for the others" if len(without) > NAMED else ""
             raise ProvisionerError(
                 error(
                     "PRV7079",
                     f"{', '.join(without)}: no recovery point at {self._estate.plan.there}",
                     detail="Nothing can be started of it there. Nothing was fenced or stopped.",
                     hint="Look at 'provisioner replicate status'. To recover the others without "
-                    f"it: 'provisioner dr failover' with {options}{more}.",
+                    f"{'it' if len(without) == 1 else 'them'}: 'provisioner dr failover {options}'"
+                    f"{more}.",
                     address=without[0],
                 )
             )

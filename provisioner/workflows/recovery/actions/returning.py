@@ -15,7 +15,7 @@ from provisioner.providers.api import Retryable
 from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.actions.sighting import Sighting, may_have_run, sight
 from provisioner.workflows.recovery.actions.silence import PATIENCE
-from provisioner.workflows.runs import Run
+from provisioner.workflows.runs import Outcome, Run
 
 
 def check_nothing_started(estate: Estate, run: Run) -> None:
@@ -29,6 +29,9 @@ def check_nothing_started(estate: Estate, run: Run) -> None:
     if not started:
         return
     plan, first = estate.plan, min(started)
+    go_on = "Go on with 'provisioner dr resume'. To bring the machines back afterwards: "
+    if run.record.outcome is Outcome.SUCCEEDED:
+        go_on = "To bring the machines back: "
     raise ProvisionerError(
         error(
             "PRV7100",
@@ -37,10 +40,9 @@ def check_nothing_started(estate: Estate, run: Run) -> None:
             detail="\n".join(f"{address}: {why}" for address, why in sorted(started.items()))
             + f"\nWhat was written at {plan.there} since is not at {plan.here}. Nothing was "
             "changed.",
-            hint="Go on with 'provisioner dr resume'. To bring the machines back afterwards: "
-            "'provisioner dr reprotect', then 'provisioner dr failback'. If you know of a machine "
-            "that is off that it has never run there: remove its definition there, keep its disks, "
-            "and roll back again.",
+            hint=f"{go_on}'provisioner dr reprotect', then 'provisioner dr failback'. If you know "
+            "of a machine that is off that it has never run there: remove its definition there, "
+            "keep its disks, and roll back again.",
             address=str(first),
         )
     )

@@ -39,7 +39,9 @@ from provisioner.service.recovery.model import (
     TaskState,
     TaskWaiting,
     What,
+    leaves,
     left_out,
+    may_roll_back,
     passable,
     person,
     speaks_for_them,
@@ -141,12 +143,37 @@ def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = pla
     lines += _titled("Held back", run, run.held, width)
     lines += _titled("Not begun", run, run.tasks_that(What.SKIPPED, None), width)
     lines += [f"  {line}" for line in achieved(run)]
+    if record.outcome is Outcome.SUCCEEDED:
+        return lines
+    lines += render_left(run, width)
     if run.given_up:
         lines.append("  It was given up.")
-    elif record.outcome is not Outcome.SUCCEEDED:
+    else:
         lines += ["  Go on with it:", f"  {commands('resume')}"]
         lines += _passing(run, commands, width)
-    return lines
+    return [*lines, *render_way_back(run, commands, width)]
+
+
+def render_left(run: Run, width: int = 80) -> Iterator[str]:
+    """What a migration or failover leaves that did not succeed, in a line or two."""
+    found = leaves(run)
+    if found is not None and found.down:
+        names = listed([item.name for item in found.down])
+        text = f"Shut down at {found.here}, and not started at {found.there}: {names}."
+        yield from wrap(text, width, "  ")
+    if found is not None and found.marked:
+        names = listed([item.name for item in found.marked])
+        yield from wrap(f"Marked at {found.here} as not to start: {names}.", width, "  ")
+
+
+def render_way_back(run: Run, commands: Commands, width: int = 80) -> Iterator[str]:
+    """How machines start again where they ran, while the journal knows of no start elsewhere."""
+    found = leaves(run)
+    if found is not None and may_roll_back(run):
+        yield from wrap(
+            f"Or start the machines again at {found.here}, where they ran:", width, "  "
+        )
+        yield f"  {commands('rollback')}"
 
 
 def _done(run: Run) -> int:

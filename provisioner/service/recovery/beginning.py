@@ -9,6 +9,7 @@ from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.recovery.model import Mode, Run
 from provisioner.service.recovery.opening import Opened
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.recovery.leaving import may_roll_back
 from provisioner.workflows.recovery.modes.tasks import BEGIN
 from provisioner.workflows.recovery.standing import Standing, may_begin, standing
 
@@ -57,7 +58,7 @@ def _stands(opened: Opened, run: Run, mode: Mode) -> ProvisionerError:
     begin = run.runbook.by_id[BEGIN].arguments
     found = _FOUND[where].format(here=begin.get("here", "?"), there=begin.get("there", "?"))
     hint = f"To go on with it: {ways.resume}."
-    if where is not Standing.ARRIVED and record.mode in (Mode.MIGRATE, Mode.FAILOVER):
+    if may_roll_back(run):
         hint += (
             f" While nothing has started at the other site, '{opened.commands('rollback')}' starts "
             "the machines where they ran."

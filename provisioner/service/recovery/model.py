@@ -20,6 +20,7 @@ from provisioner.workflows.events import (
     TaskStarted,
     TaskWaiting,
 )
+from provisioner.workflows.recovery.leaving import leaves, may_roll_back
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.passing import passable
 from provisioner.workflows.recovery.standing import Standing, standing
@@ -53,7 +54,9 @@ __all__ = [
     "TaskState",
     "TaskWaiting",
     "What",
+    "leaves",
     "left_out",
+    "may_roll_back",
     "passable",
     "person",
     "speaks_for_them",

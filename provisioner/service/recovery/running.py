@@ -38,6 +38,7 @@ from provisioner.workflows.recovery.modes import (
 from provisioner.workflows.recovery.modes.tasks import BEGIN, TURN
 from provisioner.workflows.recovery.passing import passing_over
 from provisioner.workflows.runner import Runner
+from provisioner.workflows.runs import person
 
 APPROVE = "approve/"
 
@@ -156,6 +157,13 @@ def resume(
         runner = _runner(workspace, began_with, run.runbook, means, sessions)
         adding = passing_over(pass_over, workspace.actor)
         return runner.resume(workspace.actor, consent=consent, adding=adding)
+
+
+def given_up_by(opened: Opened) -> str:
+    """Who has given up the last run of a plan; empty if nobody has. Raises ProvisionerError."""
+    last = opened.journal.last()
+    run = opened.journal.run(last.id) if last is not None and not last.is_open else None
+    return person(run.cancellations[-1].actor) if run is not None and run.given_up else ""
 
 
 def rollback(workspace: Workspace, opened: Opened, means: Means) -> Run:

@@ -10,7 +10,7 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import source_options
+from provisioner.cli.recoveryoptions import source_options, yes_option
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     help="This check is wrong, not its machine: go on as if it had succeeded. A gate or a step of "
     "the plan's author that has failed, by its id ('dr status'). Repeatable; the report says so.",
 )
+@yes_option
 @global_options
 @pass_invocation
 def command(
@@ -40,18 +41,31 @@ def command(
     stack: Path,
     consent: bool,
     pass_over: tuple[str, ...],
+    yes: bool,
 ) -> ExitCode:
     """Go on with a run that was interrupted or did not succeed.
 
     Each step first looks whether its work is done. It takes the plan that the run began with: the
-    stored one with --from FILE, or what the manifests still say.
+    stored one with --from FILE, or what the manifests still say. Of a run that somebody has given
+    up it is asked first.
     """
+    from provisioner.cli.asking import confirm
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.recovering import carried_out, opened
-    from provisioner.service.recovery.running import resume
+    from provisioner.service.recovery.running import given_up_by, resume
 
     workspace = open_workspace(invocation, stack)
     found = opened(invocation, workspace, source, asking=False)
+    who = given_up_by(found)
+    if who:
+        confirm(
+            invocation.terminal,
+            f"The last run of {found.plan.name} was given up by {who}. Go on with it nevertheless?",
+            yes=yes,
+            detail=f"The last run of {found.plan.name} was given up by {who}: what it had not done "
+            "was to stay undone.",
+            hint="If it is to be gone on with nevertheless, pass --yes.",
+        )
     return carried_out(
         invocation.terminal,
         found.commands,

@@ -276,7 +276,7 @@ def answer(workspace: Workspace, source: Source, task: str | None, text: str) ->
     id of the task.
 
     Raises ProvisionerError: PRV7005 if it does not ask, PRV7094 if it cannot be told which task is
-    meant, PRV7095 if the same person has consented in that role before.
+    meant, PRV7095 if the same person has answered for a consent of the run before.
     """
     journal = named_journal(workspace, source)
     last = journal.last()
@@ -301,17 +301,19 @@ def answer(workspace: Workspace, source: Source, task: str | None, text: str) ->
 def _check_second_person(run: Run, task: str, actor: str) -> None:
     if not task.startswith(APPROVE):
         return
-    role = task.rpartition("/")[0]
-    # The process is another one each time; the person is what counts.
-    person = actor.partition(" (")[0]
-    for entry in run.answers:
-        same_role = entry.task != task and entry.task.rpartition("/")[0] == role
-        if same_role and entry.actor.partition(" (")[0] == person:
+    who = person(actor)
+    in_force = {entry.task: entry for entry in run.answers if entry.task in run.in_force}
+    for entry in in_force.values():
+        consents = entry.task.startswith(APPROVE) and entry.task != task
+        if consents and person(entry.actor) == who:
+            role = entry.task.removeprefix(APPROVE).rpartition("/")[0]
             raise ProvisionerError(
                 error(
                     "PRV7095",
-                    f"{person} has consented as {role.removeprefix(APPROVE)} already",
-                    hint="Somebody else has to.",
+                    f"{who} has answered as {role} already",
+                    detail="Each consent of a run has to come from another person, in whichever "
+                    "role.",
+                    hint="Somebody else has to answer, as a user of their own.",
                 )
             )
 

@@ -321,3 +321,22 @@ def test_commands_repeat_variables_and_what_a_stored_plan_needs(sites: Sites) ->
     told = cli("dr", "status", "--from", "shop.dr", "--var", "a=b c").out
     assert "  provisioner dr resume shop --from shop.dr --var 'a=b c' --trusted FILE" in told
     assert "--trusted FILE" not in cli("dr", "status", *stored).out
+
+
+def test_a_plan_for_the_way_back_says_in_one_line_that_it_leads_back(sites: Sites) -> None:
+    assert "succeeded" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    told = sites.cli("dr", "plan", "shop", "failback").out
+    since = told[told.index("Changed since") :]
+    assert "It leads from west to east now, and led from east to west: " in since
+    assert "start db" not in since
+    assert (
+        "start db"
+        in sites.cli("dr", "plan", "shop", "failback", "--verbose").out.split("Changed since")[1]
+    )
+
+
+def test_what_is_said_of_several_machines_is_said_once(sites: Sites) -> None:
+    assert "succeeded" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    done = sites.cli("replicate", "run", "shop")
+    assert 1 == done.err.count("error[PRV7080]")
+    assert "  The same for VirtualMachine/" in done.err

@@ -204,11 +204,8 @@ def synchronise(
     if found and takes_over:
         check_gives_way(estate, machine)
     if found and not takes_over and machine.way is not Way.EXTERNAL:
-        one, several = "is a disk of its own", "are disks of its own"
-        names = ", ".join(map(str, found))
-        raise ProvisionerError(
-            _not_this_way(estate, machine, f"{names} {one if len(found) == 1 else several} there")
-        )
+        # Which ones, is left out: the same is said of several machines, and then shown once.
+        raise ProvisionerError(_not_this_way(estate, machine, "it has disks of its own there"))
     replica = estate.replica(machine, seeded=bool(found) and takes_over)
     session = estate.session(source.record)
     return estate.replication(machine).synchronise(replica, session, deadline)

@@ -42,7 +42,6 @@ from provisioner.workflows.runs import (
     RunRecord,
     What,
     carrier_of,
-    is_given_up,
     states,
 )
 
@@ -126,9 +125,7 @@ class Journal:
         return next(iter(self.runs(1)), None)
 
     def run(self, run: str) -> Run:
-        """A run with all its tasks. Raises ProvisionerError (PRV7003) if there is none of this
-        id.
-        """
+        """A run by its id, with all its tasks. Raises ProvisionerError (PRV7003)."""
         with self._reading() as connection:
             if connection is None:
                 raise refusals.no_such_run(run)
@@ -245,9 +242,16 @@ class Journal:
 
         return self._write(work)
 
-    def resume(self, actor: str, *, consent: bool = False) -> RunRecord:
+    def resume(
+        self,
+        actor: str,
+        *,
+        consent: bool = False,
+        adding: Callable[[Run], Iterable[Note]] | None = None,
+    ) -> RunRecord:
         """Note that this process goes on with the last run. ``consent``: somebody has made sure
-        that no other process carries it out, where that cannot be proven from here.
+        that no other process carries it out, where that cannot be proven from here. ``adding``:
+        what is noted with it, or refused, for the run as it is then.
 
         Raises ProvisionerError: PRV7002 if another process may carry it out, or is seen to, with
         whatever consent; PRV7003 if there is nothing to go on with.
@@ -262,7 +266,10 @@ class Journal:
                     raise refusals.alive(last, self._ways)
                 if not consent:
                     raise refusals.under_way(last, self._ways, self._path)
-            return self._carry(connection, last.id, actor)
+            notes = [] if adding is None else list(adding(_whole(connection, last)))
+            carried = self._carry(connection, last.id, actor)
+            self._add(connection, last.id, notes)
+            return carried
 
         return self._write(work)
 
@@ -331,8 +338,7 @@ class Journal:
             if last is None or last.outcome is Outcome.SUCCEEDED:
                 raise refusals.nothing_to_cancel(last)
             if not last.is_open:
-                entries = [_entry(found) for found in connection.execute(*_log_of(last.id))]
-                if is_given_up(entries):
+                if _whole(connection, last).given_up:
                     raise refusals.nothing_to_cancel(last)
                 self._add(connection, last.id, [Note(What.CANCEL, actor=actor)])
                 return last
@@ -434,6 +440,11 @@ def _found(connection: sqlite3.Connection, run: str) -> RunRecord:
     if row is None:
         raise refusals.no_such_run(run)
     return _record(connection, row)
+
+
+def _whole(connection: sqlite3.Connection, record: RunRecord) -> Run:
+    rows = connection.execute(*_log_of(record.id))
+    return Run.of(record, _runbook(connection, record.digest), [_entry(row) for row in rows])
 
 
 def _is_orphaned(connection: sqlite3.Connection, run: str) -> bool:

@@ -10,7 +10,7 @@ transaction, so that thousands of tasks cost no more writes than moments at whic
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -104,15 +104,21 @@ class Runner:
         begun = self._journal.begin(runbook, actor, undoes=undoes, instead_of=instead_of)
         return self._carry_out(begun.id)
 
-    def resume(self, actor: str, *, consent: bool = False) -> Run:
+    def resume(
+        self,
+        actor: str,
+        *,
+        consent: bool = False,
+        adding: Callable[[Run], Iterable[Note]] | None = None,
+    ) -> Run:
         """Go on with the last run: all that is not done is tried again, after a look whether it is,
-        and so is what does not last (:class:`Remaining`).
-        ``consent``: see :meth:`Journal.resume`. Raises like :meth:`start`, and PRV7002.
+        and so is what does not last (:class:`Remaining`). ``consent``, ``adding``: see
+        :meth:`Journal.resume`. Raises like :meth:`start`, and PRV7002.
         """
         last = self._journal.last()
         if last is not None:
             self._check(self._journal.run(last.id).runbook)
-        return self._carry_out(self._journal.resume(actor, consent=consent).id)
+        return self._carry_out(self._journal.resume(actor, consent=consent, adding=adding).id)
 
     def _check(self, runbook: Runbook) -> None:
         unknown = sorted({task.action for task in runbook.tasks} - self._means.actions.keys())

@@ -16,6 +16,9 @@ from provisioner.core.diagnostics import Diagnostic, Severity
 from provisioner.core.values import Json
 from provisioner.workflows.runbook import Runbook
 
+PASSED_OVER = "passedOver"
+"""In the result of a task that did not succeed, and counts as done because a person has said so."""
+
 
 class Outcome(StrEnum):
     """How a run ended. One that was killed has no outcome until somebody goes on with it or cancels
@@ -124,7 +127,8 @@ class TaskState:
     action was tried since then, ``begun`` when that was; ``beginnings`` how often it was begun in
     all, by whoever went on with the run. ``held_by`` is the task that failed. ``asks``: it has a
     question that nobody has answered yet. ``abandoned``: its deadline passed and it was not waited
-    for any longer, so that it may have ended in any way since.
+    for any longer, so that it may have ended in any way since. ``passed_over``: who has said that
+    it counts as done though it did not succeed; ``diagnostic`` then says why it had not.
     """
 
     task: str
@@ -142,10 +146,11 @@ class TaskState:
     """Of the entry that says so."""
     beginnings: int = 0
     abandoned: bool = False
+    passed_over: str = ""
 
     @property
     def is_done(self) -> bool:
-        """Whether its work is done."""
+        """Whether its work is done, or counts as done."""
         return self.what is What.DONE
 
     @property
@@ -195,6 +200,11 @@ class Run:
     def failed(self) -> tuple[TaskState, ...]:
         """What failed."""
         return self.tasks_that(What.FAILED)
+
+    @property
+    def passed_over(self) -> tuple[TaskState, ...]:
+        """What counts as done because a person has said so."""
+        return tuple(state for state in self.tasks.values() if state.passed_over)
 
     @property
     def held(self) -> tuple[TaskState, ...]:
@@ -254,6 +264,8 @@ def _after(before: TaskState, entry: Entry) -> TaskState:
         )
     under_way = entry.what in (What.RETRYING, What.WAITING)
     never_begun = entry.what in _NEVER_BEGUN
+    passed_over = bool(detail.get("result", {}).get(PASSED_OVER))
+    diagnostic = before.diagnostic if passed_over else None
     return TaskState(
         entry.task,
         entry.what,
@@ -263,12 +275,13 @@ def _after(before: TaskState, entry: Entry) -> TaskState:
         attempts=0 if never_begun else int(detail.get("attempt", before.attempts)),
         observed=bool(detail.get("observed")),
         result=detail.get("result", {}),
-        diagnostic=diagnostic_of(detail["diagnostic"]) if "diagnostic" in detail else None,
+        diagnostic=diagnostic_of(detail["diagnostic"]) if "diagnostic" in detail else diagnostic,
         held_by=detail.get("cause"),
         asks=under_way and (before.asks or entry.what is What.WAITING),
         sequence=entry.sequence,
         beginnings=before.beginnings,
         abandoned=bool(detail.get("abandoned")),
+        passed_over=entry.actor if passed_over else "",
     )
 
 
@@ -292,6 +305,11 @@ def is_given_up(entries: Iterable[Entry]) -> bool:
         if entry.what in (What.CARRIED, What.CANCEL, What.ENDED):
             last = entry.what
     return last is What.CANCEL
+
+
+def person(actor: str) -> str:
+    """Who it is, whichever process of theirs acts: ``ann@desk`` of ``ann@desk (process 7)``."""
+    return actor.partition(" (")[0]
 
 
 def carrier_of(entry: Entry) -> Carrier:

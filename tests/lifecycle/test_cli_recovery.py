@@ -138,13 +138,14 @@ def test_a_plan_that_has_changed_does_not_change_what_a_run_began_with(sites: Si
 
 
 def test_a_migration_waits_for_consents_of_different_people(sites: Sites) -> None:
-    approved = f"{PLAN}\napprovals: [{{role: ops, count: 2}}]"
+    approved = f"{PLAN}\napprovals: [{{role: ops, count: 2}}, {{role: legal}}]"
     declare(sites.cli, {"RecoveryPlan/shop": approved})
     process = sites.cli.start("dr", "migrate", "shop", "--yes", "--json")
     wait_for(sites, "approve/ops/2")
     assert "approve/ops/1" == sites("dr", "answer", "shop", "approve/ops/1", "yes")["task"]
-    done = sites.cli("dr", "answer", "shop", "approve/ops/2", "yes", "--json")
-    assert (1, ["PRV7095"]) == (done.code, done.codes)
+    for task in ("approve/ops/2", "approve/legal/1"):
+        done = sites.cli("dr", "answer", "shop", task, "yes", "--json")
+        assert (1, ["PRV7095"]) == (done.code, done.codes)
     assert "migrate" == sites("dr", "cancel", "shop")["mode"]
     process.communicate(timeout=30)
     assert "cancelled" == sites("dr", "status", "shop")["outcome"]

@@ -64,6 +64,33 @@ def test_but_resume_goes_on_with_it(half_over: Sites) -> None:
     assert ["db", "web"] == half_over.running("west")
 
 
+GATE = "gate/db/1"
+
+
+def test_a_wrong_gate_is_passed_over_and_that_is_told(half_over: Sites) -> None:
+    cli = half_over.cli
+    command = f"  provisioner dr resume shop --pass-over {GATE}"
+    assert command in cli("dr", "status", "shop").out.splitlines()
+    done = cli("dr", "resume", "shop", "--pass-over", GATE)
+    assert (0, ["db", "web"]) == (done.code, half_over.running("west"))
+    for text in (done.out, cli("dr", "status", "shop").out):
+        assert f"db: check it with a command ({GATE})" in text
+        assert "  Passed over by " in text
+    assert "Passed over: 1 check by " in cli("dr", "report", "shop").out
+    report = half_over("dr", "report", "shop", "--unsigned")
+    gates, passed = report["gates"], report["passedOver"]
+    assert isinstance(gates, list)
+    assert isinstance(passed, list)
+    assert ["failed"] == [gate["state"] for gate in gates]
+    assert [(GATE, gates[0]["passedOver"])] == [(one["step"], one["by"]) for one in passed]
+
+
+def test_nothing_that_keeps_machines_apart_is_passed_over(half_over: Sites) -> None:
+    done = half_over.cli("dr", "resume", "shop", "--pass-over", "fence/1", "--json")
+    assert (1, ["PRV7103"]) == (done.code, done.codes)
+    assert ["batch", "db"] == sorted({"batch", *half_over.running("west")})
+
+
 def test_what_is_given_up_lets_other_runs_begin(half_over: Sites) -> None:
     done = half_over.cli("dr", "cancel", "shop")
     assert done.out.startswith("The failover of shop is given up")
@@ -214,3 +241,102 @@ def test_hosts_that_gave_no_answer_are_named_in_output_and_report(sites: Sites) 
     report = ("dr", "report", "--from", "shop.dr", "--unsigned")
     assert {"east-1": 2} == sites.cli(*report, "--format", "json").json["unheard"]
     assert "Silent hosts: east-1" in sites.cli(*report).out
+
+
+def stopped_half_way(sites: Sites) -> None:
+    """A migration that fails when its machines are off and nothing has started over there."""
+    declare(sites.cli, {"RecoveryPlan/shop": step("migrate", "['false']")})
+    assert "stopped" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    assert not {"db", "web"} & set(sites.running("east"))
+
+
+def test_what_a_run_leaves_is_said_with_both_ways_from_there(sites: Sites) -> None:
+    stopped_half_way(sites)
+    told = sites.cli("dr", "status", "shop").out.splitlines()
+    assert "  Shut down at east, and not started at west: db and web." in told
+    assert "  Marked at east as not to start: db and web." in told
+    assert "  provisioner dr resume shop" in told
+    assert "  provisioner dr rollback shop" in told
+
+
+def test_whoever_gives_a_run_up_hears_what_it_leaves(sites: Sites) -> None:
+    stopped_half_way(sites)
+    told = sites.cli("dr", "cancel", "shop").out.splitlines()
+    assert "  Shut down at east, and not started at west: db and web." in told
+    assert "  provisioner dr rollback shop" in told
+    assert "succeeded" == sites("dr", "rollback", "shop", "--yes")["outcome"]
+
+
+def test_no_rollback_is_offered_where_a_machine_has_started(half_over: Sites) -> None:
+    done = half_over.cli("dr", "failover", "shop", "--yes", "--json")
+    assert ["PRV7096"] == done.codes
+    for text in (done.err, half_over.cli("dr", "status", "shop").out):
+        assert "dr resume shop" in text
+        assert "rollback" not in text
+    told = half_over.cli("dr", "cancel", "shop").out
+    assert "  Shut down at east, and not started at west: web." in told.splitlines()
+    assert "rollback" not in told
+
+
+def test_a_run_that_was_given_up_is_only_gone_on_with_by_a_yes(half_over: Sites) -> None:
+    (half_over.cli.root / "well").touch()
+    half_over.cli("dr", "cancel", "shop")
+    done = half_over.cli("dr", "resume", "shop", "--json")
+    assert (1, ["PRV6002"]) == (done.code, done.codes)
+    assert "was given up by" in done.err
+    assert "succeeded" == half_over("dr", "resume", "shop", "--yes")["outcome"]
+
+
+def test_a_migration_that_succeeded_is_not_to_be_resumed(sites: Sites) -> None:
+    assert "succeeded" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    done = sites.cli("dr", "rollback", "shop", "--yes", "--json")
+    assert ["PRV7100"] == done.codes
+    assert "dr resume" not in done.err
+    assert "dr reprotect shop" in done.err
+
+
+def test_after_a_migration_a_check_names_the_reprotection(sites: Sites) -> None:
+    sites.cli("dr", "migrate", "shop", "--yes")
+    done = sites.cli("dr", "check", "shop", "--json")
+    assert "PRV7056" in done.codes
+    assert "'provisioner dr reprotect shop'" in done.err
+    assert "replicate run" not in done.err
+    assert "succeeded" == sites("dr", "reprotect", "shop", "--yes")["outcome"]
+    assert "PRV7056" not in sites.cli("dr", "check", "shop", "--json").codes
+
+
+def test_commands_repeat_variables_and_what_a_stored_plan_needs(sites: Sites) -> None:
+    cli = sites.cli
+    assert 0 == cli("dr", "key", "ops").code
+    every = f"{PLAN}\ndrillEvery: 30d"
+    declare(cli, {"RecoveryPlan/shop": every})
+    assert 0 == cli("dr", "compile", "shop", "-o", "shop.dr", "--key", "ops").code
+    stored = ("--from", "shop.dr", "--trusted", "ops.pub")
+    checked = cli("dr", "check", *stored, "--json")
+    assert "'provisioner dr test shop --from shop.dr --trusted ops.pub'" in checked.err
+    assert "'provisioner replicate run shop --from shop.dr --trusted ops.pub'" in checked.err
+    missing = " ".join(cli("dr", "failover", *stored, "--yes").err.split())
+    command = "'provisioner dr failover shop --without db --without web --from shop.dr --trusted"
+    assert command in missing
+    told = cli("dr", "status", "--from", "shop.dr", "--var", "a=b c").out
+    assert "  provisioner dr resume shop --from shop.dr --var 'a=b c' --trusted FILE" in told
+    assert "--trusted FILE" not in cli("dr", "status", *stored).out
+
+
+def test_a_plan_for_the_way_back_says_in_one_line_that_it_leads_back(sites: Sites) -> None:
+    assert "succeeded" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    told = sites.cli("dr", "plan", "shop", "failback").out
+    since = told[told.index("Changed since") :]
+    assert "It leads from west to east now, and led from east to west: " in since
+    assert "start db" not in since
+    assert (
+        "start db"
+        in sites.cli("dr", "plan", "shop", "failback", "--verbose").out.split("Changed since")[1]
+    )
+
+
+def test_what_is_said_of_several_machines_is_said_once(sites: Sites) -> None:
+    assert "succeeded" == sites("dr", "migrate", "shop", "--yes")["outcome"]
+    done = sites.cli("replicate", "run", "shop")
+    assert 1 == done.err.count("error[PRV7080]")
+    assert "  The same for VirtualMachine/" in done.err

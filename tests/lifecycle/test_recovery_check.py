@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -261,7 +262,10 @@ def test_how_it_is_said(tmp_path: Path, check_golden: CheckGolden) -> None:
     west(scenario).change("StoragePool", "pool-west", ("active",), False)  # noqa: FBT003 - a value
     west(scenario).add("VirtualMachine", "web", {"memory": {"size": 1}})
     found = check(scenario)
-    lines = [*render_diagnostics(found.found, 100), "", *render_readiness(found, plain)]
+    here = f" --stack {tmp_path}"
+    said = [replace(item, hint=item.hint.replace(here, "")) for item in found.found]
+    assert any(here in item.hint for item in found.found)
+    lines = [*render_diagnostics(said, 100), "", *render_readiness(found, plain)]
     check_golden("recovery/check.txt", "\n".join(lines) + "\n")
 
 

@@ -39,11 +39,17 @@ from provisioner.service.recovery.model import (
     TaskState,
     TaskWaiting,
     What,
+    leaves,
     left_out,
+    may_roll_back,
+    passable,
+    person,
     speaks_for_them,
     unheard,
 )
 
+_CHECKS = 5
+"""Failed checks, each of which is shown with the command that goes on past it."""
 OUTCOMES = {
     Outcome.SUCCEEDED: "succeeded",
     Outcome.IN_PART: "went on to its end, but something failed",
@@ -125,10 +131,10 @@ class Telling:
 def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = plain) -> list[str]:
     """How a run went, in a few lines; failures themselves are reported as diagnostics."""
     record = run.record
-    done = run.tasks_that(What.DONE)
+    done = _done(run)
     text = f"The {record.mode} of {record.name} "
     text += OUTCOMES[record.outcome] if record.outcome is not None else "has not ended"
-    text += f": {count(len(done), 'step')} of {len(run.tasks):,} done"
+    text += f": {count(done, 'step')} of {len(run.tasks):,} done"
     if run.seconds is not None:
         text += f" in {duration(run.seconds)}"
     role = "add" if record.outcome is Outcome.SUCCEEDED else "error"
@@ -137,17 +143,59 @@ def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = pla
     lines += _titled("Held back", run, run.held, width)
     lines += _titled("Not begun", run, run.tasks_that(What.SKIPPED, None), width)
     lines += [f"  {line}" for line in achieved(run)]
+    if record.outcome is Outcome.SUCCEEDED:
+        return lines
+    lines += render_left(run, width)
     if run.given_up:
         lines.append("  It was given up.")
-    elif record.outcome is not Outcome.SUCCEEDED:
+    else:
         lines += ["  Go on with it:", f"  {commands('resume')}"]
-    return lines
+        lines += _passing(run, commands, width)
+    return [*lines, *render_way_back(run, commands, width)]
+
+
+def render_left(run: Run, width: int = 80) -> Iterator[str]:
+    """What a migration or failover leaves that did not succeed, in a line or two."""
+    found = leaves(run)
+    if found is not None and found.down:
+        names = listed([item.name for item in found.down])
+        text = f"Shut down at {found.here}, and not started at {found.there}: {names}."
+        yield from wrap(text, width, "  ")
+    if found is not None and found.marked:
+        names = listed([item.name for item in found.marked])
+        yield from wrap(f"Marked at {found.here} as not to start: {names}.", width, "  ")
+
+
+def render_way_back(run: Run, commands: Commands, width: int = 80) -> Iterator[str]:
+    """How machines start again where they ran, while the journal knows of no start elsewhere."""
+    found = leaves(run)
+    if found is not None and may_roll_back(run):
+        yield from wrap(
+            f"Or start the machines again at {found.here}, where they ran:", width, "  "
+        )
+        yield f"  {commands('rollback')}"
+
+
+def _done(run: Run) -> int:
+    return len(run.tasks_that(What.DONE)) - len(run.passed_over)
+
+
+def _passing(run: Run, commands: Commands, width: int) -> Iterator[str]:
+    """How to go on past checks that have failed."""
+    failed = [state.task for state in passable(run) if state.what is What.FAILED]
+    if failed:
+        text = "If a check is wrong, and not what it checks, go on past it (the report says so):"
+        yield from wrap(text, width, "  ")
+        yield from (f"  {commands('resume', '--pass-over', task)}" for task in failed[:_CHECKS])
+    if len(failed) > _CHECKS:
+        yield f"  and {len(failed) - _CHECKS:,} more; --pass-over may be repeated"
 
 
 def achieved(run: Run) -> Iterator[str]:
     """What was left out, what was lost of each machine, and what is left, where the run says so."""
     if left_out(run):
         yield f"Left out: {', '.join(left_out(run))}"
+    yield from _passed(run)
     for state in run.tasks.values():
         task = run.runbook.by_id[state.task]
         if not state.is_done:
@@ -159,6 +207,12 @@ def achieved(run: Run) -> Iterator[str]:
     if unheard(run):
         hosts = ", ".join(unheard(run))
         yield f"Gave no answer, so that only {speaks_for_them(run)} tells: {hosts}"
+
+
+def _passed(run: Run) -> Iterator[str]:
+    for state in run.passed_over:
+        title = run.runbook.by_id[state.task].title
+        yield f"Passed over by {person(state.passed_over)}: {title} ({state.task})"
 
 
 def _loss(state: TaskState) -> str:
@@ -206,8 +260,7 @@ def render_status(
         lines.append(
             paint("warning" if orphaned else "strong", f"{text}, {duration(since)} so far")
         )
-    done = len(run.tasks_that(What.DONE))
-    lines.append(f"  {done:,} of {count(len(run.tasks), 'step')} done")
+    lines.append(f"  {_done(run):,} of {count(len(run.tasks), 'step')} done")
     rows = [
         (run.runbook.by_id[state.task].title, WORDS[state.what], _since(state, now))
         for state in run.tasks.values()
@@ -225,9 +278,11 @@ def render_status(
     if record.is_open:
         lines += _titled("Failed", run, run.failed, width)
         lines += _titled("Held back", run, run.held, width)
+        lines += [f"  {line}" for line in _passed(run)]
         if orphaned:
             lines += ["  Go on with it, or end it where it is:", f"  {commands('resume')}"]
             lines += [f"  {commands('cancel')}"]
+            lines += _passing(run, commands, width)
         if out_of_sight:
             lines += ["  Whether that lives cannot be seen from here. If it is gone for sure:"]
             lines += [f"  {commands('resume', '--take-over')}"]
@@ -269,6 +324,7 @@ def run_json(run: Run) -> dict[str, Any]:
                 "observed": state.observed,
                 "asks": state.asks,
                 "result": dict(state.result),
+                "passedOver": state.passed_over or None,
                 "heldBy": state.held_by,
                 "diagnostic": state.diagnostic.as_json() if state.diagnostic else None,
             }

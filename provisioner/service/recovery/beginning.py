@@ -16,6 +16,7 @@ from provisioner.service.recovery.opening import (
     site_known_by,
 )
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.recovery.leaving import may_roll_back
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.modes.tasks import BEGIN
 from provisioner.workflows.recovery.standing import Standing, is_only_tried, may_begin, standing
@@ -108,7 +109,7 @@ def _stands(opened: Opened, run: Run, mode: Mode) -> ProvisionerError:
     text = _TRIED if where is Standing.TOUCHED and is_only_tried(run) else _FOUND[where]
     found = text.format(here=begin.get("here", "?"), there=begin.get("there", "?"))
     hint = f"To go on with it: {ways.resume}."
-    if where is not Standing.ARRIVED and record.mode in (Mode.MIGRATE, Mode.FAILOVER):
+    if may_roll_back(run):
         hint += (
             f" While nothing has started at the other site, '{opened.commands('rollback')}' starts "
             "the machines where they ran."

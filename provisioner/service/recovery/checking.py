@@ -16,7 +16,11 @@ from provisioner.manifest.protection import MACHINE, PLAN
 from provisioner.service.model import EventSink, PhaseStarted, Stack, State
 from provisioner.service.recovery.compiling import compile_from, loaded
 from provisioner.service.recovery.opening import (
+    LOOKED_BACK,
+    TURN,
+    TURNING,
     Source,
+    commands_for,
     journal_of,
     open_plan,
     runs_at,
@@ -28,6 +32,7 @@ from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
+from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.readiness import Sites, drill_problems, time_problems
 from provisioner.workflows.runs import Outcome
 
@@ -110,13 +115,16 @@ def check_stored(workspace: Workspace, source: Source, sink: EventSink) -> Readi
     result = PlanReadiness(Address(PLAN, plan.name), plan, machines)
     if plan.fencing is None or not plan.fencing.checks:
         result.found.add(_no_fencing(result.address))
+    unprotected = False
     try:
+        unprotected = lacks_reprotection(opened.journal)
         _check_runs(result, opened.journal, plan.drill_every, workspace.clock.now())
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
     finally:
         opened.journal.close()
-    _check_sites(workspace, result, sink)
+    _check_sites(workspace, result, sink, unprotected=unprotected)
+    result.found = Diagnostics(map(opened.commands.completed, result.found))
     return Readiness((result,))
 
 
@@ -139,18 +147,23 @@ def _checked(
         result.plan = compile_from(workspace, name, stack, state)
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
-    _check_history(workspace, stack, result)
-    _check_sites(workspace, result, sink)
+    unprotected = _check_history(workspace, stack, result)
+    _check_sites(workspace, result, sink, unprotected=unprotected)
+    commands = commands_for(workspace, Source(name), name)
+    result.found = Diagnostics(map(commands.completed, result.found))
     return result
 
 
-def _check_sites(workspace: Workspace, result: PlanReadiness, sink: EventSink) -> None:
+def _check_sites(
+    workspace: Workspace, result: PlanReadiness, sink: EventSink, *, unprotected: bool
+) -> None:
     if result.plan is None:
         return
     result.found.extend(missing_secrets_of_recovery(result.plan, workspace.secrets))
     sink(PhaseStarted("observe", len(result.machines)))
     with workspace.sessions(sink) as sessions:
-        sites = Sites(Estate(result.plan, sessions), workspace.clock)
+        estate = Estate(result.plan, sessions)
+        sites = Sites(estate, workspace.clock, unprotected=unprotected)
         result.found.extend(sites.problems())
 
 
@@ -223,8 +236,8 @@ def _forgotten(stack: Stack) -> Iterator[Diagnostic]:
             )
 
 
-def _check_history(workspace: Workspace, stack: Stack, result: PlanReadiness) -> None:
-    """What the runs of a plan of the stack say."""
+def _check_history(workspace: Workspace, stack: Stack, result: PlanReadiness) -> bool:
+    """What the runs of a plan of the stack say; returns whether it lacks a reprotection."""
     every = stack.policies[result.address].spec.get("drillEvery")
     journal = journal_of(workspace, Source(result.address.name), result.address.name)
     try:
@@ -232,8 +245,10 @@ def _check_history(workspace: Workspace, stack: Stack, result: PlanReadiness) ->
             result.plan = turned_to(result.plan, runs_at(journal))
         seconds = None if every is None else every / 1000
         _check_runs(result, journal, seconds, workspace.clock.now())
+        return lacks_reprotection(journal)
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
+        return False
     finally:
         journal.close()
 
@@ -258,6 +273,20 @@ def predicted_seconds(plan: RecoveryPlan, journal: Journal, mode: Mode) -> float
     """
     found = predicted(plan, journal, mode)
     return None if 2 * found.assumed > len(found.steps) else found.seconds
+
+
+def lacks_reprotection(journal: Journal) -> bool:
+    """Whether a plan has turned by a migration or failover and was not reprotected since: nothing
+    but a reprotection makes copies then. Raises ProvisionerError for a journal that cannot be read.
+    """
+    for record in journal.runs(LOOKED_BACK):
+        if record.mode == Mode.REPROTECT and record.outcome is Outcome.SUCCEEDED:
+            return False
+        if record.mode in TURNING:
+            turn = journal.run(record.id).tasks.get(TURN)
+            if turn is not None and turn.is_done:
+                return record.mode != ROLLBACK
+    return False
 
 
 def last_drill(journal: Journal) -> datetime | None:

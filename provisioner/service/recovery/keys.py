@@ -12,7 +12,7 @@ from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.userconfig import UserConfiguration, read_configuration
 from provisioner.workflows.recovery.signing import SigningKey, TrustedKeys, make_key
 
-__all__ = ["make_key", "signing_key", "trusted_keys"]
+__all__ = ["make_key", "names_trusted_keys", "signing_key", "trusted_keys"]
 
 
 def signing_key(given: Path | None, configuration: Path | None, stack: Path) -> SigningKey:
@@ -51,6 +51,13 @@ def trusted_keys(given: Path | None, configuration: Path | None, stack: Path) ->
             )
         )
     return TrustedKeys.read(path)
+
+
+def names_trusted_keys(configuration: Path | None, stack: Path) -> bool:
+    """Whether the user's own configuration names a file of public keys. Raises ProvisionerError if
+    it cannot be used.
+    """
+    return _configured(configuration, stack).trusted_keys is not None
 
 
 def _configured(configuration: Path | None, stack: Path) -> UserConfiguration:

@@ -20,7 +20,9 @@ from provisioner.workflows.events import (
     TaskStarted,
     TaskWaiting,
 )
+from provisioner.workflows.recovery.leaving import leaves, may_roll_back
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
+from provisioner.workflows.recovery.passing import passable
 from provisioner.workflows.recovery.standing import Standing, standing
 from provisioner.workflows.recovery.unheard import (
     left_out,
@@ -30,7 +32,7 @@ from provisioner.workflows.recovery.unheard import (
     warnings_of,
 )
 from provisioner.workflows.runbook import Runbook, Task
-from provisioner.workflows.runs import Outcome, Run, RunRecord, TaskState, What
+from provisioner.workflows.runs import Outcome, Run, RunRecord, TaskState, What, person
 
 __all__ = [
     "Mode",
@@ -58,8 +60,12 @@ __all__ = [
     "TaskState",
     "TaskWaiting",
     "What",
+    "leaves",
     "left_out",
     "left_out_of",
+    "may_roll_back",
+    "passable",
+    "person",
     "speaks_for_them",
     "standing",
     "unheard",

@@ -17,7 +17,7 @@ from provisioner.service.model import EventSink, Noticed
 from provisioner.service.recovery.commands import Commands
 from provisioner.service.recovery.compiling import compiled_plan
 from provisioner.service.recovery.direction import Told, direction
-from provisioner.service.recovery.keys import trusted_keys
+from provisioner.service.recovery.keys import names_trusted_keys, trusted_keys
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery import storing
@@ -179,16 +179,27 @@ def _check_name(path: Path, last: RunRecord | None, name: str) -> None:
 def commands_for(workspace: Workspace, source: Source, name: str = "") -> Commands:
     """The commands about the plan called ``name``, with the options that the present one has."""
     options: list[str] = []
+    reading: tuple[str, ...] = ()
+    if source.file is not None and source.trusted is None and not _has_trusted_keys(workspace):
+        reading = ("--trusted", "FILE")  # which one only the person knows
     for option, value in (
         ("--from", source.file),
         ("--trusted", source.trusted if source.file is not None else None),
         ("--journal", source.journal),
         ("--stack", None if workspace.root == Path() else workspace.root),
         ("--env", workspace.environment),
+        *(("--var", f"{name}={text}") for name, text in sorted(workspace.variables.items())),
     ):
         options += [] if value is None else [option, str(value)]
     of_plan = ("--allow-age",) if source.allow_age else ()
-    return Commands(source.name or name, tuple(options), of_plan)
+    return Commands(source.name or name, tuple(options), of_plan, reading)
+
+
+def _has_trusted_keys(workspace: Workspace) -> bool:
+    try:
+        return names_trusted_keys(workspace.configuration, workspace.root)
+    except ProvisionerError:
+        return False  # whoever reads the plan says what is wrong with it
 
 
 def _tell_of_others(workspace: Workspace, source: Source, name: str, sink: EventSink) -> None:

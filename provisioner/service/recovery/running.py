@@ -4,7 +4,7 @@ was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from provisioner.core.address import Address
@@ -47,7 +47,9 @@ from provisioner.workflows.recovery.modes import (
 )
 from provisioner.workflows.recovery.modes.tasks import BEGIN, TURN, as_told
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
+from provisioner.workflows.recovery.passing import passing_over
 from provisioner.workflows.runner import Runner
+from provisioner.workflows.runs import person
 
 APPROVE = "approve/"
 
@@ -149,11 +151,21 @@ def carry_out(
         return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
 
 
-def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool) -> Run:
+def resume(
+    workspace: Workspace,
+    opened: Opened,
+    means: Means,
+    *,
+    consent: bool,
+    pass_over: Sequence[str] = (),
+) -> Run:
     """Go on with the last run, by the plan that it began with. ``consent``: somebody has made sure
-    that nobody else carries it out. Raises like :func:`carry_out`, PRV7092 if that plan is not at
-    hand, PRV7100 for a rollback that is before its turn, if something has started meanwhile, and
-    PRV7102 if the machines have moved on since, as the hosts say.
+    that nobody else carries it out; ``pass_over``: ids of failed checks that count as done from now
+    on.
+
+    Raises like :func:`carry_out`, PRV7092 if that plan is not at hand, PRV7100 for a rollback that
+    is before its turn, if something has started meanwhile, PRV7102 if the machines have moved on
+    since, as the hosts say, and PRV7103 for what is not passed over.
     """
     last = opened.journal.last()
     if last is None:
@@ -168,7 +180,15 @@ def resume(workspace: Workspace, opened: Opened, means: Means, *, consent: bool)
         if last.mode in PAUSING and _is_resumable(opened, last, consent=consent):
             check_not_overtaken(Estate(began_with.plan, sessions), run)
         runner = _runner(workspace, began_with, run.runbook, means, sessions)
-        return runner.resume(workspace.actor, consent=consent)
+        adding = passing_over(pass_over, workspace.actor)
+        return runner.resume(workspace.actor, consent=consent, adding=adding)
+
+
+def given_up_by(opened: Opened) -> str:
+    """Who has given up the last run of a plan; empty if nobody has. Raises ProvisionerError."""
+    last = opened.journal.last()
+    run = opened.journal.run(last.id) if last is not None and not last.is_open else None
+    return person(run.cancellations[-1].actor) if run is not None and run.given_up else ""
 
 
 def _is_resumable(opened: Opened, last: RunRecord, *, consent: bool) -> bool:
@@ -347,7 +367,7 @@ def answer(workspace: Workspace, source: Source, task: str | None, text: str) ->
     id of the task.
 
     Raises ProvisionerError: PRV7005 if it does not ask, PRV7094 if it cannot be told which task is
-    meant, PRV7095 if the same person has consented in that role before.
+    meant, PRV7095 if the same person has answered for a consent of the run before.
     """
     journal = named_journal(workspace, source)
     last = journal.last()
@@ -372,17 +392,19 @@ def answer(workspace: Workspace, source: Source, task: str | None, text: str) ->
 def _check_second_person(run: Run, task: str, actor: str) -> None:
     if not task.startswith(APPROVE):
         return
-    role = task.rpartition("/")[0]
-    # The process is another one each time; the person is what counts.
-    person = actor.partition(" (")[0]
-    for entry in run.answers:
-        same_role = entry.task != task and entry.task.rpartition("/")[0] == role
-        if same_role and entry.actor.partition(" (")[0] == person:
+    who = person(actor)
+    in_force = {entry.task: entry for entry in run.answers if entry.task in run.in_force}
+    for entry in in_force.values():
+        consents = entry.task.startswith(APPROVE) and entry.task != task
+        if consents and person(entry.actor) == who:
+            role = entry.task.removeprefix(APPROVE).rpartition("/")[0]
             raise ProvisionerError(
                 error(
                     "PRV7095",
-                    f"{person} has consented as {role.removeprefix(APPROVE)} already",
-                    hint="Somebody else has to.",
+                    f"{who} has answered as {role} already",
+                    detail="Each consent of a run has to come from another person, in whichever "
+                    "role.",
+                    hint="Somebody else has to answer, as a user of their own.",
                 )
             )
 

@@ -154,9 +154,10 @@ def content(report: Report, *, made: str, made_by: str, version: str) -> dict[st
             {
                 "step": step.task.id,
                 "machine": step.task.subject,
-                "state": str(step.ended),
+                "state": _state(step.ended),
                 "at": step.end,
                 "why": step.why,
+                "passedOver": step.passed_over or None,
             }
             for step in report.named(GATE)
         ],
@@ -171,6 +172,16 @@ def content(report: Report, *, made: str, made_by: str, version: str) -> dict[st
         "abandoned": [
             {"step": step.task.id, "title": step.task.title, "why": step.why}
             for step in report.abandoned
+        ],
+        "passedOver": [
+            {
+                "step": step.task.id,
+                "title": step.task.title,
+                "by": step.passed_over,
+                "at": step.end,
+                "why": step.why,
+            }
+            for step in report.that(Ended.PASSED_OVER)
         ],
         "answers": [_said(item) for item in report.answers],
         "cancellations": [_said(item) for item in report.cancellations],
@@ -196,6 +207,13 @@ def content(report: Report, *, made: str, made_by: str, version: str) -> dict[st
     }
 
 
+def _state(ended: Ended) -> str:
+    """What has been passed over did fail: only keys are added within a version, so that the state
+    has no value of its own.
+    """
+    return str(Ended.FAILED if ended is Ended.PASSED_OVER else ended)
+
+
 def _diagnostic(step: Step) -> dict[str, Any] | None:
     return None if step.diagnostic is None else step.diagnostic.as_json()
 
@@ -204,7 +222,7 @@ def _machine(machine: Recovered) -> dict[str, Any]:
     return {
         "machine": machine.address,
         "stage": machine.stage,
-        "state": str(machine.ended),
+        "state": _state(machine.ended),
         "why": machine.why,
         "recoverySeconds": machine.seconds,
         "sinceFencedSeconds": machine.since_fenced,
@@ -229,7 +247,7 @@ def _step(step: Step) -> dict[str, Any]:
         "subject": task.subject or None,
         "stage": task.stage,
         "lane": task.lane or None,
-        "state": str(step.ended),
+        "state": _state(step.ended),
         "start": step.start,
         "end": step.end,
         "attempts": step.attempts,

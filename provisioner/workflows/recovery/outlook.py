@@ -4,6 +4,7 @@ them, and what differs from an earlier run. Pure; called by the service layer fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -140,22 +141,27 @@ class Part(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A task that differs; ``task`` as it is now, or as it was if it was removed."""
+    """A task that differs; ``task`` as it is now, or as it was if it was removed. ``mirrored``: it
+    does the same in the other direction.
+    """
 
     kind: Kind
     task: Task
     parts: tuple[Part, ...] = ()
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What a runbook does otherwise than an earlier one. ``same_plan``: it is made of a plan that
-    says the same.
+    says the same. ``turned``: from which site to which it leads now, if the earlier one led from
+    the second to the first; else None.
     """
 
     same_plan: bool
     differences: tuple[Difference, ...]
     lanes: tuple[Part, ...] = ()
+    turned: tuple[str, str] | None = None
 
     @property
     def is_same(self) -> bool:
@@ -171,13 +177,15 @@ def compare(before: Runbook, now: Runbook) -> Comparison:
     """Compare two runbooks task by task, in the order of the newer one; what was removed stands
     last. The mark of the plan is no difference of a task: see :attr:`Comparison.same_plan`.
     """
+    turned = _turned(before, now)
     differences = []
     for task in now.tasks:
         earlier = before.by_id.get(task.id)
         if earlier is None:
             differences.append(Difference(Kind.ADDED, task))
         elif parts := tuple(_parts(earlier, task)):
-            differences.append(Difference(Kind.CHANGED, task, parts))
+            mirrored = turned is not None and all(_is_mirrored(part, turned) for part in parts)
+            differences.append(Difference(Kind.CHANGED, task, parts, mirrored))
     differences += [
         Difference(Kind.REMOVED, task) for task in before.tasks if task.id not in now.by_id
     ]
@@ -186,7 +194,40 @@ def compare(before: Runbook, now: Runbook) -> Comparison:
         for lane in sorted({*before.lanes, *now.lanes})
         if before.lanes.get(lane) != now.lanes.get(lane)
     )
-    return Comparison(_plan_mark(before) == _plan_mark(now), tuple(differences), lanes)
+    return Comparison(_plan_mark(before) == _plan_mark(now), tuple(differences), lanes, turned)
+
+
+def _turned(before: Runbook, now: Runbook) -> tuple[str, str] | None:
+    then, since = (runbook.by_id.get(BEGIN) for runbook in (before, now))
+    if then is None or since is None:
+        return None
+    here, there = (str(since.arguments.get(name)) for name in ("here", "there"))
+    was = tuple(str(then.arguments.get(name)) for name in ("there", "here"))
+    return (here, there) if here != there and was == (here, there) else None
+
+
+def _is_mirrored(part: Part, sites: tuple[str, str]) -> bool:
+    if part.name == "lane":
+        # Its name ends with a host, which is another one at the other site.
+        return str(part.before).partition("/")[0] == str(part.now).partition("/")[0]
+    return canonical_json(_swapped(part.before, sites)) == canonical_json(part.now)
+
+
+def _swapped(value: Any, sites: tuple[str, str]) -> Any:
+    """The same with each of two sites in place of the other."""
+    if isinstance(value, Mapping):
+        return {key: _swapped(item, sites) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_swapped(item, sites) for item in value]
+    if not isinstance(value, str):
+        return value
+    one, other = sites
+    names = "|".join(re.escape(name) for name in sorted(sites, key=len, reverse=True))
+    return re.sub(
+        rf"(?<![\w.-])(?:{names})(?![\w-])",
+        lambda match: other if match[0] == one else one,
+        value,
+    )
 
 
 def _parts(before: Task, now: Task) -> Iterator[Part]:

@@ -39,10 +39,13 @@ _APPLY = (
 
 
 class Sites:
-    """Both sites of a plan, as they answer now."""
+    """Both sites of a plan, as they answer now. ``unprotected``: it has turned, and nobody has
+    reprotected it since.
+    """
 
-    def __init__(self, estate: Estate, clock: Clock) -> None:
+    def __init__(self, estate: Estate, clock: Clock, *, unprotected: bool = False) -> None:
         self.estate, self.plan, self.clock = estate, estate.plan, clock
+        self.unprotected = unprotected
         self.silent: set[str] = set()
         """Endpoints that gave no answer: nothing more is asked of them."""
         self._observed: dict[str, dict[Address, Observation]] = {}
@@ -162,7 +165,9 @@ class Sites:
             if host not in self.silent:
                 for machine in machines:
                     state = states.get(machine.address, ReplicaState())
-                    yield from replica_problems(machine, state, self.clock.now())
+                    yield from replica_problems(
+                        machine, state, self.clock.now(), unprotected=self.unprotected
+                    )
 
     def _room(self) -> Iterator[Diagnostic]:
         """What the other site says against making the machines there."""
@@ -196,12 +201,16 @@ class Sites:
 
 
 def replica_problems(
-    machine: PlannedMachine, state: ReplicaState, now: datetime
+    machine: PlannedMachine, state: ReplicaState, now: datetime, *, unprotected: bool = False
 ) -> Iterator[Diagnostic]:
-    """What is wrong with what the other site has of a machine."""
+    """What is wrong with what the other site has of a machine. ``unprotected``: its plan has turned
+    and was not reprotected since, so that no synchronisation may write there.
+    """
     address = machine.address
     objective = format_duration(round(machine.point_objective * 1000))
     hint = "See 'provisioner replicate status', and run 'provisioner replicate run'."
+    if unprotected:
+        hint = "Run 'provisioner dr reprotect': it makes copies of what the machines left there."
     if state.problem:
         yield error(
             "PRV7056",
@@ -250,7 +259,7 @@ def drill_problems(
     """Whether the last drill that succeeded, if there was one, lies too far back."""
     if every is None:
         return
-    hint = f"Run 'provisioner dr test {plan.name}'."
+    hint = "Run 'provisioner dr test'."
     within = format_duration(round(every * 1000))
     if last is None:
         yield error(
@@ -280,7 +289,7 @@ def time_problems(
             "PRV7061",
             f"a failover of {plan} would take about {rough(predicted)}, expected at most "
             f"{format_duration(round(objective * 1000))}",
-            hint=f"'provisioner dr plan {plan.name} failover' shows what takes longest. Allow for "
+            hint="'provisioner dr plan failover' shows what takes longest. Allow for "
             "more parallel starts, or for less waiting between the machines.",
             address=str(plan),
         )

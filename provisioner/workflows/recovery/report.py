@@ -13,7 +13,7 @@ from provisioner.core.diagnostics import Diagnostic
 from provisioner.workflows.recovery.modes.tasks import BEGIN
 from provisioner.workflows.recovery.unheard import left_out, unheard
 from provisioner.workflows.runbook import Task
-from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What
+from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What, person
 
 _POINTS = ("choose", "last-synchronise", "stage")
 """Actions that say which recovery point a machine starts from."""
@@ -31,6 +31,8 @@ class Ended(StrEnum):
     NOT_BEGUN = "not-begun"
     UNDER_WAY = "under-way"
     GIVEN_UP = "given-up"
+    PASSED_OVER = "passed-over"
+    """It did not succeed, and somebody has said that it is to count as done."""
 
 
 _ENDED: Mapping[What | None, Ended] = {
@@ -47,6 +49,7 @@ _WORST = (
     Ended.GIVEN_UP,
     Ended.UNDER_WAY,
     Ended.NOT_BEGUN,
+    Ended.PASSED_OVER,
     Ended.DONE,
 )
 
@@ -57,6 +60,7 @@ class Step:
     where it did not begin or end; ``critical``: the end of the run waited for it. ``why`` says why
     it is not done. Of a task that was begun more than once, ``beginnings`` times, all but that is
     of the last time. ``abandoned``: nobody saw it end, so that its work may be done or not.
+    ``passed_over``: who has said that it counts as done though it did not succeed.
     """
 
     task: Task
@@ -70,6 +74,7 @@ class Step:
     diagnostic: Diagnostic | None
     beginnings: int = 1
     abandoned: bool = False
+    passed_over: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +256,7 @@ def _steps(run: Run) -> Iterator[Step]:
             state.diagnostic if state.what is What.FAILED else None,
             state.beginnings,
             state.abandoned or _ended(run, state) is Ended.GIVEN_UP,
+            person(state.passed_over),
         )
 
 
@@ -293,7 +299,7 @@ def _machine(run: Run, start: Task, tasks: list[Task], fenced: datetime | None) 
     source = _source(run, tasks)
     taken = _moment(source.get("taken"))
     objective, moved = source.get("objective"), source.get("moved")
-    passed = sum(1 for task in gates if run.tasks[task.id].is_done)
+    passed = sum(1 for task in gates if _ended(run, run.tasks[task.id]) is Ended.DONE)
     return Recovered(
         address=start.subject,
         stage=start.stage,
@@ -353,6 +359,9 @@ def _suspended(run: Run) -> Iterator[str]:
 
 
 def _why(run: Run, state: TaskState) -> str:
+    if state.passed_over:
+        why = f": {state.diagnostic.summary}" if state.diagnostic is not None else ""
+        return f"passed over by {person(state.passed_over)}{why}"
     if state.what is What.FAILED and state.diagnostic is not None:
         return state.diagnostic.summary
     if state.what is What.HELD and state.held_by is not None:
@@ -369,6 +378,8 @@ def _why(run: Run, state: TaskState) -> str:
 
 
 def _ended(run: Run, state: TaskState) -> Ended:
+    if state.passed_over:
+        return Ended.PASSED_OVER
     # Whoever ends a run whose process was killed knows no more of what that was doing.
     otherwise = Ended.UNDER_WAY if run.record.is_open else Ended.GIVEN_UP
     return _ENDED.get(state.what, otherwise)

@@ -39,10 +39,12 @@ def command(
     other site yet.
 
     A run that has ended and did not succeed is given up: what it has not done stays undone, and
-    other runs may begin where it stands.
+    other runs may begin where it stands. What it leaves is said: machines that are off, or marked
+    as not to start.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.render.runs import record_json
+    from provisioner.cli.render.runs import record_json, render_left, render_way_back
+    from provisioner.service.recovery.opening import commands_for
     from provisioner.service.recovery.running import cancel
 
     terminal = invocation.terminal
@@ -55,4 +57,9 @@ def command(
     what = "is asked to end" if record.is_open else "has ended here"
     if run.given_up:
         what = "is given up"
-    terminal.print([f"The {record.mode} of {record.name} {what} (run {record.id})."])
+    lines = [f"The {record.mode} of {record.name} {what} (run {record.id})."]
+    if not record.is_open:
+        commands = commands_for(workspace, source, record.name)
+        lines += render_left(run, terminal.width)
+        lines += render_way_back(run, commands, terminal.width)
+    terminal.print(lines)

@@ -94,7 +94,7 @@ def command(
     chosen = "json" if terminal.json else form or FORMS.get(output.suffix if output else "", "text")
     workspace = open_workspace(invocation, stack)
     named_plan = named("RecoveryPlan")(plan) if plan is not None else None
-    source = source_of(named_plan, journal, file)
+    source = source_of(named_plan, journal, file, trusted)
     found = report_run(workspace, source, run)
     # What is read here and now needs no proof, unless somebody asks for one.
     silent = chosen == "text" and key is None

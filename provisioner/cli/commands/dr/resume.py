@@ -10,7 +10,7 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import source_options
+from provisioner.cli.recoveryoptions import source_options, yes_option
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     is_flag=True,
     help="You have made sure that no process carries the run out any more.",
 )
+@click.option(
+    "--pass-over",
+    metavar="TASK",
+    multiple=True,
+    help="This check is wrong, not its machine: go on as if it had succeeded. A gate or a step of "
+    "the plan's author that has failed, by its id ('dr status'). Repeatable; the report says so.",
+)
+@yes_option
 @global_options
 @pass_invocation
 def command(
@@ -32,20 +40,34 @@ def command(
     source: Source,
     stack: Path,
     consent: bool,
+    pass_over: tuple[str, ...],
+    yes: bool,
 ) -> ExitCode:
     """Go on with a run that was interrupted or did not succeed.
 
     Each step first looks whether its work is done. It takes the plan that the run began with: the
-    stored one with --from FILE, or what the manifests still say.
+    stored one with --from FILE, or what the manifests still say. Of a run that somebody has given
+    up it is asked first.
     """
+    from provisioner.cli.asking import confirm
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.recovering import carried_out, opened
-    from provisioner.service.recovery.running import resume
+    from provisioner.service.recovery.running import given_up_by, resume
 
     workspace = open_workspace(invocation, stack)
     found = opened(invocation, workspace, source, asking=False)
+    who = given_up_by(found)
+    if who:
+        confirm(
+            invocation.terminal,
+            f"The last run of {found.plan.name} was given up by {who}. Go on with it nevertheless?",
+            yes=yes,
+            detail=f"The last run of {found.plan.name} was given up by {who}: what it had not done "
+            "was to stay undone.",
+            hint="If it is to be gone on with nevertheless, pass --yes.",
+        )
     return carried_out(
         invocation.terminal,
         found.commands,
-        lambda means: resume(workspace, found, means, consent=consent),
+        lambda means: resume(workspace, found, means, consent=consent, pass_over=pass_over),
     )

@@ -26,6 +26,7 @@ _LETTERS = 44
 """Of a name that are shown; the whole one stands in the title."""
 _TICKS = (0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 _MOST_TICKS = 8
+_FAILED = (Ended.FAILED, Ended.PASSED_OVER)
 
 
 class Bar(NamedTuple):
@@ -117,7 +118,7 @@ def _first(steps: Iterable[Step]) -> float:
 
 
 def _folded(steps: Sequence[Step]) -> Iterator[Bar]:
-    alone = [step for step in steps if step.critical or step.ended is Ended.FAILED]
+    alone = [step for step in steps if step.critical or step.ended in _FAILED]
     told = alone[:_MOST_SINGLE]
     yield from map(_single, told)
     groups: dict[str, list[Step]] = {}
@@ -143,7 +144,7 @@ def _single(step: Step) -> Bar:
     start = step.start
     # What only notes something still has a place in time.
     end = step.end if step.end is not None else start
-    roles = ["critical"] * step.critical + ["failed"] * (step.ended is Ended.FAILED)
+    roles = ["critical"] * step.critical + ["failed"] * (step.ended in _FAILED)
     told = f"{step.task.title}: {STATES[step.ended]}{_span(start, end)}"
     if step.critical:
         told += "; on the critical path"

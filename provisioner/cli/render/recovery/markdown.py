@@ -97,6 +97,7 @@ def _failures(report: Report) -> Iterator[str]:
         ("Failed", report.that(Ended.FAILED)),
         ("Held back", report.that(Ended.HELD)),
         ("Given up, and not known to be done", report.abandoned),
+        ("Passed over: it counts as done, and did not succeed", report.that(Ended.PASSED_OVER)),
     ):
         rows = [(step.task.title, step.task.id, step.why) for step in steps]
         yield from _table(f"{heading} ({len(rows):,})", ("Step", "Id", "Why"), rows)

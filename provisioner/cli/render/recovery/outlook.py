@@ -15,6 +15,7 @@ from provisioner.service.recovery.outlook import (
     ASSUMED,
     INSTANT,
     NOUNS,
+    Comparison,
     Difference,
     Foreseen,
     Kind,
@@ -169,11 +170,15 @@ def _since(since: Since, width: int, paint: Paint, *, whole: bool) -> Iterator[s
             text += "; something in the plan has changed that steps do not show"
         yield from wrap(f"{text}.", width, "  ")
         return
+    if comparison.turned is not None and not whole:
+        yield from wrap(_turned(comparison, comparison.turned), width, "  ", "    ")
     for part in comparison.lanes:
-        yield from wrap(f"places of {_part(part)}", width, "  ", "      ")
+        # Those of the hosts that are the other site now.
+        if whole or comparison.turned is None or None not in (part.before, part.now):
+            yield from wrap(f"places of {_part(part)}", width, "  ", "      ")
     most = len(comparison.differences) if whole else _MOST_DIFFERENCES
     for kind in Kind:
-        found = comparison.of_kind(kind)
+        found = [item for item in comparison.of_kind(kind) if whole or not item.mirrored]
         for item in found[:most]:
             yield from (
                 paint(_COLOURS[kind], line)
@@ -184,6 +189,16 @@ def _since(since: Since, width: int, paint: Paint, *, whole: bool) -> Iterator[s
         if len(found) > most:
             more = f"{len(found) - most:,} more {kind} (--verbose tells them)"
             yield f"  {_SIGNS[kind]} {more}"
+
+
+def _turned(comparison: Comparison, sites: tuple[str, str]) -> str:
+    here, there = sites
+    mirrored = sum(item.mirrored for item in comparison.differences)
+    text = f"It leads from {here} to {there} now, and led from {there} to {here}"
+    if mirrored:
+        text += f": {count(mirrored, 'step')} that differ in nothing else are not listed"
+        text += " (--verbose tells them)"
+    return f"{text}."
 
 
 def _text(item: Difference) -> str:

@@ -32,7 +32,9 @@ _MOST = 500
 _NUMBERS = frozenset({"Recovered after", "After fencing", "Began", "Ended", "Took"})
 _SHORT = frozenset({"State", "Lost", "Objective", "Recovery point", "Gates passed", "When"})
 """Columns whose cells are not broken into lines."""
-_BAD = frozenset({STATES[state] for state in (Ended.FAILED, Ended.HELD, Ended.GIVEN_UP)})
+_BAD = frozenset(
+    {STATES[state] for state in (Ended.FAILED, Ended.HELD, Ended.GIVEN_UP, Ended.PASSED_OVER)}
+)
 
 
 def render_page(evidence: Evidence) -> list[str]:
@@ -102,10 +104,12 @@ def _add_machines(main: Element, report: Report) -> None:
 
 
 def _add_failures(main: Element, report: Report) -> None:
+    passed_over = report.that(Ended.PASSED_OVER)
     for name, heading, steps in (
         ("failed", "Failed", report.that(Ended.FAILED)),
         ("held", "Held back", report.that(Ended.HELD)),
         ("abandoned", "Given up, and not known to be done", report.abandoned),
+        ("passed", "Passed over: they count as done, and did not succeed", passed_over),
     ):
         rows = [(step.task.title, step.task.id, step.why) for step in steps]
         _add_table(main, name, heading, ("Step", "Id", "Why"), rows)

@@ -40,6 +40,7 @@ def render_report(
         ("Failed", report.that(Ended.FAILED)),
         ("Held back", report.that(Ended.HELD)),
         ("Given up: whether it was done is not known", report.abandoned),
+        ("Passed over: it counts as done, and did not succeed", report.that(Ended.PASSED_OVER)),
     ):
         lines += _steps(heading, steps, most, width, paint)
     if report.answers:

@@ -18,6 +18,7 @@ STATES = {
     Ended.NOT_BEGUN: "not begun",
     Ended.UNDER_WAY: "under way",
     Ended.GIVEN_UP: "given up",
+    Ended.PASSED_OVER: "PASSED OVER",
 }
 SIGNS = {
     Ended.DONE: "",
@@ -26,6 +27,7 @@ SIGNS = {
     Ended.NOT_BEGUN: "\u2013",
     Ended.UNDER_WAY: "\u2026",
     Ended.GIVEN_UP: "\u2717",
+    Ended.PASSED_OVER: "\u2717",
 }
 CRITICAL = "\u25c6"
 _NAMED = 5
@@ -70,6 +72,11 @@ def achieved(report: Report) -> Iterator[Fact]:
         yield Fact("Suspended", text + f"{'does' if len(report.suspended) == 1 else 'do'}")
     if report.left_out:
         yield Fact("Left out", f"{', '.join(report.left_out)}, knowingly", good=False)
+    passed_over = report.that(Ended.PASSED_OVER)
+    if passed_over:
+        people = ", ".join(sorted({step.passed_over for step in passed_over}))
+        text = f"{count(len(passed_over), 'check')} by {people}, and did not succeed"
+        yield Fact("Passed over", text, good=False)
     if report.unheard:
         known = "the fencing speaks" if report.fenced else "an earlier look and their marks speak"
         text = f"{', '.join(report.unheard)} gave no answer: only {known} for them"

@@ -98,14 +98,15 @@ class Copying:
         without = sorted(str(address) for address, state in states.items() if not state.points)
         if without:
             options = " ".join(f"--without {Address.of(item).name}" for item in without[:NAMED])
-            more = " and so on" if len(without) > NAMED else ""
+            more = ", and --without for the others" if len(without) > NAMED else ""
             raise ProvisionerError(
                 error(
                     "PRV7079",
                     f"{', '.join(without)}: no recovery point at {self._estate.plan.there}",
                     detail="Nothing can be started of it there. Nothing was fenced or stopped.",
                     hint="Look at 'provisioner replicate status'. To recover the others without "
-                    f"it: 'provisioner dr failover' with {options}{more}.",
+                    f"{'it' if len(without) == 1 else 'them'}: 'provisioner dr failover {options}'"
+                    f"{more}.",
                     address=without[0],
                 )
             )
@@ -198,11 +199,8 @@ def synchronise(
     if found and takes_over:
         check_gives_way(estate, machine)
     if found and not takes_over and machine.way is not Way.EXTERNAL:
-        one, several = "is a disk of its own", "are disks of its own"
-        names = ", ".join(map(str, found))
-        raise ProvisionerError(
-            _not_this_way(estate, machine, f"{names} {one if len(found) == 1 else several} there")
-        )
+        # Which ones, is left out: the same is said of several machines, and then shown once.
+        raise ProvisionerError(_not_this_way(estate, machine, "it has disks of its own there"))
     replica = estate.replica(machine, seeded=takes_over)
     session = estate.session(source.record)
     return estate.replication(machine).synchronise(replica, session, deadline)

@@ -18,7 +18,7 @@ from provisioner.workflows.recovery.actions.sighting import Sighting, may_have_r
 from provisioner.workflows.recovery.actions.silence import PATIENCE
 from provisioner.workflows.recovery.model import PlannedMachine
 from provisioner.workflows.recovery.unheard import left_out
-from provisioner.workflows.runs import Run
+from provisioner.workflows.runs import Outcome, Run
 
 
 def check_nothing_started(estate: Estate, run: Run) -> Mapping[str, str]:
@@ -34,6 +34,9 @@ def check_nothing_started(estate: Estate, run: Run) -> Mapping[str, str]:
     if not started:
         return silent
     plan, first = estate.plan, min(started)
+    go_on = "Go on with 'provisioner dr resume'. To bring the machines back afterwards: "
+    if run.record.outcome is Outcome.SUCCEEDED:
+        go_on = "To bring the machines back: "
     raise ProvisionerError(
         error(
             "PRV7100",
@@ -42,10 +45,9 @@ def check_nothing_started(estate: Estate, run: Run) -> Mapping[str, str]:
             detail="\n".join(f"{address}: {why}" for address, why in sorted(started.items()))
             + f"\nWhat was written at {plan.there} since is not at {plan.here}. Nothing was "
             "changed.",
-            hint="Go on with 'provisioner dr resume'. To bring the machines back afterwards: "
-            "'provisioner dr reprotect', then 'provisioner dr failback'. If you know of a machine "
-            "that is off that it has never run there: remove its definition there, keep its disks, "
-            "and roll back again.",
+            hint=f"{go_on}'provisioner dr reprotect', then 'provisioner dr failback'. If you know "
+            "of a machine that is off that it has never run there: remove its definition there, "
+            "keep its disks, and roll back again.",
             address=str(first),
         )
     )

@@ -94,3 +94,28 @@ def test_another_plan_with_the_same_steps_is_told_as_one() -> None:
 
     found = compare(of("one"), of("two"))
     assert (True, False) == (found.is_same, found.same_plan)
+
+
+def leading(here: str, there: str, *tasks: Task) -> Runbook:
+    begin = Task(BEGIN, f"connect to {here}", "begin", {"here": here, "there": there})
+    return Runbook("shop", "test", (begin, *tasks), {f"starts/{there}-1": 3})
+
+
+def start(site: str, **arguments: Json) -> Task:
+    given = {"site": site, **arguments}
+    return Task("start/a", f"start a at {site}", "start", given, lane=f"starts/{site}-1")
+
+
+def test_what_does_the_same_in_the_other_direction_is_known_as_that() -> None:
+    found = compare(leading("east", "west", start("west")), leading("west", "east", start("east")))
+    assert ("west", "east") == found.turned
+    assert [True, True] == [item.mirrored for item in found.differences]
+
+
+def test_what_differs_besides_the_direction_does_not_only_lead_back() -> None:
+    before = leading("east", "west", start("west", look=False))
+    now = leading("west", "east", start("east", look=True), OPENING)
+    differing = [item.task.id for item in compare(before, now).differences if not item.mirrored]
+    assert ["start/a", "tier/1"] == differing
+    same = compare(before, leading("east", "west", start("west", look=True)))
+    assert (None, [False]) == (same.turned, [item.mirrored for item in same.differences])

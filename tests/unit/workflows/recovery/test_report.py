@@ -40,6 +40,18 @@ def test_a_gate_that_fails_fails_its_machine_and_holds_those_that_need_it() -> N
     assert machine(found, "cache").seconds is None
 
 
+def test_a_gate_that_is_passed_over_is_not_passed() -> None:
+    run = run_of(shop(), Mode.FAILOVER, "gate/cache/1")
+    failed = run.tasks["gate/cache/1"]
+    passed = replace(failed, what=What.DONE, passed_over="bob@desk (pid 7)")
+    found = report(replace(run, tasks={**run.tasks, "gate/cache/1": passed}))
+    cache = machine(found, "cache")
+    assert (Ended.PASSED_OVER, 1, 0) == (cache.ended, cache.gates, cache.gates_passed)
+    assert "passed over by bob@desk: cache: wait for port 6379: not within 15 s" == cache.why
+    assert (None, None) == (cache.seconds, found.achieved)
+    assert ["bob@desk"] == [step.passed_over for step in found.that(Ended.PASSED_OVER)]
+
+
 def test_a_machine_whose_own_disks_failed_is_not_called_held_back() -> None:
     found = report(run_of(shop(), Mode.FAILOVER, "promote/db"))
     assert (Ended.FAILED, Ended.HELD) == (machine(found, "db").ended, machine(found, "app").ended)

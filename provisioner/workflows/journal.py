@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,11 +26,23 @@ from provisioner.state.process import ProcessIdentity
 from provisioner.workflows import refusals
 from provisioner.workflows.journalfile import (
     SAID,
-    DamagedRowError,
     open_writing,
     opened_reading,
     transaction,
     translated,
+)
+from provisioner.workflows.journalrows import (
+    LOG,
+    RUN,
+    entry_of,
+    found_run,
+    is_alive,
+    is_orphaned,
+    last_of,
+    log_of,
+    record_of,
+    runbook_of,
+    whole,
 )
 from provisioner.workflows.refusals import Ways
 from provisioner.workflows.runbook import Runbook
@@ -41,14 +52,10 @@ from provisioner.workflows.runs import (
     Run,
     RunRecord,
     What,
-    carrier_of,
     states,
 )
 
 T = TypeVar("T")
-
-_RUN = "SELECT id, name, mode, digest, actor, started, ended, outcome, undoes FROM runs"
-_LOG = "SELECT sequence, run, what, task, at, actor, seconds, detail FROM log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +124,8 @@ class Journal:
         with self._reading() as connection:
             if connection is None:
                 return []
-            rows = connection.execute(f"{_RUN} ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
-            return [_record(connection, row) for row in rows]
+            rows = connection.execute(f"{RUN} ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
+            return [record_of(connection, row) for row in rows]
 
     def last(self) -> RunRecord | None:
         """The newest run; None if there was none yet."""
@@ -131,13 +138,13 @@ class Journal:
                 raise refusals.no_such_run(run)
             connection.execute("BEGIN")
             try:
-                record = _found(connection, run)
-                runbook = _runbook(connection, record.digest)
-                rows = connection.execute(*_log_of(run)).fetchall()
+                record = found_run(connection, run)
+                runbook = runbook_of(connection, record.digest)
+                rows = connection.execute(*log_of(run)).fetchall()
             finally:
                 # Before the work: whoever writes waits for those who read.
                 connection.execute("COMMIT")
-            return Run.of(record, runbook, [_entry(row) for row in rows])
+            return Run.of(record, runbook, [entry_of(row) for row in rows])
 
     def entries(self, run: str, after: int = 0) -> list[Entry]:
         """The log of a run behind the entry with this number, in order: what has happened since
@@ -146,7 +153,7 @@ class Journal:
         with self._reading() as connection:
             if connection is None:
                 return []
-            return [_entry(row) for row in connection.execute(*_log_of(run, after)).fetchall()]
+            return [entry_of(row) for row in connection.execute(*log_of(run, after)).fetchall()]
 
     def said(self, run: str, after: int = 0) -> list[Entry]:
         """What others have said and done about a run behind the entry with this number: answers,
@@ -156,23 +163,23 @@ class Journal:
             if connection is None:
                 return []
             rows = connection.execute(
-                f"{_LOG} WHERE run = ? AND sequence > ? AND {SAID} ORDER BY sequence", (run, after)
+                f"{LOG} WHERE run = ? AND sequence > ? AND {SAID} ORDER BY sequence", (run, after)
             ).fetchall()
-            return [_entry(row) for row in rows]
+            return [entry_of(row) for row in rows]
 
     def is_orphaned(self, run: str) -> bool:
         """Whether the process that carried an open run out is proven dead, or has given it up."""
         with self._reading() as connection:
-            return connection is not None and _is_orphaned(connection, run)
+            return connection is not None and is_orphaned(connection, run)
 
     def is_out_of_sight(self, run: str) -> bool:
         """Whether an open run is carried out by a process of which it cannot be seen from here
         whether it lives: one of another machine.
         """
         with self._reading() as connection:
-            if connection is None or not _found(connection, run).is_open:
+            if connection is None or not found_run(connection, run).is_open:
                 return False
-            return not (_is_orphaned(connection, run) or _is_alive(connection, run))
+            return not (is_orphaned(connection, run) or is_alive(connection, run))
 
     def samples(self, mode: str, runs: int) -> list[tuple[str, str, float]]:
         """Task id, action and seconds of what the last so many ended runs of a mode carried out
@@ -209,11 +216,11 @@ class Journal:
         document = zlib.compress(canonical_json(runbook.as_json()).encode())
 
         def work(connection: sqlite3.Connection) -> RunRecord:
-            last = _last(connection)
+            last = last_of(connection)
             if undoes is not None:
-                _found(connection, undoes)
+                found_run(connection, undoes)
             if last is not None and last.is_open:
-                orphaned = _is_orphaned(connection, last.id)
+                orphaned = is_orphaned(connection, last.id)
                 if last.id not in (undoes, instead_of) or not orphaned:
                     raise refusals.another_run(last, self._ways, orphaned=orphaned)
                 self._end(connection, last.id, Outcome.CANCELLED, actor)
@@ -258,15 +265,15 @@ class Journal:
         """
 
         def work(connection: sqlite3.Connection) -> RunRecord:
-            last = _last(connection)
+            last = last_of(connection)
             if last is None or last.outcome is Outcome.SUCCEEDED:
                 raise refusals.nothing_to_resume(last)
-            if last.is_open and not _is_orphaned(connection, last.id):
-                if _is_alive(connection, last.id):
+            if last.is_open and not is_orphaned(connection, last.id):
+                if is_alive(connection, last.id):
                     raise refusals.alive(last, self._ways)
                 if not consent:
                     raise refusals.under_way(last, self._ways, self._path)
-            notes = [] if adding is None else list(adding(_whole(connection, last)))
+            notes = [] if adding is None else list(adding(whole(connection, last)))
             carried = self._carry(connection, last.id, actor)
             self._add(connection, last.id, notes)
             return carried
@@ -316,9 +323,9 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> None:
             rows = connection.execute(
-                f"{_LOG} WHERE run = ? AND task = ? ORDER BY sequence", (run, task)
+                f"{LOG} WHERE run = ? AND task = ? ORDER BY sequence", (run, task)
             )
-            known = [_entry(row) for row in rows]
+            known = [entry_of(row) for row in rows]
             if not states([task], known)[task].asks:
                 raise refusals.not_asked(task, known[-1] if known else None)
             told = Note(What.ANSWERED, task, detail={"text": text}, actor=actor)
@@ -334,21 +341,21 @@ class Journal:
         """
 
         def work(connection: sqlite3.Connection) -> RunRecord:
-            last = _last(connection)
+            last = last_of(connection)
             if last is None or last.outcome is Outcome.SUCCEEDED:
                 raise refusals.nothing_to_cancel(last)
             if not last.is_open:
-                if _whole(connection, last).given_up:
+                if whole(connection, last).given_up:
                     raise refusals.nothing_to_cancel(last)
                 self._add(connection, last.id, [Note(What.CANCEL, actor=actor)])
                 return last
             self._add(connection, last.id, [Note(What.CANCEL, actor=actor)])
-            given_up = consent and not _is_alive(connection, last.id)
-            if given_up or _is_orphaned(connection, last.id):
+            given_up = consent and not is_alive(connection, last.id)
+            if given_up or is_orphaned(connection, last.id):
                 # A token that nobody has: if the process is alive after all, it finds out.
                 connection.execute("UPDATE runs SET token = '' WHERE id = ?", (last.id,))
                 self._end(connection, last.id, Outcome.CANCELLED, actor)
-            return _last(connection) or last
+            return last_of(connection) or last
 
         return self._write(work)
 
@@ -372,12 +379,12 @@ class Journal:
             detail["notices"] = list(self._notices)
         self._add(connection, run, [Note(What.CARRIED, detail=detail, actor=actor)])
         self._tokens[run] = token
-        return _found(connection, run)
+        return found_run(connection, run)
 
     def _require(self, connection: sqlite3.Connection, run: str) -> None:
         found = connection.execute("SELECT token FROM runs WHERE id = ?", (run,)).fetchone()
         if found != (self._tokens.get(run),):
-            raise refusals.taken_over(_found(connection, run))
+            raise refusals.taken_over(found_run(connection, run))
 
     def _add(self, connection: sqlite3.Connection, run: str, notes: Iterable[Note]) -> None:
         at = self._clock.now().isoformat()
@@ -424,83 +431,3 @@ class Journal:
                 return
             with opened_reading(self._path, self._patience) as connection:
                 yield connection
-
-
-def _log_of(run: str, after: int = 0) -> tuple[str, tuple[str, int]]:
-    return f"{_LOG} WHERE run = ? AND sequence > ? ORDER BY sequence", (run, after)
-
-
-def _last(connection: sqlite3.Connection) -> RunRecord | None:
-    row = connection.execute(f"{_RUN} ORDER BY number DESC LIMIT 1").fetchone()
-    return None if row is None else _record(connection, row)
-
-
-def _found(connection: sqlite3.Connection, run: str) -> RunRecord:
-    row = connection.execute(f"{_RUN} WHERE id = ?", (run,)).fetchone()
-    if row is None:
-        raise refusals.no_such_run(run)
-    return _record(connection, row)
-
-
-def _whole(connection: sqlite3.Connection, record: RunRecord) -> Run:
-    rows = connection.execute(*_log_of(record.id))
-    return Run.of(record, _runbook(connection, record.digest), [_entry(row) for row in rows])
-
-
-def _is_orphaned(connection: sqlite3.Connection, run: str) -> bool:
-    row = connection.execute(
-        "SELECT process FROM runs WHERE id = ? AND ended IS NULL", (run,)
-    ).fetchone()
-    if row is None:
-        return False
-    if row[0] is None:
-        return True
-    return ProcessIdentity(*json.loads(row[0])).is_proven_dead(ProcessIdentity.current())
-
-
-def _is_alive(connection: sqlite3.Connection, run: str) -> bool:
-    """Whether the process that carries a run out is seen to live, on this machine."""
-    row = connection.execute("SELECT process FROM runs WHERE id = ?", (run,)).fetchone()
-    if row is None or row[0] is None:
-        return False
-    return ProcessIdentity(*json.loads(row[0])).is_proven_alive(ProcessIdentity.current())
-
-
-def _record(connection: sqlite3.Connection, row: Sequence[Any]) -> RunRecord:
-    run, name, mode, digest, actor, started, ended, outcome, undoes = row
-    carried = connection.execute(
-        f"{_LOG} WHERE run = ? AND task = '' AND what = ? ORDER BY sequence DESC LIMIT 1",
-        (run, What.CARRIED),
-    ).fetchone()
-    return RunRecord(
-        id=run,
-        name=name,
-        mode=mode,
-        digest=digest,
-        actor=actor,
-        started=datetime.fromisoformat(started),
-        ended=None if ended is None else datetime.fromisoformat(ended),
-        outcome=None if outcome is None else Outcome(outcome),
-        undoes=undoes,
-        carrier=carrier_of(_entry(carried)),
-    )
-
-
-def _runbook(connection: sqlite3.Connection, digest: str) -> Runbook:
-    row = connection.execute("SELECT document FROM runbooks WHERE digest = ?", (digest,)).fetchone()
-    try:
-        runbook = Runbook.of(json.loads(zlib.decompress(row[0])))
-    except (TypeError, KeyError, ValueError, zlib.error) as problem:
-        raise DamagedRowError(f"The runbook {digest} cannot be read: {problem}.") from problem
-    if runbook.digest != digest:
-        raise DamagedRowError(f"The runbook {digest} is not what was written.")
-    return runbook
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    sequence, run, what, task, at, actor, seconds, detail = row
-    try:
-        moment, told = datetime.fromisoformat(at), json.loads(detail)
-        return Entry(sequence, run, What(what), task, moment, actor, seconds, told)
-    except (TypeError, ValueError) as problem:
-        raise DamagedRowError(f"The entry {sequence} cannot be read: {problem}.") from problem

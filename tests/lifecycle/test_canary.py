@@ -169,12 +169,14 @@ VALUES: dict[str, list[str]] = {
     "--name": ["name"],
     "--operation": ["00000000-0000-0000-0000-000000000000"],
     "--parallel": ["2"],
+    "--pass-over": ["gate/web/1"],
     "--point": ["web=1"],
     "--rounds": ["1"],
     "--running-at": ["west"],
     "--stack": ["."],
     "--target": ["VirtualMachine/*"],
     "--trust-site": ["west"],
+    "--with": ["web"],
     "--without": ["web"],
 }
 """Values of options that take some: flags, choices and files to write are found by themselves."""

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -21,7 +23,10 @@ from provisioner_plugins.kvm.replication.private import Private  # noqa: E402
 from provisioner_plugins.kvm.replication.shell import Shell  # noqa: E402
 
 HERE = Shell("lab")
-UUID = "5b0f3c1e-0000-4000-8000-00000000beef"
+UUID = str(uuid4())
+"""Another one in each process: tests of this module run side by side, and look for it among all
+processes.
+"""
 NOBODY = 65534
 root_only = pytest.mark.skipif(os.getuid() != 0, reason="only root runs programs as others")
 
@@ -31,12 +36,19 @@ def soon() -> Deadline:
 
 
 @pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Private:
-    """As of a user who is not root, below a folder of the test's."""
+def below() -> Iterator[Path]:
+    """A folder of the test's whose path leaves room for the names of sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def folders(below: Path, monkeypatch: pytest.MonkeyPatch) -> Private:
+    """As of a user who is not root."""
     text = private._FOLDER.replace('if [ "$uid" = 0 ]; then at=/run; else', "if true; then")
     assert text != private._FOLDER
     monkeypatch.setattr(private, "_FOLDER", text)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(below))
     return Private(HERE)
 
 
@@ -53,9 +65,9 @@ def test_root_has_them_where_nobody_else_makes_any() -> None:
         assert "/run/provisioner-nbd-0" == Private(HERE).base("any", soon()).rpartition("/")[0]
 
 
-def test_nobody_else_gets_in(folders: Private, tmp_path: Path) -> None:
+def test_nobody_else_gets_in(folders: Private, below: Path) -> None:
     base = folders.base("any", soon())
-    assert (f"{tmp_path}/provisioner-nbd-{os.getuid()}", 0o700) == (
+    assert (f"{below}/provisioner-nbd-{os.getuid()}", 0o700) == (
         folder_of(base),
         mode(folder_of(base)),
     )
@@ -64,12 +76,12 @@ def test_nobody_else_gets_in(folders: Private, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("obstacle", ["link", "open", "file", "stranger"])
 def test_what_somebody_else_put_in_its_place_is_not_used(
-    folders: Private, tmp_path: Path, obstacle: str
+    folders: Private, below: Path, obstacle: str
 ) -> None:
-    path = tmp_path / f"provisioner-nbd-{os.getuid()}"
+    path = below / f"provisioner-nbd-{os.getuid()}"
     if obstacle == "link":
-        (tmp_path / "elsewhere").mkdir(mode=0o700)
-        path.symlink_to(tmp_path / "elsewhere")
+        (below / "elsewhere").mkdir(mode=0o700)
+        path.symlink_to(below / "elsewhere")
     elif obstacle == "file":
         path.touch(mode=0o700)
     else:

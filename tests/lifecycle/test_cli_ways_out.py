@@ -164,7 +164,7 @@ def test_what_was_left_out_is_brought_in_again_by_name(halved: Sites) -> None:
     halved.outside("east").change("VirtualMachine", "web", ("power",), "stopped")
     done = halved.cli("dr", "reprotect", "shop", "--with", "mail", "--yes", "--json")
     assert (1, ["PRV7089"]) == (done.code, done.codes)
-    done = halved.cli("dr", "migrate", "shop", "--without", "db", "--yes", "--json")
+    done = halved.cli("dr", "reprotect", "shop", "--without", "db", "--yes", "--json")
     assert (1, ["PRV7106"]) == (done.code, done.codes)
     done = halved.cli("dr", "reprotect", "shop", "--with", "web", "--yes")
     assert "Left out" not in done.out

@@ -79,7 +79,7 @@ def test_a_copy_of_a_migration_starts_no_old_disks(sites: Sites) -> None:
     lead(sites, "resume", "reprotect", "failback")
     power_off(sites, "east")
     said = refusal(sites.cli("dr", "resume", "shop", "--journal", copy, "--json"))
-    assert ("PRV7102", []) == (said["code"], sites.running("west"))
+    assert ("PRV7102", ["batch"]) == (said["code"], sites.running("west"))
     expected = "VirtualMachine/db is stopped at east without the mark that the run has set"
     assert expected in said["summary"]
     assert f"'provisioner dr cancel shop --journal {copy}'" in said["hint"]
@@ -105,7 +105,7 @@ def test_a_copy_of_a_failover_does_not_fence_the_site_where_the_machines_are(sit
     assert ("PRV7102", before) == (said["code"], fences.read_text())
     assert "VirtualMachine/db was started at west by the run, and stands by there now" in str(said)
     assert "the disks of VirtualMachine/web at west are replicas again" in said["detail"]
-    assert (["db", "web"], []) == (sites.running("east"), sites.running("west"))
+    assert (["db", "web"], ["batch"]) == (sites.running("east"), sites.running("west"))
 
 
 def test_a_silent_site_delays_a_resumption_by_seconds_and_is_no_evidence(sites: Sites) -> None:

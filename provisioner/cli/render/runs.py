@@ -299,7 +299,7 @@ def render_runs(records: Iterable[RunRecord], paint: Paint = plain, width: int =
             str(record.outcome or "not ended"),
             duration((record.ended - record.started).total_seconds()) if record.ended else "",
             record.id,
-            record.actor.partition(" (")[0],
+            person(record.actor),
         )
         for record in records
     ]

@@ -17,10 +17,10 @@ from provisioner.service.model import EventSink, PhaseStarted, Stack, State
 from provisioner.service.recovery.compiling import compile_from, loaded
 from provisioner.service.recovery.opening import (
     LOOKED_BACK,
-    TURN,
     TURNING,
     Source,
     commands_for,
+    has_turned,
     journal_of,
     open_plan,
     runs_at,
@@ -282,10 +282,8 @@ def lacks_reprotection(journal: Journal) -> bool:
     for record in journal.runs(LOOKED_BACK):
         if record.mode == Mode.REPROTECT and record.outcome is Outcome.SUCCEEDED:
             return False
-        if record.mode in TURNING:
-            turn = journal.run(record.id).tasks.get(TURN)
-            if turn is not None and turn.is_done:
-                return record.mode != ROLLBACK
+        if record.mode in TURNING and has_turned(journal.run(record.id)):
+            return record.mode != ROLLBACK
     return False
 
 

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.recovery.model import Mode, left_out
-from provisioner.service.recovery.opening import LOOKED_BACK, TURN, TURNING, Opened
+from provisioner.service.recovery.opening import LOOKED_BACK, TURNING, Opened, has_turned
 from provisioner.workflows.journal import Journal
-from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.recovery.modes.tasks import BEGIN, TURN
 from provisioner.workflows.runs import Run
 
 
@@ -24,9 +24,8 @@ def left_behind(journal: Journal) -> frozenset[Address]:
     for record in reversed(journal.runs(LOOKED_BACK)):
         if record.mode in TURNING:
             run = journal.run(record.id)
-            turn = run.tasks.get(TURN)
-            if turn is not None and turn.is_done:
-                site = str(turn.result["here"])
+            if has_turned(run):
+                site = str(run.tasks[TURN].result["here"])
                 places = _after(run, site, places)
         elif record.mode == Mode.REPROTECT and places:
             run = journal.run(record.id)

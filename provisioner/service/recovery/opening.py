@@ -23,14 +23,13 @@ from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
-from provisioner.workflows.recovery.modes.tasks import BEGIN, TOLD
+from provisioner.workflows.recovery.modes.tasks import BEGIN, TOLD, TURN
 from provisioner.workflows.runs import Run, RunRecord
 
 FOLDER = "recovery"
 """Beside the state: the journals of its plans."""
 BESIDE_PLAN = ".runs.db"
 """Behind the name of a stored plan: the journal of its runs."""
-TURN = "turn"
 TURNING = (Mode.MIGRATE, Mode.FAILOVER, ROLLBACK)
 """The modes that have such a task."""
 PAUSING = (*TURNING, Mode.REPROTECT)

@@ -28,12 +28,13 @@ from provisioner.service.recovery.opening import (
     Opened,
     Source,
     commands_for,
+    has_turned,
     named_journal,
     runs_at,
     turned_to,
 )
 from provisioner.service.workspace import Workspace
-from provisioner.workflows import bases, history
+from provisioner.workflows import bases, history, refusals
 from provisioner.workflows.recovery.actions import Estate, recovery_actions
 from provisioner.workflows.recovery.actions.returning import check_nothing_started
 from provisioner.workflows.recovery.documents import plan_json, plan_of
@@ -45,7 +46,7 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN, TURN, as_told
+from provisioner.workflows.recovery.modes.tasks import BEGIN, as_told
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
 from provisioner.workflows.runner import Runner
@@ -169,12 +170,11 @@ def resume(
     """
     last = opened.journal.last()
     if last is None:
-        opened.journal.resume(workspace.actor)  # says that there is none
-        raise AssertionError
+        raise refusals.nothing_to_resume(None)
     run = opened.journal.run(last.id)
     began_with = _as_begun(opened, run, means)
     with workspace.sessions(means.sink) as sessions:
-        if last.undoes is not None and not _has_turned(run):
+        if last.undoes is not None and not has_turned(run):
             undone = opened.journal.run(last.undoes)
             check_nothing_started(Estate(began_with.plan, sessions), undone)
         if last.mode in PAUSING and _is_resumable(opened, last, consent=consent):
@@ -263,11 +263,6 @@ def _nobody_answers(opened: Opened, site: str, silent: Mapping[str, str]) -> Pro
             address=f"Host/{min(silent)}",
         )
     )
-
-
-def _has_turned(run: Run) -> bool:
-    turn = run.tasks.get(TURN)
-    return turn is not None and turn.is_done
 
 
 def _runner(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provisioner.core.diagnostics import ProvisionerError, error
-from provisioner.service.recovery.opening import LOOKED_BACK, TURN, TURNING, Opened
+from provisioner.service.recovery.opening import LOOKED_BACK, TURNING, Opened, has_turned
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.refusals import moment
@@ -41,16 +41,11 @@ def standing_drill(journal: Journal) -> RunRecord | None:
     for record in journal.runs(LOOKED_BACK):
         if record.mode == Mode.CLEANUP and record.outcome is Outcome.SUCCEEDED:
             return None
-        if record.mode in TURNING and _turned(journal.run(record.id)):
+        if record.mode in TURNING and has_turned(journal.run(record.id)):
             return None
         if record.mode == Mode.TEST and _made_something(journal.run(record.id)):
             return record
     return None
-
-
-def _turned(run: Run) -> bool:
-    turn = run.tasks.get(TURN)
-    return turn is not None and turn.is_done
 
 
 def _made_something(run: Run) -> bool:

@@ -18,11 +18,11 @@ from provisioner.providers.capabilities import Way
 from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.actions.overtaking import overtaken
 from provisioner.workflows.recovery.actions.sighting import Sighting
+from provisioner.workflows.recovery.actions.silence import PATIENCE
 from provisioner.workflows.recovery.model import Mode, PlannedMachine
 from provisioner.workflows.recovery.modes.tasks import TURN
 from provisioner.workflows.recovery.standing import STARTS
 from provisioner.workflows.recovery.whereabouts import (
-    PATIENCE,
     Whereabouts,
     look_everywhere,
 )

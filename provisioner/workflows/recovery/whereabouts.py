@@ -25,10 +25,8 @@ from provisioner.providers.capabilities import STANDBY, Standby
 from provisioner.state.model import EndpointRecord
 from provisioner.workflows.recovery.actions.estate import Estate, diagnostic_of, power_of
 from provisioner.workflows.recovery.actions.sighting import Sighting, is_at
+from provisioner.workflows.recovery.actions.silence import PATIENCE
 from provisioner.workflows.recovery.model import RecoveryPlan
-
-PATIENCE = 10.0
-"""Seconds for which a host is waited for: a disaster waits, too. All are asked at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from provisioner.cli.render.recovery.times import offset
 from provisioner.cli.render.runs import duration, moment
 from provisioner.cli.render.text import Paint, count, listed, plain, printable, wrap
+from provisioner.service.recovery.model import person
 from provisioner.service.recovery.outlook import (
     ASSUMED,
     INSTANT,
@@ -162,7 +163,7 @@ def _since(since: Since, width: int, paint: Paint, *, whole: bool) -> Iterator[s
     title += f"{NOUNS[since.mode]} does"
     yield from (paint("strong", line) for line in wrap(title, width))
     if since.approvals:
-        names = sorted({actor.partition(" (")[0] for actor in since.approvals.values()})
+        names = sorted({person(actor) for actor in since.approvals.values()})
         yield from wrap(f"Approved by {listed(names)}.", width, "  ")
     if comparison.is_same:
         text = "Nothing: the same steps, in the same order"

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.engine import protected
 from provisioner.engine.plan import Known
 from provisioner.engine.sessions import Sessions
 from provisioner.engine.verify import resource_of
@@ -310,7 +311,7 @@ def power_of(found: Present | Absent) -> str:
     """``running``, ``stopped``, ``suspended``, or ``absent``."""
     if isinstance(found, Absent):
         return "absent"
-    return str(found.running.get(("power",), found.spec.get("power", "running")))
+    return protected.power_of(found)
 
 
 def _observing(resources: list[Resource]) -> Callable[[Session], Mapping[Address, Observation]]:

@@ -105,11 +105,11 @@ class Shop:
         trusted = f"--trusted={self.key}.pub"
         return [f"--from={self.plan}", trusted, f"--journal={self.journal}"]
 
-    def run_killed(self, number: int, moment: str, *command: str) -> bool:
+    def run_killed(self, seen: Path, stride: int, *command: str) -> bool:
         """A command by the stored plan, which is killed as :mod:`tests.live.recoverykilled` says.
         Whether it was: it may have got to its end.
         """
-        program = [sys.executable, "-m", "tests.live.recoverykilled", str(number), moment]
+        program = [sys.executable, "-m", "tests.live.recoverykilled", str(seen), str(stride)]
         environ = {**os.environ, "PYTHONPATH": str(_ROOT)}
         done = subprocess.run(
             [*program, *command, *self.stored],

@@ -33,8 +33,8 @@ MACHINES = {"one": [DB], "two": [DB, planned("web", tier=2, needs=(machine_addre
 FAILBACK = "failback"
 TURNED = (Mode.REPROTECT, FAILBACK)
 OFTEN = 7
-"""Writes after which a run dies again that dies over and over; with fewer a migration would not get
-on, for what leads to its turn is done anew each time."""
+"""Writes after which a run dies the first time that dies over and over, each time one later: what
+leads to the turn of a migration is done anew by each process, and is more with each machine."""
 BLINK = 0.002
 """Seconds between two looks at the sites."""
 
@@ -207,7 +207,7 @@ def main(mode: str, machines: str, folder: Path) -> None:
     deaths, killed, at_both = -1, True, set()
     while killed:
         deaths += 1
-        killed, seen = watched(look, partial(dying, mode, OFTEN))
+        killed, seen = watched(look, partial(dying, mode, OFTEN + deaths))
         at_both |= seen
     told(look(), at_both, deaths=deaths)
 

@@ -1,41 +1,62 @@
 """Commands of the program whose process dies (SIGKILL) at a write of the journal of a run:
-``python -m tests.live.recoverykilled NUMBER before|after COMMAND...``.
+``python -m tests.live.recoverykilled SEEN STRIDE COMMAND...``.
 
-NUMBER counts the writes of this process that follow on the first of them, which says that it
-carries the run out.
+Just before a write and just after it are moments, told apart by what is noted of which task. The
+file SEEN has the moments that this process or one before it has come by; it dies at the STRIDEth
+that is not there yet. So with 1, run again and again, it dies at each moment once; and it always
+comes further than before, however much a run does anew.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Sequence
+from pathlib import Path
 
 from provisioner.cli.main import run
-from provisioner.workflows.journal import Journal
+from provisioner.workflows.journal import Journal, Note
+from provisioner.workflows.runs import Outcome
 
-T = TypeVar("T")
 
+class Moments:
+    """The moments that were come by, and how many new ones are left to live."""
 
-def _main(number: int, moment: str, command: list[str]) -> int:
-    original, writes = Journal._write, -1
+    def __init__(self, path: Path, left: int) -> None:
+        self._path, self._left = path, left
+        self._seen = set(path.read_text().splitlines()) if path.exists() else set()
 
-    def counted(self: Journal, work: Callable[[sqlite3.Connection], T]) -> T:
-        nonlocal writes
-        writes += 1
-        if (writes, moment) == (number, "before"):
+    def come_by(self, moment: str) -> None:
+        """Die here, if it is time."""
+        if moment in self._seen:
+            return
+        self._seen.add(moment)
+        with self._path.open("a") as file:
+            file.write(f"{moment}\n")
+        self._left -= 1
+        if not self._left:
             os.kill(os.getpid(), signal.SIGKILL)
-        value = original(self, work)
-        if (writes, moment) == (number, "after"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return value
 
-    Journal._write = counted  # type: ignore[method-assign] # in a process of its own
+
+def _main(moments: Moments, command: list[str]) -> int:
+    write, end = Journal.write, Journal.end
+
+    def mortal_write(self: Journal, run: str, notes: Sequence[Note]) -> None:
+        told = ", ".join(f"{note.what} {note.task}" for note in notes)
+        moments.come_by(f"before {told}")
+        write(self, run, notes)
+        moments.come_by(f"after {told}")
+
+    def mortal_end(self: Journal, run: str, outcome: Outcome, notes: Sequence[Note] = ()) -> None:
+        moments.come_by("before the end")
+        end(self, run, outcome, notes)
+        moments.come_by("after the end")
+
+    Journal.write = mortal_write  # type: ignore[method-assign] # in a process of its own
+    Journal.end = mortal_end  # type: ignore[method-assign]
     return run(command)
 
 
 if __name__ == "__main__":
-    sys.exit(_main(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))
+    sys.exit(_main(Moments(Path(sys.argv[1]), int(sys.argv[2])), sys.argv[3:]))

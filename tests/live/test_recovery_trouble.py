@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import cycle
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,13 +31,8 @@ pytestmark = [
     pytest.mark.xdist_group("recovery-trouble"),
 ]
 
-SAMPLE = [(3, "before"), (5, "after")]
-"""A process for each: the write of the journal at which it is killed."""
-SAMPLE_OF_DRILL = [(2, "before"), (14, "after")]
-"""Before and after the disks of the drill are made: what happens in between is in EVERYWHERE."""
-EVERYWHERE = list(zip(range(1, 1000, 2), cycle(("after", "before"))))
-"""The same, a later write each time: what leads to the turn of a migration is done anew by each
-process, and so is the fencing, so that runs which never get far would never get on."""
+STRIDE = 23
+"""A run dies at each so many moments of those around the writes of its journal."""
 
 
 @pytest.fixture(scope="module")
@@ -90,35 +86,36 @@ def test_a_guest_that_does_not_come_up_holds_back_what_needs_it(
     shop.run("replicate", "run")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_killed_runs_end_as_if_nothing_had_been(running: Shop, observer: Observer) -> None:
-    check(running, SAMPLE)
-    assert [["a", "b", "a"]] * len(MACHINES) == [observer.places(name) for name in MACHINES]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_killed_everywhere_runs_end_as_if_nothing_had_been(
-    running: Shop, observer: Observer
+def test_killed_runs_end_as_if_nothing_had_been(
+    running: Shop, observer: Observer, tmp_path: Path
 ) -> None:
-    check(running, EVERYWHERE)
+    check(running, tmp_path, STRIDE)
     assert [["a", "b", "a"]] * len(MACHINES) == [observer.places(name) for name in MACHINES]
 
 
-def check(shop: Shop, kills: list[tuple[int, str]]) -> None:
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_runs_killed_around_every_write_end_as_if_nothing_had_been(
+    running: Shop, observer: Observer, tmp_path: Path
+) -> None:
+    check(running, tmp_path, 1)
+    assert [["a", "b", "a"]] * len(MACHINES) == [observer.places(name) for name in MACHINES]
+
+
+def check(shop: Shop, folder: Path, stride: int) -> None:
     """A drill, a migration, a failover that is refused first, and what is in between."""
     a, b = shop.sites.a, shop.sites.b
     home = shop.objects(b)
     image = [name for name in shop.objects(a) if name.startswith(("guest.", "virNetwork"))]
     network = ["virNetwork lan-b"]
 
-    run(shop, SAMPLE_OF_DRILL if kills is SAMPLE else kills, "test")
+    killed = partial(run, shop, folder, stride)
+    assert killed("test") > 1
     assert [f"drill-shop-{name}" for name in MACHINES] == sorted(b.daemon.guests())
     shop.run_stored("dr", "cleanup")
     assert home == shop.objects(b)
 
-    run(shop, kills, "migrate", "--yes")
+    assert killed("migrate", "--yes") > 4
     assert ([], sorted(MACHINES)) == (sorted(a.daemon.guests()), sorted(b.daemon.guests()))
     assert objects(network) == shop.objects(b)
     shop.wait_for_counts(b)
@@ -126,7 +123,7 @@ def check(shop: Shop, kills: list[tuple[int, str]]) -> None:
         # It may have written one number that it did not get to print.
         assert shop.log(b, name).sequences()[0] - shop.count(a, name) in (1, 2)
 
-    run(shop, kills, "reprotect", "--yes")
+    assert killed("reprotect", "--yes") > 2
     assert objects(image, copies=True) == shop.objects(a)
     assert objects(network) == shop.objects(b)
 
@@ -135,7 +132,7 @@ def check(shop: Shop, kills: list[tuple[int, str]]) -> None:
     assert "PRV7085" in told
     assert ([], sorted(MACHINES)) == (sorted(a.daemon.guests()), sorted(b.daemon.guests()))
     shop.allow_fencing()
-    run(shop, kills, "resume")
+    assert killed("resume", name="failover") > 3
     assert sorted(MACHINES) == sorted(a.daemon.guests())
     assert objects(image) == shop.objects(a)
     shop.sites.bring_back(b)
@@ -144,13 +141,13 @@ def check(shop: Shop, kills: list[tuple[int, str]]) -> None:
     shop.run("plan", "--detailed-exitcode")
 
 
-def run(shop: Shop, kills: list[tuple[int, str]], *command: str) -> None:
-    """A command of ``dr``, which is killed and resumed, again and again."""
-    for number, moment in kills:
-        if not shop.run_killed(number, moment, "dr", *command):
-            return
+def run(shop: Shop, folder: Path, stride: int, *command: str, name: str = "") -> int:
+    """A command of ``dr``, which is killed and resumed until it comes to its end; how often."""
+    seen, deaths = folder / (name or command[0]), 0
+    while shop.run_killed(seen, stride, "dr", *command):
+        deaths += 1
         command = ("resume",)
-    shop.run_stored("dr", *command)
+    return deaths
 
 
 def objects(more: list[str], *, copies: bool = False) -> list[str]:

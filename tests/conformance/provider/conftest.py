@@ -17,7 +17,8 @@ from tests.conformance.provider.under_test import Candidate, ProviderUnderTest
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about kinds that a provider does not serve, or about what it lacks; put off
-    what is about each field of a provider that shares its code with another.
+    what is about each field, or about kinds besides machines, of a provider that shares its code
+    with another.
     """
     functions = [item for item in items if isinstance(item, pytest.Function)]
     apart = [item for item in functions if _is_other_kind(item) or _is_lacking(item)]
@@ -25,15 +26,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=apart)
         items[:] = [item for item in items if item not in apart]
     for item in functions:
-        if _is_shared_field(item):
+        if _is_shared(item):
             item.add_marker(pytest.mark.slow)
 
 
-def _is_shared_field(item: pytest.Function) -> bool:
+def _is_shared(item: pytest.Function) -> bool:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     candidate = parameters.get("under_test")
-    is_shared = isinstance(candidate, Candidate) and candidate.like is not None
-    return is_shared and isinstance(parameters.get("case"), FieldCase)
+    if not isinstance(candidate, Candidate) or candidate.like is None:
+        return False
+    other = parameters.get("kind", "VirtualMachine") != "VirtualMachine"
+    return other or isinstance(parameters.get("case"), FieldCase)
 
 
 def _is_other_kind(item: pytest.Function) -> bool:

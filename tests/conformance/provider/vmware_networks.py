@@ -59,7 +59,9 @@ class Networks:
             (host, group, switch)
             for network in there.called(vim.Network, name)
             for host in network.host
-            for group in host.config.network.portgroup
-            for switch in host.config.network.vswitch
+            # One question: each look at a property is a call that brings the whole of it.
+            for found in [host.configManager.networkSystem.networkInfo]
+            for group in found.portgroup
+            for switch in found.vswitch
             if group.spec.name == name and switch.name == group.spec.vswitchName
         ]

@@ -1,10 +1,10 @@
 """Commands of the program whose process dies (SIGKILL) at a write of the journal of a run:
 ``python -m tests.live.recoverykilled SEEN STRIDE COMMAND...``.
 
-Just before a write and just after it are moments, told apart by what is noted of which task. The
-file SEEN has the moments that this process or one before it has come by; it dies at the STRIDEth
-that is not there yet. So with 1, run again and again, it dies at each moment once; and it always
-comes further than before, however much a run does anew.
+Just before and just after something is noted of a task are moments. The file SEEN has those that
+this process or one before it has come by; it dies at the STRIDEth write with one that is not there
+yet. So with 1, run again and again, it dies before and after each note once, whichever others are
+written with it; and it always comes further than before, however much a run does anew.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ class Moments:
         self._path, self._left = path, left
         self._seen = set(path.read_text().splitlines()) if path.exists() else set()
 
-    def come_by(self, moment: str) -> None:
+    def come_by(self, *moments: str) -> None:
         """Die here, if it is time."""
-        if moment in self._seen:
+        new = {*moments} - self._seen
+        if not new:
             return
-        self._seen.add(moment)
+        self._seen |= new
         with self._path.open("a") as file:
-            file.write(f"{moment}\n")
+            file.writelines(f"{moment}\n" for moment in sorted(new))
         self._left -= 1
         if not self._left:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -43,10 +44,10 @@ def _main(moments: Moments, command: list[str]) -> int:
     write, end = Journal.write, Journal.end
 
     def mortal_write(self: Journal, run: str, notes: Sequence[Note]) -> None:
-        told = ", ".join(f"{note.what} {note.task}" for note in notes)
-        moments.come_by(f"before {told}")
+        told = [f"{note.what} {note.task}" for note in notes]
+        moments.come_by(*(f"before {item}" for item in told))
         write(self, run, notes)
-        moments.come_by(f"after {told}")
+        moments.come_by(*(f"after {item}" for item in told))
 
     def mortal_end(self: Journal, run: str, outcome: Outcome, notes: Sequence[Note] = ()) -> None:
         moments.come_by("before the end")

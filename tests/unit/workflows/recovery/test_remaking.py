@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from provisioner.core.values import canonical_json
-from provisioner.workflows.recovery.model import Mode, RecoveryPlan
+from provisioner.workflows.recovery.model import Check, Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import drill_runbook, rollback_runbook, runbook_of
 from provisioner.workflows.recovery.modes.tasks import as_told
 from provisioner.workflows.recovery.remaking import strange_tasks
 from provisioner.workflows.runbook import Runbook
-from tests.unit.workflows.recovery.plans import DB, WEB, plan
+from tests.unit.workflows.recovery.plans import DB, WEB, plan_of, planned
 
-PLAN: RecoveryPlan = plan()
+GATE = Check("command", {"argv": ["well"]})
+PLAN: RecoveryPlan = plan_of([planned("db", tier=1, gates=(GATE,)), planned("web", needs=(DB,))])
 RUNBOOKS: Mapping[str, Runbook] = {
     **{str(mode): runbook_of(PLAN, mode) for mode in Mode},
     **{f"{mode} without": runbook_of(PLAN, mode, [WEB]) for mode in Mode},

@@ -10,14 +10,18 @@ import sqlite3
 import zlib
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioner.core.values import canonical_json
+from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.documents import plan_of
 from provisioner.workflows.recovery.fingerprint import fingerprint
+from provisioner.workflows.recovery.signing import SigningKey, TrustedKeys
 from provisioner.workflows.runbook import Runbook
 from tests.lifecycle.commandline import CommandLine
 from tests.lifecycle.recovery import declare, two_running_sites
@@ -175,6 +179,26 @@ def test_but_not_where_nobody_signed_it_who_is_trusted(stopped: Sites) -> None:
     assert (1, ["PRV7111"]) == (done.code, done.codes)
     assert "signed by a key that is not trusted" in done.err
     assert 1 == times(stopped.cli.root / "trace")
+
+
+def test_nor_where_what_was_signed_is_older_than_allowed(sites: Sites) -> None:
+    root, now = sites.cli.root, datetime.now(UTC)
+    declare(sites.cli, {"RecoveryPlan/shop": fence(root / "trace")})
+    store(sites.cli)
+    plan = storing.read(root / "shop.plan", TrustedKeys.read(root / "ops.pub"), now).plan
+    old = replace(plan, compiled=now - timedelta(days=31))
+    storing.write(old, SigningKey.read(root / "ops"), root / "shop.plan")
+    sites("replicate", "run")
+    assert 5 == sites.cli("dr", "failover", *STORED, "--allow-age", "--yes").code
+    declare(sites.cli, {"RecoveryPlan/shop": PLAN})
+    store(sites.cli)
+    done = sites.cli("dr", "resume", *STORED, "--json")
+    assert (1, ["PRV7111"]) == (done.code, done.codes)
+    assert "--allow-age" in done.err
+    assert 5 == sites.cli("dr", "resume", *STORED, "--allow-age").code
+    assert 2 == times(root / "trace")
+    report = " ".join(sites.cli("dr", "report", *STORED[:2]).out.split())
+    assert f"--allow-age: the stored plan kept in {JOURNAL} is too old" in report
 
 
 def test_a_run_that_was_begun_by_name_goes_on_by_a_stored_plan_that_says_the_same(

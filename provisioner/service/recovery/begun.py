@@ -131,8 +131,11 @@ def _signed(
         except ProvisionerError as problem:
             refusals.append(problem)
             continue
+        noted = opened.journal
+        if found.overdue:
+            noted = noted.noting(f"--allow-age: {found.overdue}")
         signed = replace(vouched, content=content)
-        return replace(opened, plan=found.plan, vouched=signed)
+        return replace(opened, plan=found.plan, journal=noted, vouched=signed)
     if refusals:
         raise _refused(opened, run, refusals[-1])
     return None

@@ -186,7 +186,7 @@ def _meant(workspace: Workspace, source: Source) -> Owner | str | None:
         claim = storing.claimed(source.file)
         if claim is None or source.name not in (None, claim.name):
             return source.name
-        return Owner(*claim)
+        return claim
     if source.name is None:
         return None
     try:

@@ -11,11 +11,12 @@ import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, quoted
 from provisioner.core.overwriting import WHAT_TO_DO, replace_file, would_be_lost
 from provisioner.core.values import canonical_json, digest
+from provisioner.workflows.owners import Owner
 from provisioner.workflows.recovery.documents import plan_json, plan_of
 from provisioner.workflows.recovery.model import RecoveryPlan
 from provisioner.workflows.recovery.signing import Signature, SigningKey, TrustedKeys
@@ -49,14 +50,6 @@ class Stored:
     signed_by: str
     overdue: str = ""
     content: bytes = field(default=b"", repr=False)
-
-
-class Claim(NamedTuple):
-    """What a file says of itself, whoever wrote it: whose plan it holds."""
-
-    name: str
-    stack: str
-    lineage: str
 
 
 def stored_text(plan: RecoveryPlan, key: SigningKey) -> str:
@@ -144,7 +137,7 @@ def accepted(
     return replace(found, overdue=overdue.summary)
 
 
-def claimed(path: Path) -> Claim | None:
+def claimed(path: Path) -> Owner | None:
     """Whose plan a file says that it holds; None if it does not say. Nothing of it is proven: for
     what only has to tell two plans apart.
     """
@@ -152,7 +145,7 @@ def claimed(path: Path) -> Claim | None:
         if path.stat().st_size > MAX_BYTES:
             return None
         plan = _document(path.read_bytes(), path)["plan"]
-        return Claim(str(plan["name"]), str(plan["stack"]), str(plan["lineage"]))
+        return Owner(str(plan["name"]), str(plan["stack"]), str(plan["lineage"]))
     except (OSError, KeyError, ProvisionerError):
         return None
 

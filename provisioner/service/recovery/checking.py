@@ -27,9 +27,11 @@ from provisioner.service.recovery.opening import (
     turned_to,
 )
 from provisioner.service.recovery.outlook import predicted
+from provisioner.service.recovery.owning import check_own
 from provisioner.service.secrets import missing_secrets_of_recovery
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.owners import Owner
 from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
@@ -147,7 +149,8 @@ def _checked(
         result.plan = compile_from(workspace, name, stack, state)
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
-    unprotected = _check_history(workspace, stack, result)
+    wanted = Owner(name, stack.name, str(state.lineage))
+    unprotected = _check_history(workspace, stack, result, wanted)
     _check_sites(workspace, result, sink, unprotected=unprotected)
     commands = commands_for(workspace, Source(name), name)
     result.found = Diagnostics(map(commands.completed, result.found))
@@ -236,11 +239,14 @@ def _forgotten(stack: Stack) -> Iterator[Diagnostic]:
             )
 
 
-def _check_history(workspace: Workspace, stack: Stack, result: PlanReadiness) -> bool:
+def _check_history(
+    workspace: Workspace, stack: Stack, result: PlanReadiness, wanted: Owner
+) -> bool:
     """What the runs of a plan of the stack say; returns whether it lacks a reprotection."""
     every = stack.policies[result.address].spec.get("drillEvery")
     journal = journal_of(workspace, Source(result.address.name), result.address.name)
     try:
+        check_own(journal.path, journal.last(), wanted)
         if result.plan is not None:
             result.plan = turned_to(result.plan, runs_at(journal))
         seconds = None if every is None else every / 1000

@@ -18,13 +18,16 @@ from provisioner.service.recovery.commands import Commands
 from provisioner.service.recovery.compiling import compiled_plan
 from provisioner.service.recovery.direction import Told, direction
 from provisioner.service.recovery.keys import names_trusted_keys, trusted_keys
+from provisioner.service.recovery.owning import check_own, owner
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.owners import Owner, owner_of
 from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.modes.tasks import BEGIN, TOLD, TURN
-from provisioner.workflows.runs import Run, RunRecord
+from provisioner.workflows.recovery.signing import TrustedKeys
+from provisioner.workflows.runs import Run
 
 FOLDER = "recovery"
 """Beside the state: the journals of its plans."""
@@ -55,11 +58,24 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Vouched:
+    """The signed ``content`` of the ``file`` that a plan was read from, and whose signatures are
+    ``trusted`` for whatever is carried out of it, however old it is with ``allow_age``.
+    """
+
+    file: Path
+    content: bytes = field(repr=False)
+    trusted: TrustedKeys = field(repr=False)
+    allow_age: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A plan in the direction that counts now. ``home``: where its machines were when it was
     compiled. ``moved``: whether hosts, or a person, say that they have moved to where they are, of
     which the journal knows nothing. ``told``: the direction is theirs, and not what the journal
-    knows. ``commands``: as which messages name what can be done.
+    knows. ``commands``: as which messages name what can be done. ``vouched``: how the plan is
+    proven, if it was read from a file.
     """
 
     plan: RecoveryPlan
@@ -68,6 +84,7 @@ class Opened:
     moved: bool = False
     told: bool = False
     commands: Commands = field(default_factory=Commands)
+    vouched: Vouched | None = None
 
     @property
     def is_turned(self) -> bool:
@@ -80,14 +97,15 @@ def open_plan(
 ) -> Opened:
     """The plan that is meant. ``asking``: the hosts at which site its machines run, unless a run
     has not ended. Raises ProvisionerError if there is no such plan, it is refused, the journal is
-    that of another one (PRV7101), or where its machines run cannot be told (PRV7098).
+    that of another one, or of another estate (PRV7101), or where its machines run cannot be told
+    (PRV7098).
     """
-    plan, notices = _plan(workspace, source, sink)
+    plan, notices, vouched = _plan(workspace, source, sink)
     path = journal_path(workspace, source, plan.name)
     journal = journal_of(workspace, source, plan.name)
     last = journal.last()
-    _check_name(path, last, plan.name)
-    _tell_of_others(workspace, source, plan.name, sink)
+    check_own(path, last, owner(plan))
+    _tell_of_others(workspace, source, plan, sink)
     found = direction(
         workspace,
         plan,
@@ -105,6 +123,7 @@ def open_plan(
         found.moved,
         found.told,
         commands_for(workspace, source, plan.name),
+        vouched,
     )
 
 
@@ -140,7 +159,8 @@ def journal_of(
 
 def named_journal(workspace: Workspace, source: Source) -> Journal:
     """The journal alone, for what needs no plan. Raises ProvisionerError: PRV7088 if neither a plan
-    nor a journal is named, PRV7101 if the journal is that of another plan than is named.
+    nor a journal is named, PRV7101 if the journal is that of another plan, or of another estate,
+    than is named.
     """
     if source.name is None and source.journal is None and source.file is None:
         raise ProvisionerError(
@@ -152,27 +172,28 @@ def named_journal(workspace: Workspace, source: Source) -> Journal:
             )
         )
     journal = journal_of(workspace, source, source.name or "")
-    if source.name is not None:
-        _check_name(journal.path, journal.last(), source.name)
+    wanted = _meant(workspace, source)
+    if wanted is not None:
+        check_own(journal.path, journal.last(), wanted)
     return journal
 
 
-def _check_name(path: Path, last: RunRecord | None, name: str) -> None:
-    """Raise ProvisionerError (PRV7101) if a journal, whose newest run is ``last``, is that of
-    another plan than the one called ``name``.
+def _meant(workspace: Workspace, source: Source) -> Owner | str | None:
+    """Whose journal is meant, as far as can be told without a plan, whose file and state may be
+    gone; None if only the journal is named, which says itself whose it is.
     """
-    if last is None or last.name == name:
-        return
-    raise ProvisionerError(
-        error(
-            "PRV7101",
-            f"{path} is the journal of the recovery plan {last.name}, not of {name}",
-            detail="Where the machines of a plan run, and what may begin, follows from the runs in "
-            "its own journal; those of another plan say nothing of it.",
-            hint=f"Name the journal of {name} with --journal FILE, or leave the option out. If "
-            "there is none, the hosts tell where the machines run, or you do: --running-at SITE.",
-        )
-    )
+    if source.file is not None:
+        claim = storing.claimed(source.file)
+        if claim is None or source.name not in (None, claim.name):
+            return source.name
+        return claim
+    if source.name is None:
+        return None
+    try:
+        stack, state = workspace.applied()
+    except ProvisionerError:
+        return source.name
+    return source.name if stack is None else Owner(source.name, stack, str(state.lineage))
 
 
 def commands_for(workspace: Workspace, source: Source, name: str = "") -> Commands:
@@ -201,13 +222,18 @@ def _has_trusted_keys(workspace: Workspace) -> bool:
         return False  # whoever reads the plan says what is wrong with it
 
 
-def _tell_of_others(workspace: Workspace, source: Source, name: str, sink: EventSink) -> None:
+def _tell_of_others(
+    workspace: Workspace, source: Source, plan: RecoveryPlan, sink: EventSink
+) -> None:
     """Say that the journal beside the state knows of an open run, where another one counts."""
     if source.file is None or source.journal is not None:
         return
+    name = plan.name
     path = journal_path(workspace, Source(name), name)
     try:
         last = Journal(path).last()
+        if owner_of(path) not in (None, owner(plan)):
+            return
     except ProvisionerError as problem:
         sink(Noticed(problem.diagnostics[0].summary))
         return
@@ -264,8 +290,10 @@ def turned_to(plan: RecoveryPlan, site: str | None) -> RecoveryPlan:
     return plan.turned() if site is not None and site == plan.there else plan
 
 
-def _plan(workspace: Workspace, source: Source, sink: EventSink) -> tuple[RecoveryPlan, list[str]]:
-    """The plan, and what is to be known of it."""
+def _plan(
+    workspace: Workspace, source: Source, sink: EventSink
+) -> tuple[RecoveryPlan, list[str], Vouched | None]:
+    """The plan, what is to be known of it, and how it is proven if it was read from a file."""
     if source.file is None:
         if source.name is None:
             raise ProvisionerError(
@@ -275,7 +303,7 @@ def _plan(workspace: Workspace, source: Source, sink: EventSink) -> tuple[Recove
                     hint="Give its name, or a signed file with --from FILE.",
                 )
             )
-        return compiled_plan(workspace, source.name, sink), []
+        return compiled_plan(workspace, source.name, sink), [], None
     trusted = trusted_keys(source.trusted, workspace.configuration, workspace.root)
     stack, state = workspace.applied()
     expected = None if stack is None else storing.Estate(stack, str(state.lineage))
@@ -290,4 +318,5 @@ def _plan(workspace: Workspace, source: Source, sink: EventSink) -> tuple[Recove
                 hint="Name the plan that is meant, or none: the file says which it is.",
             )
         )
-    return plan, [f"--allow-age: {stored.overdue}"] if stored.overdue else []
+    vouched = Vouched(source.file, stored.content, trusted, source.allow_age)
+    return plan, [f"--allow-age: {stored.overdue}"] if stored.overdue else [], vouched

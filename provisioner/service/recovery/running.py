@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.engine.sessions import Sessions
-from provisioner.service.model import EventSink, Noticed, StopSignal
+from provisioner.service.model import EventSink, StopSignal
 from provisioner.service.recovery.beginning import needless
+from provisioner.service.recovery.begun import as_begun, check_steps
 from provisioner.service.recovery.leftbehind import left_out_now
 from provisioner.service.recovery.model import (
     Mode,
@@ -31,15 +32,14 @@ from provisioner.service.recovery.opening import (
     has_turned,
     named_journal,
     runs_at,
-    turned_to,
 )
+from provisioner.service.recovery.owning import claim
 from provisioner.service.workspace import Workspace
 from provisioner.workflows import bases, history, refusals
 from provisioner.workflows.recovery.actions import Estate, recovery_actions
 from provisioner.workflows.recovery.actions.returning import check_nothing_started
-from provisioner.workflows.recovery.documents import plan_json, plan_of
+from provisioner.workflows.recovery.documents import plan_json
 from provisioner.workflows.recovery.fingerprint import fingerprint
-from provisioner.workflows.recovery.model import RecoveryPlan
 from provisioner.workflows.recovery.modes import (
     ROLLBACK,
     drill_runbook,
@@ -146,7 +146,10 @@ def carry_out(
     failover. Raises ProvisionerError if it cannot begin, or its journal cannot be written.
     """
     instead_of = needless(opened.journal, runbook.mode)
-    bases.keep(opened.journal.path, fingerprint(opened.plan), plan_json(opened.plan))
+    path = opened.journal.path
+    signed = opened.vouched.content if opened.vouched is not None else None
+    claim(path, opened.plan)
+    bases.keep(path, fingerprint(opened.plan), plan_json(opened.plan), signed)
     with workspace.sessions(means.sink) as sessions:
         runner = _runner(workspace, opened, runbook, means, sessions)
         return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
@@ -164,15 +167,17 @@ def resume(
     that nobody else carries it out; ``pass_over``: ids of failed checks that count as done from now
     on.
 
-    Raises like :func:`carry_out`, PRV7092 if that plan is not at hand, PRV7100 for a rollback that
-    is before its turn, if something has started meanwhile, PRV7102 if the machines have moved on
-    since, as the hosts say, and PRV7103 for what is not passed over.
+    Raises like :func:`carry_out`, like :func:`as_begun` if that plan is not at hand or not proven,
+    PRV7112 if the steps are not those that a signed plan has for the run, PRV7100 for a rollback
+    that is before its turn, if something has started meanwhile, PRV7102 if the machines have moved
+    on since, as the hosts say, and PRV7103 for what is not passed over.
     """
     last = opened.journal.last()
     if last is None:
         raise refusals.nothing_to_resume(None)
     run = opened.journal.run(last.id)
-    began_with = _as_begun(opened, run, means)
+    began_with = as_begun(workspace, opened, run, means.sink)
+    check_steps(began_with, run)
     with workspace.sessions(means.sink) as sessions:
         if last.undoes is not None and not has_turned(run):
             undone = opened.journal.run(last.undoes)
@@ -222,7 +227,7 @@ def rollback(workspace: Workspace, opened: Opened, means: Means, trusted: str | 
         )
     undone = last.id if last.mode != ROLLBACK else last.undoes
     run = opened.journal.run(undone or last.id)
-    began_with = _as_begun(opened, run, means)
+    began_with = as_begun(workspace, opened, run, means.sink, "rollback")
     plan, site = began_with.plan, began_with.plan.there
     if trusted not in (None, site):
         raise ProvisionerError(
@@ -288,44 +293,6 @@ def _runner(
         clock=workspace.clock,
         expected=history.expected(runbook, known),
     )
-
-
-def _as_begun(opened: Opened, run: Run, means: Means) -> Opened:
-    """The plan that a run began with, as its journal has kept it if it is another one by now, in
-    the direction that it had; raises ProvisionerError (PRV7092) if it is not at hand.
-    """
-    begin = run.runbook.by_id[BEGIN].arguments
-    wanted = str(begin["plan"])
-    if wanted != fingerprint(opened.plan):
-        opened = _kept(opened, run, wanted)
-        means.sink(Noticed(f"{opened.plan.name}: {_GONE_ON_AS_KEPT}"))
-    plan: RecoveryPlan = turned_to(opened.plan, str(begin["here"]))
-    return replace(opened, plan=plan)
-
-
-_GONE_ON_AS_KEPT = (
-    "the plan has changed since the run began, which is gone on with as it was then, as its "
-    "journal has kept it"
-)
-
-
-def _kept(opened: Opened, run: Run, wanted: str) -> Opened:
-    path = opened.journal.path
-    document = bases.kept(path, wanted)
-    plan = plan_of(document) if document is not None else None
-    if plan is None or fingerprint(plan) != wanted:
-        raise ProvisionerError(
-            error(
-                "PRV7092",
-                f"{opened.plan.name} is another plan than the one that the run {run.record.id} "
-                "began with",
-                detail="Machines, sites or steps of it have changed since; what was begun would be "
-                f"ended by other rules. The journal {path} has not kept that plan.",
-                hint="If it began with a stored plan, name that, and this journal: --from FILE "
-                f"--journal {path}. Or end the run: '{opened.commands('cancel')}'.",
-            )
-        )
-    return replace(opened, plan=plan, journal=opened.journal.noting(_GONE_ON_AS_KEPT))
 
 
 # What needs no plan

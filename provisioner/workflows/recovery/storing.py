@@ -8,7 +8,7 @@ no secrets.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, quoted
 from provisioner.core.overwriting import WHAT_TO_DO, replace_file, would_be_lost
 from provisioner.core.values import canonical_json, digest
+from provisioner.workflows.owners import Owner
 from provisioner.workflows.recovery.documents import plan_json, plan_of
 from provisioner.workflows.recovery.model import RecoveryPlan
 from provisioner.workflows.recovery.signing import Signature, SigningKey, TrustedKeys
@@ -41,12 +42,14 @@ class Estate:
 class Stored:
     """A plan as it was read, with its digest and the name of the key that signed it. ``overdue``
     says how old it is where it was older than allowed, and that was consented to; else it is empty.
+    ``content``: that of its file, which :func:`accepted` takes wherever it was kept.
     """
 
     plan: RecoveryPlan
     digest: str
     signed_by: str
     overdue: str = ""
+    content: bytes = field(default=b"", repr=False)
 
 
 def stored_text(plan: RecoveryPlan, key: SigningKey) -> str:
@@ -107,6 +110,21 @@ def read(
         raise ProvisionerError(
             error("PRV7040", f"the stored plan {path} cannot be read", detail=str(problem))
         ) from problem
+    return accepted(content, path, trusted, now, expected, allow_age=allow_age)
+
+
+def accepted(
+    content: bytes,
+    path: Path | str,
+    trusted: TrustedKeys,
+    now: datetime,
+    expected: Estate | None = None,
+    *,
+    allow_age: bool = False,
+) -> Stored:
+    """The plan in what was the content of a file, called ``path`` in messages. Raises like
+    :func:`read`.
+    """
     found = _stored(content, path, trusted)
     strange = _of_another_estate(found.plan, expected, path)
     if strange is not None:
@@ -119,7 +137,20 @@ def read(
     return replace(found, overdue=overdue.summary)
 
 
-def _stored(content: bytes, path: Path, trusted: TrustedKeys) -> Stored:
+def claimed(path: Path) -> Owner | None:
+    """Whose plan a file says that it holds; None if it does not say. Nothing of it is proven: for
+    what only has to tell two plans apart.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return None
+        plan = _document(path.read_bytes(), path)["plan"]
+        return Owner(str(plan["name"]), str(plan["stack"]), str(plan["lineage"]))
+    except (OSError, KeyError, ProvisionerError):
+        return None
+
+
+def _stored(content: bytes, path: Path | str, trusted: TrustedKeys) -> Stored:
     document = _document(content, path)
     signature = _signature(document, path)
     data = document["plan"]
@@ -137,10 +168,10 @@ def _stored(content: bytes, path: Path, trusted: TrustedKeys) -> Stored:
         plan = plan_of(data)
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
         raise _none(path, f"{type(problem).__name__}: {problem}") from problem
-    return Stored(plan, found, name)
+    return Stored(plan, found, name, content=content)
 
 
-def _document(content: bytes, path: Path) -> dict[str, Any]:
+def _document(content: bytes, path: Path | str) -> dict[str, Any]:
     try:
         document = json.loads(content.decode("utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as problem:
@@ -155,7 +186,7 @@ def _document(content: bytes, path: Path) -> dict[str, Any]:
     return {"digest": None, "signature": None, **document}
 
 
-def _signature(document: dict[str, Any], path: Path) -> Signature:
+def _signature(document: dict[str, Any], path: Path | str) -> Signature:
     given = document["signature"]
     if given is None:
         raise ProvisionerError(
@@ -193,7 +224,7 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
 
 
-def _none(path: Path, detail: str) -> ProvisionerError:
+def _none(path: Path | str, detail: str) -> ProvisionerError:
     return ProvisionerError(
         error(
             "PRV7041",
@@ -204,7 +235,7 @@ def _none(path: Path, detail: str) -> ProvisionerError:
     )
 
 
-def _altered(path: Path, detail: str) -> ProvisionerError:
+def _altered(path: Path | str, detail: str) -> ProvisionerError:
     return ProvisionerError(
         error(
             "PRV7042",
@@ -216,7 +247,7 @@ def _altered(path: Path, detail: str) -> ProvisionerError:
 
 
 def _of_another_estate(
-    plan: RecoveryPlan, expected: Estate | None, path: Path
+    plan: RecoveryPlan, expected: Estate | None, path: Path | str
 ) -> Diagnostic | None:
     if expected is None or plan.stack != expected.stack:
         found = None if expected is None else f"the stack {plan.stack}, expected {expected.stack}"
@@ -234,7 +265,7 @@ def _of_another_estate(
     )
 
 
-def _too_old(plan: RecoveryPlan, now: datetime, path: Path) -> Diagnostic | None:
+def _too_old(plan: RecoveryPlan, now: datetime, path: Path | str) -> Diagnostic | None:
     age = (now - plan.compiled).total_seconds()
     if age <= plan.max_age:
         return None

@@ -45,9 +45,9 @@ def command(
 ) -> ExitCode:
     """Go on with a run that was interrupted or did not succeed.
 
-    Each step first looks whether its work is done. It takes the plan that the run began with: the
-    stored one with --from FILE, or what the manifests still say. Of a run that somebody has given
-    up it is asked first.
+    Each step first looks whether its work is done. It takes the plan that the run began with, which
+    its journal has kept; with --from FILE only as a trusted key has signed it. Of a run that
+    somebody has given up it is asked first.
     """
     from provisioner.cli.asking import confirm
     from provisioner.cli.opening import open_workspace

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.workflows.recovery.drills import drill_address, drill_machine
-from provisioner.workflows.recovery.model import Check, Mode, PlannedMachine, RecoveryPlan
+from provisioner.workflows.recovery.model import Check, Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import (
     drill_runbook,
     failover_runbook,
@@ -223,6 +223,10 @@ def test_what_a_machine_asks_of_another_stands_between_the_two_and_holds_nobody_
 ) -> None:
     assume(not plan.steps)  # they hold what comes after them, as they say
     runbook = runbook_of(plan, Mode.FAILOVER)
+    awaited_by = {
+        machine.address: before(runbook, f"start/{machine.address.name}")
+        for machine in plan.machines
+    }
     for machine in plan.machines:
         name = machine.address.name
         for needed, gates in machine.edges.items():
@@ -231,30 +235,25 @@ def test_what_a_machine_asks_of_another_stands_between_the_two_and_holds_nobody_
                 for number, _ in enumerate(gates, 1)
             ]
             assert [gate.on_failure for gate in gates] == [task.on_failure for task in tasks]
+            well = {f"start/{needed.name}"} | tasks_of_gates(runbook, needed)
+            expected = {
+                item.address
+                for item in plan.machines
+                if item is machine or reaches(plan, item.address, machine.address)
+            }
             for task in tasks:
                 assert str(needed) == task.subject
-                own = {item.id for item in tasks_of_gates(runbook, needed)}
-                assert {f"start/{needed.name}", *own} <= before(runbook, task.id)
-                held = {item.address for item in plan.machines if holds(runbook, task, item)}
-                expected = {
-                    item.address
-                    for item in plan.machines
-                    if item is machine or reaches(plan, item.address, machine.address)
-                }
-                assert expected == held
+                assert well <= before(runbook, task.id)
+                assert expected == {one for one, ids in awaited_by.items() if task.id in ids}
 
 
-def tasks_of_gates(runbook: Runbook, machine: Address) -> list[Task]:
+def tasks_of_gates(runbook: Runbook, machine: Address) -> set[str]:
     """What a machine has to pass for all that need it."""
-    return [
-        task
+    return {
+        task.id
         for task in runbook.tasks
         if task.id.startswith(f"gate/{machine.name}/") and "for" not in task.arguments
-    ]
-
-
-def holds(runbook: Runbook, task: Task, machine: PlannedMachine) -> bool:
-    return task.id in before(runbook, f"start/{machine.address.name}")
+    }
 
 
 def reaches(plan: RecoveryPlan, name: Address, sought: Address) -> bool:

@@ -62,7 +62,9 @@ class Drill(NamedTuple):
     taken: float
 
 
-def measure(rounds: int, say: Callable[[str], None]) -> tuple[Samples, Sequence[Sequence[Drill]]]:
+def measure(
+    rounds: int, say: Callable[[str], None], drills: int = DRILLS
+) -> tuple[Samples, Sequence[Sequence[Drill]]]:
     """Let a shop of its own be drilled in each round; returns also every drill of each round."""
     samples, found = Samples(), []
     for number in range(1, rounds + 1):
@@ -73,10 +75,10 @@ def measure(rounds: int, say: Callable[[str], None]) -> tuple[Samples, Sequence[
             Shop(sites, Path(folder)) as shop,
         ):
             shop.begin()
-            drills = [_drill(shop, say, number) for number in range(1, DRILLS + 1)]
-        samples.add(PREDICTED, _SIZE, Cost(0.0, drills[-1].predicted, 0.0))
-        samples.add(TAKEN, _SIZE, Cost(0.0, drills[-1].taken, 0.0))
-        found.append(drills)
+            told = [_drill(shop, say, number) for number in range(1, drills + 1)]
+        samples.add(PREDICTED, _SIZE, Cost(0.0, told[-1].predicted, 0.0))
+        samples.add(TAKEN, _SIZE, Cost(0.0, told[-1].taken, 0.0))
+        found.append(told)
     return samples, found
 
 

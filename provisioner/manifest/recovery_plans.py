@@ -30,9 +30,9 @@ def check_plan(
     yield from _strangers(plan, machines, drafts)
     for name, own in section(plan.spec, "machines").items():
         path = ("spec", "machines", name)
-        health = own.get("health")
-        if isinstance(health, Mapping) and not set(_PROOFS) & health.keys():
-            yield _missing((*path, "health"), "nothing proves that the machine is up", _PROOFS)
+        yield from _health(own, path)
+        for other, edge in section(own, "after").items():
+            yield from _health(edge, (*path, "after", other))
         for mode in ("test", "real"):
             yield from _changes(section(own, mode), (*path, mode), sites, drafts.get(_named(name)))
     yield from _steps(plan)
@@ -43,6 +43,12 @@ def check_plan(
 
 def _named(name: str) -> Address:
     return Address(MACHINE, name)
+
+
+def _health(own: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Problem]:
+    health = own.get("health")
+    if isinstance(health, Mapping) and not set(_PROOFS) & health.keys():
+        yield _missing((*path, "health"), "nothing proves that the machine is up", _PROOFS)
 
 
 def _strangers(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench import comparison, large, phases, recovery, report, review, schedule, terraform
 from tests.lab.daemon import Flavour
-from tests.lab.requirements import daemon_unavailable
+from tests.lab.requirements import boot_image_unavailable, daemon_unavailable
 from tests.lab.vcsim import unavailable as vcsim_unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         help="estate: stacks on the memory provider; comparison: the same beside Terraform or "
         "OpenTofu; review: the plan of 1,000 machines in every form; libvirt: machines on a real "
         "daemon; vsphere: machines on the vSphere simulator; schedule: the runbook of a recovery "
-        "plan of 5,000 machines; recovery: such a plan compiled, and a failover; large: "
+        "plan of 5,000 machines; recovery: such a plan compiled, and a failover; prediction: "
+        "drills of a shop on two real daemons, each predicted by those before it; large: "
         "one stack of 100,000 resources, and where its time goes. Left out: all but the last.",
     )
     parser.add_argument(
@@ -208,6 +209,26 @@ def _recovery(options: argparse.Namespace) -> None:
         _write("recovery.md", report.page("Recovery plans", text, tables, rounds))
 
 
+def _prediction(options: argparse.Namespace) -> None:
+    reason = daemon_unavailable(Flavour.SYSTEM) or boot_image_unavailable()
+    if reason is not None:
+        _say(f"prediction: not measured: {reason}")
+        return
+    # Imported here because the other suites also run where libvirt-python is not installed.
+    from tests.bench import prediction  # noqa: PLC0415
+
+    rounds = options.rounds or 1
+    samples, drills = prediction.measure(rounds, _say)
+    tables = [prediction.drill_rows(drills), report.goal_rows(samples, prediction.GOALS)]
+    _show(tables, rounds)
+    if options.write:
+        text = (
+            "How long drills of a shop on two libvirt daemons were predicted to take, by those "
+            "before them, and how long they took. [How](README.md)."
+        )
+        _write("prediction.md", report.page("Predictions of drills", text, tables, rounds))
+
+
 def _large(options: argparse.Namespace) -> None:
     size = large.SIZE
     samples, parts = large.measure(size, _say)
@@ -244,9 +265,10 @@ _SUITES = {
     "vsphere": _vsphere,
     "schedule": _schedule,
     "recovery": _recovery,
+    "prediction": _prediction,
     "large": _large,
 }
-_USUAL = ("estate", "comparison", "review", "libvirt", "vsphere", "schedule", "recovery")
+_USUAL = tuple(name for name in _SUITES if name != "large")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

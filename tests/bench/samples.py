@@ -54,6 +54,10 @@ class Samples:
         """Seconds from start to end of a phase."""
         return self.figure((phase, size), lambda cost: cost.wall)
 
+    def seconds(self, phase: str, size: int) -> list[float]:
+        """Seconds of a phase, round by round."""
+        return [cost.wall for cost in self._costs[phase, size]]
+
     def peak(self, phase: str, size: int) -> Spread:
         """Peak memory of a phase in MiB."""
         return self.figure((phase, size), lambda cost: cost.peak)

@@ -85,6 +85,26 @@ def test_a_wrong_gate_is_passed_over_and_that_is_told(half_over: Sites) -> None:
     assert [(GATE, gates[0]["passedOver"])] == [(one["step"], one["by"]) for one in passed]
 
 
+def test_a_wrong_gate_that_counts_for_one_machine_is_passed_over(sites: Sites) -> None:
+    edge = "{machine: db, health: {command: {argv: ['false']}, timeout: 1s}}"
+    plan = PLAN.replace("after: [{machine: db}]", f"after: [{edge}]")
+    declare(sites.cli, {"RecoveryPlan/shop": plan})
+    sites("replicate", "run")
+    assert "in-part" == sites("dr", "failover", "shop", "--yes")["outcome"]
+    assert ["db"] == sites.running("west")
+    gate = "gate/db/for/web/1"
+    command = f"  provisioner dr resume shop --pass-over {gate}"
+    assert command in sites.cli("dr", "status", "shop").out.splitlines()
+    assert 0 == sites.cli("dr", "resume", "shop", "--pass-over", gate).code
+    assert ["db", "web"] == sites.running("west")
+    gates = sites("dr", "report", "shop", "--unsigned")["gates"]
+    assert isinstance(gates, list)
+    (found,) = gates
+    told = [found[name] for name in ("step", "machine", "for", "state")]
+    assert [gate, "VirtualMachine/db", "VirtualMachine/web", "failed"] == told
+    assert found["passedOver"]
+
+
 def test_nothing_that_keeps_machines_apart_is_passed_over(half_over: Sites) -> None:
     done = half_over.cli("dr", "resume", "shop", "--pass-over", "fence/1", "--json")
     assert (1, ["PRV7103"]) == (done.code, done.codes)

@@ -161,6 +161,19 @@ def test_a_machine_needs_the_one_whose_output_it_uses(tmp_path: Path) -> None:
     assert (DB,) == compiled(scenario).machines[1].needs
 
 
+def test_what_a_machine_asks_of_another_counts_for_it_alone(tmp_path: Path) -> None:
+    edge = "{machine: db, health: {tcp: {port: 5432}, agent: {}, timeout: 1m, onFailure: go-on}}"
+    plan = POLICIES["RecoveryPlan/shop"].replace("after: [{machine: db}]", f"after: [{edge}]")
+    scenario = two_sites(tmp_path, {"RecoveryPlan/shop": plan})
+    scenario.apply()
+    db, web = compiled(scenario).machines
+    expected = (
+        Check("tcp", {"port": 5432}, 60.0, OnFailure.GO_ON),
+        Check("agent", {}, 60.0, OnFailure.GO_ON),
+    )
+    assert ({}, (DB,), {DB: expected}) == (db.edges, web.needs, web.edges)
+
+
 def test_policies_are_no_part_of_plans_and_state(applied: Scenario) -> None:
     assert () == applied.plan().steps
     kinds = {address.kind for address in applied.state().entries}

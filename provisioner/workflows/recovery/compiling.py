@@ -369,6 +369,7 @@ class _Compiler:
             point_objective=policy.seconds(group.get("recoveryPointObjective"), 900.0),
             test=protection.section(own, "test"),
             real=protection.section(own, "real"),
+            edges=policy.edges(protection.section(own, "after")),
         )
 
     def _bubble(

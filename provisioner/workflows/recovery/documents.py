@@ -26,6 +26,9 @@ from provisioner.workflows.recovery.model import (
 )
 from provisioner.workflows.runbook import OnFailure
 
+EDGES = "edges"
+"""The key of a machine's gates that count for it alone."""
+
 
 def plan_json(plan: RecoveryPlan) -> dict[str, Any]:
     """Plain data; :func:`plan_of` reads it."""
@@ -105,6 +108,11 @@ def plan_of(data: Mapping[str, Any]) -> RecoveryPlan:
 
 
 def _machine_json(machine: PlannedMachine) -> dict[str, Any]:
+    # Only there where there are any, so that the digests of plans without them still hold.
+    edges = {
+        str(needed): [_check_json(check) for check in checks]
+        for needed, checks in sorted(machine.edges.items())
+    }
     return {
         "address": str(machine.address),
         "group": machine.group,
@@ -119,6 +127,7 @@ def _machine_json(machine: PlannedMachine) -> dict[str, Any]:
         "pointObjective": machine.point_objective,
         "test": {site: dict(changes) for site, changes in machine.test.items()},
         "real": {site: dict(changes) for site, changes in machine.real.items()},
+        **({EDGES: edges} if edges else {}),
     }
 
 
@@ -137,6 +146,10 @@ def _machine(data: Mapping[str, Any]) -> PlannedMachine:
         point_objective=data["pointObjective"],
         test=data["test"],
         real=data["real"],
+        edges={
+            Address.of(needed): tuple(map(_check, checks))
+            for needed, checks in data.get(EDGES, {}).items()
+        },
     )
 
 

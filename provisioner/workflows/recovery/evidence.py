@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, quoted
 from provisioner.core.values import canonical_json, digest
+from provisioner.workflows.recovery.modes.tasks import FOR
 from provisioner.workflows.recovery.report import GATE, Ended, Left, Recovered, Report, Said, Step
 from provisioner.workflows.recovery.signing import Signature, SigningKey, TrustedKeys
 
@@ -154,6 +155,7 @@ def content(report: Report, *, made: str, made_by: str, version: str) -> dict[st
             {
                 "step": step.task.id,
                 "machine": step.task.subject,
+                "for": step.task.arguments.get(FOR),
                 "state": _state(step.ended),
                 "at": step.end,
                 "why": step.why,

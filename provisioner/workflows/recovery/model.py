@@ -88,6 +88,8 @@ class PlannedMachine:
     ``quiesce`` say how it is replicated, with ``interval`` in seconds; ``point_objective`` is the
     recovery point objective in seconds. ``test`` and ``real`` are changes to the machine's spec in
     a drill, and in earnest, by site: ``{"site-b": {"cloudInit": {...}}}``, laid over its fields.
+    ``edges``: by machine of ``needs``, the gates that that one has to pass besides before this one
+    starts, and that nobody else waits for.
     """
 
     address: Address
@@ -103,6 +105,7 @@ class PlannedMachine:
     point_objective: float = 900.0
     test: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     real: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    edges: Mapping[Address, tuple[Check, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

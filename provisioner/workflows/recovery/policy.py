@@ -43,6 +43,15 @@ def gates(health: Mapping[str, Any]) -> tuple[Check, ...]:
     return tuple(_checks(health, _GATE_SECONDS, OnFailure.HOLD))
 
 
+def edges(after: Mapping[str, Any]) -> dict[Address, tuple[Check, ...]]:
+    """By machine that another one waits for, what it has to prove to that one."""
+    return {
+        Address(MACHINE, name): gates(section(own, "health"))
+        for name, own in sorted(after.items())
+        if "health" in own
+    }
+
+
 def steps(plan: Mapping[str, Any]) -> tuple[OwnStep, ...]:
     """The author's own steps, in order of their names."""
     return tuple(

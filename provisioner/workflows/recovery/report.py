@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from provisioner.core.diagnostics import Diagnostic
-from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.recovery.modes.tasks import BEGIN, FOR
 from provisioner.workflows.recovery.unheard import left_out, unheard
 from provisioner.workflows.runbook import Task
 from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What, person
@@ -288,7 +288,8 @@ def _machines(run: Run, fenced: datetime | None) -> Iterator[Recovered]:
 
 
 def _machine(run: Run, start: Task, tasks: list[Task], fenced: datetime | None) -> Recovered:
-    gates = [task for task in tasks if task.id.startswith(GATE)]
+    # What it has to prove to one other machine says nothing about itself.
+    gates = [task for task in tasks if task.id.startswith(GATE) and FOR not in task.arguments]
     decisive = [run.tasks[task.id] for task in (start, *gates)]
     worst = min(decisive, key=lambda state: _WORST.index(_ended(run, state)))
     ended, why = _ended(run, worst), _why(run, worst)

@@ -8,6 +8,7 @@ no secrets.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,11 +18,15 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, qu
 from provisioner.core.overwriting import WHAT_TO_DO, replace_file, would_be_lost
 from provisioner.core.values import canonical_json, digest
 from provisioner.workflows.owners import Owner
-from provisioner.workflows.recovery.documents import plan_json, plan_of
+from provisioner.workflows.recovery.documents import EDGES, plan_json, plan_of
 from provisioner.workflows.recovery.model import RecoveryPlan
 from provisioner.workflows.recovery.signing import Signature, SigningKey, TrustedKeys
 
 FORMAT = "provisioner.recovery/1"
+WITH_EDGES = "provisioner.recovery/2"
+"""The format of plans in which a machine has gates that count for it alone. A version that does not
+know them has to refuse such a plan, not to carry it out without them.
+"""
 MAX_BYTES = 512 * 1024 * 1024
 
 _FAMILY = "provisioner.recovery/"
@@ -56,7 +61,7 @@ def stored_text(plan: RecoveryPlan, key: SigningKey) -> str:
     """The whole content of the file of a plan, signed with ``key``."""
     data = plan_json(plan)
     found = _digest(data)
-    signature = key.sign(_signed(found, key.id))
+    signature = key.sign(_signed(data, found, key.id))
     return _text(found, signature.as_json(), data)
 
 
@@ -163,7 +168,7 @@ def _stored(content: bytes, path: Path | str, trusted: TrustedKeys) -> Stored:
         raise _altered(path, "Its content does not fit its digest.")
     if text != content:
         raise _altered(path, "Its text is not the one that was written.")
-    name = trusted.check(_signed(found, signature.key), signature, f"the stored plan {path}")
+    name = trusted.check(_signed(data, found, signature.key), signature, f"the stored plan {path}")
     try:
         plan = plan_of(data)
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
@@ -179,8 +184,9 @@ def _document(content: bytes, path: Path | str) -> dict[str, Any]:
     given = document.get("format") if isinstance(document, dict) else None
     if not isinstance(given, str) or not given.startswith(_FAMILY):
         raise _none(path, f"found {quoted(given) if given else 'no format'}, expected {FORMAT}")
-    if given != FORMAT:
-        raise _none(path, f"found the format {quoted(given)}, expected {FORMAT}")
+    if given not in (FORMAT, WITH_EDGES):
+        expected = f"{FORMAT} or {WITH_EDGES}"
+        raise _none(path, f"found the format {quoted(given)}, expected {expected}")
     if not isinstance(document.get("plan"), dict):
         raise _none(path, "it has no plan")
     return {"digest": None, "signature": None, **document}
@@ -203,19 +209,28 @@ def _signature(document: dict[str, Any], path: Path | str) -> Signature:
         raise _altered(path, f"Its signature cannot be read: {problem}.") from problem
 
 
-def _digest(data: Any) -> str:
-    return digest({"format": FORMAT, "plan": data})
+def _format(data: Mapping[str, Any]) -> str:
+    """The oldest format that says all of a plan."""
+    machines = data.get("machines")
+    has_edges = isinstance(machines, list) and any(
+        isinstance(machine, dict) and EDGES in machine for machine in machines
+    )
+    return WITH_EDGES if has_edges else FORMAT
 
 
-def _signed(found: str, key: str) -> bytes:
+def _digest(data: Mapping[str, Any]) -> str:
+    return digest({"format": _format(data), "plan": data})
+
+
+def _signed(data: Mapping[str, Any], found: str, key: str) -> bytes:
     """What is signed: the format, so that the signature means nothing else anywhere, the digest,
     and the key that it is by.
     """
-    return f"{FORMAT}\n{found}\n{key}\n".encode()
+    return f"{_format(data)}\n{found}\n{key}\n".encode()
 
 
-def _text(found: str, signature: dict[str, Any], data: Any) -> str:
-    parts = {"format": FORMAT, "digest": found, "signature": signature, "plan": data}
+def _text(found: str, signature: dict[str, Any], data: Mapping[str, Any]) -> str:
+    parts = {"format": _format(data), "digest": found, "signature": signature, "plan": data}
     inner = ",".join(f"{canonical_json(key)}:{canonical_json(part)}" for key, part in parts.items())
     return f"{{{inner}}}\n"
 

@@ -246,6 +246,11 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         "PRV1105",
         "nothing proves that the machine is up",
     ),
+    "no proof for one machine": (
+        whole("after: [{machine: db}]", "after: [{machine: db, §health: {onFailure: stop}}]"),
+        "PRV1105",
+        "nothing proves that the machine is up",
+    ),
     "two ways to fence at once": (
         whole(PLAN, f"{PLAN}, fencing: [{{command: {{argv: [cut]}}, §prompt: Cut?}}]"),
         "PRV1110",

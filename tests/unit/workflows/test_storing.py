@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.workflows.recovery import storing
+from provisioner.workflows.recovery.model import Check, RecoveryPlan
 from provisioner.workflows.recovery.signing import SigningKey, TrustedKeys, make_key
 from provisioner.workflows.recovery.storing import Estate
-from tests.unit.workflows.samples import COMPILED, LINEAGE, sample
+from tests.unit.workflows.samples import COMPILED, DB, LINEAGE, sample
 
 KEY = SigningKey.new()
 TRUSTED = TrustedKeys({KEY.id: ("ada", KEY.public)}, "the test")
@@ -82,7 +83,7 @@ def edited(change: Callable[[dict[str, Any]], None]) -> bytes:
 
 
 def test_a_file_of_another_version(path: Path) -> None:
-    content = TEXT.replace(b"provisioner.recovery/1", b"provisioner.recovery/2", 1)
+    content = TEXT.replace(b"provisioner.recovery/1", b"provisioner.recovery/3", 1)
     assert "PRV7041" == refused(content, path)
 
 
@@ -129,6 +130,30 @@ def test_a_plan_is_used_until_the_end_of_its_time(path: Path) -> None:
     last = COMPILED + timedelta(days=7)
     assert sample() == read(TEXT, path, now=last).plan
     assert "PRV7046" == refused(TEXT, path, now=last + timedelta(seconds=1))
+
+
+def asking() -> RecoveryPlan:
+    """The plan, in which one machine asks something of another for itself alone."""
+    db, web = sample().machines
+    return replace(sample(), machines=(db, replace(web, edges={DB: (Check("agent"),)})))
+
+
+def test_what_machines_ask_of_each_other_is_read_as_it_was_written(path: Path) -> None:
+    storing.write(asking(), KEY, path)
+    assert asking() == storing.read(path, TRUSTED, LATER).plan
+
+
+def test_a_version_that_does_not_know_them_refuses_a_plan_with_them_and_reads_all_others() -> None:
+    formats = [
+        json.loads(storing.stored_text(plan, KEY))["format"] for plan in (sample(), asking())
+    ]
+    assert ["provisioner.recovery/1", "provisioner.recovery/2"] == formats
+    assert b"edges" not in TEXT
+
+
+def test_a_plan_with_them_is_not_taken_for_one_of_the_older_version(path: Path) -> None:
+    content = storing.stored_text(asking(), KEY).replace("recovery/2", "recovery/1", 1)
+    assert "PRV7042" == refused(content.encode(), path)
 
 
 def test_nothing_else_is_overwritten(path: Path) -> None:

@@ -45,7 +45,7 @@ def rise(draft: Draft, how: Rise) -> list[str]:
     whatever comes behind waits for it.
     """
     ended: list[str] = []
-    gates: dict[Address, list[str]] = {}
+    well: dict[Address, list[str]] = {}
     opened: list[str] = []
     for number, machines in tiers(draft.plan).items():
         stage = f"tier {number}"
@@ -61,13 +61,15 @@ def rise(draft: Draft, how: Rise) -> list[str]:
         before = _steps(draft, how, Moment.BEFORE, [opening], stage, tier=number)
         ended = []
         for machine in machines:
-            needed = [task_id for address in machine.needs for task_id in gates.get(address, ())]
+            needed = [task_id for address in machine.needs for task_id in well.get(address, ())]
             if machine.address in draft.without:
-                gates[machine.address] = needed  # what needs it comes after what it needs
+                well[machine.address] = needed  # what needs it comes after what it needs
                 continue
-            needs = [*(before[-1:] or [opening]), *needed]
-            gates[machine.address], all_of_it = _machine(draft, how, machine, needs, stage)
-            ended += all_of_it
+            ready = before[-1:] or [opening]
+            edges = _edges(draft, how, machine, ready, well, stage=stage)
+            needs = [*ready, *needed, *edges]
+            well[machine.address], all_of_it = _machine(draft, how, machine, needs, stage)
+            ended += [*edges, *all_of_it]
         after = _steps(draft, how, Moment.AFTER, [opening], stage, tier=number, ended=ended)
         opened = [opening, *after[-1:]]
         ended = [*ended, *after]
@@ -100,25 +102,70 @@ def _machine(
             look=how.look,
         )
     )
-    passed = [start]
-    for number, gate in enumerate(machine.gates, 1):
-        passed.append(
-            draft.add(
-                check(
-                    f"{about('gate', machine)}/{number}",
-                    f"{machine.address.name}: {_GATES.get(gate.kind, _other)(gate)}",
-                    gate,
-                    [start],
-                    machine=machine.address,
-                    site=how.site,
-                    drill=how.drill,
-                    repeat=True,
-                    stage=stage,
-                )
-            )
-        )
+    passed = [start, *_gates(draft, how, machine.address, machine.gates, [start], stage=stage)]
     after = _steps(draft, how, Moment.AFTER, passed, stage, machine=machine.address)
     return [*passed, *after], [*before, *passed, *after]
+
+
+def _edges(
+    draft: Draft,
+    how: Rise,
+    machine: PlannedMachine,
+    needs: Sequence[str],
+    well: Mapping[Address, Sequence[str]],
+    *,
+    stage: str,
+) -> list[str]:
+    """What a machine asks, for itself alone, of those that it needs. They are asked once the
+    machine's own tier has begun and they are ``well``; of one that is left out nothing is asked.
+    """
+    return [
+        task_id
+        for needed, gates in sorted(machine.edges.items())
+        if needed in well and needed not in draft.without
+        for task_id in _gates(
+            draft,
+            how,
+            needed,
+            gates,
+            [*needs, *well[needed]],
+            stage=stage,
+            dependent=machine.address,
+        )
+    ]
+
+
+def _gates(
+    draft: Draft,
+    how: Rise,
+    machine: Address,
+    gates: Sequence[Check],
+    needs: Sequence[str],
+    *,
+    stage: str,
+    dependent: Address | None = None,
+) -> list[str]:
+    """The gates of a machine, or those that count for one ``dependent`` alone."""
+    task_id, name = about("gate", machine), machine.name
+    if dependent is not None:
+        task_id, name = f"{task_id}/for/{dependent.name}", f"{name}, for {dependent.name}"
+    return [
+        draft.add(
+            check(
+                f"{task_id}/{number}",
+                f"{name}: {_GATES.get(gate.kind, _other)(gate)}",
+                gate,
+                needs,
+                machine=machine,
+                dependent=dependent,
+                site=how.site,
+                drill=how.drill,
+                repeat=True,
+                stage=stage,
+            )
+        )
+        for number, gate in enumerate(gates, 1)
+    ]
 
 
 def _steps(

@@ -25,6 +25,8 @@ from provisioner.workflows.runbook import OnFailure, Runbook, Task
 
 BEGIN = "begin"
 TURN = "turn"
+FOR = "for"
+"""The argument of a gate that says which machine it counts for, if it counts for one alone."""
 TOLD = "told"
 """The argument of the first task that says so: where the machines are was told by hosts or a
 person, and not by a journal."""
@@ -169,6 +171,7 @@ def check(
     *,
     after: Iterable[str] = (),
     machine: Address | None = None,
+    dependent: Address | None = None,
     site: str = "",
     drill: bool = False,
     repeat: bool = False,
@@ -177,7 +180,8 @@ def check(
     lasting: bool = True,
 ) -> Task:
     """A task that a :class:`~provisioner.workflows.recovery.model.Check` is. ``repeat``: it is
-    tried again until it succeeds or its time is over.
+    tried again until it succeeds or its time is over. ``dependent``: the machine that it counts
+    for, if it counts for one alone.
     """
     arguments: dict[str, Json] = {
         "kind": found.kind,
@@ -188,6 +192,8 @@ def check(
     }
     if machine is not None:
         arguments["machine"] = str(machine)
+    if dependent is not None:
+        arguments[FOR] = str(dependent)
     return Task(
         id=task_id,
         title=title,

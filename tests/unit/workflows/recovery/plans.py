@@ -122,7 +122,7 @@ def planned(name: str, **rest: Any) -> PlannedMachine:
 
 @st.composite
 def plans(draw: DrawFn) -> RecoveryPlan:
-    """Plans of up to six machines with tiers, needs, gates and steps at random."""
+    """Plans of up to six machines with tiers, needs, gates, edges and steps at random."""
     names = [f"m{number}" for number in range(draw(st.integers(1, 6)))]
     policies = st.sampled_from(OnFailure)
     gates = st.lists(
@@ -132,12 +132,14 @@ def plans(draw: DrawFn) -> RecoveryPlan:
     machines = []
     for number, name in enumerate(names):
         needed = draw(st.sets(st.sampled_from(names[:number]), max_size=2)) if number else set()
+        asked = draw(st.sets(st.sampled_from(sorted(needed)))) if needed else set()
         machines.append(
             planned(
                 name,
                 tier=draw(st.integers(1, 3)),
                 needs=tuple(map(machine_address, sorted(needed))),
                 gates=tuple(draw(gates)),
+                edges={machine_address(item): tuple(draw(gates)) for item in sorted(asked)},
             )
         )
     steps = []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import assume, given
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.workflows.recovery.drills import drill_address, drill_machine
-from provisioner.workflows.recovery.model import Mode, RecoveryPlan
+from provisioner.workflows.recovery.model import Check, Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import (
     drill_runbook,
     failover_runbook,
@@ -100,7 +102,11 @@ def test_a_machine_that_is_left_out_is_in_no_task_but_of_a_former_drill(
     runbook = failover_runbook(plan, {left.address})
     modes = [runbook_of(plan, mode, {left.address}) for mode in (Mode.MIGRATE, Mode.REPROTECT)]
     for one in (runbook, *modes, rollback_runbook(plan, {left.address})):
-        about = {task.action for task in one.tasks if task.subject == str(left.address)}
+        about = {
+            task.action
+            for task in one.tasks
+            if str(left.address) in (task.subject, task.arguments.get("for"))
+        }
         assert about <= {"remove", "unstage"}
         for task in one.tasks:
             if task.action in ("all-off", "stay-off", "points", "protected"):
@@ -195,6 +201,7 @@ def test_machines_start_after_what_they_need_is_well_and_the_tier_before_has_end
                         task.id
                         for task in runbook.tasks
                         if task.id.startswith(f"gate/{needed.name}/")
+                        and task.arguments.get("for") in (None, str(machine.address))
                     }
                     assert well == well & before(runbook, start)
             ended |= {f"start/{machine.address.name}" for machine in machines}
@@ -204,15 +211,55 @@ def test_machines_start_after_what_they_need_is_well_and_the_tier_before_has_end
 def test_a_machine_that_stays_down_holds_only_those_that_need_it(plan: RecoveryPlan) -> None:
     assume(not plan.steps)  # they hold what comes after them, as they say
     runbook = drill_runbook(plan)
-    needs = {machine.address: machine.needs for machine in plan.machines}
-
-    def reaches(name: Address, sought: Address) -> bool:
-        return any(item == sought or reaches(item, sought) for item in needs[name])
-
     for machine in plan.machines:
         for other in plan.machines:
             held = f"start/{machine.address.name}" in before(runbook, f"start/{other.address.name}")
-            assert reaches(other.address, machine.address) == held
+            assert reaches(plan, other.address, machine.address) == held
+
+
+@given(plans())
+def test_what_a_machine_asks_of_another_stands_between_the_two_and_holds_nobody_else(
+    plan: RecoveryPlan,
+) -> None:
+    assume(not plan.steps)  # they hold what comes after them, as they say
+    runbook = runbook_of(plan, Mode.FAILOVER)
+    awaited_by = {
+        machine.address: before(runbook, f"start/{machine.address.name}")
+        for machine in plan.machines
+    }
+    for machine in plan.machines:
+        name = machine.address.name
+        for needed, gates in machine.edges.items():
+            tasks = [
+                runbook.by_id[f"gate/{needed.name}/for/{name}/{number}"]
+                for number, _ in enumerate(gates, 1)
+            ]
+            assert [gate.on_failure for gate in gates] == [task.on_failure for task in tasks]
+            well = {f"start/{needed.name}"} | tasks_of_gates(runbook, needed)
+            expected = {
+                item.address
+                for item in plan.machines
+                if item is machine or reaches(plan, item.address, machine.address)
+            }
+            for task in tasks:
+                assert str(needed) == task.subject
+                assert well <= before(runbook, task.id)
+                assert expected == {one for one, ids in awaited_by.items() if task.id in ids}
+
+
+def tasks_of_gates(runbook: Runbook, machine: Address) -> set[str]:
+    """What a machine has to pass for all that need it."""
+    return {
+        task.id
+        for task in runbook.tasks
+        if task.id.startswith(f"gate/{machine.name}/") and "for" not in task.arguments
+    }
+
+
+def reaches(plan: RecoveryPlan, name: Address, sought: Address) -> bool:
+    """Whether one machine needs another, directly or through others."""
+    needs = {machine.address: machine.needs for machine in plan.machines}
+    return any(item == sought or reaches(plan, item, sought) for item in needs[name])
 
 
 @given(plans())
@@ -321,6 +368,16 @@ def test_a_needed_machine_comes_in_the_tier_of_the_one_that_needs_it() -> None:
     web = planned("web", tier=1, needs=(machine_address("db"),))
     db = planned("db", tier=3)
     assert {1: [db, web], 3: []} == tiers(plan_of([web, db]))
+
+
+def test_of_a_machine_that_is_left_out_nothing_is_asked() -> None:
+    db, web = machine_address("db"), planned("web", needs=(machine_address("db"),))
+    web = replace(web, edges={db: (Check("agent"),)})
+    plan = plan_of([planned("db"), web])
+    ids = [set(failover_runbook(plan, out).by_id) for out in ((), {db})]
+    gate = "gate/db/for/web/1"
+    assert [True, False] == [gate in found for found in ids]
+    assert "start/web" in ids[1]
 
 
 def test_a_machine_whose_network_has_no_isolated_one_has_no_drill() -> None:

@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 
 from provisioner.core.diagnostics import error
-from provisioner.workflows.recovery.model import Mode
+from provisioner.workflows.recovery.model import Check, Mode
 from provisioner.workflows.recovery.report import Ended, Recovered, Report, report
 from provisioner.workflows.runs import Run, What
+from tests.unit.workflows.recovery.plans import machine_address
 from tests.unit.workflows.recovery.told import run_of, shop
 
 
@@ -50,6 +51,23 @@ def test_a_gate_that_is_passed_over_is_not_passed() -> None:
     assert "passed over by bob@desk: cache: wait for port 6379: not within 15 s" == cache.why
     assert (None, None) == (cache.seconds, found.achieved)
     assert ["bob@desk"] == [step.passed_over for step in found.that(Ended.PASSED_OVER)]
+
+
+def test_what_a_machine_has_to_prove_to_one_other_says_nothing_about_itself() -> None:
+    db, app = machine_address("db"), machine_address("app")
+    plan = shop()
+    machines = [
+        replace(item, edges={db: (Check("agent"),)}) if item.address == app else item
+        for item in plan.machines
+    ]
+    asking = replace(plan, machines=tuple(machines))
+    found = report(run_of(asking, Mode.FAILOVER, "gate/db/for/app/1"))
+    states = {item.address.partition("/")[2]: item.ended for item in found.machines}
+    expected = {"db": Ended.DONE, "cache": Ended.DONE, "report": Ended.DONE}
+    assert {**expected, "app": Ended.HELD, "web": Ended.HELD} == states
+    assert [(1, 1), (1, 0)] == [
+        (item.gates, item.gates_passed) for item in (machine(found, name) for name in ("db", "app"))
+    ]
 
 
 def test_a_machine_whose_own_disks_failed_is_not_called_held_back() -> None:

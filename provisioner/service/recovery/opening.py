@@ -8,10 +8,11 @@ state, which is that of the last apply and may be gone. What the hosts of both s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.model import EventSink, Noticed
 from provisioner.service.recovery.commands import Commands
@@ -21,6 +22,7 @@ from provisioner.service.recovery.keys import names_trusted_keys, trusted_keys
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery import storing
+from provisioner.workflows.recovery.actions.sighting import Sighting
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.modes.tasks import BEGIN, TOLD, TURN
@@ -59,7 +61,8 @@ class Opened:
     """A plan in the direction that counts now. ``home``: where its machines were when it was
     compiled. ``moved``: whether hosts, or a person, say that they have moved to where they are, of
     which the journal knows nothing. ``told``: the direction is theirs, and not what the journal
-    knows. ``commands``: as which messages name what can be done.
+    knows. ``commands``: as which messages name what can be done. ``seen``: what hosts that were
+    asked have, by machine and site.
     """
 
     plan: RecoveryPlan
@@ -68,6 +71,7 @@ class Opened:
     moved: bool = False
     told: bool = False
     commands: Commands = field(default_factory=Commands)
+    seen: Mapping[Address, Mapping[str, Sighting]] = field(default_factory=dict)
 
     @property
     def is_turned(self) -> bool:
@@ -82,7 +86,7 @@ def open_plan(
     has not ended. Raises ProvisionerError if there is no such plan, it is refused, the journal is
     that of another one (PRV7101), or where its machines run cannot be told (PRV7098).
     """
-    plan, notices = _plan(workspace, source, sink)
+    plan, notices = meant(workspace, source, sink)
     path = journal_path(workspace, source, plan.name)
     journal = journal_of(workspace, source, plan.name)
     last = journal.last()
@@ -105,6 +109,7 @@ def open_plan(
         found.moved,
         found.told,
         commands_for(workspace, source, plan.name),
+        found.found.seen if found.found is not None else {},
     )
 
 
@@ -264,8 +269,10 @@ def turned_to(plan: RecoveryPlan, site: str | None) -> RecoveryPlan:
     return plan.turned() if site is not None and site == plan.there else plan
 
 
-def _plan(workspace: Workspace, source: Source, sink: EventSink) -> tuple[RecoveryPlan, list[str]]:
-    """The plan, and what is to be known of it."""
+def meant(workspace: Workspace, source: Source, sink: EventSink) -> tuple[RecoveryPlan, list[str]]:
+    """The plan as it was compiled, and what is to be known of it. Raises ProvisionerError if there
+    is none, or it is refused.
+    """
     if source.file is None:
         if source.name is None:
             raise ProvisionerError(

@@ -1,0 +1,154 @@
+"""A machine that somebody starts by hand at the site that a failover has left: it runs at both
+sites. Whoever looks is told, and nothing of it is given up without consent.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from provisioner.workflows.recovery.beside import given_up
+from provisioner.workflows.recovery.model import Mode
+from tests.lifecycle.commandline import Finished
+from tests.lifecycle.recoveryprogram import Sites
+from tests.lifecycle.test_away import manifests
+from tests.lifecycle.twosites import TwoSites
+from tests.unit.workflows.recovery.plans import A, planned
+
+MACHINE = "VirtualMachine"
+WEB = f"{MACHINE}/web"
+TWICE = (
+    f"{WEB} runs at both sites: on Host/west-1 at west, and on Host/east-1 at east, where it has to"
+    " stay off"
+)
+
+
+def power(sites: Sites | TwoSites, site: str, state: str, *machines: str) -> None:
+    """Somebody starts or stops machines, past every mark."""
+    for machine in machines:
+        sites.outside(site).change(MACHINE, machine, ("power",), state)
+
+
+@pytest.fixture
+def twice(sites: Sites) -> Sites:
+    """East was lost, and is back, and somebody has started web there."""
+    manifests(sites.cli)
+    sites.cli("apply", "--yes")
+    sites("replicate", "run")
+    sites.outside("east").power_off()
+    assert "succeeded" == sites("dr", "failover", "shop", "--yes")["outcome"]
+    sites.outside("east").come_back()
+    power(sites, "east", "running", "web")
+    assert (["web"], ["db", "web"]) == (sites.running("east"), sites.running("west"))
+    return sites
+
+
+def found(sites: Sites, *command: str, code: str = "PRV7125") -> list[str]:
+    """What is said under a code."""
+    done = sites.cli(*command, "--json")
+    return [item["summary"] for item in diagnostics(done) if item["code"] == code]
+
+
+def diagnostics(done: Finished) -> list[dict[str, Any]]:
+    """What a command with ``--json`` has to say besides its result."""
+    return [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
+
+
+# The gate
+
+
+def test_a_check_finds_what_runs_at_both_sites(twice: Sites) -> None:
+    assert [TWICE] == found(twice, "dr", "check", "shop")
+    assert 1 == twice.cli("dr", "check", "shop").code
+
+
+def test_a_check_finds_what_runs_only_where_it_has_to_stay_off(twice: Sites) -> None:
+    power(twice, "west", "stopped", "web")
+    (said,) = found(twice, "dr", "check", "shop")
+    assert said.startswith(f"{WEB} runs on Host/east-1 at east, where it has to stay off; at west,")
+    assert said.endswith("where shop has its machines, it is stopped")
+
+
+def test_a_check_has_nothing_against_what_is_off_there(twice: Sites) -> None:
+    power(twice, "east", "stopped", "web")
+    assert [] == found(twice, "dr", "check", "shop")
+
+
+def test_a_machine_that_was_left_out_may_run_where_it_is(sites: Sites) -> None:
+    sites("replicate", "run")
+    left_out = ("--without", "web", "--yes")
+    assert "succeeded" == sites("dr", "migrate", "shop", *left_out)["outcome"]
+    assert (["web"], ["db"]) == (
+        sites.running("east"),
+        [name for name in sites.running("west") if name != "batch"],
+    )
+    assert [] == found(sites, "dr", "check", "shop")
+
+
+# Consent
+
+
+def test_nothing_is_given_up_without_consent(twice: Sites) -> None:
+    done = twice.cli("dr", "reprotect", "shop", "--yes", "--json")
+    assert (5, ["PRV7126"]) == (done.code, done.codes)
+    assert ["web"] == twice.running("east")
+    (said,) = diagnostics(done)
+    assert (
+        f"{WEB} still runs at east, and what it wrote there since the failover of"
+        in (said["summary"])
+    )
+    assert "'provisioner dr reprotect shop --allow-data-loss web'" in said["hint"]
+
+
+def test_consent_names_the_machine(twice: Sites) -> None:
+    power(twice, "east", "running", "db")
+    consent = ("--allow-data-loss", "db", "--yes", "--json")
+    done = twice.cli("dr", "reprotect", "shop", *consent)
+    assert (5, ["PRV7126"]) == (done.code, done.codes)
+    (said,) = diagnostics(done)
+    assert "--allow-data-loss db --allow-data-loss web'" in said["hint"]
+
+
+def test_what_is_off_there_needs_no_consent(twice: Sites) -> None:
+    power(twice, "east", "stopped", "web")
+    assert "succeeded" == twice("dr", "reprotect", "shop", "--yes")["outcome"]
+    assert [] == twice.cli("dr", "report", "shop", "--format", "json", "--unsigned").json["givenUp"]
+
+
+# Evidence
+
+
+def test_the_end_and_the_report_name_what_was_given_up(twice: Sites) -> None:
+    done = twice.cli("dr", "reprotect", "shop", "--allow-data-loss", "web", "--yes")
+    assert (0, []) == (done.code, twice.running("east"))
+    for text in (done.out, done.err, twice.cli("dr", "report", "shop").out):
+        told = " ".join(text.split())
+        assert "ran on Host/east-1 at east still at" in told
+        assert "what it wrote there since the failover of" in told
+    report = twice.cli("dr", "report", "shop", "--format", "json", "--unsigned").json
+    (item,) = report["givenUp"]
+    assert (WEB, "east-1") == (item["machine"], item["host"])
+    assert item["since"] < item["seen"]
+    (carrier,) = report["carriers"]
+    assert carrier["notices"][0].startswith("--allow-data-loss: what web wrote at east since the")
+
+
+def test_a_run_that_is_gone_on_with_remembers_what_it_had_stopped(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    two = TwoSites(tmp_path_factory.mktemp("two"), [planned("db")])
+    two.replicate()
+    two.outside(A).power_off()
+    two.run(Mode.FAILOVER)
+    two.outside(A).come_back()
+    power(two, A, "running", "db")
+    two.turn()
+    two.stop_at("stand-by/db")
+    two.run(Mode.REPROTECT)
+    assert [] == two.running(A)
+    two.begin_anew()
+    run = two.resume(Mode.REPROTECT)
+    assert 2 == run.tasks["yield/db"].beginnings
+    assert ["db"] == [item.machine.name for item in given_up(run)]

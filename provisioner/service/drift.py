@@ -14,6 +14,7 @@ from provisioner.core.diagnostics import (
     note,
     warning,
 )
+from provisioner.engine.beside import running_beside
 from provisioner.engine.drift import (
     Cause,
     Condition,
@@ -34,7 +35,7 @@ from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.model import IgnoreRule
 from provisioner.service.foresight import NextApply, NextPlan
 from provisioner.service.model import EventSink, LockHolder, State
-from provisioner.service.plan import PlanChoices
+from provisioner.service.plan import PlanChoices, led_away_of
 from provisioner.service.workspace import Workspace, expired
 from provisioner.state import sightings
 from provisioner.state.model import FailedAttempt
@@ -145,6 +146,14 @@ def detect_drift(workspace: Workspace, choices: PlanChoices, sink: EventSink) ->
             ignore=counting,
             selection=options.selection,
         )
+        beside = running_beside(
+            stack,
+            found.subjects,
+            found.observations,
+            found.endpoints,
+            sessions,
+            led_away=led_away_of(workspace, stack, state, choices) if stack is not None else {},
+        )
         apply = None
         if any(_asks_for_a_plan(item) for item in resources):
             unread = unread_hosts(resources)
@@ -170,6 +179,7 @@ def detect_drift(workspace: Workspace, choices: PlanChoices, sink: EventSink) ->
         (
             *_about_rules(rules, now.date()),
             *(_idle(use.rule) for use in uses if everything and not use.matched),
+            *beside,
             *([_under_way(holder)] if holder is not None and under_way else []),
             *notes,
         ),

@@ -13,7 +13,7 @@ from provisioner.workflows.recovery.beside import given_up
 from provisioner.workflows.recovery.model import Mode
 from tests.lifecycle.commandline import Finished
 from tests.lifecycle.recoveryprogram import Sites
-from tests.lifecycle.test_away import manifests
+from tests.lifecycle.test_away import forget_journals, manifests
 from tests.lifecycle.twosites import TwoSites
 from tests.unit.workflows.recovery.plans import A, planned
 
@@ -85,6 +85,43 @@ def test_a_machine_that_was_left_out_may_run_where_it_is(sites: Sites) -> None:
         [name for name in sites.running("west") if name != "batch"],
     )
     assert [] == found(sites, "dr", "check", "shop")
+
+
+# Plan, apply and drift
+
+
+RUNS_HERE = f"{WEB} runs on Host/east-1, where it has to stay off: "
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), ("drift",)])
+def test_whoever_looks_at_the_stack_is_told(twice: Sites, command: tuple[str, ...]) -> None:
+    done = twice.cli(*command)
+    told = " ".join((done.out + done.err).split())
+    assert f"{RUNS_HERE}the recovery plan shop has it at Site/west since" in told
+    assert "'provisioner dr reprotect shop' takes it over" in told
+    assert ["web"] == twice.running("east")
+
+
+@pytest.fixture
+def marked(twice: Sites) -> Sites:
+    """A migration has left web behind, marked, and no journal is at hand."""
+    consent = ("--allow-data-loss", "web", "--yes")
+    assert "succeeded" == twice("dr", "reprotect", "shop", *consent)["outcome"]
+    power(twice, "east", "running", "web")
+    forget_journals(twice.cli.root)
+    return twice
+
+
+@pytest.mark.parametrize("command", ["plan", "drift"])
+def test_the_mark_tells_where_no_journal_is_at_hand(marked: Sites, command: str) -> None:
+    done = marked.cli(command)
+    told = " ".join((done.out + done.err).split())
+    assert f"{RUNS_HERE}it is marked as not to start: recovery plan shop: it runs at west" in told
+
+
+def test_nobody_is_told_of_machines_that_are_where_they_belong(twice: Sites) -> None:
+    power(twice, "east", "stopped", "web")
+    assert "PRV7128" not in twice.cli("plan").out + twice.cli("drift").err
 
 
 # Consent

@@ -124,6 +124,45 @@ def test_nobody_is_told_of_machines_that_are_where_they_belong(twice: Sites) -> 
     assert "PRV7128" not in twice.cli("plan").out + twice.cli("drift").err
 
 
+# Status
+
+
+def test_a_status_says_it_loudly(twice: Sites) -> None:
+    shown = " ".join(twice.cli("dr", "status", "shop").out.split())
+    assert f"RUNS TWICE: {TWICE}. What to do about it: provisioner dr check shop" in shown
+    status = twice("dr", "status", "shop")
+    expected = {"machine": WEB, "host": "east-1", "site": "east", "twice": True}
+    assert ("succeeded", [expected]) == (status["outcome"], status["beside"])
+
+
+def test_a_status_begins_with_the_sites_and_what_each_is_now(twice: Sites) -> None:
+    lines = twice.cli("dr", "status", "shop").out.splitlines()
+    assert ["SITE", "ROLE", "NOW", "HOSTS"] == lines[0].split()
+    assert ["west", "primary", "of", "shop", "west-1"] == lines[1].split()
+    assert ["east", "recovery", "east-1"] == lines[2].split()
+
+
+def test_a_status_tells_of_a_host_that_gives_no_answer(twice: Sites) -> None:
+    twice.outside("east").power_off()
+    sites = twice("dr", "status", "shop")["sites"]
+    assert isinstance(sites, list)
+    assert [("west", "primary", True), ("east", "recovery", False)] == [
+        (site["site"], site["role"], host["answers"]) for site in sites for host in site["hosts"]
+    ]
+    assert "east-1 (gives no answer)" in twice.cli("dr", "status", "shop").out
+
+
+def test_a_status_knows_the_sites_before_the_first_run_and_asks_nobody(sites: Sites) -> None:
+    status = sites("dr", "status", "shop")
+    assert (None, [], None) == (status["run"], status["tasks"], status["beside"])
+    assert isinstance(status["sites"], list)
+    assert [("east", "primary", None), ("west", "recovery", None)] == [
+        (site["site"], site["role"], host["answers"])
+        for site in status["sites"]
+        for host in site["hosts"]
+    ]
+
+
 # Consent
 
 

@@ -48,7 +48,7 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
             problems = [replace(item, severity=Severity.WARNING) for item in problem.diagnostics]
     terminal.report(problems)
     if terminal.json:
-        none: dict[str, Any] = {"run": None, "outcome": None, "tasks": []}
+        none: dict[str, Any] = {"run": None, "outcome": None, "tasks": [], "orphaned": False}
         data = none if run is None else {**run_json(run), "orphaned": orphaned}
         terminal.print_json({**data, **places_json(where)})
         return

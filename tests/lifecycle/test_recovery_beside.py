@@ -5,6 +5,7 @@ sites. Whoever looks is told, and nothing of it is given up without consent.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.lifecycle.commandline import Finished
 from tests.lifecycle.recoveryprogram import Sites
 from tests.lifecycle.test_away import forget_journals, manifests
 from tests.lifecycle.twosites import TwoSites
+from tests.person import Person
 from tests.unit.workflows.recovery.plans import A, planned
 
 MACHINE = "VirtualMachine"
@@ -68,7 +70,7 @@ def test_a_check_finds_what_runs_only_where_it_has_to_stay_off(twice: Sites) -> 
     power(twice, "west", "stopped", "web")
     (said,) = found(twice, "dr", "check", "shop")
     assert said.startswith(f"{WEB} runs on Host/east-1 at east, where it has to stay off; at west,")
-    assert said.endswith("where shop has its machines, it is stopped")
+    assert said.endswith("where shop has its machines as far as is known, it is stopped")
 
 
 def test_a_check_has_nothing_against_what_is_off_there(twice: Sites) -> None:
@@ -187,6 +189,15 @@ def test_consent_names_the_machine(twice: Sites) -> None:
     assert "--allow-data-loss db --allow-data-loss web'" in said["hint"]
 
 
+def test_the_question_names_what_is_given_up(twice: Sites) -> None:
+    person = Person(twice.cli.root, "dr", "reprotect", "shop", "--allow-data-loss", "web")
+    person.see("[y/N]")
+    assert "; what web wrote at east since the failover of" in " ".join(person.screen.split())
+    person.type("n\n")
+    assert 130 == person.leave()
+    assert ["web"] == twice.running("east")
+
+
 def test_what_is_off_there_needs_no_consent(twice: Sites) -> None:
     power(twice, "east", "stopped", "web")
     assert "succeeded" == twice("dr", "reprotect", "shop", "--yes")["outcome"]
@@ -211,16 +222,27 @@ def test_the_end_and_the_report_name_what_was_given_up(twice: Sites) -> None:
     assert carrier["notices"][0].startswith("--allow-data-loss: what web wrote at east since the")
 
 
-def test_a_run_that_is_gone_on_with_remembers_what_it_had_stopped(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    two = TwoSites(tmp_path_factory.mktemp("two"), [planned("db")])
-    two.replicate()
-    two.outside(A).power_off()
-    two.run(Mode.FAILOVER)
-    two.outside(A).come_back()
+@pytest.fixture
+def two(tmp_path: Path) -> TwoSites:
+    """The first site was lost, and is back."""
+    found = TwoSites(tmp_path, [planned("db")])
+    found.replicate()
+    found.outside(A).power_off()
+    found.run(Mode.FAILOVER)
+    found.outside(A).come_back()
+    found.turn()
+    return found
+
+
+def test_what_is_started_in_the_middle_of_a_run_is_named_too(two: TwoSites) -> None:
+    two.before["yield"] = lambda: power(two, A, "running", "db")
+    run = two.run(Mode.REPROTECT)
+    assert {} == run.tasks["former"].result["on"]
+    assert ["db"] == [item.machine.name for item in given_up(run)]
+
+
+def test_a_run_that_is_gone_on_with_remembers_what_it_had_stopped(two: TwoSites) -> None:
     power(two, A, "running", "db")
-    two.turn()
     two.stop_at("stand-by/db")
     two.run(Mode.REPROTECT)
     assert [] == two.running(A)

@@ -54,7 +54,7 @@ class Beside(NamedTuple):
         here = f"is {self.power}" if self.power is not None else "is not seen"
         return (
             f"{self.machine} runs on Host/{self.host} at {plan.there}, where it has to stay off; "
-            f"at {plan.here}, where {plan.name} has its machines, it {here}"
+            f"at {plan.here}, where {plan.name} has its machines as far as is known, it {here}"
         )
 
 

@@ -201,8 +201,8 @@ def given_up(run: Run) -> tuple[GivenUp, ...]:
 
 
 def _given_up(run: Run) -> Iterator[GivenUp]:
-    arguments = run.runbook.by_id[BEGIN].arguments
-    turned = arguments.get(SINCE)
+    begin = run.runbook.by_id.get(BEGIN)
+    turned = begin.arguments.get(SINCE) if begin is not None else None
     mode, since = "", None
     if isinstance(turned, Mapping):
         mode, since = str(turned["mode"]), datetime.fromisoformat(str(turned["at"]))

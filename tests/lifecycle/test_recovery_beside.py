@@ -14,6 +14,7 @@ from provisioner.workflows.recovery.beside import given_up
 from provisioner.workflows.recovery.model import Mode
 from tests.lifecycle.commandline import Finished
 from tests.lifecycle.recoveryprogram import Sites
+from tests.lifecycle.results import misfits
 from tests.lifecycle.test_away import forget_journals, manifests
 from tests.lifecycle.twosites import TwoSites
 from tests.person import Person
@@ -121,6 +122,15 @@ def test_the_mark_tells_where_no_journal_is_at_hand(marked: Sites, command: str)
     assert f"{RUNS_HERE}it is marked as not to start: recovery plan shop: it runs at west" in told
 
 
+def test_a_journal_that_cannot_be_read_keeps_nobody_from_seeing_drift(twice: Sites) -> None:
+    (journal,) = twice.cli.root.rglob("recovery/shop.db")
+    journal.write_bytes(b"no journal")
+    power(twice, "east", "running", "db")  # so that nothing differs, and no plan is needed
+    done = twice.cli("drift", "--json")
+    assert 0 == done.code
+    assert ["warning"] == [item["severity"] for item in done.json["problems"]]
+
+
 def test_nobody_is_told_of_machines_that_are_where_they_belong(twice: Sites) -> None:
     power(twice, "east", "stopped", "web")
     assert "PRV7128" not in twice.cli("plan").out + twice.cli("drift").err
@@ -215,6 +225,7 @@ def test_the_end_and_the_report_name_what_was_given_up(twice: Sites) -> None:
         assert "ran on Host/east-1 at east still at" in told
         assert "what it wrote there since the failover of" in told
     report = twice.cli("dr", "report", "shop", "--format", "json", "--unsigned").json
+    assert [] == misfits("recovery-report", report)
     (item,) = report["givenUp"]
     assert (WEB, "east-1") == (item["machine"], item["host"])
     assert item["since"] < item["seen"]

@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
 _BY_DIAGNOSTIC = {
     "PRV3001": ExitCode.STALE,
     "PRV3002": ExitCode.REFUSED,
+    "PRV7126": ExitCode.REFUSED,
     "PRV7150": ExitCode.STALE,
 }
 

@@ -101,7 +101,10 @@ def make_plan(request: PlanRequest) -> Plan:
             for decision in decisions.values()
             if (decision.action, decision.kept, decision.undetermined) == (None, None, None)
         ),
-        warnings=request.stack.warnings if request.stack is not None else (),
+        warnings=(
+            *(request.stack.warnings if request.stack is not None else ()),
+            *request.warnings,
+        ),
         counterparts=counterparts,
         trusted_sites=tuple(sorted(request.options.trusted_sites)),
     )

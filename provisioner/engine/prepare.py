@@ -15,6 +15,7 @@ from uuid import UUID
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError
 from provisioner.core.values import Path
+from provisioner.engine.beside import LedAway, running_beside
 from provisioner.engine.decide import owned
 from provisioner.engine.elsewhere import (
     check_trusted,
@@ -159,11 +160,12 @@ def prepare_plan(
     sink: EventSink,
     known: Iterable[Diagnostic] = (),
     away: Mapping[Address, str] | None = None,
+    led_away: Mapping[Address, LedAway] | None = None,
 ) -> Plan:
     """The plan for a stack as its endpoints are now; raises ProvisionerError with every problem
     found, and those that are ``known`` already. Steps about what is ``away`` at another site, as
     the caller knows, are held for that reason; so are those that would start or make what turns
-    out to be.
+    out to be. What was ``led_away`` and runs here all the same is warned of.
     """
     check_trusted(stack, options.trusted_sites)
     found = survey(
@@ -192,6 +194,16 @@ def prepare_plan(
         unselected=found.unselected,
         users=users,
         away=away or {},
+        warnings=tuple(
+            running_beside(
+                stack,
+                found.subjects,
+                found.observations,
+                found.endpoints,
+                sessions,
+                led_away=led_away or {},
+            )
+        ),
     )
     plan = make_plan(request)
     again = movers(request, plan)

@@ -16,8 +16,10 @@ from provisioner.engine.decide import owned
 from provisioner.engine.plan import Counterpart, Known, Plan, Step
 from provisioner.engine.request import PlanRequest
 from provisioner.engine.subjects import Subject
+from provisioner.manifest.model import Stack
 from provisioner.manifest.protection import (
     DISK,
+    GROUP,
     MACHINE,
     PLAN,
     OtherSite,
@@ -156,13 +158,19 @@ def _counterpart(request: PlanRequest, machine: Address, site: OtherSite) -> Cou
 
 
 def _plans(request: PlanRequest) -> dict[Address, str]:
-    """By machine, the name of the recovery plan that it is in."""
-    policies = request.stack.policies if request.stack is not None else {}
+    if request.stack is None:
+        return {}
     machines = {
         address: subject.resource.spec
         for address, subject in {**request.unselected, **request.subjects}.items()
         if address.kind == MACHINE
     }
+    return plans_of(request.stack, machines)
+
+
+def plans_of(stack: Stack, machines: Mapping[Address, Mapping[str, Any]]) -> dict[Address, str]:
+    """By machine, the name of the recovery plan that it is in. ``machines``: their specs."""
+    policies = stack.policies
     found: dict[Address, str] = {}
     for address, policy in sorted(policies.items()):
         for group in groups_of(policy.spec) if address.kind == PLAN else ():
@@ -170,6 +178,12 @@ def _plans(request: PlanRequest) -> dict[Address, str]:
                 inside = members(policies[group].spec, machines)
                 found = {**dict.fromkeys(inside, address.name), **found}
     return found
+
+
+def protected_by(stack: Stack, machines: Mapping[Address, Mapping[str, Any]]) -> frozenset[Address]:
+    """The machines that a protection group of the stack names. ``machines``: their specs."""
+    groups = (policy for address, policy in stack.policies.items() if address.kind == GROUP)
+    return frozenset(item for group in groups for item in members(group.spec, machines))
 
 
 def _known(subject: Subject) -> Known:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
+from provisioner.core.diagnostics import Diagnostic
 from provisioner.engine.plan import Counterpart
 from provisioner.engine.rules import Rules
 from provisioner.engine.selection import Selection
@@ -56,7 +57,8 @@ class PlanRequest:
     ``subjects`` are the selected ones, with specs as the provider normalised them. ``users`` are
     those of predecessors that earlier runs have left. ``moved`` is known only once a first plan has
     shown what is replaced, and likewise ``away``, the machines that are at another site, with their
-    disks, and why; ``counterparts`` are those that were asked about.
+    disks, and why; ``counterparts`` are those that were asked about. ``warnings``: what was found
+    besides, which no step is about.
     """
 
     name: str
@@ -74,3 +76,4 @@ class PlanRequest:
     moved: Mapping[Address, Moved] = field(default_factory=dict)
     away: Mapping[Address, str] = field(default_factory=dict)
     counterparts: tuple[Counterpart, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()

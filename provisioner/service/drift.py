@@ -4,16 +4,19 @@ lock and writes nothing down but when a difference was seen first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import (
     Diagnostic,
+    ProvisionerError,
     Severity,
     note,
     warning,
 )
+from provisioner.engine.beside import LedAway, running_beside
 from provisioner.engine.drift import (
     Cause,
     Condition,
@@ -33,8 +36,8 @@ from provisioner.engine.sightings import mark, with_first_seen
 from provisioner.engine.subjects import endpoints_of
 from provisioner.manifest.model import IgnoreRule
 from provisioner.service.foresight import NextApply, NextPlan
-from provisioner.service.model import EventSink, LockHolder, State
-from provisioner.service.plan import PlanChoices
+from provisioner.service.model import EventSink, LockHolder, Stack, State
+from provisioner.service.plan import PlanChoices, led_away_of
 from provisioner.service.workspace import Workspace, expired
 from provisioner.state import sightings
 from provisioner.state.model import FailedAttempt
@@ -145,6 +148,15 @@ def detect_drift(workspace: Workspace, choices: PlanChoices, sink: EventSink) ->
             ignore=counting,
             selection=options.selection,
         )
+        led_away, illegible = _led_away(workspace, stack, state, choices)
+        beside = running_beside(
+            stack,
+            found.subjects,
+            found.observations,
+            found.endpoints,
+            sessions,
+            led_away=led_away,
+        )
         apply = None
         if any(_asks_for_a_plan(item) for item in resources):
             unread = unread_hosts(resources)
@@ -170,10 +182,26 @@ def detect_drift(workspace: Workspace, choices: PlanChoices, sink: EventSink) ->
         (
             *_about_rules(rules, now.date()),
             *(_idle(use.rule) for use in uses if everything and not use.matched),
+            *illegible,
+            *beside,
             *([_under_way(holder)] if holder is not None and under_way else []),
             *notes,
         ),
     )
+
+
+def _led_away(
+    workspace: Workspace, stack: Stack | None, state: State, choices: PlanChoices
+) -> tuple[Mapping[Address, LedAway], list[Diagnostic]]:
+    """What recovery plans have led away, and why a journal does not tell: it keeps nobody from
+    seeing the rest.
+    """
+    if stack is None:
+        return {}, []
+    try:
+        return led_away_of(workspace, stack, state, choices), []
+    except ProvisionerError as problem:
+        return {}, [replace(item, severity=Severity.WARNING) for item in problem.diagnostics]
 
 
 def _asks_for_a_plan(item: ResourceDrift) -> bool:

@@ -11,6 +11,7 @@ from provisioner.core.actions import Impact
 from provisioner.core.address import Address, AddressPattern
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.engine import planfile
+from provisioner.engine.beside import LedAway
 from provisioner.engine.prepare import prepare_plan
 from provisioner.engine.request import PlanOptions
 from provisioner.engine.selection import Selection
@@ -56,8 +57,17 @@ def make_plan(workspace: Workspace, choices: PlanChoices, sink: EventSink) -> Pl
     missing = missing_secrets(stack, workspace.secrets)
     if name != stack.name:
         state = workspace.read_state(stack.name)
-    away = away_of(workspace, stack, state, choices)
-    return plan_of(workspace, stack, state, choices, sink, destroy=False, known=missing, away=away)
+    return plan_of(
+        workspace,
+        stack,
+        state,
+        choices,
+        sink,
+        destroy=False,
+        known=missing,
+        away=away_of(workspace, stack, state, choices),
+        led_away=led_away_of(workspace, stack, state, choices),
+    )
 
 
 def away_of(
@@ -66,12 +76,30 @@ def away_of(
     """What recovery plans have taken to another site, as their journals know, and why it is held.
     Raises ProvisionerError for a journal that cannot be read.
     """
-    folder = workspace.state_path.parent / "recovery"
+    folder = _journals(workspace)
     if not folder.is_dir():
         return {}
     from provisioner.service.recovery.away import away  # noqa: PLC0415 - few stacks need it
 
     return away(folder, stack, state, choices.trusted_sites)
+
+
+def led_away_of(
+    workspace: Workspace, stack: Stack, state: State, choices: PlanChoices
+) -> Mapping[Address, LedAway]:
+    """The machines that recovery plans have led to another site, as their journals know, and that
+    are to stay off here. Raises ProvisionerError for a journal that cannot be read.
+    """
+    folder = _journals(workspace)
+    if not folder.is_dir():
+        return {}
+    from provisioner.service.recovery.away import led_away  # noqa: PLC0415 - few stacks need it
+
+    return led_away(folder, stack, state, choices.trusted_sites)
+
+
+def _journals(workspace: Workspace) -> Path:
+    return workspace.state_path.parent / "recovery"
 
 
 def plan_of(
@@ -84,10 +112,11 @@ def plan_of(
     destroy: bool,
     known: Iterable[Diagnostic] = (),
     away: Mapping[Address, str] | None = None,
+    led_away: Mapping[Address, LedAway] | None = None,
 ) -> Plan:
     """The plan for a stack that is loaded already, or of which only the name is known: then all
     that is recorded is to go. What is ``known`` to be wrong is reported with what is found. What
-    is ``away`` is held.
+    is ``away`` is held, and what was ``led_away`` and runs here is warned of.
     """
     declared, name = (None, stack) if isinstance(stack, str) else (stack, stack.name)
     with workspace.sessions(sink) as sessions:
@@ -102,6 +131,7 @@ def plan_of(
             sink=sink,
             known=known,
             away=away or {},
+            led_away=led_away or {},
         )
 
 

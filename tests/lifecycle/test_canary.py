@@ -159,7 +159,7 @@ RUNS: dict[str, list[list[str]]] = {
 
 VALUES: dict[str, list[str]] = {
     "--adopt": ["VirtualMachine/*"],
-    "--allow-data-loss": ["Disk/web-root"],
+    "--allow-data-loss": ["Disk/web-root", "VirtualMachine/web"],
     "--exclude": ["Disk/*"],
     "--image": ["image.raw"],
     "--impact-of": ["Network/lan"],

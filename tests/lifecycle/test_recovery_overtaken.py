@@ -98,8 +98,10 @@ def test_a_copy_of_a_failover_does_not_fence_the_site_where_the_machines_are(sit
     copy = copied(sites)
     ready.touch()
     lead(sites, "resume")
-    sites.outside("east").come_back()
-    lead(sites, "reprotect", "failback", "reprotect")
+    sites.outside("east").come_back()  # with its machines, which were only cut off
+    consent = ("--allow-data-loss", "db", "--allow-data-loss", "web", "--yes")
+    assert "succeeded" == sites("dr", "reprotect", "shop", *consent)["outcome"]
+    lead(sites, "failback", "reprotect")
     before = fences.read_text()
     said = refusal(sites.cli("dr", "resume", "shop", "--journal", copy, "--json"))
     assert ("PRV7102", before) == (said["code"], fences.read_text())

@@ -39,6 +39,7 @@ from provisioner.service.recovery.model import (
     TaskState,
     TaskWaiting,
     What,
+    given_up,
     leaves,
     left_out,
     may_roll_back,
@@ -195,6 +196,7 @@ def achieved(run: Run) -> Iterator[str]:
     """What was left out, what was lost of each machine, and what is left, where the run says so."""
     if left_out(run):
         yield f"Left out: {', '.join(left_out(run))}"
+    yield from (f"Given up: {item.machine} {item.told()}" for item in given_up(run))
     yield from _passed(run)
     for state in run.tasks.values():
         task = run.runbook.by_id[state.task]

@@ -7,13 +7,16 @@ written down :mod:`provisioner.engine.elsewhere` finds out by asking the other s
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from provisioner.core.address import Address
+from provisioner.engine.beside import LedAway
 from provisioner.manifest import protection
 from provisioner.manifest.protection import DISK, MACHINE, SITE
 from provisioner.service.model import Stack, State
+from provisioner.service.recovery.leftbehind import left_behind
 from provisioner.service.recovery.opening import PAUSING, last_turn
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.runs import Run
@@ -40,6 +43,37 @@ def away(
                 disks = (item for item in entry.dependencies if item.kind == DISK)
                 found |= dict.fromkeys(disks, f"{machine} has it: {why}")
     return found
+
+
+def led_away(
+    folder: Path, stack: Stack, state: State, trusted: Collection[str] = ()
+) -> dict[Address, LedAway]:
+    """The machines that recovery plans, whose journals are in ``folder``, have led elsewhere, and
+    that are to stay off where the state has them. None of a plan that has a run under way, in the
+    course of which they are stopped. Raises ProvisionerError for a journal that cannot be read.
+    """
+    found: dict[Address, LedAway] = {}
+    for path in sorted(folder.glob("*.db")):
+        with closing(Journal(path)) as journal:
+            found |= dict(_led_away(journal, stack, state, trusted))
+    return found
+
+
+def _led_away(
+    journal: Journal, stack: Stack, state: State, trusted: Collection[str]
+) -> Iterator[tuple[Address, LedAway]]:
+    last = journal.last()
+    if last is not None and last.is_open and last.mode in PAUSING:
+        return
+    turn = last_turn(journal)
+    if turn is None or turn[0] in trusted:
+        return
+    site, run = turn
+    apart = left_behind(journal)
+    where = LedAway(run.record.name, site, f"{run.record.started:%Y-%m-%d %H:%M} UTC")
+    for machine in _machines(run):
+        if machine not in apart and not _is_at(machine, site, stack, state):
+            yield machine, where
 
 
 def _taken(

@@ -4,7 +4,7 @@ stored plan what its file has, without manifests and state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -15,6 +15,7 @@ from provisioner.manifest import protection
 from provisioner.manifest.protection import MACHINE, PLAN
 from provisioner.service.model import EventSink, PhaseStarted, Stack, State
 from provisioner.service.recovery.compiling import compile_from, loaded
+from provisioner.service.recovery.leftbehind import left_behind
 from provisioner.service.recovery.opening import (
     LOOKED_BACK,
     TURNING,
@@ -117,15 +118,16 @@ def check_stored(workspace: Workspace, source: Source, sink: EventSink) -> Readi
     result = PlanReadiness(Address(PLAN, plan.name), plan, machines)
     if plan.fencing is None or not plan.fencing.checks:
         result.found.add(_no_fencing(result.address))
-    unprotected = False
+    unprotected, apart = False, frozenset[Address]()
     try:
         unprotected = lacks_reprotection(opened.journal)
+        apart = left_behind(opened.journal)
         _check_runs(result, opened.journal, plan.drill_every, workspace.clock.now())
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
     finally:
         opened.journal.close()
-    _check_sites(workspace, result, sink, unprotected=unprotected)
+    _check_sites(workspace, result, sink, unprotected=unprotected, apart=apart)
     result.found = Diagnostics(map(opened.commands.completed, result.found))
     return Readiness((result,))
 
@@ -150,15 +152,20 @@ def _checked(
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
     wanted = Owner(name, stack.name, str(state.lineage))
-    unprotected = _check_history(workspace, stack, result, wanted)
-    _check_sites(workspace, result, sink, unprotected=unprotected)
+    unprotected, apart = _check_history(workspace, stack, result, wanted)
+    _check_sites(workspace, result, sink, unprotected=unprotected, apart=apart)
     commands = commands_for(workspace, Source(name), name)
     result.found = Diagnostics(map(commands.completed, result.found))
     return result
 
 
 def _check_sites(
-    workspace: Workspace, result: PlanReadiness, sink: EventSink, *, unprotected: bool
+    workspace: Workspace,
+    result: PlanReadiness,
+    sink: EventSink,
+    *,
+    unprotected: bool,
+    apart: Collection[Address],
 ) -> None:
     if result.plan is None:
         return
@@ -166,7 +173,7 @@ def _check_sites(
     sink(PhaseStarted("observe", len(result.machines)))
     with workspace.sessions(sink) as sessions:
         estate = Estate(result.plan, sessions)
-        sites = Sites(estate, workspace.clock, unprotected=unprotected)
+        sites = Sites(estate, workspace.clock, unprotected=unprotected, apart=apart)
         result.found.extend(sites.problems())
 
 
@@ -241,8 +248,10 @@ def _forgotten(stack: Stack) -> Iterator[Diagnostic]:
 
 def _check_history(
     workspace: Workspace, stack: Stack, result: PlanReadiness, wanted: Owner
-) -> bool:
-    """What the runs of a plan of the stack say; returns whether it lacks a reprotection."""
+) -> tuple[bool, frozenset[Address]]:
+    """What the runs of a plan of the stack say; returns whether it lacks a reprotection, and the
+    machines that are not where the others are.
+    """
     every = stack.policies[result.address].spec.get("drillEvery")
     journal = journal_of(workspace, Source(result.address.name), result.address.name)
     try:
@@ -251,10 +260,10 @@ def _check_history(
             result.plan = turned_to(result.plan, runs_at(journal))
         seconds = None if every is None else every / 1000
         _check_runs(result, journal, seconds, workspace.clock.now())
-        return lacks_reprotection(journal)
+        return lacks_reprotection(journal), left_behind(journal)
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
-        return False
+        return False, frozenset()
     finally:
         journal.close()
 

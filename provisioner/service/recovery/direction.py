@@ -32,13 +32,15 @@ class Told:
 class Direction:
     """The plan as it leads. ``moved``: its machines have moved there, as hosts or a person say, of
     which the journal knows nothing. ``notice``: what is to be noted of that, else it is empty.
-    ``told``: they say what the journal does not.
+    ``told``: they say what the journal does not. ``found``: what hosts were seen to have; None if
+    none was asked.
     """
 
     plan: RecoveryPlan
     moved: bool = False
     notice: str = ""
     told: bool = False
+    found: Whereabouts | None = None
 
 
 def direction(
@@ -68,13 +70,14 @@ def direction(
     if found is not None:
         _check(found, told)
     if told.said is None:
-        return Direction(leading)
+        return Direction(leading, found=found)
     return Direction(
         leading,
         moved=told.known is None,
         notice=f"--running-at: somebody said that the machines run at {told.said}"
         + ("" if told.known in (None, told.said) else f"; the journal said {told.known}"),
         told=told.said != told.known,
+        found=found,
     )
 
 
@@ -87,12 +90,12 @@ def _as_told(found: Whereabouts) -> Direction:
     )
     site = site_told(found, ways)
     if site is None:
-        return Direction(plan)
+        return Direction(plan, found=found)
     turned = plan.turned() if site == plan.there else plan
     notice = ""
     if turned is not plan:
         notice = f"the journal knew of no turn; the hosts said that the machines run at {site}"
-    return Direction(turned, found.remains_at(turned.there), notice, told=bool(notice))
+    return Direction(turned, found.remains_at(turned.there), notice, told=bool(notice), found=found)
 
 
 def _check(found: Whereabouts, told: Told) -> None:

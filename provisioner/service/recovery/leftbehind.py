@@ -36,8 +36,9 @@ def left_behind(journal: Journal) -> frozenset[Address]:
 
 def _after(run: Run, site: str, places: dict[Address, str]) -> dict[Address, str]:
     """Where machines are that are not at the site that a run led to."""
-    began_at = str(run.runbook.by_id[BEGIN].arguments["here"])
-    stayed = {item: places.get(item, began_at) for item in map(Address.of, left_out(run))}
+    out = left_out(run)
+    began_at = str(run.runbook.by_id[BEGIN].arguments["here"]) if out else ""
+    stayed = {item: places.get(item, began_at) for item in map(Address.of, out)}
     return {machine: place for machine, place in stayed.items() if place != site}
 
 

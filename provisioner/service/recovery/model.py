@@ -20,6 +20,7 @@ from provisioner.workflows.events import (
     TaskStarted,
     TaskWaiting,
 )
+from provisioner.workflows.recovery.beside import Beside, given_up
 from provisioner.workflows.recovery.leaving import leaves, may_roll_back
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.passing import passable
@@ -35,6 +36,7 @@ from provisioner.workflows.runbook import Runbook, Task
 from provisioner.workflows.runs import Outcome, Run, RunRecord, TaskState, What, person
 
 __all__ = [
+    "Beside",
     "Mode",
     "Outcome",
     "PlannedMachine",
@@ -60,6 +62,7 @@ __all__ = [
     "TaskState",
     "TaskWaiting",
     "What",
+    "given_up",
     "leaves",
     "left_out",
     "left_out_of",

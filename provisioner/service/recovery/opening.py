@@ -8,10 +8,11 @@ state, which is that of the last apply and may be gone. What the hosts of both s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.model import EventSink, Noticed
 from provisioner.service.recovery.commands import Commands
@@ -23,6 +24,7 @@ from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.owners import Owner, owner_of
 from provisioner.workflows.recovery import storing
+from provisioner.workflows.recovery.actions.sighting import Sighting
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.modes.tasks import BEGIN, TOLD, TURN
@@ -75,7 +77,8 @@ class Opened:
     compiled. ``moved``: whether hosts, or a person, say that they have moved to where they are, of
     which the journal knows nothing. ``told``: the direction is theirs, and not what the journal
     knows. ``commands``: as which messages name what can be done. ``vouched``: how the plan is
-    proven, if it was read from a file.
+    proven, if it was read from a file. ``seen``: what hosts that were asked have, by machine and
+    site.
     """
 
     plan: RecoveryPlan
@@ -85,6 +88,7 @@ class Opened:
     told: bool = False
     commands: Commands = field(default_factory=Commands)
     vouched: Vouched | None = None
+    seen: Mapping[Address, Mapping[str, Sighting]] = field(default_factory=dict)
 
     @property
     def is_turned(self) -> bool:
@@ -100,7 +104,7 @@ def open_plan(
     that of another one, or of another estate (PRV7101), or where its machines run cannot be told
     (PRV7098).
     """
-    plan, notices, vouched = _plan(workspace, source, sink)
+    plan, notices, vouched = meant(workspace, source, sink)
     path = journal_path(workspace, source, plan.name)
     journal = journal_of(workspace, source, plan.name)
     last = journal.last()
@@ -124,6 +128,7 @@ def open_plan(
         found.told,
         commands_for(workspace, source, plan.name),
         vouched,
+        found.found.seen if found.found is not None else {},
     )
 
 
@@ -290,10 +295,12 @@ def turned_to(plan: RecoveryPlan, site: str | None) -> RecoveryPlan:
     return plan.turned() if site is not None and site == plan.there else plan
 
 
-def _plan(
+def meant(
     workspace: Workspace, source: Source, sink: EventSink
 ) -> tuple[RecoveryPlan, list[str], Vouched | None]:
-    """The plan, what is to be known of it, and how it is proven if it was read from a file."""
+    """The plan as it was compiled, what is to be known of it, and how it is proven if it was read
+    from a file. Raises ProvisionerError if there is none, or it is refused.
+    """
     if source.file is None:
         if source.name is None:
             raise ProvisionerError(

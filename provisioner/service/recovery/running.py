@@ -13,6 +13,7 @@ from provisioner.engine.sessions import Sessions
 from provisioner.service.model import EventSink, StopSignal
 from provisioner.service.recovery.beginning import needless
 from provisioner.service.recovery.begun import as_begun, check_steps
+from provisioner.service.recovery.discarding import turned_by
 from provisioner.service.recovery.leftbehind import left_out_now
 from provisioner.service.recovery.model import (
     Mode,
@@ -38,6 +39,7 @@ from provisioner.service.workspace import Workspace
 from provisioner.workflows import bases, history, refusals
 from provisioner.workflows.recovery.actions import Estate, recovery_actions
 from provisioner.workflows.recovery.actions.returning import check_nothing_started
+from provisioner.workflows.recovery.beside import with_since
 from provisioner.workflows.recovery.documents import plan_json
 from provisioner.workflows.recovery.fingerprint import fingerprint
 from provisioner.workflows.recovery.modes import (
@@ -83,6 +85,8 @@ def runbook_for(
         runbook = drill_runbook(opened.plan, points)
     else:
         runbook = runbook_of(opened.plan, mode, left_out_now(opened, mode, without, included))
+    if mode is Mode.REPROTECT:
+        runbook = with_since(runbook, turned_by(opened))
     return as_told(runbook) if opened.told else runbook
 
 

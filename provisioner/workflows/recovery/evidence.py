@@ -201,6 +201,15 @@ def content(report: Report, *, made: str, made_by: str, version: str) -> dict[st
         "suspended": list(report.suspended),
         "unheard": dict(report.unheard),
         "leftOut": list(report.left_out),
+        "givenUp": [
+            {
+                "machine": str(item.machine),
+                "host": item.host,
+                "seen": item.seen.isoformat(),
+                "since": None if item.since is None else item.since.isoformat(),
+            }
+            for item in report.given_up
+        ],
         "criticalPath": [step.task.id for step in report.critical_path],
         "steps": [_step(step) for step in report.steps],
         "made": made,

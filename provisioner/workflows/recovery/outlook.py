@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from provisioner.core.values import canonical_json
 from provisioner.workflows.history import Basis, Estimate, Sample, estimates
-from provisioner.workflows.recovery.modes.tasks import BEGIN, TOLD
+from provisioner.workflows.recovery.modes.tasks import BEGIN, SINCE, TOLD
 from provisioner.workflows.runbook import Runbook, Task
 from provisioner.workflows.schedule import Span, schedule
 
@@ -240,8 +240,8 @@ def _parts(before: Task, now: Task) -> Iterator[Part]:
         if old.get(name) != new.get(name):
             yield Part(name, old.get(name), new.get(name))
     for name in sorted({*arguments[0], *arguments[1]}):
-        if now.id == BEGIN and name in (_FINGERPRINT, TOLD):
-            continue  # neither changes what is done
+        if now.id == BEGIN and name in (_FINGERPRINT, TOLD, SINCE):
+            continue  # none of them changes what is done
         was, is_now = arguments[0].get(name), arguments[1].get(name)
         if canonical_json(was) != canonical_json(is_now):
             yield Part(f"arguments.{name}", was, is_now)

@@ -6,7 +6,7 @@ is wrong, and goes on: one run tells everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ from provisioner.core.clock import Clock, Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, warning
 from provisioner.core.units import format_duration
 from provisioner.engine.plan import Known
-from provisioner.providers.api import Absent, Observation, Resource, Session, Undetermined
+from provisioner.providers.api import Absent, Observation, Present, Resource, Session, Undetermined
 from provisioner.providers.capabilities import (
     PREFLIGHT,
     REPLICATION,
@@ -27,7 +27,8 @@ from provisioner.providers.capabilities import (
     Way,
 )
 from provisioner.state.model import EndpointRecord
-from provisioner.workflows.recovery.actions.estate import Estate, Placed
+from provisioner.workflows.recovery.actions.estate import Estate, Placed, power_of
+from provisioner.workflows.recovery.beside import problem, runs_beside
 from provisioner.workflows.recovery.model import PlannedMachine
 
 _PREFLIGHT_SECONDS = 60.0
@@ -40,12 +41,19 @@ _APPLY = (
 
 class Sites:
     """Both sites of a plan, as they answer now. ``unprotected``: it has turned, and nobody has
-    reprotected it since.
+    reprotected it since. ``apart``: machines that earlier runs have left out.
     """
 
-    def __init__(self, estate: Estate, clock: Clock, *, unprotected: bool = False) -> None:
+    def __init__(
+        self,
+        estate: Estate,
+        clock: Clock,
+        *,
+        unprotected: bool = False,
+        apart: Collection[Address] = (),
+    ) -> None:
         self.estate, self.plan, self.clock = estate, estate.plan, clock
-        self.unprotected = unprotected
+        self.unprotected, self.apart = unprotected, apart
         self.silent: set[str] = set()
         """Endpoints that gave no answer: nothing more is asked of them."""
         self._observed: dict[str, dict[Address, Observation]] = {}
@@ -56,6 +64,7 @@ class Sites:
     def problems(self) -> Iterator[Diagnostic]:
         """Everything that is wrong at the endpoints."""
         yield from self._objects()
+        yield from self._beside()
         yield from self._replicas()
         yield from self._room()
 
@@ -135,6 +144,27 @@ class Sites:
                 f"{known.address} is not active on {where}",
                 f"Start it there, or apply it with 'active: true'. {_APPLY}",
             )
+
+    def _beside(self) -> Iterator[Diagnostic]:
+        """Machines that run where they have to stay off."""
+        for machine in self.plan.machines:
+            there, here = (
+                self._power(machine.address, site) for site in (self.plan.there, self.plan.here)
+            )
+            found = runs_beside(self.plan, machine.address, there, here, self.apart)
+            if found is not None:
+                yield problem(self.plan, found)
+
+    def _power(self, machine: Address, site: str) -> str | None:
+        """The power of a machine of ours at a site; None if that is not known."""
+        host = self.plan.objects[site][machine].endpoint
+        found = self._observed.get(host, {}).get(machine)
+        if found is None or isinstance(found, Undetermined):
+            return None
+        foreign = isinstance(found, Present) and (
+            found.owner is None or found.owner.lineage != str(self.plan.lineage)
+        )
+        return "absent" if foreign else power_of(found)
 
     def _receivers(self) -> dict[str, list[PlannedMachine]]:
         found: dict[str, list[PlannedMachine]] = {}

@@ -14,11 +14,15 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN, TOLD, as_told
+from provisioner.workflows.recovery.modes.tasks import BEGIN, SINCE, TOLD, as_told
 from provisioner.workflows.runbook import Runbook, Task
 
 _WORDING = ("title", "stage")
 """What of a task only people read: another version may word it otherwise."""
+
+
+_NOTED = (SINCE,)
+"""Arguments that only tell of runs before: nothing is done by them."""
 
 
 def strange_tasks(plan: RecoveryPlan, runbook: Runbook) -> tuple[str, ...]:
@@ -57,4 +61,6 @@ def _remade(plan: RecoveryPlan, runbook: Runbook) -> Runbook:
 
 def _said(task: Task) -> str:
     data = task.as_json()
-    return canonical_json({key: value for key, value in data.items() if key not in _WORDING})
+    arguments = {key: value for key, value in task.arguments.items() if key not in _NOTED}
+    said = {key: value for key, value in data.items() if key not in _WORDING}
+    return canonical_json({**said, "arguments": arguments})

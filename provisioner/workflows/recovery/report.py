@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from provisioner.core.diagnostics import Diagnostic
+from provisioner.workflows.recovery.beside import GivenUp, given_up
 from provisioner.workflows.recovery.modes.tasks import BEGIN, FOR
 from provisioner.workflows.recovery.unheard import left_out, unheard
 from provisioner.workflows.runbook import Task
@@ -146,6 +147,7 @@ class Report:
     ``suspended``: machines of others that were to make room, and still do. ``unheard``: hosts of
     the old site that gave no answer, for which only the fencing speaks, with how many machines of
     the plan they had. ``left_out``: machines of the plan that were knowingly not recovered.
+    ``given_up``: machines that a reprotection has stopped at the former site.
     """
 
     record: RunRecord
@@ -165,6 +167,7 @@ class Report:
     suspended: tuple[str, ...]
     unheard: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    given_up: tuple[GivenUp, ...] = ()
 
     @property
     def is_within(self) -> bool | None:
@@ -236,6 +239,7 @@ def report(run: Run, cleared: Run | None = None) -> Report:
         suspended=tuple(_suspended(run)),
         unheard=unheard(run),
         left_out=left_out(run),
+        given_up=given_up(run),
     )
 
 

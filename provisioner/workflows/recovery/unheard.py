@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, warning
+from provisioner.workflows.recovery import beside
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.modes.tasks import BEGIN
 from provisioner.workflows.runbook import Runbook
@@ -56,8 +57,10 @@ def left_out_of(runbook: Runbook) -> tuple[str, ...]:
 
 
 def warnings_of(run: Run) -> list[Diagnostic]:
-    """What somebody has to hear of a run though nothing of it failed (PRV7097, PRV7107)."""
-    return [*_of_silence(run), *_of_those_left_out(run)]
+    """What somebody has to hear of a run though nothing of it failed (PRV7097, PRV7107,
+    PRV7127).
+    """
+    return [*_of_silence(run), *_of_those_left_out(run), *beside.warning_of(run)]
 
 
 def _of_those_left_out(run: Run) -> list[Diagnostic]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
 from provisioner.cli.recoveryoptions import past_options
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError, Severity
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
@@ -20,31 +22,52 @@ if TYPE_CHECKING:
 @global_options
 @pass_invocation
 def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
-    """Show the run under way, or the last one: steps, open questions, failures."""
+    """Show the sites and their roles, and the run under way, or the last one.
+
+    Of a run: steps, open questions, failures. Hosts are asked what runs there once a run has led
+    the machines to the other site, while none is under way; a silent one is waited for ten seconds.
+    """
     from provisioner.cli.opening import open_workspace
+    from provisioner.cli.progress import progress
+    from provisioner.cli.render.places import places_json, render_places
     from provisioner.cli.render.runs import render_status, run_json
     from provisioner.service.recovery.opening import commands_for, journal_path
+    from provisioner.service.recovery.places import places
     from provisioner.service.recovery.running import is_orphaned, is_out_of_sight, last_run
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
     run = last_run(workspace, source)
     orphaned = run is not None and is_orphaned(workspace, source, run.record.id)
+    where, problems = None, list[Diagnostic]()
+    with progress(terminal, steps=False) as sink:
+        try:
+            where = places(workspace, source, run, sink)
+        except ProvisionerError as problem:
+            # What is known of the run is told nevertheless.
+            problems = [replace(item, severity=Severity.WARNING) for item in problem.diagnostics]
+    terminal.report(problems)
     if terminal.json:
-        data = None if run is None else {**run_json(run), "orphaned": orphaned}
-        terminal.print_json(data)
-    elif run is None:
+        none: dict[str, Any] = {"run": None, "outcome": None, "tasks": [], "orphaned": False}
+        data = none if run is None else {**run_json(run), "orphaned": orphaned}
+        terminal.print_json({**data, **places_json(where)})
+        return
+    commands = commands_for(workspace, source, run.record.name if run is not None else "")
+    paint = terminal.paint(terminal.out)
+    if where is not None:
+        terminal.print(render_places(where, commands, terminal.width, paint))
+    if run is None:
         path = journal_path(workspace, source, source.name or "")
         terminal.print([f"There was no run yet, as the journal {path} knows."])
     else:
         terminal.print(
             render_status(
                 run,
-                commands_for(workspace, source, run.record.name),
+                commands,
                 orphaned=orphaned,
                 out_of_sight=is_out_of_sight(workspace, source, run.record.id),
                 now=workspace.clock.now(),
                 width=terminal.width,
-                paint=terminal.paint(terminal.out),
+                paint=paint,
             )
         )

@@ -72,6 +72,8 @@ def achieved(report: Report) -> Iterator[Fact]:
         yield Fact("Suspended", text + f"{'does' if len(report.suspended) == 1 else 'do'}")
     if report.left_out:
         yield Fact("Left out", f"{', '.join(report.left_out)}, knowingly", good=False)
+    for item in report.given_up:
+        yield Fact("Given up", f"{item.machine} {item.told()}", good=False)
     passed_over = report.that(Ended.PASSED_OVER)
     if passed_over:
         people = ", ".join(sorted({step.passed_over for step in passed_over}))

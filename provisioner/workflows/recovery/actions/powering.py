@@ -7,13 +7,14 @@ other, and where that site can be reached it is marked there as not to start.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 
 from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.values import Json
-from provisioner.providers.api import Absent, Present, Session
+from provisioner.providers.api import Absent, Present, Retryable, Session
 from provisioner.providers.capabilities import POWER, STANDBY, Power, Standby
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import (
@@ -27,9 +28,10 @@ from provisioner.workflows.recovery.actions.estate import (
     repeated,
 )
 from provisioner.workflows.recovery.actions.overtaking import overtaken
-from provisioner.workflows.recovery.actions.sighting import check_gives_way
+from provisioner.workflows.recovery.actions.sighting import check_gives_way, sight
 from provisioner.workflows.recovery.actions.silence import PATIENCE, Silence, SilentError
 from provisioner.workflows.recovery.drills import real_machine
+from provisioner.workflows.recovery.model import PlannedMachine
 
 RUNS_AT_BOTH = "PRV7075"
 
@@ -50,6 +52,7 @@ class Powering:
             "stay-off": repeated(self._stay_off),
             "disconnected": repeated(_disconnected),
             "off": repeated(self._off_if_seen),
+            "former": repeated(self._former),
             "yield": repeated(self._yield),
             "start": Acting(self._runs, self._start),
             "start-again": Acting(self._runs, self._start_again),
@@ -113,9 +116,37 @@ class Powering:
         """
         target = self._target(work)
         former = check_gives_way(self._estate, self._estate.machine(work))
-        if former.runs:
-            self._power(target, "stopped", work.deadline)
-        return self._seen_off(target)
+        if not former.runs:
+            return self._seen_off(target)
+        at = work.clock.now()
+        self._power(target, "stopped", work.deadline)
+        return Done({**self._seen_off(target).result, "on": _on(target.record.name, at)})
+
+    def _former(self, work: Work) -> Done:
+        """Notes which machines are on at the former site, before anything is done to them: whoever
+        goes on with the run finds them off. What gives no answer is not noted; each machine is
+        looked at again before it is stopped.
+        """
+        site, at = self._site(work), work.clock.now()
+        machines = self._estate.machines(work)
+        by_endpoint: dict[str, list[PlannedMachine]] = {}
+        for machine in machines:
+            record = self._estate.placed(machine.address, site).record
+            by_endpoint.setdefault(record.name, []).append(machine)
+        on: dict[str, Json] = {}
+        silent: list[Json] = []
+        for name, group in by_endpoint.items():
+            try:
+                seen = sight(self._estate, group, site)
+            except (ProvisionerError, Retryable):
+                silent.append(name)
+                continue
+            on |= {
+                str(address): _on(name, at)
+                for address, sighting in seen.items()
+                if sighting.runs and not sighting.foreign
+            }
+        return Done({"on": on, "silent": silent})
 
     def _all_off(self, work: Work) -> Done:
         """One sweep over all machines of a site."""
@@ -361,6 +392,11 @@ def _started(found: Present, work: Work) -> Done:
     if "address" in found.outputs:
         result["address"] = found.outputs["address"]
     return Done(result)
+
+
+def _on(host: str, at: datetime) -> dict[str, Json]:
+    """That a machine was on there at that moment."""
+    return {"host": host, "at": at.isoformat()}
 
 
 def _disconnected(work: Work) -> Done:

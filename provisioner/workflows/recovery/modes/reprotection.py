@@ -9,6 +9,7 @@ from collections.abc import Collection
 from provisioner.core.address import Address
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes.tasks import (
+    FORMER,
     LONG,
     SYNCS,
     Draft,
@@ -28,6 +29,19 @@ def reprotect_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> 
     """
     draft = Draft(plan, str(Mode.REPROTECT), without=frozenset(without))
     began = begin(draft, [plan.here, plan.there])
+    looked = draft.add(
+        draft.of_all(
+            of_plan(
+                FORMER,
+                f"see what is still on at {plan.there}",
+                [began],
+                action=FORMER,
+                on_failure=OnFailure.GO_ON,
+                stage="former site",
+                site=plan.there,
+            )
+        )
+    )
     seeded = []
     yielded = []
     for machine in draft.machines:
@@ -38,6 +52,7 @@ def reprotect_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> 
                 machine,
                 f"the former {name} at {plan.there} is off",
                 [began],
+                after=[looked],
                 on_failure=OnFailure.HOLD,
                 stage="former site",
                 lasting=False,

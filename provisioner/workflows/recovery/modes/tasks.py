@@ -30,6 +30,11 @@ FOR = "for"
 TOLD = "told"
 """The argument of the first task that says so: where the machines are was told by hosts or a
 person, and not by a journal."""
+SINCE = "since"
+"""The argument of the first task of a reprotection that tells which run turned the plan, and when.
+"""
+FORMER = "former"
+"""The task that notes what is still on at the former site, before anything is stopped."""
 PREPARE, FINISH = "prepare", "finish"
 """Stages before and after the tiers."""
 STARTS = "starts"

@@ -12,7 +12,7 @@ import pytest
 from provisioner.core.values import canonical_json
 from provisioner.workflows.recovery.model import Check, Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import drill_runbook, rollback_runbook, runbook_of
-from provisioner.workflows.recovery.modes.tasks import as_told
+from provisioner.workflows.recovery.modes.tasks import SINCE, as_told
 from provisioner.workflows.recovery.remaking import strange_tasks
 from provisioner.workflows.runbook import Runbook
 from tests.unit.workflows.recovery.plans import DB, WEB, plan_of, planned
@@ -37,6 +37,13 @@ def journaled(runbook: Runbook, **changes: Any) -> Runbook:
     last = [task.id for task in read.tasks if task.action == "check"][-1]
     tasks = [replace(task, **changes) if task.id == last else task for task in read.tasks]
     return replace(read, tasks=tasks)
+
+
+def test_what_it_notes_of_a_run_before_is_not_what_it_does() -> None:
+    runbook = RUNBOOKS["reprotect"]
+    begin, *others = runbook.tasks
+    noted = replace(begin, arguments={**begin.arguments, SINCE: {"mode": "failover", "at": ""}})
+    assert () == strange_tasks(PLAN, journaled(replace(runbook, tasks=(noted, *others))))
 
 
 @pytest.mark.parametrize("name", RUNBOOKS)

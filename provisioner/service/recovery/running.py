@@ -151,12 +151,12 @@ def carry_out(
     """
     instead_of = needless(opened.journal, runbook.mode)
     opened.journal.check_begin(undoes=undoes, instead_of=instead_of)
-    bases.keep(opened.journal.path, fingerprint(opened.plan), plan_json(opened.plan))
     claim = _claim(workspace, opened, runbook.mode)
     with (
         workspace.sessions(means.sink) as sessions,
         Tenure(opened.plan, sessions, claim, _sites(runbook), consent=consent) as tenure,
     ):
+        bases.keep(opened.journal.path, fingerprint(opened.plan), plan_json(opened.plan))
         runner = _runner(workspace, opened, runbook, means, tenure)
         return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
 

@@ -157,8 +157,8 @@ class Tenure:
             raise
         if silent:
             self._sessions.notice(
-                f"{', '.join(silent)} gave no answer: a run of {self._plan.name} that is under way "
-                "there cannot be seen; nothing is changed there before it has been asked again"
+                f"{', '.join(silent)} gave no answer: whether another run of {self._plan.name} is "
+                "under way there cannot be seen"
             )
         return self
 

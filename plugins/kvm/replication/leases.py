@@ -52,6 +52,11 @@ class HostLease:
         self._released = False
 
     @property
+    def process(self) -> int:
+        """The number of the process on this machine that holds it, or holds the connection."""
+        return self._process.pid
+
+    @property
     def lost(self) -> bool:
         """See :class:`provisioner.providers.capabilities.Lease`."""
         return self._process.poll() is not None

@@ -29,6 +29,7 @@ from provisioner_plugins.kvm.replication.shell import NO_SHELL, Shell, ended, sh
 _LEASE = (
     BEGIN
     + """
+command -v flock >/dev/null || { echo none; exit; }
 if ! flock --nonblock 9; then
   last=$(head -n 1 -- "$path")
   if [ -z "$3" ] || [ "$3" != "$last" ]; then printf 'busy %s\\n' "$last"; exit 1; fi
@@ -109,14 +110,14 @@ class HostLeases:
             with self._mutex:
                 self._held.append(lease)
             return lease
-        is_told = word in ("busy", "stuck")
+        is_told = word in ("busy", "stuck", "none")
         problem = None if is_told else unanswered(shell, argv, process)
         ended(process, at_once=True)
         if problem is not None:
             raise problem
         if word == "stuck":
             raise Terminal(_stuck(shell, rest))
-        return Taken(rest)
+        return Taken(rest) if word == "busy" else None
 
     def close(self) -> None:
         """Give back whatever is held."""

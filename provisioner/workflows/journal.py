@@ -200,7 +200,7 @@ class Journal:
         """Raise what :meth:`begin` would, and note nothing."""
         with self._reading() as connection:
             if connection is not None:
-                self._before(connection, undoes, instead_of)
+                self._ended_before(connection, undoes, instead_of)
 
     def check_resume(self, *, consent: bool = False) -> None:
         """Raise what :meth:`resume` would, and note nothing."""
@@ -229,7 +229,7 @@ class Journal:
         document = zlib.compress(canonical_json(runbook.as_json()).encode())
 
         def work(connection: sqlite3.Connection) -> RunRecord:
-            last = self._before(connection, undoes, instead_of)
+            last = self._ended_before(connection, undoes, instead_of)
             if last is not None and last.is_open:
                 self._end(connection, last.id, Outcome.CANCELLED, actor)
             number = (
@@ -369,7 +369,7 @@ class Journal:
 
     # Within a transaction
 
-    def _before(
+    def _ended_before(
         self, connection: sqlite3.Connection, undoes: str | None, instead_of: str | None
     ) -> RunRecord | None:
         """The last run, if another one may begin; it is open where that ends it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -284,9 +285,9 @@ class Tenure:
         which = f"a {claim.mode} of {self._plan.name}" if claim else f"a run of {self._plan.name}"
         hint = "Wait until it has ended"
         if claim is not None:
-            hint += f": 'provisioner dr status --journal {claim.journal}' follows it there"
-        if alive:
-            hint += ", or ask it to end with 'provisioner dr cancel' and that journal."
+            hint += f": {_command('status', claim)} follows it there"
+        if claim is not None and alive:
+            hint += f", or ask it to end: {_command('cancel', claim)}."
         else:
             hint += (
                 ". If you have made sure that it is carried out no more, repeat the command with "
@@ -295,7 +296,7 @@ class Tenure:
         return ProvisionerError(
             error(
                 "PRV7113",
-                f"{which} is under way, by another journal",
+                f"{which} is under way already",
                 detail=f"{about_host(host)} knows of it. {_told(taken, claim)}"
                 + (" Its process lives on this machine." if alive else ""),
                 hint=hint,
@@ -304,17 +305,22 @@ class Tenure:
         )
 
     def _lost(self, host: str, taken: Taken) -> ProvisionerError:
+        claim = Claim.of(taken.holder)
+        way = f": {_command('status', claim)}" if claim is not None else ""
         return ProvisionerError(
             error(
                 "PRV7114",
                 f"another run of {self._plan.name} has taken the place of this one",
                 detail=f"{about_host(host)} has given it the lease of the plan. "
-                f"{_told(taken, Claim.of(taken.holder))} Nothing more is begun here.",
-                hint="Look at that run: 'provisioner dr status' with its journal. What this one "
-                "has not done is left undone.",
+                f"{_told(taken, claim)} Nothing more is begun here.",
+                hint=f"Look at that run{way}. What this one has not done is left undone.",
                 address=about_host(host),
             )
         )
+
+
+def _command(verb: str, claim: Claim) -> str:
+    return f"'provisioner dr {verb} --journal {shlex.quote(str(claim.journal))}'"
 
 
 def _of_host(problem: Retryable | Terminal, host: str) -> Retryable | Terminal:

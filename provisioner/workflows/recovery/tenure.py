@@ -242,9 +242,10 @@ class Tenure:
             return None
         deadline = Deadline.after(HOLDING, self._sessions.clock)
         renews = seat.lease is not None
-        found = session.hold(self._name, self._text, deadline, renews=renews)
+        name = f"{self._name}/{seat.record.name}"  # two Hosts may be one endpoint
+        found = session.hold(name, self._text, deadline, renews=renews)
         if isinstance(found, Taken) and not renews and self._may_put_out(found.holder):
-            found = session.hold(self._name, self._text, deadline, instead_of=found.holder)
+            found = session.hold(name, self._text, deadline, instead_of=found.holder)
         if isinstance(found, Taken):
             return found
         seat.lease, seat.has_none = found, found is None

@@ -15,6 +15,7 @@ import pytest
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.providers.api import Retryable
 from provisioner.providers.capabilities import LEASES
+from provisioner.state.model import EndpointRecord
 from provisioner.state.process import ProcessIdentity
 from provisioner.workflows.recovery.tenure import Claim, Tenure
 from provisioner_plugins.memory.session import MemorySession
@@ -160,6 +161,16 @@ def test_nothing_is_asked_where_there_are_no_leases(
     with tenure(sites) as one, tenure(sites) as other:
         admit(sites, one, B)
         admit(sites, other, B)
+
+
+def test_two_hosts_that_are_one_endpoint_are_not_in_each_others_way(tmp_path: Path) -> None:
+    spec = {"provider": "memory", "connection": {"path": "both.jsonl"}}
+    records = {name: EndpointRecord(name, "memory", spec) for name in HOSTS.values()}
+    sites = TwoSites(tmp_path, [planned("db")], new=False, endpoints=records)
+    with tenure(sites) as run:
+        for site in (A, B, A):
+            admit(sites, run, site)
+        assert "PRV7113" == refused(tenure(sites).__enter__)
 
 
 def test_a_claim_is_read_as_it_was_written(sites: TwoSites) -> None:

@@ -170,6 +170,7 @@ def test_two_hosts_that_are_one_endpoint_are_not_in_each_others_way(tmp_path: Pa
     with tenure(sites) as run:
         for site in (A, B, A):
             admit(sites, run, site)
+        assert [1, 1] == [sites.provider.calls(name)["hold"] for name in HOSTS.values()]
         assert "PRV7113" == refused(tenure(sites).__enter__)
 
 

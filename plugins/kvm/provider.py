@@ -27,6 +27,7 @@ from provisioner.providers.api import (
 from provisioner.providers.capabilities import (
     CONSOLE,
     GUEST_AGENT,
+    LEASES,
     POWER,
     PREFLIGHT,
     REPLICATION,
@@ -140,6 +141,7 @@ def _description() -> Description:
             {
                 CONSOLE,
                 GUEST_AGENT,
+                LEASES,
                 POWER,
                 PREFLIGHT,
                 REPLICATION,

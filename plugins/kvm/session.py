@@ -27,9 +27,11 @@ from provisioner.providers.capabilities import (
     ConsoleStream,
     GraphicsAddress,
     GuestResult,
+    Lease,
     Point,
     Replica,
     ReplicaState,
+    Taken,
     Undertaking,
     User,
 )
@@ -48,12 +50,13 @@ from provisioner_plugins.kvm.machine.power import DEFAULT_SHUTDOWN_MS, Power
 from provisioner_plugins.kvm.machine.standby import StandbyMarks
 from provisioner_plugins.kvm.machine.suitability import unsuitable
 from provisioner_plugins.kvm.replication.handler import Replications
+from provisioner_plugins.kvm.replication.leases import HostLeases
 from provisioner_plugins.kvm.snapshot.handler import SnapshotHandler
 
 
 class KvmSession:
     """See :class:`provisioner.providers.api.Session`; with the capabilities console, guest-agent,
-    power, preflight, replication, snapshot-revert, standby and usage.
+    leases, power, preflight, replication, snapshot-revert, standby and usage.
     """
 
     def __init__(self, endpoint: Endpoint, context: Context) -> None:
@@ -71,6 +74,7 @@ class KvmSession:
         self._console = MachineConsole(self._connection, files)
         self._standby = StandbyMarks(self._connection)
         self._replications = Replications(self._connection)
+        self._leases = HostLeases(self._connection)
 
     # --- the contract ---
 
@@ -133,6 +137,7 @@ class KvmSession:
 
     def close(self) -> None:
         """See :class:`provisioner.providers.api.Session`."""
+        self._leases.close()
         self._connection.close()
 
     def _handler(self, kind: str) -> KindHandler:
@@ -251,6 +256,18 @@ class KvmSession:
     def discard(self, replica: Replica, deadline: Deadline) -> None:
         """See :class:`provisioner.providers.capabilities.Replication`."""
         self._replications.discard(replica, deadline)
+
+    def hold(
+        self,
+        name: str,
+        holder: str,
+        deadline: Deadline,
+        *,
+        instead_of: str | None = None,
+        renews: bool = False,
+    ) -> Lease | Taken | None:
+        """See :class:`provisioner.providers.capabilities.Leases`."""
+        return self._leases.hold(name, holder, deadline, instead_of=instead_of, renews=renews)
 
 
 def _connection_of(session: Session) -> Connection:

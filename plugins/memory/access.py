@@ -56,10 +56,10 @@ class Access:
         self._closed = True
         self.inventory.close()
 
-    def begin(self, call: str) -> None:
+    def begin(self, call: str, deadline: Deadline | None = None) -> None:
         """Count a call that reads, and let it take its time; not within access."""
         self._count(call)
-        self._wait(call)
+        self._wait(call, deadline)
 
     def call(
         self, call: str, resource: Resource, deadline: Deadline, work: Callable[[], Result]

@@ -7,6 +7,7 @@ from typing import Any
 
 from provisioner.providers.api import API_VERSION, Description, Naming
 from provisioner.providers.capabilities import (
+    LEASES,
     POWER,
     REPLICATION,
     SNAPSHOT_REVERT,
@@ -101,5 +102,5 @@ def describe(version: str) -> Description:
         connection_schema=CONNECTION_SCHEMA,
         native_schema=NATIVE_SCHEMA,
         defaults=DEFAULTS,
-        capabilities=frozenset({POWER, REPLICATION, SNAPSHOT_REVERT, STANDBY, USAGE}),
+        capabilities=frozenset({LEASES, POWER, REPLICATION, SNAPSHOT_REVERT, STANDBY, USAGE}),
     )

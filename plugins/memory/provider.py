@@ -43,7 +43,7 @@ class MemoryProvider:
         self._calls: dict[str, Counter[str]] = {}
 
     def describe(self) -> Description:
-        """Every kind; power, snapshot-revert, usage, replication and standby."""
+        """Every kind; leases, power, snapshot-revert, usage, replication and standby."""
         return describe(VERSION)
 
     def normalise(self, resource: Resource) -> Mapping[str, Any]:

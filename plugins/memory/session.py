@@ -2,7 +2,7 @@
 provider contract.
 
 Opened by :class:`provisioner_plugins.memory.provider.MemoryProvider`. Implements the session
-protocol with the capabilities power, snapshot-revert, usage, replication and standby.
+protocol with the capabilities leases, power, snapshot-revert, usage, replication and standby.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from provisioner.providers.api import (
     Terminal,
     Undetermined,
 )
-from provisioner.providers.capabilities import Point, Replica, ReplicaState, User
+from provisioner.providers.capabilities import Lease, Point, Replica, ReplicaState, Taken, User
 from provisioner_plugins.memory import refusals
 from provisioner_plugins.memory.access import Access
 from provisioner_plugins.memory.documents import changed, outermost
 from provisioner_plugins.memory.faults import undetermined
 from provisioner_plugins.memory.finding import Finding
 from provisioner_plugins.memory.holding import Called, NameOf, as_told, held, places, renamed
+from provisioner_plugins.memory.leases import EndpointLeases
 from provisioner_plugins.memory.objects import MACHINE, POWER_DEFAULT, StoredObject
 from provisioner_plugins.memory.outputs import outputs_of
 from provisioner_plugins.memory.replication import Copies, Receiving
@@ -51,6 +52,7 @@ class MemorySession:
         self._inventory = access.inventory
         self._finding = Finding(access.host, access.inventory)
         self._receiving = Receiving(access, self._finding)
+        self._leases = EndpointLeases(access)
         self.copies = Copies(access, self._finding)
         """What sessions to other endpoints read here."""
 
@@ -302,8 +304,21 @@ class MemorySession:
                 and self._finding.is_ours(machine, found)
             }
 
+    def hold(
+        self,
+        name: str,
+        holder: str,
+        deadline: Deadline,
+        *,
+        instead_of: str | None = None,
+        renews: bool = False,
+    ) -> Lease | Taken | None:
+        """Hold a lease."""
+        return self._leases.hold(name, holder, deadline, instead_of=instead_of, renews=renews)
+
     def close(self) -> None:
         """End the session; the inventory stays with its provider."""
+        self._leases.close()
         self._access.close()
 
     # Below: within access to the inventory, if nothing else is said.

@@ -72,9 +72,10 @@ def run_mode(
     points: dict[Address, str] | None = None,
     without: Collection[Address] = (),
     included: Collection[Address] = (),
+    consent: bool = False,
 ) -> ExitCode:
-    """Ask, where there is a ``question``, and carry a mode out; returns the exit code. Raises
-    ProvisionerError if it may not begin now.
+    """Ask, where there is a ``question``, and carry a mode out; returns the exit code. ``consent``:
+    see :func:`carry_out`. Raises ProvisionerError if it may not begin now.
     """
     check_may_begin(found, mode)
     runbook = runbook_for(found, mode, points, without, included)
@@ -95,7 +96,7 @@ def run_mode(
     return carried_out(
         terminal,
         found.commands,
-        lambda means: carry_out(workspace, found, runbook, means),
+        lambda means: carry_out(workspace, found, runbook, means, consent=consent),
     )
 
 

@@ -153,6 +153,18 @@ def without_options(command: Command) -> Command:
     return decorated
 
 
+def take_over_option(command: Command) -> Command:
+    """``--take-over``, for commands that begin a run."""
+    decorated: Command = click.option(
+        "--take-over",
+        "consent",
+        is_flag=True,
+        help="You have made sure that no other run of the plan is carried out any more, whatever "
+        "hosts say: if it is after all, it is put out there.",
+    )(command)
+    return decorated
+
+
 def yes_option(command: Command) -> Command:
     """``--yes``."""
     decorated: Command = click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)

@@ -25,6 +25,7 @@ PREFLIGHT = "preflight"
 REPLICATION = "replication"
 STANDBY = "standby"
 GUEST_AGENT = "guest-agent"
+LEASES = "leases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,5 +320,54 @@ class GuestAgent(Protocol):
 
         Raises Retryable where the agent does not answer before the program was begun; else
         Terminal, also when the deadline passes first: then the program may go on.
+        """
+        ...
+
+
+class Lease(Protocol):
+    """A lease that is held. Safe to use from several threads."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is known to be held no longer: somebody was given it instead of us, or the
+        connection has ended that held it. Waits for nothing.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give it back; done already if it is lost."""
+        ...
+
+
+class Taken(NamedTuple):
+    """A lease is another one's. ``holder``: what that one says of itself; empty where the endpoint
+    does not know.
+    """
+
+    holder: str
+
+
+@runtime_checkable
+class Leases(Protocol):
+    """Holding a name at this endpoint, so that one at a time does what needs it (since 1.2).
+    Whoever can call this endpoint sees the same leases.
+    """
+
+    def hold(
+        self,
+        name: str,
+        holder: str,
+        deadline: Deadline,
+        *,
+        instead_of: str | None = None,
+        renews: bool = False,
+    ) -> Lease | Taken | None:
+        """Hold a lease until it is released, or this program ends in whatever way; it may end as
+        well with the connection. None where this very endpoint has no way to hold any.
+
+        ``holder`` says for others who that is, in one line, which no two callers have in common.
+        ``instead_of``: that holder, and no other one, is put out; its lease is lost then.
+        ``renews``: ``holder`` has held it before, and is given it again only if nobody else is
+        known to have held it since. Raises as ``observe`` does; then nothing is held.
         """
         ...

@@ -196,6 +196,19 @@ class Journal:
                 (What.DONE, mode, runs),
             ).fetchall()
 
+    def check_begin(self, *, undoes: str | None = None, instead_of: str | None = None) -> None:
+        """Raise what :meth:`begin` would, and note nothing."""
+        with self._reading() as connection:
+            if connection is not None:
+                self._ended_before(connection, undoes, instead_of)
+
+    def check_resume(self, *, consent: bool = False) -> None:
+        """Raise what :meth:`resume` would, and note nothing."""
+        with self._reading() as connection:
+            if connection is None:
+                raise refusals.nothing_to_resume(None)
+            self._interrupted(connection, consent=consent)
+
     # What the process does that carries a run out
 
     def begin(
@@ -216,13 +229,8 @@ class Journal:
         document = zlib.compress(canonical_json(runbook.as_json()).encode())
 
         def work(connection: sqlite3.Connection) -> RunRecord:
-            last = last_of(connection)
-            if undoes is not None:
-                found_run(connection, undoes)
+            last = self._ended_before(connection, undoes, instead_of)
             if last is not None and last.is_open:
-                orphaned = is_orphaned(connection, last.id)
-                if last.id not in (undoes, instead_of) or not orphaned:
-                    raise refusals.another_run(last, self._ways, orphaned=orphaned)
                 self._end(connection, last.id, Outcome.CANCELLED, actor)
             number = (
                 1 + connection.execute("SELECT coalesce(max(number), 0) FROM runs").fetchone()[0]
@@ -265,14 +273,7 @@ class Journal:
         """
 
         def work(connection: sqlite3.Connection) -> RunRecord:
-            last = last_of(connection)
-            if last is None or last.outcome is Outcome.SUCCEEDED:
-                raise refusals.nothing_to_resume(last)
-            if last.is_open and not is_orphaned(connection, last.id):
-                if is_alive(connection, last.id):
-                    raise refusals.alive(last, self._ways)
-                if not consent:
-                    raise refusals.under_way(last, self._ways, self._path)
+            last = self._interrupted(connection, consent=consent)
             notes = [] if adding is None else list(adding(whole(connection, last)))
             carried = self._carry(connection, last.id, actor)
             self._add(connection, last.id, notes)
@@ -367,6 +368,31 @@ class Journal:
                 self._connection = None
 
     # Within a transaction
+
+    def _ended_before(
+        self, connection: sqlite3.Connection, undoes: str | None, instead_of: str | None
+    ) -> RunRecord | None:
+        """The last run, if another one may begin; it is open where that ends it."""
+        last = last_of(connection)
+        if undoes is not None:
+            found_run(connection, undoes)
+        if last is not None and last.is_open:
+            orphaned = is_orphaned(connection, last.id)
+            if last.id not in (undoes, instead_of) or not orphaned:
+                raise refusals.another_run(last, self._ways, orphaned=orphaned)
+        return last
+
+    def _interrupted(self, connection: sqlite3.Connection, *, consent: bool) -> RunRecord:
+        """The last run, if it may be gone on with."""
+        last = last_of(connection)
+        if last is None or last.outcome is Outcome.SUCCEEDED:
+            raise refusals.nothing_to_resume(last)
+        if last.is_open and not is_orphaned(connection, last.id):
+            if is_alive(connection, last.id):
+                raise refusals.alive(last, self._ways)
+            if not consent:
+                raise refusals.under_way(last, self._ways, self._path)
+        return last
 
     def _carry(self, connection: sqlite3.Connection, run: str, actor: str) -> RunRecord:
         process, token = ProcessIdentity.current(), secrets.token_hex(8)

@@ -62,11 +62,14 @@ class _Means(NamedTuple):
     clock: Clock
     expected: Mapping[str, float]
     limits: Limits
+    put_out: Callable[[], ProvisionerError | None]
 
 
 class Runner:
     """Carries out one run at a time. ``expected``: seconds that tasks are likely to take, by their
     ids; those that nothing is known of count as one second. They decide what goes first.
+    ``put_out``: why nothing more may be begun, whatever the journal says, or None; it is asked
+    again and again, and waits for nothing.
     """
 
     def __init__(
@@ -79,10 +82,11 @@ class Runner:
         clock: Clock | None = None,
         expected: Mapping[str, float] | None = None,
         limits: Limits | None = None,
+        put_out: Callable[[], ProvisionerError | None] = lambda: None,
     ) -> None:
         self._journal = journal
         self._means = _Means(
-            actions, sink, stop, clock or SystemClock(), expected or {}, limits or Limits()
+            actions, sink, stop, clock or SystemClock(), expected or {}, limits or Limits(), put_out
         )
 
     def start(
@@ -98,7 +102,8 @@ class Runner:
 
         Raises ProvisionerError for a run that cannot begin (PRV7001, PRV7003, PRV7010), and where
         the journal cannot be written any more or another process has taken the run over (PRV7006
-        to PRV7009): then nothing more is begun, and it is raised when what was under way has ended.
+        to PRV7009), or where it was ``put_out``: then nothing more is begun, and it is raised when
+        what was under way has ended.
         """
         self._check(runbook)
         begun = self._journal.begin(runbook, actor, undoes=undoes, instead_of=instead_of)
@@ -153,7 +158,8 @@ class _Course:
         self._journal = journal
         self._run = run
         self._runbook = run.runbook
-        self._actions, self._sink, self._stop, self._clock, expected, self._limits = means
+        self._actions, self._sink, self._stop, self._clock = means[:4]
+        expected, self._limits, self._ask_put_out = means[4:]
         seconds = {task.id: expected.get(task.id, 1.0) for task in run.runbook.tasks}
         remaining = remaining_path(run.runbook, seconds)
         self._ready = Ready(run.runbook, remaining, self._limits.parallel)
@@ -175,6 +181,7 @@ class _Course:
         self._stopped_by: str | None = None
         self._cancelled = False
         self._broken: ProvisionerError | None = None
+        self._put_out: ProvisionerError | None = None
 
     @property
     def is_at_work(self) -> bool:
@@ -244,8 +251,8 @@ class _Course:
             else:
                 self._told.append(events.RunEnded(self._run.record.id, outcome))
         self._tell()
-        if self._broken is not None:
-            raise self._broken
+        if why := self._broken or self._put_out:
+            raise why
 
     def _outcome(self) -> Outcome:
         whole = len(self._settled | self._passed) == len(self._runbook.tasks)
@@ -264,6 +271,9 @@ class _Course:
         if now < self._next_poll or self._broken is not None:
             return
         self._next_poll = now + self._limits.poll_seconds
+        if self._put_out is None and (why := self._ask_put_out()) is not None:
+            self._put_out, self._stopped_by = why, self._stopped_by or "put out"
+            self._end_waiting(why.diagnostics[0].summary)
         try:
             for entry in self._journal.said(self._run.record.id, self._heard):
                 self._heard = entry.sequence

@@ -31,13 +31,14 @@ from provisioner_plugins.kvm.replication.shell import Shell, ended, put_out
 PATIENCE = 30.0
 """Seconds that a holder is given to come to its end, before it is put out."""
 _AGAIN_SECONDS = 0.25
-_ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
 """That taking the lock may last: ending what has it open takes 20 at most."""
 _END_SECONDS = 1.0
 _REASONS = ("busy", "stuck")
 """How it says that others are in the way."""
 
-_HOLD = """
+# Also of leases: the path, and who is to stand in it, are their first arguments.
+BEGIN = """
 path=$1
 umask 077
 exec 9<>"$path"
@@ -57,15 +58,23 @@ mine() {
     sleep 0.1
   done
 }
+"""
+HELD = """
+mine "$2"
+echo held
+exec cat
+"""
+_HOLD = (
+    BEGIN
+    + """
 if ! flock --nonblock 9; then
   if [ -z "$3" ]; then echo "busy $(head -n 1 -- "$path")"; exit 1; fi
   mine "$2"
   flock --wait 10 9 || { echo "busy $(head -n 1 -- "$path")"; exit 1; }
 fi
-mine "$2"
-echo held
-exec cat
 """
+    + HELD
+)
 
 
 @contextmanager
@@ -108,27 +117,27 @@ def _entered(
         how = "put out" if puts_out and is_over else ""
         argv = ("sh", "-euc", _HOLD, "provisioner", path, us, how)
         holder = shell.begun(argv)
-        said = _first_line(holder, min(deadline.remaining(), _ANSWER_SECONDS))
+        said = first_line(holder, min(deadline.remaining(), ANSWER_SECONDS))
         if said == "held":
             return holder
         is_told = said.partition(" ")[0] in _REASONS
-        unanswered = None if is_told else _unanswered(shell, argv, holder)
+        lost = None if is_told else unanswered(shell, argv, holder)
         ended(holder, at_once=True)
-        if unanswered is not None:
-            raise unanswered
+        if lost is not None:
+            raise lost
         if not puts_out or is_over or deadline.passed:
             raise Retryable(_busy(about, said), 2.0)
         time.sleep(_AGAIN_SECONDS)
 
 
-def _first_line(holder: subprocess.Popen[bytes], seconds: float) -> str:
+def first_line(holder: subprocess.Popen[bytes], seconds: float) -> str:
     """What it says first; empty if it says nothing in time."""
     assert holder.stdout is not None
     ready, _, _ = select.select([holder.stdout], [], [], max(0.0, seconds))
     return holder.stdout.readline().decode(errors="replace").strip() if ready else ""
 
 
-def _unanswered(
+def unanswered(
     shell: Shell, argv: tuple[str, ...], holder: subprocess.Popen[bytes]
 ) -> ProviderError:
     """Why nothing was said: that tells nothing of who has the lock."""

@@ -28,6 +28,7 @@ from provisioner.core.diagnostics import error
 from provisioner.providers.api import Retryable, Terminal
 from provisioner_plugins._libvirt.connection import Connection
 
+NO_SHELL = "PRV5363"
 _NOT_FOUND = 127
 _SSH_FAILED = 255
 _TIMED_OUT = 124
@@ -247,7 +248,7 @@ def shell_of(connected: Connection) -> Shell:
         found = f"The transport {transport!r} of {connection['uri']} carries libvirt's calls only"
     raise Terminal(
         error(
-            "PRV5363",
+            NO_SHELL,
             f"Host/{endpoint.name}: programs cannot be run on the host",
             detail=f"{found}; replication needs qemu-img, qemu-nbd and qemu-storage-daemon there.",
             hint="Use qemu+ssh:// with ssh.keyFile or an agent, or say how the host's shell is "

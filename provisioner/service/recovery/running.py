@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
-from provisioner.engine.sessions import Sessions
 from provisioner.service.model import EventSink, StopSignal
 from provisioner.service.recovery.beginning import needless
 from provisioner.service.recovery.begun import as_begun, check_steps
@@ -51,6 +50,7 @@ from provisioner.workflows.recovery.modes import (
 from provisioner.workflows.recovery.modes.tasks import BEGIN, as_told
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
+from provisioner.workflows.recovery.tenure import Claim, Tenure
 from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import person
 
@@ -145,17 +145,26 @@ def carry_out(
     runbook: Runbook,
     means: Means,
     undoes: str | None = None,
+    *,
+    consent: bool = False,
 ) -> Run:
     """Carry a runbook out until it ends or is stopped. A drill that was interrupted ends for a
-    failover. Raises ProvisionerError if it cannot begin, or its journal cannot be written.
+    failover. ``consent``: somebody has made sure that nobody else carries out a run of the plan.
+    Raises ProvisionerError if it cannot begin, its journal cannot be written, or a run by another
+    journal is under way (PRV7113) or has taken its place (PRV7114).
     """
     instead_of = needless(opened.journal, runbook.mode)
+    opened.journal.check_begin(undoes=undoes, instead_of=instead_of)
     path = opened.journal.path
     signed = opened.vouched.content if opened.vouched is not None else None
-    claim(path, opened.plan)
-    bases.keep(path, fingerprint(opened.plan), plan_json(opened.plan), signed)
-    with workspace.sessions(means.sink) as sessions:
-        runner = _runner(workspace, opened, runbook, means, sessions)
+    wanted = _claim(workspace, opened, runbook.mode)
+    with (
+        workspace.sessions(means.sink) as sessions,
+        Tenure(opened.plan, sessions, wanted, _sites(runbook), consent=consent) as tenure,
+    ):
+        claim(path, opened.plan)
+        bases.keep(path, fingerprint(opened.plan), plan_json(opened.plan), signed)
+        runner = _runner(workspace, opened, runbook, means, tenure)
         return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
 
 
@@ -182,13 +191,18 @@ def resume(
     run = opened.journal.run(last.id)
     began_with = as_begun(workspace, opened, run, means.sink)
     check_steps(began_with, run)
-    with workspace.sessions(means.sink) as sessions:
+    opened.journal.check_resume(consent=consent)
+    wanted = _claim(workspace, opened, last.mode, last.id)
+    with (
+        workspace.sessions(means.sink) as sessions,
+        Tenure(began_with.plan, sessions, wanted, _sites(run.runbook), consent=consent) as tenure,
+    ):
         if last.undoes is not None and not has_turned(run):
             undone = opened.journal.run(last.undoes)
             check_nothing_started(Estate(began_with.plan, sessions), undone)
         if last.mode in PAUSING and _is_resumable(opened, last, consent=consent):
             check_not_overtaken(Estate(began_with.plan, sessions), run)
-        runner = _runner(workspace, began_with, run.runbook, means, sessions)
+        runner = _runner(workspace, began_with, run.runbook, means, tenure)
         adding = passing_over(pass_over, workspace.actor)
         return runner.resume(workspace.actor, consent=consent, adding=adding)
 
@@ -210,10 +224,17 @@ def _is_resumable(opened: Opened, last: RunRecord, *, consent: bool) -> bool:
     return last.outcome is not Outcome.SUCCEEDED
 
 
-def rollback(workspace: Workspace, opened: Opened, means: Means, trusted: str | None = None) -> Run:
+def rollback(
+    workspace: Workspace,
+    opened: Opened,
+    means: Means,
+    trusted: str | None = None,
+    *,
+    consent: bool = False,
+) -> Run:
     """Start the machines again where they ran before the last migration or failover, of which
     nothing has started at the other site yet. ``trusted``: that site, if somebody has made sure
-    that it is off, which counts where its hosts give no answer.
+    that it is off, which counts where its hosts give no answer. ``consent``: see :func:`carry_out`.
 
     Raises ProvisionerError (PRV7093) if the last run was none, PRV7100 if something has started, as
     the hosts or the journal say, PRV7104 if the other site gives no answer and nobody has spoken
@@ -244,19 +265,19 @@ def rollback(workspace: Workspace, opened: Opened, means: Means, trusted: str | 
     goes_on = last.mode == ROLLBACK and last.outcome is not Outcome.SUCCEEDED
     begun = opened.journal.run(last.id).runbook.by_id[BEGIN].arguments
     if goes_on and (trusted is None or "trusted" in begun):
-        return resume(workspace, opened, means, consent=False)
+        return resume(workspace, opened, means, consent=consent)
     with workspace.sessions(means.sink) as sessions:
         silent = check_nothing_started(Estate(plan, sessions), run)
     if silent and trusted is None:
         raise _nobody_answers(opened, site, silent)
     if goes_on and not silent:
-        return resume(workspace, opened, means, consent=False)
+        return resume(workspace, opened, means, consent=consent)
     if silent:
         said = f"--trust-site: somebody said that {site} is off"
         began_with = replace(began_with, journal=began_with.journal.noting(said))
     without = frozenset(map(Address.of, left_out(run)))
     runbook = rollback_runbook(plan, without, trusted=bool(silent))
-    return carry_out(workspace, began_with, runbook, means, run.record.id)
+    return carry_out(workspace, began_with, runbook, means, run.record.id, consent=consent)
 
 
 def _nobody_answers(opened: Opened, site: str, silent: Mapping[str, str]) -> ProvisionerError:
@@ -279,14 +300,15 @@ def _runner(
     opened: Opened,
     runbook: Runbook,
     means: Means,
-    sessions: Sessions,
+    tenure: Tenure,
 ) -> Runner:
     actions = recovery_actions(
         opened.plan,
-        sessions,
+        tenure.sessions,
         mode=runbook.mode,
         environ=workspace.environ,
         clean=workspace.secrets.redactor.text,
+        admit=tenure.admit,
     )
     known = history.estimates(runbook, history.samples([opened.journal], runbook.mode))
     return Runner(
@@ -296,7 +318,20 @@ def _runner(
         stop=means.stop,
         clock=workspace.clock,
         expected=history.expected(runbook, known),
+        put_out=tenure.put_out,
     )
+
+
+def _sites(runbook: Runbook) -> list[str]:
+    """Those that a run cannot do without."""
+    sites = runbook.by_id[BEGIN].arguments["sites"]
+    assert isinstance(sites, list)
+    return [str(site) for site in sites]
+
+
+def _claim(workspace: Workspace, opened: Opened, mode: str, run: str = "") -> Claim:
+    journal = opened.journal.path.absolute()
+    return Claim(mode, workspace.actor, journal, workspace.clock.now(), run)
 
 
 # What needs no plan

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.providers.api import Provider
+from provisioner.providers.capabilities import REPLICATION, STANDBY
 from provisioner_plugins import kvm, vmware
 from tests.conformance.provider.example_under_test import KIND, FolderUnderTest
 from tests.conformance.provider.memory_under_test import MemoryUnderTest
@@ -45,6 +46,8 @@ def _served(provider: Provider) -> frozenset[str]:
     return frozenset(provider.describe().kinds)
 
 
+COPIES = frozenset({REPLICATION, STANDBY})
+"""What vSphere has of them: it keeps no leases."""
 KVM, VCENTER, ESXI = _served(kvm.provider()), _served(vmware.vcenter()), _served(vmware.esxi())
 
 CANDIDATES = (
@@ -62,6 +65,6 @@ CANDIDATES = (
     Candidate(
         "kvm-session", _kvm("session"), KVM, live=True, capabilities=APART, like="kvm-system"
     ),
-    Candidate("vcenter", _vmware("vcenter"), VCENTER, live=True, capabilities=APART),
-    Candidate("esxi", _vmware("esxi"), ESXI, live=True, capabilities=APART, like="vcenter"),
+    Candidate("vcenter", _vmware("vcenter"), VCENTER, live=True, capabilities=COPIES),
+    Candidate("esxi", _vmware("esxi"), ESXI, live=True, capabilities=COPIES, like="vcenter"),
 )

@@ -29,6 +29,7 @@ PROTOCOLS = {
     capabilities.STANDBY: capabilities.Standby,
     capabilities.USAGE: capabilities.Usage,
     capabilities.GUEST_AGENT: capabilities.GuestAgent,
+    capabilities.LEASES: capabilities.Leases,
 }
 
 

@@ -15,7 +15,7 @@ from provisioner.core.address import Address
 from provisioner.core.values import Json
 from provisioner.core.values import Path as FieldPath
 from provisioner.providers.api import Provider
-from provisioner.providers.capabilities import REPLICATION, STANDBY
+from provisioner.providers.capabilities import LEASES, REPLICATION, STANDBY
 
 
 class Outside(Protocol):
@@ -114,7 +114,7 @@ class ProviderUnderTest(Protocol):
         ...
 
 
-APART = frozenset({REPLICATION, STANDBY})
+APART = frozenset({LEASES, REPLICATION, STANDBY})
 """Capabilities with a module of tests each (its ``CAPABILITY``), for which no endpoint is started
 that lacks them.
 """

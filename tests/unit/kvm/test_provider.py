@@ -20,6 +20,7 @@ def test_it_serves_every_kind_of_thing_that_stands_on_a_host() -> None:
     assert {
         "console",
         "guest-agent",
+        "leases",
         "power",
         "preflight",
         "replication",

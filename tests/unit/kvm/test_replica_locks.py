@@ -66,7 +66,7 @@ def test_one_at_a_time_holds_it(path: str) -> None:
 def test_a_host_that_gives_no_answer_has_no_other_holder(
     path: str, ends: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "_ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(locks, "ANSWER_SECONDS", 1.0)
     far, now = Shell("far", ("sh", "-c", ends)), datetime(2026, 1, 2, tzinfo=UTC)
     for puts_out in (False, True):
         with (

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from provisioner.core.clock import Clock, SystemClock
-from provisioner.core.diagnostics import error
+from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.engine.stop import StopSignal
 from provisioner.providers.api import Retryable, Terminal
 from provisioner.state.process import ProcessIdentity
@@ -107,6 +107,7 @@ class Stage:
         self.clock: Clock = SystemClock()
         self.expected: Mapping[str, float] = {}
         self.listener: Callable[[RunEvent], None] = lambda _event: None
+        self.put_out: Callable[[], ProvisionerError | None] = lambda: None
 
     def runner(self) -> Runner:
         return Runner(
@@ -117,6 +118,7 @@ class Stage:
             clock=self.clock,
             expected=self.expected,
             limits=self.limits,
+            put_out=self.put_out,
         )
 
     def start(self, *tasks: Task, lanes: Mapping[str, int] | None = None) -> Run:

@@ -288,3 +288,31 @@ def test_what_comes_after_another_waits_for_its_end(tmp_path: Path) -> None:
     stage = Stage(tmp_path, act=Act(lambda work: seen.append(work.task.id)))
     stage.start(task("first"), replace(task("later"), after=("first",)))
     assert ["first", "later"] == seen
+
+
+def test_what_is_put_out_begins_nothing_more_and_ends_what_it_has_begun(tmp_path: Path) -> None:
+    stage, others, heard = Stage(tmp_path), threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def put_out() -> ProvisionerError | None:
+        return ProvisionerError(TROUBLE) if others.is_set() else None
+
+    def listen(event: events.RunEvent) -> None:
+        if isinstance(event, events.RunStopping):
+            heard.set()
+
+    def perform(work: Work) -> None:
+        others.set()
+        assert heard.wait(SECONDS)
+        done.append(work.task.id)
+
+    stage.put_out, stage.listener = put_out, listen
+    stage.actions["act"] = Act(perform)
+    with pytest.raises(ProvisionerError) as refused:
+        stage.start(task("a"), task("b", "a"))
+    (run,) = stage.journal.runs()
+    assert (TROUBLE, ["a"]) == (refused.value.diagnostics[0], done)
+    assert (Outcome.STOPPED, {"a": What.DONE, "b": What.SKIPPED}) == (
+        run.outcome,
+        whats(stage.journal.run(run.id)),
+    )

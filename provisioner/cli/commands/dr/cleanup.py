@@ -10,7 +10,7 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import leading_options
+from provisioner.cli.recoveryoptions import leading_options, take_over_option
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("cleanup")
 @leading_options
+@take_over_option
 @global_options
 @pass_invocation
 def command(
@@ -25,6 +26,7 @@ def command(
     *,
     source: Source,
     stack: Path,
+    consent: bool,
 ) -> ExitCode:
     """Remove what a drill has made, and prove it.
 
@@ -38,4 +40,4 @@ def command(
 
     workspace = open_workspace(invocation, stack)
     found = opened(invocation, workspace, source)
-    return run_mode(invocation, workspace, found, Mode.CLEANUP)
+    return run_mode(invocation, workspace, found, Mode.CLEANUP, consent=consent)

@@ -10,7 +10,12 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import leading_options, without_options, yes_option
+from provisioner.cli.recoveryoptions import (
+    leading_options,
+    take_over_option,
+    without_options,
+    yes_option,
+)
 from provisioner.core.address import Address
 
 if TYPE_CHECKING:
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 @click.command("failback")
 @leading_options
 @without_options
+@take_over_option
 @yes_option
 @global_options
 @pass_invocation
@@ -28,6 +34,7 @@ def command(
     *,
     source: Source,
     stack: Path,
+    consent: bool,
     without: tuple[Address, ...],
     included: tuple[Address, ...],
     yes: bool,
@@ -53,6 +60,7 @@ def command(
         Mode.MIGRATE,
         question=question,
         yes=yes,
+        consent=consent,
         without=without,
         included=included,
     )

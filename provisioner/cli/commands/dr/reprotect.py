@@ -10,7 +10,12 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named
-from provisioner.cli.recoveryoptions import leading_options, without_options, yes_option
+from provisioner.cli.recoveryoptions import (
+    leading_options,
+    take_over_option,
+    without_options,
+    yes_option,
+)
 from provisioner.core.address import Address
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ ALLOW_DATA_LOSS = "--allow-data-loss"
     help="Consent to the loss of what this machine, which still runs at the former site, has "
     "written there. Repeatable.",
 )
+@take_over_option
 @yes_option
 @global_options
 @pass_invocation
@@ -38,6 +44,7 @@ def command(
     *,
     source: Source,
     stack: Path,
+    consent: bool,
     without: tuple[Address, ...],
     included: tuple[Address, ...],
     allow_data_loss: tuple[Address, ...],
@@ -76,6 +83,7 @@ def command(
         Mode.REPROTECT,
         question=question,
         yes=yes,
+        consent=consent,
         without=without,
         included=included,
     )

@@ -10,7 +10,7 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options
-from provisioner.cli.recoveryoptions import source_options, yes_option
+from provisioner.cli.recoveryoptions import source_options, take_over_option, yes_option
 
 if TYPE_CHECKING:
     from provisioner.service.recovery.opening import Source
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="Somebody has made sure that the site which the machines were to go to is off, or cut "
     "off, and stays so: counts where its hosts give no answer. The report says so.",
 )
+@take_over_option
 @yes_option
 @global_options
 @pass_invocation
@@ -33,6 +34,7 @@ def command(
     *,
     source: Source,
     stack: Path,
+    consent: bool,
     off_site: str | None,
     yes: bool,
 ) -> ExitCode:
@@ -57,5 +59,5 @@ def command(
     return carried_out(
         invocation.terminal,
         found.commands,
-        lambda means: rollback(workspace, found, means, off_site),
+        lambda means: rollback(workspace, found, means, off_site, consent=consent),
     )

@@ -10,7 +10,7 @@ import click
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation, pass_invocation
 from provisioner.cli.options import global_options, named
-from provisioner.cli.recoveryoptions import leading_options
+from provisioner.cli.recoveryoptions import leading_options, take_over_option
 from provisioner.core.address import Address
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def _point(text: str) -> tuple[Address, str]:
     help="Start this machine from this recovery point ('replicate status --json' lists them); left "
     "out: the newest. Repeatable.",
 )
+@take_over_option
 @global_options
 @pass_invocation
 def command(
@@ -41,6 +42,7 @@ def command(
     *,
     source: Source,
     stack: Path,
+    consent: bool,
     point: tuple[tuple[Address, str], ...],
 ) -> ExitCode:
     """Start copies of the machines at the other site, cut off from everything.
@@ -58,4 +60,4 @@ def command(
     workspace = open_workspace(invocation, stack)
     found = opened(invocation, workspace, source)
     check_no_drill(found)
-    return run_mode(invocation, workspace, found, Mode.TEST, points=dict(point))
+    return run_mode(invocation, workspace, found, Mode.TEST, points=dict(point), consent=consent)

@@ -13,7 +13,7 @@ from provisioner.workflows.actions import Action, Actions
 from provisioner.workflows.recovery.actions.checking import Checking
 from provisioner.workflows.recovery.actions.copying import Copying, synchronise
 from provisioner.workflows.recovery.actions.drilling import Drilling
-from provisioner.workflows.recovery.actions.estate import Estate
+from provisioner.workflows.recovery.actions.estate import Admit, Estate, admit_all
 from provisioner.workflows.recovery.actions.marking import Marking
 from provisioner.workflows.recovery.actions.powering import Powering
 from provisioner.workflows.recovery.model import RecoveryPlan
@@ -28,11 +28,12 @@ def recovery_actions(
     mode: str,
     environ: Mapping[str, str],
     clean: Callable[[str], str] = lambda text: text,
+    admit: Admit = admit_all,
 ) -> Actions:
     """The actions of a plan's runbooks, by name. ``mode`` and ``environ`` are for the author's
-    commands; ``clean`` takes secrets out of what they write.
+    commands; ``clean`` takes secrets out of what they write; ``admit``: see :class:`Estate`.
     """
-    estate = Estate(plan, sessions)
+    estate = Estate(plan, sessions, admit)
     drilling = Drilling(estate)
     parts: list[Mapping[str, Action]] = [
         Marking(estate).actions(),

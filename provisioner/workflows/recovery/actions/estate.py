@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
@@ -29,6 +29,14 @@ from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.model import PlannedMachine, RecoveryPlan
 
 Answer = TypeVar("Answer")
+Admit: TypeAlias = Callable[[EndpointRecord, Session], None]
+"""Called before anything is changed at an endpoint; raises, as a provider or a use-case does, where
+nothing may be."""
+
+
+def admit_all(_record: EndpointRecord, _session: Session) -> None:
+    """For what changes nothing, or is no run of a plan."""
+
 
 OFF = frozenset({"absent", "stopped"})
 NOT_OURS = "PRV7072"
@@ -65,9 +73,10 @@ def repeated(act: Callable[[Work], Done]) -> Action:
 class Estate:
     """What a plan is about. Safe to use from several threads."""
 
-    def __init__(self, plan: RecoveryPlan, sessions: Sessions) -> None:
+    def __init__(self, plan: RecoveryPlan, sessions: Sessions, admit: Admit = admit_all) -> None:
         self.plan = plan
         self.sessions = sessions
+        self._admit = admit
         self._machines = {machine.address: machine for machine in plan.machines}
         self._suspended = {
             site: {known.address: known for known in machines}
@@ -169,9 +178,13 @@ class Estate:
             return self.sessions.ask(record, question, doing=doing, seconds=seconds)
 
     def session(self, record: EndpointRecord) -> Session:
-        """The session to an endpoint. Raises like :meth:`ask`."""
+        """The session to an endpoint, to change something there. Raises like :meth:`ask`, and where
+        that may not be.
+        """
         with _retryable():
-            return self.sessions.get(record)
+            session = self.sessions.get(record)
+        self._admit(record, session)
+        return session
 
     def see(
         self, targets: Iterable[Placed], seconds: float | None = None

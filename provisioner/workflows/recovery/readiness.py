@@ -29,6 +29,7 @@ from provisioner.providers.capabilities import (
 from provisioner.state.model import EndpointRecord
 from provisioner.workflows.recovery.actions.estate import Estate, Placed
 from provisioner.workflows.recovery.model import PlannedMachine
+from provisioner.workflows.recovery.outlook import ASSUMED, Outlook
 
 _PREFLIGHT_SECONDS = 60.0
 _OF_MACHINES = frozenset({"VirtualMachine", "Disk", "Image"})
@@ -278,17 +279,30 @@ def drill_problems(
         )
 
 
-def time_problems(
-    plan: Address, objective: float | None, predicted: float | None
-) -> Iterator[Diagnostic]:
-    """Whether a failover would take longer than it may; ``predicted`` seconds, None where there was
-    no run to tell it from.
-    """
-    if objective is not None and predicted is not None and predicted > objective:
+def time_problems(plan: Address, seen: Outlook) -> Iterator[Diagnostic]:
+    """Whether a failover, as it is foreseen, would take longer than it may."""
+    if seen.objective is None:
+        return
+    objective = format_duration(round(seen.objective * 1000))
+    if not seen.is_known:
+        yield warning(
+            "PRV7121",
+            f"nobody knows yet how long a failover of {plan} would take, expected at most "
+            f"{objective}",
+            detail="No run before tells how long any of its machines takes to start.",
+            hint="A drill measures it: 'provisioner dr test'.",
+            address=str(plan),
+        )
+    elif not seen.is_within:
+        detail = (
+            f"{ASSUMED:g} s is assumed of each of {seen.assumed:,} steps, which were never carried "
+            "out yet."
+        )
         yield error(
             "PRV7061",
-            f"a failover of {plan} would take about {rough(predicted)}, expected at most "
-            f"{format_duration(round(objective * 1000))}",
+            f"a failover of {plan} would take about {rough(seen.seconds)}, expected at most "
+            f"{objective}",
+            detail=detail if seen.assumed else "",
             hint="'provisioner dr plan failover' shows what takes longest. Allow for "
             "more parallel starts, or for less waiting between the machines.",
             address=str(plan),

@@ -8,8 +8,11 @@ from datetime import timedelta
 import pytest
 
 from provisioner.providers.capabilities import Point, ReplicaState, Way
+from provisioner.workflows.history import Basis, Estimate
 from provisioner.workflows.recovery.model import PlannedMachine
+from provisioner.workflows.recovery.outlook import outlook
 from provisioner.workflows.recovery.readiness import replica_problems, rough, time_problems
+from provisioner.workflows.runbook import Runbook, Task
 from tests.unit.workflows.samples import COMPILED, DB, DISK, WEB
 
 MACHINE = PlannedMachine(DB, "all", (DISK,), point_objective=60.0)
@@ -52,7 +55,21 @@ def test_lengths_of_time_as_people_say_them(seconds: float, text: str) -> None:
     assert text == rough(seconds)
 
 
-def test_a_recovery_that_would_take_too_long() -> None:
-    (found,) = time_problems(WEB, 60.0, 90.0)
-    assert f"a failover of {WEB} would take about 1m 30s, expected at most 1m" == found.summary
-    assert [] == [*time_problems(WEB, 60.0, 60.0), *time_problems(WEB, 60.0, None)]
+@pytest.mark.parametrize(
+    ("estimate", "objective", "codes"),
+    [
+        (90.0, 60.0, ["PRV7061"]),
+        (60.0, 60.0, []),
+        (None, 60.0, ["PRV7121"]),
+        (None, 0.5, ["PRV7121"]),
+        (90.0, None, []),
+    ],
+)
+def test_a_recovery_that_would_take_too_long(
+    estimate: float | None, objective: float | None, codes: list[str]
+) -> None:
+    """Where no start is known, all that could be said is a guess."""
+    start = Task("start/web", "start web", "start", subject=str(WEB))
+    known = {} if estimate is None else {start.id: Estimate.of([estimate], Basis.TASK)}
+    seen = outlook(Runbook("shop", "failover", (start,)), known, objective)
+    assert codes == [item.code for item in time_problems(WEB, seen)]

@@ -12,7 +12,7 @@ from tests.lifecycle.recoveryprogram import PLAN, Sites
 PLACED = "placement: {host: east-1}\nmemory: {size: 1GiB}"
 NEW = {
     "Disk/mail-root": "pool: pool-east\nsize: 1GiB",
-    "VirtualMachine/mail": f"metadata.labels: {{app: shop}}\n{PLACED}\ndisks: [{{disk: mail-root}}]",
+    "VirtualMachine/mail": f"{PLACED}\nmetadata.labels: {{app: shop}}\ndisks: [{{disk: mail-root}}]",
 }
 DEMANDED = f"{PLAN}\ndrillEvery: 30d"
 
@@ -76,7 +76,8 @@ def test_a_check_that_was_passed_over_proves_nothing(sites: Sites) -> None:
 
 
 def test_a_step_that_failed_in_the_last_drill(sites: Sites) -> None:
-    step = "steps: [{name: tell, when: after, onFailure: go-on, modes: [test], command: {argv: ['false']}}]"
+    failing = "onFailure: go-on, command: {argv: ['false']}"
+    step = f"steps: [{{name: tell, when: after, modes: [test], {failing}}}]"
     assert "in-part" == drill(sites, f"{PLAN}\n{step}")
     assert [("error", "PRV7120", "RecoveryPlan/shop")] == checked(sites)
 

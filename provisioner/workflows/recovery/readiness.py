@@ -28,12 +28,17 @@ from provisioner.providers.capabilities import (
 )
 from provisioner.state.model import EndpointRecord
 from provisioner.workflows.recovery.actions.estate import Estate, Placed
+from provisioner.workflows.recovery.clocks import TOLERATED_OF_DAYS, ahead
 from provisioner.workflows.recovery.model import PlannedMachine
 from provisioner.workflows.recovery.outlook import ASSUMED, Outlook
 
 _PREFLIGHT_SECONDS = 60.0
 _OF_MACHINES = frozenset({"VirtualMachine", "Disk", "Image"})
 """Kinds of what is a machine's own, or was needed to make it."""
+_CLOCKS = (
+    "Set the clocks of this machine, and of the one that wrote it, by the same time server; what "
+    "is written after that is dated right."
+)
 _APPLY = (
     "Run 'provisioner plan' to see what has happened to it, and 'provisioner apply' to mend it."
 )
@@ -244,6 +249,14 @@ def replica_problems(
             hint="Ask the tool that copies it.",
             address=str(address),
         )
+    elif (later := ahead(max(taken), now)) is not None:
+        yield error(
+            "PRV7123",
+            f"the newest recovery point of {address} is dated {rough(later)} in the future",
+            detail="So nobody knows how old it is, and it would not be found to be too old.",
+            hint=_CLOCKS,
+            address=str(address),
+        )
     elif (age := (now - max(taken)).total_seconds()) > machine.point_objective:
         yield error(
             "PRV7057",
@@ -262,7 +275,14 @@ def drill_problems(
         return
     hint = "Run 'provisioner dr test'."
     within = format_duration(round(every * 1000))
-    if last is None:
+    if last is not None and (later := ahead(last, now, TOLERATED_OF_DAYS)) is not None:
+        yield error(
+            "PRV7123",
+            f"the last drill of {plan} that succeeded is dated {rough(later)} in the future",
+            hint=_CLOCKS,
+            address=str(plan),
+        )
+    elif last is None:
         yield error(
             "PRV7058",
             f"there was no drill of {plan} that succeeded yet, expected one every {within}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -11,12 +11,19 @@ from provisioner.providers.capabilities import Point, ReplicaState, Way
 from provisioner.workflows.history import Basis, Estimate
 from provisioner.workflows.recovery.model import PlannedMachine
 from provisioner.workflows.recovery.outlook import outlook
-from provisioner.workflows.recovery.readiness import replica_problems, rough, time_problems
+from provisioner.workflows.recovery.readiness import (
+    drill_problems,
+    replica_problems,
+    rough,
+    time_problems,
+)
 from provisioner.workflows.runbook import Runbook, Task
 from tests.unit.workflows.samples import COMPILED, DB, DISK, WEB
 
+DAY = timedelta(days=1)
 MACHINE = PlannedMachine(DB, "all", (DISK,), point_objective=60.0)
 POINTS = (Point("1", COMPILED - timedelta(hours=2)), Point("2", COMPILED - timedelta(seconds=61)))
+SKEWED, FUTURE = Point("4", COMPILED + timedelta(seconds=2)), Point("5", COMPILED + 3 * DAY)
 FRESH = (*POINTS, Point("3", COMPILED - timedelta(seconds=60)))
 
 
@@ -31,11 +38,29 @@ FRESH = (*POINTS, Point("3", COMPILED - timedelta(seconds=60)))
         (Way.CONTINUOUS, ReplicaState((Point("1", None),)), ["PRV7056"]),
         (Way.EXTERNAL, ReplicaState((Point("1", None),)), ["PRV7057"]),
         (Way.EXTERNAL, ReplicaState(FRESH), []),
+        (Way.INCREMENTAL, ReplicaState((*FRESH, SKEWED)), []),
+        (Way.INCREMENTAL, ReplicaState((*FRESH, FUTURE)), ["PRV7123"]),
+        (Way.EXTERNAL, ReplicaState((FUTURE,)), ["PRV7123"]),
     ],
 )
 def test_what_is_wrong_with_a_replica(way: Way, state: ReplicaState, codes: list[str]) -> None:
     machine = replace(MACHINE, way=way)
     assert codes == [item.code for item in replica_problems(machine, state, COMPILED)]
+
+
+@pytest.mark.parametrize(
+    ("last", "codes"),
+    [
+        (None, ["PRV7058"]),
+        (COMPILED - 2 * DAY, ["PRV7058"]),
+        (COMPILED - DAY, []),
+        (COMPILED + timedelta(minutes=5), []),
+        (COMPILED + DAY, ["PRV7123"]),
+    ],
+)
+def test_how_far_back_the_last_drill_may_lie(last: datetime | None, codes: list[str]) -> None:
+    found = drill_problems(WEB, DAY.total_seconds(), last, COMPILED)
+    assert codes == [item.code for item in found]
 
 
 @pytest.mark.parametrize(

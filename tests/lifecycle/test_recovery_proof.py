@@ -10,9 +10,10 @@ from tests.lifecycle.recovery import declare
 from tests.lifecycle.recoveryprogram import PLAN, Sites
 
 PLACED = "placement: {host: east-1}\nmemory: {size: 1GiB}"
+LABELS = "metadata.labels: {app: shop}"
 NEW = {
     "Disk/mail-root": "pool: pool-east\nsize: 1GiB",
-    "VirtualMachine/mail": f"{PLACED}\nmetadata.labels: {{app: shop}}\ndisks: [{{disk: mail-root}}]",
+    "VirtualMachine/mail": f"{PLACED}\n{LABELS}\ndisks: [{{disk: mail-root}}]",
 }
 DEMANDED = f"{PLAN}\ndrillEvery: 30d"
 
@@ -102,3 +103,13 @@ def test_the_time_is_predicted_as_dr_plan_does(sites: Sites) -> None:
     outlook = sites("dr", "plan", "shop", "failover")
     seen = (outlook["seconds"], outlook["assumed"])
     assert seen == (found[0]["predictedSeconds"], found[0]["assumedSteps"])
+
+
+def test_a_recovery_point_that_is_not_there_is_refused_before_a_drill_begins(sites: Sites) -> None:
+    sites("replicate", "run")
+    done = sites.cli("dr", "test", "shop", "--point", "web=99999999", "--point", "db=00000001")
+    assert 1 == done.code
+    assert "VirtualMachine/web has no recovery point '99999999'" in done.err
+    assert "00000001 (" in done.err
+    assert [] == sites.cli("dr", "history", "shop", "--json").json
+    assert "succeeded" == sites("dr", "test", "shop", "--point", "web=00000001")["outcome"]

@@ -21,6 +21,7 @@ from provisioner.service.recovery.opening import (
     TURNING,
     Source,
     commands_for,
+    folder_of,
     has_turned,
     journal_of,
     open_plan,
@@ -35,6 +36,7 @@ from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.drillproof import is_proof, proof_problems
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK, runbook_of
+from provisioner.workflows.recovery.programs import laid_out, program_problems
 from provisioner.workflows.recovery.readiness import Sites, drill_problems, time_problems
 from provisioner.workflows.runs import Outcome
 
@@ -131,6 +133,7 @@ def check_stored(workspace: Workspace, source: Source, sink: EventSink) -> Readi
         result.found.extend(problem.diagnostics)
     finally:
         opened.journal.close()
+    _check_programs(workspace, result, source)
     _check_sites(workspace, result, sink, unprotected=unprotected)
     result.found = Diagnostics(map(opened.commands.completed, result.found))
     return Readiness((result,))
@@ -156,10 +159,22 @@ def _checked(
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
     unprotected = _check_history(workspace, stack, result)
+    _check_programs(workspace, result, Source(name))
     _check_sites(workspace, result, sink, unprotected=unprotected)
     commands = commands_for(workspace, Source(name), name)
     result.found = Diagnostics(map(commands.completed, result.found))
     return result
+
+
+def _check_programs(workspace: Workspace, result: PlanReadiness, source: Source) -> None:
+    if result.plan is None:
+        return
+    try:
+        with laid_out(result.plan, folder_of(workspace, source)) as programs:
+            found = list(program_problems(result.plan, programs, workspace.environ))
+    except ProvisionerError as problem:
+        found = list(problem.diagnostics)
+    result.found.extend(found)
 
 
 def _check_sites(

@@ -60,6 +60,7 @@ class Opened:
     compiled. ``moved``: whether hosts, or a person, say that they have moved to where they are, of
     which the journal knows nothing. ``told``: the direction is theirs, and not what the journal
     knows. ``commands``: as which messages name what can be done.
+    ``folder``: the one that relative paths of the plan's programs count from.
     """
 
     plan: RecoveryPlan
@@ -68,6 +69,7 @@ class Opened:
     moved: bool = False
     told: bool = False
     commands: Commands = field(default_factory=Commands)
+    folder: Path = field(default_factory=Path)
 
     @property
     def is_turned(self) -> bool:
@@ -105,7 +107,15 @@ def open_plan(
         found.moved,
         found.told,
         commands_for(workspace, source, plan.name),
+        folder_of(workspace, source),
     )
+
+
+def folder_of(workspace: Workspace, source: Source) -> Path:
+    """The folder that relative paths of a plan's programs count from: that of the stored plan, or
+    of the stack.
+    """
+    return workspace.root if source.file is None else source.file.parent
 
 
 def reopened(opened: Opened) -> Opened:

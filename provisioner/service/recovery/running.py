@@ -49,6 +49,7 @@ from provisioner.workflows.recovery.modes import (
 from provisioner.workflows.recovery.modes.tasks import BEGIN, as_told
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
+from provisioner.workflows.recovery.programs import Programs, laid_out
 from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import person
 
@@ -147,8 +148,11 @@ def carry_out(
     """
     instead_of = needless(opened.journal, runbook.mode)
     bases.keep(opened.journal.path, fingerprint(opened.plan), plan_json(opened.plan))
-    with workspace.sessions(means.sink) as sessions:
-        runner = _runner(workspace, opened, runbook, means, sessions)
+    with (
+        workspace.sessions(means.sink) as sessions,
+        laid_out(opened.plan, opened.folder) as programs,
+    ):
+        runner = _runner(workspace, opened, runbook, means, sessions, programs=programs)
         return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
 
 
@@ -173,13 +177,16 @@ def resume(
         raise refusals.nothing_to_resume(None)
     run = opened.journal.run(last.id)
     began_with = _as_begun(opened, run, means)
-    with workspace.sessions(means.sink) as sessions:
+    with (
+        workspace.sessions(means.sink) as sessions,
+        laid_out(began_with.plan, opened.folder) as programs,
+    ):
         if last.undoes is not None and not has_turned(run):
             undone = opened.journal.run(last.undoes)
             check_nothing_started(Estate(began_with.plan, sessions), undone)
         if last.mode in PAUSING and _is_resumable(opened, last, consent=consent):
             check_not_overtaken(Estate(began_with.plan, sessions), run)
-        runner = _runner(workspace, began_with, run.runbook, means, sessions)
+        runner = _runner(workspace, began_with, run.runbook, means, sessions, programs=programs)
         adding = passing_over(pass_over, workspace.actor)
         return runner.resume(workspace.actor, consent=consent, adding=adding)
 
@@ -271,6 +278,8 @@ def _runner(
     runbook: Runbook,
     means: Means,
     sessions: Sessions,
+    *,
+    programs: Programs,
 ) -> Runner:
     actions = recovery_actions(
         opened.plan,
@@ -278,6 +287,7 @@ def _runner(
         mode=runbook.mode,
         environ=workspace.environ,
         clean=workspace.secrets.redactor.text,
+        programs=programs,
     )
     known = history.estimates(runbook, history.samples([opened.journal], runbook.mode))
     return Runner(

@@ -17,6 +17,7 @@ from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.actions.marking import Marking
 from provisioner.workflows.recovery.actions.powering import Powering
 from provisioner.workflows.recovery.model import RecoveryPlan
+from provisioner.workflows.recovery.programs import Programs
 
 __all__ = ["Estate", "recovery_actions", "synchronise"]
 
@@ -28,9 +29,10 @@ def recovery_actions(
     mode: str,
     environ: Mapping[str, str],
     clean: Callable[[str], str] = lambda text: text,
+    programs: Programs | None = None,
 ) -> Actions:
     """The actions of a plan's runbooks, by name. ``mode`` and ``environ`` are for the author's
-    commands; ``clean`` takes secrets out of what they write.
+    commands; ``clean`` takes secrets out of what they write, ``programs`` finds theirs.
     """
     estate = Estate(plan, sessions)
     drilling = Drilling(estate)
@@ -39,6 +41,8 @@ def recovery_actions(
         Powering(estate).actions(),
         Copying(estate).actions(),
         drilling.actions(),
-        Checking(estate, drilling, environ=environ, clean=clean, mode=mode).actions(),
+        Checking(
+            estate, drilling, environ=environ, clean=clean, mode=mode, programs=programs
+        ).actions(),
     ]
     return {name: action for part in parts for name, action in part.items()}

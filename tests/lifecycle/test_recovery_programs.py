@@ -77,6 +77,14 @@ def test_a_check_looks_for_programs_as_a_run_does(
     assert [health] == missing(sites, "shop", "--stack", "..")
 
 
+@pytest.mark.parametrize("interpreter", ["/bin/no-such-shell", "/usr/bin/env no-such-shell"])
+def test_a_script_whose_interpreter_is_missing(sites: Sites, interpreter: str) -> None:
+    script(sites).write_text(f"#!{interpreter}\n")
+    compiled(sites, FENCED)
+    (found,) = missing(sites, "shop")
+    assert "no-such-shell" in found
+
+
 def test_a_stored_plan_carries_the_programs_of_its_stack_along(
     sites: Sites, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,10 @@ from provisioner.workflows.recovery.model import Check, RecoveryPlan
 MAX_BYTES = 1024 * 1024
 """Of a program that goes into a stored plan."""
 COMMAND = "command"
+_LONGEST_LINE = 256
+"""Bytes of a script's first line that a kernel looks at."""
+_WITH_NAME = 2
+"""Words of a first line that has ``env`` look for an interpreter, without options."""
 
 
 class Command(NamedTuple):
@@ -54,12 +58,11 @@ class Programs:
         """Why a command could not be run; empty if it could."""
         name = self.argv(argv)[0]
         if "/" not in name:
-            places = os.pathsep.join(os.get_exec_path(environ))
-            return "" if shutil.which(name, path=places) else "it is in no folder of PATH"
+            return "" if _in_path(name, environ) else "it is in no folder of PATH"
         if not Path(name).is_file():
             return f"there is no file {name}"
         if os.access(name, os.X_OK):
-            return ""
+            return _interpreter_problem(Path(name), environ)
         if argv[0] in self.embedded:
             return f"nothing may be executed in {Path(name).parent}: set TMPDIR to another folder"
         return f"{name} is not executable"
@@ -191,6 +194,30 @@ def _not_written(plan: RecoveryPlan, problem: OSError) -> ProvisionerError:
             hint="TMPDIR names the folder for what lasts only for a run.",
         )
     )
+
+
+def _in_path(name: str, environ: Mapping[str, str]) -> bool:
+    places = os.pathsep.join(os.get_exec_path(environ))
+    return shutil.which(name, path=places) is not None
+
+
+def _interpreter_problem(script: Path, environ: Mapping[str, str]) -> str:
+    """Why the interpreter that a script names cannot run it; empty if it can, or names none."""
+    try:
+        with script.open("rb") as file:
+            first = file.readline(_LONGEST_LINE)
+    except OSError:
+        return ""  # whoever may execute it need not be able to read it
+    words = first.removeprefix(b"#!").decode("utf-8", "replace").split()
+    if not first.startswith(b"#!") or not words:
+        return ""
+    interpreter = words[0]
+    if not os.access(interpreter, os.X_OK):
+        return f"there is no {interpreter}, which its first line names"
+    wanted = words[1] if len(words) == _WITH_NAME and Path(interpreter).name == "env" else ""
+    if wanted and not _in_path(wanted, environ):
+        return f"{wanted}, which its first line names, is in no folder of PATH"
+    return ""
 
 
 def _is_relative(name: str) -> bool:

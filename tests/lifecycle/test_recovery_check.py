@@ -53,12 +53,16 @@ class Later:
         return self._clock.monotonic()
 
 
-def ready_made(root: Path, changes: Mapping[str, str] | None = None) -> Scenario:
-    """Two sites where nothing is missing, unless there are ``changes``."""
+def ready_made(
+    root: Path, changes: Mapping[str, str] | None = None, *, drill: bool = True
+) -> Scenario:
+    """Two sites where nothing is missing, unless there are ``changes``; with a ``drill``."""
     scenario = two_sites(root, {"RecoveryPlan/shop": NO_DRILL, **(changes or {})})
     scenario.write("stack.yaml", EXCUSED)
     scenario.apply()
     replicate(scenario)
+    if drill:
+        drilled(scenario, SystemClock(), Outcome.SUCCEEDED)
     return scenario
 
 
@@ -69,6 +73,26 @@ def replicate(scenario: Scenario) -> None:
     with workspace.sessions(scenario.events.append) as sessions:
         for machine in plan.machines:
             synchronise(Estate(plan, sessions), machine, Deadline.after(20.0, workspace.clock))
+
+
+def drilled(
+    scenario: Scenario, clock: Clock, outcome: Outcome, *machines: str, last: What = What.DONE
+) -> None:
+    """Write a drill into the journal, of all machines unless some are named, which ended so."""
+    path = scenario.workspace().state_path.parent / FOLDER / "shop.db"
+    path.parent.mkdir(exist_ok=True)
+    journal = Journal(path, clock=clock)
+    starts = [
+        Task(f"start/{name}", f"start {name}", "power-on", subject=f"VirtualMachine/{name}")
+        for name in machines or ("db", "web")
+    ]
+    run = journal.begin(Runbook("shop", "test", tuple(starts)), "ada")
+    for task in starts:
+        carried_out = {"observed": False, "again": False}
+        notes = [Note(What.BEGUN, task.id), Note(last, task.id, task.action, 2.0, carried_out)]
+        journal.write(run.id, notes if last is not What.SKIPPED else notes[1:])
+    journal.end(run.id, outcome)
+    journal.close()
 
 
 def check(scenario: Scenario, plan: str | None = None) -> Readiness:
@@ -94,23 +118,14 @@ def test_a_plan_without_fencing_and_without_a_drill(tmp_path: Path) -> None:
     plan = POLICIES["RecoveryPlan/shop"]
     fencing = next(line for line in plan.splitlines() if line.startswith("fencing"))
     changed = plan.replace(f"{fencing}\n", "")
+    scenario = ready_made(tmp_path, {"RecoveryPlan/shop": changed}, drill=False)
     assert [
         ("PRV7050", "RecoveryPlan/shop has no fencing, so that it cannot fail over"),
         (
             "PRV7058",
             "there was no drill of RecoveryPlan/shop that succeeded yet, expected one every 30d",
         ),
-    ] == said(ready_made(tmp_path, {"RecoveryPlan/shop": changed}))
-
-
-def drilled(scenario: Scenario, clock: Clock, outcome: Outcome) -> None:
-    """Write a drill into the journal."""
-    path = scenario.workspace().state_path.parent / FOLDER / "shop.db"
-    path.parent.mkdir(exist_ok=True)
-    journal = Journal(path, clock=clock)
-    run = journal.begin(Runbook("shop", "test", ()), "ada")
-    journal.end(run.id, outcome)
-    journal.close()
+    ] == said(scenario)
 
 
 @pytest.mark.parametrize(
@@ -124,9 +139,18 @@ def drilled(scenario: Scenario, clock: Clock, outcome: Outcome) -> None:
 def test_a_drill_counts_for_as_long_as_the_plan_says(
     tmp_path: Path, days: int, outcome: Outcome, codes: list[str]
 ) -> None:
-    scenario = ready_made(tmp_path, {"RecoveryPlan/shop": POLICIES["RecoveryPlan/shop"]})
+    policies = {"RecoveryPlan/shop": POLICIES["RecoveryPlan/shop"]}
+    scenario = ready_made(tmp_path, policies, drill=False)
     drilled(scenario, Later(-timedelta(days=days)), outcome)
     assert codes == [code for code, _ in said(scenario)]
+
+
+def test_a_drill_that_was_cancelled_tells_only_of_what_it_came_to(tmp_path: Path) -> None:
+    scenario = ready_made(tmp_path)
+    drilled(scenario, SystemClock(), Outcome.CANCELLED, "web", last=What.SKIPPED)
+    assert [] == said(scenario)
+    drilled(scenario, SystemClock(), Outcome.CANCELLED, "db", last=What.INTERRUPTED)
+    assert [] == said(scenario)
 
 
 def test_recovery_points_that_are_missing_or_too_old(tmp_path: Path) -> None:
@@ -145,6 +169,7 @@ def test_machines_that_were_never_replicated(tmp_path: Path) -> None:
     scenario = two_sites(tmp_path, {"RecoveryPlan/shop": NO_DRILL})
     scenario.write("stack.yaml", EXCUSED)
     scenario.apply()
+    drilled(scenario, SystemClock(), Outcome.SUCCEEDED)
     assert [
         ("PRV7056", f"there is no recovery point of VirtualMachine/{name}")
         for name in ("db", "web")
@@ -204,6 +229,7 @@ def test_a_secret_that_is_not_there(tmp_path: Path) -> None:
     scenario.environ["NOWHERE"] = "known when it was applied"
     scenario.apply()
     replicate(scenario)
+    drilled(scenario, SystemClock(), Outcome.SUCCEEDED)
     del scenario.environ["NOWHERE"]
     assert ["PRV1501"] == [code for code, _ in said(scenario)]
 
@@ -236,7 +262,8 @@ def test_the_command_for_people_and_for_programs(sites: CommandLine) -> None:
     line = "RecoveryPlan/shop: 2 machines from east to west, not ready: 2 errors."
     assert (1, [line]) == (done.code, done.out.splitlines())
     data = sites("dr", "check", "shop", "--json").json
-    assert (False, ["east", "west"], ["PRV7056", "PRV7056"]) == (
+    codes = ["PRV7119", "PRV7121", "PRV7056", "PRV7056"]
+    assert (False, ["east", "west"], codes) == (
         data["ready"],
         data["plans"][0]["sites"],
         [item["code"] for item in data["plans"][0]["findings"]],
@@ -256,6 +283,7 @@ def test_how_it_is_said(tmp_path: Path, check_golden: CheckGolden) -> None:
             "VirtualMachine/lone": lone,
             "VirtualMachine/web": web,
         },
+        drill=False,
     )
     scenario.clock = Later(timedelta(hours=3))
     west(scenario).remove("Network", "lan-west")
@@ -277,7 +305,8 @@ def test_the_reports_of_a_pipeline(sites: CommandLine) -> None:
     ]
     assert ["VirtualMachine/db", "VirtualMachine/web"] == failed
     run = json.loads((sites.root / "check.sarif").read_text())["runs"][0]
-    assert ["PRV7056", "PRV7056"] == [item["ruleId"] for item in run["results"]]
+    codes = ["PRV7119", "PRV7121", "PRV7056", "PRV7056"]
+    assert codes == [item["ruleId"] for item in run["results"]]
 
 
 def test_after_a_migration_the_plan_counts_the_other_way(tmp_path: Path) -> None:
@@ -287,7 +316,8 @@ def test_after_a_migration_the_plan_counts_the_other_way(tmp_path: Path) -> None
     path.parent.mkdir(exist_ok=True)
     journal = Journal(path)
     turn = Task("turn", "The machines run at the other site", "turn")
-    run = journal.begin(Runbook("shop", "migrate", (turn,)), "ada")
+    begin = Task("begin", "connect", "begin", {"here": "east", "there": "west"})
+    run = journal.begin(Runbook("shop", "migrate", (begin, turn)), "ada")
     done = {"result": {"here": "west"}}
     journal.write(run.id, [Note(What.BEGUN, "turn"), Note(What.DONE, "turn", detail=done)])
     journal.end(run.id, Outcome.SUCCEEDED)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.core.address import Address
-from provisioner.core.clock import Deadline, SystemClock
+from provisioner.core.clock import Clock, Deadline, SystemClock
 from provisioner.core.values import Secret
 from provisioner.engine.plan import Known
 from provisioner.engine.sessions import Sessions
@@ -55,7 +55,7 @@ class TwoSites:
         """``new``: nothing is there yet. ``rest``: other fields of the plan."""
         self.folder = folder
         self.provider = memory_provider()
-        self.clock = SystemClock()
+        self.clock: Clock = SystemClock()
         self.events: list[RunEvent] = []
         self.stop = StopSignal()
         self.listener: Callable[[RunEvent], None] = lambda _: None
@@ -163,7 +163,14 @@ class TwoSites:
     def _runner(self, sessions: Sessions, mode: str) -> Runner:
         actions = recovery_actions(self.plan, sessions, mode=mode, environ=dict(os.environ))
         actions = {**actions, **{name: self._preceded(actions[name], name) for name in self.before}}
-        return Runner(self.journal, actions, sink=self._tell, stop=self.stop, limits=QUICK)
+        return Runner(
+            self.journal,
+            actions,
+            sink=self._tell,
+            stop=self.stop,
+            clock=self.clock,
+            limits=QUICK,
+        )
 
     def _preceded(self, action: Action, name: str) -> Action:
         def look(work: Work) -> Done | NotDone:

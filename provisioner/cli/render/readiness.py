@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from provisioner.cli.render.runs import duration
 from provisioner.cli.render.text import Paint, count
 from provisioner.core.diagnostics import Severity
 from provisioner.service.recovery.checking import PlanReadiness, Readiness
+from provisioner.service.recovery.outlook import ASSUMED
 
 
 def render_readiness(found: Readiness, paint: Paint) -> Iterator[str]:
@@ -25,9 +27,15 @@ def render_readiness(found: Readiness, paint: Paint) -> Iterator[str]:
 
 
 def _predicted(item: PlanReadiness) -> str:
-    if item.predicted is None:
+    if item.predicted is None or item.foreseen is None:
         return ""
-    return f"; a failover takes about {round(item.predicted)} s"
+    seen = item.foreseen
+    text = f"; a failover takes about {duration(seen.seconds)}"
+    if seen.assumed:
+        text += (
+            f", with {ASSUMED:g} s assumed of {seen.assumed:,} of {count(len(seen.steps), 'step')}"
+        )
+    return text
 
 
 def readiness_json(found: Readiness) -> dict[str, Any]:
@@ -41,6 +49,7 @@ def readiness_json(found: Readiness) -> dict[str, Any]:
                 "sites": list(item.plan.sites) if item.plan is not None else None,
                 "machines": [str(address) for address in item.machines],
                 "predictedSeconds": item.predicted,
+                "assumedSteps": item.foreseen.assumed if item.foreseen is not None else None,
                 "findings": [one.as_json() for one in item.found],
             }
             for item in found.plans

@@ -222,6 +222,14 @@ def _loss(state: TaskState) -> str:
     if result.get("continuous"):
         return "as it was at its last write that reached this site"
     loss, objective = result.get("loss"), result.get("objective")
+    later = result.get("ahead")
+    if isinstance(later, int | float):
+        return (
+            f"what is lost is not known: its recovery point is dated {duration(later)} behind the "
+            "fencing, so that clocks differ, or it was still copied then"
+        )
+    if loss is None:
+        return "what is lost is not known: nobody knows when its recovery point was taken"
     assert isinstance(loss, int | float)
     assert isinstance(objective, int | float)
     kept = "within" if loss <= objective else "BEYOND"

@@ -15,27 +15,30 @@ from provisioner.manifest import protection
 from provisioner.manifest.protection import MACHINE, PLAN
 from provisioner.service.model import EventSink, PhaseStarted, Stack, State
 from provisioner.service.recovery.compiling import compile_from, loaded
-from provisioner.service.recovery.leftbehind import left_behind
+from provisioner.service.recovery.leftbehind import left_behind, left_out_of
 from provisioner.service.recovery.opening import (
     LOOKED_BACK,
     TURNING,
     Source,
     commands_for,
+    folder_of,
     has_turned,
     journal_of,
     open_plan,
     runs_at,
     turned_to,
 )
-from provisioner.service.recovery.outlook import predicted
+from provisioner.service.recovery.outlook import Outlook, predicted
 from provisioner.service.recovery.owning import check_own
 from provisioner.service.secrets import missing_secrets_of_recovery
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.owners import Owner
 from provisioner.workflows.recovery.actions.estate import Estate
+from provisioner.workflows.recovery.drillproof import is_proof, proof_problems
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
-from provisioner.workflows.recovery.modes import ROLLBACK
+from provisioner.workflows.recovery.modes import ROLLBACK, runbook_of
+from provisioner.workflows.recovery.programs import laid_out, program_problems
 from provisioner.workflows.recovery.readiness import Sites, drill_problems, time_problems
 from provisioner.workflows.runs import Outcome
 
@@ -51,13 +54,19 @@ class PlanReadiness:
     plan: RecoveryPlan | None = None
     machines: tuple[Address, ...] = ()
     found: Diagnostics = field(default_factory=Diagnostics)
-    predicted: float | None = None
-    """Seconds that a failover would take, where runs before tell that."""
+    foreseen: Outlook | None = None
+    """What a failover would be, as ``dr plan`` shows it; None without fencing."""
 
     @property
     def ready(self) -> bool:
         """Whether it would work now, as far as that can be told."""
         return not any(item.severity is Severity.ERROR for item in self.found)
+
+    @property
+    def predicted(self) -> float | None:
+        """Seconds that a failover would take; None where no run before tells that."""
+        known = self.foreseen is not None and self.foreseen.is_known
+        return self.foreseen.seconds if self.foreseen is not None and known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,7 @@ def check_stored(workspace: Workspace, source: Source, sink: EventSink) -> Readi
         result.found.extend(problem.diagnostics)
     finally:
         opened.journal.close()
+    _check_programs(workspace, result, source)
     _check_sites(workspace, result, sink, unprotected=unprotected, apart=apart)
     result.found = Diagnostics(map(opened.commands.completed, result.found))
     return Readiness((result,))
@@ -153,10 +163,22 @@ def _checked(
         result.found.extend(problem.diagnostics)
     wanted = Owner(name, stack.name, str(state.lineage))
     unprotected, apart = _check_history(workspace, stack, result, wanted)
+    _check_programs(workspace, result, Source(name))
     _check_sites(workspace, result, sink, unprotected=unprotected, apart=apart)
     commands = commands_for(workspace, Source(name), name)
     result.found = Diagnostics(map(commands.completed, result.found))
     return result
+
+
+def _check_programs(workspace: Workspace, result: PlanReadiness, source: Source) -> None:
+    if result.plan is None:
+        return
+    try:
+        with laid_out(result.plan, folder_of(workspace, source)) as programs:
+            found = list(program_problems(result.plan, programs, workspace.environ))
+    except ProvisionerError as problem:
+        found = list(problem.diagnostics)
+    result.found.extend(found)
 
 
 def _check_sites(
@@ -274,20 +296,20 @@ def _check_runs(
     """What the runs so far say: when the plan was last tried, and how long it would take. Raises
     ProvisionerError for a journal that cannot be read.
     """
-    last = last_drill(journal)
-    result.found.extend(drill_problems(result.address, every, last, now))
+    result.found.extend(drill_problems(result.address, every, last_drill(journal), now))
+    drills = map(journal.run, _drills(journal))
+    result.found.extend(
+        proof_problems(result.address, result.machines, drills, demanded=every is not None)
+    )
     if result.plan is not None and result.plan.fencing is not None:
-        result.predicted = predicted_seconds(result.plan, journal, Mode.FAILOVER)
-        objective = result.plan.time_objective
-        result.found.extend(time_problems(result.address, objective, result.predicted))
+        result.foreseen = _failover(result.plan, journal)
+        result.found.extend(time_problems(result.address, result.foreseen))
 
 
-def predicted_seconds(plan: RecoveryPlan, journal: Journal, mode: Mode) -> float | None:
-    """How long a run of a plan would take, from the runs of any mode so far; None where less than
-    half of its tasks are like one that was carried out before.
-    """
-    found = predicted(plan, journal, mode)
-    return None if 2 * found.assumed > len(found.steps) else found.seconds
+def _failover(plan: RecoveryPlan, journal: Journal) -> Outlook:
+    """A failover as ``dr plan`` foresees it. Raises ProvisionerError."""
+    runbook = runbook_of(plan, Mode.FAILOVER, left_out_of(plan, journal, Mode.FAILOVER))
+    return predicted(plan, journal, Mode.FAILOVER, runbook)
 
 
 def lacks_reprotection(journal: Journal) -> bool:
@@ -303,12 +325,18 @@ def lacks_reprotection(journal: Journal) -> bool:
 
 
 def last_drill(journal: Journal) -> datetime | None:
-    """When the last drill that succeeded had ended; None if there was none. Raises ProvisionerError
-    for a journal that cannot be read.
+    """When the last drill that succeeded by itself had ended; None if there was none. Raises
+    ProvisionerError for a journal that cannot be read.
     """
-    ended = (
-        run.ended
-        for run in journal.runs(_RUNS)
-        if run.mode == Mode.TEST and run.outcome is Outcome.SUCCEEDED
-    )
-    return next((moment for moment in ended if moment is not None), None)
+    for record in journal.runs(_RUNS):
+        succeeded = record.mode == Mode.TEST and record.outcome is Outcome.SUCCEEDED
+        if succeeded and is_proof(journal.run(record.id)):
+            return record.ended
+    return None
+
+
+def _drills(journal: Journal) -> Iterator[str]:
+    """The ids of the drills that have ended, the newest first."""
+    for record in journal.runs(_RUNS):
+        if record.mode == Mode.TEST and not record.is_open:
+            yield record.id

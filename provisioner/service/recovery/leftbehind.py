@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
-from provisioner.service.recovery.model import Mode, left_out
+from provisioner.service.recovery.model import Mode, RecoveryPlan, left_out
 from provisioner.service.recovery.opening import LOOKED_BACK, TURNING, Opened, has_turned
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.modes.tasks import BEGIN, TURN
@@ -50,20 +50,31 @@ def _is_seeded(run: Run, machine: Address) -> bool:
 def left_out_now(
     opened: Opened, mode: Mode, without: Collection[Address], included: Collection[Address] = ()
 ) -> frozenset[Address]:
+    """The machines that a run of an opened plan leaves out, like :func:`left_out_of`."""
+    return left_out_of(opened.plan, opened.journal, mode, without, included)
+
+
+def left_out_of(
+    plan: RecoveryPlan,
+    journal: Journal,
+    mode: Mode,
+    without: Collection[Address] = (),
+    included: Collection[Address] = (),
+) -> frozenset[Address]:
     """The machines that a run of a mode leaves out: those that are said, and those that are not
     where the others are, but for those ``included``. Raises ProvisionerError (PRV7106) if none
     is left.
     """
-    own = {machine.address for machine in opened.plan.machines}
+    own = {machine.address for machine in plan.machines}
     if mode not in (Mode.MIGRATE, Mode.FAILOVER, Mode.REPROTECT):
         return frozenset()
-    inherited = left_behind(opened.journal) & own
+    inherited = left_behind(journal) & own
     found = (inherited - {*included}) | {*without}
     if found == own:
         raise ProvisionerError(
             error(
                 "PRV7106",
-                f"a {mode} of {opened.plan.name} would leave out all of its machines",
+                f"a {mode} of {plan.name} would leave out all of its machines",
                 hint="Leave fewer out, or bring machines in again with --with MACHINE.",
             )
         )

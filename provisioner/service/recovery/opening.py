@@ -78,7 +78,7 @@ class Opened:
     which the journal knows nothing. ``told``: the direction is theirs, and not what the journal
     knows. ``commands``: as which messages name what can be done. ``vouched``: how the plan is
     proven, if it was read from a file. ``seen``: what hosts that were asked have, by machine and
-    site.
+    site. ``folder``: the one that relative paths of the plan's programs count from.
     """
 
     plan: RecoveryPlan
@@ -89,6 +89,7 @@ class Opened:
     commands: Commands = field(default_factory=Commands)
     vouched: Vouched | None = None
     seen: Mapping[Address, Mapping[str, Sighting]] = field(default_factory=dict)
+    folder: Path = field(default_factory=Path)
 
     @property
     def is_turned(self) -> bool:
@@ -129,7 +130,15 @@ def open_plan(
         commands_for(workspace, source, plan.name),
         vouched,
         found.found.seen if found.found is not None else {},
+        folder_of(workspace, source),
     )
+
+
+def folder_of(workspace: Workspace, source: Source) -> Path:
+    """The folder that relative paths of a plan's programs count from: that of the stored plan, or
+    of the stack.
+    """
+    return workspace.root if source.file is None else source.file.parent
 
 
 def reopened(opened: Opened) -> Opened:

@@ -36,7 +36,9 @@ from provisioner.service.recovery.opening import (
 )
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.recovery.actions import Estate, synchronise
+from provisioner.workflows.recovery.clocks import ahead
 from provisioner.workflows.recovery.modes.tasks import LONG, PARALLEL_SYNCS
+from provisioner.workflows.recovery.readiness import rough
 
 ACTION = "synchronise"
 LOOK_AT_CONTINUOUS = 10.0
@@ -72,8 +74,9 @@ class Copies:
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How old the copy of a machine is. ``age`` in seconds, None if there is no point, or the copy
-    is as old as the last write. ``trouble`` says what is wrong, else it is empty.
+    """How old the copy of a machine is. ``age`` in seconds, None if there is no point, it is dated
+    in the future, or the copy is as old as the last write. ``trouble`` says what is wrong, else it
+    is empty.
     """
 
     plan: str
@@ -156,14 +159,17 @@ def ages_of(opened: Opened, estate: Estate, now: datetime) -> list[Age]:
 
 def _age(plan: str, machine: PlannedMachine, site: str, state: ReplicaState, now: datetime) -> Age:
     newest = state.points[-1] if state.points else None
-    age = None
+    age = later = None
     if newest is not None and newest.taken is not None:
-        age = max(0.0, (now - newest.taken).total_seconds())
+        later = ahead(newest.taken, now)
+        age = max(0.0, (now - newest.taken).total_seconds()) if later is None else None
     trouble = state.problem
     if newest is None:
         trouble = trouble or "no recovery point"
     elif machine.way is Way.CONTINUOUS and not state.in_step:
         trouble = trouble or "does not get every write"
+    elif later is not None and not state.in_step:
+        trouble = trouble or f"dated {rough(later)} in the future: clocks differ"
     elif age is not None and age > machine.point_objective:
         trouble = trouble or "older than its objective"
     return Age(plan, machine, site, state, age, trouble)

@@ -50,6 +50,7 @@ from provisioner.workflows.recovery.modes import (
 from provisioner.workflows.recovery.modes.tasks import BEGIN, as_told
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
+from provisioner.workflows.recovery.programs import Programs, laid_out
 from provisioner.workflows.recovery.tenure import Claim, Tenure
 from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import person
@@ -159,12 +160,13 @@ def carry_out(
     signed = opened.vouched.content if opened.vouched is not None else None
     wanted = _claim(workspace, opened, runbook.mode)
     with (
+        laid_out(opened.plan, opened.folder) as programs,
         workspace.sessions(means.sink) as sessions,
         Tenure(opened.plan, sessions, wanted, _sites(runbook), consent=consent) as tenure,
     ):
         claim(path, opened.plan)
         bases.keep(path, fingerprint(opened.plan), plan_json(opened.plan), signed)
-        runner = _runner(workspace, opened, runbook, means, tenure)
+        runner = _runner(workspace, opened, runbook, means, tenure, programs=programs)
         return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
 
 
@@ -194,6 +196,7 @@ def resume(
     opened.journal.check_resume(consent=consent)
     wanted = _claim(workspace, opened, last.mode, last.id)
     with (
+        laid_out(began_with.plan, opened.folder) as programs,
         workspace.sessions(means.sink) as sessions,
         Tenure(began_with.plan, sessions, wanted, _sites(run.runbook), consent=consent) as tenure,
     ):
@@ -202,7 +205,7 @@ def resume(
             check_nothing_started(Estate(began_with.plan, sessions), undone)
         if last.mode in PAUSING and _is_resumable(opened, last, consent=consent):
             check_not_overtaken(Estate(began_with.plan, sessions), run)
-        runner = _runner(workspace, began_with, run.runbook, means, tenure)
+        runner = _runner(workspace, began_with, run.runbook, means, tenure, programs=programs)
         adding = passing_over(pass_over, workspace.actor)
         return runner.resume(workspace.actor, consent=consent, adding=adding)
 
@@ -301,6 +304,8 @@ def _runner(
     runbook: Runbook,
     means: Means,
     tenure: Tenure,
+    *,
+    programs: Programs,
 ) -> Runner:
     actions = recovery_actions(
         opened.plan,
@@ -309,6 +314,7 @@ def _runner(
         environ=workspace.environ,
         clean=workspace.secrets.redactor.text,
         admit=tenure.admit,
+        programs=programs,
     )
     known = history.estimates(runbook, history.samples([opened.journal], runbook.mode))
     return Runner(

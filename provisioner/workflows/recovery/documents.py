@@ -6,6 +6,8 @@ ValueError or AttributeError for data that are no plan.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -28,10 +30,12 @@ from provisioner.workflows.runbook import OnFailure
 
 EDGES = "edges"
 """The key of a machine's gates that count for it alone."""
+PROGRAMS = "programs"
 
 
 def plan_json(plan: RecoveryPlan) -> dict[str, Any]:
     """Plain data; :func:`plan_of` reads it."""
+    programs = {name: _program_json(content) for name, content in plan.programs.items()}
     return {
         "name": plan.name,
         "stack": plan.stack,
@@ -65,6 +69,8 @@ def plan_json(plan: RecoveryPlan) -> dict[str, Any]:
         "approvals": dict(plan.approvals),
         "drillEvery": plan.drill_every,
         "maxAge": plan.max_age,
+        # Only where there are any: a plan without is what it was before there were these.
+        **({PROGRAMS: programs} if programs else {}),
     }
 
 
@@ -104,7 +110,22 @@ def plan_of(data: Mapping[str, Any]) -> RecoveryPlan:
         approvals=data["approvals"],
         drill_every=data["drillEvery"],
         max_age=data["maxAge"],
+        programs={name: _program(item) for name, item in data.get(PROGRAMS, {}).items()},
     )
+
+
+def _program_json(content: bytes) -> dict[str, Any]:
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "content": base64.b64encode(content).decode("ascii"),
+    }
+
+
+def _program(data: Mapping[str, Any]) -> bytes:
+    content = base64.b64decode(data["content"], validate=True)
+    if hashlib.sha256(content).hexdigest() != data["sha256"]:
+        raise ValueError("a program is not the one that was stored")
+    return content
 
 
 def _machine_json(machine: PlannedMachine) -> dict[str, Any]:

@@ -240,6 +240,7 @@ def _machine(machine: Recovered) -> dict[str, Any]:
         "point": machine.point,
         "taken": None if machine.taken is None else machine.taken.isoformat(),
         "lossSeconds": machine.loss,
+        "aheadSeconds": machine.ahead,
         "inStep": machine.in_step,
         "pointObjectiveSeconds": machine.objective,
         "within": machine.is_within,

@@ -132,7 +132,8 @@ class RecoveryPlan:
     site. ``time_objective``: the recovery time objective in seconds. ``approvals``: how many people
     of each role have to consent to a failover or migration. ``drill_every``: seconds within which
     the last successful drill has to lie. ``max_age``: seconds after ``compiled`` until which a
-    stored plan may be used.
+    stored plan may be used. ``programs``: of a stored plan, the contents of those programs of its
+    commands that lay in its stack, by the names that the commands have for them.
     """
 
     name: str
@@ -154,6 +155,7 @@ class RecoveryPlan:
     approvals: Mapping[str, int] = field(default_factory=dict)
     drill_every: float | None = None
     max_age: float = 30 * 86400.0
+    programs: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def here(self) -> str:

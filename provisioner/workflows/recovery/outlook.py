@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from provisioner.core.values import canonical_json
 from provisioner.workflows.history import Basis, Estimate, Sample, estimates
 from provisioner.workflows.recovery.modes.tasks import BEGIN, SINCE, TOLD
+from provisioner.workflows.recovery.report import STARTS
 from provisioner.workflows.runbook import Runbook, Task
 from provisioner.workflows.schedule import Span, schedule
 
@@ -62,6 +63,14 @@ class Outlook:
     def assumed(self) -> int:
         """Steps of which nothing is known."""
         return sum(1 for step in self.steps if step.is_assumed)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether runs before tell how long at least one machine takes to start: else all of it is
+        a guess.
+        """
+        starts = [step for step in self.steps if step.task.action in STARTS]
+        return any(not step.is_assumed for step in starts)
 
     @property
     def is_within(self) -> bool | None:

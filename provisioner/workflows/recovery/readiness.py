@@ -29,11 +29,17 @@ from provisioner.providers.capabilities import (
 from provisioner.state.model import EndpointRecord
 from provisioner.workflows.recovery.actions.estate import Estate, Placed, power_of
 from provisioner.workflows.recovery.beside import problem, runs_beside
+from provisioner.workflows.recovery.clocks import TOLERATED_OF_DAYS, ahead
 from provisioner.workflows.recovery.model import PlannedMachine
+from provisioner.workflows.recovery.outlook import ASSUMED, Outlook
 
 _PREFLIGHT_SECONDS = 60.0
 _OF_MACHINES = frozenset({"VirtualMachine", "Disk", "Image"})
 """Kinds of what is a machine's own, or was needed to make it."""
+_CLOCKS = (
+    "Set the clocks of this machine, and of the one that wrote it, by the same time server; what "
+    "is written after that is dated right."
+)
 _APPLY = (
     "Run 'provisioner plan' to see what has happened to it, and 'provisioner apply' to mend it."
 )
@@ -273,6 +279,14 @@ def replica_problems(
             hint="Ask the tool that copies it.",
             address=str(address),
         )
+    elif (later := ahead(max(taken), now)) is not None:
+        yield error(
+            "PRV7123",
+            f"the newest recovery point of {address} is dated {rough(later)} in the future",
+            detail="So nobody knows how old it is, and it would not be found to be too old.",
+            hint=_CLOCKS,
+            address=str(address),
+        )
     elif (age := (now - max(taken)).total_seconds()) > machine.point_objective:
         yield error(
             "PRV7057",
@@ -291,7 +305,14 @@ def drill_problems(
         return
     hint = "Run 'provisioner dr test'."
     within = format_duration(round(every * 1000))
-    if last is None:
+    if last is not None and (later := ahead(last, now, TOLERATED_OF_DAYS)) is not None:
+        yield error(
+            "PRV7123",
+            f"the last drill of {plan} that succeeded is dated {rough(later)} in the future",
+            hint=_CLOCKS,
+            address=str(plan),
+        )
+    elif last is None:
         yield error(
             "PRV7058",
             f"there was no drill of {plan} that succeeded yet, expected one every {within}",
@@ -308,17 +329,30 @@ def drill_problems(
         )
 
 
-def time_problems(
-    plan: Address, objective: float | None, predicted: float | None
-) -> Iterator[Diagnostic]:
-    """Whether a failover would take longer than it may; ``predicted`` seconds, None where there was
-    no run to tell it from.
-    """
-    if objective is not None and predicted is not None and predicted > objective:
+def time_problems(plan: Address, seen: Outlook) -> Iterator[Diagnostic]:
+    """Whether a failover, as it is foreseen, would take longer than it may."""
+    if seen.objective is None:
+        return
+    objective = format_duration(round(seen.objective * 1000))
+    if not seen.is_known:
+        yield warning(
+            "PRV7121",
+            f"nobody knows yet how long a failover of {plan} would take, expected at most "
+            f"{objective}",
+            detail="No run before tells how long any of its machines takes to start.",
+            hint="A drill measures it: 'provisioner dr test'.",
+            address=str(plan),
+        )
+    elif not seen.is_within:
+        detail = (
+            f"{ASSUMED:g} s is assumed of each of {seen.assumed:,} steps, which were never carried "
+            "out yet."
+        )
         yield error(
             "PRV7061",
-            f"a failover of {plan} would take about {rough(predicted)}, expected at most "
-            f"{format_duration(round(objective * 1000))}",
+            f"a failover of {plan} would take about {rough(seen.seconds)}, expected at most "
+            f"{objective}",
+            detail=detail if seen.assumed else "",
             hint="'provisioner dr plan failover' shows what takes longest. Allow for "
             "more parallel starts, or for less waiting between the machines.",
             address=str(plan),

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.workflows.recovery.beside import GivenUp, given_up
+from provisioner.workflows.recovery.clocks import ahead
 from provisioner.workflows.recovery.modes.tasks import BEGIN, FOR
 from provisioner.workflows.recovery.unheard import left_out, unheard
 from provisioner.workflows.runbook import Task
@@ -87,7 +88,9 @@ class Recovered:
     moment. ``loss``: seconds of writes that are not in it: before the fencing; in a drill, before
     the run began; in a migration 0, for the machine was off when it was taken. None: not known, or
     nothing to lose. ``in_step``: every write reached the other site (continuous replication), so
-    that no age of a point says what is lost.
+    that no age of a point says what is lost. ``ahead``: by how many seconds the point is dated
+    behind the fencing, or behind the moment at which a drill took it, so that the loss is not
+    known; None where it is not.
     """
 
     address: str
@@ -104,6 +107,7 @@ class Recovered:
     moved: int | None
     gates: int
     gates_passed: int
+    ahead: float | None = None
 
     @property
     def is_within(self) -> bool | None:
@@ -315,6 +319,7 @@ def _machine(run: Run, start: Task, tasks: list[Task], fenced: datetime | None) 
         point=_text(source.get("point")),
         taken=taken,
         loss=_loss(run, source, taken),
+        ahead=_ahead(source, taken),
         in_step=bool(source.get("continuous")),
         objective=float(objective) if isinstance(objective, int | float) else None,
         moved=moved if isinstance(moved, int) else None,
@@ -327,7 +332,8 @@ def _source(run: Run, tasks: list[Task]) -> Mapping[str, object]:
     for action in (*_POINTS, SEED):
         for task in tasks:
             if task.action == action and run.tasks[task.id].is_done:
-                return {**run.tasks[task.id].result, "by": action}
+                state = run.tasks[task.id]
+                return {**state.result, "by": action, "ended": state.ended}
     return {}
 
 
@@ -335,13 +341,23 @@ def _loss(run: Run, source: Mapping[str, object], taken: datetime | None) -> flo
     match source.get("by"):
         case "choose":
             loss = source.get("loss")
-            known = isinstance(loss, int | float) and not source.get("continuous")
+            known = not source.get("continuous") and _ahead(source, taken) is None
             return float(loss) if known and isinstance(loss, int | float) else None
         case "last-synchronise":
             return 0.0
-        case "stage" if taken is not None:
+        case "stage" if taken is not None and _ahead(source, taken) is None:
             return max(0.0, (run.record.started - taken).total_seconds())
     return None
+
+
+def _ahead(source: Mapping[str, object], taken: datetime | None) -> float | None:
+    """A drill takes the newest point, which may be younger than its beginning."""
+    found, ended = source.get("ahead"), source.get("ended")
+    if isinstance(found, int | float):
+        return float(found)
+    if source.get("by") != "stage" or taken is None or not isinstance(ended, datetime):
+        return None
+    return ahead(taken, ended)
 
 
 def _left(run: Run) -> Left | None:

@@ -18,6 +18,7 @@ from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error, qu
 from provisioner.core.overwriting import WHAT_TO_DO, replace_file, would_be_lost
 from provisioner.core.values import canonical_json, digest
 from provisioner.workflows.owners import Owner
+from provisioner.workflows.recovery.clocks import TOLERATED_OF_DAYS, ahead
 from provisioner.workflows.recovery.documents import EDGES, plan_json, plan_of
 from provisioner.workflows.recovery.model import RecoveryPlan
 from provisioner.workflows.recovery.signing import Signature, SigningKey, TrustedKeys
@@ -46,8 +47,9 @@ class Estate:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A plan as it was read, with its digest and the name of the key that signed it. ``overdue``
-    says how old it is where it was older than allowed, and that was consented to; else it is empty.
-    ``content``: that of its file, which :func:`accepted` takes wherever it was kept.
+    says how old it is where it was older than allowed, or dated in the future, and that was
+    consented to; else it is empty. ``content``: that of its file, which :func:`accepted` takes
+    wherever it was kept.
     """
 
     plan: RecoveryPlan
@@ -105,7 +107,8 @@ def read(
 
     Raises ProvisionerError with the reason: PRV7040 (it cannot be read), PRV7041 (no stored plan,
     or of another version), PRV7042 (altered), PRV7043 (not signed), PRV7044 (signed by somebody who
-    is not trusted), PRV7045 (of another estate than ``expected``), PRV7046 (too old).
+    is not trusted), PRV7045 (of another estate than ``expected``), PRV7046 (too old), PRV7123
+    (dated in the future).
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -134,7 +137,7 @@ def accepted(
     strange = _of_another_estate(found.plan, expected, path)
     if strange is not None:
         raise ProvisionerError(strange)
-    overdue = _too_old(found.plan, now, path)
+    overdue = _from_the_future(found.plan, now, path) or _too_old(found.plan, now, path)
     if overdue is None:
         return found
     if not allow_age:
@@ -277,6 +280,23 @@ def _of_another_estate(
         f"the stored plan {path} is of another estate",
         detail=f"It was compiled from {found}.",
         hint="Name the plan of this estate. Without --stack, any trusted plan is taken.",
+    )
+
+
+def _from_the_future(plan: RecoveryPlan, now: datetime, path: Path | str) -> Diagnostic | None:
+    later = ahead(plan.compiled, now, TOLERATED_OF_DAYS)
+    if later is None:
+        return None
+    return error(
+        "PRV7123",
+        f"the stored plan {path} is dated in the future: it was compiled on "
+        f"{plan.compiled:%Y-%m-%d %H:%M} UTC, and here it is {now:%Y-%m-%d %H:%M} UTC",
+        detail="The clock of this machine, or of the one that compiled it, is wrong. Nobody can "
+        "tell how old the plan is, and the loss of a failover, measured by these clocks, would be "
+        "wrong.",
+        hint="Set the clock of this machine right. If there is no time for that, and what the plan "
+        "says of the machines still holds: --allow-age carries it out, and the report of the run "
+        "says so.",
     )
 
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.workflows.recovery import storing
+from provisioner.workflows.recovery.documents import plan_json, plan_of
+from provisioner.workflows.recovery.fingerprint import fingerprint
 from provisioner.workflows.recovery.model import Check, RecoveryPlan
 from provisioner.workflows.recovery.signing import SigningKey, TrustedKeys, make_key
 from provisioner.workflows.recovery.storing import Estate
@@ -49,6 +51,32 @@ def test_a_plan_is_read_as_it_was_written(path: Path) -> None:
     found = storing.read(path, TRUSTED, LATER, Estate("estate", str(LINEAGE)))
     assert (sample(), written, "ada") == (found.plan, found.digest, found.signed_by)
     assert 0o600 == path.stat().st_mode & 0o777
+
+
+def test_programs_go_along_and_make_no_other_plan_of_it(path: Path) -> None:
+    """A run that began without them may be gone on with by the stored plan."""
+    carrying = replace(sample(), programs={"./fence": b"#!/bin/sh\n\xff"})
+    storing.write(carrying, KEY, path)
+    assert carrying == storing.read(path, TRUSTED, LATER).plan
+    assert storing.plan_digest(carrying) != storing.plan_digest(sample())
+    assert fingerprint(carrying) == fingerprint(sample())
+
+
+def test_a_program_that_does_not_fit_its_digest_is_none() -> None:
+    data = plan_json(replace(sample(), programs={"./fence": b"true"}))
+    data["programs"]["./fence"]["content"] = "ZmFsc2U="
+    with pytest.raises(ValueError, match="not the one that was stored"):
+        plan_of(data)
+
+
+@pytest.mark.parametrize(("minutes", "code"), [(5, ""), (6, "PRV7123")])
+def test_a_plan_of_the_future(path: Path, minutes: int, code: str) -> None:
+    now = COMPILED - timedelta(minutes=minutes)
+    if not code:
+        assert "" == read(TEXT, path, now=now).overdue
+        return
+    assert code == refused(TEXT, path, now=now)
+    assert "in the future" in read(TEXT, path, now=now, allow_age=True).overdue
 
 
 def test_the_digest_does_not_depend_on_who_signs(path: Path) -> None:

@@ -53,6 +53,7 @@ def command(
     workspace = open_workspace(invocation, stack)
     with progress(terminal, steps=False) as sink:
         done = store_plan(workspace, plan.name, output, key, sink)
+    terminal.report(done.found)
     made = done.plan
     if terminal.json:
         terminal.print_json(
@@ -65,14 +66,16 @@ def command(
                 "machines": [str(machine.address) for machine in made.machines],
                 "compiled": made.compiled.isoformat(),
                 "maxAgeSeconds": made.max_age,
+                "programs": sorted(made.programs),
             }
         )
         return
     machines = count(len(made.machines), "machine")
+    carried = f" It carries {', '.join(sorted(made.programs))}." if made.programs else ""
     terminal.print(
         [
             f"{output}: {plan} of {machines}, from {made.here} to {made.there}.",
             f"Digest {done.digest[:12]}, signed by {done.key}; "
-            f"may be used for {made.max_age / 3600:g} hours.",
+            f"may be used for {made.max_age / 3600:g} hours.{carried}",
         ]
     )

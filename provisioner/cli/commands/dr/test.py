@@ -53,11 +53,16 @@ def command(
     there is no second drill before.
     """
     from provisioner.cli.opening import open_workspace
+    from provisioner.cli.progress import progress
     from provisioner.cli.recovering import opened, run_mode
     from provisioner.service.recovery.model import Mode
+    from provisioner.service.recovery.points import check_points
     from provisioner.service.recovery.standing import check_no_drill
 
     workspace = open_workspace(invocation, stack)
     found = opened(invocation, workspace, source)
     check_no_drill(found)
-    return run_mode(invocation, workspace, found, Mode.TEST, points=dict(point), consent=consent)
+    points = dict(point)
+    with progress(invocation.terminal, steps=False) as sink:
+        check_points(workspace, found, points, sink)
+    return run_mode(invocation, workspace, found, Mode.TEST, points=points, consent=consent)

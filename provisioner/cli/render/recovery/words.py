@@ -113,7 +113,9 @@ def _point(report: Report) -> Fact:
     if in_step:
         parts.append(f"{count(in_step, 'machine')} in step with every write")
     if unknown:
-        parts.append(f"{count(unknown, 'machine')} of which it is not known")
+        text = f"{count(unknown, 'machine')} of which it is not known"
+        late = max((item.ahead or 0.0 for item in report.machines), default=0.0)
+        parts.append(text + (f", for clocks differ by at least {duration(late)}" if late else ""))
     if beyond:
         parts.append(f"{count(len(beyond), 'machine')} BEYOND the objective")
     elif any(item.objective is not None for item in known):
@@ -177,6 +179,8 @@ def lost(report: Report, machine: Recovered) -> str:
     """What was lost of a machine."""
     if machine.in_step:
         return "in step"
+    if machine.ahead is not None:
+        return f"not known: its point is dated {duration(machine.ahead)} too late"
     if machine.loss is None:
         return "not known" if report.has_points and machine.ended is Ended.DONE else ""
     return "nothing" if machine.loss == 0 else duration(machine.loss)

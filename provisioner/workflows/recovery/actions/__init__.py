@@ -17,6 +17,7 @@ from provisioner.workflows.recovery.actions.estate import Admit, Estate, admit_a
 from provisioner.workflows.recovery.actions.marking import Marking
 from provisioner.workflows.recovery.actions.powering import Powering
 from provisioner.workflows.recovery.model import RecoveryPlan
+from provisioner.workflows.recovery.programs import Programs
 
 __all__ = ["Estate", "recovery_actions", "synchronise"]
 
@@ -29,9 +30,11 @@ def recovery_actions(
     environ: Mapping[str, str],
     clean: Callable[[str], str] = lambda text: text,
     admit: Admit = admit_all,
+    programs: Programs | None = None,
 ) -> Actions:
     """The actions of a plan's runbooks, by name. ``mode`` and ``environ`` are for the author's
-    commands; ``clean`` takes secrets out of what they write; ``admit``: see :class:`Estate`.
+    commands; ``clean`` takes secrets out of what they write, ``programs`` finds theirs; ``admit``:
+    see :class:`Estate`.
     """
     estate = Estate(plan, sessions, admit)
     drilling = Drilling(estate)
@@ -40,6 +43,8 @@ def recovery_actions(
         Powering(estate).actions(),
         Copying(estate).actions(),
         drilling.actions(),
-        Checking(estate, drilling, environ=environ, clean=clean, mode=mode).actions(),
+        Checking(
+            estate, drilling, environ=environ, clean=clean, mode=mode, programs=programs
+        ).actions(),
     ]
     return {name: action for part in parts for name, action in part.items()}

@@ -21,6 +21,7 @@ from provisioner.providers.capabilities import CONSOLE, GUEST_AGENT, Console, Gu
 from provisioner.workflows.actions import Action, Done, Work
 from provisioner.workflows.recovery.actions.drilling import Drilling
 from provisioner.workflows.recovery.actions.estate import Estate, Placed, repeated
+from provisioner.workflows.recovery.programs import Programs
 
 PAUSE = 0.25
 """Seconds between two looks; after many of them :data:`LONG_PAUSE`."""
@@ -38,7 +39,7 @@ class Verdict(NamedTuple):
 
 class Checking:
     """The action of one run. ``environ`` is what commands get, beside the names of what they are
-    about. ``clean`` takes secrets out of texts.
+    about. ``clean`` takes secrets out of texts. ``programs``: where those of commands are found.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Checking:
         environ: Mapping[str, str],
         clean: Callable[[str], str],
         mode: str,
+        programs: Programs | None = None,
     ) -> None:
         self._estate = estate
         self._drilling = drilling
         self._environ = environ
         self._clean = clean
         self._mode = mode
+        self._programs = programs or Programs()
         self._kinds: Mapping[str, Callable[[Work], Verdict]] = {
             "serial": self._serial,
             "tcp": self._tcp,
@@ -167,7 +170,7 @@ class Checking:
             "PROVISIONER_SITE": self._estate.site(work),
             "PROVISIONER_MACHINE": Address.of(str(machine)).name if machine else "",
         }
-        return self._ended(argv, *run_program(argv, environ, work))
+        return self._ended(argv, *run_program(self._programs.argv(argv), environ, work))
 
     def _ended(self, argv: Sequence[str], code: int, output: str) -> Verdict:
         text = self._clean(output.strip())[-LONGEST_OUTPUT:]

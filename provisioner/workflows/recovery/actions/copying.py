@@ -14,6 +14,7 @@ from provisioner.providers.capabilities import Point, Way
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import OFF, Acting, Estate, repeated
 from provisioner.workflows.recovery.actions.sighting import check_gives_way, marks
+from provisioner.workflows.recovery.clocks import ahead
 from provisioner.workflows.recovery.model import PlannedMachine
 
 NAMED = 5
@@ -120,21 +121,24 @@ class Copying:
 
     def _choose(self, work: Work) -> Done:
         """The newest point, and what is lost with it: what was written between it and the moment
-        of the fencing.
+        of the fencing. Where the point is dated behind that, nobody can tell.
         """
         machine = self._estate.machine(work)
         state = self._estate.replica_states([machine])[machine.address]
         if not state.points:
             raise ProvisionerError(_no_point(machine, self._estate.plan.there))
         point = state.points[-1]
-        loss = None
+        loss = later = None
         if point.taken is not None:
             fenced = datetime.fromisoformat(str(work.results["fenced"]["at"]))
-            loss = max(0.0, (fenced - point.taken).total_seconds())
+            later = ahead(point.taken, fenced)
+            if later is None:
+                loss = max(0.0, (fenced - point.taken).total_seconds())
         return Done(
             {
                 **_told(point),
                 "loss": loss,
+                "ahead": later,
                 "objective": machine.point_objective,
                 "continuous": machine.way is Way.CONTINUOUS,
                 "problem": state.problem,

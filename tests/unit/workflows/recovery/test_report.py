@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,7 @@ from provisioner.workflows.recovery.model import Check, Mode
 from provisioner.workflows.recovery.report import Ended, Recovered, Report, report
 from provisioner.workflows.runs import Run, What
 from tests.unit.workflows.recovery.plans import machine_address
-from tests.unit.workflows.recovery.told import run_of, shop
+from tests.unit.workflows.recovery.told import BEGAN, run_of, shop
 
 
 def machine(found: Report, name: str) -> Recovered:
@@ -73,6 +74,23 @@ def test_what_a_machine_has_to_prove_to_one_other_says_nothing_about_itself() ->
 def test_a_machine_whose_own_disks_failed_is_not_called_held_back() -> None:
     found = report(run_of(shop(), Mode.FAILOVER, "promote/db"))
     assert (Ended.FAILED, Ended.HELD) == (machine(found, "db").ended, machine(found, "app").ended)
+
+
+def test_a_point_that_is_dated_behind_the_fencing_tells_nothing_of_the_loss() -> None:
+    choose = {"choose/db": {"loss": None, "ahead": 7200.0}}
+    db = machine(report(run_of(shop(), Mode.FAILOVER, results=choose)), "db")
+    assert (7200.0, None, None) == (db.ahead, db.loss, db.is_within)
+
+
+@pytest.mark.parametrize(("after", "loss"), [(1.0, 0.0), (3600.0, None)])
+def test_a_drill_from_a_point_that_is_younger_than_its_beginning(
+    after: float, loss: float | None
+) -> None:
+    """Copying goes on while it begins; but nothing is taken after its disks were made."""
+    taken = (BEGAN + timedelta(seconds=after)).isoformat()
+    stage = {"stage/db": {"taken": taken, "point": "p8"}}
+    db = machine(report(run_of(shop(), Mode.TEST, results=stage)), "db")
+    assert (loss, loss is None) == (db.loss, db.ahead is not None)
 
 
 def test_a_point_beyond_its_objective() -> None:

@@ -1,0 +1,111 @@
+"""What drills have proven: whether the newest one brought a plan's machines up.
+
+Called by the service layer for ``dr check``. Pure: journals tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from provisioner.core.address import Address
+from provisioner.core.diagnostics import Diagnostic, error, warning
+from provisioner.workflows.recovery.report import Ended, Recovered, Report, report
+from provisioner.workflows.refusals import moment
+from provisioner.workflows.runs import Outcome, Run, RunRecord
+
+_TELLS_NOTHING = (Ended.NOT_BEGUN, Ended.GIVEN_UP, Ended.UNDER_WAY)
+"""What a drill that was cancelled says of a machine that it did not come to."""
+_AGAIN = "Mend what kept it, clear the drill away, and run 'provisioner dr test' again."
+_DRILL = "Run 'provisioner dr test': nobody has seen yet that it comes up at the other site."
+_NAMED = 5
+"""Steps that are named in one detail."""
+
+
+def proof_problems(
+    plan: Address, machines: Collection[Address], drills: Iterable[Run], *, demanded: bool
+) -> Iterator[Diagnostic]:
+    """What the newest drill does not prove. ``drills``: those of the plan that have ended, the
+    newest first, of which no more are read than are needed: one that was cancelled tells only of
+    what it came to. ``demanded``: the plan says how often there has to be one, so that whatever was
+    never in one is an error.
+    """
+    left = set(machines)
+    number = 0
+    for number, run in enumerate(drills, 1):  # noqa: B007 - whether there was any
+        found = report(run)
+        unfinished = run.record.outcome is Outcome.CANCELLED
+        failed = set()
+        for machine in found.machines:
+            address = Address.of(machine.address)
+            if address not in left or (unfinished and machine.ended in _TELLS_NOTHING):
+                continue
+            left.remove(address)
+            if machine.ended is not Ended.DONE:
+                failed.add(machine.address)
+                yield _not_up(run.record, machine)
+        if not unfinished:
+            yield from _of_the_whole(plan, found, failed)
+            break
+    if not number:
+        if not demanded:  # else it is said how often one has to be
+            yield warning(
+                "PRV7119",
+                f"there was no drill of {plan} yet",
+                hint="Run 'provisioner dr test': nobody has seen yet that its machines come up at "
+                "the other site.",
+                address=str(plan),
+            )
+        return
+    say = error if demanded else warning
+    for address in sorted(left):
+        yield say(
+            "PRV7119",
+            f"{address} was not in the last drill of {plan}",
+            hint=_DRILL,
+            address=str(address),
+        )
+
+
+def _not_up(record: RunRecord, machine: Recovered) -> Diagnostic:
+    why = {
+        Ended.NOT_BEGUN: "the drill ended before its start",
+        Ended.UNDER_WAY: "the drill ended while it was started",
+        Ended.GIVEN_UP: "it was given up",
+    }.get(machine.ended, "")
+    return error(
+        "PRV7119",
+        f"the last drill did not bring {machine.address} up: {machine.why or why}",
+        detail=_which(record),
+        hint=_AGAIN,
+        address=machine.address,
+    )
+
+
+def _of_the_whole(plan: Address, found: Report, told: Collection[str]) -> Iterator[Diagnostic]:
+    """What failed in a drill that is not about one of the machines that are ``told`` of."""
+    wrong = [
+        step
+        for step in found.steps
+        if step.task.subject not in told
+        and step.ended in (Ended.FAILED, Ended.GIVEN_UP, Ended.PASSED_OVER)
+    ]
+    if not wrong:
+        return
+    lines = [f"{step.task.title}: {step.why}" for step in wrong]
+    more = [f"and {len(lines) - _NAMED:,} more"] if len(lines) > _NAMED else []
+    yield error(
+        "PRV7120",
+        f"the last drill of {plan} did not succeed",
+        detail="\n".join([_which(found.record), *lines[:_NAMED], *more]),
+        hint="Mend that, clear the drill away, and run 'provisioner dr test' again.",
+        address=str(plan),
+    )
+
+
+def _which(record: RunRecord) -> str:
+    return f"It is the run {record.id}, begun at {moment(record.started)}."
+
+
+def is_proof(run: Run) -> bool:
+    """Whether a drill succeeded by itself: nobody has said that something of it counts as done."""
+    return run.record.outcome is Outcome.SUCCEEDED and not run.passed_over

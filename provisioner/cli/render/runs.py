@@ -44,6 +44,7 @@ from provisioner.service.recovery.model import (
     may_roll_back,
     passable,
     person,
+    question_of,
     speaks_for_them,
     unheard,
 )
@@ -121,9 +122,9 @@ class Telling:
                 return StepFinished(task, "given up", title, seconds)
             case TaskHeld(task, cause):
                 return StepSkipped(task, "...", title, f"{cause} failed")
-            case TaskWaiting(task):
-                how = self._commands("answer", task, "yes")
-                return Noticed(f"A question: {title}. Answer it from another terminal: {how}")
+            case TaskWaiting(task, _, question):
+                text = "\n".join(_question(question or title, task, self._commands))
+                return Noticed(text)
             case TaskAnswered(_, text, actor):
                 return Noticed(f"{actor} answered {text!r} to: {title}")
 
@@ -229,6 +230,13 @@ def _loss(state: TaskState) -> str:
     )
 
 
+def _question(text: str, task: str, commands: Commands, paint: Paint = plain) -> Iterator[str]:
+    """The whole of a question, and below it, each on a line, how it is answered."""
+    yield paint("warning", printable(f"Question: {text}"))
+    yield "  Answer it, from any terminal, with yes or no:"
+    yield f"  {commands('answer', task, 'yes')}"
+
+
 def _titled(heading: str, run: Run, states: Sequence[TaskState], width: int) -> list[str]:
     if not states:
         return []
@@ -271,10 +279,7 @@ def render_status(
     for state in run.tasks.values():
         if state.asks and record.is_open:
             task = run.runbook.by_id[state.task]
-            given = task.arguments.get("arguments")
-            text = given.get("text", task.title) if isinstance(given, dict) else task.title
-            lines += ["", paint("warning", printable(f"Question: {text}"))]
-            lines.append(f"  {commands('answer', state.task, 'yes')}")
+            lines += ["", *_question(question_of(task), state.task, commands, paint)]
     if record.is_open:
         lines += _titled("Failed", run, run.failed, width)
         lines += _titled("Held back", run, run.held, width)

@@ -20,6 +20,7 @@ from provisioner.workflows.events import (
     TaskStarted,
     TaskWaiting,
 )
+from provisioner.workflows.recovery.answers import meaning, question_of
 from provisioner.workflows.recovery.leaving import leaves, may_roll_back
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.passing import passable
@@ -64,8 +65,10 @@ __all__ = [
     "left_out",
     "left_out_of",
     "may_roll_back",
+    "meaning",
     "passable",
     "person",
+    "question_of",
     "speaks_for_them",
     "standing",
     "unheard",

@@ -21,6 +21,7 @@ from provisioner.providers.capabilities import CONSOLE, GUEST_AGENT, Console, Gu
 from provisioner.workflows.actions import Action, Done, Work
 from provisioner.workflows.recovery.actions.drilling import Drilling
 from provisioner.workflows.recovery.actions.estate import Estate, Placed, repeated
+from provisioner.workflows.recovery.answers import meaning, question_of
 
 PAUSE = 0.25
 """Seconds between two looks; after many of them :data:`LONG_PAUSE`."""
@@ -175,10 +176,10 @@ class Checking:
         return Verdict(code == 0, why)
 
     def _prompt(self, work: Work) -> Verdict:
-        answer = work.signals.answer()
+        answer = work.signals.answer(question_of(work.task))
         if answer is None:
-            return Verdict(passed=False, why=f"waiting for an answer: {self._given(work)['text']}")
-        if answer.strip().lower() in ("yes", "y"):
+            return Verdict(passed=False, why="waiting for an answer")
+        if meaning(answer):
             return Verdict(passed=True)
         raise ProvisionerError(
             error(

@@ -89,7 +89,7 @@ class Said:
         self.text = text
         self.cancelled = cancelled
 
-    def answer(self) -> str | None:
+    def answer(self, question: str = "") -> str | None:  # noqa: ARG002 - as the protocol says
         return self.text
 
 

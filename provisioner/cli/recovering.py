@@ -5,9 +5,6 @@ Ctrl-C, and telling how a run went.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from pathlib import Path
-
-import click
 
 from provisioner.cli.applying import stopping
 from provisioner.cli.asking import confirm
@@ -39,18 +36,6 @@ _REFUSED = ("fence/", "approve/", "points")
 
 _STARTED = (Standing.TURNED, Standing.ARRIVED)
 """A run that is gone on with may be refused what it had got before; then machines may run."""
-
-
-def source_of(
-    plan: Address | None,
-    journal: Path | None,
-    file: Path | None = None,
-    trusted: Path | None = None,
-) -> Source:
-    """Which plan is meant. Raises click.UsageError if none is named."""
-    if plan is None and file is None and journal is None:
-        raise click.UsageError("Missing argument 'PLAN': name a recovery plan, or --from FILE.")
-    return Source(plan.name if plan is not None else None, file, trusted, journal)
 
 
 def opened(

@@ -27,7 +27,6 @@ from provisioner.service.recovery.opening import (
     TURNING,
     Opened,
     Source,
-    commands_for,
     has_turned,
     named_journal,
     runs_at,
@@ -355,53 +354,6 @@ def is_out_of_sight(workspace: Workspace, source: Source, run: str) -> bool:
     ProvisionerError.
     """
     return named_journal(workspace, source).is_out_of_sight(run)
-
-
-def answer(workspace: Workspace, source: Source, task: str | None, text: str) -> str:
-    """Answer the question of a task of the open run (None: of the only one that asks); returns the
-    id of the task.
-
-    Raises ProvisionerError: PRV7005 if it does not ask, PRV7094 if it cannot be told which task is
-    meant, PRV7095 if the same person has answered for a consent of the run before.
-    """
-    journal = named_journal(workspace, source)
-    last = journal.last()
-    run = journal.run(last.id) if last is not None else None
-    asking = [item.task for item in run.tasks.values() if item.asks] if run is not None else []
-    if run is None or (task is None and len(asking) != 1):
-        found = ", ".join(asking) or "no task"
-        raise ProvisionerError(
-            error(
-                "PRV7094",
-                f"which question is answered cannot be told: {found} asks",
-                hint=f"Name the task; '{commands_for(workspace, source)('status')}' lists the "
-                "questions that are open.",
-            )
-        )
-    chosen = task if task is not None else asking[0]
-    _check_second_person(run, chosen, workspace.actor)
-    journal.answer(run.record.id, chosen, text, workspace.actor)
-    return chosen
-
-
-def _check_second_person(run: Run, task: str, actor: str) -> None:
-    if not task.startswith(APPROVE):
-        return
-    who = person(actor)
-    in_force = {entry.task: entry for entry in run.answers if entry.task in run.in_force}
-    for entry in in_force.values():
-        consents = entry.task.startswith(APPROVE) and entry.task != task
-        if consents and person(entry.actor) == who:
-            role = entry.task.removeprefix(APPROVE).rpartition("/")[0]
-            raise ProvisionerError(
-                error(
-                    "PRV7095",
-                    f"{who} has answered as {role} already",
-                    detail="Each consent of a run has to come from another person, in whichever "
-                    "role.",
-                    hint="Somebody else has to answer, as a user of their own.",
-                )
-            )
 
 
 def cancel(workspace: Workspace, source: Source, *, consent: bool) -> Run:

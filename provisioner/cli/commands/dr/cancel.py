@@ -44,11 +44,13 @@ def command(
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.runs import record_json, render_left, render_way_back
+    from provisioner.service.recovery.naming import only_plan
     from provisioner.service.recovery.opening import commands_for
     from provisioner.service.recovery.running import cancel
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
+    source = only_plan(workspace, source)
     run = cancel(workspace, source, consent=consent)
     record = run.record
     if terminal.json:

@@ -23,11 +23,13 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
     """Show the run under way, or the last one: steps, open questions, failures."""
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.runs import render_status, run_json
+    from provisioner.service.recovery.naming import only_plan
     from provisioner.service.recovery.opening import commands_for, journal_path
     from provisioner.service.recovery.running import is_orphaned, is_out_of_sight, last_run
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
+    source = only_plan(workspace, source)
     run = last_run(workspace, source)
     orphaned = run is not None and is_orphaned(workspace, source, run.record.id)
     if terminal.json:

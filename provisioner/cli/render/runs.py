@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from provisioner.cli.render.diagnostics import diagnostic_json
 from provisioner.cli.render.text import Paint, count, listed, plain, printable, table, wrap
 from provisioner.service.model import (
     Event,
@@ -313,7 +314,7 @@ def render_runs(records: Iterable[RunRecord], paint: Paint = plain, width: int =
     return table(("STARTED (UTC)", "MODE", "OUTCOME", "TOOK", "RUN", "BY"), rows, paint, width)
 
 
-def run_json(run: Run) -> dict[str, Any]:
+def run_json(run: Run, commands: Commands) -> dict[str, Any]:
     """A run with its tasks as plain data."""
     return {
         **record_json(run.record),
@@ -331,7 +332,9 @@ def run_json(run: Run) -> dict[str, Any]:
                 "result": dict(state.result),
                 "passedOver": state.passed_over or None,
                 "heldBy": state.held_by,
-                "diagnostic": state.diagnostic.as_json() if state.diagnostic else None,
+                "diagnostic": diagnostic_json(commands.completed(state.diagnostic))
+                if state.diagnostic
+                else None,
             }
             for state in run.tasks.values()
         ],

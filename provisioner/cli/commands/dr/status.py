@@ -33,7 +33,10 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
     run = last_run(workspace, source)
     orphaned = run is not None and is_orphaned(workspace, source, run.record.id)
     if terminal.json:
-        data = None if run is None else {**run_json(run), "orphaned": orphaned}
+        data = None
+        if run is not None:
+            commands = commands_for(workspace, source, run.record.name)
+            data = {**run_json(run, commands), "orphaned": orphaned}
         terminal.print_json(data)
     elif run is None:
         path = journal_path(workspace, source, source.name or "")

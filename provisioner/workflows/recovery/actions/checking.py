@@ -206,11 +206,12 @@ class Checking:
     # What is said
 
     def _failed(self, work: Work, verdict: Verdict) -> Diagnostic:
+        first, *further = verdict.why.splitlines() or ["it failed"]
         return error(
             "PRV7085",
-            f"{work.task.title}: {verdict.why.splitlines()[0] if verdict.why else 'it failed'}",
-            detail=verdict.why,
-            hint="Mend it, and resume.",
+            f"{work.task.title}: {first}",
+            detail=verdict.why if further else "",
+            hint="Mend it, and go on: 'provisioner dr resume'.",
             **({"address": work.task.subject} if work.task.subject else {}),
         )
 
@@ -219,7 +220,7 @@ class Checking:
             "PRV7086",
             f"{work.task.title}: not within {work.task.seconds:g} s",
             detail=f"The last that was seen: {verdict.why}." if verdict.why else "",
-            hint="Look at the machine; 'dr resume' tries it again.",
+            hint="Look at the machine. To try it again: 'provisioner dr resume'.",
             **({"address": work.task.subject} if work.task.subject else {}),
         )
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.state import process
 from provisioner.state.lock import held
 from provisioner.state.model import LockHolder
-from provisioner.state import process
 from provisioner.state.process import ProcessIdentity
 from tests.conformance.stores import entry, record
 from tests.unit.state.conftest import CodeOf, Open

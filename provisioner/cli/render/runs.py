@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -40,9 +40,12 @@ from provisioner.service.recovery.model import (
     TaskState,
     TaskWaiting,
     What,
+    ended,
     leaves,
     left_out,
     may_roll_back,
+    noun,
+    noun_of,
     passable,
     person,
     question_of,
@@ -95,7 +98,8 @@ class Telling:
     def __call__(self, event: RunEvent) -> None:
         """Tell it."""
         if isinstance(event, RunStarted):
-            self._sink(PhaseStarted(event.mode, event.total))
+            # Any phase without a text of its own begins its line as it is.
+            self._sink(PhaseStarted(f"{noun(event.mode)}:", event.total))
             if event.done:
                 self._sink(Noticed(f"{count(event.done, 'step')} of it were done before"))
         elif isinstance(event, RunStopping):
@@ -134,7 +138,7 @@ def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = pla
     """How a run went, in a few lines; failures themselves are reported as diagnostics."""
     record = run.record
     done = _done(run)
-    text = f"The {record.mode} of {record.name} "
+    text = f"The {noun_of(run)} of {record.name} "
     text += OUTCOMES[record.outcome] if record.outcome is not None else "has not ended"
     text += f": {count(done, 'step')} of {len(run.tasks):,} done"
     if run.seconds is not None:
@@ -168,13 +172,18 @@ def render_left(run: Run, width: int = 80) -> Iterator[str]:
         yield from wrap(f"Marked at {found.here} as not to start: {names}.", width, "  ")
 
 
-def render_way_back(run: Run, commands: Commands, width: int = 80) -> Iterator[str]:
-    """How machines start again where they ran, while the journal knows of no start elsewhere."""
+def render_way_back(
+    run: Run, commands: Commands, width: int = 80, *, alone: bool = False
+) -> Iterator[str]:
+    """How machines start again where they ran, while the journal knows of no start elsewhere.
+    ``alone``: nothing else is told that could be done.
+    """
     found = leaves(run)
     if found is not None and may_roll_back(run):
-        yield from wrap(
-            f"Or start the machines again at {found.here}, where they ran:", width, "  "
-        )
+        text = "undo what it has begun; no machine was shut down:"
+        if found.down or found.marked:
+            text = f"start the machines again at {found.here}, where they ran:"
+        yield from wrap(f"{'To' if alone else 'Or'} {text}", width, "  ")
         yield f"  {commands('rollback')}"
 
 
@@ -259,7 +268,7 @@ def render_status(
     ``orphaned``: its process has ended; ``out_of_sight``: whether that lives cannot be seen.
     """
     record = run.record
-    lines = [paint("strong", f"The {record.mode} of {record.name}, begun by {record.actor}")]
+    lines = [paint("strong", f"The {noun_of(run)} of {record.name}, begun by {record.actor}")]
     lines.append(f"  at {moment(record.started)}, run {record.id}")
     if record.is_open:
         carrier = record.carrier
@@ -296,13 +305,18 @@ def render_status(
     return [*lines, *render_run(run, commands, width, paint)]
 
 
-def render_runs(records: Iterable[RunRecord], paint: Paint = plain, width: int = 80) -> list[str]:
-    """Runs as a table, newest first."""
+def render_runs(
+    records: Iterable[RunRecord],
+    called: Callable[[RunRecord], str],
+    paint: Paint = plain,
+    width: int = 80,
+) -> list[str]:
+    """Runs as a table, newest first; ``called``: what each is called."""
     rows = [
         (
             moment(record.started).removesuffix(" UTC"),
-            record.mode,
-            str(record.outcome or "not ended"),
+            called(record),
+            ended(record.outcome),
             duration((record.ended - record.started).total_seconds()) if record.ended else "",
             record.id,
             person(record.actor),
@@ -311,7 +325,7 @@ def render_runs(records: Iterable[RunRecord], paint: Paint = plain, width: int =
     ]
     if not rows:
         return ["There was no run yet."]
-    return table(("STARTED (UTC)", "MODE", "OUTCOME", "TOOK", "RUN", "BY"), rows, paint, width)
+    return table(("STARTED (UTC)", "WHAT", "OUTCOME", "TOOK", "RUN", "BY"), rows, paint, width)
 
 
 def run_json(run: Run, commands: Commands) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from provisioner.service.recovery.direction import Told, direction
 from provisioner.service.recovery.keys import names_trusted_keys, trusted_keys
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK
@@ -214,7 +215,7 @@ def _tell_of_others(workspace: Workspace, source: Source, name: str, sink: Event
     if last is not None and last.is_open:
         sink(
             Noticed(
-                f"the journal beside the state knows of a {last.mode} of {name} that has not "
+                f"the journal beside the state knows of a {noun(last.mode)} of {name} that has not "
                 f"ended, since {last.started:%Y-%m-%d %H:%M} UTC: --journal {path} goes on with it"
             )
         )

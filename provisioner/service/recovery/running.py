@@ -4,7 +4,7 @@ was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from provisioner.core.address import Address
@@ -34,6 +34,7 @@ from provisioner.service.recovery.opening import (
 )
 from provisioner.service.workspace import Workspace
 from provisioner.workflows import bases, history, refusals
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.recovery.actions import Estate, recovery_actions
 from provisioner.workflows.recovery.actions.returning import check_nothing_started
 from provisioner.workflows.recovery.documents import plan_json, plan_of
@@ -45,7 +46,7 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN, as_told
+from provisioner.workflows.recovery.modes.tasks import BEGIN, as_failback, as_told, noun_of
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
 from provisioner.workflows.runner import Runner
@@ -82,6 +83,8 @@ def runbook_for(
         runbook = drill_runbook(opened.plan, points)
     else:
         runbook = runbook_of(opened.plan, mode, left_out_now(opened, mode, without, included))
+    if mode is Mode.MIGRATE and opened.is_turned:
+        runbook = as_failback(runbook)
     return as_told(runbook) if opened.told else runbook
 
 
@@ -200,6 +203,25 @@ def _is_resumable(opened: Opened, last: RunRecord, *, consent: bool) -> bool:
     return last.outcome is not Outcome.SUCCEEDED
 
 
+def check_rollback(opened: Opened) -> RunRecord:
+    """The last run, if that can be one that is rolled back; else raises ProvisionerError
+    (PRV7093).
+    """
+    last = opened.journal.last()
+    if last is None or last.mode not in TURNING:
+        found = "there was no run yet"
+        if last is not None:
+            found = f"the last run was a {noun(last.mode)}"
+        raise ProvisionerError(
+            error(
+                "PRV7093",
+                f"{opened.plan.name}: there is no migration to roll back: {found}",
+                hint=f"'{opened.commands('cleanup')}' undoes a drill.",
+            )
+        )
+    return last
+
+
 def rollback(workspace: Workspace, opened: Opened, means: Means, trusted: str | None = None) -> Run:
     """Start the machines again where they ran before the last migration or failover, of which
     nothing has started at the other site yet. ``trusted``: that site, if somebody has made sure
@@ -209,16 +231,7 @@ def rollback(workspace: Workspace, opened: Opened, means: Means, trusted: str | 
     the hosts or the journal say, PRV7104 if the other site gives no answer and nobody has spoken
     for it, PRV7105 for what is not that site, and like :func:`carry_out`.
     """
-    last = opened.journal.last()
-    if last is None or last.mode not in TURNING:
-        found = "there was no run yet" if last is None else f"the last run was a {last.mode}"
-        raise ProvisionerError(
-            error(
-                "PRV7093",
-                f"{opened.plan.name}: there is no migration to roll back: {found}",
-                hint=f"'{opened.commands('cleanup')}' undoes a drill.",
-            )
-        )
+    last = check_rollback(opened)
     undone = last.id if last.mode != ROLLBACK else last.undoes
     run = opened.journal.run(undone or last.id)
     began_with = _as_begun(opened, run, means)
@@ -227,7 +240,7 @@ def rollback(workspace: Workspace, opened: Opened, means: Means, trusted: str | 
         raise ProvisionerError(
             error(
                 "PRV7105",
-                f"--trust-site {trusted}: the {run.record.mode} of {plan.name} led to {site}",
+                f"--trust-site {trusted}: the {noun(run.record.mode)} of {plan.name} led to {site}",
                 hint=f"Only that site can be in the way of the rollback: --trust-site {site}.",
             )
         )
@@ -342,6 +355,18 @@ def last_run(workspace: Workspace, source: Source) -> Run | None:
 def runs(workspace: Workspace, source: Source, limit: int) -> list[RunRecord]:
     """The newest runs of a plan, the newest first. Raises ProvisionerError."""
     return named_journal(workspace, source).runs(limit)
+
+
+def names_of_runs(workspace: Workspace, source: Source) -> Callable[[RunRecord], str]:
+    """What runs of a plan are called; of migrations that has to be looked up in their runbooks."""
+    journal = named_journal(workspace, source)
+
+    def called(record: RunRecord) -> str:
+        if record.mode != Mode.MIGRATE:
+            return noun(record.mode)
+        return noun_of(journal.run(record.id))
+
+    return called
 
 
 def is_orphaned(workspace: Workspace, source: Source, run: str) -> bool:

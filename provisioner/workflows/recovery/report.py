@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from provisioner.core.diagnostics import Diagnostic
-from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.recovery.modes.tasks import BEGIN, noun_of
 from provisioner.workflows.recovery.unheard import left_out, unheard
 from provisioner.workflows.runbook import Task
 from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What, person
@@ -146,6 +146,7 @@ class Report:
     ``suspended``: machines of others that were to make room, and still do. ``unheard``: hosts of
     the old site that gave no answer, for which only the fencing speaks, with how many machines of
     the plan they had. ``left_out``: machines of the plan that were knowingly not recovered.
+    ``called``: the run, in sentences.
     """
 
     record: RunRecord
@@ -165,6 +166,7 @@ class Report:
     suspended: tuple[str, ...]
     unheard: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    called: str = ""
 
     @property
     def is_within(self) -> bool | None:
@@ -236,6 +238,7 @@ def report(run: Run, cleared: Run | None = None) -> Report:
         suspended=tuple(_suspended(run)),
         unheard=unheard(run),
         left_out=left_out(run),
+        called=noun_of(run),
     )
 
 

@@ -33,7 +33,7 @@ def command(
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.runs import record_json, render_runs
     from provisioner.service.recovery.naming import only_plan
-    from provisioner.service.recovery.running import runs
+    from provisioner.service.recovery.running import names_of_runs, runs
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
@@ -42,4 +42,5 @@ def command(
     if terminal.json:
         terminal.print_json([record_json(record) for record in found])
     else:
-        terminal.print(render_runs(found, terminal.paint(terminal.out), terminal.width))
+        called = names_of_runs(workspace, source)
+        terminal.print(render_runs(found, called, terminal.paint(terminal.out), terminal.width))

@@ -19,7 +19,8 @@ _READ_THE_PLAN = _NEED_THE_PLAN | {"check", "plan"}
 _COPYING = frozenset({"run", "status", "watch"})
 _BARE = re.compile(
     r"'provisioner (?:dr (?P<verb>answer|cancel|check|cleanup|failback|failover|plan|reprotect"
-    r"|resume|rollback|status|test)(?: PLAN)?(?P<more>(?: failover)?(?: --(?:running-at|with|without) [\w.-]+)*)"
+    r"|resume|rollback|status|test)(?: PLAN)?"
+    r"(?P<more>(?: failover)?(?: --(?:running-at|with|without) [\w.-]+)*)"
     rf"|replicate (?P<copying>{'|'.join(sorted(_COPYING))}))'"
 )
 """Commands as those name them who do not know how they are called; what has a name of its own is

@@ -256,11 +256,9 @@ def _forbidden(path: Path, detail: str) -> ProvisionerError:
             f"the journal {path} cannot be opened or written",
             detail=f"{detail} What was written before is safe.",
             hint="Whoever begins, answers or looks at runs reads and writes the journal, and its"
-            " folder. For several people, let a group have both, as its owner:\n"
-            f"chgrp GROUP {folder} {file}\n"
-            f"chmod 2770 {folder}\n"
-            f"chmod 660 {file}\n"
-            "Journals that are made in such a folder are the group's from the beginning.",
+            f" folder. For several people, its owner lets a group have both: 'chgrp GROUP {folder}"
+            f" {file}', 'chmod 2770 {folder}', 'chmod 660 {file}'. Journals that are made in such a"
+            " folder are the group's from the beginning.",
         )
     )
 

@@ -1,7 +1,7 @@
 """Hints, and the commands that they name: each on a line of its own that is never broken, so that
 it can be pasted. Called by the renderer of diagnostics.
 
-A hint names a command in single quotes, ``'provisioner dr test shop'``, quoted for a shell within.
+A hint names a command in single quotes, as in 'provisioner dr test shop', quoted for a shell within.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from provisioner.cli.render.text import Paint, plain, printable, wrap
 
-_BEGINNING = re.compile(r"'(?=provisioner )")
+_BEGINNING = re.compile(r"'(?=(?:provisioner|chgrp|chmod) )")
 _PUNCTUATION = re.compile(r"[.,;:]*\s*")
 _QUOTED_QUOTE = "\"'\"'"
 """How :func:`shlex.quote` goes on behind a single quote within a word."""

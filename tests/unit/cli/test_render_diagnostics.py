@@ -176,6 +176,15 @@ LONG = "provisioner dr test shop --from /srv/recovery/plans/shop.plan --var 'fen
             f"'{LONG}' shows what takes longest.",
             ["  hint:", f"          {LONG}", "        shows what takes longest."],
         ),
+        (
+            "Share it: 'chmod 2770 '/srv/a b'', 'chmod 660 /srv/c'. Then go on.",
+            [
+                "  hint: Share it:",
+                "          chmod 2770 '/srv/a b'",
+                "          chmod 660 /srv/c",
+                "        Then go on.",
+            ],
+        ),
         ("See 'provisioner plan'.", ["  hint: See 'provisioner plan'."]),
         ("Did you mean 'memory'?", ["  hint: Did you mean 'memory'?"]),
     ],

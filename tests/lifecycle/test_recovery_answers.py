@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 
@@ -105,3 +106,15 @@ def test_who_is_asked_at_a_terminal_is_asked_until_it_is_yes_or_no(waiting: Site
     person.type("yes\n")
     person.see("Answered 'yes' to step/ask.")
     assert 0 == person.leave()
+
+
+def test_programs_get_the_question_and_the_commands_that_answer_it(sites: Sites) -> None:
+    declare(sites.cli, {"RecoveryPlan/shop": ASKING})
+    process = sites.cli.start("dr", "migrate", "shop", "--yes", "--json")
+    wait_for(sites, "step/ask")
+    sites("dr", "answer", "no")
+    out, _ = process.communicate(timeout=30)
+    events = [json.loads(line) for line in out.splitlines()]
+    (asked,) = [event for event in events if event["event"] == "task-waiting"]
+    commands = [f"provisioner dr answer shop step/ask {answer}" for answer in ("yes", "no")]
+    assert (TEXT, commands) == (asked["question"], asked["commands"])

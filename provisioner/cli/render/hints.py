@@ -1,7 +1,7 @@
 """Hints, and the commands that they name: each on a line of its own that is never broken, so that
 it can be pasted. Called by the renderer of diagnostics.
 
-A hint names a command in single quotes, as in 'provisioner dr test shop', quoted for a shell within.
+A hint names a command in single quotes, 'provisioner dr test shop', quoted for a shell within.
 """
 
 from __future__ import annotations

@@ -5,19 +5,18 @@ Ctrl-C, and telling how a run went.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from pathlib import Path
-
-import click
+from typing import Any
 
 from provisioner.cli.applying import stopping
 from provisioner.cli.asking import confirm
 from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation
 from provisioner.cli.progress import progress
+from provisioner.cli.render.diagnostics import diagnostic_json
 from provisioner.cli.render.runs import Telling, render_run, run_json
 from provisioner.cli.terminal import Terminal
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.service.model import StopSignal, event_json
 from provisioner.service.recovery.beginning import check_may_begin
 from provisioner.service.recovery.commands import Commands
@@ -27,6 +26,7 @@ from provisioner.service.recovery.model import (
     Run,
     RunEvent,
     Standing,
+    TaskWaiting,
     left_out_of,
     standing,
     warnings_of,
@@ -39,18 +39,6 @@ _REFUSED = ("fence/", "approve/", "points")
 
 _STARTED = (Standing.TURNED, Standing.ARRIVED)
 """A run that is gone on with may be refused what it had got before; then machines may run."""
-
-
-def source_of(
-    plan: Address | None,
-    journal: Path | None,
-    file: Path | None = None,
-    trusted: Path | None = None,
-) -> Source:
-    """Which plan is meant. Raises click.UsageError if none is named."""
-    if plan is None and file is None and journal is None:
-        raise click.UsageError("Missing argument 'PLAN': name a recovery plan, or --from FILE.")
-    return Source(plan.name if plan is not None else None, file, trusted, journal)
 
 
 def opened(
@@ -109,7 +97,7 @@ def carried_out(terminal: Terminal, commands: Commands, work: Callable[[Means], 
 
         def tell(event: RunEvent) -> None:
             if terminal.json:
-                terminal.print_json(event_json(event), indent=None)
+                terminal.print_json(_told(event, commands), indent=None)
             else:
                 telling(event)
 
@@ -122,13 +110,24 @@ def carried_out(terminal: Terminal, commands: Commands, work: Callable[[Means], 
     terminal.report([commands.completed(item) for item in warnings_of(run)])
     if terminal.json:
         terminal.print_json(
-            {"event": "finished", **run_json(run), "exitCode": int(code)}, indent=None
+            {"event": "finished", **run_json(run, commands), "exitCode": int(code)}, indent=None
         )
     else:
         failed = [state.diagnostic for state in run.failed if state.diagnostic is not None]
         terminal.report([commands.completed(item) for item in failed])
         terminal.print(render_run(run, commands, terminal.width, terminal.paint(terminal.out)))
     return code
+
+
+def _told(event: RunEvent, commands: Commands) -> dict[str, Any]:
+    """An event as plain data, with commands as they have to be typed."""
+    data = event_json(event)
+    found = getattr(event, "diagnostic", None)
+    if isinstance(found, Diagnostic):
+        data["diagnostic"] = diagnostic_json(commands.completed(found))
+    if isinstance(event, TaskWaiting):
+        data["commands"] = [commands("answer", event.task, answer) for answer in ("yes", "no")]
+    return data
 
 
 def exit_code(run: Run) -> ExitCode:

@@ -101,12 +101,16 @@ def leading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def past_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for commands that only read and answer a journal."""
-    return plan_argument(file_options(journal_options(_with_source(command))))
+    """The same for commands that only read a journal, or say something to the run in it: they take
+    the only plan where none is named.
+    """
+    return plan_argument(file_options(journal_options(_with_source(command, required=False))))
 
 
-def _with_source(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Hands the plan, the files and what was said of them on as one value."""
+def _with_source(command: Callable[..., Any], *, required: bool = True) -> Callable[..., Any]:
+    """Hands the plan, the files and what was said of them on as one value. ``required``: one of
+    them is named.
+    """
 
     @wraps(command)
     def wrapper(
@@ -121,7 +125,7 @@ def _with_source(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         from provisioner.service.recovery.opening import Source  # noqa: PLC0415
 
-        if plan is None and file is None and journal is None:
+        if required and plan is None and file is None and journal is None:
             raise click.UsageError("Missing argument 'PLAN': name a recovery plan, or --from FILE.")
         name = plan.name if plan is not None else None
         source = Source(name, file, trusted, journal, allow_age, running_at)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO, cast
 
-from provisioner.cli.render.diagnostics import render_diagnostics
+from provisioner.cli.render.diagnostics import diagnostic_json, render_diagnostics
 from provisioner.cli.render.text import Paint, painted, plain, printable
 from provisioner.core.diagnostics import Diagnostic, Severity
 
@@ -141,7 +141,7 @@ class Terminal:
     def report(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Write diagnostics to the error stream, in the form that was asked for."""
         if self.json:
-            lines = [json.dumps(item.as_json(), ensure_ascii=False) for item in diagnostics]
+            lines = [json.dumps(diagnostic_json(item), ensure_ascii=False) for item in diagnostics]
         else:
             lines = render_diagnostics(diagnostics, self.width, self.paint(self.err))
             if self.verbose:

@@ -6,6 +6,7 @@ dead, and a lock that was left is broken by hand.
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import NamedTuple
@@ -51,7 +52,10 @@ class ProcessIdentity(NamedTuple):
             return bool(self.machine) and (self.host, self.machine) == (here.host, here.machine)
         if self.namespace != here.namespace:
             return False
-        return _started(self.pid) != self.started
+        started = _started(self.pid)
+        if started is None and _is_hidden(self.pid):
+            return False
+        return started != self.started
 
     def is_proven_alive(self, here: ProcessIdentity) -> bool:
         """Whether the process runs on the machine of ``here``, and can be seen to."""
@@ -73,6 +77,19 @@ def _link(path: Path) -> str:
         return str(path.readlink())
     except OSError:
         return ""
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is a process of another user that /proc hides (proc(5), option hidepid)."""
+    if os.access(_PROC / str(pid) / "stat", os.R_OK):
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _started(pid: int) -> int | None:

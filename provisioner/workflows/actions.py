@@ -37,8 +37,10 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 class Signals(Protocol):
     """What people say to a running task from elsewhere."""
 
-    def answer(self) -> str | None:
-        """What was answered to this task's question; None until somebody does."""
+    def answer(self, question: str = "") -> str | None:
+        """What was answered to this task's question; None until somebody does. ``question``: the
+        whole of it, which is told once.
+        """
         ...
 
     @property

@@ -55,6 +55,8 @@ class Retried(NamedTuple):
 class Asked(NamedTuple):
     """It wants an answer, and there is none."""
 
+    question: str
+
 
 class Progressed(NamedTuple):
     """Something slow goes on."""
@@ -134,11 +136,11 @@ class Attempt:
         except RuntimeError as problem:
             self.send(self, Failed(self._no_thread(problem)))
 
-    def answer(self) -> str | None:
+    def answer(self, question: str = "") -> str | None:
         """What was answered; the first time that there is nothing, somebody is told."""
         if self.answered is None and not self._asked:
             self._asked = True
-            self.send(self, Asked())
+            self.send(self, Asked(question))
         return self.answered
 
     @property

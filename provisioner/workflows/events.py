@@ -56,10 +56,11 @@ class TaskRetrying:
 
 @dataclass(frozen=True, slots=True)
 class TaskWaiting:
-    """A task waits for somebody's answer."""
+    """A task waits for somebody's answer to ``question``; empty where its title says it all."""
 
     task: str
     title: str
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)

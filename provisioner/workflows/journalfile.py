@@ -8,7 +8,9 @@ in docs/diagnostics.md, section Runbooks.
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,17 +53,16 @@ class DamagedRowError(Exception):
 
 
 def open_writing(path: Path, patience: float) -> sqlite3.Connection:
-    """A connection that may write; makes the file (0600), and its folder (0700), if there is none.
+    """A connection that may write; makes the file (0600), and its folder (0700), if there is none;
+    in a folder that several people share, for its group (0660, 2770).
 
     Raises ProvisionerError (PRV7007, PRV7008, PRV7009).
     """
     with translated(path):
         if path.exists() and is_read_only(path):
-            raise _unusable(path, "This user may not write to it, or to its folder.")
+            raise _forbidden(path, "This user may not write to it, or to its folder.")
         if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            sync_folder(path.parent)
+            _make(path)
         connection = _connect(path, patience)
         try:
             _create_if_blank(connection)
@@ -72,6 +73,30 @@ def open_writing(path: Path, patience: float) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+def _make(path: Path) -> None:
+    """Modes are set and not only asked for: they are not to depend on the user's umask."""
+    folder = path.parent
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_shared(folder.parent):
+            folder.chmod(0o2770)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if _is_shared(folder):
+            os.fchmod(file, 0o660)
+    finally:
+        os.close(file)
+    sync_folder(folder)
+
+
+def _is_shared(folder: Path) -> bool:
+    """Whether what is made in a folder is its group's, who may write there. SQLite gives what it
+    writes beside a database the mode of that (sqlite3 os_unix.c, findCreateFileMode).
+    """
+    wanted = stat.S_ISGID | stat.S_IWGRP
+    return folder.stat().st_mode & wanted == wanted
 
 
 @contextmanager
@@ -201,7 +226,7 @@ def _of_trouble(path: Path, trouble: Trouble, text: str) -> ProvisionerError:
         case Trouble.DAMAGED:
             return _damaged(path, text)
         case Trouble.FORBIDDEN:
-            return _unusable(path, "This user may not read it.")
+            return _forbidden(path, "This user may not read it.")
         case Trouble.BUSY:
             return _unusable(path, f"Another process keeps it locked for too long: {text}.")
         case Trouble.FULL:
@@ -219,6 +244,21 @@ def _damaged(path: Path, detail: str) -> ProvisionerError:
             hint="Move it aside and run the command again: it begins a new journal, and looks at"
             " the world before each task, so that nothing is done twice. What was answered and"
             " what tasks had found out has to be given again.",
+        )
+    )
+
+
+def _forbidden(path: Path, detail: str) -> ProvisionerError:
+    folder, file = shlex.quote(str(path.parent)), shlex.quote(str(path))
+    return ProvisionerError(
+        error(
+            "PRV7009",
+            f"the journal {path} cannot be opened or written",
+            detail=f"{detail} What was written before is safe.",
+            hint="Whoever begins, answers or looks at runs reads and writes the journal, and its"
+            f" folder. For several people, its owner lets a group have both: 'chgrp GROUP {folder}"
+            f" {file}', 'chmod 2770 {folder}', 'chmod 660 {file}'. Journals that are made in such a"
+            " folder are the group's from the beginning.",
         )
     )
 

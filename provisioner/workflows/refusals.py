@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from provisioner.core.diagnostics import ProvisionerError, error, quoted
+from provisioner.workflows.nouns import ended, noun
 from provisioner.workflows.runs import Entry, Outcome, RunRecord, What
 
 
@@ -37,7 +38,7 @@ def another_run(open_run: RunRecord, ways: Ways, *, orphaned: bool) -> Provision
     return ProvisionerError(
         error(
             "PRV7001",
-            f"the {open_run.mode} of {open_run.name} that {open_run.actor} began at"
+            f"the {noun(open_run.mode)} of {open_run.name} that {open_run.actor} began at"
             f" {moment(open_run.started)} {summary}",
             detail=f"Run {open_run.id}. {_carried(open_run)}",
             hint=hint,
@@ -102,7 +103,7 @@ def nothing_to_cancel(last: RunRecord | None) -> ProvisionerError:
     """PRV7004: no run is open."""
     detail = "No run was begun yet."
     if last is not None and last.ended is not None:
-        detail = f"The last one, {last.id}, ended at {moment(last.ended)} ({last.outcome})."
+        detail = f"The last one, {last.id}, ended at {moment(last.ended)} ({ended(last.outcome)})."
     return ProvisionerError(
         error("PRV7004", "there is no run to cancel", detail=detail, hint="Nothing was changed.")
     )

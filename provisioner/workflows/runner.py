@@ -388,9 +388,9 @@ class _Course:
         match told:
             case Progressed(text, done, total):
                 self._told.append(events.TaskProgress(task.id, text, done, total))
-            case Asked():
+            case Asked(question):
                 self._notes.append(Note(What.WAITING, task.id, task.action))
-                self._told.append(events.TaskWaiting(task.id, task.title))
+                self._told.append(events.TaskWaiting(task.id, task.title, question))
             case Retried(number, after, diagnostic):
                 detail = {
                     "attempt": number,

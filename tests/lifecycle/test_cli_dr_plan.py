@@ -42,6 +42,9 @@ def test_without_history_times_are_assumed_and_said_to_be(sites: CommandLine) ->
     assert found["assumed"] < len(found["steps"])
     text = sites("dr", "plan", "shop", "failover").out
     assert "There is no history yet: 1 s is assumed of each" in text
+    told = " ".join(text.split())
+    assert "the recovery time objective of 30 min cannot be told: no step of it was" in told
+    assert "Up to" not in told
     assert [] == [line for line in text.splitlines() if len(line) > 80]
 
 
@@ -90,7 +93,26 @@ def test_from_a_signed_file(sites: CommandLine) -> None:
     assert ("shop", "migrate") == (found["plan"], found["mode"])
 
 
-@pytest.mark.parametrize("arguments", [["shop"], ["shop", "mail", "test"], ["test"]])
+@pytest.mark.parametrize("arguments", [["shop"], ["shop", "mail", "test"]])
 def test_what_is_not_understood_is_said(cli: CommandLine, arguments: list[str]) -> None:
     done = cli("dr", "plan", *arguments, "--json")
     assert (1, ["PRV6001"]) == (done.code, done.codes)
+
+
+def test_where_there_is_no_plan_none_is_taken(cli: CommandLine) -> None:
+    done = cli("dr", "plan", "test", "--json")
+    assert (1, ["PRV7088"]) == (done.code, done.codes)
+
+
+def test_the_only_plan_is_taken_where_none_is_named(sites: CommandLine) -> None:
+    assert "shop" == planned(sites, "test")["plan"]
+    for command in (("status",), ("history",)):
+        assert 0 == sites("dr", *command).code
+    # What changes something does not guess.
+    assert ["PRV6001"] == sites("dr", "failover", "--yes", "--json").codes
+
+
+def test_of_several_plans_one_has_to_be_named(sites: CommandLine) -> None:
+    declare(sites, {"RecoveryPlan/shop": PLAN, "RecoveryPlan/mail": PLAN})
+    done = sites("dr", "status")
+    assert "there are 2: mail, shop" in done.err

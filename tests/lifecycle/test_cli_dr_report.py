@@ -85,7 +85,7 @@ def test_forms_and_what_they_replace(sites: CommandLine) -> None:
         (["shop"], "PRV7132"),
         (["shop", "20260101T000000Z-1"], "PRV7003"),
         (["shop", "other"], "PRV7003"),
-        ([], "PRV6001"),
+        ([], "PRV7132"),
         (["a", "b", "c"], "PRV6001"),
         (["shop", "--verify", "run.json"], "PRV6001"),
         (["--verify", "hosts.yaml", "--trusted", "ops.pub"], "PRV7130"),

@@ -11,7 +11,7 @@ def said(finished: Finished) -> str:
 
 
 @pytest.mark.parametrize(
-    ("command", "option"), [("apply", "'provisioner plan -o"), ("destroy", "plan --destroy -o")]
+    ("command", "option"), [("apply", "provisioner plan -o FILE"), ("destroy", "plan --destroy -o")]
 )
 def test_a_plan_file_in_place_of_a_confirmation(
     shop: CommandLine, command: str, option: str

@@ -329,7 +329,7 @@ def test_after_a_rollback_a_promotion_that_did_not_end_is_in_nobody_s_way(
     assert (["web"], []) == (list(a.daemon.guests()), list(b.daemon.guests()))
     refused = shop.run("replicate", "run", expect=1)
     assert "PRV5378" in refused
-    assert "'provisioner dr reprotect shop'" in refused
+    assert "provisioner dr reprotect shop" in refused
     shop.dr("reprotect", "shop", "--yes")
     left = shop.count(a)
     shop.dr("migrate", "shop", "--yes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from provisioner.cli.render.diagnostics import diagnostic_json
 from provisioner.cli.render.runs import duration
 from provisioner.cli.render.text import Paint, count, plain, table
 from provisioner.core.units import format_size
@@ -79,7 +80,7 @@ def copies_json(copies: Copies) -> dict[str, Any]:
     """One synchronisation of everything."""
     return {
         "done": [copied_json(item) for item in copies.done],
-        "failed": [item.as_json() for item in copies.failed],
+        "failed": [diagnostic_json(item) for item in copies.failed],
         "leftOut": list(copies.left_out),
     }
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from provisioner.cli.render.hints import commands_of, render_hint
 from provisioner.cli.render.text import Paint, cells, count, listed, plain, printable, wrap
 from provisioner.core.diagnostics import Diagnostic, Severity, SourceRange
 
@@ -84,8 +85,7 @@ def render_diagnostic(diagnostic: Diagnostic, width: int = 80, paint: Paint = pl
     for source in diagnostic.related:
         lines += _quote(source, width, paint, "see")
     if diagnostic.hint:
-        first, *rest = wrap(f"hint: {diagnostic.hint}", width, indent="  ", hanging="        ")
-        lines += [first.replace("hint:", paint("hint", "hint:"), 1), *rest]
+        lines += render_hint(diagnostic.hint, width, paint)
     return lines
 
 
@@ -120,4 +120,10 @@ def _cut(line: str, column: int, length: int, width: int) -> tuple[str, int, int
 
 def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:
     """Plain data, in order."""
-    return [item.as_json() for item in diagnostics]
+    return [diagnostic_json(item) for item in diagnostics]
+
+
+def diagnostic_json(item: Diagnostic) -> dict[str, object]:
+    """Plain data, with the commands that the hint names, each as it can be pasted."""
+    commands = commands_of(item.hint)
+    return {**item.as_json(), **({"commands": commands} if commands else {})}

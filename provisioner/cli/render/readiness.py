@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from provisioner.cli.render.diagnostics import diagnostic_json
 from provisioner.cli.render.runs import duration
 from provisioner.cli.render.text import Paint, count
 from provisioner.core.diagnostics import Severity
@@ -50,9 +51,9 @@ def readiness_json(found: Readiness) -> dict[str, Any]:
                 "machines": [str(address) for address in item.machines],
                 "predictedSeconds": item.predicted,
                 "assumedSteps": item.foreseen.assumed if item.foreseen is not None else None,
-                "findings": [one.as_json() for one in item.found],
+                "findings": [diagnostic_json(one) for one in item.found],
             }
             for item in found.plans
         ],
-        "findings": [one.as_json() for one in found.others],
+        "findings": [diagnostic_json(one) for one in found.others],
     }

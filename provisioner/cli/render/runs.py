@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from provisioner.cli.render.diagnostics import diagnostic_json
 from provisioner.cli.render.text import Paint, count, listed, plain, printable, table, wrap
 from provisioner.service.model import (
     Event,
@@ -39,12 +40,16 @@ from provisioner.service.recovery.model import (
     TaskState,
     TaskWaiting,
     What,
+    ended,
     given_up,
     leaves,
     left_out,
     may_roll_back,
+    noun,
+    noun_of,
     passable,
     person,
+    question_of,
     speaks_for_them,
     unheard,
 )
@@ -94,7 +99,8 @@ class Telling:
     def __call__(self, event: RunEvent) -> None:
         """Tell it."""
         if isinstance(event, RunStarted):
-            self._sink(PhaseStarted(event.mode, event.total))
+            # Any phase without a text of its own begins its line as it is.
+            self._sink(PhaseStarted(f"{noun(event.mode)}:", event.total))
             if event.done:
                 self._sink(Noticed(f"{count(event.done, 'step')} of it were done before"))
         elif isinstance(event, RunStopping):
@@ -122,9 +128,9 @@ class Telling:
                 return StepFinished(task, "given up", title, seconds)
             case TaskHeld(task, cause):
                 return StepSkipped(task, "...", title, f"{cause} failed")
-            case TaskWaiting(task):
-                how = self._commands("answer", task, "yes")
-                return Noticed(f"A question: {title}. Answer it from another terminal: {how}")
+            case TaskWaiting(task, _, question):
+                text = "\n".join(_question(question or title, task, self._commands))
+                return Noticed(text)
             case TaskAnswered(_, text, actor):
                 return Noticed(f"{actor} answered {text!r} to: {title}")
 
@@ -133,7 +139,7 @@ def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = pla
     """How a run went, in a few lines; failures themselves are reported as diagnostics."""
     record = run.record
     done = _done(run)
-    text = f"The {record.mode} of {record.name} "
+    text = f"The {noun_of(run)} of {record.name} "
     text += OUTCOMES[record.outcome] if record.outcome is not None else "has not ended"
     text += f": {count(done, 'step')} of {len(run.tasks):,} done"
     if run.seconds is not None:
@@ -167,13 +173,18 @@ def render_left(run: Run, width: int = 80) -> Iterator[str]:
         yield from wrap(f"Marked at {found.here} as not to start: {names}.", width, "  ")
 
 
-def render_way_back(run: Run, commands: Commands, width: int = 80) -> Iterator[str]:
-    """How machines start again where they ran, while the journal knows of no start elsewhere."""
+def render_way_back(
+    run: Run, commands: Commands, width: int = 80, *, alone: bool = False
+) -> Iterator[str]:
+    """How machines start again where they ran, while the journal knows of no start elsewhere.
+    ``alone``: nothing else is told that could be done.
+    """
     found = leaves(run)
     if found is not None and may_roll_back(run):
-        yield from wrap(
-            f"Or start the machines again at {found.here}, where they ran:", width, "  "
-        )
+        text = "undo what it has begun; no machine was shut down:"
+        if found.down or found.marked:
+            text = f"start the machines again at {found.here}, where they ran:"
+        yield from wrap(f"{'To' if alone else 'Or'} {text}", width, "  ")
         yield f"  {commands('rollback')}"
 
 
@@ -239,6 +250,13 @@ def _loss(state: TaskState) -> str:
     )
 
 
+def _question(text: str, task: str, commands: Commands, paint: Paint = plain) -> Iterator[str]:
+    """The whole of a question, and below it, each on a line, how it is answered."""
+    yield paint("warning", printable(f"Question: {text}"))
+    yield "  Answer it, from any terminal, with yes or no:"
+    yield f"  {commands('answer', task, 'yes')}"
+
+
 def _titled(heading: str, run: Run, states: Sequence[TaskState], width: int) -> list[str]:
     if not states:
         return []
@@ -260,7 +278,7 @@ def render_status(
     ``orphaned``: its process has ended; ``out_of_sight``: whether that lives cannot be seen.
     """
     record = run.record
-    lines = [paint("strong", f"The {record.mode} of {record.name}, begun by {record.actor}")]
+    lines = [paint("strong", f"The {noun_of(run)} of {record.name}, begun by {record.actor}")]
     lines.append(f"  at {moment(record.started)}, run {record.id}")
     if record.is_open:
         carrier = record.carrier
@@ -281,10 +299,7 @@ def render_status(
     for state in run.tasks.values():
         if state.asks and record.is_open:
             task = run.runbook.by_id[state.task]
-            given = task.arguments.get("arguments")
-            text = given.get("text", task.title) if isinstance(given, dict) else task.title
-            lines += ["", paint("warning", printable(f"Question: {text}"))]
-            lines.append(f"  {commands('answer', state.task, 'yes')}")
+            lines += ["", *_question(question_of(task), state.task, commands, paint)]
     if record.is_open:
         lines += _titled("Failed", run, run.failed, width)
         lines += _titled("Held back", run, run.held, width)
@@ -300,13 +315,18 @@ def render_status(
     return [*lines, *render_run(run, commands, width, paint)]
 
 
-def render_runs(records: Iterable[RunRecord], paint: Paint = plain, width: int = 80) -> list[str]:
-    """Runs as a table, newest first."""
+def render_runs(
+    records: Iterable[RunRecord],
+    called: Callable[[RunRecord], str],
+    paint: Paint = plain,
+    width: int = 80,
+) -> list[str]:
+    """Runs as a table, newest first; ``called``: what each is called."""
     rows = [
         (
             moment(record.started).removesuffix(" UTC"),
-            record.mode,
-            str(record.outcome or "not ended"),
+            called(record),
+            ended(record.outcome),
             duration((record.ended - record.started).total_seconds()) if record.ended else "",
             record.id,
             person(record.actor),
@@ -315,10 +335,10 @@ def render_runs(records: Iterable[RunRecord], paint: Paint = plain, width: int =
     ]
     if not rows:
         return ["There was no run yet."]
-    return table(("STARTED (UTC)", "MODE", "OUTCOME", "TOOK", "RUN", "BY"), rows, paint, width)
+    return table(("STARTED (UTC)", "WHAT", "OUTCOME", "TOOK", "RUN", "BY"), rows, paint, width)
 
 
-def run_json(run: Run) -> dict[str, Any]:
+def run_json(run: Run, commands: Commands) -> dict[str, Any]:
     """A run with its tasks as plain data."""
     return {
         **record_json(run.record),
@@ -336,7 +356,9 @@ def run_json(run: Run) -> dict[str, Any]:
                 "result": dict(state.result),
                 "passedOver": state.passed_over or None,
                 "heldBy": state.held_by,
-                "diagnostic": state.diagnostic.as_json() if state.diagnostic else None,
+                "diagnostic": diagnostic_json(commands.completed(state.diagnostic))
+                if state.diagnostic
+                else None,
             }
             for state in run.tasks.values()
         ],

@@ -19,6 +19,7 @@ from provisioner.service.model import Stack, State
 from provisioner.service.recovery.leftbehind import left_behind
 from provisioner.service.recovery.opening import PAUSING, last_turn
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.runs import Run
 
 
@@ -81,9 +82,8 @@ def _taken(
 ) -> tuple[list[Address], str]:
     last = journal.last()
     if last is not None and last.is_open and last.mode in PAUSING:
-        why = (
-            f"the {last.mode} of {last.name} has not ended: see 'provisioner dr status {last.name}'"
-        )
+        see = f"see 'provisioner dr status {last.name}'"
+        why = f"the {noun(last.mode)} of {last.name} has not ended: {see}"
         return _machines(journal.run(last.id)), why
     turn = last_turn(journal)
     if turn is None or turn[0] in trusted:

@@ -16,6 +16,7 @@ from provisioner.service.recovery.opening import (
     site_known_by,
 )
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.nouns import ended, noun
 from provisioner.workflows.recovery.leaving import may_roll_back
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.modes.tasks import BEGIN
@@ -116,8 +117,8 @@ def _stands(opened: Opened, run: Run, mode: Mode) -> ProvisionerError:
         )
     hint += f" To give up the rest of it for good, so that other runs may begin: {ways.cancel}."
     return _refused(
-        f"the {record.mode} of {record.name} did not succeed ({record.outcome}), and a {mode} now "
-        "would not go on with it",
+        f"the {noun(record.mode)} of {record.name} did not succeed ({ended(record.outcome)}), and "
+        f"a {noun(mode)} now would not go on with it",
         detail=f"Run {record.id}: {found}. A new run begins where the journal says that the "
         "machines are, and would lead them from there.",
         hint=hint,

@@ -20,7 +20,7 @@ _COPYING = frozenset({"run", "status", "watch"})
 _BARE = re.compile(
     r"'provisioner (?:dr (?P<verb>answer|cancel|check|cleanup|failback|failover|plan|reprotect"
     r"|resume|rollback|status|test)(?: PLAN)?(?P<more>(?: failover)?"
-    r"(?: --(?:without|allow-data-loss) [\w.-]+)*)"
+    r"(?: --(?:allow-data-loss|running-at|with|without) [\w.-]+)*)"
     rf"|replicate (?P<copying>{'|'.join(sorted(_COPYING))}))'"
 )
 """Commands as those name them who do not know how they are called; what has a name of its own is

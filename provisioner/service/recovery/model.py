@@ -20,9 +20,12 @@ from provisioner.workflows.events import (
     TaskStarted,
     TaskWaiting,
 )
+from provisioner.workflows.nouns import ended, noun
+from provisioner.workflows.recovery.answers import meaning, question_of
 from provisioner.workflows.recovery.beside import Beside, given_up
 from provisioner.workflows.recovery.leaving import leaves, may_roll_back
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
+from provisioner.workflows.recovery.modes.tasks import noun_of
 from provisioner.workflows.recovery.passing import passable
 from provisioner.workflows.recovery.standing import Standing, standing
 from provisioner.workflows.recovery.unheard import (
@@ -62,13 +65,18 @@ __all__ = [
     "TaskState",
     "TaskWaiting",
     "What",
+    "ended",
     "given_up",
     "leaves",
     "left_out",
     "left_out_of",
     "may_roll_back",
+    "meaning",
+    "noun",
+    "noun_of",
     "passable",
     "person",
+    "question_of",
     "speaks_for_them",
     "standing",
     "unheard",

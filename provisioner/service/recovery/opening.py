@@ -22,6 +22,7 @@ from provisioner.service.recovery.keys import names_trusted_keys, trusted_keys
 from provisioner.service.recovery.owning import check_own, owner
 from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.owners import Owner, owner_of
 from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.actions.sighting import Sighting
@@ -254,7 +255,7 @@ def _tell_of_others(
     if last is not None and last.is_open:
         sink(
             Noticed(
-                f"the journal beside the state knows of a {last.mode} of {name} that has not "
+                f"the journal beside the state knows of a {noun(last.mode)} of {name} that has not "
                 f"ended, since {last.started:%Y-%m-%d %H:%M} UTC: --journal {path} goes on with it"
             )
         )

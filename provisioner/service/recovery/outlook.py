@@ -13,6 +13,7 @@ from provisioner.service.recovery.running import APPROVE, check_failback, check_
 from provisioner.service.workspace import Workspace
 from provisioner.workflows import history
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.nouns import FAILBACK, NOUNS
 from provisioner.workflows.recovery.modes import runbook_of
 from provisioner.workflows.recovery.outlook import (
     ASSUMED,
@@ -46,18 +47,6 @@ __all__ = [
     "predicted",
 ]
 
-NOUNS = {
-    "test": "drill",
-    "cleanup": "clean-up of a drill",
-    "migrate": "migration",
-    "failover": "failover",
-    "reprotect": "reprotection",
-    "failback": "failback",
-    "rollback": "rollback",
-}
-"""What a run of a mode is called."""
-FAILBACK = "failback"
-"""A migration back home, as people call it."""
 _LOOKED_BACK = 200
 """Runs that are looked through for one to compare with."""
 _KIN = (Mode.TEST, Mode.MIGRATE, Mode.FAILOVER)

@@ -35,6 +35,7 @@ from provisioner.service.recovery.opening import (
     reopened,
 )
 from provisioner.service.workspace import Workspace
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.recovery.actions import Estate, synchronise
 from provisioner.workflows.recovery.clocks import ahead
 from provisioner.workflows.recovery.modes.tasks import LONG, PARALLEL_SYNCS
@@ -346,6 +347,6 @@ def _busy(item: Opened) -> str:
     if last is None or not last.is_open or last.mode not in PAUSING:
         return ""
     return (
-        f"{item.plan.name} is left out: its {last.mode} of {last.started:%Y-%m-%d %H:%M} UTC has "
-        "not ended"
+        f"{item.plan.name} is left out: its {noun(last.mode)} of {last.started:%Y-%m-%d %H:%M} UTC "
+        "has not ended"
     )

@@ -4,7 +4,7 @@ was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from provisioner.core.address import Address
@@ -28,7 +28,6 @@ from provisioner.service.recovery.opening import (
     TURNING,
     Opened,
     Source,
-    commands_for,
     has_turned,
     named_journal,
     runs_at,
@@ -36,6 +35,7 @@ from provisioner.service.recovery.opening import (
 from provisioner.service.recovery.owning import claim
 from provisioner.service.workspace import Workspace
 from provisioner.workflows import bases, history, refusals
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.recovery.actions import Estate, recovery_actions
 from provisioner.workflows.recovery.actions.returning import check_nothing_started
 from provisioner.workflows.recovery.beside import with_since
@@ -47,7 +47,7 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN, as_told
+from provisioner.workflows.recovery.modes.tasks import BEGIN, as_failback, as_told, noun_of
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
 from provisioner.workflows.recovery.programs import Programs, laid_out
@@ -88,6 +88,8 @@ def runbook_for(
         runbook = runbook_of(opened.plan, mode, left_out_now(opened, mode, without, included))
     if mode is Mode.REPROTECT:
         runbook = with_since(runbook, turned_by(opened))
+    if mode is Mode.MIGRATE and opened.is_turned:
+        runbook = as_failback(runbook)
     return as_told(runbook) if opened.told else runbook
 
 
@@ -227,6 +229,25 @@ def _is_resumable(opened: Opened, last: RunRecord, *, consent: bool) -> bool:
     return last.outcome is not Outcome.SUCCEEDED
 
 
+def check_rollback(opened: Opened) -> RunRecord:
+    """The last run, if that can be one that is rolled back; else raises ProvisionerError
+    (PRV7093).
+    """
+    last = opened.journal.last()
+    if last is None or last.mode not in TURNING:
+        found = "there was no run yet"
+        if last is not None:
+            found = f"the last run was a {noun(last.mode)}"
+        raise ProvisionerError(
+            error(
+                "PRV7093",
+                f"{opened.plan.name}: there is no migration to roll back: {found}",
+                hint=f"'{opened.commands('cleanup')}' undoes a drill.",
+            )
+        )
+    return last
+
+
 def rollback(
     workspace: Workspace,
     opened: Opened,
@@ -243,16 +264,7 @@ def rollback(
     the hosts or the journal say, PRV7104 if the other site gives no answer and nobody has spoken
     for it, PRV7105 for what is not that site, and like :func:`carry_out`.
     """
-    last = opened.journal.last()
-    if last is None or last.mode not in TURNING:
-        found = "there was no run yet" if last is None else f"the last run was a {last.mode}"
-        raise ProvisionerError(
-            error(
-                "PRV7093",
-                f"{opened.plan.name}: there is no migration to roll back: {found}",
-                hint=f"'{opened.commands('cleanup')}' undoes a drill.",
-            )
-        )
+    last = check_rollback(opened)
     undone = last.id if last.mode != ROLLBACK else last.undoes
     run = opened.journal.run(undone or last.id)
     began_with = as_begun(workspace, opened, run, means.sink, "rollback")
@@ -261,7 +273,7 @@ def rollback(
         raise ProvisionerError(
             error(
                 "PRV7105",
-                f"--trust-site {trusted}: the {run.record.mode} of {plan.name} led to {site}",
+                f"--trust-site {trusted}: the {noun(run.record.mode)} of {plan.name} led to {site}",
                 hint=f"Only that site can be in the way of the rollback: --trust-site {site}.",
             )
         )
@@ -357,6 +369,18 @@ def runs(workspace: Workspace, source: Source, limit: int) -> list[RunRecord]:
     return named_journal(workspace, source).runs(limit)
 
 
+def names_of_runs(workspace: Workspace, source: Source) -> Callable[[RunRecord], str]:
+    """What runs of a plan are called; of migrations that has to be looked up in their runbooks."""
+    journal = named_journal(workspace, source)
+
+    def called(record: RunRecord) -> str:
+        if record.mode != Mode.MIGRATE:
+            return noun(record.mode)
+        return noun_of(journal.run(record.id))
+
+    return called
+
+
 def is_orphaned(workspace: Workspace, source: Source, run: str) -> bool:
     """Whether the process that carried an open run out has ended. Raises ProvisionerError."""
     return named_journal(workspace, source).is_orphaned(run)
@@ -367,53 +391,6 @@ def is_out_of_sight(workspace: Workspace, source: Source, run: str) -> bool:
     ProvisionerError.
     """
     return named_journal(workspace, source).is_out_of_sight(run)
-
-
-def answer(workspace: Workspace, source: Source, task: str | None, text: str) -> str:
-    """Answer the question of a task of the open run (None: of the only one that asks); returns the
-    id of the task.
-
-    Raises ProvisionerError: PRV7005 if it does not ask, PRV7094 if it cannot be told which task is
-    meant, PRV7095 if the same person has answered for a consent of the run before.
-    """
-    journal = named_journal(workspace, source)
-    last = journal.last()
-    run = journal.run(last.id) if last is not None else None
-    asking = [item.task for item in run.tasks.values() if item.asks] if run is not None else []
-    if run is None or (task is None and len(asking) != 1):
-        found = ", ".join(asking) or "no task"
-        raise ProvisionerError(
-            error(
-                "PRV7094",
-                f"which question is answered cannot be told: {found} asks",
-                hint=f"Name the task; '{commands_for(workspace, source)('status')}' lists the "
-                "questions that are open.",
-            )
-        )
-    chosen = task if task is not None else asking[0]
-    _check_second_person(run, chosen, workspace.actor)
-    journal.answer(run.record.id, chosen, text, workspace.actor)
-    return chosen
-
-
-def _check_second_person(run: Run, task: str, actor: str) -> None:
-    if not task.startswith(APPROVE):
-        return
-    who = person(actor)
-    in_force = {entry.task: entry for entry in run.answers if entry.task in run.in_force}
-    for entry in in_force.values():
-        consents = entry.task.startswith(APPROVE) and entry.task != task
-        if consents and person(entry.actor) == who:
-            role = entry.task.removeprefix(APPROVE).rpartition("/")[0]
-            raise ProvisionerError(
-                error(
-                    "PRV7095",
-                    f"{who} has answered as {role} already",
-                    detail="Each consent of a run has to come from another person, in whichever "
-                    "role.",
-                    hint="Somebody else has to answer, as a user of their own.",
-                )
-            )
 
 
 def cancel(workspace: Workspace, source: Source, *, consent: bool) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.recovery.opening import LOOKED_BACK, TURNING, Opened, has_turned
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.nouns import ended
 from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.refusals import moment
 from provisioner.workflows.runs import Outcome, Run, RunRecord
@@ -21,15 +22,15 @@ def check_no_drill(opened: Opened) -> None:
     found = standing_drill(opened.journal)
     if found is None or found.is_open:
         return
-    ended = "" if found.outcome is Outcome.SUCCEEDED else f" and ended {found.outcome}"
+    how = "" if found.outcome is Outcome.SUCCEEDED else f" and ended: {ended(found.outcome)}"
     raise ProvisionerError(
         error(
             "PRV7099",
             f"a drill of {opened.plan.name} stands, which was not cleared away: run {found.id}",
-            detail=f"{found.actor} began it at {moment(found.started)}{ended}. Its machines stand "
+            detail=f"{found.actor} began it at {moment(found.started)}{how}. Its machines stand "
             "on the recovery points of that time.",
             hint=f"Clear it away: '{opened.commands('cleanup')}'."
-            + ("" if not ended else f" Or go on with it: '{opened.commands('resume')}'."),
+            + ("" if not how else f" Or go on with it: '{opened.commands('resume')}'."),
         )
     )
 

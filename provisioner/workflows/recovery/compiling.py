@@ -211,7 +211,7 @@ class _Compiler:
                 "PRV7032",
                 f"{first} is at Site/{one}, and {second} at Site/{other}",
                 "All machines of a plan have to be at one site: finish what moved only some of "
-                "them ('provisioner dr status'), or split the plan.",
+                "them, which 'provisioner dr status' shows, or split the plan.",
             )
         return next(iter(found), self.site_names[0])
 

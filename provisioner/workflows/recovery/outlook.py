@@ -5,14 +5,15 @@ them, and what differs from an earlier run. Pure; called by the service layer fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from provisioner.core.values import canonical_json
 from provisioner.workflows.history import Basis, Estimate, Sample, estimates
-from provisioner.workflows.recovery.modes.tasks import BEGIN, SINCE, TOLD
+from provisioner.workflows.recovery.modes.tasks import BACK, BEGIN, SINCE, TOLD
 from provisioner.workflows.recovery.report import STARTS
 from provisioner.workflows.runbook import Runbook, Task
 from provisioner.workflows.schedule import Span, schedule
@@ -71,6 +72,12 @@ class Outlook:
         """
         starts = [step for step in self.steps if step.task.action in STARTS]
         return any(not step.is_assumed for step in starts)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything is known of any step that takes time."""
+        acting = sum(1 for step in self.steps if step.task.action not in INSTANT)
+        return self.assumed < acting or not acting
 
     @property
     def is_within(self) -> bool | None:
@@ -187,17 +194,18 @@ def compare(before: Runbook, now: Runbook) -> Comparison:
     last. The mark of the plan is no difference of a task: see :attr:`Comparison.same_plan`.
     """
     turned = _turned(before, now)
-    differences = []
+    differences: list[Difference] = []
     for task in now.tasks:
         earlier = before.by_id.get(task.id)
         if earlier is None:
             differences.append(Difference(Kind.ADDED, task))
         elif parts := tuple(_parts(earlier, task)):
-            mirrored = turned is not None and all(_is_mirrored(part, turned) for part in parts)
-            differences.append(Difference(Kind.CHANGED, task, parts, mirrored))
+            differences.append(Difference(Kind.CHANGED, task, parts))
     differences += [
         Difference(Kind.REMOVED, task) for task in before.tasks if task.id not in now.by_id
     ]
+    if turned is not None:
+        differences = _of_the_other_way(differences, turned)
     lanes = tuple(
         Part(lane, before.lanes.get(lane), now.lanes.get(lane))
         for lane in sorted({*before.lanes, *now.lanes})
@@ -213,6 +221,36 @@ def _turned(before: Runbook, now: Runbook) -> tuple[str, str] | None:
     here, there = (str(since.arguments.get(name)) for name in ("here", "there"))
     was = tuple(str(then.arguments.get(name)) for name in ("there", "here"))
     return (here, there) if here != there and was == (here, there) else None
+
+
+def _of_the_other_way(found: Sequence[Difference], sites: tuple[str, str]) -> list[Difference]:
+    """The same differences, with those marked that follow from the direction alone: a task that
+    does the same at the other site, one of a site that takes the place of another's (a network),
+    and needs of tasks that are told of by themselves.
+    """
+    come = {item.task.id for item in found if item.kind is Kind.ADDED}
+    gone = {item.task.id for item in found if item.kind is Kind.REMOVED}
+    of_site = [item for item in found if "machine" not in item.task.arguments]
+    added = Counter(item.task.action for item in of_site if item.kind is Kind.ADDED)
+    removed = Counter(item.task.action for item in of_site if item.kind is Kind.REMOVED)
+
+    def mirrored(item: Difference) -> bool:
+        if item.kind is Kind.CHANGED:
+            return all(
+                _is_mirrored(part, sites) or _only_follows(part, come, gone) for part in item.parts
+            )
+        action = item.task.action
+        return "machine" not in item.task.arguments and added[action] == removed[action]
+
+    return [item._replace(mirrored=mirrored(item)) for item in found]
+
+
+def _only_follows(part: Part, come: Collection[str], gone: Collection[str]) -> bool:
+    """Whether needs differ in nothing but tasks that are there no more, or only now."""
+    if part.name not in ("needs", "after"):
+        return False
+    before, now = set(part.before), set(part.now)
+    return now - before <= set(come) and before - now <= set(gone)
 
 
 def _is_mirrored(part: Part, sites: tuple[str, str]) -> bool:
@@ -249,7 +287,7 @@ def _parts(before: Task, now: Task) -> Iterator[Part]:
         if old.get(name) != new.get(name):
             yield Part(name, old.get(name), new.get(name))
     for name in sorted({*arguments[0], *arguments[1]}):
-        if now.id == BEGIN and name in (_FINGERPRINT, TOLD, SINCE):
+        if now.id == BEGIN and name in (_FINGERPRINT, TOLD, SINCE, BACK):
             continue  # none of them changes what is done
         was, is_now = arguments[0].get(name), arguments[1].get(name)
         if canonical_json(was) != canonical_json(is_now):

@@ -15,6 +15,7 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.providers.api import Retryable
 from provisioner.providers.capabilities import Way
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.recovery.actions.estate import Estate
 from provisioner.workflows.recovery.actions.overtaking import overtaken
 from provisioner.workflows.recovery.actions.sighting import Sighting
@@ -67,7 +68,7 @@ def check_not_overtaken(estate: Estate, run: Run) -> None:
     ]
     findings += _replicas_again(estate, left, seen)
     if findings:
-        what = f"the {run.record.mode} of {run.record.name} (run {run.record.id})"
+        what = f"the {noun(run.record.mode)} of {run.record.name} (run {run.record.id})"
         raise overtaken(what, findings[0][0], [finding for _, finding in findings])
 
 

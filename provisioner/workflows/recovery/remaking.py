@@ -14,15 +14,15 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN, SINCE, TOLD, as_told
+from provisioner.workflows.recovery.modes.tasks import BACK, BEGIN, SINCE, TOLD, as_told
 from provisioner.workflows.runbook import Runbook, Task
 
 _WORDING = ("title", "stage")
 """What of a task only people read: another version may word it otherwise."""
 
 
-_NOTED = (SINCE,)
-"""Arguments that only tell of runs before: nothing is done by them."""
+_NOTED = (BACK, SINCE)
+"""Arguments that only tell of runs before, or what this one is called: nothing is done by them."""
 
 
 def strange_tasks(plan: RecoveryPlan, runbook: Runbook) -> tuple[str, ...]:

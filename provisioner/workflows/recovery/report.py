@@ -12,7 +12,7 @@ from enum import StrEnum
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.workflows.recovery.beside import GivenUp, given_up
 from provisioner.workflows.recovery.clocks import ahead
-from provisioner.workflows.recovery.modes.tasks import BEGIN, FOR
+from provisioner.workflows.recovery.modes.tasks import BEGIN, FOR, noun_of
 from provisioner.workflows.recovery.unheard import left_out, unheard
 from provisioner.workflows.runbook import Task
 from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What, person
@@ -151,7 +151,8 @@ class Report:
     ``suspended``: machines of others that were to make room, and still do. ``unheard``: hosts of
     the old site that gave no answer, for which only the fencing speaks, with how many machines of
     the plan they had. ``left_out``: machines of the plan that were knowingly not recovered.
-    ``given_up``: machines that a reprotection has stopped at the former site.
+    ``given_up``: machines that a reprotection has stopped at the former site. ``called``: the run,
+    in sentences.
     """
 
     record: RunRecord
@@ -172,6 +173,7 @@ class Report:
     unheard: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     given_up: tuple[GivenUp, ...] = ()
+    called: str = ""
 
     @property
     def is_within(self) -> bool | None:
@@ -244,6 +246,7 @@ def report(run: Run, cleared: Run | None = None) -> Report:
         unheard=unheard(run),
         left_out=left_out(run),
         given_up=given_up(run),
+        called=noun_of(run),
     )
 
 

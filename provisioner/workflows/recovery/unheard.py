@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, warning
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.recovery import beside
 from provisioner.workflows.recovery.modes import ROLLBACK
 from provisioner.workflows.recovery.modes.tasks import BEGIN
@@ -71,12 +72,12 @@ def _of_those_left_out(run: Run) -> list[Diagnostic]:
     return [
         warning(
             "PRV7107",
-            f"{', '.join(names)}: left out of the {run.record.mode} of {run.record.name}",
+            f"{', '.join(names)}: left out of the {noun(run.record.mode)} of {run.record.name}",
             detail="It is where it was, and no copies of it are made. What is done with the plan "
             "from now on leaves it out, too, until the others have come back to its site.",
             hint="'provisioner dr reprotect' and 'provisioner dr failback' bring the others back "
             "to it. To bring it in again where they are now, see to it that it runs there with its "
-            f"newest data: 'provisioner dr reprotect' with {options}.",
+            f"newest data: 'provisioner dr reprotect {options}'.",
             address=names[0],
         )
     ]

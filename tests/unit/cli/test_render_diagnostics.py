@@ -1,10 +1,15 @@
 """Diagnostics as people read them."""
 
+import shlex
 from dataclasses import replace
 
 import pytest
 
-from provisioner.cli.render.diagnostics import render_diagnostic, render_diagnostics
+from provisioner.cli.render.diagnostics import (
+    diagnostic_json,
+    render_diagnostic,
+    render_diagnostics,
+)
 from provisioner.cli.render.text import cells
 from provisioner.core.diagnostics import Diagnostic, SourceRange, error, warning
 from tests.golden_support import CheckGolden
@@ -149,3 +154,47 @@ def test_only_the_first_hundred_are_shown() -> None:
     assert ["and 44,683 more, which are not shown; --json has them all.", "", "44,783 errors"] == (
         lines[-3:]
     )
+
+
+LONG = "provisioner dr test shop --from /srv/recovery/plans/shop.plan --var 'fence=./cut off'"
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (f"Drill again: '{LONG}'.", ["  hint: Drill again:", f"          {LONG}"]),
+        (
+            f"Clear it away: '{LONG}'. Or go on: '{LONG}'.",
+            [
+                "  hint: Clear it away:",
+                f"          {LONG}",
+                "        Or go on:",
+                f"          {LONG}",
+            ],
+        ),
+        (
+            f"'{LONG}' shows what takes longest.",
+            ["  hint:", f"          {LONG}", "        shows what takes longest."],
+        ),
+        (
+            "Share it: 'chmod 2770 '/srv/a b'', 'chmod 660 /srv/c'. Then go on.",
+            [
+                "  hint: Share it:",
+                "          chmod 2770 '/srv/a b'",
+                "          chmod 660 /srv/c",
+                "        Then go on.",
+            ],
+        ),
+        ("See 'provisioner plan'.", ["  hint: See 'provisioner plan'."]),
+        ("Did you mean 'memory'?", ["  hint: Did you mean 'memory'?"]),
+    ],
+)
+def test_a_command_in_a_hint_stands_on_a_line_of_its_own(hint: str, expected: list[str]) -> None:
+    assert expected == render_diagnostic(error("PRV7099", "a drill stands", hint=hint))[1:]
+
+
+@pytest.mark.parametrize("word", ["plain", "two words", "it's", "'", "'a' and 'b'"])
+def test_commands_keep_their_own_quotes(word: str) -> None:
+    command = shlex.join(["provisioner", "dr", "test", "shop", "--var", word])
+    found = error("PRV7099", "a drill stands", hint=f"Run '{command}', or 'provisioner plan'.")
+    assert [command, "provisioner plan"] == diagnostic_json(found)["commands"]

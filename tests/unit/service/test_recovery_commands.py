@@ -45,6 +45,10 @@ def test_the_hint_of_a_step_is_completed() -> None:
             "dr failover --without db --without web-1",
             "dr failover shop --without db --without web-1 --from a.plan --trusted keys",
         ),
+        (
+            "dr reprotect --running-at west --with db",
+            "dr reprotect shop --running-at west --with db --from a.plan --trusted keys",
+        ),
         ("dr key FILE", "dr key FILE"),
     ],
 )

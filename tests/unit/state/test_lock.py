@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.state import process
 from provisioner.state.lock import held
 from provisioner.state.model import LockHolder
 from provisioner.state.process import ProcessIdentity
@@ -150,6 +151,17 @@ HERE = ProcessIdentity.current()
 def test_death_is_proven_or_not_assumed(holder: ProcessIdentity, dead: bool) -> None:
     assert dead == holder.is_proven_dead(HERE)
     assert (holder == HERE) == holder.is_proven_alive(HERE)
+
+
+def test_a_process_of_another_user_that_proc_hides_is_not_dead(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(_pid: int, _signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(process, "_PROC", tmp_path)
+    monkeypatch.setattr(os, "kill", refused)
+    assert not HERE.is_proven_dead(HERE)
 
 
 def test_a_killed_writer_leaves_whole_transitions(database: Path, open_store: Open) -> None:

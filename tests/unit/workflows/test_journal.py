@@ -115,7 +115,7 @@ def test_a_second_run_is_refused_with_who_and_when_and_what_to_do(path: Path) ->
     said = refusal(lambda: Journal(path, ways=WAYS).begin(PLAN, "bob"))
     assert "PRV7001" == said.code
     assert (
-        f"the test of plan that ann began at {run.started:%Y-%m-%d %H:%M:%S} (UTC) is under way"
+        f"the drill of plan that ann began at {run.started:%Y-%m-%d %H:%M:%S} (UTC) is under way"
         == said.summary
     )
     assert f"(process {os.getpid()})" in said.detail

@@ -44,11 +44,14 @@ def command(
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.runs import record_json, render_left, render_way_back
+    from provisioner.service.recovery.model import noun_of
+    from provisioner.service.recovery.naming import only_plan
     from provisioner.service.recovery.opening import commands_for
     from provisioner.service.recovery.running import cancel
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
+    source = only_plan(workspace, source)
     run = cancel(workspace, source, consent=consent)
     record = run.record
     if terminal.json:
@@ -57,9 +60,9 @@ def command(
     what = "is asked to end" if record.is_open else "has ended here"
     if run.given_up:
         what = "is given up"
-    lines = [f"The {record.mode} of {record.name} {what} (run {record.id})."]
+    lines = [f"The {noun_of(run)} of {record.name} {what} (run {record.id})."]
     if not record.is_open:
         commands = commands_for(workspace, source, record.name)
         lines += render_left(run, terminal.width)
-        lines += render_way_back(run, commands, terminal.width)
+        lines += render_way_back(run, commands, terminal.width, alone=True)
     terminal.print(lines)

@@ -32,12 +32,15 @@ def command(
     """Show the runs of a plan, the newest first."""
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.render.runs import record_json, render_runs
-    from provisioner.service.recovery.running import runs
+    from provisioner.service.recovery.naming import only_plan
+    from provisioner.service.recovery.running import names_of_runs, runs
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
+    source = only_plan(workspace, source)
     found = runs(workspace, source, limit)
     if terminal.json:
         terminal.print_json([record_json(record) for record in found])
     else:
-        terminal.print(render_runs(found, terminal.paint(terminal.out), terminal.width))
+        called = names_of_runs(workspace, source)
+        terminal.print(render_runs(found, called, terminal.paint(terminal.out), terminal.width))

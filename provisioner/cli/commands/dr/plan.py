@@ -37,9 +37,10 @@ def command(
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress
-    from provisioner.cli.recovering import source_of
     from provisioner.cli.render.recovery.outlook import render_outlook
     from provisioner.cli.render.recovery.outlookjson import outlook_json
+    from provisioner.service.recovery.naming import only_plan
+    from provisioner.service.recovery.opening import Source
     from provisioner.service.recovery.outlook import plan_run
 
     *plans, mode = names
@@ -51,8 +52,11 @@ def command(
         raise click.UsageError(f"Found {len(plans)} plans, expected one: {', '.join(plans)}.")
     plan = named("RecoveryPlan")(plans[0]) if plans else None
     terminal = invocation.terminal
-    source = source_of(plan, None if file is None and plan is None else journal, file, trusted)
     workspace = open_workspace(invocation, stack)
+    name = plan.name if plan is not None else None
+    if name is None and file is None:
+        name = only_plan(workspace, Source(None)).name
+    source = Source(name, file, trusted, journal)
     with progress(terminal, steps=False) as sink:
         planned = plan_run(workspace, source, mode, sink)
     if terminal.json:

@@ -76,12 +76,13 @@ def command(
     along their time, name the digest of that JSON and the key.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.recovering import source_of
     from provisioner.cli.render.recovery.markdown import render_markdown_report
     from provisioner.cli.render.recovery.page import render_page
     from provisioner.cli.render.recovery.report import render_report
     from provisioner.cli.terminal import json_lines
     from provisioner.cli.writing import write
+    from provisioner.service.recovery.naming import only_plan
+    from provisioner.service.recovery.opening import Source
     from provisioner.service.recovery.reporting import report_run, sign
 
     if verify is not None:
@@ -93,8 +94,8 @@ def command(
     terminal = invocation.terminal
     chosen = "json" if terminal.json else form or FORMS.get(output.suffix if output else "", "text")
     workspace = open_workspace(invocation, stack)
-    named_plan = named("RecoveryPlan")(plan) if plan is not None else None
-    source = source_of(named_plan, journal, file, trusted)
+    name = named("RecoveryPlan")(plan).name if plan is not None else None
+    source = only_plan(workspace, Source(name, file, trusted, journal))
     found = report_run(workspace, source, run)
     # What is read here and now needs no proof, unless somebody asks for one.
     silent = chosen == "text" and key is None

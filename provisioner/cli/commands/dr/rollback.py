@@ -47,10 +47,11 @@ def command(
     from provisioner.cli.asking import confirm
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.recovering import carried_out, opened
-    from provisioner.service.recovery.running import rollback
+    from provisioner.service.recovery.running import check_rollback, rollback
 
     workspace = open_workspace(invocation, stack)
     found = opened(invocation, workspace, source, asking=False)
+    check_rollback(found)
     confirm(
         invocation.terminal,
         f"Start {found.plan.name} again where it ran before the migration?",

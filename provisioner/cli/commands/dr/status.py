@@ -31,12 +31,14 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
     from provisioner.cli.progress import progress
     from provisioner.cli.render.places import places_json, render_places
     from provisioner.cli.render.runs import render_status, run_json
+    from provisioner.service.recovery.naming import only_plan
     from provisioner.service.recovery.opening import commands_for, journal_path
     from provisioner.service.recovery.places import places
     from provisioner.service.recovery.running import is_orphaned, is_out_of_sight, last_run
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
+    source = only_plan(workspace, source)
     run = last_run(workspace, source)
     orphaned = run is not None and is_orphaned(workspace, source, run.record.id)
     where, problems = None, list[Diagnostic]()
@@ -47,12 +49,13 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
             # What is known of the run is told nevertheless.
             problems = [replace(item, severity=Severity.WARNING) for item in problem.diagnostics]
     terminal.report(problems)
+    commands = commands_for(workspace, source, run.record.name if run is not None else "")
     if terminal.json:
-        none: dict[str, Any] = {"run": None, "outcome": None, "tasks": [], "orphaned": False}
-        data = none if run is None else {**run_json(run), "orphaned": orphaned}
+        data: dict[str, Any] = {"run": None, "outcome": None, "tasks": [], "orphaned": False}
+        if run is not None:
+            data = {**run_json(run, commands), "orphaned": orphaned}
         terminal.print_json({**data, **places_json(where)})
         return
-    commands = commands_for(workspace, source, run.record.name if run is not None else "")
     paint = terminal.paint(terminal.out)
     if where is not None:
         terminal.print(render_places(where, commands, terminal.width, paint))

@@ -20,7 +20,6 @@ from provisioner.service.recovery.outlook import (
     Difference,
     Foreseen,
     Kind,
-    Outlook,
     Part,
     Planned,
     Since,
@@ -30,6 +29,13 @@ _FEW = 30
 """Steps of a stage that are told one by one; of more, those that do the like are told together."""
 _MOST_DIFFERENCES = 20
 _LONGEST_VALUE = 60
+_MEASURED = {
+    "test": "A drill measures them.",
+    "failover": "A drill measures those that it has, too.",
+    "migrate": "A drill measures those that it has, too.",
+    "failback": "A drill measures those that it has, too.",
+}
+"""What measures the steps of a mode."""
 _SIGNS = {Kind.ADDED: "+", Kind.REMOVED: "-", Kind.CHANGED: "~"}
 _COLOURS = {Kind.ADDED: "add", Kind.REMOVED: "destroy", Kind.CHANGED: "change"}
 
@@ -44,7 +50,7 @@ def render_outlook(
         lines.append(paint("strong", printable(stage or "other")))
         for row in _rows(steps, whole=whole):
             lines += _row(row, width, paint)
-    lines += ["", "* is on the critical path", *wrap(_basis(planned.outlook), width)]
+    lines += ["", "* is on the critical path", *wrap(_basis(planned), width)]
     for since in planned.since:
         lines += ["", *_since(since, width, paint, whole=whole)]
     if not planned.since:
@@ -62,9 +68,17 @@ def _head(planned: Planned, width: int, paint: Paint) -> Iterator[str]:
     )
     text += f"{count(len(plan.machines), 'machine')}, predicted to take {duration(seen.seconds)}"
     yield from (paint("strong", line) for line in wrap(f"{text[0].upper()}{text[1:]}.", width))
-    slow = f"Up to {duration(seen.p95)} if every step takes as long as 95 of 100 do."
-    yield from wrap(slow, width)
-    if seen.objective is not None:
+    if not seen.is_measured:
+        if seen.objective is not None:
+            text = (
+                f"Whether that is within the recovery time objective of {duration(seen.objective)}"
+            )
+            text += " cannot be told: no step of it was measured yet."
+            yield from (paint("warning", line) for line in wrap(text, width))
+    else:
+        slow = f"Up to {duration(seen.p95)} if every step takes as long as 95 of 100 do."
+        yield from wrap(slow, width)
+    if seen.objective is not None and seen.is_measured:
         kept = "within" if seen.is_within else "BEYOND"
         yield from (
             paint("add" if seen.is_within else "error", line)
@@ -78,17 +92,18 @@ def _head(planned: Planned, width: int, paint: Paint) -> Iterator[str]:
     yield from wrap(f"{critical}.", width)
 
 
-def _basis(seen: Outlook) -> str:
+def _basis(planned: Planned) -> str:
+    seen = planned.outlook
     if not seen.assumed:
         return "Times are medians of earlier runs."
-    if seen.assumed == sum(1 for step in seen.steps if step.task.action not in INSTANT):
+    if not seen.is_measured:
         text = "There is no history yet: "
     else:
         text = f"Times are medians of earlier runs; {count(seen.assumed, 'step')} have none (~): "
     each = "each" if seen.assumed > 1 else "it"
     return (
         f"{text}{ASSUMED:g} s is assumed of {each}, so that the whole is likely to take longer. "
-        "A drill measures them."
+        f"{_MEASURED.get(planned.mode, 'Each run measures them.')}"
     )
 
 

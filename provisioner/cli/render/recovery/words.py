@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from provisioner.cli.render.runs import OUTCOMES, duration, moment
 from provisioner.cli.render.text import count
-from provisioner.service.recovery.outlook import NOUNS
 from provisioner.service.recovery.reporting import Ended, Evidence, Recovered, Report, Step
 
 STATES = {
@@ -44,7 +43,7 @@ class Fact(NamedTuple):
 
 def title(report: Report) -> str:
     """``Failover of shop``."""
-    noun = NOUNS[report.record.mode]
+    noun = report.called
     return f"{noun[0].upper()}{noun[1:]} of {report.record.name}"
 
 

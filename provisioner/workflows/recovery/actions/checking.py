@@ -21,6 +21,7 @@ from provisioner.providers.capabilities import CONSOLE, GUEST_AGENT, Console, Gu
 from provisioner.workflows.actions import Action, Done, Work
 from provisioner.workflows.recovery.actions.drilling import Drilling
 from provisioner.workflows.recovery.actions.estate import Estate, Placed, repeated
+from provisioner.workflows.recovery.answers import meaning, question_of
 from provisioner.workflows.recovery.programs import Programs
 
 PAUSE = 0.25
@@ -178,10 +179,10 @@ class Checking:
         return Verdict(code == 0, why)
 
     def _prompt(self, work: Work) -> Verdict:
-        answer = work.signals.answer()
+        answer = work.signals.answer(question_of(work.task))
         if answer is None:
-            return Verdict(passed=False, why=f"waiting for an answer: {self._given(work)['text']}")
-        if answer.strip().lower() in ("yes", "y"):
+            return Verdict(passed=False, why="waiting for an answer")
+        if meaning(answer):
             return Verdict(passed=True)
         raise ProvisionerError(
             error(
@@ -208,11 +209,12 @@ class Checking:
     # What is said
 
     def _failed(self, work: Work, verdict: Verdict) -> Diagnostic:
+        first, *further = verdict.why.splitlines() or ["it failed"]
         return error(
             "PRV7085",
-            f"{work.task.title}: {verdict.why.splitlines()[0] if verdict.why else 'it failed'}",
-            detail=verdict.why,
-            hint="Mend it, and resume.",
+            f"{work.task.title}: {first}",
+            detail=verdict.why if further else "",
+            hint="Mend it, and go on: 'provisioner dr resume'.",
             **({"address": work.task.subject} if work.task.subject else {}),
         )
 
@@ -221,7 +223,7 @@ class Checking:
             "PRV7086",
             f"{work.task.title}: not within {work.task.seconds:g} s",
             detail=f"The last that was seen: {verdict.why}." if verdict.why else "",
-            hint="Look at the machine; 'dr resume' tries it again.",
+            hint="Look at the machine. To try it again: 'provisioner dr resume'.",
             **({"address": work.task.subject} if work.task.subject else {}),
         )
 

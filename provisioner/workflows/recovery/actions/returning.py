@@ -13,6 +13,7 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.engine.sessions import is_about_host
 from provisioner.providers.api import Retryable
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.recovery.actions.estate import Estate, diagnostic_of
 from provisioner.workflows.recovery.actions.sighting import Sighting, may_have_run, sight
 from provisioner.workflows.recovery.actions.silence import PATIENCE
@@ -41,7 +42,7 @@ def check_nothing_started(estate: Estate, run: Run) -> Mapping[str, str]:
         error(
             "PRV7100",
             f"{', '.join(map(str, sorted(started)))}: may have run at {plan.there} already, so the "
-            f"{run.record.mode} of {plan.name} is not rolled back",
+            f"{noun(run.record.mode)} of {plan.name} is not rolled back",
             detail="\n".join(f"{address}: {why}" for address, why in sorted(started.items()))
             + f"\nWhat was written at {plan.there} since is not at {plan.here}. Nothing was "
             "changed.",
@@ -72,11 +73,13 @@ def _started(estate: Estate, run: Run) -> tuple[dict[Address, str], Mapping[str,
         address, there = machine.address, over_there.get(machine.address)
         start = run.tasks.get(f"start/{address.name}")
         if start is not None and start.is_done:
-            found[address] = f"the {run.record.mode} has started it at {plan.there}"
+            found[address] = f"the {noun(run.record.mode)} has started it at {plan.there}"
         elif start is not None and start.beginnings and (there is None or there.power != "absent"):
             # It may have started it and failed after that, been killed, or been given up.
             seen = f"where it is {there}" if there is not None else "and its host gives no answer"
-            found[address] = f"the {run.record.mode} has begun to start it at {plan.there}, {seen}"
+            found[address] = (
+                f"the {noun(run.record.mode)} has begun to start it at {plan.there}, {seen}"
+            )
         elif there is not None and may_have_run(there, at_home.get(address)):
             found[address] = f"at {plan.there} it is {there}"
     return found, silent

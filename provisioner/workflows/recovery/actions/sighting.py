@@ -169,8 +169,8 @@ def check_gives_way(estate: Estate, machine: PlannedMachine) -> Sighting:
             "by. Nothing was written to either.",
             hint=f"Look at the disks of both. If the newest data is at {plan.here}: start it there "
             f"on its host, and go on with 'provisioner dr resume'. If it is at {plan.there}: start "
-            "it there on its host, and turn the plan: 'provisioner dr reprotect' with --running-at "
-            f"{plan.there}.",
+            "it there on its host, and turn the plan: "
+            f"'provisioner dr reprotect --running-at {plan.there}'.",
             address=str(address),
         )
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from provisioner.core.address import Address
 from provisioner.core.values import Json
+from provisioner.workflows.nouns import FAILBACK, noun
 from provisioner.workflows.recovery.fingerprint import fingerprint
 from provisioner.workflows.recovery.model import (
     Check,
@@ -22,6 +23,7 @@ from provisioner.workflows.recovery.model import (
     RecoveryPlan,
 )
 from provisioner.workflows.runbook import OnFailure, Runbook, Task
+from provisioner.workflows.runs import Run
 
 BEGIN = "begin"
 TURN = "turn"
@@ -35,6 +37,8 @@ SINCE = "since"
 """
 FORMER = "former"
 """The task that notes what is still on at the former site, before anything is stopped."""
+BACK = "back"
+"""The argument of the first task that says so: a migration brings the machines home."""
 PREPARE, FINISH = "prepare", "finish"
 """Stages before and after the tiers."""
 STARTS = "starts"
@@ -237,10 +241,26 @@ def begin(draft: Draft, sites: Sequence[str], *, trusted: str = "") -> str:
 
 def as_told(runbook: Runbook) -> Runbook:
     """The same runbook, which notes that where its machines are was told."""
+    return _noting(runbook, TOLD)
+
+
+def as_failback(runbook: Runbook) -> Runbook:
+    """The same runbook, which notes that it brings the machines home."""
+    return _noting(runbook, BACK)
+
+
+def noun_of(run: Run) -> str:
+    """What a run is called: a migration that brings the machines home is a failback."""
+    begin = run.runbook.by_id.get(BEGIN)
+    is_failback = begin is not None and bool(begin.arguments.get(BACK))
+    return noun(FAILBACK if is_failback else run.record.mode)
+
+
+def _noting(runbook: Runbook, what: str) -> Runbook:
     return replace(
         runbook,
         tasks=tuple(
-            replace(task, arguments={**task.arguments, TOLD: True}) if task.id == BEGIN else task
+            replace(task, arguments={**task.arguments, what: True}) if task.id == BEGIN else task
             for task in runbook.tasks
         ),
     )

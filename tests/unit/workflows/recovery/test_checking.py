@@ -89,7 +89,7 @@ class Said:
         self.text = text
         self.cancelled = cancelled
 
-    def answer(self) -> str | None:
+    def answer(self, question: str = "") -> str | None:  # noqa: ARG002 - as the protocol says
         return self.text
 
 
@@ -172,7 +172,7 @@ def test_a_command_in_the_guest(one: OneMachine) -> None:
     one.guest.result = GuestResult(3, "inactive")
     with pytest.raises(ProvisionerError) as problem:
         check(one, "guest-command", {"argv": ["systemctl"]}, repeat=False)
-    assert "systemctl ended with 3: inactive" in problem.value.diagnostics[0].detail
+    assert "systemctl ended with 3: inactive" in problem.value.diagnostics[0].summary
 
 
 def test_an_endpoint_that_does_not_answer_for_a_while_is_asked_again(one: OneMachine) -> None:
@@ -239,3 +239,10 @@ def is_alive(pid: int) -> bool:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize(("script", "detail"), [("exit 1", ""), ("echo a; echo b; exit 1", "b")])
+def test_a_detail_says_more_than_the_summary(one: OneMachine, script: str, detail: str) -> None:
+    with pytest.raises(ProvisionerError) as problem:
+        check(one, "command", {"argv": ["sh", "-c", script]}, repeat=False)
+    assert detail == problem.value.diagnostics[0].detail.rpartition("\n")[2]

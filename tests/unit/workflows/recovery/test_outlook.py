@@ -119,3 +119,15 @@ def test_what_differs_besides_the_direction_does_not_only_lead_back() -> None:
     assert ["start/a", "tier/1"] == differing
     same = compare(before, leading("east", "west", start("west", look=True)))
     assert (None, [False]) == (same.turned, [item.mirrored for item in same.differences])
+
+
+def test_what_a_site_has_of_its_own_and_needs_of_it_follow_from_the_direction() -> None:
+    def network(name: str) -> Task:
+        return Task(f"bubble/{name}", f"isolate {name}", "bubble", {"network": name})
+
+    before = leading("east", "west", network("w"), replace(start("west"), needs=("bubble/w",)))
+    now = leading("west", "east", network("e"), replace(start("east"), needs=("bubble/e",)))
+    assert {True} == {item.mirrored for item in compare(before, now).differences}
+    more = leading("west", "east", network("e"), network("f"), start("east"))
+    told = [item.task.id for item in compare(before, more).differences if not item.mirrored]
+    assert ["bubble/e", "bubble/f", "bubble/w"] == sorted(told)

@@ -23,6 +23,7 @@ from provisioner.workflows.events import (
 from provisioner.workflows.recovery.leaving import leaves, may_roll_back
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.passing import passable
+from provisioner.workflows.recovery.room import Suspended, Wakes, suspended, wakes
 from provisioner.workflows.recovery.standing import Standing, standing
 from provisioner.workflows.recovery.unheard import (
     left_out,
@@ -48,6 +49,7 @@ __all__ = [
     "RunStopping",
     "Runbook",
     "Standing",
+    "Suspended",
     "Task",
     "TaskAnswered",
     "TaskDone",
@@ -59,6 +61,7 @@ __all__ = [
     "TaskStarted",
     "TaskState",
     "TaskWaiting",
+    "Wakes",
     "What",
     "leaves",
     "left_out",
@@ -68,6 +71,8 @@ __all__ = [
     "person",
     "speaks_for_them",
     "standing",
+    "suspended",
     "unheard",
+    "wakes",
     "warnings_of",
 ]

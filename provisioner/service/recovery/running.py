@@ -20,6 +20,7 @@ from provisioner.service.recovery.model import (
     Runbook,
     RunRecord,
     RunSink,
+    Suspended,
     left_out,
 )
 from provisioner.service.recovery.opening import (
@@ -49,6 +50,7 @@ from provisioner.workflows.recovery.modes import (
 from provisioner.workflows.recovery.modes.tasks import BEGIN, as_told
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
+from provisioner.workflows.recovery.room import suspended
 from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import person
 
@@ -338,6 +340,11 @@ def last_run(workspace: Workspace, source: Source) -> Run | None:
     journal = named_journal(workspace, source)
     last = journal.last()
     return journal.run(last.id) if last is not None else None
+
+
+def making_room(workspace: Workspace, source: Source) -> tuple[Suspended, ...]:
+    """The machines of others that make room for those of a plan. Raises ProvisionerError."""
+    return suspended(named_journal(workspace, source))
 
 
 def runs(workspace: Workspace, source: Source, limit: int) -> list[RunRecord]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from provisioner.core.diagnostics import Diagnostic
-from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.recovery.modes.tasks import BEGIN, MAKE_ROOM
 from provisioner.workflows.recovery.unheard import left_out, unheard
 from provisioner.workflows.runbook import Task
 from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What, person
@@ -354,7 +354,7 @@ def _left(run: Run) -> Left | None:
 def _suspended(run: Run) -> Iterator[str]:
     for task in run.runbook.tasks:
         result = run.tasks[task.id].result
-        if task.id.startswith("suspend/") and result.get("power") == "suspended":
+        if task.id.startswith(MAKE_ROOM) and result.get("power") == "suspended":
             yield task.subject
 
 

@@ -4,7 +4,8 @@ In both, every start at the other site comes after tasks that prove the machine 
 ran: it is stopped and seen to be, or the old site is fenced. ``turn`` stands between the two: from
 then on the other site is the plan's own. Those proofs do not last: whoever goes on with a run has
 them done anew, up to ``turn`` with all that leads there, and behind it only what a start needs
-itself.
+itself. Machines of others make room behind ``turn``, too: what was refused before has suspended
+nobody.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ def migrate_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Ru
     )
     turned = _turn(draft, [proof])
     off = stay_off(draft, plan.here, [turned])
+    room = make_room(draft, plan.there, [turned], stage="room")
     ready = {}
     for machine in draft.machines:
         # Before the turn the last synchronisation, to be done anew if the run is gone on with;
@@ -115,7 +117,7 @@ def migrate_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Ru
         last = about("last-synchronise", machine)
         promote = draft.add(_promote(machine, [turned], last, plan, cleared))
         ready[machine.address] = [promote]
-    how = Rise(Mode.MIGRATE, plan.there, [off, turned], ready, "start", look=True)
+    how = Rise(Mode.MIGRATE, plan.there, [off, turned, *room], ready, "start", look=True)
     ended = rise(draft, how)
     give_back(draft, plan.here, [turned], ended)
     return draft.finished()
@@ -203,6 +205,8 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
         )
     )
     turned = _turn(draft, [fenced, heard, *off])
+    # While the disks are made: only the starts wait for the room.
+    room = make_room(draft, plan.there, [turned], stage="room")
     ready = {}
     for machine in draft.machines:
         name = machine.address.name
@@ -228,7 +232,7 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
         )
         promote = draft.add(_promote(machine, [chosen], chosen, plan, cleared))
         ready[machine.address] = [promote, about("off", machine)]
-    how = Rise(Mode.FAILOVER, plan.there, [fenced, heard, turned], ready, "start")
+    how = Rise(Mode.FAILOVER, plan.there, [fenced, heard, turned, *room], ready, "start")
     rise(draft, how)
     return draft.finished()
 
@@ -320,8 +324,7 @@ def _prepared(draft: Draft, mode: Mode, sites: list[str]) -> list[str]:
     needs = [began, *consents]
     before = own_steps(plan, mode, Moment.BEFORE)
     steps = run_steps(draft, before, needs, site=plan.there, drill=False, stage=PREPARE)
-    needs = [*needs, *steps[-1:]]
-    return [*needs, *make_room(draft, plan.there, needs)]
+    return [*needs, *steps[-1:]]
 
 
 def _lane(plan: RecoveryPlan, machine: PlannedMachine) -> str:

@@ -30,6 +30,8 @@ TOLD = "told"
 person, and not by a journal."""
 PREPARE, FINISH = "prepare", "finish"
 """Stages before and after the tiers."""
+MAKE_ROOM, GIVE_BACK = "suspend/", "resume/"
+"""Before the names of machines: the tasks that suspend them, and let them go on."""
 STARTS = "starts"
 SYNCS = "synchronise"
 PARALLEL_SYNCS = 4
@@ -325,19 +327,20 @@ def stay_off(draft: Draft, site: str, needs: Sequence[str]) -> str:
     )
 
 
-def make_room(draft: Draft, site: str, needs: Sequence[str]) -> list[str]:
-    """Suspend machines of others at a site."""
+def make_room(draft: Draft, site: str, needs: Sequence[str], *, stage: str = PREPARE) -> list[str]:
+    """Suspend machines of others at a site. One that cannot be holds what needs the room."""
     before = tuple(needs)
     return [
         draft.add(
             Task(
-                f"suspend/{known.address.name}",
+                f"{MAKE_ROOM}{known.address.name}",
                 f"suspend {known.address}",
                 "suspend",
                 {"machine": str(known.address), "site": site, "state": "suspended"},
                 before,
+                on_failure=OnFailure.HOLD,
                 subject=str(known.address),
-                stage=PREPARE,
+                stage=stage,
             )
         )
         for known in draft.plan.suspend.get(site, ())
@@ -350,7 +353,7 @@ def give_back(draft: Draft, site: str, needs: Sequence[str], after: Iterable[str
     return [
         draft.add(
             Task(
-                f"resume/{known.address.name}",
+                f"{GIVE_BACK}{known.address.name}",
                 f"resume {known.address}",
                 "suspend",
                 {"machine": str(known.address), "site": site, "state": "running"},

@@ -323,6 +323,8 @@ def render_status(
         if orphaned:
             lines += ["  Go on with it, or end it where it is:", f"  {commands('resume')}"]
             lines += [f"  {commands('cancel')}"]
+            if record.mode == "test":
+                lines += ["  Or clear it away:", f"  {commands('cleanup')}"]
             lines += _passing(run, commands, width)
         if out_of_sight:
             lines += ["  Whether that lives cannot be seen from here. If it is gone for sure:"]

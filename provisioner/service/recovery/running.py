@@ -145,7 +145,8 @@ def carry_out(
     undoes: str | None = None,
 ) -> Run:
     """Carry a runbook out until it ends or is stopped. A drill that was interrupted ends for a
-    clean-up or a failover. Raises ProvisionerError if it cannot begin, or its journal cannot be written.
+    clean-up or a failover. Raises ProvisionerError if it cannot begin, or its journal cannot be
+    written.
     """
     instead_of = needless(opened.journal, runbook.mode)
     bases.keep(opened.journal.path, fingerprint(opened.plan), plan_json(opened.plan))

@@ -41,10 +41,10 @@ from provisioner.service.recovery.model import (
     TaskWaiting,
     Wakes,
     What,
+    doubtful,
     leaves,
     left_out,
     may_roll_back,
-    passable,
     person,
     speaks_for_them,
     unheard,
@@ -221,7 +221,7 @@ def _done(run: Run) -> int:
 
 def _passing(run: Run, commands: Commands, width: int) -> Iterator[str]:
     """How to go on past checks that have failed."""
-    failed = [state.task for state in passable(run) if state.what is What.FAILED]
+    failed = [state.task for state in doubtful(run)]
     if failed:
         text = "If a check is wrong, and not what it checks, go on past it (the report says so):"
         yield from wrap(text, width, "  ")

@@ -22,7 +22,7 @@ from provisioner.workflows.events import (
 )
 from provisioner.workflows.recovery.leaving import leaves, may_roll_back
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
-from provisioner.workflows.recovery.passing import passable
+from provisioner.workflows.recovery.passing import doubtful
 from provisioner.workflows.recovery.room import Suspended, Wakes, suspended, wakes
 from provisioner.workflows.recovery.standing import Standing, standing
 from provisioner.workflows.recovery.unheard import (
@@ -63,11 +63,11 @@ __all__ = [
     "TaskWaiting",
     "Wakes",
     "What",
+    "doubtful",
     "leaves",
     "left_out",
     "left_out_of",
     "may_roll_back",
-    "passable",
     "person",
     "speaks_for_them",
     "standing",

@@ -13,9 +13,11 @@ from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.providers import api
 from provisioner.providers.api import Resource
+from provisioner.providers.capabilities import Way
 from provisioner.workflows.recovery.actions import Estate
 from provisioner.workflows.recovery.model import Check, Mode
 from provisioner.workflows.recovery.modes import drill_runbook, runbook_of
+from provisioner.workflows.recovery.report import report
 from provisioner.workflows.runbook import OnFailure, Runbook
 from provisioner.workflows.runs import Outcome, What
 from provisioner_plugins.memory.session import MemorySession
@@ -238,6 +240,19 @@ def test_a_drill_tells_the_point_that_its_disks_stand_on_and_not_the_newest(
     again = sites.run(Mode.TEST).tasks["stage/db"].result
     assert (first["point"], first["taken"]) == (again["point"], again["taken"])
     assert first["taken"] is not None
+
+
+@pytest.mark.parametrize(("in_step", "loss"), [(True, 0.0), (False, None)])
+def test_a_drill_tells_whether_a_mirror_was_in_step(
+    tmp_path: Path, in_step: bool, loss: float | None
+) -> None:
+    sites = TwoSites(tmp_path, [planned("db", way=Way.CONTINUOUS)])
+    sites.replicate()
+    if not in_step:
+        sites.outside(A).power_off()
+        sites.outside(A).come_back()
+    (db,) = report(sites.run(Mode.TEST)).machines
+    assert (in_step, loss) == (db.in_step, db.loss)
 
 
 def test_machines_that_make_room_go_on_after_the_drill(tmp_path: Path) -> None:

@@ -337,7 +337,7 @@ def _machine(run: Run, start: Task, tasks: list[Task], fences: Sequence[datetime
         point=_text(source.get("point")),
         taken=taken,
         loss=_loss(run, source, taken),
-        in_step=bool(source.get("continuous")),
+        in_step=bool(source.get("continuous") or source.get("inStep")),
         objective=float(objective) if isinstance(objective, int | float) else None,
         moved=moved if isinstance(moved, int) else None,
         gates=len(gates),
@@ -360,6 +360,8 @@ def _loss(run: Run, source: Mapping[str, object], taken: datetime | None) -> flo
             known = isinstance(loss, int | float) and not source.get("continuous")
             return float(loss) if known and isinstance(loss, int | float) else None
         case "last-synchronise":
+            return 0.0
+        case "stage" if source.get("inStep"):
             return 0.0
         case "stage" if taken is not None:
             return max(0.0, (run.record.started - taken).total_seconds())

@@ -92,7 +92,10 @@ def test_a_page_says_how_it_went_against_the_objectives() -> None:
 
 
 def test_what_is_not_known_is_not_within_an_objective() -> None:
-    unknown = {"stage/db": {"taken": None}, "stage/web": {"inStep": True}}
+    unknown: dict[str, dict[str, object]] = {
+        "stage/db": {"taken": None},
+        "stage/web": {"inStep": True},
+    }
     lines = render_report(evidence(report(run_of(shop(), Mode.TEST, results=unknown))), 200)
     (told,) = (line for line in lines if line.startswith("Recovery point:"))
     expected = "1 machine in step with every write; 1 machine of which it is not known; the others "

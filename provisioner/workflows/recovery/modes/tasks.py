@@ -284,24 +284,27 @@ def run_steps(
     site: str,
     drill: bool,
     stage: str,
+    serves: Sequence[str] = (),
 ) -> list[str]:
-    """The author's steps one after another; returns their ids."""
+    """The author's steps one after another; returns their ids. ``serves``: the starts that they are
+    about or that come behind them; when none of these can be any more, nobody is asked.
+    """
     before, ended = list(needs), list(after)
     added: list[str] = []
     for step in steps:
-        task_id = draft.add(
-            check(
-                f"step/{step.name}",
-                step.name,
-                step.check,
-                before,
-                after=ended,
-                machine=step.machine,
-                site=site,
-                drill=drill,
-                stage=stage,
-            )
+        task = check(
+            f"step/{step.name}",
+            step.name,
+            step.check,
+            before,
+            after=ended,
+            machine=step.machine,
+            site=site,
+            drill=drill,
+            stage=stage,
         )
+        asks = step.check.kind == "prompt"
+        task_id = draft.add(replace(task, serves=tuple(serves)) if asks else task)
         added.append(task_id)
         before, ended = [task_id], []
     return added

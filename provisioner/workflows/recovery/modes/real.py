@@ -41,6 +41,8 @@ from provisioner.workflows.runbook import OnFailure, Runbook, Task
 
 LAST = "last"
 """The stage in which machines go down for the last synchronisation."""
+ROOM = "room"
+"""The stage in which others make room."""
 
 
 def migrate_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Runbook:
@@ -109,7 +111,7 @@ def migrate_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Ru
     )
     turned = _turn(draft, [proof])
     off = stay_off(draft, plan.here, [turned])
-    room = make_room(draft, plan.there, [turned], stage="room")
+    room = _room(draft, turned)
     ready = {}
     for machine in draft.machines:
         # Before the turn the last synchronisation, to be done anew if the run is gone on with;
@@ -206,7 +208,7 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
     )
     turned = _turn(draft, [fenced, heard, *off])
     # While the disks are made: only the starts wait for the room.
-    room = make_room(draft, plan.there, [turned], stage="room")
+    room = _room(draft, turned)
     ready = {}
     for machine in draft.machines:
         name = machine.address.name
@@ -325,6 +327,16 @@ def _prepared(draft: Draft, mode: Mode, sites: list[str]) -> list[str]:
     before = own_steps(plan, mode, Moment.BEFORE)
     steps = run_steps(draft, before, needs, site=plan.there, drill=False, stage=PREPARE)
     return [*needs, *steps[-1:]]
+
+
+def _room(draft: Draft, turned: str) -> list[str]:
+    """What every start waits for as well, where machines make room in one of the directions: one
+    task in both of them, so that the starts of the way back need the same.
+    """
+    made = make_room(draft, draft.plan.there, [turned], stage=ROOM)
+    if not any(draft.plan.suspend.values()):
+        return []
+    return [draft.add(milestone("room", "there is room", [turned, *made], stage=ROOM))]
 
 
 def _lane(plan: RecoveryPlan, machine: PlannedMachine) -> str:

@@ -74,8 +74,8 @@ def rise(draft: Draft, how: Rise) -> list[str]:
         )
         opened = [opening, *after[-1:]]
         ended = [*ended, *after]
-    needs = opened or how.every
-    last = _steps(draft, how, Moment.AFTER, needs, FINISH, ended=ended, serves=_starts(draft))
+    all_tiers = opened or how.every
+    last = _steps(draft, how, Moment.AFTER, all_tiers, FINISH, ended=ended, serves=_starts(draft))
     return [*opened, *ended, *last]
 
 

@@ -320,6 +320,7 @@ def render_status(
         lines += _titled("Failed", run, run.failed, width)
         lines += _titled("Held back", run, run.held, width)
         lines += [f"  {line}" for line in _passed(run)]
+        lines += render_room(run, room, commands, width)
         if orphaned:
             lines += ["  Go on with it, or end it where it is:", f"  {commands('resume')}"]
             lines += [f"  {commands('cancel')}"]
@@ -329,7 +330,7 @@ def render_status(
         if out_of_sight:
             lines += ["  Whether that lives cannot be seen from here. If it is gone for sure:"]
             lines += [f"  {commands('resume', '--take-over')}"]
-        return [*lines, *render_room(run, room, commands, width)]
+        return lines
     return [*lines, *render_run(run, commands, width, paint, room=room)]
 
 

@@ -13,7 +13,7 @@ from provisioner.cli.exitcodes import ExitCode
 from provisioner.cli.invocation import Invocation
 from provisioner.cli.progress import progress
 from provisioner.cli.render.diagnostics import diagnostic_json
-from provisioner.cli.render.runs import Telling, render_run, run_json
+from provisioner.cli.render.runs import Telling, render_run, room_json, run_json
 from provisioner.cli.terminal import Terminal
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError
@@ -29,6 +29,7 @@ from provisioner.service.recovery.model import (
     TaskWaiting,
     left_out_of,
     standing,
+    suspended,
     warnings_of,
 )
 from provisioner.service.recovery.opening import Opened, Source, open_plan
@@ -83,14 +84,15 @@ def run_mode(
         )
     return carried_out(
         terminal,
-        found.commands,
+        found,
         lambda means: carry_out(workspace, found, runbook, means, consent=consent),
     )
 
 
-def carried_out(terminal: Terminal, commands: Commands, work: Callable[[Means], Run]) -> ExitCode:
+def carried_out(terminal: Terminal, found: Opened, work: Callable[[Means], Run]) -> ExitCode:
     """Carry something out with progress, and tell how it went; returns the exit code."""
     terminal.acts = True
+    commands = found.commands
     stop = StopSignal()
     with progress(terminal, steps=True) as view, stopping(terminal, view, stop, begun=True) as sink:
         telling = Telling(commands, sink)
@@ -104,18 +106,26 @@ def carried_out(terminal: Terminal, commands: Commands, work: Callable[[Means], 
         try:
             run = work(Means(tell, sink, stop))
         except ProvisionerError as problem:
-            found = [commands.completed(item) for item in problem.diagnostics]
-            raise ProvisionerError(found) from problem
+            told = [commands.completed(item) for item in problem.diagnostics]
+            raise ProvisionerError(told) from problem
     code = exit_code(run)
+    room = suspended(found.journal)
     terminal.report([commands.completed(item) for item in warnings_of(run)])
     if terminal.json:
         terminal.print_json(
-            {"event": "finished", **run_json(run, commands), "exitCode": int(code)}, indent=None
+            {
+                "event": "finished",
+                **run_json(run, commands),
+                "suspended": room_json(room),
+                "exitCode": int(code),
+            },
+            indent=None,
         )
     else:
         failed = [state.diagnostic for state in run.failed if state.diagnostic is not None]
         terminal.report([commands.completed(item) for item in failed])
-        terminal.print(render_run(run, commands, terminal.width, terminal.paint(terminal.out)))
+        paint = terminal.paint(terminal.out)
+        terminal.print(render_run(run, commands, terminal.width, paint, room=room))
     return code
 
 

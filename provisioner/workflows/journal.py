@@ -39,6 +39,7 @@ from provisioner.workflows.journalrows import (
     is_alive,
     is_orphaned,
     last_of,
+    log_about,
     log_of,
     record_of,
     runbook_of,
@@ -154,6 +155,14 @@ class Journal:
             if connection is None:
                 return []
             return [entry_of(row) for row in connection.execute(*log_of(run, after)).fetchall()]
+
+    def entries_about(self, prefix: str) -> list[Entry]:
+        """The log of all runs about tasks whose ids begin so, in order."""
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(*log_about(prefix)).fetchall()
+            return [entry_of(row) for row in rows]
 
     def said(self, run: str, after: int = 0) -> list[Entry]:
         """What others have said and done about a run behind the entry with this number: answers,

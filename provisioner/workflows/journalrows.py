@@ -18,12 +18,22 @@ from provisioner.workflows.runbook import Runbook
 from provisioner.workflows.runs import Entry, Outcome, Run, RunRecord, What, carrier_of
 
 RUN = "SELECT id, name, mode, digest, actor, started, ended, outcome, undoes FROM runs"
+ALL_RUNS = "(SELECT id FROM runs)"
 LOG = "SELECT sequence, run, what, task, at, actor, seconds, detail FROM log"
 
 
 def log_of(run: str, after: int = 0) -> tuple[str, tuple[str, int]]:
     """The query for the log of a run, behind the entry with this number."""
     return f"{LOG} WHERE run = ? AND sequence > ? ORDER BY sequence", (run, after)
+
+
+def log_about(prefix: str) -> tuple[str, tuple[str, str]]:
+    """The query for the log of all runs about tasks whose ids begin so; by its runs, for there is
+    an index of each one's tasks.
+    """
+    behind = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
+    query = f"{LOG} WHERE run IN {ALL_RUNS} AND task >= ? AND task < ? ORDER BY sequence"
+    return query, (prefix, behind)
 
 
 def last_of(connection: sqlite3.Connection) -> RunRecord | None:

@@ -1,11 +1,12 @@
 """Why a journal refuses what is asked of it: who is at the run, since when, and what can be done.
 
-Called by :mod:`provisioner.workflows.journal`. The codes stand in docs/diagnostics.md, section
-Runbooks.
+Called by :mod:`provisioner.workflows.journal`, and by the runner. The codes stand in
+docs/diagnostics.md, section Runbooks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -139,6 +140,18 @@ def taken_over(run: RunRecord) -> ProvisionerError:
             f"the run {run.id} was {'ended' if ended else 'taken over'} by somebody else",
             detail="It was cancelled." if ended else _carried(run),
             hint="This process begins nothing more. Look at the status of the run.",
+        )
+    )
+
+
+def unknown_actions(name: str, unknown: Sequence[str]) -> ProvisionerError:
+    """PRV7010: the runbook of the plan called ``name`` was made by another version."""
+    return ProvisionerError(
+        error(
+            "PRV7010",
+            f"the runbook of {name} has tasks that this program cannot carry out",
+            detail=f"Unknown actions: {', '.join(unknown)}.",
+            hint="Use the version of the program that made it, or a newer one. Nothing was begun.",
         )
     )
 

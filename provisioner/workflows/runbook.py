@@ -48,6 +48,9 @@ class Task:
     moment (a site is fenced, a machine is off) is done anew when somebody goes on with the run, as
     long as a task that needs it itself is still to be done: see
     :mod:`provisioner.workflows.resuming`.
+
+    ``serves``: ids of the tasks, before it or behind it, for whose sake this one is, which only
+    waits for something. When none of them can succeed any more it is held, also in its middle.
     """
 
     id: str
@@ -62,6 +65,7 @@ class Task:
     stage: str = ""
     after: tuple[str, ...] = ()
     lasting: bool = True
+    serves: tuple[str, ...] = ()
 
     @property
     def awaits(self) -> tuple[str, ...]:
@@ -69,8 +73,8 @@ class Task:
         return tuple(dict.fromkeys((*self.needs, *self.after)))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data; :meth:`of` reads it. ``lasting`` is only there where it is false, so that the
-        digests of runbooks from before it existed still hold.
+        """Plain data; :meth:`of` reads it. ``lasting`` is only there where it is false, ``serves``
+        where there is something, so that the digests of runbooks from before still hold.
         """
         return {
             "id": self.id,
@@ -85,6 +89,7 @@ class Task:
             "subject": self.subject,
             "stage": self.stage,
             **({} if self.lasting else {"lasting": False}),
+            **({"serves": list(self.serves)} if self.serves else {}),
         }
 
     @classmethod
@@ -103,6 +108,7 @@ class Task:
             subject=data["subject"],
             stage=data["stage"],
             lasting=bool(data.get("lasting", True)),
+            serves=tuple(data.get("serves", ())),
         )
 
 

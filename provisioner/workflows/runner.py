@@ -12,14 +12,13 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from provisioner.core.clock import Clock, SystemClock
-from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
+from provisioner.core.diagnostics import Diagnostic, ProvisionerError
 from provisioner.core.values import Json
 from provisioner.engine.stop import StopSignal
-from provisioner.workflows import events
+from provisioner.workflows import events, refusals
 from provisioner.workflows.actions import Actions
 from provisioner.workflows.attempts import (
     Asked,
@@ -35,22 +34,12 @@ from provisioner.workflows.attempts import (
 )
 from provisioner.workflows.events import RunEvent, RunSink
 from provisioner.workflows.journal import Journal, Note
+from provisioner.workflows.limits import Limits
 from provisioner.workflows.resuming import Remaining
-from provisioner.workflows.runbook import OnFailure, Runbook
+from provisioner.workflows.runbook import OnFailure, Runbook, Task
 from provisioner.workflows.runs import Entry, Outcome, Run, What
-from provisioner.workflows.schedule import PARALLEL, Ready, remaining_path
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """``parallel`` tasks at once, over all lanes. ``poll_seconds``: how often the journal is asked
-    what others have said. ``grace_seconds``: how long beyond its deadline a task is waited for, so
-    that it can say itself what it has been waiting for.
-    """
-
-    parallel: int = PARALLEL
-    poll_seconds: float = 0.5
-    grace_seconds: float = 5.0
+from provisioner.workflows.schedule import Ready, remaining_path
+from provisioner.workflows.vain import Hopeless
 
 
 class _Means(NamedTuple):
@@ -128,15 +117,7 @@ class Runner:
     def _check(self, runbook: Runbook) -> None:
         unknown = sorted({task.action for task in runbook.tasks} - self._means.actions.keys())
         if unknown:
-            raise ProvisionerError(
-                error(
-                    "PRV7010",
-                    f"the runbook of {runbook.name} has tasks that this program cannot carry out",
-                    detail=f"Unknown actions: {', '.join(unknown)}.",
-                    hint="Use the version of the program that made it, or a newer one. Nothing was"
-                    " begun.",
-                )
-            )
+            raise refusals.unknown_actions(runbook.name, unknown)
 
     def _carry_out(self, run: str) -> Run:
         course = _Course(self._journal, self._journal.run(run), self._means)
@@ -168,6 +149,7 @@ class _Course:
         self._passed: frozenset[str] = frozenset()
         self._again: frozenset[str] = frozenset()
         self._settled: set[str] = set()
+        self._hopeless = Hopeless()
         self._running: dict[str, Attempt] = {}
         self._queue: queue.SimpleQueue[tuple[Attempt, Told] | None] = queue.SimpleQueue()
         self._notes: list[Note] = []
@@ -308,6 +290,10 @@ class _Course:
         if self._cancelled or self._stopped_by is not None or self._broken is not None:
             return begun
         while (task := self._ready.take()) is not None:
+            if cause := self._hopeless.cause_for(task):
+                self._ready.free(task)
+                self._hold_vain(task, cause)
+                continue
             attempt = Attempt(
                 task,
                 self._actions[task.action],
@@ -401,6 +387,9 @@ class _Course:
                 self._told.append(events.TaskRetrying(task.id, number, after, diagnostic))
             case Interrupted():
                 seconds = self._free(attempt)
+                if (cause := self._hopeless.cause_for(task)) and not self._cancelled:
+                    self._hold_vain(task, cause)
+                    return
                 self._interrupted = True
                 self._settled.add(task.id)
                 self._notes.append(Note(What.INTERRUPTED, task.id, task.action, seconds))
@@ -470,6 +459,7 @@ class _Course:
             case OnFailure.GO_ON:
                 self._settle(task.id)
             case OnFailure.HOLD:
+                self._hopeless.note(task.id, task.id)
                 self._hold_back(task.id)
                 self._hold(self._runbook.dependents[task.id], task.id)
             case OnFailure.STOP:
@@ -480,6 +470,16 @@ class _Course:
                         events.RunStopping(f"{task.title} failed", len(self._running))
                     )
 
+    def _hold_vain(self, task: Task, cause: str) -> None:
+        """Nothing of what it is for can succeed any more: what follows is as if it had failed."""
+        self._notes.append(Note(What.HELD, task.id, task.action, detail={"cause": cause}))
+        self._told.append(events.TaskHeld(task.id, cause))
+        if task.on_failure is OnFailure.GO_ON:
+            self._settle(task.id)
+        else:
+            self._hold_back(task.id)
+            self._hold(self._runbook.dependents[task.id], cause)
+
     def _hold(self, dependents: Iterable[str], cause: str) -> None:
         frontier = list(reversed(list(dependents)))
         while frontier:
@@ -488,6 +488,10 @@ class _Course:
                 continue
             self._hold_back(task.id)
             if task.id not in self._passed:  # those are done, whatever follows from them
+                self._hopeless.note(task.id, cause)
                 self._notes.append(Note(What.HELD, task.id, task.action, detail={"cause": cause}))
                 self._told.append(events.TaskHeld(task.id, cause))
             frontier += reversed(self._runbook.dependents[task.id])
+        for attempt in self._running.values():
+            if self._hopeless.cause_for(attempt.task):
+                attempt.over.set()

@@ -128,7 +128,9 @@ class TaskState:
     all, by whoever went on with the run. ``held_by`` is the task that failed. ``asks``: it has a
     question that nobody has answered yet. ``abandoned``: its deadline passed and it was not waited
     for any longer, so that it may have ended in any way since. ``passed_over``: who has said that
-    it counts as done though it did not succeed; ``diagnostic`` then says why it had not.
+    it counts as done though it did not succeed; ``diagnostic`` then says why it had not. ``former``
+    are the earlier times that it was done, in order: whoever goes on with a run has some things
+    done anew.
     """
 
     task: str
@@ -147,6 +149,12 @@ class TaskState:
     beginnings: int = 0
     abandoned: bool = False
     passed_over: str = ""
+    former: tuple[TaskState, ...] = ()
+
+    @property
+    def times_done(self) -> tuple[TaskState, ...]:
+        """Each time that it was done, in order."""
+        return (*self.former, self) if self.is_done else self.former
 
     @property
     def is_done(self) -> bool:
@@ -247,7 +255,9 @@ def states(task_ids: Iterable[str], entries: Iterable[Entry]) -> dict[str, TaskS
         elif entry.what is What.CARRIED:
             for task_id, state in found.items():
                 if state.what in _NEVER_BEGUN:
-                    found[task_id] = TaskState(task_id, beginnings=state.beginnings)
+                    found[task_id] = TaskState(
+                        task_id, beginnings=state.beginnings, former=state.former
+                    )
     return found
 
 
@@ -261,6 +271,9 @@ def _after(before: TaskState, entry: Entry) -> TaskState:
             attempts=1,
             sequence=entry.sequence,
             beginnings=before.beginnings + 1,
+            former=(*before.former, replace(before, former=()))
+            if before.is_done
+            else before.former,
         )
     under_way = entry.what in (What.RETRYING, What.WAITING)
     never_begun = entry.what in _NEVER_BEGUN
@@ -282,6 +295,7 @@ def _after(before: TaskState, entry: Entry) -> TaskState:
         beginnings=before.beginnings,
         abandoned=bool(detail.get("abandoned")),
         passed_over=entry.actor if passed_over else "",
+        former=before.former,
     )
 
 

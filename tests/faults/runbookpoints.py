@@ -23,7 +23,8 @@ from provisioner.engine.stop import StopSignal
 from provisioner.workflows.actions import Done, NotDone, Work
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.runbook import Runbook, Task
-from provisioner.workflows.runner import Limits, Runner
+from provisioner.workflows.limits import Limits
+from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import Run
 
 T = TypeVar("T")

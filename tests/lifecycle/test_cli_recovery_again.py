@@ -148,14 +148,42 @@ def test_a_refused_fencing_is_mended_and_the_failover_begun_again(sites: Sites) 
     assert "succeeded" == sites("dr", "failover", "shop", "--yes")["outcome"]
 
 
-def test_a_drill_that_was_killed_ends_for_a_failover(sites: Sites) -> None:
+def killed_in_a_drill(sites: Sites, *, when: str) -> None:
     sites("replicate", "run")
-    asking = "steps: [{name: slow, when: before, tier: 1, modes: [test], prompt: 'Go on?'}]"
+    asking = f"steps: [{{name: slow, when: {when}, tier: 1, modes: [test], prompt: 'Go on?'}}]"
     declare(sites.cli, {"RecoveryPlan/shop": f"{PLAN}\n{asking}"})
     process = sites.cli.start("dr", "test", "shop", "--json")
     wait_for(sites, "step/slow")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
+
+
+def test_a_drill_that_was_killed_ends_for_a_clean_up(sites: Sites) -> None:
+    killed_in_a_drill(sites, when="after")
+    assert ["drill-shop-db"] == sites.running("west")
+    assert "  provisioner dr cleanup shop" in sites.cli("dr", "status", "shop").out.splitlines()
+    assert "succeeded" == sites("dr", "cleanup", "shop")["outcome"]
+    history = sites.cli("dr", "history", "shop", "--json").json
+    expected = [("cleanup", "succeeded"), ("test", "cancelled")]
+    assert expected == [(run["mode"], run["outcome"]) for run in history]
+    assert ["batch"] == sites.running("west")
+
+
+def test_a_drill_that_is_under_way_is_not_cleared_away(sites: Sites) -> None:
+    sites("replicate", "run")
+    asking = "steps: [{name: slow, when: after, tier: 1, modes: [test], prompt: 'Go on?'}]"
+    declare(sites.cli, {"RecoveryPlan/shop": f"{PLAN}\n{asking}"})
+    process = sites.cli.start("dr", "test", "shop", "--json")
+    wait_for(sites, "step/slow")
+    done = sites.cli("dr", "cleanup", "shop", "--json")
+    assert (1, ["PRV7001"]) == (done.code, done.codes)
+    sites.cli("dr", "answer", "shop", "yes")
+    process.communicate(timeout=30)
+    assert ["drill-shop-db", "drill-shop-web"] == sites.running("west")
+
+
+def test_a_drill_that_was_killed_ends_for_a_failover(sites: Sites) -> None:
+    killed_in_a_drill(sites, when="before")
     done = sites.cli("dr", "migrate", "shop", "--yes", "--json")
     assert (1, ["PRV7001"]) == (done.code, done.codes)
     assert "succeeded" == sites("dr", "failover", "shop", "--yes")["outcome"]

@@ -13,9 +13,12 @@ from provisioner.core.address import Address
 from provisioner.core.clock import Deadline
 from provisioner.providers import api
 from provisioner.providers.api import Resource
+from provisioner.providers.capabilities import Way
+from provisioner.workflows.events import RunEvent, TaskWaiting
 from provisioner.workflows.recovery.actions import Estate
-from provisioner.workflows.recovery.model import Check, Mode
+from provisioner.workflows.recovery.model import Check, Mode, Moment, OwnStep
 from provisioner.workflows.recovery.modes import drill_runbook, runbook_of
+from provisioner.workflows.recovery.report import report
 from provisioner.workflows.runbook import OnFailure, Runbook
 from provisioner.workflows.runs import Outcome, What
 from provisioner_plugins.memory.session import MemorySession
@@ -238,6 +241,55 @@ def test_a_drill_tells_the_point_that_its_disks_stand_on_and_not_the_newest(
     again = sites.run(Mode.TEST).tasks["stage/db"].result
     assert (first["point"], first["taken"]) == (again["point"], again["taken"])
     assert first["taken"] is not None
+
+
+def asking(name: str, moment: Moment, tier: int | None) -> OwnStep:
+    question = Check("prompt", {"text": "Does it look well?"}, seconds=5.0)
+    return OwnStep(name, moment, question, frozenset({Mode.TEST}), tier=tier)
+
+
+def test_nobody_is_asked_about_a_drill_of_which_every_machine_is_held_back(tmp_path: Path) -> None:
+    places = [(Moment.BEFORE, 1), (Moment.BEFORE, 2), (Moment.AFTER, 2), (Moment.AFTER, None)]
+    steps = tuple(asking(f"ask-{number}", *place) for number, place in enumerate(places))
+    sites = TwoSites(tmp_path, [planned("db", tier=1), planned("web", tier=2)], steps=steps)
+    sites.replicate()
+    sites.fault(B, {"call": "stage", "address": "*", "effect": "terminal", "times": 0})
+    run = sites.run(Mode.TEST)
+    assert {"stage/db", "stage/web"} == trouble(run).keys()
+    assert {What.HELD} == {run.tasks[f"step/{step.name}"].what for step in steps}
+
+
+def test_a_person_is_asked_as_long_as_a_machine_may_follow(tmp_path: Path) -> None:
+    step = asking("ask", Moment.AFTER, 1)
+    sites = TwoSites(tmp_path, [planned("db", tier=1), planned("web", tier=2)], steps=(step,))
+    sites.replicate()
+    sites.fault(B, {"call": "stage", "address": "VirtualMachine/db", "effect": "terminal"})
+    asked: list[str] = []
+
+    def answer(event: RunEvent) -> None:
+        if isinstance(event, TaskWaiting):
+            asked.append(event.task)
+            last = sites.journal.last()
+            assert last is not None
+            sites.journal.answer(last.id, event.task, "yes", "ann")
+
+    sites.listener = answer
+    run = sites.run(Mode.TEST)
+    assert ({"stage/db"}, ["step/ask"]) == ({*trouble(run)}, asked)
+    assert ["drill-shop-web"] == sites.running(B)
+
+
+@pytest.mark.parametrize(("in_step", "loss"), [(True, 0.0), (False, None)])
+def test_a_drill_tells_whether_a_mirror_was_in_step(
+    tmp_path: Path, in_step: bool, loss: float | None
+) -> None:
+    sites = TwoSites(tmp_path, [planned("db", way=Way.CONTINUOUS)])
+    sites.replicate()
+    if not in_step:
+        sites.outside(A).power_off()
+        sites.outside(A).come_back()
+    (db,) = report(sites.run(Mode.TEST)).machines
+    assert (in_step, loss) == (db.in_step, db.loss)
 
 
 def test_machines_that_make_room_go_on_after_the_drill(tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ def test_a_cancelled_migration_is_rolled_back(tmp_path: Path) -> None:
     spare = known("VirtualMachine", "spare", "host-b", {"power": "running"})
     sites = TwoSites(tmp_path, BOTH, suspend={B: (spare,)})
     sites.replicate()
-    sites.stop_at("stand-by/db")
+    sites.stop_at("suspend/spare")
     run = sites.run(Mode.MIGRATE)
     assert Outcome.CANCELLED is run.record.outcome
     assert ([], []) == (sites.running(A), sites.running(B))

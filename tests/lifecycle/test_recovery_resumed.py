@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from provisioner.workflows.events import RunEvent, TaskDone, TaskStarted
 from provisioner.workflows.recovery.actions import Estate, silence
-from provisioner.workflows.recovery.model import Check, Fencing, Mode
+from provisioner.workflows.recovery.model import Check, Fencing, Mode, Moment, OwnStep
 from provisioner.workflows.recovery.modes import failover_runbook
 from provisioner.workflows.recovery.report import Ended, report
 from provisioner.workflows.recovery.standing import Standing, may_begin, standing
@@ -97,18 +98,44 @@ def test_nothing_is_fenced_anew_when_every_machine_has_started(tmp_path: Path) -
     assert 1 == fences(sites)
 
 
-def test_a_report_of_such_a_run_tells_the_newest_fencing_and_no_time_from_before_it(
+def test_a_report_of_such_a_run_tells_the_first_fencing_and_of_each_machine_the_one_before_it(
     sites: TwoSites,
 ) -> None:
     stopped_before_web(sites)
     sites.resume(Mode.FAILOVER)
     last = sites.journal.last()
     assert last is not None
-    found = report(sites.journal.run(last.id))
-    (db,) = (item for item in found.machines if item.address.endswith("/db"))
-    (web,) = (item for item in found.machines if item.address.endswith("/web"))
-    assert (None, True) == (db.since_fenced, web.since_fenced is not None)
-    assert Ended.DONE is db.ended
+    run = sites.journal.run(last.id)
+    first, second = (str(time.result["at"]) for time in run.tasks["fenced"].times_done)
+    found = report(run)
+    assert first == str(found.fenced and found.fenced.isoformat())
+    for name, fenced in (("db", first), ("web", second)):
+        (machine,) = (item for item in found.machines if item.address.endswith(f"/{name}"))
+        up = run.tasks[f"start/{name}"].ended
+        assert up is not None
+        since = (up - datetime.fromisoformat(fenced)).total_seconds()
+        assert (Ended.DONE, since) == (machine.ended, machine.since_fenced)
+
+
+def test_the_critical_path_of_such_a_run_leads_forward_over_what_was_done_anew(
+    tmp_path: Path,
+) -> None:
+    ready = command(f"test -e {tmp_path}/ready")
+    own = OwnStep("own", Moment.BEFORE, ready, frozenset({Mode.FAILOVER}), tier=2)
+    sites = TwoSites(tmp_path, BOTH, steps=(own,))
+    sites.replicate()
+    assert {"step/own": "PRV7085"} == trouble(sites.run(Mode.FAILOVER))
+    (tmp_path / "ready").touch()
+    run = sites.resume(Mode.FAILOVER)
+    path = report(run).critical_path
+    times = [time for step in path for time in (step.start, step.end)]
+    assert sorted(times, key=lambda time: time or 0.0) == times
+    names = [step.task.id for step in path]
+    assert ("begin", "start/web") == (names[0], names[-1])
+    begun = run.tasks["fence/1"].begun
+    assert begun is not None
+    anew = (begun - run.record.started).total_seconds()
+    assert [anew] == [step.start for step in path if step.task.id == "fence/1"]
 
 
 def test_what_a_machine_wrote_while_a_migration_stood_still_is_not_lost(sites: TwoSites) -> None:

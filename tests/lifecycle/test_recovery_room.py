@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from provisioner.workflows.runs import Outcome
-from tests.lifecycle.recoveryprogram import Sites
+from tests.lifecycle.recovery import declare
+from tests.lifecycle.recoveryprogram import PLAN, Sites
+from tests.lifecycle.test_cli_recovery_again import step
 
 
 def power_of(sites: Sites, machine: str, site: str = "west") -> object:
@@ -38,3 +40,64 @@ def test_what_made_room_goes_on_when_its_site_comes_back_without_the_machines(aw
     away.outside("west").change("VirtualMachine", "batch", ("power",), "suspended")
     assert Outcome.SUCCEEDED == away("dr", "reprotect", "shop", "--yes")["outcome"]
     assert "running" == power_of(away, "batch")
+
+
+SUSPENDED = "Suspended at west to make room: batch."
+
+
+def said(sites: Sites, *arguments: str) -> str:
+    """What a command prints, in one line."""
+    return " ".join(sites.cli(*arguments).out.split())
+
+
+def test_nobody_makes_room_for_a_failover_that_has_no_recovery_points(sites: Sites) -> None:
+    done = sites.cli("dr", "failover", "shop", "--yes")
+    assert 5 == done.code
+    assert "Nothing was fenced, stopped or suspended" in " ".join(done.err.split())
+    assert "running" == power_of(sites, "batch")
+
+
+def test_nobody_makes_room_before_the_fencing_has_succeeded(sites: Sites) -> None:
+    sites("replicate", "run")
+    declare(sites.cli, {"RecoveryPlan/shop": PLAN.replace("['true']", "['false']")})
+    assert 5 == sites.cli("dr", "failover", "shop", "--yes").code
+    assert "running" == power_of(sites, "batch")
+    assert SUSPENDED not in said(sites, "dr", "status", "shop")
+
+
+@pytest.fixture(params=["migrate", "failover"])
+def stopped(sites: Sites, request: pytest.FixtureRequest) -> Sites:
+    """A run that stops when others have made room, and none of its machines has started."""
+    sites("replicate", "run")
+    declare(sites.cli, {"RecoveryPlan/shop": step(request.param, "['false']")})
+    assert Outcome.STOPPED == sites("dr", request.param, "shop", "--yes")["outcome"]
+    assert "suspended" == power_of(sites, "batch")
+    return sites
+
+
+def test_who_makes_room_is_named_until_a_rollback_lets_it_go_on(stopped: Sites) -> None:
+    told = f"{SUSPENDED} It goes on with a rollback. Or start the machines again at east"
+    assert told in said(stopped, "dr", "status", "shop")
+    assert told in said(stopped, "dr", "cancel", "shop")
+    found = stopped("dr", "status", "shop")["suspended"]
+    assert [{"machine": "VirtualMachine/batch", "site": "west"}] == found
+    assert SUSPENDED not in said(stopped, "dr", "rollback", "shop", "--yes")
+    assert "running" == power_of(stopped, "batch")
+    assert [] == stopped("dr", "status", "shop")["suspended"]
+
+
+def test_a_run_that_has_succeeded_names_who_makes_room_and_so_does_one_after_it(
+    sites: Sites,
+) -> None:
+    sites("replicate", "run")
+    told = f"{SUSPENDED} It goes on when the machines of shop have left west again: provisioner dr"
+    assert f"{told} failback shop" in said(sites, "dr", "migrate", "shop", "--yes")
+    assert f"{told} failback shop" in said(sites, "dr", "reprotect", "shop", "--yes")
+    assert SUSPENDED not in said(sites, "dr", "failback", "shop", "--yes")
+
+
+def test_a_drill_names_who_makes_room_for_it(sites: Sites) -> None:
+    sites("replicate", "run")
+    told = f"{SUSPENDED} It goes on with: provisioner dr cleanup shop"
+    assert told in said(sites, "dr", "test", "shop")
+    assert SUSPENDED not in said(sites, "dr", "cleanup", "shop")

@@ -29,7 +29,8 @@ from provisioner.workflows.recovery.actions.estate import Acting
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.modes import rollback_runbook, runbook_of
 from provisioner.workflows.runbook import Runbook
-from provisioner.workflows.runner import Limits, Runner
+from provisioner.workflows.limits import Limits
+from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import Run
 from provisioner_plugins.memory import provider as memory_provider
 from provisioner_plugins.memory.outside import Outside

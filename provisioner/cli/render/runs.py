@@ -29,6 +29,7 @@ from provisioner.service.recovery.model import (
     RunRecord,
     RunStarted,
     RunStopping,
+    Suspended,
     TaskAnswered,
     TaskDone,
     TaskFailed,
@@ -39,7 +40,9 @@ from provisioner.service.recovery.model import (
     TaskStarted,
     TaskState,
     TaskWaiting,
+    Wakes,
     What,
+    doubtful,
     ended,
     given_up,
     leaves,
@@ -47,11 +50,11 @@ from provisioner.service.recovery.model import (
     may_roll_back,
     noun,
     noun_of,
-    passable,
     person,
     question_of,
     speaks_for_them,
     unheard,
+    wakes,
 )
 
 _CHECKS = 5
@@ -135,8 +138,17 @@ class Telling:
                 return Noticed(f"{actor} answered {text!r} to: {title}")
 
 
-def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = plain) -> list[str]:
-    """How a run went, in a few lines; failures themselves are reported as diagnostics."""
+def render_run(
+    run: Run,
+    commands: Commands,
+    width: int = 80,
+    paint: Paint = plain,
+    *,
+    room: Sequence[Suspended] = (),
+) -> list[str]:
+    """How a run went, in a few lines; failures themselves are reported as diagnostics. ``room``:
+    machines of others that make room.
+    """
     record = run.record
     done = _done(run)
     text = f"The {noun_of(run)} of {record.name} "
@@ -151,13 +163,14 @@ def render_run(run: Run, commands: Commands, width: int = 80, paint: Paint = pla
     lines += _titled("Not begun", run, run.tasks_that(What.SKIPPED, None), width)
     lines += [f"  {line}" for line in achieved(run)]
     if record.outcome is Outcome.SUCCEEDED:
-        return lines
+        return [*lines, *render_room(run, room, commands, width)]
     lines += render_left(run, width)
     if run.given_up:
         lines.append("  It was given up.")
     else:
         lines += ["  Go on with it:", f"  {commands('resume')}"]
         lines += _passing(run, commands, width)
+    lines += render_room(run, room, commands, width)
     return [*lines, *render_way_back(run, commands, width)]
 
 
@@ -171,6 +184,32 @@ def render_left(run: Run, width: int = 80) -> Iterator[str]:
     if found is not None and found.marked:
         names = listed([item.name for item in found.marked])
         yield from wrap(f"Marked at {found.here} as not to start: {names}.", width, "  ")
+
+
+def render_room(
+    run: Run, room: Sequence[Suspended], commands: Commands, width: int = 80
+) -> Iterator[str]:
+    """Which machines make room, and what lets them go on."""
+    groups: dict[tuple[str, Wakes], list[str]] = {}
+    for item in room:
+        groups.setdefault((item.site, wakes(run, item)), []).append(item.machine.name)
+    for (site, how), names in groups.items():
+        goes = "It goes" if len(names) == 1 else "They go"
+        text = f"Suspended at {site} to make room: {listed(names)}. "
+        command = commands(how) if how is not Wakes.THE_RUN else ""
+        match how:
+            case Wakes.THE_RUN:
+                text += f"{goes} on at the end of this run."
+            case Wakes.FAILBACK:
+                text += f"{goes} on when the machines of {run.record.name} have left {site} again:"
+            case Wakes.ROLLBACK if leaves(run) is not None:
+                text += f"{goes} on with a rollback."
+                command = ""  # that stands below
+            case _:
+                text += f"{goes} on with:"
+        yield from wrap(text, width, "  ")
+        if command:
+            yield f"  {command}"
 
 
 def render_way_back(
@@ -194,7 +233,7 @@ def _done(run: Run) -> int:
 
 def _passing(run: Run, commands: Commands, width: int) -> Iterator[str]:
     """How to go on past checks that have failed."""
-    failed = [state.task for state in passable(run) if state.what is What.FAILED]
+    failed = [state.task for state in doubtful(run)]
     if failed:
         text = "If a check is wrong, and not what it checks, go on past it (the report says so):"
         yield from wrap(text, width, "  ")
@@ -271,11 +310,13 @@ def render_status(
     orphaned: bool,
     now: datetime,
     out_of_sight: bool = False,
+    room: Sequence[Suspended] = (),
     width: int = 80,
     paint: Paint = plain,
 ) -> list[str]:
     """Where a run is: what is under way, which questions are open, and what went wrong.
-    ``orphaned``: its process has ended; ``out_of_sight``: whether that lives cannot be seen.
+    ``orphaned``: its process has ended; ``out_of_sight``: whether that lives cannot be seen;
+    ``room``: machines of others that make room.
     """
     record = run.record
     lines = [paint("strong", f"The {noun_of(run)} of {record.name}, begun by {record.actor}")]
@@ -304,15 +345,18 @@ def render_status(
         lines += _titled("Failed", run, run.failed, width)
         lines += _titled("Held back", run, run.held, width)
         lines += [f"  {line}" for line in _passed(run)]
+        lines += render_room(run, room, commands, width)
         if orphaned:
             lines += ["  Go on with it, or end it where it is:", f"  {commands('resume')}"]
             lines += [f"  {commands('cancel')}"]
+            if record.mode == "test":
+                lines += ["  Or clear it away:", f"  {commands('cleanup')}"]
             lines += _passing(run, commands, width)
         if out_of_sight:
             lines += ["  Whether that lives cannot be seen from here. If it is gone for sure:"]
             lines += [f"  {commands('resume', '--take-over')}"]
         return lines
-    return [*lines, *render_run(run, commands, width, paint)]
+    return [*lines, *render_run(run, commands, width, paint, room=room)]
 
 
 def render_runs(
@@ -363,6 +407,11 @@ def run_json(run: Run, commands: Commands) -> dict[str, Any]:
             for state in run.tasks.values()
         ],
     }
+
+
+def room_json(room: Iterable[Suspended]) -> list[dict[str, str]]:
+    """Machines of others that make room as plain data."""
+    return [{"machine": str(item.machine), "site": item.site} for item in room]
 
 
 def record_json(record: RunRecord) -> dict[str, Any]:

@@ -93,13 +93,14 @@ def _nothing_to_lead_back(opened: Opened, record: RunRecord, mode: Mode) -> Prov
 
 
 def needless(journal: Journal, mode: str) -> str | None:
-    """The id of the run that has not ended and that one of this mode makes needless: a drill, when
-    a failover clears away what is left of it, and a rollback, when another one takes its place.
+    """The id of the run that has not ended and that one of this mode makes needless: a drill or a
+    clean-up, when a clean-up or a failover clears away what is left, and a rollback, when another
+    one takes its place.
     """
     last = journal.last()
     if last is None or not last.is_open:
         return None
-    cleared = mode == Mode.FAILOVER and last.mode in DRILLS
+    cleared = mode in (Mode.CLEANUP, Mode.FAILOVER) and last.mode in DRILLS
     return last.id if cleared or mode == last.mode == ROLLBACK else None
 
 

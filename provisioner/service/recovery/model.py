@@ -26,7 +26,8 @@ from provisioner.workflows.recovery.beside import Beside, given_up
 from provisioner.workflows.recovery.leaving import leaves, may_roll_back
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.modes.tasks import noun_of
-from provisioner.workflows.recovery.passing import passable
+from provisioner.workflows.recovery.passing import doubtful
+from provisioner.workflows.recovery.room import Suspended, Wakes, suspended, wakes
 from provisioner.workflows.recovery.standing import Standing, standing
 from provisioner.workflows.recovery.unheard import (
     left_out,
@@ -53,6 +54,7 @@ __all__ = [
     "RunStopping",
     "Runbook",
     "Standing",
+    "Suspended",
     "Task",
     "TaskAnswered",
     "TaskDone",
@@ -64,7 +66,9 @@ __all__ = [
     "TaskStarted",
     "TaskState",
     "TaskWaiting",
+    "Wakes",
     "What",
+    "doubtful",
     "ended",
     "given_up",
     "leaves",
@@ -74,11 +78,12 @@ __all__ = [
     "meaning",
     "noun",
     "noun_of",
-    "passable",
     "person",
     "question_of",
     "speaks_for_them",
     "standing",
+    "suspended",
     "unheard",
+    "wakes",
     "warnings_of",
 ]

@@ -21,6 +21,7 @@ from provisioner.service.recovery.model import (
     Runbook,
     RunRecord,
     RunSink,
+    Suspended,
     left_out,
 )
 from provisioner.service.recovery.opening import (
@@ -51,6 +52,7 @@ from provisioner.workflows.recovery.modes.tasks import BEGIN, as_failback, as_to
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
 from provisioner.workflows.recovery.programs import Programs, laid_out
+from provisioner.workflows.recovery.room import suspended
 from provisioner.workflows.recovery.tenure import Claim, Tenure
 from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import person
@@ -152,9 +154,9 @@ def carry_out(
     consent: bool = False,
 ) -> Run:
     """Carry a runbook out until it ends or is stopped. A drill that was interrupted ends for a
-    failover. ``consent``: somebody has made sure that nobody else carries out a run of the plan.
-    Raises ProvisionerError if it cannot begin, its journal cannot be written, or a run by another
-    journal is under way (PRV7113) or has taken its place (PRV7114).
+    clean-up or a failover. ``consent``: somebody has made sure that nobody else carries out a run
+    of the plan. Raises ProvisionerError if it cannot begin, its journal cannot be written, or a run
+    by another journal is under way (PRV7113) or has taken its place (PRV7114).
     """
     instead_of = needless(opened.journal, runbook.mode)
     opened.journal.check_begin(undoes=undoes, instead_of=instead_of)
@@ -362,6 +364,11 @@ def last_run(workspace: Workspace, source: Source) -> Run | None:
     journal = named_journal(workspace, source)
     last = journal.last()
     return journal.run(last.id) if last is not None else None
+
+
+def making_room(workspace: Workspace, source: Source) -> tuple[Suspended, ...]:
+    """The machines of others that make room for those of a plan. Raises ProvisionerError."""
+    return suspended(named_journal(workspace, source))
 
 
 def runs(workspace: Workspace, source: Source, limit: int) -> list[RunRecord]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from provisioner.core.address import Address
 from provisioner.workflows.recovery.model import Mode
-from provisioner.workflows.recovery.modes.tasks import BEGIN
+from provisioner.workflows.recovery.modes.tasks import BEGIN, MAKE_ROOM
 from provisioner.workflows.recovery.standing import STARTS, Standing, standing
 from provisioner.workflows.runbook import Task
 from provisioner.workflows.runs import Outcome, Run, TaskState
@@ -51,9 +51,13 @@ def leaves(run: Run) -> Leaves | None:
 
 def may_roll_back(run: Run) -> bool:
     """Whether the journal knows that a migration or failover has changed something about its
-    machines, and of no start at the other site that was begun. Also of one that was given up.
+    machines, or has suspended others for them, and of no start at the other site that was begun.
+    Also of one that was given up.
     """
-    if run.record.mode not in _LEADING or standing(replace(run, given_up=False)) not in _UNDONE:
+    if run.record.mode not in _LEADING or run.record.outcome is Outcome.SUCCEEDED:
+        return False
+    made_room = any(run.tasks[item].beginnings for item in run.tasks if item.startswith(MAKE_ROOM))
+    if not made_room and standing(replace(run, given_up=False)) not in _UNDONE:
         return False
     starts = (run.tasks[task.id] for task in run.runbook.tasks if task.action in STARTS)
     return not any(state.beginnings for state in starts)

@@ -284,6 +284,8 @@ def _parts(before: Task, now: Task) -> Iterator[Part]:
         # Which came first among them makes no difference.
         old[name], new[name] = sorted(old[name]), sorted(new[name])
     for name in dict.fromkeys((*new, *old)):
+        if name == "serves":
+            continue  # it follows from which tasks there are
         if old.get(name) != new.get(name):
             yield Part(name, old.get(name), new.get(name))
     for name in sorted({*arguments[0], *arguments[1]}):

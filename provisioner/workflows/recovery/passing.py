@@ -15,6 +15,8 @@ from provisioner.workflows.runs import PASSED_OVER, Run, TaskState, What
 
 PASSABLE = ("gate/", "step/")
 """How the ids of tasks begin that may be passed over."""
+REFUSED = "PRV7084"
+"""The code with which a question fails that a person has not answered with yes."""
 _SHOWN = 10
 
 
@@ -27,6 +29,18 @@ def passable(run: Run) -> tuple[TaskState, ...]:
         for state in run.tasks.values()
         if state.task.startswith(PASSABLE)
         and (state.what in (What.FAILED, What.INTERRUPTED) or state.is_under_way)
+    )
+
+
+def doubtful(run: Run) -> tuple[TaskState, ...]:
+    """Of these, the failed ones that may be wrong: the answer of a person is none, and a run that
+    is gone on with asks again.
+    """
+    return tuple(
+        state
+        for state in passable(run)
+        if state.what is What.FAILED
+        and not (state.diagnostic is not None and state.diagnostic.code == REFUSED)
     )
 
 

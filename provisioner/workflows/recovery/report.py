@@ -4,7 +4,7 @@ and kept. Pure; called by the service layer for ``dr report``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from enum import StrEnum
 from provisioner.core.diagnostics import Diagnostic
 from provisioner.workflows.recovery.beside import GivenUp, given_up
 from provisioner.workflows.recovery.clocks import ahead
-from provisioner.workflows.recovery.modes.tasks import BEGIN, FOR, noun_of
+from provisioner.workflows.recovery.modes.tasks import BEGIN, FOR, MAKE_ROOM, noun_of
 from provisioner.workflows.recovery.unheard import left_out, unheard
 from provisioner.workflows.runbook import Task
 from provisioner.workflows.runs import Carrier, Entry, Run, RunRecord, TaskState, What, person
@@ -59,9 +59,10 @@ _WORST = (
 @dataclass(frozen=True, slots=True)
 class Step:
     """A task of the run. ``start`` and ``end`` are seconds after the beginning of the run, None
-    where it did not begin or end; ``critical``: the end of the run waited for it. ``why`` says why
-    it is not done. Of a task that was begun more than once, ``beginnings`` times, all but that is
-    of the last time. ``abandoned``: nobody saw it end, so that its work may be done or not.
+    where it did not begin or end; ``critical``: the end of the run waited for it, that time.
+    ``why`` says why it is not done. Of a task that was begun more than once, ``beginnings`` times,
+    all but that is of the last time. ``abandoned``: nobody saw it end, so that its work may be done
+    or not.
     ``passed_over``: who has said that it counts as done though it did not succeed.
     """
 
@@ -84,13 +85,13 @@ class Recovered:
     """What became of a machine.
 
     ``seconds``: from the beginning of the run until its last gate was passed; ``since_fenced``:
-    from the proof that the old site is off. ``point`` is what it started from, ``taken`` at that
-    moment. ``loss``: seconds of writes that are not in it: before the fencing; in a drill, before
-    the run began; in a migration 0, for the machine was off when it was taken. None: not known, or
-    nothing to lose. ``in_step``: every write reached the other site (continuous replication), so
-    that no age of a point says what is lost. ``ahead``: by how many seconds the point is dated
-    behind the fencing, or behind the moment at which a drill took it, so that the loss is not
-    known; None where it is not.
+    from the proof that the old site is off, of several the last before it was started. ``point`` is
+    what it started from, ``taken`` at that moment. ``loss``: seconds of writes that are not in it:
+    before the fencing; in a drill, before the run began; in a migration 0, for the machine was off
+    when it was taken. None: not known, or nothing to lose. ``in_step``: every write reached the
+    other site (continuous replication), so that no age of a point says what is lost. ``ahead``: by
+    how many seconds the point is dated behind the fencing, or behind the moment at which a drill
+    took it, so that the loss is not known; None where it is not.
     """
 
     address: str
@@ -147,6 +148,8 @@ class Report:
     ``plan_digest`` is the fingerprint of the plan, the same for a stored file and its stack; None
     for runs that began without one. ``here``, ``there``: the sites as the run began. ``seconds``
     until the run ended; ``achieved`` until the last machine was recovered, None while one is not.
+    ``fenced``: when the old site was first proven off. ``critical_path``: the steps that the end of
+    the run waited for, in order, each as it was when it was waited for, though it was done again.
     ``left``: of drills, what their clean-up counted; None if nothing was cleared away yet.
     ``suspended``: machines of others that were to make room, and still do. ``unheard``: hosts of
     the old site that gave no answer, for which only the fencing speaks, with how many machines of
@@ -165,6 +168,7 @@ class Report:
     fenced: datetime | None
     machines: tuple[Recovered, ...]
     steps: tuple[Step, ...]
+    critical_path: tuple[Step, ...]
     carriers: tuple[Carrier, ...]
     answers: tuple[Said, ...]
     cancellations: tuple[Said, ...]
@@ -194,12 +198,6 @@ class Report:
         """Whether machines come up from recovery points by this run."""
         return any(step.task.action in _POINTS for step in self.steps)
 
-    @property
-    def critical_path(self) -> tuple[Step, ...]:
-        """The steps that the end of the run waited for, in order."""
-        found = [step for step in self.steps if step.critical]
-        return tuple(sorted(found, key=lambda step: (step.end or 0.0, step.start or 0.0)))
-
     def that(self, ended: Ended) -> tuple[Step, ...]:
         """The steps that ended so."""
         return tuple(step for step in self.steps if step.ended is ended)
@@ -222,8 +220,13 @@ class Report:
 def report(run: Run, cleared: Run | None = None) -> Report:
     """The report of a run. ``cleared``: the run that cleared a drill away."""
     begin = run.runbook.by_id[BEGIN].arguments if BEGIN in run.runbook.by_id else {}
-    fenced = _moment(_state(run, FENCED).result.get("at"))
-    machines = tuple(_machines(run, fenced))
+    fences = [
+        moment
+        for state in _state(run, FENCED).times_done
+        if (moment := _moment(state.result.get("at"))) is not None
+    ]
+    machines = tuple(_machines(run, fences))
+    path = _critical(run)
     recovered = [machine.seconds for machine in machines if machine.seconds is not None]
     objective = begin.get("timeObjective")
     counted = cleared if cleared is not None else run
@@ -235,9 +238,10 @@ def report(run: Run, cleared: Run | None = None) -> Report:
         seconds=run.seconds,
         objective=objective if isinstance(objective, int | float) else None,
         achieved=max(recovered) if recovered and len(recovered) == len(machines) else None,
-        fenced=fenced,
+        fenced=fences[0] if fences else None,
         machines=machines,
-        steps=tuple(_steps(run)),
+        steps=tuple(_steps(run, path)),
+        critical_path=tuple(_step(run, state, critical=True) for state in path),
         carriers=run.carriers,
         answers=tuple(_said(run, entry) for entry in run.answers),
         cancellations=tuple(_said(run, entry) for entry in run.cancellations),
@@ -250,55 +254,78 @@ def report(run: Run, cleared: Run | None = None) -> Report:
     )
 
 
-def _steps(run: Run) -> Iterator[Step]:
-    began = run.record.started
-    critical = _critical(run)
+def _steps(run: Run, path: Sequence[TaskState]) -> Iterator[Step]:
+    critical = {state.task: state for state in path}
     for task in run.runbook.tasks:
         state = run.tasks[task.id]
-        yield Step(
-            task,
-            _ended(run, state),
-            _since(began, state.begun),
-            _since(began, state.ended),
-            state.attempts,
-            state.observed,
-            task.id in critical,
-            _why(run, state),
-            state.diagnostic if state.what is What.FAILED else None,
-            state.beginnings,
-            state.abandoned or _ended(run, state) is Ended.GIVEN_UP,
-            person(state.passed_over),
-        )
+        yield _step(run, state, critical=critical.get(task.id) is state)
 
 
-def _critical(run: Run) -> frozenset[str]:
-    """From the task that ended last, always the one that ended last of those it waited for."""
-    found: set[str] = set()
-    candidates = list(run.tasks)
-    while candidates:
-        ended = [
-            (moment, task_id)
-            for task_id in candidates
-            if (moment := run.tasks[task_id].ended) is not None
-        ]
-        if not ended:
-            break
-        latest = max(ended)[1]
-        found.add(latest)
-        candidates = list(run.runbook.by_id[latest].awaits)
-    return frozenset(found)
+def _step(run: Run, state: TaskState, *, critical: bool) -> Step:
+    began = run.record.started
+    return Step(
+        run.runbook.by_id[state.task],
+        _ended(run, state),
+        _since(began, state.begun),
+        _since(began, state.ended),
+        state.attempts,
+        state.observed,
+        critical,
+        _why(run, state),
+        state.diagnostic if state.what is What.FAILED else None,
+        state.beginnings,
+        state.abandoned or _ended(run, state) is Ended.GIVEN_UP,
+        person(state.passed_over),
+    )
 
 
-def _machines(run: Run, fenced: datetime | None) -> Iterator[Recovered]:
+def _critical(run: Run) -> list[TaskState]:
+    """From the task that ended last, always the one that had ended last of those it waited for when
+    it began; in the order of time.
+    """
+    found: list[TaskState] = []
+    ended = [(state.ended, state.task) for state in run.tasks.values() if state.ended is not None]
+    latest = run.tasks[max(ended)[1]] if ended else None
+    while latest is not None:
+        found.append(latest)
+        latest = _waited_for(run, latest)
+    return found[::-1]
+
+
+def _waited_for(run: Run, latest: TaskState) -> TaskState | None:
+    """Of what a task waited for the last that ended, as it was then: whoever goes on with a run
+    waits for what is done anew, over all that was done before and needs it.
+    """
+    begun = latest.begun or latest.ended
+    assert begun is not None, "it has ended"
+    since = max((item.since for item in run.carriers if item.since <= begun), default=begun)
+    candidates: list[tuple[datetime, str, TaskState]] = []
+    frontier = list(run.runbook.by_id[latest.task].awaits)
+    seen: set[str] = set()
+    while frontier:
+        task_id = frontier.pop()
+        if task_id in seen:
+            continue
+        seen.add(task_id)
+        state = run.tasks[task_id]
+        times = [(time.ended, time) for time in (*state.former, state) if time.ended is not None]
+        before = [(ended, task_id, time) for ended, time in times if ended <= begun]
+        candidates += before[-1:]
+        if before and before[-1][0] < since:
+            frontier += run.runbook.by_id[task_id].needs
+    return max(candidates, key=lambda item: item[:2])[2] if candidates else None
+
+
+def _machines(run: Run, fences: Sequence[datetime]) -> Iterator[Recovered]:
     by_subject: dict[str, list[Task]] = {}
     for task in run.runbook.tasks:
         by_subject.setdefault(task.subject, []).append(task)
     for task in run.runbook.tasks:
         if task.action in STARTS or task.action == SEED:
-            yield _machine(run, task, by_subject[task.subject], fenced)
+            yield _machine(run, task, by_subject[task.subject], fences)
 
 
-def _machine(run: Run, start: Task, tasks: list[Task], fenced: datetime | None) -> Recovered:
+def _machine(run: Run, start: Task, tasks: list[Task], fences: Sequence[datetime]) -> Recovered:
     # What it has to prove to one other machine says nothing about itself.
     gates = [task for task in tasks if task.id.startswith(GATE) and FOR not in task.arguments]
     decisive = [run.tasks[task.id] for task in (start, *gates)]
@@ -318,12 +345,12 @@ def _machine(run: Run, start: Task, tasks: list[Task], fenced: datetime | None) 
         ended=ended,
         why=why,
         seconds=_since(run.record.started, up),
-        since_fenced=_since_fenced(fenced, up),
+        since_fenced=_since_fenced(fences, run.tasks[start.id].begun, up),
         point=_text(source.get("point")),
         taken=taken,
         loss=_loss(run, source, taken),
         ahead=_ahead(source, taken),
-        in_step=bool(source.get("continuous")),
+        in_step=bool(source.get("continuous") or source.get("inStep")),
         objective=float(objective) if isinstance(objective, int | float) else None,
         moved=moved if isinstance(moved, int) else None,
         gates=len(gates),
@@ -347,6 +374,8 @@ def _loss(run: Run, source: Mapping[str, object], taken: datetime | None) -> flo
             known = not source.get("continuous") and _ahead(source, taken) is None
             return float(loss) if known and isinstance(loss, int | float) else None
         case "last-synchronise":
+            return 0.0
+        case "stage" if source.get("inStep"):
             return 0.0
         case "stage" if taken is not None and _ahead(source, taken) is None:
             return max(0.0, (run.record.started - taken).total_seconds())
@@ -378,7 +407,7 @@ def _left(run: Run) -> Left | None:
 def _suspended(run: Run) -> Iterator[str]:
     for task in run.runbook.tasks:
         result = run.tasks[task.id].result
-        if task.id.startswith("suspend/") and result.get("power") == "suspended":
+        if task.id.startswith(MAKE_ROOM) and result.get("power") == "suspended":
             yield task.subject
 
 
@@ -423,9 +452,12 @@ def _since(began: datetime, moment: datetime | None) -> float | None:
     return None if moment is None else max(0.0, (moment - began).total_seconds())
 
 
-def _since_fenced(fenced: datetime | None, up: datetime | None) -> float | None:
-    """None also for a machine that was up before a resumed run fenced the site once more."""
-    return None if fenced is None or up is None or up < fenced else _since(fenced, up)
+def _since_fenced(
+    fences: Iterable[datetime], begun: datetime | None, up: datetime | None
+) -> float | None:
+    """Seconds from the last proof before a machine was begun to be started until it was up."""
+    before = [moment for moment in fences if begun is not None and moment <= begun]
+    return _since(max(before), up) if before else None
 
 
 def _moment(value: object) -> datetime | None:

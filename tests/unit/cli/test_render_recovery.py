@@ -17,7 +17,7 @@ from provisioner.cli.render.recovery.markdown import render_markdown_report
 from provisioner.cli.render.recovery.page import render_page
 from provisioner.cli.render.recovery.report import render_report
 from provisioner.cli.render.recovery.times import offset
-from provisioner.service.recovery.reporting import Evidence, Report
+from provisioner.service.recovery.reporting import Evidence, Report, Step
 from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.recovery.report import report
 from provisioner.workflows.runbook import Runbook
@@ -91,13 +91,25 @@ def test_a_page_says_how_it_went_against_the_objectives() -> None:
     assert {"d" * 64, "fenced 0:32", "Failed (1)", "Held back (1)", "Gates (4)"} <= set(texts)
 
 
+def test_what_is_not_known_is_not_within_an_objective() -> None:
+    unknown: dict[str, dict[str, object]] = {
+        "stage/db": {"taken": None},
+        "stage/web": {"inStep": True},
+    }
+    lines = render_report(evidence(report(run_of(shop(), Mode.TEST, results=unknown))), 200)
+    (told,) = (line for line in lines if line.startswith("Recovery point:"))
+    expected = "1 machine in step with every write; 1 machine of which it is not known; the others "
+    assert told.endswith(f"{expected}within the objectives.")
+
+
 def hostile(found: Report) -> Report:
-    steps = tuple(
-        replace(step, task=replace(step.task, title=HOSTILE), why=HOSTILE) for step in found.steps
-    )
+    def titled(step: Step) -> Step:
+        return replace(step, task=replace(step.task, title=HOSTILE), why=HOSTILE)
+
+    steps, path = (tuple(map(titled, some)) for some in (found.steps, found.critical_path))
     answers = tuple(replace(item, text=HOSTILE, actor=HOSTILE) for item in found.answers)
     machines = tuple(replace(item, why=HOSTILE) for item in found.machines)
-    return replace(found, steps=steps, answers=answers, machines=machines)
+    return replace(found, steps=steps, critical_path=path, answers=answers, machines=machines)
 
 
 def test_nothing_that_is_shown_becomes_markup() -> None:

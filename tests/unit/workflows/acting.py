@@ -18,7 +18,8 @@ from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.events import RunEvent
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.runbook import OnFailure, Runbook, Task
-from provisioner.workflows.runner import Limits, Runner
+from provisioner.workflows.limits import Limits
+from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import Run, What
 
 QUICK = Limits(poll_seconds=0.05, grace_seconds=0.2)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.core.diagnostics import ProvisionerError, error
-from provisioner.providers.api import Retryable
+from provisioner.providers.api import Retryable, Terminal
 from provisioner.workflows import events
 from provisioner.workflows.actions import Done, Work
 from provisioner.workflows.runbook import OnFailure
@@ -316,3 +316,45 @@ def test_what_is_put_out_begins_nothing_more_and_ends_what_it_has_begun(tmp_path
         run.outcome,
         whats(stage.journal.run(run.id)),
     )
+
+
+@pytest.mark.parametrize(
+    ("policy", "behind"), [(STOP, What.HELD), (HOLD, What.HELD), (GO_ON, What.DONE)]
+)
+def test_a_question_ends_when_nothing_that_it_serves_can_succeed_any_more(
+    tmp_path: Path, policy: OnFailure, behind: What
+) -> None:
+    stage, asked = Stage(tmp_path), threading.Event()
+    stage.listener = lambda event: asked.set() if isinstance(event, events.TaskWaiting) else None
+
+    def late(_work: Work) -> Done:
+        assert asked.wait(SECONDS)
+        raise Terminal(TROUBLE)
+
+    stage.actions["late"] = Act(late)
+    run = stage.start(
+        task("late", action="late", on_failure=HOLD),
+        task("served", "late"),
+        replace(task("question", action="ask", on_failure=policy), serves=("served",)),
+        task("behind", "question"),
+    )
+    assert (What.HELD, "late") == (run.tasks["question"].what, run.tasks["question"].held_by)
+    assert (behind, Outcome.IN_PART) == (run.tasks["behind"].what, run.record.outcome)
+
+
+def test_it_is_asked_when_the_run_is_gone_on_with(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    run = stage.start(
+        task("bad", action="fail", on_failure=HOLD),
+        task("served", "bad"),
+        task("first"),
+        replace(task("question", "first", action="ask"), serves=("served",)),
+    )
+    assert What.HELD is run.tasks["question"].what
+    stage.actions["fail"] = Act()
+    stage.listener = lambda event: (
+        stage.journal.answer(run.record.id, "question", "yes", "ann")
+        if isinstance(event, events.TaskWaiting)
+        else None
+    )
+    assert Outcome.SUCCEEDED is stage.runner().resume("ann").record.outcome

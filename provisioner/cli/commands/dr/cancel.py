@@ -39,23 +39,30 @@ def command(
     other site yet.
 
     A run that has ended and did not succeed is given up: what it has not done stays undone, and
-    other runs may begin where it stands. What it leaves is said: machines that are off, or marked
-    as not to start.
+    other runs may begin where it stands. What it leaves is said: machines that are off, marked
+    as not to start, or suspended to make room.
     """
     from provisioner.cli.opening import open_workspace
-    from provisioner.cli.render.runs import record_json, render_left, render_way_back
+    from provisioner.cli.render.runs import (
+        record_json,
+        render_left,
+        render_room,
+        render_way_back,
+        room_json,
+    )
     from provisioner.service.recovery.model import noun_of
     from provisioner.service.recovery.naming import only_plan
     from provisioner.service.recovery.opening import commands_for
-    from provisioner.service.recovery.running import cancel
+    from provisioner.service.recovery.running import cancel, making_room
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
     source = only_plan(workspace, source)
     run = cancel(workspace, source, consent=consent)
     record = run.record
+    room = making_room(workspace, source)
     if terminal.json:
-        terminal.print_json(record_json(record))
+        terminal.print_json({**record_json(record), "suspended": room_json(room)})
         return
     what = "is asked to end" if record.is_open else "has ended here"
     if run.given_up:
@@ -64,5 +71,6 @@ def command(
     if not record.is_open:
         commands = commands_for(workspace, source, record.name)
         lines += render_left(run, terminal.width)
+        lines += render_room(run, room, commands, terminal.width)
         lines += render_way_back(run, commands, terminal.width, alone=True)
     terminal.print(lines)

@@ -31,8 +31,8 @@ def command(
     """Remove what a drill has made, and prove it.
 
     Machines, throw-away disks and isolated networks of the last drill are removed, however far it
-    came; machines that had to make room go on. At the end everything that a drill makes is looked
-    for: unless nothing is left, this fails.
+    came, also if its process was killed; machines that had to make room go on. At the end
+    everything that a drill makes is looked for: unless nothing is left, this fails.
     """
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.recovering import opened, run_mode

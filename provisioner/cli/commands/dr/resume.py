@@ -68,6 +68,6 @@ def command(
         )
     return carried_out(
         invocation.terminal,
-        found.commands,
+        found,
         lambda means: resume(workspace, found, means, consent=consent, pass_over=pass_over),
     )

@@ -59,6 +59,6 @@ def command(
     )
     return carried_out(
         invocation.terminal,
-        found.commands,
+        found,
         lambda means: rollback(workspace, found, means, off_site, consent=consent),
     )

@@ -30,11 +30,16 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress
     from provisioner.cli.render.places import places_json, render_places
-    from provisioner.cli.render.runs import render_status, run_json
+    from provisioner.cli.render.runs import render_status, room_json, run_json
     from provisioner.service.recovery.naming import only_plan
     from provisioner.service.recovery.opening import commands_for, journal_path
     from provisioner.service.recovery.places import places
-    from provisioner.service.recovery.running import is_orphaned, is_out_of_sight, last_run
+    from provisioner.service.recovery.running import (
+        is_orphaned,
+        is_out_of_sight,
+        last_run,
+        making_room,
+    )
 
     terminal = invocation.terminal
     workspace = open_workspace(invocation, stack)
@@ -50,11 +55,12 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
             problems = [replace(item, severity=Severity.WARNING) for item in problem.diagnostics]
     terminal.report(problems)
     commands = commands_for(workspace, source, run.record.name if run is not None else "")
+    room = making_room(workspace, source)
     if terminal.json:
         data: dict[str, Any] = {"run": None, "outcome": None, "tasks": [], "orphaned": False}
         if run is not None:
             data = {**run_json(run, commands), "orphaned": orphaned}
-        terminal.print_json({**data, **places_json(where)})
+        terminal.print_json({**data, "suspended": room_json(room), **places_json(where)})
         return
     paint = terminal.paint(terminal.out)
     if where is not None:
@@ -69,6 +75,7 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
                 commands,
                 orphaned=orphaned,
                 out_of_sight=is_out_of_sight(workspace, source, run.record.id),
+                room=room,
                 now=workspace.clock.now(),
                 width=terminal.width,
                 paint=paint,

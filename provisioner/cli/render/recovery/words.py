@@ -103,7 +103,7 @@ def _point(report: Report) -> Fact:
     known = [item for item in report.machines if item.loss is not None]
     beyond = [item for item in report.machines if item.is_within is False]
     in_step = sum(1 for item in report.machines if item.in_step)
-    unknown = len(report.machines) - len(known) - in_step
+    unknown = sum(1 for item in report.machines if item.loss is None and not item.in_step)
     parts = []
     if known:
         worst = max(known, key=lambda item: item.loss or 0.0)
@@ -118,7 +118,7 @@ def _point(report: Report) -> Fact:
     if beyond:
         parts.append(f"{count(len(beyond), 'machine')} BEYOND the objective")
     elif any(item.objective is not None for item in known):
-        parts.append("within the objectives")
+        parts.append("the others within the objectives" if unknown else "within the objectives")
     return Fact("Recovery point", "; ".join(parts), False if beyond else not unknown or None)
 
 

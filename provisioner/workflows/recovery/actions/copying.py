@@ -104,7 +104,8 @@ class Copying:
                 error(
                     "PRV7079",
                     f"{', '.join(without)}: no recovery point at {self._estate.plan.there}",
-                    detail="Nothing can be started of it there. Nothing was fenced or stopped.",
+                    detail="Nothing can be started of it there. Nothing was fenced, stopped or "
+                    "suspended.",
                     hint="Look at 'provisioner replicate status'. To recover the others without "
                     f"{'it' if len(without) == 1 else 'them'}: 'provisioner dr failover {options}'"
                     f"{more}.",

@@ -12,7 +12,7 @@ from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.core.identity import identity
 from provisioner.core.values import Json
 from provisioner.providers.api import Absent, Present, Resource
-from provisioner.providers.capabilities import POWER, Power, ReplicaState
+from provisioner.providers.capabilities import POWER, Power, ReplicaState, Way
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import (
     Acting,
@@ -141,7 +141,16 @@ class Drilling:
         }
         after = self._estate.replica_states([machine])[machine.address]
         told = _stands_on(before, after)
-        return Done({"disks": disks, **told, "objective": machine.point_objective})
+        mirrored = machine.way is Way.CONTINUOUS and before.in_step
+        return Done(
+            {
+                "disks": disks,
+                **told,
+                "objective": machine.point_objective,
+                # Of disks that an earlier attempt made nobody knows how it was then.
+                "inStep": mirrored and not before.staged,
+            }
+        )
 
     def _is_defined(self, work: Work) -> Done | NotDone:
         found = self._estate.own(self.drilled(self._estate.machine(work)))

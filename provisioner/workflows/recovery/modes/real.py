@@ -4,7 +4,8 @@ In both, every start at the other site comes after tasks that prove the machine 
 ran: it is stopped and seen to be, or the old site is fenced. ``turn`` stands between the two: from
 then on the other site is the plan's own. Those proofs do not last: whoever goes on with a run has
 them done anew, up to ``turn`` with all that leads there, and behind it only what a start needs
-itself.
+itself. Machines of others make room behind ``turn``, too: what was refused before has suspended
+nobody.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from provisioner.workflows.runbook import OnFailure, Runbook, Task
 
 LAST = "last"
 """The stage in which machines go down for the last synchronisation."""
+ROOM = "room"
+"""The stage in which others make room."""
 
 
 def migrate_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Runbook:
@@ -108,6 +111,7 @@ def migrate_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Ru
     )
     turned = _turn(draft, [proof])
     off = stay_off(draft, plan.here, [turned])
+    room = _room(draft, turned)
     ready = {}
     for machine in draft.machines:
         # Before the turn the last synchronisation, to be done anew if the run is gone on with;
@@ -115,7 +119,7 @@ def migrate_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> Ru
         last = about("last-synchronise", machine)
         promote = draft.add(_promote(machine, [turned], last, plan, cleared))
         ready[machine.address] = [promote]
-    how = Rise(Mode.MIGRATE, plan.there, [off, turned], ready, "start", look=True)
+    how = Rise(Mode.MIGRATE, plan.there, [off, turned, *room], ready, "start", look=True)
     ended = rise(draft, how)
     give_back(draft, plan.here, [turned], ended)
     return draft.finished()
@@ -203,6 +207,8 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
         )
     )
     turned = _turn(draft, [fenced, heard, *off])
+    # While the disks are made: only the starts wait for the room.
+    room = _room(draft, turned)
     ready = {}
     for machine in draft.machines:
         name = machine.address.name
@@ -228,7 +234,7 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
         )
         promote = draft.add(_promote(machine, [chosen], chosen, plan, cleared))
         ready[machine.address] = [promote, about("off", machine)]
-    how = Rise(Mode.FAILOVER, plan.there, [fenced, heard, turned], ready, "start")
+    how = Rise(Mode.FAILOVER, plan.there, [fenced, heard, turned, *room], ready, "start")
     rise(draft, how)
     return draft.finished()
 
@@ -320,8 +326,17 @@ def _prepared(draft: Draft, mode: Mode, sites: list[str]) -> list[str]:
     needs = [began, *consents]
     before = own_steps(plan, mode, Moment.BEFORE)
     steps = run_steps(draft, before, needs, site=plan.there, drill=False, stage=PREPARE)
-    needs = [*needs, *steps[-1:]]
-    return [*needs, *make_room(draft, plan.there, needs)]
+    return [*needs, *steps[-1:]]
+
+
+def _room(draft: Draft, turned: str) -> list[str]:
+    """What every start waits for as well, where machines make room in one of the directions: one
+    task in both of them, so that the starts of the way back need the same.
+    """
+    made = make_room(draft, draft.plan.there, [turned], stage=ROOM)
+    if not any(draft.plan.suspend.values()):
+        return []
+    return [draft.add(milestone("room", "there is room", [turned, *made], stage=ROOM))]
 
 
 def _lane(plan: RecoveryPlan, machine: PlannedMachine) -> str:

@@ -49,6 +49,7 @@ def rise(draft: Draft, how: Rise) -> list[str]:
     opened: list[str] = []
     for number, machines in tiers(draft.plan).items():
         stage = f"tier {number}"
+        serves = _starts(draft, number)
         opening = draft.add(
             milestone(
                 f"tier/{number}",
@@ -58,7 +59,7 @@ def rise(draft: Draft, how: Rise) -> list[str]:
                 stage=stage,
             )
         )
-        before = _steps(draft, how, Moment.BEFORE, [opening], stage, tier=number)
+        before = _steps(draft, how, Moment.BEFORE, [opening], stage, tier=number, serves=serves)
         ended = []
         for machine in machines:
             needed = [task_id for address in machine.needs for task_id in well.get(address, ())]
@@ -70,10 +71,13 @@ def rise(draft: Draft, how: Rise) -> list[str]:
             needs = [*ready, *needed, *edges]
             well[machine.address], all_of_it = _machine(draft, how, machine, needs, stage)
             ended += [*edges, *all_of_it]
-        after = _steps(draft, how, Moment.AFTER, [opening], stage, tier=number, ended=ended)
+        after = _steps(
+            draft, how, Moment.AFTER, [opening], stage, tier=number, ended=ended, serves=serves
+        )
         opened = [opening, *after[-1:]]
         ended = [*ended, *after]
-    last = _steps(draft, how, Moment.AFTER, opened or how.every, FINISH, ended=ended)
+    all_tiers = opened or how.every
+    last = _steps(draft, how, Moment.AFTER, all_tiers, FINISH, ended=ended, serves=_starts(draft))
     return [*opened, *ended, *last]
 
 
@@ -178,11 +182,35 @@ def _steps(
     tier: int | None = None,
     machine: Address | None = None,
     ended: Sequence[str] = (),
+    serves: Sequence[str] = (),
 ) -> list[str]:
     if how.mode is None:
         return []
     steps = own_steps(draft.plan, how.mode, moment, tier=tier, machine=machine)
-    return run_steps(draft, steps, needs, after=ended, site=how.site, drill=how.drill, stage=stage)
+    return run_steps(
+        draft,
+        steps,
+        needs,
+        after=ended,
+        site=how.site,
+        drill=how.drill,
+        stage=stage,
+        serves=serves,
+    )
+
+
+def _starts(draft: Draft, tier: int = 0) -> list[str]:
+    """The starts of a tier and of those behind it, which come after the answer of a person; none
+    where nobody is asked.
+    """
+    if not any(step.check.kind == "prompt" for step in draft.plan.steps):
+        return []
+    return [
+        about("start", machine)
+        for number, machines in tiers(draft.plan).items()
+        for machine in machines
+        if number >= tier and machine.address not in draft.without
+    ]
 
 
 def _other(gate: Check) -> str:

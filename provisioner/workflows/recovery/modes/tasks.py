@@ -41,6 +41,8 @@ BACK = "back"
 """The argument of the first task that says so: a migration brings the machines home."""
 PREPARE, FINISH = "prepare", "finish"
 """Stages before and after the tiers."""
+MAKE_ROOM, GIVE_BACK = "suspend/", "resume/"
+"""Before the names of machines: the tasks that suspend them, and let them go on."""
 STARTS = "starts"
 SYNCS = "synchronise"
 PARALLEL_SYNCS = 4
@@ -313,24 +315,27 @@ def run_steps(
     site: str,
     drill: bool,
     stage: str,
+    serves: Sequence[str] = (),
 ) -> list[str]:
-    """The author's steps one after another; returns their ids."""
+    """The author's steps one after another; returns their ids. ``serves``: the starts that they are
+    about or that come behind them; when none of these can be any more, nobody is asked.
+    """
     before, ended = list(needs), list(after)
     added: list[str] = []
     for step in steps:
-        task_id = draft.add(
-            check(
-                f"step/{step.name}",
-                step.name,
-                step.check,
-                before,
-                after=ended,
-                machine=step.machine,
-                site=site,
-                drill=drill,
-                stage=stage,
-            )
+        task = check(
+            f"step/{step.name}",
+            step.name,
+            step.check,
+            before,
+            after=ended,
+            machine=step.machine,
+            site=site,
+            drill=drill,
+            stage=stage,
         )
+        asks = step.check.kind == "prompt"
+        task_id = draft.add(replace(task, serves=tuple(serves)) if asks else task)
         added.append(task_id)
         before, ended = [task_id], []
     return added
@@ -356,19 +361,20 @@ def stay_off(draft: Draft, site: str, needs: Sequence[str]) -> str:
     )
 
 
-def make_room(draft: Draft, site: str, needs: Sequence[str]) -> list[str]:
-    """Suspend machines of others at a site."""
+def make_room(draft: Draft, site: str, needs: Sequence[str], *, stage: str = PREPARE) -> list[str]:
+    """Suspend machines of others at a site. One that cannot be holds what needs the room."""
     before = tuple(needs)
     return [
         draft.add(
             Task(
-                f"suspend/{known.address.name}",
+                f"{MAKE_ROOM}{known.address.name}",
                 f"suspend {known.address}",
                 "suspend",
                 {"machine": str(known.address), "site": site, "state": "suspended"},
                 before,
+                on_failure=OnFailure.HOLD,
                 subject=str(known.address),
-                stage=PREPARE,
+                stage=stage,
             )
         )
         for known in draft.plan.suspend.get(site, ())
@@ -381,7 +387,7 @@ def give_back(draft: Draft, site: str, needs: Sequence[str], after: Iterable[str
     return [
         draft.add(
             Task(
-                f"resume/{known.address.name}",
+                f"{GIVE_BACK}{known.address.name}",
                 f"resume {known.address}",
                 "suspend",
                 {"machine": str(known.address), "site": site, "state": "running"},

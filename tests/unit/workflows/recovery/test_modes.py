@@ -63,6 +63,20 @@ def test_nothing_is_fenced_before_each_machine_has_a_recovery_point(plan: Recove
 
 
 @given(plans())
+def test_others_make_room_for_each_start_and_not_before_the_plan_has_turned(
+    plan: RecoveryPlan,
+) -> None:
+    for mode in (Mode.MIGRATE, Mode.FAILOVER):
+        runbook = runbook_of(plan, mode)
+        room = {task.id for task in runbook.tasks if task.id.startswith("suspend/")}
+        assert len(plan.suspend.get(B, ())) == len(room)
+        assert all("turn" in before(runbook, item) for item in room)
+        for machine in plan.machines:
+            assert room <= before(runbook, f"start/{machine.address.name}")
+            assert set() == room & awaited(runbook, f"promote/{machine.address.name}")
+
+
+@given(plans())
 def test_whoever_goes_on_with_a_run_proves_anew_what_each_start_relies_on(
     plan: RecoveryPlan,
 ) -> None:

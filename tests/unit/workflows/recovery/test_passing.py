@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.providers.api import Terminal
 from provisioner.workflows.actions import Work
-from provisioner.workflows.recovery.passing import passable, passing_over
+from provisioner.workflows.recovery.passing import doubtful, passable, passing_over
 from provisioner.workflows.runbook import OnFailure
 from provisioner.workflows.runs import Outcome, Run, What
 from tests.unit.workflows.acting import TROUBLE, Act, Stage, task, whats
@@ -99,3 +99,10 @@ def test_a_check_that_nobody_saw_end_may_be_passed_over_and_a_start_may_not(
     changed = {name: replace(state, what=what) for name, state in run.tasks.items()}
     found = passable(replace(run, tasks=changed))
     assert ["gate/db/1", "step/own"] == [state.task for state in found]
+
+
+def test_the_answer_of_a_person_is_not_doubted(tmp_path: Path) -> None:
+    run = Course(tmp_path, "gate/db/1", "step/own").run
+    no = error("PRV7084", "the answer to 'own' was 'no', not yes")
+    tasks = {**run.tasks, "step/own": replace(run.tasks["step/own"], diagnostic=no)}
+    assert ["gate/db/1"] == [state.task for state in doubtful(replace(run, tasks=tasks))]

@@ -22,8 +22,8 @@ from typing import TypeVar
 from provisioner.engine.stop import StopSignal
 from provisioner.workflows.actions import Done, NotDone, Work
 from provisioner.workflows.journal import Journal
-from provisioner.workflows.runbook import Runbook, Task
 from provisioner.workflows.limits import Limits
+from provisioner.workflows.runbook import Runbook, Task
 from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import Run
 

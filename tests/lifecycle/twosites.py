@@ -24,12 +24,12 @@ from provisioner.state.model import EndpointRecord
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.events import RunEvent
 from provisioner.workflows.journal import Journal
+from provisioner.workflows.limits import Limits
 from provisioner.workflows.recovery.actions import Estate, recovery_actions, synchronise
 from provisioner.workflows.recovery.actions.estate import Acting
 from provisioner.workflows.recovery.model import Mode, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.modes import rollback_runbook, runbook_of
 from provisioner.workflows.runbook import Runbook
-from provisioner.workflows.limits import Limits
 from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import Run
 from provisioner_plugins.memory import provider as memory_provider

@@ -17,8 +17,8 @@ from provisioner.state.process import ProcessIdentity
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.events import RunEvent
 from provisioner.workflows.journal import Journal
-from provisioner.workflows.runbook import OnFailure, Runbook, Task
 from provisioner.workflows.limits import Limits
+from provisioner.workflows.runbook import OnFailure, Runbook, Task
 from provisioner.workflows.runner import Runner
 from provisioner.workflows.runs import Run, What
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from provisioner.providers.api import Terminal
 from provisioner.workflows import events
 from provisioner.workflows.actions import NotDone, Work
+from provisioner.workflows.limits import Limits
 from provisioner.workflows.runbook import OnFailure, Runbook
-from provisioner.workflows.runner import Limits
 from provisioner.workflows.runs import Outcome, Run, What
 from tests.unit.workflows.acting import TROUBLE, Act, Stage, whats
 from tests.unit.workflows.random_runbooks import runbooks

@@ -10,8 +10,8 @@ from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.providers.api import Retryable, Terminal
 from provisioner.workflows import events
 from provisioner.workflows.actions import Done, Work
+from provisioner.workflows.limits import Limits
 from provisioner.workflows.runbook import OnFailure
-from provisioner.workflows.runner import Limits
 from provisioner.workflows.runs import Outcome, What
 from tests.unit.workflows.acting import (
     SECONDS,

@@ -101,7 +101,7 @@ def test_whoever_looks_at_the_stack_is_told(twice: Sites, command: tuple[str, ..
     done = twice.cli(*command)
     told = " ".join((done.out + done.err).split())
     assert f"{RUNS_HERE}the recovery plan shop has it at Site/west since" in told
-    assert "'provisioner dr reprotect shop' takes it over" in told
+    assert "provisioner dr reprotect shop takes it over" in told
     assert ["web"] == twice.running("east")
 
 

@@ -77,6 +77,14 @@ def test_a_check_looks_for_programs_as_a_run_does(
     assert [health] == missing(sites, "shop", "--stack", "..")
 
 
+def test_what_a_machine_asks_of_another_has_its_program_looked_for(sites: Sites) -> None:
+    script(sites)
+    asked = "{machine: db, health: {command: {argv: [no-such-program]}}}"
+    compiled(sites, FENCED.replace("after: [{machine: db}]", f"after: [{asked}]"))
+    (found,) = missing(sites, "shop")
+    assert found.startswith("the health of VirtualMachine/db for VirtualMachine/web needs")
+
+
 @pytest.mark.parametrize("interpreter", ["/bin/no-such-shell", "/usr/bin/env no-such-shell"])
 def test_a_script_whose_interpreter_is_missing(sites: Sites, interpreter: str) -> None:
     script(sites).write_text(f"#!{interpreter}\n")

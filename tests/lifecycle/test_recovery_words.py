@@ -27,7 +27,7 @@ def test_runs_have_names_in_sentences_and_modes_for_programs(sites: Sites) -> No
         ("Reprotection", "The reprotection of shop"),
         ("Migration", "The failback of shop"),
     ] == ends
-    assert sites.cli("dr", "status").out.startswith("The failback of shop, begun by")
+    assert "\nThe failback of shop, begun by" in sites.cli("dr", "status").out
     assert "Failback of shop" in sites.cli("dr", "report").out
     rows = sites.cli("dr", "history").out.splitlines()[1:]
     names = ("failback", "reprotection", "migration", "clean-up", "drill")

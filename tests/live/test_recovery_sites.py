@@ -147,7 +147,6 @@ def test_a_drill_beside_the_running_machines(
     assert ["a"] == observer.places("web")
 
 
-@pytest.mark.slow
 def test_a_migration_there_and_back(running: Shop, observer: Observer) -> None:
     shop, a, b = running, running.sites.a, running.sites.b
     for here, there, command in ((a, b, "migrate"), (b, a, "failback")):

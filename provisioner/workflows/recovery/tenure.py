@@ -13,7 +13,7 @@ import secrets
 import shlex
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +36,9 @@ from provisioner.workflows.refusals import moment
 
 HOLDING = 30.0
 """Seconds that a host has for giving a lease: putting a former holder out takes 20 at most."""
+GRACE = 2.0
+"""Seconds that hosts which a run can do without are waited for when all others have answered: those
+of a site that is lost, mostly, and each second until the fencing counts as loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +139,23 @@ class Tenure:
 
     def __enter__(self) -> Tenure:
         """Ask all hosts at once, for :data:`PATIENCE` seconds; those that give no answer are told
-        of. Raises ProvisionerError (PRV7113) if another run holds the lease of one.
+        of, as are those that the run can do without and that have given none :data:`GRACE` seconds
+        after the others: their leases may still come. Raises ProvisionerError (PRV7113) if another
+        run holds the lease of one.
         """
         silent: list[str] = []
         refused: list[ProvisionerError] = []
         try:
-            with ThreadPoolExecutor(max(1, len(self._seats)), thread_name_prefix="lease") as pool:
-                asked = {name: pool.submit(self._ask, seat) for name, seat in self._seats.items()}
+            asked = {
+                name: begun(partial(self._ask, seat), f"lease-{name}")
+                for name, seat in self._seats.items()
+            }
+            wait([asked[name] for name in self._seats if self._is_needed(name)])
+            wait(asked.values(), GRACE)
             for name, future in asked.items():
                 try:
-                    taken = future.result()
-                except ProvisionerError:
+                    taken = future.result(0.0)
+                except (ProvisionerError, TimeoutError):
                     silent.append(name)
                     continue
                 if taken is not None:
@@ -202,9 +211,12 @@ class Tenure:
         """Whether nothing waits for this host, which gave no answer a moment ago: a site that is
         left may be half dead.
         """
-        if self._plan.site_of[seat.record.name] in self._sites or seat.asked is None:
+        if self._is_needed(seat.record.name) or seat.asked is None:
             return False
         return self._sessions.clock.monotonic() - seat.asked < SILENCE
+
+    def _is_needed(self, host: str) -> bool:
+        return self._plan.site_of[host] in self._sites
 
     def put_out(self) -> ProvisionerError | None:
         """Why the run may begin nothing more: another one has taken a lease over (PRV7114). Waits

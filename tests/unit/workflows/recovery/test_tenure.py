@@ -14,9 +14,10 @@ import pytest
 
 from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.providers.api import Retryable
-from provisioner.providers.capabilities import LEASES
+from provisioner.providers.capabilities import LEASES, Lease, Taken
 from provisioner.state.model import EndpointRecord
 from provisioner.state.process import ProcessIdentity
+from provisioner.workflows.recovery import tenure as module
 from provisioner.workflows.recovery.tenure import Claim, Tenure
 from provisioner_plugins.memory.session import MemorySession
 from tests.lifecycle.twosites import HOSTS, TwoSites
@@ -116,8 +117,8 @@ def test_a_host_that_has_forgotten_everything_gives_it_again(sites: TwoSites) ->
 
 def forget(sites: TwoSites, site: str) -> None:
     """The host of a site was restarted."""
-    (lease,) = [item for item in sites.outside(site).objects() if item.kind == "Lease"]
-    sites.outside(site).remove("Lease", lease.name)
+    (lease,) = leases(sites, site)
+    sites.outside(site).remove("Lease", lease)
 
 
 def test_who_was_put_out_hears_of_it_also_when_the_other_one_has_ended(sites: TwoSites) -> None:
@@ -147,6 +148,37 @@ def test_a_host_that_gives_none_holds_up_only_what_needs_its_site(
         with pytest.raises(Retryable) as found:
             admit(sites, run, B)
     assert f"Host/{HOSTS[B]}" == found.value.diagnostic.address
+
+
+def test_nobody_waits_for_a_host_whose_site_is_left_once_the_others_have_answered(
+    sites: TwoSites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, asked, answers, gave = MemorySession.hold, Event(), Event(), Event()
+
+    def slow(self: MemorySession, name: str, *rest: Any, **more: Any) -> Lease | Taken | None:
+        if not name.endswith(HOSTS[A]):
+            return hold(self, name, *rest, **more)
+        asked.set()
+        assert answers.wait(60)
+        found = hold(self, name, *rest, **more)
+        gave.set()
+        return found
+
+    monkeypatch.setattr(MemorySession, "hold", slow)
+    monkeypatch.setattr(module, "GRACE", 0.0)
+    with tenure(sites, needs=(B,)) as run:
+        assert asked.wait(60)
+        admit(sites, run, B)
+        answers.set()
+        assert gave.wait(60)
+    never, tries = Event(), 0
+    while (held := leases(sites, A)) and tries < 500:
+        tries += not never.wait(0.02)
+    assert [] == held
+
+
+def leases(sites: TwoSites, site: str) -> list[str]:
+    return [item.name for item in sites.outside(site).objects() if item.kind == "Lease"]
 
 
 @pytest.mark.parametrize("promises", [True, False])

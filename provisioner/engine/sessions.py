@@ -118,12 +118,15 @@ class Sessions:
         *,
         doing: str,
         seconds: float | None = None,
+        once: bool = False,
     ) -> Answer:
-        """Ask an endpoint something that changes nothing there, a few times while it says that it
-        may answer later; raises ProvisionerError if it does not, also within ``seconds`` (those of
-        the Host for reading, unless given).
+        """Ask an endpoint something that changes nothing there, a few times (or ``once``) while it
+        says that it may answer later; raises ProvisionerError if it does not, also within
+        ``seconds`` (those of the Host for reading, unless given).
         """
         given_up = threading.Event()
+        if once:
+            given_up.set()
         allowed = seconds_for_reading(endpoint) if seconds is None else seconds
         try:
             return answer_of(

@@ -246,7 +246,8 @@ class Tenure:
                 return self._sit(seat, session)
 
         doing = f"seeing that no other run of {self._plan.name} is under way"
-        return self._sessions.ask(seat.record, question, doing=doing, seconds=PATIENCE)
+        once = not self._is_needed(seat.record.name)
+        return self._sessions.ask(seat.record, question, doing=doing, seconds=PATIENCE, once=once)
 
     def _sit(self, seat: _Seat, session: Session) -> Taken | None:
         if not isinstance(session, Leases):

@@ -144,6 +144,11 @@ class Attempt:
         return self.answered
 
     @property
+    def asks(self) -> bool:
+        """Whether it waits for an answer."""
+        return self._asked and self.answered is None
+
+    @property
     def cancelled(self) -> bool:
         """Whether it is to give up waiting."""
         return self.over.is_set()

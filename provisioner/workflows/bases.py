@@ -51,13 +51,11 @@ def keep(
         transaction(connection),
     ):
         connection.execute(_TABLE)
-        connection.execute(
-            "INSERT INTO bases VALUES (?, ?) ON CONFLICT DO NOTHING", (digest, packed)
-        )
+        connection.execute("INSERT OR REPLACE INTO bases VALUES (?, ?)", (digest, packed))
         connection.execute(_SIGNED_TABLE)
         if signed is not None:
             connection.execute(
-                "INSERT INTO signed_bases VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT OR REPLACE INTO signed_bases VALUES (?, ?, ?)",
                 (digest, hashlib.sha256(signed).hexdigest(), zlib.compress(signed)),
             )
 
@@ -81,14 +79,15 @@ def kept(journal: Path, digest: str) -> Mapping[str, Any] | None:
 
 
 def signed(journal: Path, digest: str) -> list[bytes]:
-    """The signed files that were kept for this digest, in the order in which they were. Raises like
+    """The signed files that were kept for this digest, the last first: of two that say the same,
+    but for their programs, a run is gone on with by the one that it began with. Raises like
     :func:`keep`.
     """
     with translated(journal), opened_reading(journal, PATIENCE) as connection:
         if connection is None or not _has(connection, "signed_bases"):
             return []
         rows = connection.execute(
-            "SELECT content FROM signed_bases WHERE digest = ? ORDER BY rowid", (digest,)
+            "SELECT content FROM signed_bases WHERE digest = ? ORDER BY rowid DESC", (digest,)
         ).fetchall()
         try:
             return [zlib.decompress(content) for (content,) in rows]

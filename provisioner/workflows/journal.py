@@ -198,18 +198,26 @@ class Journal:
             if connection is None:
                 return []
             return connection.execute(
-                "SELECT task, action, seconds FROM log WHERE what = ? AND run IN (SELECT id FROM"
+                "SELECT task, CASE WHEN EXISTS (SELECT 1 FROM log AS asked WHERE asked.what = ?"
+                " AND asked.run = log.run AND asked.task = log.task) THEN '' ELSE action END,"
+                " seconds FROM log WHERE what = ? AND run IN (SELECT id FROM"
                 " runs WHERE mode = ? AND ended IS NOT NULL ORDER BY number DESC LIMIT ?)"
                 " AND NOT json_extract(detail, '$.observed')"
                 " AND NOT json_extract(detail, '$.again') ORDER BY sequence",
-                (What.DONE, mode, runs),
+                (What.WAITING, What.DONE, mode, runs),
             ).fetchall()
 
-    def check_begin(self, *, undoes: str | None = None, instead_of: str | None = None) -> None:
+    def check_begin(
+        self,
+        *,
+        undoes: str | None = None,
+        instead_of: str | None = None,
+        consent: bool = False,
+    ) -> None:
         """Raise what :meth:`begin` would, and note nothing."""
         with self._reading() as connection:
             if connection is not None:
-                self._ended_before(connection, undoes, instead_of)
+                self._ended_before(connection, undoes, instead_of, consent=consent)
 
     def check_resume(self, *, consent: bool = False) -> None:
         """Raise what :meth:`resume` would, and note nothing."""
@@ -227,10 +235,12 @@ class Journal:
         *,
         undoes: str | None = None,
         instead_of: str | None = None,
+        consent: bool = False,
     ) -> RunRecord:
         """Note that a run begins, which this process carries out. ``undoes``: the id of the run
         that it rolls back; ``instead_of``: that of one which it makes needless. If that was
-        interrupted, it ends now.
+        interrupted, it ends now; also with the ``consent`` of somebody who has made sure of that,
+        where it cannot be proven from here.
 
         Raises ProvisionerError: PRV7001 while another run has not ended, PRV7003 if there is no run
         ``undoes``.
@@ -238,8 +248,10 @@ class Journal:
         document = zlib.compress(canonical_json(runbook.as_json()).encode())
 
         def work(connection: sqlite3.Connection) -> RunRecord:
-            last = self._ended_before(connection, undoes, instead_of)
+            last = self._ended_before(connection, undoes, instead_of, consent=consent)
             if last is not None and last.is_open:
+                # A token that nobody has: if the process is alive after all, it finds out.
+                connection.execute("UPDATE runs SET token = '' WHERE id = ?", (last.id,))
                 self._end(connection, last.id, Outcome.CANCELLED, actor)
             number = (
                 1 + connection.execute("SELECT coalesce(max(number), 0) FROM runs").fetchone()[0]
@@ -379,7 +391,12 @@ class Journal:
     # Within a transaction
 
     def _ended_before(
-        self, connection: sqlite3.Connection, undoes: str | None, instead_of: str | None
+        self,
+        connection: sqlite3.Connection,
+        undoes: str | None,
+        instead_of: str | None,
+        *,
+        consent: bool = False,
     ) -> RunRecord | None:
         """The last run, if another one may begin; it is open where that ends it."""
         last = last_of(connection)
@@ -387,7 +404,8 @@ class Journal:
             found_run(connection, undoes)
         if last is not None and last.is_open:
             orphaned = is_orphaned(connection, last.id)
-            if last.id not in (undoes, instead_of) or not orphaned:
+            gone = orphaned or (consent and not is_alive(connection, last.id))
+            if last.id not in (undoes, instead_of) or not gone:
                 raise refusals.another_run(last, self._ways, orphaned=orphaned)
         return last
 

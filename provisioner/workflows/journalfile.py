@@ -12,7 +12,7 @@ import shlex
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from provisioner.core.diagnostics import ProvisionerError, error
@@ -81,14 +81,17 @@ def _make(path: Path) -> None:
     if not folder.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if _is_shared(folder.parent):
-            folder.chmod(0o2770)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if _is_shared(folder):
-            os.fchmod(file, 0o660)
-    finally:
-        os.close(file)
-    sync_folder(folder)
+            with suppress(PermissionError):  # another one has made it meanwhile
+                folder.chmod(0o2770)
+    # Only a new file is given to the group: not what somebody has put there meanwhile.
+    with suppress(FileExistsError):
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            if _is_shared(folder):
+                os.fchmod(file, 0o660)
+        finally:
+            os.close(file)
+        sync_folder(folder)
 
 
 def _is_shared(folder: Path) -> bool:

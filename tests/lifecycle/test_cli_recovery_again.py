@@ -6,12 +6,14 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.lifecycle.recovery import declare
 from tests.lifecycle.recoveryprogram import PLAN, Sites
 from tests.lifecycle.test_cli_recovery import wait_for
+from tests.unit.workflows.acting import far_away
 
 
 def step(mode: str, argv: str, where: str = "when: before, tier: 1") -> str:
@@ -191,6 +193,34 @@ def test_a_drill_that_was_killed_ends_for_a_failover(sites: Sites) -> None:
     expected = [("failover", "succeeded"), ("test", "cancelled")]
     assert expected == [(run["mode"], run["outcome"]) for run in history]
     assert ["db", "web"] == sites.running("west")
+
+
+@pytest.mark.parametrize("command", [("failover", "--yes"), ("cleanup",)])
+def test_a_drill_of_another_machine_ends_if_somebody_knows_that_it_is_gone(
+    sites: Sites, command: tuple[str, ...]
+) -> None:
+    killed_in_a_drill(sites, when="before")
+    far_away(journal_of(sites))
+    done = sites.cli("dr", command[0], "shop", *command[1:], "--json")
+    assert (1, ["PRV7001"]) == (done.code, done.codes)
+    assert "succeeded" == sites("dr", command[0], "shop", *command[1:], "--take-over")["outcome"]
+
+
+def test_no_consent_ends_a_drill_that_is_seen_to_live(sites: Sites) -> None:
+    sites("replicate", "run")
+    asking = "steps: [{name: slow, when: after, tier: 1, modes: [test], prompt: 'Go on?'}]"
+    declare(sites.cli, {"RecoveryPlan/shop": f"{PLAN}\n{asking}"})
+    process = sites.cli.start("dr", "test", "shop", "--json")
+    wait_for(sites, "step/slow")
+    done = sites.cli("dr", "failover", "shop", "--yes", "--take-over", "--json")
+    assert (1, ["PRV7001"]) == (done.code, done.codes)
+    sites.cli("dr", "answer", "shop", "yes")
+    process.communicate(timeout=30)
+
+
+def journal_of(sites: Sites) -> Path:
+    (found,) = (sites.cli.root / ".provisioner").glob("*/recovery/shop.db")
+    return found
 
 
 def test_a_run_in_which_nothing_was_done_is_in_nobodys_way(sites: Sites) -> None:

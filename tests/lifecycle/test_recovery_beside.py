@@ -72,6 +72,9 @@ def test_a_check_finds_what_runs_only_where_it_has_to_stay_off(twice: Sites) -> 
     (said,) = found(twice, "dr", "check", "shop")
     assert said.startswith(f"{WEB} runs on Host/east-1 at east, where it has to stay off; at west,")
     assert said.endswith("where shop has its machines as far as is known, it is stopped")
+    assert "  provisioner dr reprotect shop --running-at east" in (
+        line.rstrip(".")[8:] for line in twice.cli("dr", "check", "shop").err.splitlines()
+    )
 
 
 def test_a_check_has_nothing_against_what_is_off_there(twice: Sites) -> None:
@@ -206,6 +209,13 @@ def test_the_question_names_what_is_given_up(twice: Sites) -> None:
     person.type("n\n")
     assert 130 == person.leave()
     assert ["web"] == twice.running("east")
+
+
+def test_nothing_is_given_up_that_nobody_could_see(twice: Sites) -> None:
+    twice.outside("east").power_off()
+    done = twice.cli("dr", "reprotect", "shop", "--yes", "--json")
+    assert (5, ["PRV7126"]) == (done.code, done.codes)
+    assert "cannot be seen" in done.err
 
 
 def test_what_is_off_there_needs_no_consent(twice: Sites) -> None:

@@ -22,6 +22,7 @@ from provisioner.workflows.recovery import storing
 from provisioner.workflows.recovery.documents import plan_of
 from provisioner.workflows.recovery.fingerprint import fingerprint
 from provisioner.workflows.recovery.signing import SigningKey, TrustedKeys
+from provisioner.workflows.recovery.tenure import Tenure
 from provisioner.workflows.runbook import Runbook
 from tests.lifecycle.commandline import CommandLine
 from tests.lifecycle.recovery import declare, two_running_sites
@@ -281,3 +282,27 @@ def test_nor_is_a_fence_passed_by_that_was_taken_out(stopped: Sites) -> None:
     assert (1, ["PRV7112"]) == (done.code, done.codes)
     assert "fence/1" in done.err
     assert ["db", "web"] == stopped.running("east")
+
+
+def test_steps_that_are_exchanged_while_hosts_are_asked_are_not_carried_out(
+    stopped: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter = Tenure.__enter__
+
+    def exchanging(self: Tenure) -> Tenure:
+        rewritten(stopped.cli.root / JOURNAL, another_command, plan=False)
+        return enter(self)
+
+    monkeypatch.setattr(Tenure, "__enter__", exchanging)
+    done = stopped.cli("dr", "resume", *STORED, "--json")
+    assert (1, ["PRV7112"]) == (done.code, done.codes)
+    assert not (stopped.cli.root / "owned").exists()
+
+
+def test_whoever_has_nothing_to_resume_is_told_that_first(stopped: Sites) -> None:
+    declare(stopped.cli, {"RecoveryPlan/shop": PLAN})
+    store(stopped.cli)
+    assert "succeeded" == stopped("dr", "failover", *STORED, "--yes")["outcome"]
+    declare(stopped.cli, {"RecoveryPlan/shop": f"{PLAN}\nmaxAge: 3d"})
+    store(stopped.cli)
+    assert ["PRV7003"] == stopped.cli("dr", "resume", *STORED, "--json").codes

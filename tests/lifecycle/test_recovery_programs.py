@@ -85,6 +85,31 @@ def test_what_a_machine_asks_of_another_has_its_program_looked_for(sites: Sites)
     assert found.startswith("the health of VirtualMachine/db for VirtualMachine/web needs")
 
 
+def noting(sites: Sites, word: str, code: int) -> None:
+    script(sites).write_text(f"#!/bin/sh\necho {word} >> {sites.cli.root}/fenced\nexit {code}\n")
+
+
+def test_a_run_goes_on_with_the_programs_that_it_began_with(sites: Sites) -> None:
+    noting(sites, "first", 0)
+    compiled(sites, FENCED)
+    for command in ("test", "cleanup"):
+        assert "succeeded" == sites("dr", command, *FROM)["outcome"]
+    again = ("dr", "compile", "shop", "-o", "shop.plan", "--key", "ops")
+    noting(sites, "mended", 1)
+    sites(*again)
+    assert "stopped" == sites("dr", "failover", *FROM, "--yes")["outcome"]
+    declare(sites.cli, {"RecoveryPlan/shop": FENCED.replace("tier: 2", "tier: 3")})
+    sites(*again)
+    sites("dr", "resume", *FROM)
+    assert ["mended", "mended"] == (sites.cli.root / "fenced").read_text().split()
+
+
+def test_an_argument_of_any_length_is_no_file(sites: Sites) -> None:
+    script(sites)
+    compiled(sites, PLAN.replace("['true']", f"[sh, -c, 'echo {'x' * 5000}']"))
+    assert 0 == sites.code
+
+
 @pytest.mark.parametrize("interpreter", ["/bin/no-such-shell", "/usr/bin/env no-such-shell"])
 def test_a_script_whose_interpreter_is_missing(sites: Sites, interpreter: str) -> None:
     script(sites).write_text(f"#!{interpreter}\n")

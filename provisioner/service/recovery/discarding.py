@@ -11,7 +11,7 @@ from collections.abc import Collection
 from functools import partial
 
 from provisioner.core.address import Address
-from provisioner.core.diagnostics import ProvisionerError
+from provisioner.core.diagnostics import ProvisionerError, error
 from provisioner.service.recovery.leftbehind import left_out_now
 from provisioner.service.recovery.model import Beside, Mode, Run
 from provisioner.service.recovery.opening import Opened, has_turned, last_turn
@@ -30,6 +30,24 @@ def discarded(
     Raises ProvisionerError (PRV7126) for those of which nobody has.
     """
     out = left_out_now(opened, Mode.REPROTECT, without, included)
+    unseen = sorted(
+        item.address
+        for item in opened.plan.machines
+        if item.address not in out
+        and item.address not in allowed
+        and opened.plan.there not in opened.seen.get(item.address, {})
+    )
+    if opened.seen and unseen:
+        raise ProvisionerError(
+            error(
+                "PRV7126",
+                f"whether {', '.join(map(str, unseen))} still run at {opened.plan.there} cannot be "
+                "seen: their hosts gave no answer",
+                detail="A reprotection stops what runs there, and what it wrote would be lost. "
+                "Nothing was changed.",
+                hint="Repeat it when they answer; or leave those machines out: --without NAME.",
+            )
+        )
     found = tuple(
         item
         for item in beside.all_beside(opened.plan, opened.seen)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
@@ -159,7 +160,7 @@ def carry_out(
     by another journal is under way (PRV7113) or has taken its place (PRV7114).
     """
     instead_of = needless(opened.journal, runbook.mode)
-    opened.journal.check_begin(undoes=undoes, instead_of=instead_of)
+    opened.journal.check_begin(undoes=undoes, instead_of=instead_of, consent=consent)
     path = opened.journal.path
     signed = opened.vouched.content if opened.vouched is not None else None
     wanted = _claim(workspace, opened, runbook.mode)
@@ -171,7 +172,9 @@ def carry_out(
         claim(path, opened.plan)
         bases.keep(path, fingerprint(opened.plan), plan_json(opened.plan), signed)
         runner = _runner(workspace, opened, runbook, means, tenure, programs=programs)
-        return runner.start(runbook, workspace.actor, undoes=undoes, instead_of=instead_of)
+        return runner.start(
+            runbook, workspace.actor, undoes=undoes, instead_of=instead_of, consent=consent
+        )
 
 
 def resume(
@@ -195,9 +198,9 @@ def resume(
     if last is None:
         raise refusals.nothing_to_resume(None)
     run = opened.journal.run(last.id)
+    opened.journal.check_resume(consent=consent)
     began_with = as_begun(workspace, opened, run, means.sink)
     check_steps(began_with, run)
-    opened.journal.check_resume(consent=consent)
     wanted = _claim(workspace, opened, last.mode, last.id)
     with (
         laid_out(began_with.plan, opened.folder) as programs,
@@ -211,7 +214,12 @@ def resume(
             check_not_overtaken(Estate(began_with.plan, sessions), run)
         runner = _runner(workspace, began_with, run.runbook, means, tenure, programs=programs)
         adding = passing_over(pass_over, workspace.actor)
-        return runner.resume(workspace.actor, consent=consent, adding=adding)
+        return runner.resume(
+            workspace.actor,
+            consent=consent,
+            adding=adding,
+            check=partial(check_steps, began_with),
+        )
 
 
 def given_up_by(opened: Opened) -> str:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, error, warning
 from provisioner.core.values import Json
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.recovery.actions.estate import OFF
 from provisioner.workflows.recovery.actions.sighting import Sighting
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
@@ -113,8 +114,8 @@ def problem(plan: RecoveryPlan, found: Beside) -> Diagnostic:
         hint = (
             f"Find out which of the two holds the newest data. If it is the one at {plan.here}: "
             f"shut it down at {plan.there} and start it at {plan.here}, with the hosts' own tools. "
-            f"If it is the one at {plan.there}: 'provisioner dr reprotect' with --running-at "
-            f"{plan.there}, once the others run there, too."
+            f"If it is the one at {plan.there}, once the others run there, too: "
+            f"'provisioner dr reprotect --running-at {plan.there}'."
         )
     return error(
         "PRV7125",
@@ -190,7 +191,7 @@ class GivenUp(NamedTuple):
 
 def since_told(mode: str, since: datetime | None) -> str:
     """`` since the failover of 2026-03-01 02:59:07 UTC``; empty where that is not known."""
-    return f" since the {mode} of {moment(since)}" if since is not None else ""
+    return f" since the {noun(mode)} of {moment(since)}" if since is not None else ""
 
 
 def given_up(run: Run) -> tuple[GivenUp, ...]:

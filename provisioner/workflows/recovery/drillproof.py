@@ -17,6 +17,7 @@ _TELLS_NOTHING = (Ended.NOT_BEGUN, Ended.GIVEN_UP, Ended.UNDER_WAY)
 """What a drill that was cancelled says of a machine that it did not come to."""
 _AGAIN = "Mend what kept it, clear the drill away, and run 'provisioner dr test' again."
 _DRILL = "Run 'provisioner dr test': nobody has seen yet that it comes up at the other site."
+_WRONG = frozenset({Ended.FAILED, Ended.GIVEN_UP, Ended.PASSED_OVER})
 _NAMED = 5
 """Steps that are named in one detail."""
 
@@ -34,17 +35,21 @@ def proof_problems(
     for number, run in enumerate(drills, 1):  # noqa: B007 - whether there was any
         found = report(run)
         unfinished = run.record.outcome is Outcome.CANCELLED
-        failed = set()
+        told = set[str]()
         for machine in found.machines:
             address = Address.of(machine.address)
+            if address not in left:
+                told.add(machine.address)  # a newer one tells of it
             if address not in left or (unfinished and machine.ended in _TELLS_NOTHING):
                 continue
             left.remove(address)
             if machine.ended is not Ended.DONE:
-                failed.add(machine.address)
+                told.add(machine.address)
                 yield _not_up(run.record, machine)
+        yield from _of_the_whole(
+            plan, found, told, _WRONG - {Ended.GIVEN_UP} if unfinished else _WRONG
+        )
         if not unfinished:
-            yield from _of_the_whole(plan, found, failed)
             break
     if not number:
         if not demanded:  # else it is said how often one has to be
@@ -81,14 +86,13 @@ def _not_up(record: RunRecord, machine: Recovered) -> Diagnostic:
     )
 
 
-def _of_the_whole(plan: Address, found: Report, told: Collection[str]) -> Iterator[Diagnostic]:
-    """What failed in a drill that is not about one of the machines that are ``told`` of."""
-    wrong = [
-        step
-        for step in found.steps
-        if step.task.subject not in told
-        and step.ended in (Ended.FAILED, Ended.GIVEN_UP, Ended.PASSED_OVER)
-    ]
+def _of_the_whole(
+    plan: Address, found: Report, told: Collection[str], ends: Collection[Ended]
+) -> Iterator[Diagnostic]:
+    """What ended like one of ``ends`` in a drill, and is not about one of the machines that are
+    ``told`` of.
+    """
+    wrong = [step for step in found.steps if step.task.subject not in told and step.ended in ends]
     if not wrong:
         return
     lines = [f"{step.task.title}: {step.why}" for step in wrong]

@@ -59,8 +59,8 @@ class Programs:
         name = self.argv(argv)[0]
         if "/" not in name:
             return "" if _in_path(name, environ) else "it is in no folder of PATH"
-        if not Path(name).is_file():
-            return f"there is no file {name}"
+        if not _is_file(Path(name)):
+            return f"there is no file {name}, or this user may not see it"
         if os.access(name, os.X_OK):
             return _interpreter_problem(Path(name), environ)
         if argv[0] in self.embedded:
@@ -118,7 +118,7 @@ def laid_out(plan: RecoveryPlan, folder: Path) -> Iterator[Programs]:
         yield Programs(folder)
         return
     try:
-        place = tempfile.TemporaryDirectory(prefix="provisioner-")
+        place = tempfile.TemporaryDirectory(prefix="provisioner-", ignore_cleanup_errors=True)
     except OSError as problem:
         raise _not_written(plan, problem) from problem
     with place as private:
@@ -157,7 +157,7 @@ def embedding(plan: RecoveryPlan, folder: Path) -> tuple[RecoveryPlan, list[Diag
         found += [
             _left_behind(command, f"the file {quoted(item)}", "only the program itself is")
             for item in command.argv[1:]
-            if (path := (root / item).resolve()).is_relative_to(root) and path.is_file()
+            if _is_file_within(root, item)
         ]
     return replace(plan, programs=programs), found
 
@@ -178,6 +178,23 @@ def _content(name: str, root: Path) -> tuple[bytes | None, str]:
     if path.stat().st_size > MAX_BYTES:
         return None, f"it has more than {MAX_BYTES // 1024} KiB"
     return path.read_bytes(), ""
+
+
+def _is_file_within(root: Path, item: str) -> bool:
+    """Whether an argument names a file of the stack: most are no paths, and of any length."""
+    try:
+        path = (root / item).resolve()
+    except (OSError, ValueError):
+        return False
+    return path.is_relative_to(root) and _is_file(path)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is one that this user sees."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _left_behind(command: Command, what: str, why: str) -> Diagnostic:

@@ -20,6 +20,8 @@ from provisioner.workflows.runbook import Runbook, Task
 _WORDING = ("title", "stage")
 """What of a task only people read: another version may word it otherwise."""
 
+_UNORDERED = ("needs", "after", "serves")
+"""Ids whose order says nothing: plans from a file have their networks in another one."""
 
 _NOTED = (BACK, SINCE)
 """Arguments that only tell of runs before, or what this one is called: nothing is done by them."""
@@ -63,4 +65,6 @@ def _said(task: Task) -> str:
     data = task.as_json()
     arguments = {key: value for key, value in task.arguments.items() if key not in _NOTED}
     said = {key: value for key, value in data.items() if key not in _WORDING}
+    for key in _UNORDERED:
+        said[key] = sorted(said.get(key, ()))
     return canonical_json({**said, "arguments": arguments})

@@ -15,7 +15,7 @@ from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.leaving import may_roll_back
 from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.recovery.modes import ROLLBACK
-from provisioner.workflows.recovery.modes.tasks import BEGIN, GIVE_BACK, MAKE_ROOM
+from provisioner.workflows.recovery.modes.tasks import BEGIN, GIVE_BACK, MAKE_ROOM, TURN
 from provisioner.workflows.runs import Entry, Outcome, Run, What
 
 
@@ -82,7 +82,9 @@ def wakes(run: Run, item: Suspended) -> Wakes:
     if task in run.tasks and not whole and not run.given_up:
         return Wakes.THE_RUN
     if str(run.runbook.by_id[BEGIN].arguments["there"]) != item.site:
-        return Wakes.FAILBACK
+        turn = run.tasks.get(TURN)
+        # They have left it; a failover gives nothing back at a site that was lost.
+        return Wakes.REPROTECT if turn is not None and turn.is_done else Wakes.FAILBACK
     match record.mode:
         case Mode.TEST | Mode.CLEANUP:
             return Wakes.CLEANUP

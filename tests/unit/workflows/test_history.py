@@ -63,3 +63,14 @@ def test_what_was_done_already_or_in_part_says_nothing(tmp_path: Path) -> None:
     stage.actions["fail"] = Act()
     stage.runner().resume("ann")
     assert ["whole"] == [sample.task for sample in samples([stage.journal], "test")]
+
+
+def test_how_long_somebody_thought_is_known_of_that_question_alone(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "runs.db")
+    run = journal.begin(PLAN, "ann").id
+    journal.write(run, [Note(What.WAITING, "a", "act")])
+    done = {"observed": False, "again": False}
+    notes = [Note(What.DONE, "a", "act", 600.0, done), Note(What.DONE, "b", "act", 1.0, done)]
+    journal.end(run, Outcome.SUCCEEDED, notes)
+    found = estimates(runbook(task("a"), task("new")), samples([journal], "test"))
+    assert {"a": 600.0, "new": 1.0} == {name: item.median for name, item in found.items()}

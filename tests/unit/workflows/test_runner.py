@@ -19,6 +19,7 @@ from tests.unit.workflows.acting import (
     Act,
     Stage,
     SteppedClock,
+    ask,
     codes,
     task,
     whats,
@@ -316,6 +317,33 @@ def test_what_is_put_out_begins_nothing_more_and_ends_what_it_has_begun(tmp_path
         run.outcome,
         whats(stage.journal.run(run.id)),
     )
+
+
+@pytest.mark.parametrize("asked_first", [True, False])
+def test_no_question_holds_up_a_run_that_has_stopped(tmp_path: Path, asked_first: bool) -> None:
+    stage, asked, stopped = Stage(tmp_path), threading.Event(), threading.Event()
+
+    def listen(event: events.RunEvent) -> None:
+        if isinstance(event, events.TaskWaiting):
+            asked.set()
+        if isinstance(event, events.RunStopping):
+            stopped.set()
+
+    def bad(_work: Work) -> Done:
+        assert asked.wait(SECONDS) or not asked_first
+        raise Terminal(TROUBLE)
+
+    def late(work: Work) -> Done:
+        assert stopped.wait(SECONDS)
+        return ask(work)
+
+    stage.listener = listen
+    stage.actions |= {"bad": Act(bad), "late": Act(late)}
+    if not asked_first:
+        asked.set()
+    question = task("question", action="ask" if asked_first else "late")
+    run = stage.start(task("bad", action="bad", on_failure=STOP), question)
+    assert (What.INTERRUPTED, Outcome.STOPPED) == (run.tasks["question"].what, run.record.outcome)
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,11 @@ def test_a_task_that_is_missing_is_told() -> None:
 def test_choices_that_nobody_could_have_made_are_told() -> None:
     runbook = replace(RUNBOOKS["failover"], mode="nothing")
     assert ("begin",) == strange_tasks(PLAN, runbook)
+
+
+def test_nor_is_the_order_of_what_it_waits_for() -> None:
+    runbook = RUNBOOKS["cleanup"]
+    tasks = [
+        replace(task, after=task.after[::-1], needs=task.needs[::-1]) for task in runbook.tasks
+    ]
+    assert () == strange_tasks(PLAN, replace(runbook, tasks=tasks))

@@ -200,7 +200,7 @@ def render_room(
         match how:
             case Wakes.THE_RUN:
                 text += f"{goes} on at the end of this run."
-            case Wakes.FAILBACK:
+            case Wakes.FAILBACK | Wakes.MIGRATE:
                 text += f"{goes} on when the machines of {run.record.name} have left {site} again:"
             case Wakes.ROLLBACK if leaves(run) is not None:
                 text += f"{goes} on with a rollback."

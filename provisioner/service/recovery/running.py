@@ -48,7 +48,13 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN, as_failback, as_told, noun_of
+from provisioner.workflows.recovery.modes.tasks import (
+    BEGIN,
+    as_homeward,
+    as_told,
+    name_of,
+    noun_of,
+)
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
 from provisioner.workflows.recovery.programs import Programs, laid_out
@@ -90,8 +96,8 @@ def runbook_for(
         runbook = runbook_of(opened.plan, mode, left_out_now(opened, mode, without, included))
     if mode is Mode.REPROTECT:
         runbook = with_since(runbook, turned_by(opened))
-    if mode is Mode.MIGRATE and opened.is_turned:
-        runbook = as_failback(runbook)
+    if mode in (Mode.MIGRATE, Mode.FAILOVER) and opened.is_turned:
+        runbook = as_homeward(runbook)
     return as_told(runbook) if opened.told else runbook
 
 

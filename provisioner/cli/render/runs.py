@@ -382,6 +382,12 @@ def render_runs(
     return table(("STARTED (UTC)", "WHAT", "OUTCOME", "TOOK", "RUN", "BY"), rows, paint, width)
 
 
+def no_run_json() -> dict[str, Any]:
+    """What :func:`run_json` tells, where there was no run yet."""
+    keys = ("run", "plan", "mode", "outcome", "actor", "started", "ended", "undoes", "seconds")
+    return {**dict.fromkeys(keys), "tasks": []}
+
+
 def run_json(run: Run, commands: Commands) -> dict[str, Any]:
     """A run with its tasks as plain data."""
     return {

@@ -103,7 +103,7 @@ class Telling:
         """Tell it."""
         if isinstance(event, RunStarted):
             # Any phase without a text of its own begins its line as it is.
-            self._sink(PhaseStarted(f"{noun(event.mode)}:", event.total))
+            self._sink(PhaseStarted(f"{event.called or noun(event.mode)}:", event.total))
             if event.done:
                 self._sink(Noticed(f"{count(event.done, 'step')} of it were done before"))
         elif isinstance(event, RunStopping):

@@ -19,8 +19,10 @@ from provisioner.service.recovery.model import (
     Outcome,
     Run,
     Runbook,
+    RunEvent,
     RunRecord,
     RunSink,
+    RunStarted,
     Suspended,
     left_out,
 )
@@ -249,11 +251,19 @@ def check_rollback(opened: Opened) -> RunRecord:
         raise ProvisionerError(
             error(
                 "PRV7093",
-                f"{opened.plan.name}: there is no migration to roll back: {found}",
+                f"{opened.plan.name}: there is no migration or failover to roll back: {found}",
                 hint=f"'{opened.commands('cleanup')}' undoes a drill.",
             )
         )
     return last
+
+
+def undone_by(opened: Opened, last: RunRecord) -> Run:
+    """The migration or failover that a rollback undoes now. ``last``: the last run, see
+    :func:`check_rollback`. Raises ProvisionerError.
+    """
+    undone = last.id if last.mode != ROLLBACK else last.undoes
+    return opened.journal.run(undone or last.id)
 
 
 def rollback(
@@ -273,8 +283,7 @@ def rollback(
     for it, PRV7105 for what is not that site, and like :func:`carry_out`.
     """
     last = check_rollback(opened)
-    undone = last.id if last.mode != ROLLBACK else last.undoes
-    run = opened.journal.run(undone or last.id)
+    run = undone_by(opened, last)
     began_with = as_begun(workspace, opened, run, means.sink, "rollback")
     plan, site = began_with.plan, began_with.plan.there
     if trusted not in (None, site):
@@ -340,12 +349,23 @@ def _runner(
     return Runner(
         opened.journal,
         actions,
-        sink=means.tasks,
+        sink=_naming(runbook, means.tasks),
         stop=means.stop,
         clock=workspace.clock,
         expected=history.expected(runbook, known),
         put_out=tenure.put_out,
     )
+
+
+def _naming(runbook: Runbook, sink: RunSink) -> RunSink:
+    """The same sink, which hears what the run is called."""
+
+    def tell(event: RunEvent) -> None:
+        if isinstance(event, RunStarted):
+            event = replace(event, called=name_of(runbook))
+        sink(event)
+
+    return tell
 
 
 def _sites(runbook: Runbook) -> list[str]:

@@ -388,7 +388,8 @@ class Journal:
         if last is not None and last.is_open:
             orphaned = is_orphaned(connection, last.id)
             if last.id not in (undoes, instead_of) or not orphaned:
-                raise refusals.another_run(last, self._ways, orphaned=orphaned)
+                unseen = not orphaned and not is_alive(connection, last.id)
+                raise refusals.another_run(last, self._ways, orphaned=orphaned, out_of_sight=unseen)
         return last
 
     def _interrupted(self, connection: sqlite3.Connection, *, consent: bool) -> RunRecord:

@@ -20,6 +20,7 @@ from provisioner.service.model import (
     StepSkipped,
     StepStarted,
 )
+from provisioner.service.recovery.beginning import DRILLS
 from provisioner.service.recovery.commands import Commands
 from provisioner.service.recovery.model import (
     Outcome,
@@ -353,8 +354,14 @@ def render_status(
                 lines += ["  Or clear it away:", f"  {commands('cleanup')}"]
             lines += _passing(run, commands, width)
         if out_of_sight:
-            lines += ["  Whether that lives cannot be seen from here. If it is gone for sure:"]
-            lines += [f"  {commands('resume', '--take-over')}"]
+            text = (
+                "Whether that lives cannot be seen from here. If it is gone for sure, go on with "
+            )
+            lines += wrap(f"{text}it, or end it where it is:", width, "  ")
+            lines += [f"  {commands(verb, '--take-over')}" for verb in ("resume", "cancel")]
+            if record.mode in DRILLS:
+                lines += ["  Or clear it away, or fail over, which ends it:"]
+                lines += [f"  {commands(verb, '--take-over')}" for verb in ("cleanup", "failover")]
         return lines
     return [*lines, *render_run(run, commands, width, paint, room=room)]
 

@@ -15,13 +15,16 @@ from provisioner.core.diagnostics import Diagnostic
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run began, or somebody goes on with it: ``done`` of its tasks were done before."""
+    """A run began, or somebody goes on with it: ``done`` of its tasks were done before. ``called``:
+    what people call it, if not as any run of its mode.
+    """
 
     run: str
     name: str
     mode: str
     total: int
     done: int
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -404,9 +404,10 @@ class Journal:
             found_run(connection, undoes)
         if last is not None and last.is_open:
             orphaned = is_orphaned(connection, last.id)
-            gone = orphaned or (consent and not is_alive(connection, last.id))
+            unseen = not orphaned and not is_alive(connection, last.id)
+            gone = orphaned or (consent and unseen)
             if last.id not in (undoes, instead_of) or not gone:
-                raise refusals.another_run(last, self._ways, orphaned=orphaned)
+                raise refusals.another_run(last, self._ways, orphaned=orphaned, out_of_sight=unseen)
         return last
 
     def _interrupted(self, connection: sqlite3.Connection, *, consent: bool) -> RunRecord:

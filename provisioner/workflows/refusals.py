@@ -23,13 +23,40 @@ class Ways(NamedTuple):
     cancel: str = "cancel it"
     take_over: str = "take it over"
     status: str = "look at its status"
+    clear: str = "clear it away"
+    end_unseen: str = "end it, though it cannot be seen"
+    clear_unseen: str = "clear it away, though it cannot be seen"
+    fail_over: str = "fail over, though it cannot be seen"
 
 
-def another_run(open_run: RunRecord, ways: Ways, *, orphaned: bool) -> ProvisionerError:
-    """PRV7001: a run has not ended, so no other may begin."""
+_DRILLS = ("test", "cleanup")
+
+
+def another_run(
+    open_run: RunRecord, ways: Ways, *, orphaned: bool, out_of_sight: bool = False
+) -> ProvisionerError:
+    """PRV7001: a run has not ended, so no other may begin. ``orphaned``: its process has ended;
+    ``out_of_sight``: whether that lives cannot be seen from here.
+    """
+    is_drill = open_run.mode in _DRILLS
+    detail = f"Run {open_run.id}. {_carried(open_run)}"
     if orphaned:
         summary = "was interrupted and has not ended"
         hint = f"To go on with it: {ways.resume}. To end it where it is: {ways.cancel}."
+        if is_drill:
+            hint += f" To clear away what it has made: {ways.clear}."
+    elif out_of_sight:
+        summary = "may be under way"
+        detail += " Whether that lives cannot be seen from here."
+        hint = (
+            f"Wait until it has ended, or ask it to end: {ways.cancel}. If its process is gone for"
+            f" sure, go on with it: {ways.take_over}; or end it where it is: {ways.end_unseen}."
+        )
+        if is_drill:
+            hint += (
+                f" Or clear away what it has made: {ways.clear_unseen}; or fail over, which ends"
+                f" it: {ways.fail_over}."
+            )
     else:
         summary = "is under way"
         hint = (
@@ -41,7 +68,7 @@ def another_run(open_run: RunRecord, ways: Ways, *, orphaned: bool) -> Provision
             "PRV7001",
             f"the {noun(open_run.mode)} of {open_run.name} that {open_run.actor} began at"
             f" {moment(open_run.started)} {summary}",
-            detail=f"Run {open_run.id}. {_carried(open_run)}",
+            detail=detail,
             hint=hint,
         )
     )

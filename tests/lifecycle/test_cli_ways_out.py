@@ -11,6 +11,7 @@ import pytest
 from tests.lifecycle.recovery import declare
 from tests.lifecycle.recoveryprogram import PLAN, Sites
 from tests.lifecycle.test_cli_recovery_again import ill, step
+from tests.unit.workflows.acting import far_away
 
 TRUST = ("--trust-site", "west")
 ROLLBACK = ("dr", "rollback", "shop", "--yes")
@@ -177,3 +178,20 @@ def test_a_rollback_starts_nothing_that_was_left_out(sites: Sites) -> None:
     assert "stopped" == sites("dr", "failover", "shop", "--without", "web", "--yes")["outcome"]
     assert "succeeded" == sites("dr", "rollback", "shop", "--yes")["outcome"]
     assert ["db"] == sites.running("east")
+
+
+def test_a_drill_that_nobody_can_see_to_live_has_every_way_out_that_consent_opens(
+    sites: Sites,
+) -> None:
+    sites("dr", "test", "shop")
+    far_away(journal_of(sites))
+    with closing(sqlite3.connect(journal_of(sites))) as connection, connection:
+        connection.execute("UPDATE runs SET ended = NULL, outcome = NULL")
+    ways = [
+        f"provisioner dr {verb} shop --take-over"
+        for verb in ("resume", "cancel", "cleanup", "failover")
+    ]
+    status = sites.cli("dr", "status", "shop").out.splitlines()
+    assert ways == [line.strip() for line in status if "--take-over" in line]
+    said = sites.cli("dr", "migrate", "shop", "--yes", "--json").err
+    assert [True] * 4 == [f"'{way}'" in said for way in ways]

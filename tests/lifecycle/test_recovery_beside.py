@@ -178,6 +178,16 @@ def test_a_status_knows_the_sites_before_the_first_run_and_asks_nobody(sites: Si
     ]
 
 
+def test_a_status_has_the_same_keys_before_the_first_run_and_after_it(sites: Sites) -> None:
+    before = sites("dr", "status", "shop")
+    sites("dr", "test", "shop")
+    after = sites("dr", "status", "shop")
+    assert set(after) == set(before)
+    run = ("run", "plan", "mode", "outcome", "actor", "started", "ended", "seconds", "undoes")
+    assert [None] * len(run) == [before[key] for key in run]
+    assert None not in [after[key] for key in run if key != "undoes"]
+
+
 # Consent
 
 

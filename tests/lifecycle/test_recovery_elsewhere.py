@@ -224,7 +224,10 @@ def test_commands_in_messages_can_be_pasted(
             "UPDATE runs SET ended = NULL, outcome = NULL, process = ?", (json.dumps(far),)
         )
     status = stored.cli("dr", "status", *named).out.splitlines()
-    assert f"  provisioner dr resume shop --take-over {shlex.join(named)}" == status[-1]
+    assert [
+        f"  provisioner dr {verb} shop --take-over {shlex.join(named)}"
+        for verb in ("resume", "cancel")
+    ] == [line for line in status if "--take-over" in line]
     said = refused(stored.cli("dr", "resume", *named, "--json"))
     assert ("PRV7002", "a b.db-journal" in said["detail"]) == (said["code"], True)
     for verb in ("resume shop --take-over", "cancel shop"):

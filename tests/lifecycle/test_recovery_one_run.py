@@ -86,7 +86,7 @@ def test_it_is_told_who_carries_the_other_one_out(stored: Sites) -> None:
     with migration(stored) as run:
         done = stored.cli(*FAILOVER, "--take-over", "--json")
         (said,) = [json.loads(line) for line in done.err.splitlines() if line[:1] == "{"]
-    assert "a migrate of shop is under way already" == said["summary"]
+    assert "a migration of shop is under way already" == said["summary"]
     assert f"(process {run.pid})" in said["detail"]
     assert "Its process lives on this machine." in said["detail"]
     journal = next((stored.cli.root / ".provisioner").glob("*/recovery/shop.db"))

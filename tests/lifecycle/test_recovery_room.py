@@ -43,6 +43,7 @@ def test_what_made_room_goes_on_when_its_site_comes_back_without_the_machines(aw
     assert "running" == power_of(away, "batch")
 
 
+YES = {"reprotect": ("--yes",)}
 SUSPENDED = "Suspended at west to make room: batch."
 
 
@@ -102,3 +103,40 @@ def test_a_drill_names_who_makes_room_for_it(sites: Sites) -> None:
     told = f"{SUSPENDED} It goes on with: provisioner dr cleanup shop"
     assert told in said(sites, "dr", "test", "shop")
     assert SUSPENDED not in said(sites, "dr", "cleanup", "shop")
+
+
+SPARE = "Suspended at east to make room: spare."
+BOTH = PLAN.replace("{machine: batch}", "{machine: batch}, {machine: spare}")
+
+
+@pytest.fixture
+def at_both(sites: Sites) -> Sites:
+    """The plan's machines make others make room wherever they come to, and are away from home."""
+    spare = "placement: {host: east-1}\nmemory: {size: 1GiB}"
+    declare(sites.cli, {"VirtualMachine/spare": spare, "RecoveryPlan/shop": BOTH})
+    assert 0 == sites.cli("apply", "--yes").code
+    sites("replicate", "run")
+    for mode in ("migrate", "reprotect"):
+        assert Outcome.SUCCEEDED == sites("dr", mode, "shop", "--yes")["outcome"]
+    return sites
+
+
+@pytest.mark.parametrize("homeward", ["failback", "failover"])
+def test_what_makes_room_at_home_goes_on_when_the_machines_leave_it(
+    at_both: Sites, homeward: str
+) -> None:
+    told = f"{SPARE} It goes on when the machines of shop have left east again: provisioner dr"
+    assert f"{told} migrate shop" in said(at_both, "dr", homeward, "shop", "--yes")
+    assert f"{told} migrate shop" in said(at_both, "dr", "status", "shop")
+    assert "suspended" == power_of(at_both, "spare", "east")
+    at_both("dr", "reprotect", "shop", "--yes")
+    assert SPARE not in said(at_both, "dr", "migrate", "shop", "--yes")
+    assert "running" == power_of(at_both, "spare", "east")
+
+
+@pytest.mark.parametrize("mode", ["reprotect", "test"])
+def test_so_it_is_said_after_runs_that_lead_nowhere(at_both: Sites, mode: str) -> None:
+    at_both("dr", "failback", "shop", "--yes")
+    at_both("dr", "reprotect", "shop", "--yes")
+    told = f"{SPARE} It goes on when the machines of shop have left east again: provisioner dr"
+    assert f"{told} migrate shop" in said(at_both, "dr", mode, "shop", *YES.get(mode, ()))

@@ -20,6 +20,7 @@ from provisioner.service.model import (
     StepSkipped,
     StepStarted,
 )
+from provisioner.service.recovery.beginning import DRILLS
 from provisioner.service.recovery.commands import Commands
 from provisioner.service.recovery.model import (
     Outcome,
@@ -103,7 +104,7 @@ class Telling:
         """Tell it."""
         if isinstance(event, RunStarted):
             # Any phase without a text of its own begins its line as it is.
-            self._sink(PhaseStarted(f"{noun(event.mode)}:", event.total))
+            self._sink(PhaseStarted(f"{event.called or noun(event.mode)}:", event.total))
             if event.done:
                 self._sink(Noticed(f"{count(event.done, 'step')} of it were done before"))
         elif isinstance(event, RunStopping):
@@ -200,7 +201,7 @@ def render_room(
         match how:
             case Wakes.THE_RUN:
                 text += f"{goes} on at the end of this run."
-            case Wakes.FAILBACK:
+            case Wakes.FAILBACK | Wakes.MIGRATE:
                 text += f"{goes} on when the machines of {run.record.name} have left {site} again:"
             case Wakes.ROLLBACK if leaves(run) is not None:
                 text += f"{goes} on with a rollback."
@@ -353,8 +354,14 @@ def render_status(
                 lines += ["  Or clear it away:", f"  {commands('cleanup')}"]
             lines += _passing(run, commands, width)
         if out_of_sight:
-            lines += ["  Whether that lives cannot be seen from here. If it is gone for sure:"]
-            lines += [f"  {commands('resume', '--take-over')}"]
+            text = (
+                "Whether that lives cannot be seen from here. If it is gone for sure, go on with "
+            )
+            lines += wrap(f"{text}it, or end it where it is:", width, "  ")
+            lines += [f"  {commands(verb, '--take-over')}" for verb in ("resume", "cancel")]
+            if record.mode in DRILLS:
+                lines += ["  Or clear it away, or fail over, which ends it:"]
+                lines += [f"  {commands(verb, '--take-over')}" for verb in ("cleanup", "failover")]
         return lines
     return [*lines, *render_run(run, commands, width, paint, room=room)]
 
@@ -380,6 +387,12 @@ def render_runs(
     if not rows:
         return ["There was no run yet."]
     return table(("STARTED (UTC)", "WHAT", "OUTCOME", "TOOK", "RUN", "BY"), rows, paint, width)
+
+
+def no_run_json() -> dict[str, Any]:
+    """What :func:`run_json` tells, where there was no run yet."""
+    keys = ("run", "plan", "mode", "outcome", "actor", "started", "ended", "undoes", "seconds")
+    return {**dict.fromkeys(keys), "tasks": []}
 
 
 def run_json(run: Run, commands: Commands) -> dict[str, Any]:

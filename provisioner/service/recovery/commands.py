@@ -72,4 +72,8 @@ class Commands:
             cancel=f"'{self('cancel')}'",
             take_over=f"'{self('resume', '--take-over')}'",
             status=f"'{self('status')}'",
+            clear=f"'{self('cleanup')}'",
+            end_unseen=f"'{self('cancel', '--take-over')}'",
+            clear_unseen=f"'{self('cleanup', '--take-over')}'",
+            fail_over=f"'{self('failover', '--take-over')}'",
         )

@@ -20,8 +20,10 @@ from provisioner.service.recovery.model import (
     Outcome,
     Run,
     Runbook,
+    RunEvent,
     RunRecord,
     RunSink,
+    RunStarted,
     Suspended,
     left_out,
 )
@@ -49,7 +51,13 @@ from provisioner.workflows.recovery.modes import (
     rollback_runbook,
     runbook_of,
 )
-from provisioner.workflows.recovery.modes.tasks import BEGIN, as_failback, as_told, noun_of
+from provisioner.workflows.recovery.modes.tasks import (
+    BEGIN,
+    as_homeward,
+    as_told,
+    name_of,
+    noun_of,
+)
 from provisioner.workflows.recovery.overtaken import check_not_overtaken
 from provisioner.workflows.recovery.passing import passing_over
 from provisioner.workflows.recovery.programs import Programs, laid_out
@@ -91,8 +99,8 @@ def runbook_for(
         runbook = runbook_of(opened.plan, mode, left_out_now(opened, mode, without, included))
     if mode is Mode.REPROTECT:
         runbook = with_since(runbook, turned_by(opened))
-    if mode is Mode.MIGRATE and opened.is_turned:
-        runbook = as_failback(runbook)
+    if mode in (Mode.MIGRATE, Mode.FAILOVER) and opened.is_turned:
+        runbook = as_homeward(runbook)
     return as_told(runbook) if opened.told else runbook
 
 
@@ -251,11 +259,19 @@ def check_rollback(opened: Opened) -> RunRecord:
         raise ProvisionerError(
             error(
                 "PRV7093",
-                f"{opened.plan.name}: there is no migration to roll back: {found}",
+                f"{opened.plan.name}: there is no migration or failover to roll back: {found}",
                 hint=f"'{opened.commands('cleanup')}' undoes a drill.",
             )
         )
     return last
+
+
+def undone_by(opened: Opened, last: RunRecord) -> Run:
+    """The migration or failover that a rollback undoes now. ``last``: the last run, see
+    :func:`check_rollback`. Raises ProvisionerError.
+    """
+    undone = last.id if last.mode != ROLLBACK else last.undoes
+    return opened.journal.run(undone or last.id)
 
 
 def rollback(
@@ -275,8 +291,7 @@ def rollback(
     for it, PRV7105 for what is not that site, and like :func:`carry_out`.
     """
     last = check_rollback(opened)
-    undone = last.id if last.mode != ROLLBACK else last.undoes
-    run = opened.journal.run(undone or last.id)
+    run = undone_by(opened, last)
     began_with = as_begun(workspace, opened, run, means.sink, "rollback")
     plan, site = began_with.plan, began_with.plan.there
     if trusted not in (None, site):
@@ -342,12 +357,23 @@ def _runner(
     return Runner(
         opened.journal,
         actions,
-        sink=means.tasks,
+        sink=_naming(runbook, means.tasks),
         stop=means.stop,
         clock=workspace.clock,
         expected=history.expected(runbook, known),
         put_out=tenure.put_out,
     )
+
+
+def _naming(runbook: Runbook, sink: RunSink) -> RunSink:
+    """The same sink, which hears what the run is called."""
+
+    def tell(event: RunEvent) -> None:
+        if isinstance(event, RunStarted):
+            event = replace(event, called=name_of(runbook))
+        sink(event)
+
+    return tell
 
 
 def _sites(runbook: Runbook) -> list[str]:

@@ -15,15 +15,14 @@ from provisioner.workflows.journal import Journal
 from provisioner.workflows.recovery.leaving import may_roll_back
 from provisioner.workflows.recovery.model import Mode
 from provisioner.workflows.recovery.modes import ROLLBACK
-from provisioner.workflows.recovery.modes.tasks import BEGIN, GIVE_BACK, MAKE_ROOM, TURN
+from provisioner.workflows.recovery.modes.tasks import (
+    BEGIN,
+    GIVE_BACK,
+    MAKE_ROOM,
+    TURN,
+    leads_home,
+)
 from provisioner.workflows.runs import Entry, Outcome, Run, What
-
-
-class Suspended(NamedTuple):
-    """A machine that was suspended at a site, or told to be."""
-
-    machine: Address
-    site: str
 
 
 class Wakes(StrEnum):
@@ -35,7 +34,24 @@ class Wakes(StrEnum):
     ROLLBACK = "rollback"
     REPROTECT = "reprotect"
     FAILBACK = "failback"
-    """The machines of the plan have to leave the site again."""
+    """The machines of the plan have to leave the site again, where they are away from home."""
+    MIGRATE = "migrate"
+    """They have to leave it again, and it is their home."""
+
+
+class Suspended(NamedTuple):
+    """A machine that was suspended at a site, or told to be. ``at_home``: by a run that brought the
+    machines of the plan home.
+    """
+
+    machine: Address
+    site: str
+    at_home: bool = False
+
+    @property
+    def leaving(self) -> Wakes:
+        """What leads the machines of the plan away from the site."""
+        return Wakes.MIGRATE if self.at_home else Wakes.FAILBACK
 
 
 def suspended(journal: Journal) -> tuple[Suspended, ...]:
@@ -45,9 +61,12 @@ def suspended(journal: Journal) -> tuple[Suspended, ...]:
     entries = [*journal.entries_about(MAKE_ROOM), *journal.entries_about(GIVE_BACK)]
     by_task = _still_suspended(sorted(entries, key=lambda entry: entry.sequence))
     runbooks = {run: journal.run(run).runbook for run in set(by_task.values())}
-    tasks = [runbooks[run].by_id[task] for task, run in by_task.items()]
+    found = ((runbooks[run].by_id[task], runbooks[run]) for task, run in by_task.items())
     return tuple(
-        sorted(Suspended(Address.of(task.subject), str(task.arguments["site"])) for task in tasks)
+        sorted(
+            Suspended(Address.of(task.subject), str(task.arguments["site"]), leads_home(runbook))
+            for task, runbook in found
+        )
     )
 
 
@@ -84,7 +103,7 @@ def wakes(run: Run, item: Suspended) -> Wakes:
     if str(run.runbook.by_id[BEGIN].arguments["there"]) != item.site:
         turn = run.tasks.get(TURN)
         # They have left it; a failover gives nothing back at a site that was lost.
-        return Wakes.REPROTECT if turn is not None and turn.is_done else Wakes.FAILBACK
+        return Wakes.REPROTECT if turn is not None and turn.is_done else item.leaving
     match record.mode:
         case Mode.TEST | Mode.CLEANUP:
             return Wakes.CLEANUP
@@ -93,4 +112,4 @@ def wakes(run: Run, item: Suspended) -> Wakes:
     if record.mode == ROLLBACK:
         # One that somebody spoke for the site in has not called it.
         return Wakes.REPROTECT if whole else Wakes.ROLLBACK
-    return Wakes.ROLLBACK if may_roll_back(run) else Wakes.FAILBACK
+    return Wakes.ROLLBACK if may_roll_back(run) else item.leaving

@@ -30,6 +30,7 @@ from provisioner.providers.api import Retryable, Session, Terminal
 from provisioner.providers.capabilities import LEASES, Lease, Leases, Taken
 from provisioner.state.model import EndpointRecord
 from provisioner.state.process import ProcessIdentity
+from provisioner.workflows.nouns import noun
 from provisioner.workflows.recovery.actions.silence import PATIENCE, SILENCE
 from provisioner.workflows.recovery.model import RecoveryPlan
 from provisioner.workflows.refusals import moment
@@ -296,7 +297,7 @@ class Tenure:
     def _refusal(self, host: str, taken: Taken) -> ProvisionerError:
         claim = Claim.of(taken.holder)
         alive = claim is not None and claim.process.is_proven_alive(self._here)
-        which = f"a {claim.mode} of {self._plan.name}" if claim else f"a run of {self._plan.name}"
+        which = f"a {noun(claim.mode) if claim else 'run'} of {self._plan.name}"
         hint = "Wait until it has ended"
         if claim is not None:
             hint += f": {_command('status', claim)} follows it there"

@@ -19,7 +19,16 @@ from tests.unit.workflows.acting import far_away, runbook, task, whats
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAN = runbook(task("a"), task("b", "a"))
-WAYS = Ways("go on with `resume`", "end it with `cancel`", "`take over`", "`status`")
+WAYS = Ways(
+    "go on with `resume`",
+    "end it with `cancel`",
+    "`take over`",
+    "`status`",
+    "`clear away`",
+    "`end unseen`",
+    "`clear away unseen`",
+    "`fail over`",
+)
 
 
 @pytest.fixture
@@ -163,6 +172,40 @@ def test_a_run_that_has_ended_is_given_up_once_and_until_somebody_goes_on(path: 
     journal.end(run.id, Outcome.IN_PART)
     assert not journal.run(run.id).given_up
     journal.begin(PLAN, "bob")
+
+
+@pytest.mark.parametrize(
+    ("mode", "ways"),
+    [
+        ("test", {WAYS.resume, WAYS.cancel, WAYS.clear}),
+        ("migrate", {WAYS.resume, WAYS.cancel}),
+    ],
+)
+def test_an_interrupted_drill_may_be_cleared_away(path: Path, mode: str, ways: set[str]) -> None:
+    journal = Journal(path, ways=WAYS)
+    journal.leave(journal.begin(runbook(task("a"), mode=mode), "ann").id)
+    said = refusal(lambda: journal.begin(PLAN, "bob"))
+    assert ways == {way for way in WAYS if way in said.hint}
+
+
+@pytest.mark.parametrize(
+    ("mode", "ways"),
+    [
+        ("test", {WAYS.clear_unseen, WAYS.fail_over}),
+        ("cleanup", {WAYS.clear_unseen, WAYS.fail_over}),
+        ("migrate", set()),
+    ],
+)
+def test_who_cannot_see_whether_a_run_lives_is_told_what_consent_allows(
+    path: Path, mode: str, ways: set[str]
+) -> None:
+    journal = Journal(path, ways=WAYS)
+    journal.begin(runbook(task("a"), mode=mode), "ann")
+    far_away(path)
+    said = refusal(lambda: journal.begin(PLAN, "bob"))
+    assert ("PRV7001", True) == (said.code, "Whether that lives cannot be seen" in said.detail)
+    always = {WAYS.cancel, WAYS.take_over, WAYS.end_unseen}
+    assert always | ways == {way for way in WAYS if way in said.hint}
 
 
 def test_a_roll_back_ends_the_run_whose_process_died(path: Path) -> None:

@@ -24,7 +24,7 @@ COMMANDS = {
     "answer": "Answer the question of a run",
     "cancel": "Ask the run under way to end",
     "resume": "Go on with a run that was interrupted or did not succeed",
-    "rollback": "Start the machines where they ran, after a migration that was given up",
+    "rollback": "Start the machines where they ran, if a migration or failover was given up",
     "history": "Show the runs of a plan",
     "report": "Write evidence of a run: who, when, what was achieved",
 }

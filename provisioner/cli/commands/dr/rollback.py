@@ -38,7 +38,7 @@ def command(
     off_site: str | None,
     yes: bool,
 ) -> ExitCode:
-    """Start the machines where they ran, after a migration that was given up.
+    """Start the machines where they ran, if a migration or failover was given up.
 
     Only while none of them runs at the other site: that is looked at first. If that site gives no
     answer, somebody has to say that it is off (--trust-site). Marks are taken away,
@@ -47,14 +47,15 @@ def command(
     from provisioner.cli.asking import confirm
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.recovering import carried_out, opened
-    from provisioner.service.recovery.running import check_rollback, rollback
+    from provisioner.service.recovery.model import noun_of
+    from provisioner.service.recovery.running import check_rollback, rollback, undone_by
 
     workspace = open_workspace(invocation, stack)
     found = opened(invocation, workspace, source, asking=False)
-    check_rollback(found)
+    what = noun_of(undone_by(found, check_rollback(found)))
     confirm(
         invocation.terminal,
-        f"Start {found.plan.name} again where it ran before the migration?",
+        f"Start {found.plan.name} again where it ran before the {what}?",
         yes=yes,
     )
     return carried_out(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -30,7 +30,7 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
     from provisioner.cli.opening import open_workspace
     from provisioner.cli.progress import progress
     from provisioner.cli.render.places import places_json, render_places
-    from provisioner.cli.render.runs import render_status, room_json, run_json
+    from provisioner.cli.render.runs import no_run_json, render_status, room_json, run_json
     from provisioner.service.recovery.naming import only_plan
     from provisioner.service.recovery.opening import commands_for, journal_path
     from provisioner.service.recovery.places import places
@@ -57,9 +57,8 @@ def command(invocation: Invocation, *, source: Source, stack: Path) -> None:
     commands = commands_for(workspace, source, run.record.name if run is not None else "")
     room = making_room(workspace, source)
     if terminal.json:
-        data: dict[str, Any] = {"run": None, "outcome": None, "tasks": [], "orphaned": False}
-        if run is not None:
-            data = {**run_json(run, commands), "orphaned": orphaned}
+        data = run_json(run, commands) if run is not None else no_run_json()
+        data["orphaned"] = orphaned
         terminal.print_json({**data, "suspended": room_json(room), **places_json(where)})
         return
     paint = terminal.paint(terminal.out)

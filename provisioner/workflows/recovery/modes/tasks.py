@@ -38,7 +38,7 @@ SINCE = "since"
 FORMER = "former"
 """The task that notes what is still on at the former site, before anything is stopped."""
 BACK = "back"
-"""The argument of the first task that says so: a migration brings the machines home."""
+"""The argument of the first task that says so: a migration or failover brings the machines home."""
 PREPARE, FINISH = "prepare", "finish"
 """Stages before and after the tiers."""
 MAKE_ROOM, GIVE_BACK = "suspend/", "resume/"
@@ -246,16 +246,26 @@ def as_told(runbook: Runbook) -> Runbook:
     return _noting(runbook, TOLD)
 
 
-def as_failback(runbook: Runbook) -> Runbook:
+def as_homeward(runbook: Runbook) -> Runbook:
     """The same runbook, which notes that it brings the machines home."""
     return _noting(runbook, BACK)
 
 
+def leads_home(runbook: Runbook) -> bool:
+    """Whether a migration or failover brings the machines home."""
+    begin = runbook.by_id.get(BEGIN)
+    return begin is not None and bool(begin.arguments.get(BACK))
+
+
 def noun_of(run: Run) -> str:
     """What a run is called: a migration that brings the machines home is a failback."""
-    begin = run.runbook.by_id.get(BEGIN)
-    is_failback = begin is not None and bool(begin.arguments.get(BACK))
-    return noun(FAILBACK if is_failback else run.record.mode)
+    return name_of(run.runbook)
+
+
+def name_of(runbook: Runbook) -> str:
+    """What a run of a runbook is called."""
+    is_failback = runbook.mode == Mode.MIGRATE and leads_home(runbook)
+    return noun(FAILBACK if is_failback else runbook.mode)
 
 
 def _noting(runbook: Runbook, what: str) -> Runbook:

@@ -258,6 +258,12 @@ def noun_of(run: Run) -> str:
     return noun(FAILBACK if is_failback else run.record.mode)
 
 
+def leads_to(run: Run) -> str:
+    """The site that the plan led to when a run began; empty if it does not say."""
+    begin = run.runbook.by_id.get(BEGIN)
+    return "" if begin is None else str(begin.arguments.get("there", ""))
+
+
 def _noting(runbook: Runbook, what: str) -> Runbook:
     return replace(
         runbook,

@@ -169,6 +169,7 @@ def test_a_drill_that_was_cancelled_tells_only_of_what_it_came_to(tmp_path: Path
             "every 30d",
         ),
     ],
+    ids=["wished", "demanded"],
 )
 def test_a_drill_that_led_the_other_way_proves_nothing_of_this_one(
     tmp_path: Path, plan: str, said_of_drills: str

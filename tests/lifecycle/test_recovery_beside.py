@@ -82,6 +82,34 @@ def test_a_check_has_nothing_against_what_is_off_there(twice: Sites) -> None:
     assert [] == found(twice, "dr", "check", "shop")
 
 
+def test_without_the_journal_a_check_believes_the_hosts(twice: Sites) -> None:
+    """It is done elsewhere, by a pipeline say, long after the failover."""
+    power(twice, "east", "stopped", "web")
+    forget_journals(twice.cli.root)
+    done = twice.cli("dr", "check", "shop", "--json")
+    assert [] == [item for item in diagnostics(done) if item["code"] in ("PRV7098", "PRV7125")]
+    (plan,) = done.json["plans"]
+    assert ["west", "east"] == plan["sites"]
+    said = twice.cli("dr", "check", "shop").err
+    assert "the hosts said that the machines run at west" in " ".join(said.split())
+
+
+def test_a_check_that_cannot_tell_where_machines_belong_says_that_alone(twice: Sites) -> None:
+    power(twice, "west", "stopped", "web")
+    forget_journals(twice.cli.root)
+    done = twice.cli("dr", "check", "shop", "--json")
+    assert (1, []) == (done.code, found(twice, "dr", "check", "shop"))
+    (said,) = (item for item in diagnostics(done) if item["code"] == "PRV7098")
+    assert "web at east and db at west" in said["summary"]
+
+
+def test_a_journal_that_cannot_be_read_makes_no_machine_wrong(twice: Sites) -> None:
+    (journal,) = twice.cli.root.rglob("recovery/shop.db")
+    journal.write_bytes(b"no journal")
+    done = twice.cli("dr", "check", "shop")
+    assert (1, []) == (done.code, found(twice, "dr", "check", "shop"))
+
+
 def test_a_machine_that_was_left_out_may_run_where_it_is(sites: Sites) -> None:
     sites("replicate", "run")
     left_out = ("--without", "web", "--yes")

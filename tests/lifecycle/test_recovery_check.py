@@ -76,7 +76,12 @@ def replicate(scenario: Scenario) -> None:
 
 
 def drilled(
-    scenario: Scenario, clock: Clock, outcome: Outcome, *machines: str, last: What = What.DONE
+    scenario: Scenario,
+    clock: Clock,
+    outcome: Outcome,
+    *machines: str,
+    last: What = What.DONE,
+    there: str = "west",
 ) -> None:
     """Write a drill into the journal, of all machines unless some are named, which ended so."""
     path = scenario.workspace().state_path.parent / FOLDER / "shop.db"
@@ -86,7 +91,8 @@ def drilled(
         Task(f"start/{name}", f"start {name}", "power-on", subject=f"VirtualMachine/{name}")
         for name in machines or ("db", "web")
     ]
-    run = journal.begin(Runbook("shop", "test", tuple(starts)), "ada")
+    begin = Task("begin", "connect", "begin", {"there": there})
+    run = journal.begin(Runbook("shop", "test", (begin, *starts)), "ada")
     for task in starts:
         carried_out = {"observed": False, "again": False}
         notes = [Note(What.BEGUN, task.id), Note(last, task.id, task.action, 2.0, carried_out)]
@@ -150,6 +156,31 @@ def test_a_drill_that_was_cancelled_tells_only_of_what_it_came_to(tmp_path: Path
     drilled(scenario, SystemClock(), Outcome.CANCELLED, "web", last=What.SKIPPED)
     assert [] == said(scenario)
     drilled(scenario, SystemClock(), Outcome.CANCELLED, "db", last=What.INTERRUPTED)
+    assert [] == said(scenario)
+
+
+@pytest.mark.parametrize(
+    ("plan", "said_of_drills"),
+    [
+        (NO_DRILL, "there was no drill of RecoveryPlan/shop to west yet"),
+        (
+            POLICIES["RecoveryPlan/shop"],
+            "there was no drill of RecoveryPlan/shop to west that succeeded yet, expected one "
+            "every 30d",
+        ),
+    ],
+    ids=["wished", "demanded"],
+)
+def test_a_drill_that_led_the_other_way_proves_nothing_of_this_one(
+    tmp_path: Path, plan: str, said_of_drills: str
+) -> None:
+    """It has booted what the other site had, in the networks of that site."""
+    scenario = ready_made(tmp_path, {"RecoveryPlan/shop": plan}, drill=False)
+    drilled(scenario, SystemClock(), Outcome.SUCCEEDED, there="east")
+    (found,) = (item for item in check(scenario).found if item.code in ("PRV7058", "PRV7119"))
+    assert said_of_drills == found.summary
+    assert found.detail.startswith("The last drill led to east,")
+    drilled(scenario, SystemClock(), Outcome.SUCCEEDED)
     assert [] == said(scenario)
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.cli.render.runs import achieved
 from provisioner.core.diagnostics import ProvisionerError
 from provisioner.providers.capabilities import Standby, Way
 from provisioner.workflows.recovery.actions import Estate
 from provisioner.workflows.recovery.model import Check, Fencing, Mode, Moment, OwnStep
+from provisioner.workflows.recovery.report import report
 from provisioner.workflows.runbook import OnFailure
 from provisioner.workflows.runs import Outcome, What
 from tests.lifecycle.twosites import TwoSites, trouble
@@ -108,6 +110,42 @@ def test_continuous_replication_loses_nothing_that_was_written_before(tmp_path: 
         run.tasks["choose/db"].result["continuous"],
         run.tasks["choose/db"].result["loss"],
     )
+
+
+@pytest.mark.parametrize("in_step", [True, False])
+def test_a_mirror_lost_nothing_only_if_it_was_in_step_before_the_fencing(
+    tmp_path: Path, in_step: bool
+) -> None:
+    """The fencing itself ends it; one that was broken before has missed nobody knows what."""
+    sites = TwoSites(tmp_path, [planned("db", way=Way.CONTINUOUS)])
+    sites.replicate()
+    if not in_step:
+        break_mirrors(sites)
+    sites.before["fenced"] = lambda: break_mirrors(sites)
+    run = sites.run(Mode.FAILOVER)
+    (db,) = report(run).machines
+    assert (in_step, None, None) == (db.in_step, db.loss, db.is_within)
+    (said,) = (line for line in achieved(run) if line.startswith("VirtualMachine/db: "))
+    assert in_step == ("not known" not in said)
+
+
+def test_a_mirror_that_broke_after_fencing_was_refused_is_not_said_to_have_all(
+    tmp_path: Path,
+) -> None:
+    sites = TwoSites(tmp_path, [planned("db", way=Way.CONTINUOUS)])
+    sites.replicate()
+    sites.stop_at("fence/1")
+    sites.run(Mode.FAILOVER)
+    break_mirrors(sites)
+    sites.begin_anew()
+    (db,) = report(sites.resume(Mode.FAILOVER)).machines
+    assert not db.in_step
+
+
+def break_mirrors(sites: TwoSites) -> None:
+    """What runs at A goes on, and its writes reach B no more."""
+    sites.outside(A).cut_off()
+    sites.outside(A).come_back()
 
 
 def test_nothing_starts_when_fencing_is_refused_whatever_its_policy_says(tmp_path: Path) -> None:

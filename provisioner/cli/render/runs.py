@@ -270,8 +270,13 @@ def _passed(run: Run) -> Iterator[str]:
 
 def _loss(state: TaskState) -> str:
     result = state.result
-    if result.get("continuous"):
+    if result.get("inStep"):
         return "as it was at its last write that reached this site"
+    if result.get("continuous"):
+        return (
+            "what is lost is not known: its mirror was not seen to be in step before the fencing, "
+            "so that its last writes may not have reached this site"
+        )
     loss, objective = result.get("loss"), result.get("objective")
     later = result.get("ahead")
     if isinstance(later, int | float):

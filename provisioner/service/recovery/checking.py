@@ -4,7 +4,7 @@ stored plan what its file has, without manifests and state.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -13,8 +13,9 @@ from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, Diagnostics, ProvisionerError, Severity, error
 from provisioner.manifest import protection
 from provisioner.manifest.protection import MACHINE, PLAN
-from provisioner.service.model import EventSink, PhaseStarted, Stack, State
+from provisioner.service.model import EventSink, Noticed, PhaseStarted, Stack, State
 from provisioner.service.recovery.compiling import compile_from, loaded
+from provisioner.service.recovery.direction import Told, direction
 from provisioner.service.recovery.leftbehind import left_behind, left_out_of
 from provisioner.service.recovery.opening import (
     LOOKED_BACK,
@@ -35,15 +36,27 @@ from provisioner.service.workspace import Workspace
 from provisioner.workflows.journal import Journal
 from provisioner.workflows.owners import Owner
 from provisioner.workflows.recovery.actions.estate import Estate
-from provisioner.workflows.recovery.drillproof import is_proof, proof_problems
+from provisioner.workflows.recovery.drillproof import OtherWay, is_proof, proof_problems
 from provisioner.workflows.recovery.model import Mode, RecoveryPlan
 from provisioner.workflows.recovery.modes import ROLLBACK, runbook_of
+from provisioner.workflows.recovery.modes.tasks import leads_to
 from provisioner.workflows.recovery.programs import laid_out, program_problems
 from provisioner.workflows.recovery.readiness import Sites, drill_problems, time_problems
-from provisioner.workflows.runs import Outcome
+from provisioner.workflows.runs import Outcome, Run
 
 _RUNS = 200
 """Runs that are looked through for the last drill."""
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What the journal of a plan says that the look at its sites has to know. ``is_known``: whether
+    it is known which way the plan leads.
+    """
+
+    unprotected: bool = False
+    apart: frozenset[Address] = frozenset()
+    is_known: bool = True
 
 
 @dataclass(slots=True)
@@ -127,17 +140,16 @@ def check_stored(workspace: Workspace, source: Source, sink: EventSink) -> Readi
     result = PlanReadiness(Address(PLAN, plan.name), plan, machines)
     if plan.fencing is None or not plan.fencing.checks:
         result.found.add(_no_fencing(result.address))
-    unprotected, apart = False, frozenset[Address]()
+    history = _History()
     try:
-        unprotected = lacks_reprotection(opened.journal)
-        apart = left_behind(opened.journal)
+        history = _history_in(opened.journal)
         _check_runs(result, opened.journal, plan.drill_every, workspace.clock.now())
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
     finally:
         opened.journal.close()
     _check_programs(workspace, result, source)
-    _check_sites(workspace, result, sink, unprotected=unprotected, apart=apart)
+    _check_sites(workspace, result, sink, history)
     result.found = Diagnostics(map(opened.commands.completed, result.found))
     return Readiness((result,))
 
@@ -162,9 +174,9 @@ def _checked(
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
     wanted = Owner(name, stack.name, str(state.lineage))
-    unprotected, apart = _check_history(workspace, stack, result, wanted)
+    history = _check_history(workspace, stack, result, wanted, sink)
     _check_programs(workspace, result, Source(name))
-    _check_sites(workspace, result, sink, unprotected=unprotected, apart=apart)
+    _check_sites(workspace, result, sink, history)
     commands = commands_for(workspace, Source(name), name)
     result.found = Diagnostics(map(commands.completed, result.found))
     return result
@@ -182,12 +194,7 @@ def _check_programs(workspace: Workspace, result: PlanReadiness, source: Source)
 
 
 def _check_sites(
-    workspace: Workspace,
-    result: PlanReadiness,
-    sink: EventSink,
-    *,
-    unprotected: bool,
-    apart: Collection[Address],
+    workspace: Workspace, result: PlanReadiness, sink: EventSink, history: _History
 ) -> None:
     if result.plan is None:
         return
@@ -195,7 +202,13 @@ def _check_sites(
     sink(PhaseStarted("observe", len(result.machines)))
     with workspace.sessions(sink) as sessions:
         estate = Estate(result.plan, sessions)
-        sites = Sites(estate, workspace.clock, unprotected=unprotected, apart=apart)
+        sites = Sites(
+            estate,
+            workspace.clock,
+            unprotected=history.unprotected,
+            apart=history.apart,
+            is_known=history.is_known,
+        )
         result.found.extend(sites.problems())
 
 
@@ -269,37 +282,64 @@ def _forgotten(stack: Stack) -> Iterator[Diagnostic]:
 
 
 def _check_history(
-    workspace: Workspace, stack: Stack, result: PlanReadiness, wanted: Owner
-) -> tuple[bool, frozenset[Address]]:
-    """What the runs of a plan of the stack say; returns whether it lacks a reprotection, and the
-    machines that are not where the others are.
+    workspace: Workspace, stack: Stack, result: PlanReadiness, wanted: Owner, sink: EventSink
+) -> _History:
+    """What the runs of a plan of the stack say. The plan then leads the way that they say, or that
+    the hosts tell where no run does.
     """
     every = stack.policies[result.address].spec.get("drillEvery")
     journal = journal_of(workspace, Source(result.address.name), result.address.name)
     try:
         check_own(journal.path, journal.last(), wanted)
         if result.plan is not None:
-            result.plan = turned_to(result.plan, runs_at(journal))
+            result.plan = _led(workspace, result.plan, journal, sink)
         seconds = None if every is None else every / 1000
         _check_runs(result, journal, seconds, workspace.clock.now())
-        return lacks_reprotection(journal), left_behind(journal)
+        return _history_in(journal)
     except ProvisionerError as problem:
         result.found.extend(problem.diagnostics)
-        return False, frozenset()
+        return _History(is_known=False)
     finally:
         journal.close()
+
+
+def _led(
+    workspace: Workspace, plan: RecoveryPlan, journal: Journal, sink: EventSink
+) -> RecoveryPlan:
+    """The plan as it leads: where its journal knows of no turn, and no run is under way, as the
+    hosts tell. Raises ProvisionerError (PRV7098) if they contradict one another.
+    """
+    site, last = runs_at(journal), journal.last()
+    if site is not None or (last is not None and last.is_open):
+        return turned_to(plan, site)
+    found = direction(workspace, plan, Told(journal.path, None, None), sink, asking=True)
+    if found.notice:
+        sink(Noticed(f"{plan.name}: {found.notice}"))
+    return found.plan
+
+
+def _history_in(journal: Journal) -> _History:
+    return _History(lacks_reprotection(journal), left_behind(journal))
 
 
 def _check_runs(
     result: PlanReadiness, journal: Journal, every: float | None, now: datetime
 ) -> None:
-    """What the runs so far say: when the plan was last tried, and how long it would take. Raises
-    ProvisionerError for a journal that cannot be read.
+    """What the runs so far say: when the plan was last tried the way that it leads, and how long it
+    would take. Raises ProvisionerError for a journal that cannot be read.
     """
-    result.found.extend(drill_problems(result.address, every, last_drill(journal), now))
-    drills = map(journal.run, _drills(journal))
+    there = result.plan.there if result.plan is not None else None
+    last = last_drill(journal, there)
+    other_way = _other_way(journal, there)
+    result.found.extend(drill_problems(result.address, every, last, now, other_way))
     result.found.extend(
-        proof_problems(result.address, result.machines, drills, demanded=every is not None)
+        proof_problems(
+            result.address,
+            result.machines,
+            _drills(journal, there),
+            demanded=every is not None,
+            other_way=other_way,
+        )
     )
     if result.plan is not None and result.plan.fencing is not None:
         result.foreseen = _failover(result.plan, journal)
@@ -324,19 +364,27 @@ def lacks_reprotection(journal: Journal) -> bool:
     return False
 
 
-def last_drill(journal: Journal) -> datetime | None:
-    """When the last drill that succeeded by itself had ended; None if there was none. Raises
-    ProvisionerError for a journal that cannot be read.
+def last_drill(journal: Journal, there: str | None) -> datetime | None:
+    """When the last drill to the site ``there`` (None: to either) that succeeded by itself had
+    ended; None if there was none. Raises ProvisionerError for a journal that cannot be read.
+    """
+    return next((run.record.ended for run in _drills(journal, there) if is_proof(run)), None)
+
+
+def _drills(journal: Journal, there: str | None) -> Iterator[Run]:
+    """The drills that have ended, the newest first: those that led to the site ``there`` alone, for
+    others have seen nothing of what it has; None: all of them.
     """
     for record in journal.runs(_RUNS):
-        succeeded = record.mode == Mode.TEST and record.outcome is Outcome.SUCCEEDED
-        if succeeded and is_proof(journal.run(record.id)):
-            return record.ended
-    return None
-
-
-def _drills(journal: Journal) -> Iterator[str]:
-    """The ids of the drills that have ended, the newest first."""
-    for record in journal.runs(_RUNS):
         if record.mode == Mode.TEST and not record.is_open:
-            yield record.id
+            run = journal.run(record.id)
+            if there is None or leads_to(run) == there:
+                yield run
+
+
+def _other_way(journal: Journal, there: str | None) -> OtherWay | None:
+    """Where the last drill led, if none led to the site ``there``."""
+    if there is None or next(_drills(journal, there), None) is not None:
+        return None
+    last = next(_drills(journal, None), None)
+    return OtherWay(there, leads_to(last)) if last is not None else None

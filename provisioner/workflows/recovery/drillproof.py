@@ -6,6 +6,7 @@ Called by the service layer for ``dr check``. Pure: journals tell it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import Diagnostic, error, warning
@@ -22,13 +23,33 @@ _NAMED = 5
 """Steps that are named in one detail."""
 
 
+class OtherWay(NamedTuple):
+    """No drill led to the site ``there``, where the plan leads; the last one led to ``led``."""
+
+    there: str
+    led: str
+
+    @property
+    def detail(self) -> str:
+        """What that means."""
+        return (
+            f"The last drill led to {self.led}, when the machines ran at {self.there}: it has not "
+            f"seen what {self.there} has of them, nor its networks."
+        )
+
+
 def proof_problems(
-    plan: Address, machines: Collection[Address], drills: Iterable[Run], *, demanded: bool
+    plan: Address,
+    machines: Collection[Address],
+    drills: Iterable[Run],
+    *,
+    demanded: bool,
+    other_way: OtherWay | None = None,
 ) -> Iterator[Diagnostic]:
-    """What the newest drill does not prove. ``drills``: those of the plan that have ended, the
-    newest first, of which no more are read than are needed: one that was cancelled tells only of
-    what it came to. ``demanded``: the plan says how often there has to be one, so that whatever was
-    never in one is an error.
+    """What the newest drill does not prove. ``drills``: those of the plan that have ended and led
+    the way that it leads, the newest first, of which no more are read than are needed: one that was
+    cancelled tells only of what it came to. ``demanded``: the plan says how often there has to be
+    one, so that whatever was never in one is an error. ``other_way``: there is none, but others.
     """
     left = set(machines)
     number = 0
@@ -52,10 +73,12 @@ def proof_problems(
         if not unfinished:
             break
     if not number:
+        to = f" to {other_way.there}" if other_way is not None else ""
         if not demanded:  # else it is said how often one has to be
             yield warning(
                 "PRV7119",
-                f"there was no drill of {plan} yet",
+                f"there was no drill of {plan}{to} yet",
+                detail=other_way.detail if other_way is not None else "",
                 hint="Run 'provisioner dr test': nobody has seen yet that its machines come up at "
                 "the other site.",
                 address=str(plan),

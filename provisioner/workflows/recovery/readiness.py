@@ -30,6 +30,7 @@ from provisioner.state.model import EndpointRecord
 from provisioner.workflows.recovery.actions.estate import Estate, Placed, power_of
 from provisioner.workflows.recovery.beside import problem, runs_beside
 from provisioner.workflows.recovery.clocks import TOLERATED_OF_DAYS, ahead
+from provisioner.workflows.recovery.drillproof import OtherWay
 from provisioner.workflows.recovery.model import PlannedMachine
 from provisioner.workflows.recovery.outlook import ASSUMED, Outlook
 
@@ -47,7 +48,8 @@ _APPLY = (
 
 class Sites:
     """Both sites of a plan, as they answer now. ``unprotected``: it has turned, and nobody has
-    reprotected it since. ``apart``: machines that earlier runs have left out.
+    reprotected it since. ``apart``: machines that earlier runs have left out. ``is_known``: whether
+    it is known which way the plan leads; else of no machine is said that it has to stay off.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class Sites:
         *,
         unprotected: bool = False,
         apart: Collection[Address] = (),
+        is_known: bool = True,
     ) -> None:
         self.estate, self.plan, self.clock = estate, estate.plan, clock
-        self.unprotected, self.apart = unprotected, apart
+        self.unprotected, self.apart, self.is_known = unprotected, apart, is_known
         self.silent: set[str] = set()
         """Endpoints that gave no answer: nothing more is asked of them."""
         self._observed: dict[str, dict[Address, Observation]] = {}
@@ -70,7 +73,8 @@ class Sites:
     def problems(self) -> Iterator[Diagnostic]:
         """Everything that is wrong at the endpoints."""
         yield from self._objects()
-        yield from self._beside()
+        if self.is_known:
+            yield from self._beside()
         yield from self._replicas()
         yield from self._room()
 
@@ -298,12 +302,19 @@ def replica_problems(
 
 
 def drill_problems(
-    plan: Address, every: float | None, last: datetime | None, now: datetime
+    plan: Address,
+    every: float | None,
+    last: datetime | None,
+    now: datetime,
+    other_way: OtherWay | None = None,
 ) -> Iterator[Diagnostic]:
-    """Whether the last drill that succeeded, if there was one, lies too far back."""
+    """Whether the last drill that succeeded, if there was one, lies too far back. ``other_way``:
+    there was none that led where the plan leads.
+    """
     if every is None:
         return
     hint = "Run 'provisioner dr test'."
+    to = f" to {other_way.there}" if other_way is not None else ""
     within = format_duration(round(every * 1000))
     if last is not None and (later := ahead(last, now, TOLERATED_OF_DAYS)) is not None:
         yield error(
@@ -315,7 +326,8 @@ def drill_problems(
     elif last is None:
         yield error(
             "PRV7058",
-            f"there was no drill of {plan} that succeeded yet, expected one every {within}",
+            f"there was no drill of {plan}{to} that succeeded yet, expected one every {within}",
+            detail=other_way.detail if other_way is not None else "",
             hint=hint,
             address=str(plan),
         )

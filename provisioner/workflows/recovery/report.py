@@ -89,7 +89,8 @@ class Recovered:
     what it started from, ``taken`` at that moment. ``loss``: seconds of writes that are not in it:
     before the fencing; in a drill, before the run began; in a migration 0, for the machine was off
     when it was taken. None: not known, or nothing to lose. ``in_step``: every write reached the
-    other site (continuous replication), so that no age of a point says what is lost. ``ahead``: by
+    other site (continuous replication) when it was last seen before the fencing, or by a drill, so
+    that no age of a point says what is lost. ``ahead``: by
     how many seconds the point is dated behind the fencing, or behind the moment at which a drill
     took it, so that the loss is not known; None where it is not.
     """
@@ -350,7 +351,7 @@ def _machine(run: Run, start: Task, tasks: list[Task], fences: Sequence[datetime
         taken=taken,
         loss=_loss(run, source, taken),
         ahead=_ahead(source, taken),
-        in_step=bool(source.get("continuous") or source.get("inStep")),
+        in_step=bool(source.get("inStep")),
         objective=float(objective) if isinstance(objective, int | float) else None,
         moved=moved if isinstance(moved, int) else None,
         gates=len(gates),
@@ -369,14 +370,13 @@ def _source(run: Run, tasks: list[Task]) -> Mapping[str, object]:
 
 def _loss(run: Run, source: Mapping[str, object], taken: datetime | None) -> float | None:
     match source.get("by"):
-        case "choose":
-            loss = source.get("loss")
-            known = not source.get("continuous") and _ahead(source, taken) is None
-            return float(loss) if known and isinstance(loss, int | float) else None
         case "last-synchronise":
             return 0.0
-        case "stage" if source.get("inStep"):
-            return 0.0
+        case _ if source.get("continuous") or source.get("inStep"):
+            return None
+        case "choose":
+            loss, known = source.get("loss"), _ahead(source, taken) is None
+            return float(loss) if known and isinstance(loss, int | float) else None
         case "stage" if taken is not None and _ahead(source, taken) is None:
             return max(0.0, (run.record.started - taken).total_seconds())
     return None

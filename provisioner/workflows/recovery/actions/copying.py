@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from provisioner.core.address import Address
@@ -10,7 +10,7 @@ from provisioner.core.clock import Deadline
 from provisioner.core.diagnostics import Diagnostic, ProvisionerError, error
 from provisioner.core.values import Json
 from provisioner.providers.api import Present
-from provisioner.providers.capabilities import Point, Way
+from provisioner.providers.capabilities import Point, ReplicaState, Way
 from provisioner.workflows.actions import Action, Done, NotDone, Work
 from provisioner.workflows.recovery.actions.estate import OFF, Acting, Estate, repeated
 from provisioner.workflows.recovery.actions.sighting import check_gives_way, marks
@@ -35,6 +35,7 @@ class Copying:
             "seed": repeated(self._seed),
             "protected": repeated(self._protected),
             "points": repeated(self._have_points),
+            "mirrors": repeated(self._mirrors),
             "release": repeated(self._release),
             "choose": repeated(self._choose),
             "promote": Acting(self._is_promoted, self._promote),
@@ -114,6 +115,13 @@ class Copying:
             )
         return Done({"machines": len(states)})
 
+    def _mirrors(self, work: Work) -> Done:
+        """Before anything is fenced: which mirrors get every write."""
+        machines = [item for item in self._estate.machines(work) if item.way is Way.CONTINUOUS]
+        states = self._estate.replica_states(machines)
+        told: list[Json] = [str(at) for at, state in sorted(states.items()) if is_in_step(state)]
+        return Done({"inStep": told})
+
     def _release(self, work: Work) -> Done:
         machine = self._estate.machine(work)
         replica = self._estate.replica(machine)
@@ -122,7 +130,8 @@ class Copying:
 
     def _choose(self, work: Work) -> Done:
         """The newest point, and what is lost with it: what was written between it and the moment
-        of the fencing. Where the point is dated behind that, nobody can tell.
+        of the fencing. Where the point is dated behind that, nobody can tell; nor of a mirror,
+        which has every write if it was in step before the fencing.
         """
         machine = self._estate.machine(work)
         state = self._estate.replica_states([machine])[machine.address]
@@ -130,7 +139,8 @@ class Copying:
             raise ProvisionerError(_no_point(machine, self._estate.plan.there))
         point = state.points[-1]
         loss = later = None
-        if point.taken is not None:
+        mirrored = machine.way is Way.CONTINUOUS
+        if point.taken is not None and not mirrored:
             fenced = datetime.fromisoformat(str(work.results["fenced"]["at"]))
             later = ahead(point.taken, fenced)
             if later is None:
@@ -141,7 +151,8 @@ class Copying:
                 "loss": loss,
                 "ahead": later,
                 "objective": machine.point_objective,
-                "continuous": machine.way is Way.CONTINUOUS,
+                "continuous": mirrored,
+                "inStep": mirrored and str(machine.address) in _seen_in_step(work),
                 "problem": state.problem,
             }
         )
@@ -176,6 +187,17 @@ class Copying:
             str(address): outcome.external_id for address, outcome in made.items()
         }
         return Done({"disks": disks, "point": chosen})
+
+
+def is_in_step(state: ReplicaState) -> bool:
+    """Whether a continuous replica gets every write now, and is whole."""
+    return state.in_step and not state.problem
+
+
+def _seen_in_step(work: Work) -> Collection[object]:
+    """The machines whose mirrors were in step before the fencing; none where nobody has looked."""
+    found = work.results.get("mirrors", {}).get("inStep")
+    return found if isinstance(found, list) else ()
 
 
 def synchronise(

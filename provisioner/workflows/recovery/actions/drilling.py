@@ -14,6 +14,7 @@ from provisioner.core.values import Json
 from provisioner.providers.api import Absent, Present, Resource
 from provisioner.providers.capabilities import POWER, Power, ReplicaState, Way
 from provisioner.workflows.actions import Action, Done, NotDone, Work
+from provisioner.workflows.recovery.actions.copying import is_in_step
 from provisioner.workflows.recovery.actions.estate import (
     Acting,
     Estate,
@@ -141,14 +142,15 @@ class Drilling:
         }
         after = self._estate.replica_states([machine])[machine.address]
         told = _stands_on(before, after)
-        mirrored = machine.way is Way.CONTINUOUS and before.in_step
+        mirrored = machine.way is Way.CONTINUOUS
         return Done(
             {
                 "disks": disks,
                 **told,
                 "objective": machine.point_objective,
+                "continuous": mirrored,
                 # Of disks that an earlier attempt made nobody knows how it was then.
-                "inStep": mirrored and not before.staged,
+                "inStep": mirrored and is_in_step(before) and not before.staged,
             }
         )
 

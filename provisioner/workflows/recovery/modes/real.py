@@ -14,11 +14,13 @@ from collections.abc import Collection, Mapping
 
 from provisioner.core.address import Address
 from provisioner.core.diagnostics import ProvisionerError, error
+from provisioner.providers.capabilities import Way
 from provisioner.workflows.recovery.model import Mode, Moment, PlannedMachine, RecoveryPlan
 from provisioner.workflows.recovery.modes.drill import clear_drill
 from provisioner.workflows.recovery.modes.order import needing, tiers
 from provisioner.workflows.recovery.modes.rising import Rise, rise
 from provisioner.workflows.recovery.modes.tasks import (
+    CONNECTING,
     LONG,
     PREPARE,
     SYNCS,
@@ -154,6 +156,7 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
             without=sorted(map(str, draft.without)),
         )
     )
+    seen = _mirrors(draft, points)
     # While the old site is fenced; but whoever works on a replica elsewhere is put out first.
     cleared = clear_drill(draft, prepared, behind="release")
     fences = [
@@ -162,7 +165,7 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
                 f"fence/{number}",
                 f"fence {plan.here} ({number} of {len(plan.fencing.checks)})",
                 found,
-                [points],
+                [seen],
                 site=plan.here,
                 # Whatever the author wrote: nothing starts beside a site that may be alive.
                 on_failure=OnFailure.STOP,
@@ -237,6 +240,29 @@ def failover_runbook(plan: RecoveryPlan, without: Collection[Address] = ()) -> R
     how = Rise(Mode.FAILOVER, plan.there, [fenced, heard, turned, *room], ready, "start")
     rise(draft, how)
     return draft.finished()
+
+
+def _mirrors(draft: Draft, points: str) -> str:
+    """What the fencing waits for: it ends all mirrors, so that only a look before it tells whether
+    they got every write. Whoever goes on with the run looks anew, as the old site may have written
+    on; and nothing that is only evidence keeps anybody from going on.
+    """
+    if not any(machine.way is Way.CONTINUOUS for machine in draft.machines):
+        return points
+    return draft.add(
+        draft.of_all(
+            of_plan(
+                "mirrors",
+                f"note which mirrors at {draft.plan.there} are in step",
+                [points],
+                action="mirrors",
+                seconds=CONNECTING,
+                on_failure=OnFailure.GO_ON,
+                stage="fencing",
+                lasting=False,
+            )
+        )
+    )
 
 
 def rollback_runbook(

@@ -268,6 +268,12 @@ def name_of(runbook: Runbook) -> str:
     return noun(FAILBACK if is_failback else runbook.mode)
 
 
+def leads_to(run: Run) -> str:
+    """The site that the plan led to when a run began; empty if it does not say."""
+    begin = run.runbook.by_id.get(BEGIN)
+    return "" if begin is None else str(begin.arguments.get("there", ""))
+
+
 def _noting(runbook: Runbook, what: str) -> Runbook:
     return replace(
         runbook,

@@ -98,10 +98,13 @@ def test_a_point_beyond_its_objective() -> None:
     assert (False, True) == (machine(found, "db").is_within, machine(found, "web").is_within)
 
 
-def test_of_a_machine_in_step_no_age_of_a_point_says_what_is_lost() -> None:
-    found = report(run_of(shop(), Mode.FAILOVER, results={"choose/db": {"continuous": True}}))
-    db = machine(found, "db")
-    assert (True, None, None) == (db.in_step, db.loss, db.is_within)
+@pytest.mark.parametrize("mode", [Mode.FAILOVER, Mode.TEST])
+@pytest.mark.parametrize("in_step", [True, False])
+def test_of_a_mirror_no_age_of_a_point_says_what_is_lost(mode: Mode, in_step: bool) -> None:
+    task = {Mode.FAILOVER: "choose/db", Mode.TEST: "stage/db"}[mode]
+    told = {task: {"continuous": True, "inStep": in_step}}
+    db = machine(report(run_of(shop(), mode, results=told)), "db")
+    assert (in_step, None, None) == (db.in_step, db.loss, db.is_within)
 
 
 def test_a_migration_loses_nothing() -> None:

@@ -274,8 +274,8 @@ def _loss(state: TaskState) -> str:
         return "as it was at its last write that reached this site"
     if result.get("continuous"):
         return (
-            "what is lost is not known: its mirror was not seen to be in step before the fencing, "
-            "so that its last writes may not have reached this site"
+            "as it was at its last write that reached this site; what is lost is not known, for "
+            "its mirror was not seen in step before the fencing"
         )
     loss, objective = result.get("loss"), result.get("objective")
     later = result.get("ahead")

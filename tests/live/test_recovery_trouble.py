@@ -110,12 +110,12 @@ def check(shop: Shop, folder: Path, stride: int) -> None:
     network = ["virNetwork lan-b"]
 
     killed = partial(run, shop, folder, stride)
-    assert killed("test") > 1
+    assert killed("test") > 0
     assert [f"drill-shop-{name}" for name in MACHINES] == sorted(b.daemon.guests())
     shop.run_stored("dr", "cleanup")
     assert home == shop.objects(b)
 
-    assert killed("migrate", "--yes") > 4
+    assert killed("migrate", "--yes") > 2
     assert ([], sorted(MACHINES)) == (sorted(a.daemon.guests()), sorted(b.daemon.guests()))
     assert objects(network) == shop.objects(b)
     shop.wait_for_counts(b)
@@ -123,7 +123,7 @@ def check(shop: Shop, folder: Path, stride: int) -> None:
         # It may have written one number that it did not get to print.
         assert shop.log(b, name).sequences()[0] - shop.count(a, name) in (1, 2)
 
-    assert killed("reprotect", "--yes") > 2
+    assert killed("reprotect", "--yes") > 0
     assert objects(image, copies=True) == shop.objects(a)
     assert objects(network) == shop.objects(b)
 
@@ -132,7 +132,7 @@ def check(shop: Shop, folder: Path, stride: int) -> None:
     assert "PRV7085" in told
     assert ([], sorted(MACHINES)) == (sorted(a.daemon.guests()), sorted(b.daemon.guests()))
     shop.allow_fencing()
-    assert killed("resume", name="failover") > 3
+    assert killed("resume", name="failover") > 1
     assert sorted(MACHINES) == sorted(a.daemon.guests())
     assert objects(image) == shop.objects(a)
     shop.sites.bring_back(b)

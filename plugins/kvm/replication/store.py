@@ -33,14 +33,20 @@ from provisioner_plugins.kvm.replication.shell import Shell
 RECORD = f"{REPLICA}json"
 _FOLDERS = ("dir", "netfs")
 
-_READ_ALL = """
+READ_RECORDS = """
 while IFS= read -r file; do
-  if [ -f "$file" ]; then head -n 1 -- "$file"; else echo -; fi
+  if [ -f "$file" ]; then
+    line=
+    IFS= read -r line <"$file" || true
+    printf '%s\\n' "$line"
+  else echo -; fi
 done
 """
-_WRITE = """
+WRITE_RECORD = """
 umask 077
 cat > "$1.new"
+# Of a caller that was killed some of it comes, or nothing.
+if [ "$(wc -c < "$1.new")" -ne "$2" ]; then rm -f -- "$1.new"; exit 1; fi
 chown --reference="$(dirname -- "$1")" -- "$1.new" 2>/dev/null || true
 sync -- "$1.new"
 mv -f -- "$1.new" "$1"
@@ -166,7 +172,7 @@ class Store:
         """The records of replicas by their machines."""
         paths = [self.record_path(replica) for replica in replicas]
         given = "".join(f"{path}\n" for path in paths).encode()
-        lines = self.shell.script(_READ_ALL, (), deadline, given).splitlines() if paths else []
+        lines = self.shell.script(READ_RECORDS, (), deadline, given).splitlines() if paths else []
         found: dict[Address, Record | None] = {}
         for replica, path, line in zip(replicas, paths, lines, strict=True):
             try:
@@ -187,8 +193,9 @@ class Store:
 
     def write(self, replica: Replica, record: Record, deadline: Deadline) -> Record:
         """Replace the record; returns it."""
+        content = f"{record.text()}\n".encode()
         self.shell.script(
-            _WRITE, (self.record_path(replica),), deadline, f"{record.text()}\n".encode()
+            WRITE_RECORD, (self.record_path(replica), str(len(content))), deadline, content
         )
         return record
 

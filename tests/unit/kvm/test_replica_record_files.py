@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("libvirt")
 
-from provisioner.core.clock import Deadline, SystemClock  # noqa: E402
-from provisioner.providers.api import Terminal  # noqa: E402
-from provisioner_plugins.kvm.replication.shell import Shell  # noqa: E402
-from provisioner_plugins.kvm.replication.store import READ_RECORDS, WRITE_RECORD  # noqa: E402
+from provisioner.core.clock import Deadline, SystemClock
+from provisioner.providers.api import Terminal
+from provisioner_plugins.kvm.replication.shell import Shell
+from provisioner_plugins.kvm.replication.store import READ_RECORDS, WRITE_RECORD
 
 HERE = Shell("lab")
 WHOLE = b'{"version": 1}\n'

@@ -226,8 +226,16 @@ def resume(
             workspace.actor,
             consent=consent,
             adding=adding,
-            check=partial(check_steps, began_with),
+            check=partial(_check_unchanged, began_with, run),
         )
+
+
+def _check_unchanged(began_with: Opened, proven: Run, found: Run) -> None:
+    """Raise ProvisionerError (PRV7112) if a run has other steps than when they were proven, before
+    the hosts were asked, and those are not the plan's.
+    """
+    if found.runbook != proven.runbook:
+        check_steps(began_with, found)
 
 
 def given_up_by(opened: Opened) -> str:

@@ -52,8 +52,9 @@ def proof_problems(
     one, so that whatever was never in one is an error. ``other_way``: there is none, but others.
     """
     left = set(machines)
-    number = 0
-    for number, run in enumerate(drills, 1):  # noqa: B007 - whether there was any
+    tried = False
+    for run in drills:
+        tried = True
         found = report(run)
         unfinished = run.record.outcome is Outcome.CANCELLED
         told = set[str]()
@@ -72,7 +73,7 @@ def proof_problems(
         )
         if not unfinished:
             break
-    if not number:
+    if not tried:
         to = f" to {other_way.there}" if other_way is not None else ""
         if not demanded:  # else it is said how often one has to be
             yield warning(
